@@ -1,0 +1,591 @@
+"""What workers do: dispatch, submit, poll, reap.  Downloads are in ``missions.archive``.
+
+The database is the queue of record; a message only wakes a worker.  Every verb has the same shape: claim in a short
+transaction, talk to the network in none, record in a short transaction.  Whatever the machine does between two of these
+steps, the rows say what may have been paid.
+
+    tick      the heart of one account: claims what is due, re-arms itself, asks, applies, dispatches
+    dispatch  fills free slots, under the account's row lock
+    submit    marks *sending*, makes ONE POST, records the answer
+    reap      repairs what dead workers left, and starts what time has made due
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import psutil
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Min, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from missions import catalog, lifecycle, polling, provider_accounts, queue, references, retry, selectors
+from missions.models import (
+    Attempt,
+    AttemptStatus,
+    Mission,
+    MissionStatus,
+    Output,
+    OutputStatus,
+    ProviderAccount,
+    WorkerCluster,
+)
+from missions.providers.base import RemoteState, RemoteStatus, RemoteTask, SubmitRequest
+from missions.providers.errors import (
+    AccountBlocked,
+    NoSlot,
+    NotAccepted,
+    ProviderError,
+    Unavailable,
+    Unconfirmed,
+)
+
+log = logging.getLogger(__name__)
+
+POLL_BATCH = 8  # tasks asked about in one tick; the next tick takes the rest, at the same time
+POLL_LEASE = timedelta(seconds=10)
+TICK_MIN_SECONDS = 0.05
+TICK_MAX_SECONDS = 1.0
+TICK_STALE = timedelta(seconds=3)
+REAP_INTERVAL = timedelta(seconds=2)
+CHECK_INTERVAL = timedelta(minutes=10)
+
+PREPARED_LIMIT = timedelta(seconds=20)  # prepared, and no worker has taken it up: its message was lost
+PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
+SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
+UNCONFIRMED_HOLD = timedelta(minutes=5)
+CLUSTER_DEAD_AFTER = timedelta(seconds=60)
+RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
+DOWNLOAD_LEASE = timedelta(seconds=30)
+EMPTY_RESULT_POLLS = 3
+REAP_BATCH = 200
+
+
+# --- The heart ---
+
+
+def arm(account_id: int) -> None:
+    """Start an account's chain of ticks anew.  A chain that still runs ends by itself: its number is no longer the latest."""
+    with transaction.atomic():
+        number = ProviderAccount.objects.select_for_update().values_list("tick_number", flat=True).get(pk=account_id)
+        ProviderAccount.objects.filter(pk=account_id).update(tick_number=number + 1, ticked_at=timezone.now())
+        queue.send("tick", account_id, number + 1)
+
+
+def arm_stale() -> None:
+    """Re-arm every enabled account whose ticks have stopped (a worker died between two of them)."""
+    late = Q(ticked_at=None) | Q(ticked_at__lt=timezone.now() - TICK_STALE)
+    for account_id in ProviderAccount.objects.filter(late, is_enabled=True).values_list("pk", flat=True):
+        arm(account_id)
+
+
+def tick(account_id: int, number: int) -> None:
+    """Drive one account: claim what is due, send the next tick on its way, then ask about what was claimed.
+
+    Ticks overlap: the next one is on its way before this one talks to the network, so a slow answer delays nothing else.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        is_mine = ProviderAccount.objects.filter(pk=account_id, tick_number=number).update(
+            tick_number=number + 1, ticked_at=now
+        )
+        if not is_mine:
+            return
+        attempt_ids = _claim_due(account_id, now)
+        queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now))
+        is_time_to_reap = ProviderAccount.objects.filter(
+            Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
+        ).update(reaped_at=now)
+        if is_time_to_reap:
+            queue.send("reap", account_id)
+    if attempt_ids:
+        poll(account_id, attempt_ids)
+
+
+def _claim_due(account_id: int, now: datetime) -> list[int]:
+    due = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
+    ids = list(
+        due.order_by("next_poll_at").select_for_update(skip_locked=True).values_list("pk", flat=True)[:POLL_BATCH]
+    )
+    if ids:
+        Attempt.objects.filter(pk__in=ids).update(next_poll_at=now + POLL_LEASE)
+    return ids
+
+
+def _until_next_tick(account_id: int, now: datetime) -> float:
+    """Seconds until something is due, within bounds."""
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
+    next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
+    wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
+    return min(max(wait, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
+
+
+# --- Dispatch ---
+
+
+def dispatch(account_id: int) -> int:
+    """Fill an account's free slots: the most urgent missions first, and among equals the one that has the fewest in flight.
+
+    The account's row lock makes the cap hold over all workers of all clusters.  Returns how many items were taken up.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        account = ProviderAccount.objects.select_for_update().get(pk=account_id)
+        if account.paused_at or not account.is_enabled:
+            return 0
+        in_use = selectors.slots_in_use(account, unconfirmed_since=now - UNCONFIRMED_HOLD)
+        free = _slot_limit(account, now) - in_use
+        if free <= 0:
+            return 0
+        missions = selectors.dispatchable_missions(account, now=now, limit=free)
+        shares = _share(missions, free)
+        attempt_ids: list[int] = []
+        for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
+            attempt_ids += lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
+        queue.send_many("submit", [(attempt_id,) for attempt_id in attempt_ids])
+    return len(attempt_ids)
+
+
+def _slot_limit(account: ProviderAccount, now: datetime) -> int:
+    since = (now - account.soft_limit_at).total_seconds() if account.soft_limit_at else 0.0
+    return retry.slot_limit(
+        account.configured_concurrency,
+        remote=account.remote_concurrency,
+        soft=account.soft_limit,
+        seconds_since=since,
+    )
+
+
+def _share(missions: Sequence[Mission], free: int) -> dict[int, int]:
+    """Deal ``free`` slots, one at a time, to the mission that holds the fewest; a lower priority gets what is left."""
+    shares: Counter[int] = Counter()
+    for priority in sorted({mission.priority for mission in missions}, reverse=True):
+        peers = [mission for mission in missions if mission.priority == priority]
+        while free and peers:
+            mission = min(peers, key=lambda peer: (peer.in_flight_count + shares[peer.pk], peer.pk))
+            if shares[mission.pk] == mission.pending_count:
+                peers.remove(mission)
+                continue
+            shares[mission.pk] += 1
+            free -= 1
+    return dict(shares)
+
+
+# --- Submit ---
+
+
+def submit(attempt_id: int) -> None:
+    """Send one prepared attempt: the only place from which money is spent.
+
+    Reference files are handed over first, while the attempt is still provably unsent.  Then the mark *sending* is
+    committed, ONE POST is made, and its answer recorded.
+    """
+    attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
+    if attempt.status != AttemptStatus.PREPARED:
+        return
+    try:
+        provider = provider_accounts.connect(attempt.account)
+        request = _request(attempt)
+    except Unavailable as error:
+        _requeue(attempt, NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds))
+        return
+    except ProviderError as error:
+        _record_refusal(attempt, error)
+        return
+    if not lifecycle.begin_sending(attempt_id, request=request.params, worker=_worker_name()):
+        return
+    try:
+        task = provider.submit(request)
+    except Unconfirmed as error:
+        lifecycle.mark_unconfirmed(attempt_id, code=error.code, message=error.message)
+    except ProviderError as error:
+        _record_refusal(attempt, error)
+    except BaseException:
+        # A defect of ours, or the process is being ended: nobody knows whether the request went out.
+        lifecycle.mark_unconfirmed(
+            attempt_id, code="interrupted", message="The worker was interrupted while it was sending."
+        )
+        raise
+    else:
+        _record_acceptance(attempt, task)
+
+
+def _request(attempt: Attempt) -> SubmitRequest:
+    """What is sent: the mission's parameters, the item's own over them, files handed to the provider."""
+    mission = attempt.item.mission
+    model = catalog.find_model(mission.model, mission.task_type)
+    params = mission.params | attempt.item.params
+    if references.names_in(model, params):
+        # Handing files over takes time: the reaper must see that somebody is at it.
+        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=_worker_name())
+        params = references.resolve(model, params, account=attempt.account)
+    webhook_url = None
+    if settings.PUBLIC_BASE_URL:
+        path = reverse("missions:provider-webhook", args=[mission.provider, attempt.webhook_token])
+        webhook_url = settings.PUBLIC_BASE_URL + path
+    return SubmitRequest(endpoint=mission.model, params=params, webhook_url=webhook_url)
+
+
+def _record_acceptance(attempt: Attempt, task: RemoteTask) -> None:
+    now = timezone.now()
+    expected = selectors.expectation(attempt.model)
+    wait = polling.next_interval(0.0, expected, floor=settings.POLL_FLOOR_SECONDS)
+    is_over = task.state.status is not RemoteStatus.RUNNING
+    lifecycle.accept(
+        attempt.pk,
+        remote_task_id=task.task_id,
+        raw=task.state.raw,
+        at=now,
+        next_poll_at=now if is_over else now + timedelta(seconds=wait),
+    )
+
+
+def _record_refusal(attempt: Attempt, error: ProviderError) -> None:
+    """Certainly not accepted.  What becomes of the item depends on the kind of refusal."""
+    if isinstance(error, AccountBlocked):
+        provider_accounts.block(attempt.account_id, reason=str(error))
+        _refuse(attempt, error, retry_at=timezone.now(), counts=False)
+    elif isinstance(error, NoSlot):
+        _slow_down(attempt.account_id)
+        _refuse(attempt, error, retry_at=_in(retry.after_no_slot()), counts=False)
+    elif isinstance(error, NotAccepted):
+        _slow_down(attempt.account_id)
+        _requeue(attempt, error)
+    else:
+        _refuse(attempt, error, retry_at=None)
+    dispatch(attempt.account_id)
+
+
+def _requeue(attempt: Attempt, error: NotAccepted) -> None:
+    wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
+    _refuse(attempt, error, retry_at=None if wait is None else _in(wait))
+
+
+def _refuse(attempt: Attempt, error: ProviderError, *, retry_at: datetime | None, counts: bool = True) -> None:
+    lifecycle.refuse(attempt.pk, code=error.code, message=error.message, retry_at=retry_at, counts=counts)
+
+
+def _slow_down(account_id: int) -> None:
+    """The provider takes no more: go on from as many tasks as it is running now."""
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING).count()
+    ProviderAccount.objects.filter(pk=account_id).update(soft_limit=max(running, 1), soft_limit_at=timezone.now())
+
+
+def _in(seconds: float) -> datetime:
+    return timezone.now() + timedelta(seconds=seconds)
+
+
+# --- Poll ---
+
+
+def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
+    """Ask how running attempts stand, apply the answers, and fill the slots that became free."""
+    account = ProviderAccount.objects.get(pk=account_id)
+    attempts = {
+        attempt.remote_task_id: attempt
+        for attempt in Attempt.objects.select_related("item__mission").filter(
+            pk__in=attempt_ids, status=AttemptStatus.RUNNING
+        )
+    }
+    if not attempts:
+        return
+    try:
+        answers = provider_accounts.connect(account).query(list(attempts))
+    except AccountBlocked as error:
+        provider_accounts.block(account_id, reason=str(error))
+        return
+    now = timezone.now()
+    ended = 0
+    still_running: list[Attempt] = []
+    for task_id, answer in answers.items():
+        attempt = attempts[task_id]
+        if isinstance(answer, AccountBlocked):
+            provider_accounts.block(account_id, reason=str(answer))
+        if isinstance(answer, ProviderError) or answer.status is RemoteStatus.RUNNING:
+            still_running.append(attempt)
+            _plan_next_poll(attempt, now, was_seen=not isinstance(answer, ProviderError))
+        else:
+            ended += 1
+            apply_remote_state(attempt, answer)
+    _save_plans(still_running)
+    if ended:
+        dispatch(account_id)
+
+
+def poll_attempt(attempt_id: int) -> None:
+    """Ask about one running attempt now: something hinted that it has ended."""
+    claimed = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.RUNNING)
+    if claimed.update(next_poll_at=timezone.now() + POLL_LEASE):
+        poll(claimed.values_list("account_id", flat=True)[0], [attempt_id])
+
+
+def _plan_next_poll(attempt: Attempt, now: datetime, *, was_seen: bool) -> None:
+    assert attempt.accepted_at is not None
+    if was_seen:
+        attempt.running_seen_at = now
+    elapsed = (now - attempt.accepted_at).total_seconds()
+    expected = selectors.expectation(attempt.model)
+    wait = polling.next_interval(elapsed, expected, floor=settings.POLL_FLOOR_SECONDS)
+    attempt.next_poll_at = now + timedelta(seconds=wait)
+    attempt.poll_count += 1
+
+
+def _save_plans(attempts: Sequence[Attempt]) -> None:
+    if attempts:
+        Attempt.objects.bulk_update(attempts, ["running_seen_at", "next_poll_at", "poll_count"])
+
+
+def apply_remote_state(attempt: Attempt, state: RemoteState) -> None:
+    """Record the end of a task, as the provider told it."""
+    if state.status is RemoteStatus.SUCCEEDED:
+        _apply_success(attempt, state)
+        return
+    if state.status is RemoteStatus.CANCELLED:
+        code, message, wait = "cancelled_remotely", "The task was cancelled at the provider.", None
+    elif state.status is RemoteStatus.GONE:
+        code, message, wait = "gone", "The provider no longer knows this task. It may have been charged.", None
+    else:
+        code, message, wait = _judge_failure(attempt, state)
+    lifecycle.fail(
+        attempt.pk,
+        code=code,
+        message=message,
+        cost=state.cost,
+        raw=state.raw,
+        retry_at=None if wait is None else _in(wait),
+    )
+
+
+def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, float | None]:
+    if state.error is None:
+        return "failed", "The task failed at the provider, which gave no reason.", None
+    wait = retry.after_failure(
+        state.error.remedy, attempts=attempt.item.attempt_count, limit=attempt.item.attempt_limit
+    )
+    return state.error.code, state.error.message, wait
+
+
+def _apply_success(attempt: Attempt, state: RemoteState) -> None:
+    if not state.outputs and attempt.poll_count < EMPTY_RESULT_POLLS:
+        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
+            poll_count=F("poll_count") + 1, next_poll_at=_in(settings.POLL_FLOOR_SECONDS)
+        )
+        return
+    if not state.outputs:
+        lifecycle.fail(
+            attempt.pk,
+            code="no_result",
+            message="The provider reported success without a result. It may have been charged.",
+            cost=state.cost,
+            raw=state.raw,
+        )
+        return
+    is_lesson = selectors.expectation(attempt.model) is None
+    output_ids = lifecycle.succeed(
+        attempt.pk,
+        outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
+        cost=state.cost,
+        raw=state.raw,
+        expires_at=timezone.now() + RESULT_LIFETIME,
+        first_try_at=timezone.now() + DOWNLOAD_LEASE,
+    )
+    queue.send_many("archive", [(output_id, 0) for output_id in output_ids])
+    if is_lesson:
+        _hurry_peers(attempt)
+
+
+def _hurry_peers(attempt: Attempt) -> None:
+    """A model whose duration is not yet known has shown it: ask now about peers that run as long already."""
+    if attempt.accepted_at is None:
+        return
+    now = timezone.now()
+    duration = now - attempt.accepted_at
+    Attempt.objects.filter(
+        account_id=attempt.account_id,
+        model=attempt.model,
+        status=AttemptStatus.RUNNING,
+        accepted_at__lte=now - duration * 0.9,
+        next_poll_at__gt=now + timedelta(seconds=settings.POLL_FLOOR_SECONDS),
+    ).update(next_poll_at=now)
+
+
+# --- Rescue ---
+
+
+def rescue(attempt_id: int, remote_task_id: str) -> bool:
+    """Attach a remote task to an attempt whose answer was lost, if the provider knows the task.
+
+    The provider's own answer is the proof; a webhook or a person only names the task.  Returns whether it was attached.
+    """
+    attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
+    if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
+        return False
+    if Attempt.objects.filter(account=attempt.account, remote_task_id=remote_task_id).exists():
+        return False
+    answer = provider_accounts.connect(attempt.account).query([remote_task_id])[remote_task_id]
+    if isinstance(answer, ProviderError):
+        raise answer
+    if answer.status is RemoteStatus.GONE:
+        return False
+    now = timezone.now()
+    attached = lifecycle.accept(
+        attempt_id,
+        remote_task_id=remote_task_id,
+        raw=answer.raw,
+        at=attempt.sending_at or now,
+        next_poll_at=now,
+        reason="The provider confirmed the task.",
+    )
+    if attached:
+        poll_attempt(attempt_id)
+    return attached
+
+
+# --- Reap ---
+
+
+def reap(account_id: int) -> None:
+    """Repair what dead workers left and start what time has made due.  Safe to run at any moment, any number of times."""
+    now = timezone.now()
+    repair(account_id)
+    _reap_overdue(account_id, now)
+    _resend_downloads(now)
+    _start_scheduled(now)
+    for mission_id in _deletable_missions():
+        queue.send("purge_mission", mission_id)
+    if ProviderAccount.objects.filter(
+        Q(checked_at=None) | Q(checked_at__lt=now - CHECK_INTERVAL), pk=account_id, paused_at=None
+    ).update(checked_at=now):
+        queue.send("check_account", account_id)
+    dispatch(account_id)
+
+
+def repair(account_id: int) -> None:
+    """Settle the submissions of workers that have died."""
+    now = timezone.now()
+    _reap_prepared(account_id, now)
+    _reap_sending(account_id, now)
+
+
+def recover() -> None:
+    """After a start with no other cluster alive: whatever is half done was left by the dead, so nothing has to be waited for."""
+    queue.purge()
+    for attempt in Attempt.objects.filter(status=AttemptStatus.PREPARED):
+        lifecycle.withdraw(attempt.pk, reason="The worker died before it was sent.")
+    for attempt in Attempt.objects.filter(status=AttemptStatus.SENDING):
+        _give_up_sending(attempt)
+    Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
+    # Two clusters' worth of leases at most: asking a little early does no harm.
+    Attempt.objects.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE).update(
+        next_poll_at=timezone.now()
+    )
+
+
+def _reap_prepared(account_id: int, now: datetime) -> None:
+    prepared = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.PREPARED)
+    lost = Q(worker="", created_at__lt=now - PREPARED_LIMIT) | Q(created_at__lt=now - PREPARING_LIMIT)
+    for attempt in prepared.filter(lost | ~Q(worker=""))[:REAP_BATCH]:
+        if not attempt.worker or attempt.created_at < now - PREPARING_LIMIT or _is_dead(attempt.worker, now):
+            lifecycle.withdraw(attempt.pk, reason="The worker died before it was sent.")
+
+
+def _reap_sending(account_id: int, now: datetime) -> None:
+    sending = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.SENDING)
+    for attempt in sending[:REAP_BATCH]:
+        assert attempt.sending_at is not None
+        if attempt.sending_at < now - SENDING_LIMIT or _is_dead(attempt.worker, now):
+            _give_up_sending(attempt)
+
+
+def _give_up_sending(attempt: Attempt) -> None:
+    lifecycle.mark_unconfirmed(
+        attempt.pk,
+        code="worker_died",
+        message="The worker died while it was sending: the provider may have accepted and charged it.",
+    )
+
+
+def _reap_overdue(account_id: int, now: datetime) -> None:
+    """End the wait for tasks that are past their model's deadline.  The remote task id is kept."""
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
+    shortest = now - timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
+    for attempt in running.filter(accepted_at__lt=shortest).select_related("item__mission")[:REAP_BATCH]:
+        model = catalog.find_model(attempt.model, attempt.item.mission.task_type)
+        assert attempt.accepted_at is not None
+        if attempt.accepted_at < now - timedelta(seconds=model.deadline_seconds):
+            minutes = model.deadline_seconds // 60
+            lifecycle.fail(
+                attempt.pk,
+                code="deadline",
+                message=f"No result after {minutes} minutes. Task {attempt.remote_task_id} may still end and be charged.",
+            )
+
+
+def _resend_downloads(now: datetime) -> None:
+    due = Output.objects.filter(status=OutputStatus.PENDING, next_try_at__lte=now).order_by("next_try_at")
+    with transaction.atomic():
+        rows = list(due.select_for_update(skip_locked=True).values_list("pk", "try_count")[:REAP_BATCH])
+        Output.objects.filter(pk__in=[pk for pk, _ in rows]).update(next_try_at=now + DOWNLOAD_LEASE)
+        queue.send_many("archive", rows)
+
+
+def _start_scheduled(now: datetime) -> None:
+    due = Mission.objects.filter(status=MissionStatus.SCHEDULED, not_before__lte=now)
+    for mission_id in due.values_list("pk", flat=True)[:REAP_BATCH]:
+        try:
+            lifecycle.start_scheduled(mission_id)
+        except lifecycle.LostRace:
+            continue
+
+
+def _deletable_missions() -> list[int]:
+    """Missions marked for removal of which nothing is in flight any more."""
+    marked = Mission.objects.filter(delete_requested_at__isnull=False, submitting_count=0, processing_count=0)
+    return list(marked.values_list("pk", flat=True)[:REAP_BATCH])
+
+
+def warm_up() -> None:
+    """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
+    catalog.all_models()
+    for account in ProviderAccount.objects.filter(is_enabled=True):
+        selectors.slots_in_use(account, unconfirmed_since=timezone.now())
+        selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
+        Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
+        if provider_accounts.credentials(account).api_key:
+            provider_accounts.connect(account)
+
+
+# --- Who sends ---
+
+
+def _worker_name() -> str:
+    """This process, as ``Attempt.worker`` names it: CLUSTER:PID."""
+    return f"{queue.cluster_id()}:{os.getpid()}"
+
+
+def _is_dead(worker: str, now: datetime) -> bool:
+    """Whether the process that an attempt names has certainly ended.
+
+    On this host the process table knows; of another host only a silent heartbeat tells.
+    """
+    cluster_id, _, pid = worker.rpartition(":")
+    cluster = WorkerCluster.objects.filter(pk=cluster_id).first() if cluster_id else None
+    if cluster is None:
+        return False  # not run by a supervisor: only time tells
+    if cluster.host == os.uname().nodename:
+        return not _is_in_group(int(pid), cluster.group_id)
+    return cluster.beat_at < now - CLUSTER_DEAD_AFTER
+
+
+def _is_in_group(pid: int, group_id: int | None) -> bool:
+    try:
+        is_member = os.getpgid(pid) == group_id
+        return is_member and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False

@@ -1,0 +1,608 @@
+"""The only writer of a status.
+
+Every move is a compare-and-swap: it names the statuses that it may come from, changes the row only if it still has one of
+them, and leaves an event.  Whoever loses the race gets ``LostRace`` (or False) and walks away.
+
+Locks are always taken in the order account, mission, item, attempt.  A move locks its mission's row first: the counts on it
+change in the same transaction, events of one mission are written in the order of their ids, and a mission that a person has
+just stopped cannot be overtaken by a worker that is about to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from missions.models import (
+    Attempt,
+    AttemptStatus,
+    ItemEvent,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    MissionStatus,
+    Output,
+    OutputStatus,
+    ProviderAccount,
+)
+
+ENGINE = "engine"
+BATCH = 2000  # rows per statement in bulk moves
+
+RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
+OPEN = (MissionStatus.SCHEDULED, *RUNNABLE, MissionStatus.PAUSED)
+ENDED = (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
+
+
+class LostRace(Exception):
+    """The row had already moved on: somebody else did what was about to be done, or undid its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutput:
+    """A result that the provider told of and that is still to be fetched (or is a text, and complete)."""
+
+    url: str = ""
+    text: str = ""
+    extension: str = ""
+
+
+# --- Missions ---
+
+
+def open_mission(mission: Mission, *, actor: str) -> None:
+    """Give a mission whose items were just created its first status: scheduled when it has a start in the future."""
+    is_later = mission.not_before is not None and mission.not_before > timezone.now()
+    with transaction.atomic():
+        _move_mission(mission, MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED, actor=actor, is_new=True)
+
+
+def start_scheduled(mission_id: int) -> None:
+    """scheduled → queued, when the time has come.  Raises LostRace."""
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        _require(mission.status == MissionStatus.SCHEDULED)
+        _move_mission(mission, MissionStatus.QUEUED, reason="The planned start has come.")
+
+
+def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
+    """Stop taking items up.  Items that hold a slot but were not sent go back to pending.
+
+    Returns the ids of the attempts that are on the wire at this moment: they cannot be called back.
+    Raises LostRace when the mission is not scheduled, queued or running.
+    """
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        _require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
+        _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+        _withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason="The mission was paused before it was sent.")
+        return _on_the_wire(mission)
+
+
+def resume(mission_id: int, *, actor: str) -> None:
+    """paused → scheduled, queued or running.  Raises LostRace when the mission is not paused."""
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        _require(mission.status == MissionStatus.PAUSED)
+        is_later = mission.not_before is not None and mission.not_before > timezone.now()
+        if is_later and mission.started_at is None:
+            status = MissionStatus.SCHEDULED
+        else:
+            status = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
+        _move_mission(mission, status, actor=actor, pause_reason="")
+
+
+def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
+    """Stop for good.  Items that were not sent are cancelled; what was sent is paid and watched to its end.
+
+    Returns how many items were cancelled, and the attempts on the wire at this moment.
+    Raises LostRace when the mission has already ended.
+    """
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        _require(mission.status in OPEN)
+        _move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, pause_reason="")
+        reason = reason or "The mission was cancelled before it was sent."
+        count = _withdraw_unsent(mission, ItemStatus.CANCELLED, actor=actor, reason=reason)
+        pending = mission.items.filter(status=ItemStatus.PENDING)
+        count += _move_many(mission, pending, ItemStatus.PENDING, ItemStatus.CANCELLED, actor=actor, reason=reason)
+        _settle(mission)
+        return count, _on_the_wire(mission)
+
+
+def request_deletion(mission_id: int, *, actor: str) -> list[int]:
+    """Stop for good and mark for removal.  Returns the attempts on the wire at this moment."""
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        wire: list[int] = []
+        if mission.status in OPEN:
+            wire = cancel(mission_id, actor=actor, reason="The mission was deleted.")[1]
+        Mission.objects.filter(pk=mission_id, delete_requested_at=None).update(delete_requested_at=timezone.now())
+        return wire
+
+
+def retry_failed(mission_id: int, items: QuerySet[MissionItem], *, actor: str, reason: str = "") -> int:
+    """failed → pending, for those of ``items`` that failed and no others.  Returns how many.
+
+    Raises LostRace when the mission was cancelled or is being deleted.
+    """
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        _require(mission.status != MissionStatus.CANCELLED and mission.delete_requested_at is None)
+        items = items.filter(mission_id=mission_id, status=ItemStatus.FAILED)
+        changes = {
+            "available_at": timezone.now(),
+            "retry_count": F("retry_count") + 1,
+            "refusal_count": 0,
+            "attempt_limit": F("attempt_count") + mission.max_attempts,
+            "error_code": "",
+            "error_message": "",
+            "ended_at": None,
+        }
+        count = _move_many(
+            mission, items, ItemStatus.FAILED, ItemStatus.PENDING, actor=actor, reason=reason, changes=changes
+        )
+        if count:
+            _reopen(mission, actor=actor)
+        return count
+
+
+# --- Items and attempts: the way to the provider ---
+
+
+def claim(mission_id: int, account: ProviderAccount, *, limit: int, now: datetime) -> list[int]:
+    """pending → submitting for up to ``limit`` due items of a mission, each with a new prepared attempt.
+
+    Must run in the transaction that holds the account's row lock.  Returns the attempts' ids, in batch order;
+    none when the mission was stopped in the meantime.
+    """
+    mission = _lock(mission_id)
+    if mission.status not in RUNNABLE:
+        return []
+    due = mission.items.filter(status=ItemStatus.PENDING, available_at__lte=now).order_by("available_at", "index")
+    items = list(due.select_for_update(skip_locked=True)[:limit])
+    if not items:
+        return []
+    _move_many(
+        mission,
+        mission.items.filter(pk__in=[item.pk for item in items]),
+        ItemStatus.PENDING,
+        ItemStatus.SUBMITTING,
+        changes={"account": account, "submission_count": F("submission_count") + 1},
+    )
+    attempts = Attempt.objects.bulk_create(
+        Attempt(
+            item=item,
+            number=item.submission_count + 1,
+            account=account,
+            model=mission.model,
+            currency=mission.currency,
+            created_at=now,
+        )
+        for item in items
+    )
+    if mission.status == MissionStatus.QUEUED:
+        _move_mission(mission, MissionStatus.RUNNING, started_at=mission.started_at or now)
+    return [attempt.pk for attempt in attempts]
+
+
+def begin_sending(attempt_id: int, *, request: Mapping[str, Any], worker: str) -> bool:
+    """prepared → sending: the mark that is on disk before the POST goes out.
+
+    False when the attempt was withdrawn, or its mission or account was stopped: then nothing may be sent.
+    """
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.PREPARED:
+            return False
+        if mission.status not in RUNNABLE or attempt.account.paused_at or not attempt.account.is_enabled:
+            _void(mission, attempt, reason="Stopped before it was sent.")
+            return False
+        now = timezone.now()
+        _move_attempt(attempt, AttemptStatus.SENDING, request=dict(request), worker=worker, sending_at=now)
+        if attempt.item.started_at is None:
+            MissionItem.objects.filter(pk=attempt.item_id).update(started_at=now)
+        return True
+
+
+def accept(
+    attempt_id: int,
+    *,
+    remote_task_id: str,
+    raw: Mapping[str, Any],
+    at: datetime,
+    next_poll_at: datetime,
+    reason: str = "",
+) -> bool:
+    """sending → running, and the item submitting → processing: the provider gave the task an id.
+
+    Also rescues an unconfirmed attempt.  False when the attempt had already moved on.
+    """
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
+            return False
+        was_counted = attempt.status == AttemptStatus.UNCONFIRMED
+        _move_attempt(
+            attempt,
+            AttemptStatus.RUNNING,
+            remote_task_id=remote_task_id,
+            raw=dict(raw),
+            accepted_at=at,
+            next_poll_at=next_poll_at,
+            error_code="",
+            error_message="",
+            ended_at=None,
+        )
+        _move_item(
+            mission,
+            attempt,
+            ItemStatus.PROCESSING,
+            reason=reason,
+            refusal_count=0,
+            error_code="",
+            error_message="",
+            ended_at=None,
+            attempt_count=F("attempt_count") + (0 if was_counted else 1),
+        )
+        return True
+
+
+def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | None, counts: bool = True) -> bool:
+    """The provider certainly did not accept the attempt, so nothing was paid.
+
+    With ``retry_at`` the item goes back to pending until then, else it failed.  ``counts=False`` when the refusal says
+    nothing about the item (no free slot, blocked account).  False when the attempt had already moved on.
+    """
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status not in (AttemptStatus.PREPARED, AttemptStatus.SENDING):
+            return False
+        now = timezone.now()
+        _move_attempt(attempt, AttemptStatus.REFUSED, error_code=code, error_message=message, ended_at=now)
+        count = F("refusal_count") + (1 if counts else 0)
+        _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
+        return True
+
+
+def withdraw(attempt_id: int, *, reason: str) -> bool:
+    """prepared → void, and its item back to pending: it was provably never sent."""
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.PREPARED:
+            return False
+        _void(mission, attempt, reason=reason)
+        return True
+
+
+def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
+    """sending → unconfirmed: it may have been paid, so only a person or proof from the provider moves it on."""
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.SENDING:
+            return False
+        _move_attempt(attempt, AttemptStatus.UNCONFIRMED, error_code=code, error_message=message)
+        _move_item(
+            mission,
+            attempt,
+            ItemStatus.UNCONFIRMED,
+            reason=message,
+            error_code=code,
+            error_message=message,
+            attempt_count=F("attempt_count") + 1,
+        )
+        return True
+
+
+def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
+    """unconfirmed → void: a person says that the provider never ran it.  The item may be submitted again."""
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.UNCONFIRMED:
+            return False
+        changes = {"attempt_count": F("attempt_count") - 1, "error_code": "", "error_message": ""}
+        _void(mission, attempt, reason=reason, actor=actor, changes=changes)
+        _reopen(mission, actor=actor)
+        return True
+
+
+# --- Items and attempts: the way back ---
+
+
+def succeed(
+    attempt_id: int,
+    *,
+    outputs: Sequence[NewOutput],
+    cost: Decimal | None,
+    raw: Mapping[str, Any],
+    expires_at: datetime,
+    first_try_at: datetime,
+) -> list[int]:
+    """running → succeeded, and the item processing → completed.  Returns the ids of the outputs to fetch."""
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.RUNNING:
+            return []
+        now = timezone.now()
+        _move_attempt(attempt, AttemptStatus.SUCCEEDED, raw=dict(raw), ended_at=now, cost=cost)
+        _move_item(mission, attempt, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
+        rows = Output.objects.bulk_create(
+            _new_output(attempt, index, output, expires_at=expires_at, first_try_at=first_try_at)
+            for index, output in enumerate(outputs, start=1)
+        )
+        return [row.pk for row in rows if row.status == OutputStatus.PENDING]
+
+
+def fail(
+    attempt_id: int,
+    *,
+    code: str,
+    message: str,
+    cost: Decimal | None = None,
+    raw: Mapping[str, Any] | None = None,
+    retry_at: datetime | None = None,
+) -> bool:
+    """running → failed.  The item failed too, or waits until ``retry_at`` for a new attempt."""
+    with transaction.atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        if attempt.status != AttemptStatus.RUNNING:
+            return False
+        answer = {} if raw is None else {"raw": dict(raw)}
+        _move_attempt(
+            attempt,
+            AttemptStatus.FAILED,
+            error_code=code,
+            error_message=message,
+            ended_at=timezone.now(),
+            cost=cost,
+            **answer,
+        )
+        changes = {} if retry_at is None else {"retry_count": F("retry_count") + 1}
+        _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, cost=cost, **changes)
+        return True
+
+
+# --- Outputs ---
+
+
+def claim_download(output_id: int, *, try_number: int, lease_until: datetime) -> bool:
+    """Take one download up.  False when it was taken up already, or is no longer pending."""
+    claimed = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING, try_count=try_number).update(
+        try_count=try_number + 1, next_try_at=lease_until
+    )
+    return bool(claimed)
+
+
+def store_output(output_id: int, **facts: Any) -> bool:
+    """pending → stored, with what was found out about the file."""
+    stored = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(
+        status=OutputStatus.STORED, stored_at=timezone.now(), next_try_at=None, error_message="", **facts
+    )
+    return bool(stored)
+
+
+def lose_output(output_id: int, *, message: str) -> bool:
+    """pending → lost: its address has expired.  The item stays completed; it was paid and it ran."""
+    with transaction.atomic():
+        output = Output.objects.select_related("item", "attempt").get(pk=output_id)
+        mission = _lock(output.item.mission_id)
+        lost = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(
+            status=OutputStatus.LOST, next_try_at=None, error_message=message
+        )
+        if lost:
+            status = output.item.status
+            _record(mission, output.item_id, status, status, reason=message, number=output.attempt.number)
+        return bool(lost)
+
+
+# --- The moves themselves ---
+
+
+def _lock(mission_id: int) -> Mission:
+    return Mission.objects.select_for_update().get(pk=mission_id)
+
+
+def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
+    """The attempt with its item and account, read after its mission was locked."""
+    mission = Mission.objects.select_for_update(of=("self",)).get(items__attempts=attempt_id)
+    return mission, Attempt.objects.select_related("item", "account").get(pk=attempt_id)
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise LostRace
+
+
+def _move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
+    moved = Attempt.objects.filter(pk=attempt.pk, status=attempt.status).update(status=to, **changes)
+    _require(moved == 1)
+
+
+def _move_item(
+    mission: Mission,
+    attempt: Attempt,
+    to: ItemStatus,
+    *,
+    reason: str = "",
+    actor: str = ENGINE,
+    cost: Decimal | None = None,
+    **changes: Any,
+) -> None:
+    """Move the attempt's item from the status that was read under the mission's lock, and add what it cost."""
+    source = attempt.item.status
+    if cost:
+        changes["cost"] = F("cost") + cost
+    moved = MissionItem.objects.filter(pk=attempt.item_id, status=source).update(status=to, **changes)
+    _require(moved == 1)
+    _record(mission, attempt.item_id, source, to, reason=reason, actor=actor, number=attempt.number)
+    _shift_counts(mission, source, to, 1, cost=cost)
+    _settle(mission)
+
+
+def _move_many(
+    mission: Mission,
+    items: QuerySet[MissionItem],
+    source: ItemStatus,
+    to: ItemStatus,
+    *,
+    actor: str = ENGINE,
+    reason: str = "",
+    changes: Mapping[str, Any] | None = None,
+) -> int:
+    """Move all of ``items`` that are in ``source``.  Returns how many."""
+    ids = list(items.filter(status=source).order_by("pk").values_list("pk", flat=True))
+    ended = {"ended_at": timezone.now()} if to == ItemStatus.CANCELLED else {}
+    moved = 0
+    for part in _batches(ids):
+        rows = MissionItem.objects.filter(pk__in=part, status=source)
+        moved += rows.update(**{"status": to, **ended, **(changes or {})})
+    _require(moved == len(ids))
+    ItemEvent.objects.bulk_create(
+        (
+            ItemEvent(mission=mission, item_id=pk, from_status=source, to_status=to, reason=reason, actor=actor)
+            for pk in ids
+        ),
+        batch_size=BATCH,
+    )
+    if moved:
+        _shift_counts(mission, source, to, moved)
+    return moved
+
+
+def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _shift_counts(mission: Mission, source: str, to: str, number: int, *, cost: Decimal | None = None) -> None:
+    changes: dict[str, Any] = {
+        f"{source}_count": F(f"{source}_count") - number,
+        f"{to}_count": F(f"{to}_count") + number,
+        "updated_at": timezone.now(),
+    }
+    if cost:
+        changes["cost"] = F("cost") + cost
+    Mission.objects.filter(pk=mission.pk).update(**changes)
+    setattr(mission, f"{source}_count", getattr(mission, f"{source}_count") - number)
+    setattr(mission, f"{to}_count", getattr(mission, f"{to}_count") + number)
+
+
+def _move_mission(
+    mission: Mission, to: MissionStatus, *, actor: str = ENGINE, reason: str = "", is_new: bool = False, **changes: Any
+) -> None:
+    source = mission.status
+    moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=timezone.now(), **changes)
+    _require(moved == 1)
+    mission.status = to
+    _record(mission, None, "" if is_new else source, to, reason=reason, actor=actor)
+
+
+def _settle(mission: Mission) -> None:
+    """Derive from the counts whether the mission has ended."""
+    is_busy = mission.in_flight_count or mission.pending_count
+    if is_busy or (mission.unconfirmed_count and mission.status != MissionStatus.CANCELLED):
+        return
+    now = timezone.now()
+    if mission.status == MissionStatus.CANCELLED:
+        Mission.objects.filter(pk=mission.pk).update(ended_at=now)
+    elif mission.status in OPEN:
+        to = MissionStatus.COMPLETED if mission.completed_count else MissionStatus.FAILED
+        _move_mission(mission, to, ended_at=now, pause_reason="")
+
+
+def _reopen(mission: Mission, *, actor: str) -> None:
+    """An ended mission has work again."""
+    if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED) and mission.pending_count:
+        to = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
+        _move_mission(mission, to, actor=actor, ended_at=None)
+
+
+def _end_or_requeue(
+    mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
+) -> None:
+    """After an attempt that came to nothing: the item waits for the next one, or is at its end."""
+    changes |= {"error_code": code, "error_message": message}
+    if mission.status == MissionStatus.CANCELLED and retry_at is not None:
+        _move_item(mission, attempt, ItemStatus.CANCELLED, reason=message, ended_at=timezone.now(), **changes)
+    elif retry_at is not None:
+        _move_item(mission, attempt, ItemStatus.PENDING, reason=message, available_at=retry_at, **changes)
+    else:
+        _move_item(mission, attempt, ItemStatus.FAILED, reason=message, ended_at=timezone.now(), **changes)
+
+
+def _void(
+    mission: Mission,
+    attempt: Attempt,
+    *,
+    reason: str,
+    actor: str = ENGINE,
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    now = timezone.now()
+    _move_attempt(attempt, AttemptStatus.VOID, error_message=reason, ended_at=now)
+    if mission.status == MissionStatus.CANCELLED:
+        to, when = ItemStatus.CANCELLED, {"ended_at": now}
+    else:
+        to, when = ItemStatus.PENDING, {"available_at": now}
+    _move_item(mission, attempt, to, reason=reason, actor=actor, **when, **(changes or {}))
+
+
+def _withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:
+    """Take the slot from every item of the mission that holds one and was not sent."""
+    unsent = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.PREPARED)
+    item_ids = list(unsent.values_list("item_id", flat=True))
+    Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(
+        status=AttemptStatus.VOID, error_message=reason, ended_at=timezone.now()
+    )
+    items = MissionItem.objects.filter(pk__in=item_ids)
+    return _move_many(mission, items, ItemStatus.SUBMITTING, to, actor=actor, reason=reason)
+
+
+def _on_the_wire(mission: Mission) -> list[int]:
+    sending = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.SENDING)
+    return list(sending.values_list("pk", flat=True))
+
+
+def _new_output(
+    attempt: Attempt, index: int, output: NewOutput, *, expires_at: datetime, first_try_at: datetime
+) -> Output:
+    is_file = bool(output.url)
+    return Output(
+        item_id=attempt.item_id,
+        attempt=attempt,
+        index=index,
+        status=OutputStatus.PENDING if is_file else OutputStatus.STORED,
+        text=output.text,
+        remote_url=output.url,
+        extension=output.extension,
+        expires_at=expires_at if is_file else None,
+        next_try_at=first_try_at if is_file else None,
+        stored_at=None if is_file else timezone.now(),
+    )
+
+
+def _record(
+    mission: Mission,
+    item_id: int | None,
+    source: str,
+    to: str,
+    *,
+    reason: str = "",
+    actor: str = ENGINE,
+    number: int | None = None,
+) -> None:
+    ItemEvent.objects.create(
+        mission=mission,
+        item_id=item_id,
+        attempt_number=number,
+        from_status=source,
+        to_status=to,
+        reason=reason,
+        actor=actor,
+    )

@@ -1,0 +1,118 @@
+"""Worker and web processes started from Python, for the demo, ``run_mission``, benchmarks and tests.
+
+with WorkerProcess({"Q_WORKERS": "8"}) as workers:
+    ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+from django.conf import settings
+from django.db import connection
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+def simulator_environment(url: str) -> dict[str, str]:
+    """The settings that point a process at a simulator."""
+    return {
+        "RUNNINGHUB_BASE_URL": url,
+        "RUNNINGHUB_API_KEY": "simulator",
+        "RESULTS_ALLOWED_HOSTS": url.removeprefix("http://"),
+    }
+
+
+def own_environment() -> dict[str, str]:
+    """The settings that make another process use this one's database and data folder."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{database['NAME']}"
+    else:
+        user = f"{database['USER']}:{database['PASSWORD']}@" if database["USER"] else ""
+        port = f":{database['PORT']}" if database["PORT"] else ""
+        host = str(database["HOST"]).replace("/", "%2F")
+        url = f"postgres://{user}{host}{port}/{database['NAME']}"
+    return {"DATABASE_URL": url, "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY}
+
+
+class WorkerProcess:
+    """``manage.py workers`` as a child, ready when ``start`` returns.  Ends only what it started."""
+
+    def __init__(self, env: Mapping[str, str] | None = None, *, log: Path | None = None) -> None:
+        self.env = {**os.environ, **own_environment(), **(env or {})}
+        self.env["DJANGO_SETTINGS_MODULE"] = "runninghub_batch.settings"
+        self.log = log
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Raises RuntimeError when the workers do not come up."""
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "workers"]
+        with contextlib.ExitStack() as stack:
+            stderr = stack.enter_context(self.log.open("a")) if self.log else None
+            self.process = subprocess.Popen(  # noqa: S603
+                command, env=self.env, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+            )
+        out = self.process.stdout
+        line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""
+        if "workers are running" not in line:
+            self.kill()
+            raise RuntimeError(f"The workers did not start: {line!r}")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def members(self) -> list[psutil.Process]:
+        """The supervisor and every process below it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(self.pid)
+            return [parent, *parent.children(recursive=True)]
+        return []
+
+    def kill(self) -> None:
+        """``kill -9`` of the supervisor and of every process below it, at once."""
+        members = self.members()
+        for member in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(members, timeout=STOP_SECONDS)
+        self._reap()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait.  Raises subprocess.TimeoutExpired when that does not end it."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        self._reap()
+
+    def _reap(self) -> None:
+        if self.process is not None:
+            self.process.communicate(timeout=STOP_SECONDS)
+            self.process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise

@@ -1,0 +1,408 @@
+"""The rows behind a batch.
+
+    Mission ──< MissionItem ──< Attempt ──< Output
+       └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload
+
+A status is written only by ``missions.lifecycle``; the constraints below make the costly mistakes impossible even so:
+an item has at most one live attempt, a remote task belongs to one attempt, a mission's counts add up to its total.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class TaskType(models.TextChoices):
+    TEXT_TO_IMAGE = "text_to_image", _("text to image")
+    IMAGE_TO_IMAGE = "image_to_image", _("image to image")
+    TEXT_TO_VIDEO = "text_to_video", _("text to video")
+    IMAGE_TO_VIDEO = "image_to_video", _("image to video")
+
+
+class MissionStatus(models.TextChoices):
+    SCHEDULED = "scheduled", _("scheduled")  # waits for ``not_before``
+    QUEUED = "queued", _("queued")  # ready, nothing taken up yet
+    RUNNING = "running", _("running")  # at least one item was taken up
+    PAUSED = "paused", _("paused")  # a person or a limit stopped it; it can go on
+    COMPLETED = "completed", _("completed")  # every item ended, at least one succeeded
+    FAILED = "failed", _("failed")  # every item ended, none succeeded
+    CANCELLED = "cancelled", _("cancelled")  # a person stopped it for good
+
+
+class ItemStatus(models.TextChoices):
+    PENDING = "pending", _("pending")  # waits for a slot
+    SUBMITTING = "submitting", _("submitting")  # holds a slot, not yet accepted by the provider
+    PROCESSING = "processing", _("processing")  # accepted, and paid unless it fails
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    UNCONFIRMED = "unconfirmed", _("unconfirmed")  # sent without an answer: only a person or proof resolves it
+
+
+class AttemptStatus(models.TextChoices):
+    PREPARED = "prepared", _("prepared")  # holds a slot, provably not sent
+    SENDING = "sending", _("sending")  # written before the POST: from here on it may be paid
+    RUNNING = "running", _("running")  # the provider gave it a task id
+    UNCONFIRMED = "unconfirmed", _("unconfirmed")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    REFUSED = "refused", _("refused")  # answered, certainly not accepted, not paid
+    VOID = "void", _("void")  # given up before it was sent, or declared not run by a person
+
+
+LIVE_ATTEMPTS = (
+    AttemptStatus.PREPARED,
+    AttemptStatus.SENDING,
+    AttemptStatus.RUNNING,
+    AttemptStatus.UNCONFIRMED,
+)
+
+
+class OutputStatus(models.TextChoices):
+    PENDING = "pending", _("pending")  # known to the provider, not yet fetched
+    STORED = "stored", _("stored")
+    LOST = "lost", _("lost")  # could not be fetched before its address expired
+
+
+def new_webhook_token() -> str:
+    """An unguessable path for the answer to one attempt."""
+    return secrets.token_urlsafe(24)
+
+
+def money_field(**options: Any) -> models.DecimalField[Any, Any]:
+    """A sum of money in the currency of its row, to the millionth."""
+    return models.DecimalField(max_digits=16, decimal_places=6, **options)
+
+
+class ProviderAccount(models.Model):
+    """One API key at one provider, with its limit.
+
+    Blank ``base_url`` and empty ``concurrency`` mean the values of the environment, where the key lives as well.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
+    provider = models.CharField(max_length=32, default="runninghub")
+    base_url = models.URLField(blank=True)
+    concurrency = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY.")
+    )
+    is_enabled = models.BooleanField(default=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.TextField(blank=True)
+    key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
+
+    # What the provider told us.
+    remote_concurrency = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # After "no slot": fewer at once for a while (see missions.retry.slot_limit).
+    soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The chain of ticks that drives this account: only the message that carries this number may run.
+    tick_number = models.PositiveBigIntegerField(default=0, editable=False)
+    ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("provider account")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def configured_concurrency(self) -> int:
+        return settings.RUNNINGHUB_CONCURRENCY if self.concurrency is None else self.concurrency
+
+
+class Mission(models.Model):
+    """A batch.  Its counts per item status are moved in the same transaction as the items."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="missions")
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    task_type = models.CharField(max_length=32, choices=TaskType.choices)
+    provider = models.CharField(max_length=32, default="runninghub")
+    model = models.CharField(max_length=200, help_text=_("The endpoint that every item is sent to."))
+    params = models.JSONField(default=dict, help_text=_("Parameters shared by all items."))
+    metadata = models.JSONField(default=dict, blank=True)
+    template = models.ForeignKey(
+        "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    status = models.CharField(max_length=16, choices=MissionStatus.choices, default=MissionStatus.QUEUED)
+    priority = models.SmallIntegerField(default=0, help_text=_("Higher goes first."))
+    max_attempts = models.PositiveSmallIntegerField(
+        default=2, validators=[MinValueValidator(1)], help_text=_("Paid attempts per item without asking a person.")
+    )
+
+    total_count = models.PositiveIntegerField(default=0)
+    pending_count = models.PositiveIntegerField(default=0)
+    submitting_count = models.PositiveIntegerField(default=0)
+    processing_count = models.PositiveIntegerField(default=0)
+    completed_count = models.PositiveIntegerField(default=0)
+    failed_count = models.PositiveIntegerField(default=0)
+    cancelled_count = models.PositiveIntegerField(default=0)
+    unconfirmed_count = models.PositiveIntegerField(default=0)
+
+    currency = models.CharField(max_length=8, default="CNY")
+    estimated_cost = money_field(null=True, blank=True)
+    cost = money_field(default=Decimal(0))
+
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.TextField(blank=True)
+    delete_requested_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = _("mission")
+        constraints = [
+            models.CheckConstraint(
+                name="mission_counts_add_up",
+                condition=Q(
+                    total_count=models.F("pending_count")
+                    + models.F("submitting_count")
+                    + models.F("processing_count")
+                    + models.F("completed_count")
+                    + models.F("failed_count")
+                    + models.F("cancelled_count")
+                    + models.F("unconfirmed_count")
+                ),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="mission_owner_created"),
+            # engine.dispatch: which missions may have work.
+            models.Index(fields=["provider", "status"], name="mission_dispatchable"),
+            # engine.tick: which scheduled missions are due.
+            models.Index(fields=["not_before"], name="mission_scheduled", condition=Q(status="scheduled")),
+            # engine.reap: which missions wait to be removed.
+            models.Index(
+                fields=["delete_requested_at"], name="mission_to_delete", condition=Q(delete_requested_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Items per status, with a key for every status."""
+        return {status.value: getattr(self, f"{status.value}_count") for status in ItemStatus}
+
+    @property
+    def in_flight_count(self) -> int:
+        return self.submitting_count + self.processing_count
+
+    @property
+    def progress(self) -> float:
+        """Completed items in percent, to one decimal."""
+        return round(100 * self.completed_count / self.total_count, 1) if self.total_count else 0.0
+
+
+class MissionItem(models.Model):
+    """One generation.  ``params`` holds what differs from the mission's own parameters."""
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="items")
+    index = models.PositiveIntegerField(help_text=_("The place in the batch, from 1."))
+    custom_id = models.CharField(max_length=200, blank=True)
+    params = models.JSONField(default=dict)
+    status = models.CharField(max_length=16, choices=ItemStatus.choices, default=ItemStatus.PENDING)
+    account = models.ForeignKey(ProviderAccount, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # A pending item is taken up no sooner than this.
+    available_at = models.DateTimeField(default=timezone.now)
+    submission_count = models.PositiveIntegerField(default=0, help_text=_("The number of the latest attempt."))
+    attempt_count = models.PositiveIntegerField(default=0, help_text=_("Attempts that may have been paid."))
+    attempt_limit = models.PositiveIntegerField(default=2, help_text=_("No attempt beyond this without a person."))
+    retry_count = models.PositiveIntegerField(default=0)
+    refusal_count = models.PositiveIntegerField(default=0, help_text=_("Submissions in a row that were not accepted."))
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    cost = money_field(default=Decimal(0))
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["mission", "index"]
+        verbose_name = _("mission item")
+        constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
+        indexes = [
+            # selectors: a mission's items of one status, in order.
+            models.Index(fields=["mission", "status", "index"], name="item_mission_status"),
+            # engine.dispatch: the next items of a mission.
+            models.Index(
+                fields=["mission", "available_at", "index"], name="item_dispatchable", condition=Q(status="pending")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}#{self.index}"
+
+
+class Attempt(models.Model):
+    """One submission of an item: what was sent, when, by whom, and what came of it."""
+
+    item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="attempts")
+    status = models.CharField(max_length=16, choices=AttemptStatus.choices, default=AttemptStatus.PREPARED)
+    model = models.CharField(max_length=200)
+    request = models.JSONField(default=dict, help_text=_("The parameters as they were sent."))
+    worker = models.CharField(max_length=100, blank=True, help_text=_("Cluster and process that sent it."))
+    webhook_token = models.CharField(max_length=40, unique=True, default=new_webhook_token, editable=False)
+    remote_task_id = models.CharField(max_length=64, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
+    currency = models.CharField(max_length=8, default="CNY")
+    raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
+    created_at = models.DateTimeField(default=timezone.now)
+    sending_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    running_seen_at = models.DateTimeField(null=True, blank=True, help_text=_("The last time it was seen running."))
+    ended_at = models.DateTimeField(null=True, blank=True)
+    next_poll_at = models.DateTimeField(null=True, blank=True)
+    poll_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["item", "number"]
+        verbose_name = _("attempt")
+        constraints = [
+            models.UniqueConstraint(fields=["item", "number"], name="attempt_number_unique_in_item"),
+            models.UniqueConstraint(
+                fields=["item"],
+                name="one_live_attempt_per_item",
+                condition=Q(status__in=["prepared", "sending", "running", "unconfirmed"]),
+            ),
+            models.UniqueConstraint(
+                fields=["account", "remote_task_id"],
+                name="remote_task_has_one_attempt",
+                condition=~Q(remote_task_id=""),
+            ),
+        ]
+        indexes = [
+            # engine.claim_due: what to ask for next.
+            models.Index(fields=["account", "next_poll_at"], name="attempt_due", condition=Q(status="running")),
+            # engine.dispatch and engine.reap: what holds a slot.
+            # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)
+            models.Index(fields=["account", "status"], name="attempt_live"),
+            # selectors.recent_durations: how long a model takes.
+            models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item_id}/{self.number}"
+
+
+class Output(models.Model):
+    """One result of an attempt: a file that is fetched from the provider, or a text."""
+
+    item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, related_name="outputs")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="outputs")
+    index = models.PositiveSmallIntegerField(help_text=_("The place among the attempt's results, from 1."))
+    status = models.CharField(max_length=16, choices=OutputStatus.choices, default=OutputStatus.PENDING)
+    text = models.TextField(blank=True)
+    remote_url = models.TextField(blank=True)
+    extension = models.CharField(max_length=16, blank=True)
+    file = models.CharField(max_length=300, blank=True, help_text=_("The name in the results storage."))
+    thumbnail = models.CharField(max_length=300, blank=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+    try_count = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    stored_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["item", "attempt", "index"]
+        verbose_name = _("output")
+        constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
+        indexes = [
+            # engine.claim_downloads: what to fetch next.
+            models.Index(fields=["next_try_at"], name="output_due", condition=Q(status="pending")),
+        ]
+
+    def __str__(self) -> str:
+        return self.file or self.remote_url or f"text of {self.attempt_id}"
+
+
+class ItemEvent(models.Model):
+    """What happened, in order: written in the transaction of the move it tells of, never edited.
+
+    Events without an item tell of the mission as a whole.
+    """
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="events")
+    item = models.ForeignKey(MissionItem, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    attempt_number = models.PositiveIntegerField(null=True, blank=True)
+    from_status = models.CharField(max_length=16, blank=True)
+    to_status = models.CharField(max_length=16)
+    reason = models.TextField(blank=True)
+    actor = models.CharField(max_length=150, default="engine", help_text=_("engine, or user:ID"))
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name = _("event")
+        indexes = [models.Index(fields=["mission", "id"], name="event_mission_order")]
+
+    def __str__(self) -> str:
+        return f"{self.from_status} → {self.to_status}"
+
+
+class ProviderUpload(models.Model):
+    """A reference file that an account has already handed to the provider, until its link ends."""
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    url = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("provider upload")
+        constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="upload_unique_per_account")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class WorkerCluster(models.Model):
+    """The heartbeat of one supervisor and its worker processes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField(help_text=_("The supervisor's process id."))
+    pid_started_at = models.FloatField(help_text=_("When that process began, to tell it from a later one."))
+    group_id = models.PositiveIntegerField(null=True, help_text=_("The process group of the workers."))
+    worker_count = models.PositiveIntegerField(default=0, help_text=_("Worker processes alive."))
+    restart_count = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+    beat_at = models.DateTimeField(default=timezone.now)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started_at"]
+        verbose_name = _("worker cluster")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"

@@ -1,0 +1,74 @@
+"""When to ask how a task stands: pure policy, no database, no clock, no network.
+
+A free slot earns nothing, so an end should be seen soon; a question costs the provider something, so few should be asked.
+Both come from knowing when a task is likely to end: ``Expectation`` is learned per model from its own recent durations.
+
+    unknown model       every UNKNOWN_SPACING of the time elapsed
+    before ``first``    silence
+    up to ``last``      every KNOWN_SPACING of the time elapsed
+    later               every LATE_SPACING of the time elapsed
+
+No interval is shorter than the configured floor or longer than MAX_INTERVAL_SECONDS.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNKNOWN_SPACING = 0.20
+KNOWN_SPACING = 0.03
+LATE_SPACING = 0.08
+MAX_INTERVAL_SECONDS = 15.0
+MIN_SAMPLES = 5
+EARLY = 0.97  # how long before the likely first end the questions begin
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long one task took, in seconds after it was accepted: longer than ``low``, at most ``high``."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """When a model's tasks end, in seconds after they were accepted."""
+
+    first: float  # few end sooner
+    last: float  # most have ended by then
+
+
+def learn(durations: Sequence[Duration]) -> Expectation | None:
+    """What recent durations teach, or None while they are too few."""
+    if len(durations) < MIN_SAMPLES:
+        return None
+    middles = sorted((duration.low + duration.high) / 2 for duration in durations)
+    highs = sorted(duration.high for duration in durations)
+    return Expectation(first=_quantile(middles, 0.05) * EARLY, last=_quantile(highs, 0.95))
+
+
+def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float) -> float:
+    """Seconds until the next question about a task that was accepted ``elapsed`` seconds ago."""
+    spacing = _spacing(elapsed, expectation)
+    interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
+    if expectation is not None and elapsed < expectation.first:
+        return max(expectation.first - elapsed + random.uniform(0, 0.5) * floor, floor)
+    return interval
+
+
+def _spacing(elapsed: float, expectation: Expectation | None) -> float:
+    if expectation is None:
+        return UNKNOWN_SPACING
+    return KNOWN_SPACING if elapsed <= expectation.last else LATE_SPACING
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[round(share * (len(ordered) - 1))]
+
+
+def _spread(seconds: float) -> float:
+    """±15 %: without it, items that were submitted together are asked about in bursts for ever."""
+    return seconds * random.uniform(0.85, 1.15)

@@ -1,0 +1,98 @@
+"""The way from a row to a provider that can be asked: keys, sessions, pausing.
+
+The key of the account that the environment describes is read from the settings at each use and never stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from missions import queue
+from missions.models import ProviderAccount
+from missions.providers.base import AccountStatus, Credentials, Provider
+from missions.providers.errors import AccountBlocked
+from missions.providers.registry import PROVIDERS
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT_ACCOUNT = "environment"
+_connections: dict[tuple[int, Credentials], Provider] = {}
+
+
+def environment_account() -> ProviderAccount:
+    """The account that the settings describe, made at first use.
+
+    A key that changed since it was last seen ends a pause: the reason for it may be gone, and if not it will be found again.
+    """
+    account, _ = ProviderAccount.objects.get_or_create(name=ENVIRONMENT_ACCOUNT)
+    fingerprint = _fingerprint(credentials(account)) if settings.RUNNINGHUB_API_KEY else ""
+    if account.key_fingerprint != fingerprint:
+        account.key_fingerprint = fingerprint
+        account.remote_concurrency = None
+        account.save(update_fields=["key_fingerprint", "remote_concurrency"])
+        resume(account.pk)
+    return account
+
+
+def credentials(account: ProviderAccount) -> Credentials:
+    return Credentials(
+        base_url=account.base_url or settings.RUNNINGHUB_BASE_URL,
+        api_key=settings.RUNNINGHUB_API_KEY,
+    )
+
+
+def connect(account: ProviderAccount) -> Provider:
+    """A provider for the account, with a pooled session that this process keeps.
+
+    Raises AccountBlocked when there is no key.
+    """
+    opened = credentials(account)
+    if not opened.api_key:
+        raise AccountBlocked("No API key is set: put RUNNINGHUB_API_KEY into .env and restart.", code="no_key")
+    known = _connections.get((account.pk, opened))
+    if known is None:
+        known = _connections[account.pk, opened] = PROVIDERS[account.provider](opened)
+    return known
+
+
+def block(account_id: int, *, reason: str) -> None:
+    """Stop using an account until a person resumes it.  Its items stay pending."""
+    paused = ProviderAccount.objects.filter(pk=account_id, paused_at=None).update(
+        paused_at=timezone.now(), pause_reason=reason
+    )
+    if paused:
+        log.error("Account %s is paused: %s", account_id, reason)
+
+
+def resume(account_id: int) -> None:
+    """Use an account again, from now on with its full limit."""
+    with transaction.atomic():
+        ProviderAccount.objects.filter(pk=account_id).update(
+            paused_at=None, pause_reason="", soft_limit=None, soft_limit_at=None
+        )
+        queue.send("dispatch", account_id)
+
+
+def check(account: ProviderAccount) -> AccountStatus:
+    """Ask the provider for the account's limit and remember it.
+
+    Raises AccountBlocked (and pauses the account) or Unavailable.
+    """
+    try:
+        status = connect(account).check_account()
+    except AccountBlocked as error:
+        block(account.pk, reason=str(error))
+        raise
+    ProviderAccount.objects.filter(pk=account.pk).update(
+        remote_concurrency=status.concurrency, checked_at=timezone.now()
+    )
+    return status
+
+
+def _fingerprint(opened: Credentials) -> str:
+    return hashlib.sha256(f"{opened.base_url} {opened.api_key}".encode()).hexdigest()[:16]

@@ -1,0 +1,38 @@
+"""What a provider tells us unasked.
+
+The path is unguessable and names the attempt.  The body is a hint and nothing that it claims is stored: it makes the attempt
+due now, or names the remote task of an attempt whose answer was lost, which the provider is then asked to confirm.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from missions import queue
+from missions.models import Attempt, AttemptStatus
+from missions.providers.registry import PROVIDERS
+
+LOST = (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
+MAX_BODY_BYTES = 1024 * 1024
+
+
+@csrf_exempt
+@require_POST
+def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
+    """Answer at once; the work is done by a worker."""
+    attempt = Attempt.objects.filter(webhook_token=token).only("pk", "status").first()
+    if attempt is None or provider not in PROVIDERS:
+        return HttpResponse(status=404)
+    if len(request.body) > MAX_BODY_BYTES:
+        return HttpResponse(status=413)
+    if attempt.status == AttemptStatus.RUNNING:
+        queue.send("poll_attempt", attempt.pk)
+    elif attempt.status in LOST:
+        try:
+            remote_task_id = PROVIDERS[provider].parse_webhook(request.body)
+        except ValueError:
+            return HttpResponse(status=400)
+        queue.send("rescue", attempt.pk, remote_task_id)
+    return HttpResponse(status=204)

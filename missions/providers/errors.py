@@ -1,0 +1,81 @@
+"""What can go wrong between us and a provider, in our words.
+
+Drawn from the question that matters: was money spent?
+
+    ProviderError
+    ├── NotAccepted       certainly not accepted, nothing was paid: try again later
+    ├── NoSlot            certainly not accepted, the provider has no free slot: wait for one
+    ├── Rejected          certainly not accepted, and it never will be: change the request
+    ├── AccountBlocked    key, permission or balance: stop using the account, tell an operator
+    ├── Unconfirmed       sent, but no answer that settles it: it MAY have been paid
+    ├── Unavailable       a read or an upload got no useful answer: ask again, nothing was at stake
+    └── TaskFailed        the remote task itself ended badly
+
+``submit`` raises NotAccepted, NoSlot, Rejected, AccountBlocked or Unconfirmed.
+``query``, ``upload``, ``cancel``, ``check_account`` and ``preview_price`` raise Rejected, AccountBlocked or
+Unavailable.  TaskFailed is never raised: it is carried by ``RemoteState.error``.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Remedy(enum.StrEnum):
+    """What may help after a remote task failed.  A hint from the adapter; ``missions.retry`` decides."""
+
+    NONE = "none"
+    ONE_MORE_TRY = "one_more_try"
+    TRY_LATER = "try_later"
+
+
+class ProviderError(Exception):
+    """Base of the tree.
+
+    ``message``      a plain sentence for a person, without the vendor's code
+    ``code``         the vendor's code as a string, or "" (HTTP errors: "http_503")
+    ``wait_seconds`` how long the provider asks us to wait before trying again, or None
+    """
+
+    remedy: Remedy = Remedy.NONE
+
+    def __init__(self, message: str, *, code: str = "", wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.wait_seconds = wait_seconds
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})" if self.code else self.message
+
+
+class NotAccepted(ProviderError):
+    """Certainly not accepted: refused connection, rate limit, provider busy."""
+
+
+class NoSlot(ProviderError):
+    """Certainly not accepted: all slots of the account are taken at the provider."""
+
+
+class Rejected(ProviderError):
+    """Certainly not accepted, for good: bad parameter, moderation, unknown model."""
+
+
+class AccountBlocked(ProviderError):
+    """The account cannot be used: key, permission or balance."""
+
+
+class Unconfirmed(ProviderError):
+    """The request went out and no answer settles whether it was accepted.  Never sent again by a machine."""
+
+
+class Unavailable(ProviderError):
+    """A read or an upload got no useful answer.  Asking again is free."""
+
+
+class TaskFailed(ProviderError):
+    """The remote task ended badly.  ``remedy`` says whether a new, paid, attempt may help."""
+
+    def __init__(self, message: str, *, code: str = "", remedy: Remedy = Remedy.NONE) -> None:
+        super().__init__(message, code=code)
+        self.remedy = remedy

@@ -1,0 +1,1 @@
+"""The adapter for RunningHub (runninghub.cn and runninghub.ai)."""

@@ -1,0 +1,179 @@
+"""What can be made to go wrong, by knob or by a marker in the prompt.
+
+A fault is named ``<where>_<what>``.  *where* says at which moment, *what* says how:
+
+    submit_*   a submit is refused before it is accepted: nothing is paid
+    paid_*     a submit is accepted and paid, then its answer is spoilt
+    query_* upload_* cancel_* account_* price_*   the answer is spoilt
+    task_*     how an accepted task ends
+    file_*     how a result file downloads
+    webhook_*  how a webhook is delivered
+
+A fault is armed with the next N requests (an integer) or with a probability (a float, or "always").
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+HTTP = frozenset(map(str, (400, 401, 403, 404, 405, 408, 413, 422, 429, 500, 502, 503, 504)))
+CUT = frozenset({"drop", "hang", "half", "slow"})
+
+# where → the named ways in which it can go wrong, whether an HTTP status is one, whether a RunningHub code is one
+WAYS: dict[str, tuple[frozenset[str], bool, bool]] = {
+    "submit": (frozenset({"drop", "hang", "malformed", "no_id"}), True, True),
+    "paid": (CUT | {"malformed", "no_id"}, True, True),
+    "query": (CUT | {"malformed"}, True, True),
+    "upload": (CUT | {"malformed"}, True, True),
+    "cancel": (CUT | {"malformed"}, True, True),
+    "account": (CUT | {"malformed"}, True, True),
+    "price": (CUT | {"malformed"}, True, True),
+    "task": (frozenset({"cancel", "never", "vanish", "empty"}), False, True),
+    "file": (CUT | {"html", "short"}, True, False),
+    "webhook": (frozenset({"lost", "double", "late"}), False, False),
+}
+
+Amount = int | float
+
+
+def fault_name(text: str) -> tuple[str, str]:
+    """``"submit_500"`` → ``("submit", "500")``.  Raises ValueError for a fault that does not exist."""
+    where, _, what = text.replace("-", "_").partition("_")
+    if where not in WAYS or not _is_way(where, what):
+        raise ValueError(f"there is no fault {text!r}")
+    return where, what
+
+
+def _is_way(where: str, what: str) -> bool:
+    names, takes_status, takes_code = WAYS[where]
+    return what in names or (takes_status and what in HTTP) or (takes_code and bool(code_of(what)))
+
+
+def code_of(what: str) -> str:
+    """The RunningHub code in ``"1501"`` or ``"code_500"`` (a code that is also an HTTP status), or ""."""
+    code = what.removeprefix("code_")
+    return code if code.isdecimal() and code.isascii() else ""
+
+
+def amount_of(value: Any) -> Amount:
+    """``3`` the next three requests · ``0.1`` one in ten · ``1.0`` or ``"always"`` · ``0`` off."""
+    if value == "always":
+        return 1.0
+    if isinstance(value, str):
+        value = float(value) if "." in value else int(value)
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"expected a count, a probability up to 1.0 or 'always', not {value!r}")
+
+
+def chance(*parts: object) -> float:
+    """A number in [0, 1) that depends on the parts alone."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+# ── markers in prompts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+MARKER = re.compile(r"\[\[sim:([^\[\]\"\\]{1,60})\]\]")
+ALIASES = {"reject": "submit", "lose": "paid", "fail": "task"}
+WORDS = {"no-result": "task:empty", "never": "task:never", "vanish": "task:vanish", "cancel": "task:cancel"}
+NUMBERS = {"slow", "results"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """``what`` happens at ``where``, the first ``times`` times (None: each time)."""
+
+    where: str
+    what: str
+    times: int | None = None
+
+
+@functools.lru_cache(maxsize=4096)
+def read_markers(text: str) -> tuple[Marker, ...]:
+    """Every ``[[sim:…]]`` in a text.  Raises ValueError for one that means nothing: a typo must not pass silently."""
+    return tuple(_read(found) for found in MARKER.findall(text))
+
+
+def _read(text: str) -> Marker:
+    spelled = f"task:{text}" if text.isdecimal() else WORDS.get(text, text)
+    where, what, times = [*spelled.split(":"), "", ""][:3]
+    if where in NUMBERS and re.fullmatch(r"\d+(\.\d+)?", what):
+        return Marker(where, what)
+    if where.endswith("-once"):
+        where, times = where.removesuffix("-once"), "1"
+    try:
+        name = fault_name(f"{ALIASES.get(where, where)}_{what}")
+        return Marker(*name, int(times) if times else None)
+    except ValueError:
+        raise ValueError(f"the simulator does not know the marker [[sim:{text}]]") from None
+
+
+def number(marks: str, name: str, otherwise: float) -> float:
+    """The value of a ``[[sim:slow:30]]`` kind of marker."""
+    return next((float(marker.what) for marker in read_markers(marks) if marker.where == name), otherwise)
+
+
+# ── deciding ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Faults:
+    """The armed faults.  ``use(subject, name)`` counts, durably, how often a counted marker already worked."""
+
+    def __init__(self, use: Callable[[str, str], int]) -> None:
+        self.armed: dict[str, dict[str, Amount]] = {}
+        self._use = use
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def arm(self, name: str, value: Any) -> None:
+        where, what = fault_name(name)
+        amount = amount_of(value)
+        self.armed.setdefault(where, {})[what] = amount
+        if not amount:
+            self._disarm(where, what)
+
+    def listed(self) -> dict[str, Amount]:
+        return {f"{where}_{what}": amount for where, ways in self.armed.items() for what, amount in ways.items()}
+
+    def meet(self, where: str, marks: str, subject: str, seed: int) -> str:
+        """What goes wrong here for this request, or "".  A marker goes before the armed faults."""
+        marked = self._marked(where, marks, subject) if marks else ""
+        return marked or (self._drawn(where, subject, seed) if where in self.armed else "")
+
+    def _marked(self, where: str, marks: str, subject: str) -> str:
+        for marker in read_markers(marks):
+            if marker.where == where and self._still_works(marker, subject):
+                return marker.what
+        return ""
+
+    def _still_works(self, marker: Marker, subject: str) -> bool:
+        return marker.times is None or self._use(subject, f"{marker.where}_{marker.what}") <= marker.times
+
+    def _drawn(self, where: str, subject: str, seed: int) -> str:
+        self._seen[where, subject] += 1
+        turn = self._seen[where, subject]
+        for what, amount in list(self.armed[where].items()):
+            if isinstance(amount, int):
+                self._count_down(where, what, amount)
+                return what
+            if chance(seed, where, what, subject, turn) < amount:
+                return what
+        return ""
+
+    def _count_down(self, where: str, what: str, amount: int) -> None:
+        self.armed[where][what] = amount - 1
+        if amount == 1:
+            self._disarm(where, what)
+
+    def _disarm(self, where: str, what: str) -> None:
+        del self.armed[where][what]
+        if not self.armed[where]:
+            del self.armed[where]

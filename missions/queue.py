@@ -1,0 +1,210 @@
+"""The only module that knows django-q2.
+
+A message wakes a worker and carries ids, nothing else: the rows decide what is to be done, so a message that is lost costs
+time, and one that is delivered twice does nothing twice.
+
+Measured facts behind the settings of ``Q_CLUSTER`` are in docs/decisions/0002-messages-only-wake.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from multiprocessing import Event
+from queue import Empty
+from time import sleep
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.cluster import Sentinel
+from django_q.conf import Conf
+from django_q.humanhash import uuid as new_task_id
+from django_q.models import OrmQ, Schedule
+from django_q.queues import Queue
+from django_q.signals import post_execute, post_execute_in_worker, post_spawn, pre_execute
+from django_q.signing import SignedPackage
+
+TASKS = "missions.tasks"
+NO_TIME_LIMIT = -1  # django-q2's alarm could fire between a paid answer and its record
+
+# The first workers wait for messages; the others look in now and then, and help when messages pile up for a second.  So a
+# cluster of 50 keeps most of its memory shared until it really needs 50 (docs/decisions/0003-supervised-cluster.md).
+CORE_WORKERS = 16
+LOOK_SECONDS = 0.25
+LOOKS_BEFORE_HELPING = 4
+
+
+class Broker(ORM):  # type: ignore[misc]
+    """django-q2's ORM broker: oldest message first, several at a time, each delivered at most once.
+
+    ``lock`` is the moment from which a message may be seen, so a message can be sent into the future.  A message is deleted
+    when it is fetched: the rows know the work, so there is nothing to acknowledge, and a message that dies with its worker is
+    made up for by ``engine.reap``.  Beside the common queue every cluster reads one of its own, for canaries.
+    """
+
+    def dequeue(self) -> list[tuple[None, str]] | None:
+        keys = [self.list_key, own_queue()]
+        visible = self.get_connection().filter(key__in=keys, lock__lte=timezone.now()).order_by("lock")
+        if not visible.exists():
+            sleep(Conf.POLL)
+            return None
+        with transaction.atomic(using=Conf.ORM):
+            found = list(visible.select_for_update(skip_locked=True).values_list("pk", "payload")[: Conf.BULK])
+            self.get_connection().filter(pk__in=[pk for pk, _ in found]).delete()
+        return [(None, payload) for _, payload in found]
+
+    def fail(self, task_id: None) -> None:
+        """A message that cannot be read was deleted when it was fetched."""
+
+
+# --- Sending ---
+
+
+def send(task: str, *args: int | str, delay: float = 0.0) -> None:
+    """Wake a worker for ``missions.tasks.<task>(*args)`` once the current transaction is committed.
+
+    ``delay`` in seconds counts from the commit.
+    """
+    send_many(task, [args], delay=delay)
+
+
+def send_many(task: str, calls: Iterable[tuple[int | str, ...]], *, delay: float = 0.0) -> None:
+    """``send`` for many sets of arguments at the cost of one statement."""
+    calls = list(calls)
+    if calls:
+        transaction.on_commit(functools.partial(_enqueue, task, calls, delay, Conf.CLUSTER_NAME))
+
+
+def _enqueue(task: str, calls: list[tuple[int | str, ...]], delay: float, key: str) -> None:
+    visible_at = timezone.now() + timedelta(seconds=delay)
+    OrmQ.objects.bulk_create(OrmQ(key=key, payload=_pack(task, args), lock=visible_at) for args in calls)
+
+
+def _pack(task: str, args: tuple[int | str, ...]) -> str:
+    """A signed message in django-q2's own format (``django_q.tasks.async_task``)."""
+    name, task_id = new_task_id()
+    message = {
+        "id": task_id,
+        "name": name,
+        "func": f"{TASKS}.{task}",
+        "args": args,
+        "kwargs": {},
+        "ack_failure": True,
+        "timeout": NO_TIME_LIMIT,
+        "started": timezone.now(),
+    }
+    packed: str = SignedPackage.dumps(message)
+    return packed
+
+
+def purge() -> None:
+    """Drop every message.  Safe at any time (the rows know the work), useful when no worker is alive."""
+    OrmQ.objects.all().delete()
+
+
+def ensure_watchdog() -> None:
+    """A django-q2 schedule that re-arms the ticks, for whoever runs ``qcluster`` without our supervisor."""
+    Schedule.objects.get_or_create(
+        name="missions: watchdog",
+        defaults={"func": f"{TASKS}.watchdog", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+    )
+
+
+# --- This cluster ---
+
+_cluster_id: uuid.UUID | None = None
+_rank: int = 0
+
+
+class MessageQueue(Queue):  # type: ignore[misc]
+    """django-q2's queue between its pusher and its workers, in which reserve workers stand back.
+
+    A core worker that waits holds the queue's lock, so a reserve worker learns at no cost that it is not needed.
+    """
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        while _rank >= CORE_WORKERS:
+            self._stand_back()
+            try:
+                return super().get(block=False)
+            except Empty:
+                continue
+        return super().get(*args, **kwargs)
+
+    def _stand_back(self) -> None:
+        """Return once messages have been waiting at several looks in a row."""
+        looks = 0
+        while looks < LOOKS_BEFORE_HELPING:
+            sleep(LOOK_SECONDS)
+            looks = looks + 1 if self._has_backlog() else 0
+
+    def _has_backlog(self) -> bool:
+        if not self._rlock.acquire(block=False):
+            return False  # a core worker is waiting, so whatever comes is taken at once
+        try:
+            return bool(self._poll())
+        finally:
+            self._rlock.release()
+
+
+def run_cluster(*, cluster_id: uuid.UUID, on_start: Callable[[Any], None]) -> None:
+    """Run django-q2's sentinel, which forks pusher, monitor and workers.  Returns when it was stopped.
+
+    ``on_start`` is given the event that stops it.
+    """
+    stop_event = Event()
+    sentinel = Sentinel(stop_event, Event(), cluster_id, start=False)
+    sentinel.task_queue = MessageQueue(maxsize=Conf.QUEUE_LIMIT)
+    on_start(stop_event)
+    sentinel.start()
+
+
+def on_worker_start(action: Callable[[], int]) -> None:
+    """Call ``action`` in each new worker; it returns the worker's rank, counted from 0."""
+
+    def receive(**_: Any) -> None:
+        global _rank
+        _rank = action()
+
+    post_spawn.connect(receive, weak=False)
+
+
+def on_task(start: Callable[[], None], end: Callable[[], None]) -> None:
+    """Call ``start`` and ``end`` in a worker around each task."""
+    pre_execute.connect(lambda **_: start(), weak=False)
+    post_execute_in_worker.connect(lambda **_: end(), weak=False)
+
+
+def on_result(action: Callable[[], None]) -> None:
+    """Call ``action`` in the monitor for each task that has come all the way round."""
+    post_execute.connect(lambda **_: action(), weak=False)
+
+
+def set_cluster_id(cluster_id: uuid.UUID) -> None:
+    """Name this cluster, before its processes are forked."""
+    global _cluster_id
+    _cluster_id = cluster_id
+
+
+def cluster_id() -> str:
+    """The name of the cluster that this process belongs to, or ""."""
+    return str(_cluster_id) if _cluster_id else ""
+
+
+def own_queue() -> str:
+    """The key of the messages that only this cluster reads."""
+    return f"{Conf.CLUSTER_NAME}:{cluster_id()}"
+
+
+def send_canary() -> None:
+    """Send a message round this cluster: broker, pusher, a worker, monitor."""
+    _enqueue("canary", [()], 0.0, own_queue())
+
+
+def drop_own_messages() -> None:
+    """Remove canaries that nobody will read any more."""
+    OrmQ.objects.filter(key=own_queue()).delete()

@@ -1,0 +1,76 @@
+"""Reference files of a request: ``media:ID`` becomes a URL that the provider can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from media.models import MediaFile
+from missions import provider_accounts
+from missions.catalog import Model
+from missions.models import ProviderAccount, ProviderUpload
+from missions.providers.errors import Rejected
+
+PREFIX = "media:"
+# A link is used only while it lives this much longer, so that a queued task can still read it.
+SAFETY = timedelta(hours=3)
+
+
+def resolve(model: Model, params: Mapping[str, Any], *, account: ProviderAccount) -> dict[str, Any]:
+    """``params`` with every ``media:ID`` replaced by a URL at the account's provider.
+
+    Raises Rejected when a file is gone or refused, AccountBlocked, or Unavailable when the upload got no answer.
+    """
+    resolved = dict(params)
+    for name in names_in(model, params):
+        value = params[name]
+        if isinstance(value, str):
+            resolved[name] = _resolve(value, account)
+        else:
+            resolved[name] = [_resolve(entry, account) for entry in value]
+    return resolved
+
+
+def names_in(model: Model, params: Mapping[str, Any]) -> list[str]:
+    """The fields of ``params`` that hold files.  Of a free-form model nothing is known but how such names end."""
+    if model.is_free_form:
+        return [name for name, value in params.items() if name.endswith(("Url", "Urls")) and value]
+    return [field.name for field in model.fields if field.is_file and params.get(field.name)]
+
+
+def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The uploaded files that ``params`` name, as (field, id)."""
+    found = []
+    for name in names_in(model, params):
+        value = params[name]
+        for entry in [value] if isinstance(value, str) else value:
+            if entry.startswith(PREFIX):
+                found.append((name, int(entry.removeprefix(PREFIX))))
+    return found
+
+
+def _resolve(reference: str, account: ProviderAccount) -> str:
+    if not reference.startswith(PREFIX):
+        return reference
+    media = MediaFile.objects.filter(pk=reference.removeprefix(PREFIX)).first()
+    if media is None:
+        raise Rejected(f"The reference file {reference} no longer exists: upload it again.", code="reference_missing")
+    known = ProviderUpload.objects.filter(
+        account=account, sha256=media.sha256, expires_at__gt=timezone.now() + SAFETY
+    ).first()
+    return known.url if known else _upload(media, account)
+
+
+def _upload(media: MediaFile, account: ProviderAccount) -> str:
+    with media.file.open("rb") as file:
+        uploaded = provider_accounts.connect(account).upload(file, filename=media.name, content_type=media.content_type)
+    expires_at = timezone.now() + timedelta(seconds=uploaded.lifetime_seconds)
+    ProviderUpload.objects.update_or_create(
+        account=account,
+        sha256=media.sha256,
+        defaults={"url": uploaded.url, "expires_at": expires_at, "created_at": timezone.now()},
+    )
+    return uploaded.url

@@ -1,0 +1,68 @@
+"""Composed reads with more than one user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, ProviderAccount
+from missions.polling import Duration, Expectation, learn
+
+DURATIONS_KEPT = 40
+UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
+EXPECTATION_TTL_SECONDS = 2.0
+
+_expectations: dict[str, tuple[float, Expectation | None]] = {}
+
+
+def slots_in_use(account: ProviderAccount, *, unconfirmed_since: datetime) -> int:
+    """Tasks of an account that are, or may be, in flight.
+
+    An unconfirmed attempt counts until ``unconfirmed_since``: it may be running at the provider.  It also keeps a failing
+    provider from turning a whole mission unconfirmed.
+    """
+    holds = Q(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING])
+    may_hold = Q(status=AttemptStatus.UNCONFIRMED, sending_at__gt=unconfirmed_since)
+    return Attempt.objects.filter(holds | may_hold, account=account).count()
+
+
+def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int) -> Sequence[Mission]:
+    """Missions with an item that the account may take up now: the most urgent first, then the least served."""
+    due = MissionItem.objects.filter(mission=OuterRef("pk"), status=ItemStatus.PENDING, available_at__lte=now)
+    return list(
+        Mission.objects.filter(
+            Exists(due),
+            provider=account.provider,
+            status__in=[MissionStatus.QUEUED, MissionStatus.RUNNING],
+            pending_count__gt=0,
+        )
+        .only("pk", "priority", "submitting_count", "processing_count", "pending_count")
+        .order_by("-priority", F("submitting_count") + F("processing_count"), "pk")[:limit]
+    )
+
+
+def expectation(model: str) -> Expectation | None:
+    """When a model's tasks end, learned from its latest successes.  Kept for two seconds per process."""
+    known = _expectations.get(model)
+    if known and time.monotonic() - known[0] < EXPECTATION_TTL_SECONDS:
+        return known[1]
+    learned = learn(recent_durations(model))
+    _expectations[model] = (time.monotonic(), learned)
+    return learned
+
+
+def recent_durations(model: str) -> list[Duration]:
+    """How long a model's latest successes took, as far as our questions could tell."""
+    rows = Attempt.objects.filter(model=model, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
+    times = rows.order_by("-ended_at").values_list("accepted_at", "running_seen_at", "ended_at")[:DURATIONS_KEPT]
+    return [
+        Duration(
+            low=(seen - accepted).total_seconds() if seen else (ended - accepted).total_seconds() * UNSEEN_LOW,
+            high=(ended - accepted).total_seconds(),
+        )
+        for accepted, seen, ended in times
+        if accepted is not None and ended is not None
+    ]

@@ -1,0 +1,56 @@
+"""What a message can wake a worker for.  Ids only; the verbs are in ``engine``, ``archive`` and ``services``."""
+
+from __future__ import annotations
+
+from missions import archive as archiving
+from missions import engine, provider_accounts, services
+from missions.models import ProviderAccount
+from missions.providers.errors import ProviderError
+
+
+def tick(account_id: int, number: int) -> None:
+    engine.tick(account_id, number)
+
+
+def dispatch(account_id: int) -> None:
+    engine.dispatch(account_id)
+
+
+def submit(attempt_id: int) -> None:
+    engine.submit(attempt_id)
+
+
+def poll_attempt(attempt_id: int) -> None:
+    engine.poll_attempt(attempt_id)
+
+
+def rescue(attempt_id: int, remote_task_id: str) -> None:
+    engine.rescue(attempt_id, remote_task_id)
+
+
+def reap(account_id: int) -> None:
+    engine.reap(account_id)
+
+
+def archive(output_id: int, try_number: int) -> None:
+    archiving.archive(output_id, try_number)
+
+
+def purge_mission(mission_id: int) -> None:
+    services.purge_mission(mission_id=mission_id)
+
+
+def check_account(account_id: int) -> None:
+    account = ProviderAccount.objects.get(pk=account_id)
+    try:
+        provider_accounts.check(account)
+    except ProviderError:
+        return  # a blocked account was paused; an unavailable provider is asked again later
+
+
+def watchdog() -> None:
+    engine.arm_stale()
+
+
+def canary() -> None:
+    """Prove that messages travel."""

@@ -1,0 +1,186 @@
+"""Settings, read from the environment and from a ``.env`` file beside ``manage.py``.
+
+Every name that an operator may set is listed in ``.env.example``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+# --- What is special about this program ---
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+RUNNINGHUB_API_KEY: str = env.str("RUNNINGHUB_API_KEY", default="")
+RUNNINGHUB_BASE_URL: str = env.str("RUNNINGHUB_BASE_URL", default="https://www.runninghub.cn").rstrip("/")
+RUNNINGHUB_CONCURRENCY: int = env.int("RUNNINGHUB_CONCURRENCY", default=50)
+
+# The model that a task type uses unless a mission names another: endpoints of missions/catalog/*.toml.
+DEFAULT_MODELS: dict[str, str] = {
+    task_type: endpoint
+    for task_type in ("text_to_image", "image_to_image", "text_to_video", "image_to_video")
+    if (endpoint := env.str(f"DEFAULT_MODEL_{task_type.upper()}", default=""))
+}
+
+PUBLIC_BASE_URL: str = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
+POLL_FLOOR_SECONDS: float = env.float("POLL_FLOOR_SECONDS", default=2.0)
+RESULTS_ALLOWED_HOSTS: list[str] = env.list("RESULTS_ALLOWED_HOSTS", default=[])
+RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
+MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
+MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
+
+# --- Django ---
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+# Without SECRET_KEY, `make setup` writes one into .env; this one only lets commands run that sign nothing that lasts.
+SECRET_KEY: str = env.str("SECRET_KEY", default="insecure-key-for-local-use-only-set-SECRET_KEY")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+
+ROOT_URLCONF = "runninghub_batch.urls"
+ASGI_APPLICATION = "runninghub_batch.asgi.application"
+WSGI_APPLICATION = "runninghub_batch.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_q",
+    "accounts",
+    "media",
+    "templates_app",
+    "missions",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "runninghub_batch" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+
+
+def _database() -> dict[str, Any]:
+    """SQLite in DATA_DIR unless DATABASE_URL names another.
+
+    SQLite is opened for many writing processes: a write-ahead log, write locks taken when a transaction begins (so that
+    two can never deadlock by upgrading), and a long wait for the lock.
+    """
+    database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        database["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;",
+        }
+    else:
+        database["CONN_HEALTH_CHECKS"] = True
+    database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    return database
+
+
+DATABASES = {"default": _database()}
+
+# MEDIA_ROOT is not BASE_DIR / "media": that is the app.
+MEDIA_ROOT = DATA_DIR / "uploads"
+MEDIA_URL = "uploads/"
+RESULTS_ROOT = DATA_DIR / "results"
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "results": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        # A result's name is decided by its row, so that fetching it twice leaves one file.
+        "OPTIONS": {"location": RESULTS_ROOT, "base_url": None, "allow_overwrite": True},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+# --- django-q2: 50 workers on the ORM broker ---
+
+Q_WORKERS: int = env.int("Q_WORKERS", default=50)
+Q_CLUSTER = {
+    "name": "runninghub_batch",
+    "label": "Task queue",
+    "workers": Q_WORKERS,
+    "orm": "default",
+    "broker_class": "missions.queue.Broker",
+    "poll": 0.05,  # how often an idle cluster looks for a message
+    "bulk": 10,  # messages fetched in one go
+    "queue_limit": 20,  # prefetched messages age, so few are
+    "save_limit": -1,  # no row per success
+    "ack_failures": True,  # rows decide what is tried again, never the broker
+    "max_attempts": 1,
+    "recycle": 2000,
+    # Tasks carry their own limit (missions.queue); these two only have to be consistent with each other.
+    "timeout": 3600,
+    "retry": 3700,
+    "log_level": "WARNING",
+    "time_zone": "UTC",
+    "catch_up": False,
+}
+
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        # urllib3 logs whole URLs at DEBUG.
+        "urllib3": {"level": "INFO"},
+    },
+}

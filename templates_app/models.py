@@ -1,0 +1,30 @@
+"""Saved sets of mission parameters."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class MissionTemplate(models.Model):
+    """A named set of parameters for one task type.
+
+    ``config`` holds ``model``, the fixed ``params`` and ``batch_fields``: which fields a new mission's rows fill.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mission_templates")
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    task_type = models.CharField(max_length=32)
+    config = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name = _("mission template")
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="template_name_unique_per_owner")]
+
+    def __str__(self) -> str:
+        return self.name
