@@ -24,6 +24,7 @@ import requests
 import requests_hardened
 from django.conf import settings
 from django.core.files import File
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
@@ -66,7 +67,7 @@ def archive(output_id: int, try_number: int) -> None:
     """Fetch one output into the results storage.  A message for a try that was already made does nothing."""
     if not lifecycle.claim_download(output_id, try_number=try_number, lease_until=timezone.now() + LEASE):
         return
-    output = Output.objects.select_related("item", "attempt").get(pk=output_id)
+    output = _read(output_id)
     try:
         with _download(output.remote_url) as (path, digest):
             facts = _place(output, path)
@@ -74,6 +75,20 @@ def archive(output_id: int, try_number: int) -> None:
         _try_later(output, str(error))
         return
     lifecycle.store_output(output_id, sha256=digest, **facts)
+
+
+def _read(output_id: int) -> Output:
+    fields = (
+        "remote_url",
+        "extension",
+        "index",
+        "try_count",
+        "expires_at",
+        "item__mission_id",
+        "item__index",
+        "attempt__number",
+    )
+    return Output.objects.select_related("item", "attempt").only(*fields).get(pk=output_id)
 
 
 def _try_later(output: Output, message: str) -> None:
@@ -176,12 +191,7 @@ def _place(output: Output, path: Path) -> dict[str, Any]:
         "duration_seconds": found.duration_seconds,
     }
     if found.thumbnail is not None:
-        with tempfile.NamedTemporaryFile(suffix=".jpg", dir=path.parent, delete=False) as small:
-            small.write(found.thumbnail)
-        try:
-            facts["thumbnail"] = _save(f"{name}.thumb.jpg", Path(small.name))
-        finally:
-            Path(small.name).unlink(missing_ok=True)
+        facts["thumbnail"] = storages["results"].save(f"{name}.thumb.jpg", ContentFile(found.thumbnail))
     facts["file"] = _save(f"{name}.{found.extension}", path)
     return facts
 

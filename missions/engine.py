@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from functools import partial
 
 import psutil
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.models import F, Min, Q
 from django.urls import reverse
 from django.utils import timezone
@@ -34,9 +37,10 @@ from missions.models import (
     Output,
     OutputStatus,
     ProviderAccount,
+    TaskType,
     WorkerCluster,
 )
-from missions.providers.base import RemoteState, RemoteStatus, RemoteTask, SubmitRequest
+from missions.providers.base import Provider, RemoteState, RemoteStatus, RemoteTask, SubmitRequest
 from missions.providers.errors import (
     AccountBlocked,
     NoSlot,
@@ -48,9 +52,10 @@ from missions.providers.errors import (
 
 log = logging.getLogger(__name__)
 
+SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
 POLL_BATCH = 8  # tasks asked about in one tick; the next tick takes the rest, at the same time
 POLL_LEASE = timedelta(seconds=10)
-TICK_MIN_SECONDS = 0.05
+TICK_MIN_SECONDS = 0.04
 TICK_MAX_SECONDS = 1.0
 TICK_STALE = timedelta(seconds=3)
 REAP_INTERVAL = timedelta(seconds=2)
@@ -98,7 +103,8 @@ def tick(account_id: int, number: int) -> None:
         if not is_mine:
             return
         attempt_ids = _claim_due(account_id, now)
-        queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now))
+        wait = 0.0 if len(attempt_ids) == POLL_BATCH else _until_next_tick(account_id, now)
+        queue.send("tick", account_id, number + 1, delay=wait)
         is_time_to_reap = ProviderAccount.objects.filter(
             Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
         ).update(reaped_at=now)
@@ -144,12 +150,24 @@ def dispatch(account_id: int) -> int:
         if free <= 0:
             return 0
         missions = selectors.dispatchable_missions(account, now=now, limit=free)
+        mission_of = {mission.pk: mission for mission in missions}
         shares = _share(missions, free)
-        attempt_ids: list[int] = []
+        count = 0
         for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
-            attempt_ids += lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
-        queue.send_many("submit", [(attempt_id,) for attempt_id in attempt_ids])
-    return len(attempt_ids)
+            attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
+            size = 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH
+            queue.send_many("submit", batched(attempt_ids, size))
+            count += len(attempt_ids)
+    return count
+
+
+def _needs_files(mission: Mission) -> bool:
+    """Handing files over takes time, so such items do not wait for one another."""
+    return mission.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
+
+
+def batched(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
 
 
 def _slot_limit(account: ProviderAccount, now: datetime) -> int:
@@ -180,40 +198,75 @@ def _share(missions: Sequence[Mission], free: int) -> dict[int, int]:
 # --- Submit ---
 
 
-def submit(attempt_id: int) -> None:
-    """Send one prepared attempt: the only place from which money is spent.
+def submit(attempt_ids: Sequence[int]) -> None:
+    """Send prepared attempts: the only place from which money is spent.
 
-    Reference files are handed over first, while the attempt is still provably unsent.  Then the mark *sending* is
-    committed, ONE POST is made, and its answer recorded.
+    Reference files are handed over first, while an attempt is still provably unsent.  Then, for each, the mark *sending* is
+    committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
     """
+    ready = [prepared for attempt_id in attempt_ids if (prepared := _prepare(attempt_id))]
+    with transaction.atomic():
+        to_send = [
+            (attempt, provider, request)
+            for attempt, provider, request in ready
+            if lifecycle.begin_sending(attempt.pk, request=request.params, worker=_worker_name())
+        ]
+    if not to_send:
+        return
+    with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
+        waiting = {pool.submit(provider.submit, request): attempt for attempt, provider, request in to_send}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            _insist(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
+
+
+def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
+    """What is needed to send an attempt, or None when it is not to be sent (any more)."""
     attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
     if attempt.status != AttemptStatus.PREPARED:
-        return
+        return None
     try:
-        provider = provider_accounts.connect(attempt.account)
-        request = _request(attempt)
+        return attempt, provider_accounts.connect(attempt.account), _request(attempt)
     except Unavailable as error:
-        _requeue(attempt, NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds))
-        return
+        _record_refusal(attempt, NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds))
     except ProviderError as error:
         _record_refusal(attempt, error)
-        return
-    if not lifecycle.begin_sending(attempt_id, request=request.params, worker=_worker_name()):
-        return
-    try:
-        task = provider.submit(request)
-    except Unconfirmed as error:
-        lifecycle.mark_unconfirmed(attempt_id, code=error.code, message=error.message)
-    except ProviderError as error:
+    return None
+
+
+def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> None:
+    with transaction.atomic():
+        refused = [attempt for attempt, answer in answers if not _record_answer(attempt, answer)]
+    if refused:
+        dispatch(refused[0].account_id)
+
+
+def _record_answer(attempt: Attempt, answer: Future[RemoteTask]) -> bool:
+    """Record what came of one POST.  Returns False when it was refused, so that its slot is free again."""
+    error = answer.exception()
+    if error is None:
+        _record_acceptance(attempt, answer.result())
+    elif isinstance(error, Unconfirmed):
+        lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
+    elif isinstance(error, ProviderError):
         _record_refusal(attempt, error)
-    except BaseException:
-        # A defect of ours, or the process is being ended: nobody knows whether the request went out.
+    else:  # a defect of ours: nobody knows whether the request went out
         lifecycle.mark_unconfirmed(
-            attempt_id, code="interrupted", message="The worker was interrupted while it was sending."
+            attempt.pk, code="interrupted", message="The submission was interrupted by an error."
         )
-        raise
-    else:
-        _record_acceptance(attempt, task)
+        raise error
+
+
+def _insist(record: Callable[[], None]) -> None:
+    """Record an answer that may have cost money although the database fails for a moment."""
+    for pause in (0.5, 1.0, 2.0, 4.0, 8.0):
+        try:
+            return record()
+        except OperationalError:
+            log.warning("An answer could not be recorded; trying again in %s s.", pause, exc_info=True)
+            connection.close()
+            time.sleep(pause)
+    return record()
 
 
 def _request(attempt: Attempt) -> SubmitRequest:
@@ -256,15 +309,10 @@ def _record_refusal(attempt: Attempt, error: ProviderError) -> None:
         _refuse(attempt, error, retry_at=_in(retry.after_no_slot()), counts=False)
     elif isinstance(error, NotAccepted):
         _slow_down(attempt.account_id)
-        _requeue(attempt, error)
+        wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
+        _refuse(attempt, error, retry_at=None if wait is None else _in(wait))
     else:
         _refuse(attempt, error, retry_at=None)
-    dispatch(attempt.account_id)
-
-
-def _requeue(attempt: Attempt, error: NotAccepted) -> None:
-    wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
-    _refuse(attempt, error, retry_at=None if wait is None else _in(wait))
 
 
 def _refuse(attempt: Attempt, error: ProviderError, *, retry_at: datetime | None, counts: bool = True) -> None:
@@ -300,22 +348,27 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     except AccountBlocked as error:
         provider_accounts.block(account_id, reason=str(error))
         return
-    now = timezone.now()
-    ended = 0
-    still_running: list[Attempt] = []
-    for task_id, answer in answers.items():
-        attempt = attempts[task_id]
-        if isinstance(answer, AccountBlocked):
-            provider_accounts.block(account_id, reason=str(answer))
-        if isinstance(answer, ProviderError) or answer.status is RemoteStatus.RUNNING:
-            still_running.append(attempt)
-            _plan_next_poll(attempt, now, was_seen=not isinstance(answer, ProviderError))
-        else:
-            ended += 1
-            apply_remote_state(attempt, answer)
-    _save_plans(still_running)
+    blocked = [answer for answer in answers.values() if isinstance(answer, AccountBlocked)]
+    if blocked:
+        provider_accounts.block(account_id, reason=str(blocked[0]))
+    with transaction.atomic():
+        ended = [
+            _apply(attempts[task_id], answer)
+            for task_id, answer in answers.items()
+            if not isinstance(answer, ProviderError) and answer.status is not RemoteStatus.RUNNING
+        ]
+        _plan_next_polls([(attempts[task_id], answer) for task_id, answer in answers.items()])
     if ended:
         dispatch(account_id)
+
+
+def _apply(attempt: Attempt, state: RemoteState) -> None:
+    """Record one end.  One that cannot be recorded must not keep the others from it."""
+    try:
+        with transaction.atomic():
+            apply_remote_state(attempt, state)
+    except (DataError, IntegrityError):
+        log.exception("The end of attempt %s could not be recorded.", attempt.pk)
 
 
 def poll_attempt(attempt_id: int) -> None:
@@ -325,20 +378,23 @@ def poll_attempt(attempt_id: int) -> None:
         poll(claimed.values_list("account_id", flat=True)[0], [attempt_id])
 
 
-def _plan_next_poll(attempt: Attempt, now: datetime, *, was_seen: bool) -> None:
-    assert attempt.accepted_at is not None
-    if was_seen:
-        attempt.running_seen_at = now
-    elapsed = (now - attempt.accepted_at).total_seconds()
-    expected = selectors.expectation(attempt.model)
-    wait = polling.next_interval(elapsed, expected, floor=settings.POLL_FLOOR_SECONDS)
-    attempt.next_poll_at = now + timedelta(seconds=wait)
-    attempt.poll_count += 1
-
-
-def _save_plans(attempts: Sequence[Attempt]) -> None:
-    if attempts:
-        Attempt.objects.bulk_update(attempts, ["running_seen_at", "next_poll_at", "poll_count"])
+def _plan_next_polls(answers: Sequence[tuple[Attempt, RemoteState | ProviderError]]) -> None:
+    """Say when to ask again about those that run on, or about which the question failed."""
+    now = timezone.now()
+    planned = []
+    for attempt, answer in answers:
+        if isinstance(answer, RemoteState):
+            if answer.status is not RemoteStatus.RUNNING:
+                continue
+            attempt.running_seen_at = now
+        elapsed = (now - (attempt.accepted_at or now)).total_seconds()
+        expected = selectors.expectation(attempt.model)
+        interval = polling.next_interval(elapsed, expected, floor=settings.POLL_FLOOR_SECONDS)
+        attempt.next_poll_at = now + timedelta(seconds=interval)
+        attempt.poll_count += 1
+        planned.append(attempt)
+    if planned:
+        Attempt.objects.bulk_update(planned, ["running_seen_at", "next_poll_at", "poll_count"])
 
 
 def apply_remote_state(attempt: Attempt, state: RemoteState) -> None:
@@ -498,8 +554,8 @@ def _reap_prepared(account_id: int, now: datetime) -> None:
 def _reap_sending(account_id: int, now: datetime) -> None:
     sending = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.SENDING)
     for attempt in sending[:REAP_BATCH]:
-        assert attempt.sending_at is not None
-        if attempt.sending_at < now - SENDING_LIMIT or _is_dead(attempt.worker, now):
+        is_overdue = attempt.sending_at is None or attempt.sending_at < now - SENDING_LIMIT
+        if is_overdue or _is_dead(attempt.worker, now):
             _give_up_sending(attempt)
 
 
@@ -517,8 +573,7 @@ def _reap_overdue(account_id: int, now: datetime) -> None:
     shortest = now - timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
     for attempt in running.filter(accepted_at__lt=shortest).select_related("item__mission")[:REAP_BATCH]:
         model = catalog.find_model(attempt.model, attempt.item.mission.task_type)
-        assert attempt.accepted_at is not None
-        if attempt.accepted_at < now - timedelta(seconds=model.deadline_seconds):
+        if attempt.accepted_at and attempt.accepted_at < now - timedelta(seconds=model.deadline_seconds):
             minutes = model.deadline_seconds // 60
             lifecycle.fail(
                 attempt.pk,

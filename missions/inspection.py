@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 
 THUMBNAIL_PIXELS = 384
 
+Image.init()  # load Pillow's formats now, so that worker processes share them
+
 IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
 # Kinds that a person may ask for through a model that is not in the catalogue, by their first bytes.
@@ -88,13 +90,16 @@ def _inspect_video(path: Path) -> Inspected:
 
 
 def _thumbnail(image: Image.Image) -> bytes:
-    """A small JPEG, upright, transparency on white.  (WebP would save a tenth of the bytes for thirty times the CPU.)"""
-    small = ImageOps.exif_transpose(image)
-    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR)
-    if small.mode != "RGB":
-        opaque = Image.new("RGBA", small.size, "white")
-        opaque.alpha_composite(small.convert("RGBA"))
-        small = opaque.convert("RGB")
+    """Shrink an image in place to a JPEG, upright, transparency on white.
+
+    WebP would save a tenth of the bytes for thirty times the CPU.
+    """
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR, reducing_gap=1.0)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode != "RGB":
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(image.convert("RGBA"))
+        image = opaque.convert("RGB")
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
+    image.save(buffer, "JPEG", quality=82)
     return buffer.getvalue()

@@ -405,14 +405,29 @@ def lose_output(output_id: int, *, message: str) -> bool:
 # --- The moves themselves ---
 
 
+_COUNTS = [f"{status}_count" for status in ItemStatus.values]
+_MISSION_FIELDS = (
+    "status",
+    "model",
+    "currency",
+    "max_attempts",
+    "not_before",
+    "started_at",
+    "delete_requested_at",
+    *_COUNTS,
+)
+_ATTEMPT_FIELDS = ("status", "number", "item__status", "item__started_at", "account__paused_at", "account__is_enabled")
+
+
 def _lock(mission_id: int) -> Mission:
-    return Mission.objects.select_for_update().get(pk=mission_id)
+    return Mission.objects.select_for_update().only(*_MISSION_FIELDS).get(pk=mission_id)
 
 
 def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
     """The attempt with its item and account, read after its mission was locked."""
-    mission = Mission.objects.select_for_update(of=("self",)).get(items__attempts=attempt_id)
-    return mission, Attempt.objects.select_related("item", "account").get(pk=attempt_id)
+    missions = Mission.objects.select_for_update(of=("self",)).only(*_MISSION_FIELDS)
+    mission = missions.get(items__attempts=attempt_id)
+    return mission, Attempt.objects.select_related("item", "account").only(*_ATTEMPT_FIELDS).get(pk=attempt_id)
 
 
 def _require(condition: bool) -> None:

@@ -72,8 +72,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
+        return self.process.pid if self.process else 0
 
     def members(self) -> list[psutil.Process]:
         """The supervisor and every process below it."""

@@ -233,7 +233,11 @@ class Supervisor:
         os.register_at_fork(after_in_child=lambda: _hold(lifeline, self._leave))
 
     def _become_worker(self) -> int:
-        return self.board.take_place()
+        place = self.board.take_place()
+        if place < queue.CORE_WORKERS:
+            with contextlib.suppress(DatabaseError):
+                engine.warm_up()
+        return place
 
     def _leave(self) -> None:
         """The lifeline has ended and the sentinel is stopping everybody.  Whoever is left after that ends itself."""

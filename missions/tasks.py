@@ -16,8 +16,8 @@ def dispatch(account_id: int) -> None:
     engine.dispatch(account_id)
 
 
-def submit(attempt_id: int) -> None:
-    engine.submit(attempt_id)
+def submit(*attempt_ids: int) -> None:
+    engine.submit(attempt_ids)
 
 
 def poll_attempt(attempt_id: int) -> None:

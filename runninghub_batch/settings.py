@@ -156,7 +156,7 @@ Q_CLUSTER = {
     "workers": Q_WORKERS,
     "orm": "default",
     "broker_class": "missions.queue.Broker",
-    "poll": 0.05,  # how often an idle cluster looks for a message
+    "poll": 0.02,  # how often an idle cluster looks for a message
     "bulk": 10,  # messages fetched in one go
     "queue_limit": 20,  # prefetched messages age, so few are
     "save_limit": -1,  # no row per success

@@ -1,0 +1,252 @@
+"""``make bench``: one mission against the simulator with real workers, and what it took.
+
+    python -m benchmarks.bench --items 500 --task-seconds 10 --submit-latency 0.3
+    python -m benchmarks.bench --database postgres://root@127.0.0.1/postgres --webhooks
+
+Utilisation is ideal time / wall time.  Ideal time is items × task seconds / cap: every slot busy from the first moment to the
+last.  Wall time runs from the creation of the mission to the recorded end of its last item; it contains the submit latency, which
+the simulator spends before a task begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / "var" / "bench"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=500)
+    parser.add_argument("--task-seconds", type=float, default=10.0)
+    parser.add_argument("--task-jitter", type=float, default=0.0, help="± fraction of the task time (0)")
+    parser.add_argument("--submit-latency", type=float, default=0.3)
+    parser.add_argument("--query-latency", type=float, default=0.0)
+    parser.add_argument("--cap", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=50)
+    parser.add_argument("--poll-floor", type=float, default=0.3, help="POLL_FLOOR_SECONDS; the product's default is 2")
+    parser.add_argument("--webhooks", action="store_true", help="run a web process and let the simulator call it")
+    parser.add_argument("--database", default="", help="a PostgreSQL server's URL; default: SQLite")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
+    return parser.parse_args()
+
+
+@contextmanager
+def scratch_database(server_url: str) -> Iterator[str]:
+    """The URL of an empty database: a SQLite file, or a database of its own on a PostgreSQL server."""
+    if not server_url:
+        yield f"sqlite:///{STATE / 'db.sqlite3'}"
+        return
+    import psycopg
+
+    name = f"bench_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield f"{server_url.rsplit('/', 1)[0]}/{name}"
+        finally:
+            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def web_process(env: dict[str, str], port: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "uvicorn", "runninghub_batch.asgi:application", "--port", str(port)]
+    command += ["--log-level", "warning", "--no-access-log"]
+    process = subprocess.Popen(command, env={**os.environ, **env}, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def cpu_seconds(processes: list[Any]) -> float:
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the mission and return the figures."""
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+
+    from missions import services
+    from missions.local_stack import WorkerProcess, simulator_environment
+    from missions.models import Mission, Output, OutputStatus
+    from missions.providers.simulator.control import SimulatorProcess
+
+    call_command("migrate", verbosity=0)
+    owner = get_user_model().objects.create(username="bench")
+    with ExitStack() as stack:
+        simulator = stack.enter_context(
+            SimulatorProcess(
+                task_seconds=arguments.task_seconds,
+                task_jitter=arguments.task_jitter,
+                submit_latency=arguments.submit_latency,
+                query_latency=arguments.query_latency,
+                cap=arguments.cap,
+            )
+        )
+        env = simulator_environment(simulator.url) | {
+            "POLL_FLOOR_SECONDS": str(arguments.poll_floor),
+            "RUNNINGHUB_CONCURRENCY": str(arguments.cap),
+            "Q_WORKERS": str(arguments.workers),
+        }
+        if arguments.webhooks:
+            port = free_port()
+            env["PUBLIC_BASE_URL"] = f"http://127.0.0.1:{port}"
+            stack.enter_context(web_process(env, port))
+        workers = stack.enter_context(WorkerProcess(env))
+        cpu_before = cpu_seconds(workers.members())
+        began = time.perf_counter()
+        mission = services.create_mission(
+            owner=owner,
+            name="bench",
+            task_type="text_to_image",
+            rows=[f"prompt {number}" for number in range(arguments.items)],
+            params={"aspectRatio": "1:1"},
+        )
+        create_seconds = time.perf_counter() - began
+        memory = 0.0
+        while not mission.ended_at:
+            time.sleep(1)
+            mission = Mission.objects.get(pk=mission.pk)
+            if mission.progress > 80 and not memory:
+                memory = sum(process.memory_full_info().pss for process in workers.members())
+        while Output.objects.filter(status=OutputStatus.PENDING).exists():
+            time.sleep(0.1)
+        members = workers.members()
+        memory = max(memory, sum(process.memory_full_info().pss for process in members))
+        cpu = cpu_seconds(members) - cpu_before
+        stats = simulator.stats()
+    wall = (mission.ended_at - mission.created_at).total_seconds()
+    ideal = arguments.items * arguments.task_seconds / arguments.cap
+    return {
+        "items": arguments.items,
+        "completed": mission.completed_count,
+        "paid": stats["accepted"],
+        "create_seconds": round(create_seconds, 3),
+        "wall_seconds": round(wall, 2),
+        "ideal_seconds": round(ideal, 2),
+        "utilisation": round(ideal / wall, 4),
+        "max_in_flight": stats["max_in_flight"],
+        "queries_per_item": round(stats["queries"] / arguments.items, 2),
+        "worker_cpu_ms_per_item": round(1000 * cpu / arguments.items, 1),
+        "worker_memory_mb": round(memory / 1e6),
+        "webhooks": stats["webhooks_delivered"],
+    }
+
+
+def statements_per_item(items: int = 20) -> float:
+    """Database statements that the engine makes for one item, counted in this process, without the message queue's own."""
+    from django.contrib.auth import get_user_model
+    from django.db import connection
+    from django.test import override_settings
+    from django.utils import timezone
+
+    from missions import archive, engine, provider_accounts, services
+    from missions.models import Attempt, Output
+    from missions.providers.simulator.control import SimulatorProcess
+
+    count = 0
+
+    def counting(execute: Any, *details: Any) -> Any:
+        nonlocal count
+        count += 1
+        return execute(*details)
+
+    owner = get_user_model().objects.get(username="bench")
+    with SimulatorProcess(task_seconds=0.2, task_jitter=0) as simulator:
+        host = simulator.url.removeprefix("http://")
+        settings = {
+            "RUNNINGHUB_BASE_URL": simulator.url,
+            "RUNNINGHUB_API_KEY": "simulator",
+            "RESULTS_ALLOWED_HOSTS": [host],
+        }
+        with override_settings(**settings):
+            account = provider_accounts.environment_account()
+            rows = [f"count {number}" for number in range(items)]
+            mission = services.create_mission(
+                owner=owner, name="count", task_type="text_to_image", rows=rows, params={"aspectRatio": "1:1"}
+            )
+            with connection.execute_wrapper(counting):
+                engine.dispatch(account.pk)
+                engine.submit(list(Attempt.objects.filter(item__mission=mission).values_list("pk", flat=True)))
+                time.sleep(0.5)
+                while Attempt.objects.filter(status="running").update(next_poll_at=timezone.now()):
+                    account.refresh_from_db()
+                    engine.tick(account.pk, account.tick_number)
+                for output_id in Output.objects.filter(item__mission=mission).values_list("pk", flat=True):
+                    archive.archive(output_id, 0)
+    return round(count / items, 1)
+
+
+def show(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    where = "PostgreSQL" if arguments.database else "SQLite"
+    title = (
+        f"{arguments.items} items, {arguments.task_seconds:g} s tasks, {arguments.submit_latency:g} s submits, "
+        f"cap {arguments.cap}, {arguments.workers} workers, polling floor {arguments.poll_floor:g} s (default 2 s), {where}"
+    )
+    table = Table(title=title, show_header=False)
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), str(value))
+    Console(width=120).print(table)
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    shutil.rmtree(STATE, ignore_errors=True)
+    STATE.mkdir(parents=True)
+    with scratch_database(arguments.database) as url:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
+            "DATA_DIR": str(STATE),
+            "DATABASE_URL": url,
+            "RUNNINGHUB_API_KEY": "",
+            "LOG_LEVEL": "WARNING",
+        }
+        import django
+        from django.db import connections
+
+        django.setup()
+        try:
+            figures = run(arguments)
+            figures["statements_per_item"] = statements_per_item()
+        finally:
+            connections.close_all()
+    show(figures, arguments)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(vars(arguments) | figures, default=str, indent=2) + "\n")
+    is_right = figures["completed"] == figures["paid"] == arguments.items and figures["max_in_flight"] <= arguments.cap
+    return 0 if is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
