@@ -317,6 +317,8 @@ def _spelled(value: object) -> str:
 def _clean_text(field: Field, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(_("Must be text."))
+    if "\0" in value or not _is_encodable(value):
+        raise ValueError(_("Holds a character that cannot be sent: write it again."))
     length = len(value)
     if field.max_length is not None and length > field.max_length:
         raise ValueError(
@@ -329,6 +331,14 @@ def _clean_text(field: Field, value: object) -> str:
             % {"length": length, "limit": field.min_length}
         )
     return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _clean_choice(field: Field, value: object) -> str:

@@ -46,6 +46,7 @@ from missions.providers.errors import (
     NoSlot,
     NotAccepted,
     ProviderError,
+    Rejected,
     Unavailable,
     Unconfirmed,
 )
@@ -69,6 +70,7 @@ CLUSTER_DEAD_AFTER = timedelta(seconds=60)
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
 DOWNLOAD_LEASE = timedelta(seconds=30)
 EMPTY_RESULT_POLLS = 3
+GONE_GRACE = timedelta(seconds=60)
 REAP_BATCH = 200
 
 
@@ -84,9 +86,9 @@ def arm(account_id: int) -> None:
 
 
 def arm_stale() -> None:
-    """Re-arm every enabled account whose ticks have stopped (a worker died between two of them)."""
+    """Re-arm every account whose ticks have stopped (a worker died between two of them)."""
     late = Q(ticked_at=None) | Q(ticked_at__lt=timezone.now() - TICK_STALE)
-    for account_id in ProviderAccount.objects.filter(late, is_enabled=True).values_list("pk", flat=True):
+    for account_id in ProviderAccount.objects.filter(late).values_list("pk", flat=True):
         arm(account_id)
 
 
@@ -222,19 +224,26 @@ def submit(attempt_ids: Sequence[int]) -> None:
 
 def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
     """What is needed to send an attempt, or None when it is not to be sent (any more)."""
-    attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
-    if attempt.status != AttemptStatus.PREPARED:
+    attempts = Attempt.objects.select_related("item__mission", "account")
+    attempt = attempts.filter(pk=attempt_id, status=AttemptStatus.PREPARED).first()
+    if attempt is None:
         return None
     try:
         return attempt, provider_accounts.connect(attempt.account), _request(attempt)
     except Unavailable as error:
         _record_refusal(attempt, NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds))
     except ProviderError as error:
+        _tell_account(attempt.account_id, error)
         _record_refusal(attempt, error)
+    except Exception:
+        log.exception("Attempt %s could not be prepared.", attempt_id)
+        _record_refusal(attempt, Rejected("This item could not be prepared. Nothing was sent.", code="not_prepared"))
     return None
 
 
 def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> None:
+    for attempt, answer in answers:
+        _tell_account(attempt.account_id, answer.exception())
     with transaction.atomic():
         refused = [attempt for attempt, answer in answers if not _record_answer(attempt, answer)]
     if refused:
@@ -244,29 +253,41 @@ def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> No
 def _record_answer(attempt: Attempt, answer: Future[RemoteTask]) -> bool:
     """Record what came of one POST.  Returns False when it was refused, so that its slot is free again."""
     error = answer.exception()
-    if error is None:
-        _record_acceptance(attempt, answer.result())
-    elif isinstance(error, Unconfirmed):
+    if isinstance(error, Unconfirmed):
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
     elif isinstance(error, ProviderError):
         _record_refusal(attempt, error)
-    else:  # a defect of ours: nobody knows whether the request went out
-        lifecycle.mark_unconfirmed(
-            attempt.pk, code="interrupted", message="The submission was interrupted by an error."
-        )
-        raise error
+        return False
+    elif error is not None:
+        log.error("A submission failed in our own code.", exc_info=error)
+        _doubt(attempt, "interrupted", "The submission was interrupted by an error in this program.")
+    else:
+        try:
+            with transaction.atomic():
+                _record_acceptance(attempt, answer.result())
+        except (IntegrityError, DataError):
+            log.exception("The answer to attempt %s could not be recorded.", attempt.pk)
+            _doubt(
+                attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item."
+            )
+    return True
+
+
+def _doubt(attempt: Attempt, code: str, message: str) -> None:
+    lifecycle.mark_unconfirmed(attempt.pk, code=code, message=f"{message} It may have been accepted and charged.")
 
 
 def _insist(record: Callable[[], None]) -> None:
     """Record an answer that may have cost money although the database fails for a moment."""
     for pause in (0.5, 1.0, 2.0, 4.0, 8.0):
         try:
-            return record()
+            record()
+            return
         except OperationalError:
             log.warning("An answer could not be recorded; trying again in %s s.", pause, exc_info=True)
             connection.close()
             time.sleep(pause)
-    return record()
+    record()
 
 
 def _request(attempt: Attempt) -> SubmitRequest:
@@ -299,24 +320,30 @@ def _record_acceptance(attempt: Attempt, task: RemoteTask) -> None:
     )
 
 
-def _record_refusal(attempt: Attempt, error: ProviderError) -> None:
-    """Certainly not accepted.  What becomes of the item depends on the kind of refusal."""
+def _tell_account(account_id: int, error: BaseException | None) -> None:
+    """What a refusal means for the account.  (Before the items are locked: an account is always locked first.)"""
     if isinstance(error, AccountBlocked):
-        provider_accounts.block(attempt.account_id, reason=str(error))
-        _refuse(attempt, error, retry_at=timezone.now(), counts=False)
+        provider_accounts.block(account_id, reason=str(error))
+    elif isinstance(error, NoSlot | NotAccepted):
+        _slow_down(account_id)
+
+
+def _record_refusal(attempt: Attempt, error: ProviderError) -> None:
+    """Certainly not accepted.  When the item is tried again depends on the kind of refusal; only NotAccepted counts."""
+    wait: float | None = None
+    if isinstance(error, AccountBlocked):
+        wait = 0.0
     elif isinstance(error, NoSlot):
-        _slow_down(attempt.account_id)
-        _refuse(attempt, error, retry_at=_in(retry.after_no_slot()), counts=False)
+        wait = retry.after_no_slot()
     elif isinstance(error, NotAccepted):
-        _slow_down(attempt.account_id)
         wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
-        _refuse(attempt, error, retry_at=None if wait is None else _in(wait))
-    else:
-        _refuse(attempt, error, retry_at=None)
-
-
-def _refuse(attempt: Attempt, error: ProviderError, *, retry_at: datetime | None, counts: bool = True) -> None:
-    lifecycle.refuse(attempt.pk, code=error.code, message=error.message, retry_at=retry_at, counts=counts)
+    lifecycle.refuse(
+        attempt.pk,
+        code=error.code,
+        message=error.message,
+        retry_at=None if wait is None else _in(wait),
+        counts=isinstance(error, NotAccepted),
+    )
 
 
 def _slow_down(account_id: int) -> None:
@@ -353,13 +380,22 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
         provider_accounts.block(account_id, reason=str(blocked[0]))
     with transaction.atomic():
         ended = [
-            _apply(attempts[task_id], answer)
+            (attempts[task_id], answer)
             for task_id, answer in answers.items()
-            if not isinstance(answer, ProviderError) and answer.status is not RemoteStatus.RUNNING
+            if isinstance(answer, RemoteState) and _has_ended(attempts[task_id], answer)
         ]
+        for attempt, state in ended:
+            _apply(attempt, state)
         _plan_next_polls([(attempts[task_id], answer) for task_id, answer in answers.items()])
     if ended:
         dispatch(account_id)
+
+
+def _has_ended(attempt: Attempt, state: RemoteState) -> bool:
+    """Whether the answer is an end.  A provider may not know a task yet that it has just accepted."""
+    if state.status is RemoteStatus.GONE:
+        return attempt.accepted_at is None or attempt.accepted_at < timezone.now() - GONE_GRACE
+    return state.status is not RemoteStatus.RUNNING
 
 
 def _apply(attempt: Attempt, state: RemoteState) -> None:
@@ -384,7 +420,7 @@ def _plan_next_polls(answers: Sequence[tuple[Attempt, RemoteState | ProviderErro
     planned = []
     for attempt, answer in answers:
         if isinstance(answer, RemoteState):
-            if answer.status is not RemoteStatus.RUNNING:
+            if _has_ended(attempt, answer):
                 continue
             attempt.running_seen_at = now
         elapsed = (now - (attempt.accepted_at or now)).total_seconds()
@@ -531,7 +567,6 @@ def repair(account_id: int) -> None:
 
 def recover() -> None:
     """After a start with no other cluster alive: whatever is half done was left by the dead, so nothing has to be waited for."""
-    queue.purge()
     for attempt in Attempt.objects.filter(status=AttemptStatus.PREPARED):
         lifecycle.withdraw(attempt.pk, reason="The worker died before it was sent.")
     for attempt in Attempt.objects.filter(status=AttemptStatus.SENDING):

@@ -83,7 +83,7 @@ def _inspect_video(path: Path) -> Inspected:
             extension = VIDEO_CONTAINERS.get(container.format.name, "mp4")
             seconds = container.duration / av.time_base if container.duration else None
             frame = next(container.decode(stream))
-            poster = _thumbnail(frame.to_image())
+            poster = _thumbnail(frame.to_image())  # type: ignore[no-untyped-call]
             return Inspected(extension, f"video/{extension}", stream.width, stream.height, seconds, poster)
     except (av.FFmpegError, StopIteration, OSError) as error:
         raise NotAResult(f"The result is not a readable video: {error}.") from error

@@ -206,7 +206,7 @@ def begin_sending(attempt_id: int, *, request: Mapping[str, Any], worker: str) -
             _void(mission, attempt, reason="Stopped before it was sent.")
             return False
         now = timezone.now()
-        _move_attempt(attempt, AttemptStatus.SENDING, request=dict(request), worker=worker, sending_at=now)
+        _move_attempt(attempt, AttemptStatus.SENDING, request=storable(request), worker=worker, sending_at=now)
         if attempt.item.started_at is None:
             MissionItem.objects.filter(pk=attempt.item_id).update(started_at=now)
         return True
@@ -234,7 +234,7 @@ def accept(
             attempt,
             AttemptStatus.RUNNING,
             remote_task_id=remote_task_id,
-            raw=dict(raw),
+            raw=storable(raw),
             accepted_at=at,
             next_poll_at=next_poll_at,
             error_code="",
@@ -266,7 +266,9 @@ def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | Non
         if attempt.status not in (AttemptStatus.PREPARED, AttemptStatus.SENDING):
             return False
         now = timezone.now()
-        _move_attempt(attempt, AttemptStatus.REFUSED, error_code=code, error_message=message, ended_at=now)
+        _move_attempt(
+            attempt, AttemptStatus.REFUSED, error_code=code[:64], error_message=storable(message), ended_at=now
+        )
         count = F("refusal_count") + (1 if counts else 0)
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
         return True
@@ -288,7 +290,7 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.SENDING:
             return False
-        _move_attempt(attempt, AttemptStatus.UNCONFIRMED, error_code=code, error_message=message)
+        _move_attempt(attempt, AttemptStatus.UNCONFIRMED, error_code=code[:64], error_message=storable(message))
         _move_item(
             mission,
             attempt,
@@ -331,7 +333,7 @@ def succeed(
         if attempt.status != AttemptStatus.RUNNING:
             return []
         now = timezone.now()
-        _move_attempt(attempt, AttemptStatus.SUCCEEDED, raw=dict(raw), ended_at=now, cost=cost)
+        _move_attempt(attempt, AttemptStatus.SUCCEEDED, raw=storable(raw), ended_at=now, cost=cost)
         _move_item(mission, attempt, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
         rows = Output.objects.bulk_create(
             _new_output(attempt, index, output, expires_at=expires_at, first_try_at=first_try_at)
@@ -354,7 +356,7 @@ def fail(
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.RUNNING:
             return False
-        answer = {} if raw is None else {"raw": dict(raw)}
+        answer = {} if raw is None else {"raw": storable(raw)}
         _move_attempt(
             attempt,
             AttemptStatus.FAILED,
@@ -428,6 +430,17 @@ def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
     missions = Mission.objects.select_for_update(of=("self",)).only(*_MISSION_FIELDS)
     mission = missions.get(items__attempts=attempt_id)
     return mission, Attempt.objects.select_related("item", "account").only(*_ATTEMPT_FIELDS).get(pk=attempt_id)
+
+
+def storable(answer: Any) -> Any:
+    """JSON data as every database takes it: PostgreSQL knows no NUL and no half of a surrogate pair."""
+    if isinstance(answer, str):
+        return answer.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(answer, Mapping):
+        return {storable(str(name)): storable(value) for name, value in answer.items()}
+    if isinstance(answer, list | tuple):
+        return [storable(value) for value in answer]
+    return answer
 
 
 def _require(condition: bool) -> None:
@@ -542,7 +555,8 @@ def _end_or_requeue(
     mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
 ) -> None:
     """After an attempt that came to nothing: the item waits for the next one, or is at its end."""
-    changes |= {"error_code": code, "error_message": message}
+    message = storable(message)
+    changes |= {"error_code": code[:64], "error_message": message}
     if mission.status == MissionStatus.CANCELLED and retry_at is not None:
         _move_item(mission, attempt, ItemStatus.CANCELLED, reason=message, ended_at=timezone.now(), **changes)
     elif retry_at is not None:
@@ -562,10 +576,11 @@ def _void(
     now = timezone.now()
     _move_attempt(attempt, AttemptStatus.VOID, error_message=reason, ended_at=now)
     if mission.status == MissionStatus.CANCELLED:
-        to, when = ItemStatus.CANCELLED, {"ended_at": now}
+        _move_item(mission, attempt, ItemStatus.CANCELLED, reason=reason, actor=actor, ended_at=now, **(changes or {}))
     else:
-        to, when = ItemStatus.PENDING, {"available_at": now}
-    _move_item(mission, attempt, to, reason=reason, actor=actor, **when, **(changes or {}))
+        _move_item(
+            mission, attempt, ItemStatus.PENDING, reason=reason, actor=actor, available_at=now, **(changes or {})
+        )
 
 
 def _withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:

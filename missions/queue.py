@@ -109,11 +109,6 @@ def _pack(task: str, args: tuple[int | str, ...]) -> str:
     return packed
 
 
-def purge() -> None:
-    """Drop every message.  Safe at any time (the rows know the work), useful when no worker is alive."""
-    OrmQ.objects.all().delete()
-
-
 def ensure_watchdog() -> None:
     """A django-q2 schedule that re-arms the ticks, for whoever runs ``qcluster`` without our supervisor."""
     Schedule.objects.get_or_create(

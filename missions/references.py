@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.utils import timezone
 
@@ -65,8 +65,14 @@ def _resolve(reference: str, account: ProviderAccount) -> str:
 
 
 def _upload(media: MediaFile, account: ProviderAccount) -> str:
-    with media.file.open("rb") as file:
-        uploaded = provider_accounts.connect(account).upload(file, filename=media.name, content_type=media.content_type)
+    try:
+        with media.file.storage.open(str(media.file.name), "rb") as file:
+            uploaded = provider_accounts.connect(account).upload(
+                cast(BinaryIO, file), filename=media.name, content_type=media.content_type
+            )
+    except FileNotFoundError:
+        message = f"The file of {media.name} is missing on this server: upload it again."
+        raise Rejected(message, code="reference_missing") from None
     expires_at = timezone.now() + timedelta(seconds=uploaded.lifetime_seconds)
     ProviderUpload.objects.update_or_create(
         account=account,

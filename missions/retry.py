@@ -68,7 +68,7 @@ def slot_limit(configured: int, *, remote: int | None, soft: int | None, seconds
     if soft is None:
         return limit
     steps = min(int(max(seconds_since, 0.0) / SLOT_RECOVERY_SECONDS), 20)
-    return min(limit, soft + 2**steps - 1)
+    return min(limit, soft + (1 << steps) - 1)
 
 
 def _backoff(base: float, number: int) -> float:

@@ -103,7 +103,7 @@ class Board:
         return [since for pid, since in said if _exists(pid)]
 
     def _read(self, place: int) -> tuple[int, float]:
-        return self.CELL.unpack_from(self._memory, place * self.CELL.size)  # type: ignore[return-value]
+        return self.CELL.unpack_from(self._memory, place * self.CELL.size)
 
     def _write(self, since: float) -> None:
         if self.mine is not None:
@@ -154,7 +154,7 @@ class Supervisor:
         provider_accounts.environment_account()
         if is_alone:
             engine.recover()
-        for account_id in ProviderAccount.objects.filter(is_enabled=True).values_list("pk", flat=True):
+        for account_id in ProviderAccount.objects.values_list("pk", flat=True):
             engine.arm(account_id)
 
     def _wait_for_workers(self) -> None:
@@ -253,7 +253,7 @@ class Supervisor:
         queue.drop_own_messages()
         WorkerCluster.objects.filter(pk=self.row.pk).update(restart_count=F("restart_count") + 1)
         self._start_group()
-        for account_id in ProviderAccount.objects.filter(is_enabled=True).values_list("pk", flat=True):
+        for account_id in ProviderAccount.objects.values_list("pk", flat=True):
             engine.arm(account_id)
 
     def _end_child(self) -> None:
