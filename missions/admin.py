@@ -6,6 +6,7 @@ Rows are made and ended by ``services`` and the engine, so nothing here can be a
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -65,6 +66,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "ticked_at",
     ]
     readonly_fields = ["provider", "paused_at", "pause_reason", "remote_concurrency", "checked_at", "ticked_at"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     actions = ["pause", "resume"]
 
     def has_delete_permission(self, request: HttpRequest, obj: ProviderAccount | None = None) -> bool:

@@ -464,9 +464,9 @@ def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, floa
 
 
 def _apply_success(attempt: Attempt, state: RemoteState) -> None:
-    if not state.outputs and attempt.poll_count < EMPTY_RESULT_POLLS:
+    if not state.outputs and attempt.empty_count + 1 < EMPTY_RESULT_POLLS:
         Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
-            poll_count=F("poll_count") + 1, next_poll_at=_in(settings.POLL_FLOOR_SECONDS)
+            empty_count=F("empty_count") + 1, next_poll_at=_in(settings.POLL_FLOOR_SECONDS)
         )
         return
     if not state.outputs:

@@ -10,6 +10,7 @@ just stopped cannot be overtaken by a worker that is about to send.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,10 @@ from missions.models import (
 )
 
 ENGINE = "engine"
+
+# The engine moves many attempts in one transaction; a savepoint for each would cost two statements.
+_atomic = functools.partial(transaction.atomic, savepoint=False)
+
 BATCH = 2000  # rows per statement in bulk moves
 
 RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
@@ -198,7 +203,7 @@ def begin_sending(attempt_id: int, *, request: Mapping[str, Any], worker: str) -
 
     False when the attempt was withdrawn, or its mission or account was stopped: then nothing may be sent.
     """
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.PREPARED:
             return False
@@ -225,7 +230,7 @@ def accept(
 
     Also rescues an unconfirmed attempt.  False when the attempt had already moved on.
     """
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
             return False
@@ -261,7 +266,7 @@ def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | Non
     With ``retry_at`` the item goes back to pending until then, else it failed.  ``counts=False`` when the refusal says
     nothing about the item (no free slot, blocked account).  False when the attempt had already moved on.
     """
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status not in (AttemptStatus.PREPARED, AttemptStatus.SENDING):
             return False
@@ -276,7 +281,7 @@ def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | Non
 
 def withdraw(attempt_id: int, *, reason: str) -> bool:
     """prepared → void, and its item back to pending: it was provably never sent."""
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.PREPARED:
             return False
@@ -286,7 +291,7 @@ def withdraw(attempt_id: int, *, reason: str) -> bool:
 
 def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
     """sending → unconfirmed: it may have been paid, so only a person or proof from the provider moves it on."""
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.SENDING:
             return False
@@ -305,7 +310,7 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
 
 def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
     """unconfirmed → void: a person says that the provider never ran it.  The item may be submitted again."""
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.UNCONFIRMED:
             return False
@@ -328,7 +333,7 @@ def succeed(
     first_try_at: datetime,
 ) -> list[int]:
     """running → succeeded, and the item processing → completed.  Returns the ids of the outputs to fetch."""
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.RUNNING:
             return []
@@ -352,7 +357,7 @@ def fail(
     retry_at: datetime | None = None,
 ) -> bool:
     """running → failed.  The item failed too, or waits until ``retry_at`` for a new attempt."""
-    with transaction.atomic():
+    with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
         if attempt.status != AttemptStatus.RUNNING:
             return False
@@ -392,7 +397,7 @@ def store_output(output_id: int, **facts: Any) -> bool:
 
 def lose_output(output_id: int, *, message: str) -> bool:
     """pending → lost: its address has expired.  The item stays completed; it was paid and it ran."""
-    with transaction.atomic():
+    with _atomic():
         output = Output.objects.select_related("item", "attempt").get(pk=output_id)
         mission = _lock(output.item.mission_id)
         lost = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(

@@ -276,6 +276,7 @@ class Attempt(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True)
     poll_count = models.PositiveIntegerField(default=0)
+    empty_count = models.PositiveSmallIntegerField(default=0, help_text=_("Reports of success without a result."))
 
     class Meta:
         ordering = ["item", "number"]
