@@ -207,7 +207,7 @@ def submit(attempt_ids: Sequence[int]) -> None:
     committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
     """
     ready = [prepared for attempt_id in attempt_ids if (prepared := _prepare(attempt_id))]
-    with transaction.atomic():
+    with lifecycle.durably():
         to_send = [
             (attempt, provider, request)
             for attempt, provider, request in ready

@@ -14,7 +14,7 @@ THUMBNAIL_PIXELS = 384
 
 Image.init()  # load Pillow's formats now, so that worker processes share them
 
-IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
+IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF": "gif"}
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
 # Kinds that a person may ask for through a model that is not in the catalogue, by their first bytes.
 OTHER_KINDS = {

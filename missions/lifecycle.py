@@ -10,14 +10,15 @@ just stopped cannot be overtaken by a worker that is about to send.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -44,6 +45,29 @@ BATCH = 2000  # rows per statement in bulk moves
 RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
 OPEN = (MissionStatus.SCHEDULED, *RUNNABLE, MissionStatus.PAUSED)
 ENDED = (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
+
+
+@contextlib.contextmanager
+def durably() -> Iterator[None]:
+    """A transaction that outlives a power failure once it is committed: for what must be on disk before a POST goes out.
+
+    PostgreSQL commits so anyway.  Our SQLite connections do not sync each commit (``synchronous=NORMAL``: a process may die
+    at any moment, but with the machine the last commits go too), so this one does.
+    """
+    is_outermost = connection.vendor == "sqlite" and not connection.in_atomic_block
+    if is_outermost:
+        _pragma("synchronous=FULL")
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        if is_outermost:
+            _pragma("synchronous=NORMAL")
+
+
+def _pragma(text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA {text}")
 
 
 class LostRace(Exception):

@@ -58,11 +58,17 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Raises RuntimeError when the workers do not come up."""
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "workers"]
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "workers", "--tied"]
         with contextlib.ExitStack() as stack:
             stderr = stack.enter_context(self.log.open("a")) if self.log else None
             self.process = subprocess.Popen(  # noqa: S603
-                command, env=self.env, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+                command,
+                env=self.env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
             )
         out = self.process.stdout
         line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""

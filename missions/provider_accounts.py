@@ -25,18 +25,23 @@ _connections: dict[tuple[int, Credentials], Provider] = {}
 
 
 def environment_account() -> ProviderAccount:
-    """The account that the settings describe, made at first use.
+    """The account that the settings describe, made at first use."""
+    return ProviderAccount.objects.get_or_create(name=ENVIRONMENT_ACCOUNT)[0]
 
-    A key that changed since it was last seen ends a pause: the reason for it may be gone, and if not it will be found again.
+
+def adopt_key() -> bool:
+    """Take note of the key and the address in the settings.  Returns whether they replace others.
+
+    A change ends a pause of the account: the reason for it may be gone, and if not it will be found again.
     """
-    account, _ = ProviderAccount.objects.get_or_create(name=ENVIRONMENT_ACCOUNT)
+    account = environment_account()
     fingerprint = _fingerprint(credentials(account)) if settings.RUNNINGHUB_API_KEY else ""
-    if account.key_fingerprint != fingerprint:
-        account.key_fingerprint = fingerprint
-        account.remote_concurrency = None
-        account.save(update_fields=["key_fingerprint", "remote_concurrency"])
-        resume(account.pk)
-    return account
+    before = account.key_fingerprint
+    if not fingerprint or fingerprint == before:
+        return False
+    ProviderAccount.objects.filter(pk=account.pk).update(key_fingerprint=fingerprint, remote_concurrency=None)
+    resume(account.pk)
+    return bool(before)
 
 
 def credentials(account: ProviderAccount) -> Credentials:
@@ -66,7 +71,7 @@ def block(account_id: int, *, reason: str) -> None:
         paused_at=timezone.now(), pause_reason=reason
     )
     if paused:
-        log.error("Account %s is paused: %s", account_id, reason)
+        log.warning("Account %s is paused: %s", account_id, reason)
 
 
 def resume(account_id: int) -> None:

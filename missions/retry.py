@@ -54,7 +54,7 @@ def after_failure(remedy: Remedy, *, attempts: int, limit: int) -> float | None:
 
 def after_failed_download(tries: int) -> float:
     """Seconds until a download is tried again, after ``tries`` that failed."""
-    return _spread(min(2.0**tries, DOWNLOAD_CAP_SECONDS))
+    return _spread(min(2.0 ** min(tries, 30), DOWNLOAD_CAP_SECONDS))
 
 
 def slot_limit(configured: int, *, remote: int | None, soft: int | None, seconds_since: float) -> int:

@@ -142,7 +142,7 @@ def create_mission(
         allow_free_form=allow_free_form,
     )
     now = timezone.now()
-    with transaction.atomic():
+    with lifecycle.durably():
         mission = Mission.objects.create(
             owner_id=owner.pk,
             name=name.strip()[:200],
@@ -291,6 +291,23 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "Paused by a per
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission_id, "pause")) from None
     return Stopped(still_sending=_wait_for_answers(wire))
+
+
+def hold_after_key_change() -> int:
+    """Pause every mission with work left: it was made for another key, perhaps the simulator's, and must not spend unasked.
+
+    Returns how many were paused.
+    """
+    reason = "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    held = 0
+    active = Mission.objects.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
+    for mission_id in active.filter(pending_count__gt=0).values_list("pk", flat=True):
+        try:
+            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason)
+            held += 1
+        except lifecycle.LostRace:
+            continue
+    return held
 
 
 def resume_mission(*, mission_id: int, actor: str) -> None:

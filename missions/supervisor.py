@@ -35,7 +35,7 @@ from django.db import DatabaseError, connections
 from django.db.models import F
 from django.utils import timezone
 
-from missions import engine, provider_accounts, queue
+from missions import engine, provider_accounts, queue, services
 from missions import tasks as tasks  # loaded here, so that the workers share it
 from missions.models import ProviderAccount, WorkerCluster
 
@@ -127,8 +127,8 @@ class Supervisor:
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Start the cluster and watch over it.  Returns when it was told to stop and the cluster has ended."""
-        signal.signal(signal.SIGTERM, self._on_stop_signal)
-        signal.signal(signal.SIGINT, self._on_stop_signal)
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
         queue.set_cluster_id(self.row.pk)
         self._take_over()
         self._start_group()
@@ -137,9 +137,10 @@ class Supervisor:
             on_ready()
             self._watch()
         finally:
-            self._stop()
+            self._end()
 
-    def _on_stop_signal(self, _signal: int, _frame: Any) -> None:
+    def stop(self) -> None:
+        """Make ``run`` end.  May be called from any thread, or from a signal handler."""
         self.is_stopping = True
 
     def _take_over(self) -> None:
@@ -151,7 +152,8 @@ class Supervisor:
         is_alone = not any(_is_alive(cluster) for cluster in WorkerCluster.objects.filter(stopped_at=None))
         self.row.save(force_insert=True)
         queue.ensure_watchdog()
-        provider_accounts.environment_account()
+        if provider_accounts.adopt_key() and (held := services.hold_after_key_change()):
+            log.warning("The API key or address has changed: %s missions are paused until you resume them.", held)
         if is_alone:
             engine.recover()
         for account_id in ProviderAccount.objects.values_list("pk", flat=True):
@@ -185,7 +187,7 @@ class Supervisor:
         if reason:
             self._restart(reason)
 
-    def _stop(self) -> None:
+    def _end(self) -> None:
         self._end_child()
         queue.drop_own_messages()
         for account_id in ProviderAccount.objects.values_list("pk", flat=True):

@@ -5,15 +5,17 @@ Every name that an operator may set is listed in ``.env.example``.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-if (BASE_DIR / ".env").is_file():
+if (BASE_DIR / ".env").is_file() and os.environ.get("READ_DOT_ENV") != "0":  # "0": the tests
     env.read_env(BASE_DIR / ".env")
 
 # --- What is special about this program ---
@@ -44,6 +46,12 @@ DEBUG: bool = env.bool("DEBUG", default=False)
 # Without SECRET_KEY, `make setup` writes one into .env; this one only lets commands run that sign nothing that lasts.
 SECRET_KEY: str = env.str("SECRET_KEY", default="insecure-key-for-local-use-only-set-SECRET_KEY")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+
+# Reached through PUBLIC_BASE_URL: that host is ours, and cookies stay on https if it is.
+if PUBLIC_BASE_URL:
+    ALLOWED_HOSTS.append(urlsplit(PUBLIC_BASE_URL).hostname or "")
+    CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_BASE_URL))]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 
 ROOT_URLCONF = "runninghub_batch.urls"
 ASGI_APPLICATION = "runninghub_batch.asgi.application"

@@ -1,10 +1,13 @@
 """The real settings, with everything that lasts put aside."""
 
+import os
 import tempfile
 from pathlib import Path
 
+os.environ["READ_DOT_ENV"] = "0"  # whatever a person has set for real use stays out of the tests
+
 from runninghub_batch.settings import *  # noqa: F403
-from runninghub_batch.settings import STORAGES
+from runninghub_batch.settings import DATABASES, STORAGES
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="runninghub-batch-tests-"))
 MEDIA_ROOT = DATA_DIR / "uploads"
@@ -16,3 +19,8 @@ STORAGES = STORAGES | {
 SECRET_KEY = "tests"
 RUNNINGHUB_API_KEY = ""
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["TEST"] = {
+        "NAME": str(DATA_DIR / "test.sqlite3")
+    }  # a file, so that other processes can open it

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from missions.supervisor import Supervisor
 
@@ -13,7 +15,20 @@ from missions.supervisor import Supervisor
 class Command(BaseCommand):
     help = "Run the worker processes (Q_WORKERS, 50 unless set) until SIGTERM or Ctrl-C."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--tied", action="store_true", help="stop when standard input closes, too")
+
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = Supervisor()
-        supervisor.run(on_ready=lambda: self.stdout.write(f"{settings.Q_WORKERS} workers are running."))
-        self.stdout.write("The workers have stopped.")
+        if options["tied"]:
+            threading.Thread(target=self._stop_with_parent, args=[supervisor], daemon=True).start()
+        supervisor.run(on_ready=lambda: self._say(f"{settings.Q_WORKERS} workers are running."))
+        self._say("The workers have stopped.")
+
+    def _stop_with_parent(self, supervisor: Supervisor) -> None:
+        sys.stdin.buffer.read()
+        supervisor.stop()
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
