@@ -1,0 +1,73 @@
+# Each target works alone on a machine that has Python 3.11 or newer, git and make. `make` alone lists them.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCKS := requirements.txt requirements-dev.txt
+TYPED := accounts media missions runninghub_batch templates_app tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test bench check lock format
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	|| sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) .env  ## make .venv from the lock file, and .env
+
+demo: $(INSTALLED)  ## run 24 items through real workers and the simulator, and check the files
+	@$(BIN)/python manage.py demo $(ARGS)
+
+serve: $(INSTALLED) .env  ## start web pages, workers and, without an API key, the simulator
+	@$(BIN)/python manage.py serve $(ARGS)
+
+test: $(INSTALLED)  ## run the tests; ARGS="-k words" chooses some
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(INSTALLED)  ## measure; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
+check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+	SECRET_KEY=only-for-this-check $(BIN)/python manage.py check --fail-level WARNING
+	SECRET_KEY=only-for-this-check $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(call as_in_production) $(BIN)/python manage.py check --deploy --fail-level ERROR
+
+format: $(INSTALLED)  ## put the code into form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: $(INSTALLED)  ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
+	$(call compile,requirements.txt)
+	$(call compile,requirements-dev.txt,--extra dev --constraint requirements.txt)
+
+define as_in_production
+DEBUG=false SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+	ALLOWED_HOSTS=batch.example.com PUBLIC_BASE_URL=https://batch.example.com
+endef
+
+# No address of an index and no folder of this machine goes into a lock file.
+define compile
+$(BIN)/pip-compile --quiet --strip-extras --no-header --annotation-style line --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host $(2) $(ARGS) --output-file $(1) pyproject.toml
+endef
+
+$(INSTALLED): requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python could not make $(VENV). On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.env:
+	@umask 077; key=$$($(or $(PYTHON),python3) -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	&& sed "s|^SECRET_KEY=.*|SECRET_KEY=$$key|" .env.example > .env
+	@echo "Wrote .env with a new SECRET_KEY. Your RunningHub key goes there too."

@@ -1,0 +1,93 @@
+"""The admin shows everything and lets nobody type in what the engine decides."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from missions import provider_accounts, services
+from missions.models import Attempt, Mission
+
+pytestmark = pytest.mark.django_db
+OURS = ("missions", "media", "templates_app", "accounts")
+MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+LOOK_ONLY = ["mission", "missionitem", "attempt", "output", "itemevent", "providerupload", "workercluster"]
+
+
+@pytest.fixture
+def mission(admin_user: User) -> Mission:
+    account = provider_accounts.environment_account()
+    mission = services.create_mission(owner=admin_user, name="Cats", task_type="text_to_image", rows=["a cat"])
+    Attempt.objects.create(item=mission.items.get(), number=1, account=account, model=mission.model)
+    return mission
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.model_name)
+def test_every_model_has_a_page_that_opens(admin_client, mission, model):
+    assert model in admin.site._registry
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    assert admin_client.get(reverse(f"{name}_changelist")).status_code == 200
+    row = model.objects.first()
+    if row is not None:
+        assert admin_client.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+
+
+@pytest.mark.parametrize("name", LOOK_ONLY)
+def test_what_the_engine_writes_cannot_be_added(admin_client, name):
+    assert admin_client.get(reverse(f"admin:missions_{name}_add")).status_code == 403
+
+
+def test_what_the_engine_writes_cannot_be_deleted(admin_client, mission):
+    item = mission.items.get()
+    for row in (mission, item, item.attempts.get(), mission.events.first(), provider_accounts.environment_account()):
+        name = f"admin:missions_{row._meta.model_name}"
+        assert admin_client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+        many = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        admin_client.post(reverse(f"{name}_changelist"), many)
+        row.refresh_from_db()
+
+
+def test_a_status_and_a_cost_that_are_posted_change_nothing(admin_client, mission):
+    address = reverse("admin:missions_mission_change", args=[mission.pk])
+    assert admin_client.post(address, {"status": "completed", "cost": "0", "completed_count": "1"}).status_code == 403
+    mission.refresh_from_db()
+    assert (mission.status, mission.completed_count) == ("queued", 0)
+
+
+def test_the_secret_of_an_attempt_is_not_shown(admin_client, mission):
+    attempt = mission.items.get().attempts.get()
+    page = admin_client.get(reverse("admin:missions_attempt_change", args=[attempt.pk])).content.decode()
+    assert attempt.webhook_token not in page
+
+
+def test_an_account_is_paused_and_resumed_from_its_list(admin_client, admin_user, mission):
+    account = provider_accounts.environment_account()
+    address = reverse("admin:missions_provideraccount_changelist")
+    admin_client.post(address, {"action": "pause", "_selected_action": [account.pk]})
+    account.refresh_from_db()
+    assert account.paused_at is not None
+    assert admin_user.username in account.pause_reason
+    admin_client.post(address, {"action": "resume", "_selected_action": [account.pk]})
+    account.refresh_from_db()
+    assert account.paused_at is None
+
+
+def test_an_account_is_not_resumed_by_editing_it(admin_client, mission):
+    account = provider_accounts.environment_account()
+    provider_accounts.block(account.pk, reason="No money left.")
+    address = reverse("admin:missions_provideraccount_change", args=[account.pk])
+    form = {
+        "name": account.name,
+        "base_url": "",
+        "concurrency": "7",
+        "is_enabled": "on",
+        "paused_at_0": "",
+        "paused_at_1": "",
+    }
+    assert admin_client.post(address, form).status_code == 302
+    account.refresh_from_db()
+    assert account.concurrency == 7
+    assert account.pause_reason == "No money left."
