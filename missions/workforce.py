@@ -30,7 +30,7 @@ def is_alive() -> bool:
 @contextlib.contextmanager
 def own_workers() -> Iterator[WorkerProcess]:
     """Start workers, and stop them whatever happens.  Raises RuntimeError when they do not come up."""
-    workers = WorkerProcess(log=log_file())
+    workers = WorkerProcess({"PYTHONUNBUFFERED": "1"}, log=log_file())  # we wait for the line that says they are ready
     try:
         workers.start()
         yield workers

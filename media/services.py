@@ -1,0 +1,165 @@
+"""Taking reference images in, and removing them.
+
+A file that gets in is what it says it is: its kind is decided by its content and all of it was read once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from PIL import Image, UnidentifiedImageError
+
+from media.models import MediaFile, new_key
+
+MAX_PIXELS = 80_000_000  # decoding takes 3 to 4 bytes of memory for each
+MAX_NAME = 255
+CHUNK_BYTES = 1024 * 1024
+# Pillow's word for a format → our extension, and the other ways to write it.  MPO is a JPEG as some cameras write it.
+KINDS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
+SPELLINGS = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}, "gif": {".gif"}, "webp": {".webp"}}
+CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp"}
+
+_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # control, and reversed writing
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    EOFError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+class UploadInvalid(ValueError):
+    """The file cannot be used, and nothing of it was kept.  The message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a file turned out to be."""
+
+    extension: str
+    width: int
+    height: int
+
+
+def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> MediaFile:
+    """Keep an image for its owner and return its row; the same bytes again give the same row.
+
+    ``file`` is read from where it stands; ``name`` is what the person calls it.  Raises UploadInvalid for what is not a
+    whole JPEG, PNG, GIF or WebP image of at most MEDIA_MAX_BYTES.  The file is written before its row, and removed when the
+    row cannot be: call this outside a transaction that may be rolled back.
+    """
+    content = _read(file)
+    picture = inspect(content)
+    digest = hashlib.sha256(content).hexdigest()
+    known = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
+    if known is not None:
+        return _with_file(known, content)
+    media = MediaFile(
+        owner_id=owner.pk,
+        key=new_key(),
+        name=clean_name(name, picture.extension),
+        sha256=digest,
+        content_type=CONTENT_TYPES[picture.extension],
+        size_bytes=len(content),
+        width=picture.width,
+        height=picture.height,
+    )
+    try:
+        with _written(media, content, picture.extension), transaction.atomic():
+            media.save(force_insert=True)
+    except IntegrityError:
+        first = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
+        if first is None:
+            raise
+        return first  # the same bytes came in twice at once
+    return media
+
+
+def delete_media(*, media: MediaFile) -> None:
+    """Remove an image: its row, and once that is committed its file.  Missions that still name it will say so."""
+    storage, path = media.file.storage, str(media.file.name)
+    with transaction.atomic():
+        MediaFile.objects.filter(pk=media.pk).delete()
+        transaction.on_commit(lambda: storage.delete(path))
+
+
+def inspect(content: bytes) -> Picture:
+    """Say what an image is, after decoding it.  Raises UploadInvalid."""
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "GIF", "WEBP"]) as image:
+            kind, (width, height) = KINDS[str(image.format)], image.size
+            if width * height > MAX_PIXELS:
+                raise UploadInvalid(f"The image has {width}×{height} pixels, which is more than can be used.")
+            image.load()  # a file that broke off is found out here
+    except UploadInvalid:
+        raise
+    except UnidentifiedImageError:
+        raise UploadInvalid("This is not a JPEG, PNG, GIF or WebP image.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UploadInvalid("The image has more pixels than can be used.") from None
+    except _UNREADABLE:
+        raise UploadInvalid("The image is damaged: it cannot be read to its end. Save it again.") from None
+    return Picture(kind, width, height)
+
+
+def clean_name(name: str, extension: str) -> str:
+    """A name to show, and to hand on with the file: no folders, no control characters, an ending that is true."""
+    shown = name.encode("utf-8", "replace").decode().replace("\\", "/").rpartition("/")[2]
+    shown = _NOT_IN_A_NAME.sub("", shown).strip() or "image"
+    path = PurePosixPath(shown)
+    ending = path.suffix if path.suffix.lower() in SPELLINGS[extension] else f".{extension}"
+    stem = shown.removesuffix(ending) or "image"
+    return stem[: MAX_NAME - len(ending)] + ending
+
+
+def _read(file: IO[bytes]) -> bytes:
+    """The whole file, but no more of one that is too big than is needed to see that."""
+    limit = settings.MEDIA_MAX_BYTES
+    content = bytearray()
+    while len(content) <= limit and (chunk := file.read(CHUNK_BYTES)):
+        content += chunk
+    if not content:
+        raise UploadInvalid("The file is empty.")
+    if len(content) > limit:
+        raise UploadInvalid(f"The file is larger than {limit / 1024**2:g} MB. Use a smaller one.")
+    return bytes(content)
+
+
+@contextmanager
+def _written(media: MediaFile, content: bytes, extension: str) -> Iterator[None]:
+    """Write the file, and take it away again when what follows fails."""
+    media.file.save(f"{media.key}.{extension}", ContentFile(content), save=False)
+    storage, path = media.file.storage, str(media.file.name)
+    try:
+        yield
+    except BaseException:
+        storage.delete(path)
+        raise
+
+
+def _with_file(media: MediaFile, content: bytes) -> MediaFile:
+    """A row whose file was lost from the storage gets it back."""
+    storage, path = media.file.storage, str(media.file.name)
+    if not storage.exists(path):
+        media.file.name = storage.save(path, ContentFile(content))
+        media.save(update_fields=["file"])
+    return media

@@ -1,0 +1,184 @@
+"""Uploads: what gets in is a whole image, once, with its file; what does not leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, connection
+from PIL import Image
+from pytest_django import Settings
+
+from media.models import MediaFile
+from media.services import UploadInvalid, delete_media, store_upload
+
+
+@pytest.fixture(autouse=True)
+def uploads(settings: Settings, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (12, 8), colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def upload(owner: User, content: bytes, name: str = "photo.png") -> MediaFile:
+    return store_upload(owner=owner, file=io.BytesIO(content), name=name)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "ending"),
+    [
+        ("JPEG", "image/jpeg", ".jpg"),
+        ("PNG", "image/png", ".png"),
+        ("GIF", "image/gif", ".gif"),
+        ("WEBP", "image/webp", ".webp"),
+    ],
+)
+def test_an_image_is_known_by_its_content(owner: User, kind: str, content_type: str, ending: str) -> None:
+    content = picture(kind)
+
+    media = upload(owner, content, "IMG_1.dat")
+
+    assert (media.content_type, media.width, media.height) == (content_type, 12, 8)
+    assert media.size_bytes == len(content)
+    assert media.name == f"IMG_1.dat{ending}"
+    assert str(media.file.name).endswith(f"{media.key}{ending}")
+    with media.file.open("rb") as file:
+        assert file.read() == content
+
+
+def test_the_same_bytes_are_one_row_and_one_file(owner: User, uploads: Path) -> None:
+    first, second = upload(owner, picture(), "a.png"), upload(owner, picture(), "b.png")
+
+    assert first.pk == second.pk
+    assert len(files(uploads)) == 1
+
+
+def test_two_people_with_the_same_bytes_do_not_share_a_row(owner: User, stranger: User) -> None:
+    assert upload(owner, picture()).pk != upload(stranger, picture()).pk
+
+
+def test_a_row_that_lost_its_file_gets_it_back(owner: User) -> None:
+    media = upload(owner, picture())
+    default_storage.delete(str(media.file.name))
+
+    again = upload(owner, picture())
+
+    assert again.pk == media.pk
+    assert default_storage.exists(str(again.file.name))
+
+
+def _bomb() -> bytes:
+    """A PNG of a few bytes that says it is 60,000 pixels wide and high."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"<html>not found</html>", "not a JPEG"),
+        (b"%PDF-1.7 something", "not a JPEG"),
+        (picture("BMP"), "not a JPEG"),
+        (picture("PNG", (200, 200))[:-40], "damaged"),
+        (picture("JPEG", (200, 200))[:400], "damaged"),
+        (_bomb(), "pixels"),
+        (picture("PNG", (20_000, 4_100)), "20000×4100 pixels"),
+    ],
+)
+def test_what_is_not_a_whole_image_is_refused_and_leaves_nothing(
+    owner: User, uploads: Path, content: bytes, words: str
+) -> None:
+    with pytest.raises(UploadInvalid, match=words):
+        upload(owner, content)
+
+    assert not MediaFile.objects.exists()
+    assert not files(uploads)
+
+
+def test_a_file_over_the_limit_is_not_read_to_its_end(owner: User, settings: Settings) -> None:
+    settings.MEDIA_MAX_BYTES = 1024 * 1024
+    endless = io.BytesIO(bytes(20 * 1024 * 1024))
+
+    with pytest.raises(UploadInvalid, match="larger than 1 MB"):
+        store_upload(owner=owner, file=endless, name="big.png")
+
+    assert endless.tell() <= 2 * 1024 * 1024
+
+
+def test_no_file_stays_when_its_row_cannot_be_written(uploads: Path, transactional_db: None) -> None:
+    nobody = User(pk=987654, username="nobody")  # no such row: the foreign key fails
+
+    with pytest.raises(IntegrityError):
+        store_upload(owner=nobody, file=io.BytesIO(picture()), name="a.png")
+
+    assert not files(uploads)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_bytes_at_the_same_time_are_one_row_and_one_file(uploads: Path) -> None:
+    owner = User.objects.create_user("mei")
+    content, found, start = picture("PNG", (900, 900)), [], threading.Barrier(6)
+
+    def work() -> None:
+        try:
+            start.wait()
+            found.append(upload(owner, content).pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 6
+    assert len(set(found)) == MediaFile.objects.count() == 1
+    assert len(files(uploads)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/passwd", "passwd.png"),
+        ("C:\\Users\\mei\\猫.PNG", "猫.PNG"),
+        ("a\x00b\ncat.png", "abcat.png"),
+        ("invoice\u202egnp.exe", "invoicegnp.exe.png"),
+        ("", "image.png"),
+        (".png", "image.png"),
+        ("broken\ud800.png", "broken?.png"),
+        ("x" * 400 + ".png", "x" * 251 + ".png"),
+    ],
+)
+def test_a_name_is_shown_without_folders_or_tricks(owner: User, given: str, shown: str) -> None:
+    assert upload(owner, picture(), given).name == shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleting_removes_the_row_and_the_file(uploads: Path) -> None:
+    media = upload(User.objects.create_user("mei"), picture())
+
+    delete_media(media=media)
+
+    assert not MediaFile.objects.exists()
+    assert not files(uploads)
