@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -74,7 +74,11 @@ def archive(output_id: int, try_number: int) -> None:
     except (DownloadFailed, NotAResult) as error:
         _try_later(output, str(error))
         return
-    lifecycle.store_output(output_id, sha256=digest, **facts)
+    if (
+        not lifecycle.store_output(output_id, sha256=digest, **facts)
+        and not Output.objects.filter(pk=output_id).exists()
+    ):
+        _remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
 
 
 def _read(output_id: int) -> Output:
@@ -138,7 +142,7 @@ def _stream(url: str, file: Any) -> str:
             digest.update(chunk)
             file.write(chunk)
         is_encoded = "Content-Encoding" in answer.headers
-    if expected is not None and not is_encoded and size != int(expected):
+    if expected is not None and expected.isdecimal() and not is_encoded and size != int(expected):
         raise DownloadFailed(f"The result broke off after {size} of {expected} bytes.")
     if not size:
         raise DownloadFailed("The result is an empty file.")
@@ -214,10 +218,12 @@ def _name(output: Output) -> str:
 
 def remove_files(mission: Mission) -> None:
     """Delete every result file of a mission from the storage."""
-    storage = storages["results"]
-    outputs = Output.objects.filter(item__mission=mission)
-    for file, thumbnail in outputs.values_list("file", "thumbnail").iterator():
-        for name in filter(None, (file, thumbnail)):
-            storage.delete(name)
-    with contextlib.suppress(FileNotFoundError, NotImplementedError, OSError):
-        Path(storage.path(folder_of(mission.pk))).rmdir()
+    for names in Output.objects.filter(item__mission=mission).values_list("file", "thumbnail").iterator():
+        _remove(names)
+    with contextlib.suppress(OSError, NotImplementedError):
+        Path(storages["results"].path(folder_of(mission.pk))).rmdir()
+
+
+def _remove(names: Iterable[str]) -> None:
+    for name in filter(None, names):
+        storages["results"].delete(name)

@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
@@ -153,7 +153,7 @@ def dispatch(account_id: int) -> int:
             return 0
         missions = selectors.dispatchable_missions(account, now=now, limit=free)
         mission_of = {mission.pk: mission for mission in missions}
-        shares = _share(missions, free)
+        shares = _share(missions, selectors.due_counts(missions, now=now, limit=free), free)
         count = 0
         for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
             attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
@@ -182,14 +182,14 @@ def _slot_limit(account: ProviderAccount, now: datetime) -> int:
     )
 
 
-def _share(missions: Sequence[Mission], free: int) -> dict[int, int]:
+def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
     """Deal ``free`` slots, one at a time, to the mission that holds the fewest; a lower priority gets what is left."""
     shares: Counter[int] = Counter()
     for priority in sorted({mission.priority for mission in missions}, reverse=True):
         peers = [mission for mission in missions if mission.priority == priority]
         while free and peers:
             mission = min(peers, key=lambda peer: (peer.in_flight_count + shares[peer.pk], peer.pk))
-            if shares[mission.pk] == mission.pending_count:
+            if shares[mission.pk] == due[mission.pk]:
                 peers.remove(mission)
                 continue
             shares[mission.pk] += 1
@@ -546,7 +546,7 @@ def reap(account_id: int) -> None:
     """Repair what dead workers left and start what time has made due.  Safe to run at any moment, any number of times."""
     now = timezone.now()
     repair(account_id)
-    _reap_overdue(account_id, now)
+    _reap_overdue(account_id)
     _resend_downloads(now)
     _start_scheduled(now)
     for mission_id in _deletable_missions():
@@ -602,19 +602,30 @@ def _give_up_sending(attempt: Attempt) -> None:
     )
 
 
-def _reap_overdue(account_id: int, now: datetime) -> None:
-    """End the wait for tasks that are past their model's deadline.  The remote task id is kept."""
+def _reap_overdue(account_id: int) -> None:
+    """End the wait for tasks that were seen running past their model's deadline.  The remote task id is kept.
+
+    What nobody asked about for long is asked first: it may have ended well while the workers were down.
+    """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
-    shortest = now - timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
-    for attempt in running.filter(accepted_at__lt=shortest).select_related("item__mission")[:REAP_BATCH]:
+    shortest = timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
+    late = running.filter(running_seen_at__gt=F("accepted_at") + shortest)
+    for attempt in late.select_related("item__mission")[:REAP_BATCH]:
         model = catalog.find_model(attempt.model, attempt.item.mission.task_type)
-        if attempt.accepted_at and attempt.accepted_at < now - timedelta(seconds=model.deadline_seconds):
-            minutes = model.deadline_seconds // 60
+        if _run_seconds(attempt) > model.deadline_seconds:
             lifecycle.fail(
                 attempt.pk,
                 code="deadline",
-                message=f"No result after {minutes} minutes. Task {attempt.remote_task_id} may still end and be charged.",
+                message=f"No result after {model.deadline_seconds // 60} minutes. "
+                f"Task {attempt.remote_task_id} may still end and be charged.",
             )
+
+
+def _run_seconds(attempt: Attempt) -> float:
+    """For how long a task was seen running."""
+    if attempt.running_seen_at is None or attempt.accepted_at is None:
+        return 0.0
+    return (attempt.running_seen_at - attempt.accepted_at).total_seconds()
 
 
 def _resend_downloads(now: datetime) -> None:

@@ -296,5 +296,5 @@ class _FileTaker:
             reason = getattr(error, "strerror", None) or "not a path"
             self.errors.append(RowError(line, f"The image {given} cannot be read: {reason}."))
         else:
-            return f"{references.PREFIX}{media.pk}"
+            return f"media:{media.pk}"
         return given

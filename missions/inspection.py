@@ -15,6 +15,7 @@ THUMBNAIL_PIXELS = 384
 Image.init()  # load Pillow's formats now, so that worker processes share them
 
 IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF": "gif"}
+OPENED_FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]  # (the opener of JPEG also finds MPO)
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
 # Kinds that a person may ask for through a model that is not in the catalogue, by their first bytes.
 OTHER_KINDS = {
@@ -64,7 +65,7 @@ def _inspect_image(path: Path) -> Inspected:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=list(IMAGE_FORMATS)) as image:
+            with Image.open(path, formats=OPENED_FORMATS) as image:
                 extension = IMAGE_FORMATS[str(image.format)]
                 size = image.size
                 image.load()  # a file that broke off is found out here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
@@ -14,7 +15,7 @@ from missions.catalog import Model
 from missions.models import ProviderAccount, ProviderUpload
 from missions.providers.errors import Rejected
 
-PREFIX = "media:"
+_MEDIA = re.compile(r"media:([0-9]{1,18})")
 # A link is used only while it lives this much longer, so that a queued task can still read it.
 SAFETY = timedelta(hours=3)
 
@@ -37,7 +38,7 @@ def resolve(model: Model, params: Mapping[str, Any], *, account: ProviderAccount
 def names_in(model: Model, params: Mapping[str, Any]) -> list[str]:
     """The fields of ``params`` that hold files.  Of a free-form model nothing is known but how such names end."""
     if model.is_free_form:
-        return [name for name, value in params.items() if name.endswith(("Url", "Urls")) and value]
+        return [name for name, value in params.items() if name.endswith(("Url", "Urls")) and _is_addresses(value)]
     return [field.name for field in model.fields if field.is_file and params.get(field.name)]
 
 
@@ -47,15 +48,22 @@ def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
     for name in names_in(model, params):
         value = params[name]
         for entry in [value] if isinstance(value, str) else value:
-            if entry.startswith(PREFIX):
-                found.append((name, int(entry.removeprefix(PREFIX))))
+            if match := _MEDIA.fullmatch(entry):
+                found.append((name, int(match[1])))
     return found
 
 
+def _is_addresses(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(entry, str) for entry in value)
+    return isinstance(value, str) and bool(value)
+
+
 def _resolve(reference: str, account: ProviderAccount) -> str:
-    if not reference.startswith(PREFIX):
+    match = _MEDIA.fullmatch(reference)
+    if not match:
         return reference
-    media = MediaFile.objects.filter(pk=reference.removeprefix(PREFIX)).first()
+    media = MediaFile.objects.filter(pk=int(match[1])).first()
     if media is None:
         raise Rejected(f"The reference file {reference} no longer exists: upload it again.", code="reference_missing")
     known = ProviderUpload.objects.filter(

@@ -44,6 +44,14 @@ def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int
     )
 
 
+def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:
+    """How many items of each mission may be taken up now, counted up to ``limit``."""
+    if len(missions) == 1:
+        return {missions[0].pk: limit}  # nobody to share with: the claim itself finds out
+    due = MissionItem.objects.filter(status=ItemStatus.PENDING, available_at__lte=now)
+    return {mission.pk: due.filter(mission=mission)[:limit].count() for mission in missions}
+
+
 def expectation(model: str) -> Expectation | None:
     """When a model's tasks end, learned from its latest successes.  Kept for two seconds per process."""
     known = _expectations.get(model)

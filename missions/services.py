@@ -85,9 +85,9 @@ def draft_mission(
     errors: list[FieldError] = []
     merged: list[dict[str, Any]] = []
     custom_ids: list[str] = []
-    listed = list(rows) * max(repeat, 1)
-    _check_size(listed, repeat)
-    for number, row in enumerate(listed):
+    once = list(rows)
+    _check_size(len(once), repeat)
+    for number, row in enumerate(once * repeat):
         try:
             own, custom_id = _read_row(chosen, row)
             merged.append(chosen.clean(shared | own))
@@ -196,13 +196,13 @@ def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catal
     return model
 
 
-def _check_size(rows: Sequence[Any], repeat: int) -> None:
+def _check_size(rows: int, repeat: int) -> None:
     if repeat < 1:
         raise MissionInvalid([FieldError("repeat", "Repeat each row at least once.")])
     if not rows:
         raise MissionInvalid([FieldError("batch_input", "Give at least one row.")])
-    if len(rows) > settings.MISSION_MAX_ITEMS:
-        message = f"{len(rows)} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
+    if rows * repeat > settings.MISSION_MAX_ITEMS:
+        message = f"{rows * repeat} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
         raise MissionInvalid([FieldError("batch_input", message)])
 
 
@@ -213,7 +213,8 @@ def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[
     if not isinstance(row, Mapping):
         raise ParamsInvalid([FieldError(model.batch_field, "Give a text, or an object of parameters.")])
     own = dict(row)
-    custom_id = str(own.pop("custom_id", "") or "")
+    given = own.pop("custom_id", None)
+    custom_id = "" if given is None else str(given)
     if len(custom_id) > 200:
         raise ParamsInvalid([FieldError("custom_id", "At most 200 characters.")])
     return own, custom_id
@@ -294,14 +295,14 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "Paused by a per
 
 
 def hold_after_key_change() -> int:
-    """Pause every mission with work left: it was made for another key, perhaps the simulator's, and must not spend unasked.
+    """Pause every open mission: it was made for another key, perhaps the simulator's, and must not spend unasked.
 
     Returns how many were paused.
     """
     reason = "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
     held = 0
     active = Mission.objects.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
-    for mission_id in active.filter(pending_count__gt=0).values_list("pk", flat=True):
+    for mission_id in active.values_list("pk", flat=True):
         try:
             lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason)
             held += 1

@@ -237,9 +237,7 @@ def test_an_integer_keeps_within_its_limits(value, message):
     assert errors_of("rhart-video-g/text-to-video", {"prompt": "x", "duration": value}) == {"duration": message}
 
 
-@pytest.mark.parametrize(
-    "value", [URL, "http://example.org", "HTTPS://example.org/图.png?x=1", "media:7", "media:17"]
-)
+@pytest.mark.parametrize("value", [URL, "http://example.org", "HTTPS://example.org/图.png?x=1", "media:7", "media:17"])
 def test_an_image_is_an_address_or_an_uploaded_file(value):
     assert get_model(I2V).clean({"prompt": "She smiles", "imageUrl": value})["imageUrl"] == value
 

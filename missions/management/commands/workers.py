@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any
@@ -26,7 +27,9 @@ class Command(BaseCommand):
         self._say("The workers have stopped.")
 
     def _stop_with_parent(self, supervisor: Supervisor) -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin: a forked worker closes that one, and would wait for ever for this thread's lock on it.
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
         supervisor.stop()
 
     def _say(self, sentence: str) -> None:

@@ -1,0 +1,59 @@
+"""What the engine reads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from missions import selectors
+from missions.models import Attempt, MissionItem
+from missions.polling import Duration
+from tests.missions.world import TEXT_TO_IMAGE, bring_to, claim, make_mission
+
+pytestmark = pytest.mark.django_db
+
+
+def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
+    mission = make_mission(owner, 8)
+    statuses = ["prepared", "sending", "running", "unconfirmed", "succeeded", "failed", "refused", "void"]
+    for status, attempt_id in zip(statuses, claim(mission, account, 8), strict=True):
+        bring_to(status, attempt_id)
+    long_ago, soon = timezone.now() - timedelta(minutes=5), timezone.now() + timedelta(minutes=5)
+    assert selectors.slots_in_use(account, unconfirmed_since=long_ago) == 4
+    assert selectors.slots_in_use(account, unconfirmed_since=soon) == 3
+
+
+def test_missions_come_by_priority_then_least_served_and_only_with_due_items(owner, account):
+    now = timezone.now()
+    served, fresh, urgent, later, done = (make_mission(owner, 2, name=str(number)) for number in range(5))
+    claim(served, account)
+    urgent.priority = 5
+    urgent.save(update_fields=["priority"])
+    MissionItem.objects.filter(mission=later).update(available_at=now + timedelta(minutes=1))
+    for attempt_id in claim(done, account, 2):
+        bring_to("succeeded", attempt_id)
+    found = selectors.dispatchable_missions(account, now=timezone.now(), limit=10)
+    assert [mission.pk for mission in found] == [urgent.pk, fresh.pk, served.pk]
+    assert len(selectors.dispatchable_missions(account, now=timezone.now(), limit=2)) == 2
+
+
+def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, account):
+    mission = make_mission(owner, 3)
+    now = timezone.now()
+    for attempt_id in claim(mission, account, 3):
+        bring_to("succeeded", attempt_id)
+    first, second, third = Attempt.objects.order_by("pk")
+    Attempt.objects.update(accepted_at=now - timedelta(seconds=100), ended_at=now)
+    Attempt.objects.filter(pk=first.pk).update(running_seen_at=now - timedelta(seconds=2))
+    Attempt.objects.filter(pk=third.pk).update(model="another/model")
+    found = selectors.recent_durations(TEXT_TO_IMAGE)
+    assert sorted(found, key=lambda each: each.low) == [Duration(80, 100), Duration(98, 100)]
+    assert second.model == TEXT_TO_IMAGE
+
+
+def test_an_expectation_is_kept_for_a_moment_instead_of_asking_each_time(owner, account, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        for _ in range(20):
+            assert selectors.expectation(TEXT_TO_IMAGE) is None

@@ -1,0 +1,206 @@
+"""What the provider tells us unasked is a hint, and no more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from missions import engine
+from missions.models import Attempt, Mission, MissionItem, Output
+from tests.missions.world import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
+
+pytestmark = pytest.mark.django_db
+
+
+def path_of(attempt: Attempt, provider: str = "runninghub") -> str:
+    return reverse("missions:provider-webhook", args=[provider, attempt.webhook_token])
+
+
+def body_for(task_id: str, **more: Any) -> dict[str, Any]:
+    return {"event": "TASK_END", "taskId": task_id, "eventData": {"taskId": task_id, "status": "SUCCESS", **more}}
+
+
+def post(client: Client, attempt: Attempt, body: Any) -> int:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.post(path_of(attempt), content, content_type="application/json").status_code
+
+
+@pytest.fixture
+def attempt(owner, workers: Workers, account) -> Attempt:
+    """An attempt that the simulator runs."""
+    make_mission(owner, 1)
+    engine.dispatch(account.pk)
+    workers.play("submit")
+    attempt = Attempt.objects.get()
+    assert attempt.status == "running"
+    return attempt
+
+
+@pytest.fixture
+def lost(owner, workers: Workers, account, simulator) -> Attempt:
+    """An attempt that the simulator runs, of which the answer was lost."""
+    simulator.set(paid_drop=1)
+    make_mission(owner, 1)
+    engine.dispatch(account.pk)
+    workers.play("submit")
+    attempt = Attempt.objects.get()
+    assert (attempt.status, attempt.remote_task_id) == ("unconfirmed", "")
+    return attempt
+
+
+@pytest.mark.parametrize("path", ["hooks/runninghub/unknown-token", "hooks/runninghub/" + "x" * 300])
+def test_an_unknown_token_is_not_found(path, client, db):
+    prefix = reverse("missions:provider-webhook", args=["p", "t"]).removesuffix("hooks/p/t")
+    assert client.post(prefix + path, b"{}", content_type="application/json").status_code == 404
+
+
+def test_an_unknown_provider_is_not_found(client, attempt):
+    path = path_of(attempt, "nobody")
+    assert client.post(path, b"{}", content_type="application/json").status_code == 404
+
+
+def test_only_post_is_taken(client, attempt):
+    assert client.get(path_of(attempt)).status_code == 405
+
+
+def test_no_csrf_token_is_asked_for(attempt):
+    strict = Client(enforce_csrf_checks=True)
+    assert post(strict, attempt, body_for(attempt.remote_task_id)) == 204
+
+
+def test_a_running_task_is_asked_about_at_once(client, workers, attempt, simulator):
+    simulator.set(task_seconds=0)
+    Attempt.objects.update(next_poll_at=attempt.next_poll_at.replace(year=2099))
+    workers.waiting()
+    assert post(client, attempt, body_for(attempt.remote_task_id)) == 204
+    assert ("poll_attempt", (attempt.pk,)) in workers.waiting()
+    before = simulator.stats()["queries"]
+    workers.play("poll_attempt")
+    assert simulator.stats()["queries"] == before + 1
+
+
+def test_a_success_that_only_the_webhook_claims_changes_nothing(client, workers, attempt, simulator):
+    attempt_id = attempt.pk
+    Attempt.objects.filter(pk=attempt_id).update(remote_task_id=_endless_task(simulator))
+    claimed = body_for(attempt.remote_task_id, results=[{"url": "https://evil.example/x.png", "outputType": "png"}])
+    assert post(client, attempt, claimed) == 204
+    workers.play("poll_attempt")
+    attempt.refresh_from_db()
+    assert attempt.status == "running"
+    assert not Output.objects.exists()
+
+
+def _endless_task(simulator: Any) -> str:
+    import requests
+
+    body = {"prompt": "endless [[sim:never]]", "aspectRatio": "1:1"}
+    answer = requests.post(
+        f"{simulator.url}/openapi/v2/rhart-image-v1/text-to-image",
+        json=body,
+        headers={"Authorization": "Bearer simulator"},
+        timeout=5,
+    )
+    return str(answer.json()["taskId"])
+
+
+def test_nothing_of_the_body_is_stored(client, workers, attempt):
+    secret = "planted-by-a-stranger"
+    post(client, attempt, body_for(attempt.remote_task_id, errorMessage=secret, usage={"consumeMoney": "9999"}))
+    workers.play()
+    stored = [list(model.objects.values()) for model in (Attempt, MissionItem, Mission, Output)]
+    assert secret not in str(stored)
+    assert "9999" not in str(Mission.objects.values_list("cost"))
+
+
+def test_a_lost_answer_is_rescued_when_the_provider_confirms_the_task(client, workers, lost, simulator):
+    task_id = simulator.tasks()[0]["id"]
+    assert post(client, lost, body_for(task_id)) == 204
+    workers.play("rescue")
+    lost.refresh_from_db()
+    assert lost.remote_task_id == task_id
+    assert lost.status in ("running", "succeeded")
+    mission = workers.finish(lost.item.mission)
+    assert mission.status == "completed"
+    assert max(simulator.paid()["requests"].values()) == 1
+
+
+def test_a_rescue_that_the_provider_cannot_answer_now_is_tried_again(client, workers, lost, simulator):
+    task_id = simulator.tasks()[0]["id"]
+    simulator.set(query_503=1)
+    assert post(client, lost, body_for(task_id)) == 204
+    mission = workers.finish(lost.item.mission)
+    assert mission.status == "completed"
+
+
+def test_a_task_that_the_provider_does_not_know_rescues_nothing(client, workers, lost):
+    assert post(client, lost, body_for("1234567890123456789")) == 204
+    workers.play("rescue")
+    lost.refresh_from_db()
+    assert (lost.status, lost.remote_task_id) == ("unconfirmed", "")
+
+
+def test_the_task_of_another_attempt_is_not_attached(client, workers, owner, account, simulator, lost):
+    make_mission(owner, ["another prompt"])
+    engine.dispatch(account.pk)
+    workers.play("submit")
+    other = Attempt.objects.exclude(pk=lost.pk).get()
+    assert other.remote_task_id
+    assert post(client, lost, body_for(other.remote_task_id)) == 204
+    workers.play("rescue")
+    lost.refresh_from_db()
+    assert (lost.status, lost.remote_task_id) == ("unconfirmed", "")
+
+
+GARBAGE = [b"", b"{}", b"not json", b"[]", b'"text"', b"\xff\xfe", b'{"taskId": "../../x"}', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
+def test_a_body_that_names_no_task_is_a_bad_request(body, client, lost):
+    assert post(client, lost, body) == 400
+
+
+@pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
+def test_a_running_task_needs_no_body_to_be_asked_about(body, client, attempt, workers):
+    assert post(client, attempt, body) == 204
+    assert ("poll_attempt", (attempt.pk,)) in workers.waiting()
+
+
+def test_a_huge_body_is_refused(client, lost):
+    assert post(client, lost, b'{"taskId": "' + b"1" * 1_100_000 + b'"}') in (400, 413)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "refused", "void", "prepared"])
+def test_a_webhook_for_an_attempt_that_does_not_wait_does_nothing(status, client, workers, owner, account):
+    mission = make_mission(owner, 2)
+    (attempt_id,) = claim(mission, account)
+    bring_to(status, attempt_id)
+    before = workers.waiting()
+    assert post(client, Attempt.objects.get(pk=attempt_id), body_for("1234567890123456789")) == 204
+    assert workers.waiting() == before
+    check_mission(mission.pk)
+
+
+def test_a_webhook_that_overtakes_the_answer_of_its_submit_is_not_lost(client, workers, owner, account, simulator):
+    mission = make_mission(owner, 1)
+    (attempt_id,) = claim(mission, account)
+    bring_to("sending", attempt_id)
+    attempt = Attempt.objects.get(pk=attempt_id)
+    assert post(client, attempt, body_for(_endless_task(simulator))) == 204
+    workers.play("rescue")
+    attempt.refresh_from_db()
+    assert attempt.status == "running"
+    check_mission(mission.pk)
+
+
+def test_the_provider_s_own_webhook_goes_to_the_attempt_s_address(owner, workers, account, simulator, settings):
+    settings.PUBLIC_BASE_URL = WEBHOOK_BASE
+    make_mission(owner, 1)
+    engine.dispatch(account.pk)
+    workers.play("submit")
+    attempt = Attempt.objects.get()
+    assert simulator.tasks()[0]["webhook_url"] == WEBHOOK_BASE + path_of(attempt)
+    assert "webhookUrl" not in attempt.request
