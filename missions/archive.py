@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,10 +34,11 @@ from missions.inspection import NotAResult, inspect
 from missions.models import Mission, Output, OutputStatus
 
 CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
+READ_SECONDS = 30.0
 CHUNK_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
-LEASE = timedelta(minutes=15)
+LEASE = timedelta(seconds=60)  # renewed while bytes arrive, so that a dead worker's download is taken up soon
+RENEW_SECONDS = 15.0
 
 
 class DownloadFailed(Exception):
@@ -69,16 +71,19 @@ def archive(output_id: int, try_number: int) -> None:
         return
     output = _read(output_id)
     try:
-        with _download(output.remote_url) as (path, digest):
+        with _download(output) as (path, digest):
             facts = _place(output, path)
     except (DownloadFailed, NotAResult) as error:
         _try_later(output, str(error))
         return
-    if (
-        not lifecycle.store_output(output_id, sha256=digest, **facts)
-        and not Output.objects.filter(pk=output_id).exists()
-    ):
+    is_ours = lifecycle.store_output(output_id, sha256=digest, **facts)
+    if not is_ours and not _is_stored(output_id):
         _remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
+
+
+def _is_stored(output_id: int) -> bool:
+    """Whether another fetch of the same output came first: it left its file under the same name."""
+    return Output.objects.filter(pk=output_id, status=OutputStatus.STORED).exists()
 
 
 def _read(output_id: int) -> Output:
@@ -112,15 +117,15 @@ def _try_later(output: Output, message: str) -> None:
 
 
 @contextlib.contextmanager
-def _download(url: str) -> Iterator[tuple[Path, str]]:
-    """Stream a URL to a temporary file in the data folder.  Yields its path and SHA-256; raises DownloadFailed."""
+def _download(output: Output) -> Iterator[tuple[Path, str]]:
+    """Stream an output to a temporary file in the data folder.  Yields its path and SHA-256; raises DownloadFailed."""
     folder = Path(settings.DATA_DIR) / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".part", dir=folder)
     path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            digest = _stream(url, file)
+            digest = _stream(output, file)
             file.flush()
             os.fsync(file.fileno())
         yield path, digest
@@ -130,10 +135,11 @@ def _download(url: str) -> Iterator[tuple[Path, str]]:
         path.unlink(missing_ok=True)
 
 
-def _stream(url: str, file: Any) -> str:
+def _stream(output: Output, file: Any) -> str:
     digest = hashlib.sha256()
     size = 0
-    with contextlib.closing(_get(url)) as answer:
+    renewed = time.monotonic()
+    with contextlib.closing(_get(output.remote_url)) as answer:
         expected = answer.headers.get("Content-Length")
         for chunk in answer.iter_content(CHUNK_BYTES):
             size += len(chunk)
@@ -141,6 +147,10 @@ def _stream(url: str, file: Any) -> str:
                 raise DownloadFailed(f"The result is larger than RESULTS_MAX_BYTES ({settings.RESULTS_MAX_BYTES}).")
             digest.update(chunk)
             file.write(chunk)
+            if time.monotonic() - renewed > RENEW_SECONDS:
+                renewed = time.monotonic()
+                pending = Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING)
+                pending.update(next_try_at=timezone.now() + LEASE)
         is_encoded = "Content-Encoding" in answer.headers
     if expected is not None and expected.isdecimal() and not is_encoded and size != int(expected):
         raise DownloadFailed(f"The result broke off after {size} of {expected} bytes.")

@@ -65,7 +65,6 @@ CHECK_INTERVAL = timedelta(minutes=10)
 PREPARED_LIMIT = timedelta(seconds=20)  # prepared, and no worker has taken it up: its message was lost
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
 SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
-UNCONFIRMED_HOLD = timedelta(minutes=5)
 CLUSTER_DEAD_AFTER = timedelta(seconds=60)
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
 DOWNLOAD_LEASE = timedelta(seconds=30)
@@ -80,7 +79,11 @@ REAP_BATCH = 200
 def arm(account_id: int) -> None:
     """Start an account's chain of ticks anew.  A chain that still runs ends by itself: its number is no longer the latest."""
     with transaction.atomic():
-        number = ProviderAccount.objects.select_for_update().values_list("tick_number", flat=True).get(pk=account_id)
+        number = (
+            ProviderAccount.objects.select_for_update(no_key=True)
+            .values_list("tick_number", flat=True)
+            .get(pk=account_id)
+        )
         ProviderAccount.objects.filter(pk=account_id).update(tick_number=number + 1, ticked_at=timezone.now())
         queue.send("tick", account_id, number + 1)
 
@@ -119,7 +122,9 @@ def tick(account_id: int, number: int) -> None:
 def _claim_due(account_id: int, now: datetime) -> list[int]:
     due = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
     ids = list(
-        due.order_by("next_poll_at").select_for_update(skip_locked=True).values_list("pk", flat=True)[:POLL_BATCH]
+        due.order_by("next_poll_at")
+        .select_for_update(skip_locked=True, no_key=True)
+        .values_list("pk", flat=True)[:POLL_BATCH]
     )
     if ids:
         Attempt.objects.filter(pk__in=ids).update(next_poll_at=now + POLL_LEASE)
@@ -144,10 +149,10 @@ def dispatch(account_id: int) -> int:
     """
     now = timezone.now()
     with transaction.atomic():
-        account = ProviderAccount.objects.select_for_update().get(pk=account_id)
+        account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
         if account.paused_at or not account.is_enabled:
             return 0
-        in_use = selectors.slots_in_use(account, unconfirmed_since=now - UNCONFIRMED_HOLD)
+        in_use = selectors.slots_in_use(account, now=now)
         free = _slot_limit(account, now) - in_use
         if free <= 0:
             return 0
@@ -207,12 +212,9 @@ def submit(attempt_ids: Sequence[int]) -> None:
     committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
     """
     ready = [prepared for attempt_id in attempt_ids if (prepared := _prepare(attempt_id))]
-    with lifecycle.durably():
-        to_send = [
-            (attempt, provider, request)
-            for attempt, provider, request in ready
-            if lifecycle.begin_sending(attempt.pk, request=request.params, worker=_worker_name())
-        ]
+    requests = {attempt.pk: request.params for attempt, _, request in ready}
+    sending = lifecycle.begin_sending(requests, worker=_worker_name()) if ready else set()
+    to_send = [prepared for prepared in ready if prepared[0].pk in sending]
     if not to_send:
         return
     with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
@@ -510,10 +512,25 @@ def _hurry_peers(attempt: Attempt) -> None:
 # --- Rescue ---
 
 
-def rescue(attempt_id: int, remote_task_id: str) -> bool:
-    """Attach a remote task to an attempt whose answer was lost, if the provider knows the task.
+def rescue(attempt_id: int) -> None:
+    """Ask the provider about the task that a webhook named for an attempt whose answer was lost, and attach it if it is known.
 
-    The provider's own answer is the proof; a webhook or a person only names the task.  Returns whether it was attached.
+    The provider's answer is the proof.  When it cannot be asked now, ``reap`` tries again.
+    """
+    attempt = Attempt.objects.get(pk=attempt_id)
+    if not attempt.hinted_task_id:
+        return
+    try:
+        attach(attempt_id, attempt.hinted_task_id)
+    except ProviderError:
+        return
+    Attempt.objects.filter(pk=attempt_id).update(hinted_task_id="")
+
+
+def attach(attempt_id: int, remote_task_id: str) -> bool:
+    """Attach a remote task to an attempt whose answer was lost, if the provider knows it and no other attempt has it.
+
+    Raises ProviderError when the provider cannot be asked.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -548,6 +565,9 @@ def reap(account_id: int) -> None:
     repair(account_id)
     _reap_overdue(account_id)
     _resend_downloads(now)
+    hinted = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.UNCONFIRMED).exclude(hinted_task_id="")
+    for attempt_id in hinted.values_list("pk", flat=True)[:REAP_BATCH]:
+        queue.send("rescue", attempt_id)
     _start_scheduled(now)
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
@@ -631,7 +651,7 @@ def _run_seconds(attempt: Attempt) -> float:
 def _resend_downloads(now: datetime) -> None:
     due = Output.objects.filter(status=OutputStatus.PENDING, next_try_at__lte=now).order_by("next_try_at")
     with transaction.atomic():
-        rows = list(due.select_for_update(skip_locked=True).values_list("pk", "try_count")[:REAP_BATCH])
+        rows = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", "try_count")[:REAP_BATCH])
         Output.objects.filter(pk__in=[pk for pk, _ in rows]).update(next_try_at=now + DOWNLOAD_LEASE)
         queue.send_many("archive", rows)
 
@@ -655,7 +675,7 @@ def warm_up() -> None:
     """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
     catalog.all_models()
     for account in ProviderAccount.objects.filter(is_enabled=True):
-        selectors.slots_in_use(account, unconfirmed_since=timezone.now())
+        selectors.slots_in_use(account, now=timezone.now())
         selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
         Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
         if provider_accounts.credentials(account).api_key:

@@ -196,7 +196,7 @@ def claim(mission_id: int, account: ProviderAccount, *, limit: int, now: datetim
     if mission.status not in RUNNABLE:
         return []
     due = mission.items.filter(status=ItemStatus.PENDING, available_at__lte=now).order_by("available_at", "index")
-    items = list(due.select_for_update(skip_locked=True)[:limit])
+    items = list(due.select_for_update(skip_locked=True, no_key=True)[:limit])
     if not items:
         return []
     _move_many(
@@ -222,23 +222,31 @@ def claim(mission_id: int, account: ProviderAccount, *, limit: int, now: datetim
     return [attempt.pk for attempt in attempts]
 
 
-def begin_sending(attempt_id: int, *, request: Mapping[str, Any], worker: str) -> bool:
-    """prepared → sending: the mark that is on disk before the POST goes out.
+def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
+    """prepared → sending, for several attempts at once: the mark that is on disk before a POST goes out.
 
-    False when the attempt was withdrawn, or its mission or account was stopped: then nothing may be sent.
+    ``requests`` holds the parameters to be sent, by attempt.  Returns the attempts that may be sent now; not among them are
+    those that were withdrawn, and those whose mission or account was stopped.
     """
-    with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.PREPARED:
-            return False
-        if mission.status not in RUNNABLE or attempt.account.paused_at or not attempt.account.is_enabled:
-            _void(mission, attempt, reason="Stopped before it was sent.")
-            return False
+    with durably():
+        missions = _lock_missions_of(requests)
+        prepared = Attempt.objects.filter(pk__in=requests, status=AttemptStatus.PREPARED)
+        ready = []
+        for attempt in prepared.select_related("item", "account").only(*_ATTEMPT_FIELDS):
+            mission = missions[attempt.item.mission_id]
+            if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
+                attempt.request = storable(requests[attempt.pk])
+                ready.append(attempt)
+            else:
+                _void(mission, attempt, reason="Stopped before it was sent.")
         now = timezone.now()
-        _move_attempt(attempt, AttemptStatus.SENDING, request=storable(request), worker=worker, sending_at=now)
-        if attempt.item.started_at is None:
-            MissionItem.objects.filter(pk=attempt.item_id).update(started_at=now)
-        return True
+        ids = {attempt.pk for attempt in ready}
+        moved = prepared.filter(pk__in=ids).update(status=AttemptStatus.SENDING, worker=worker, sending_at=now)
+        _require(moved == len(ids))
+        Attempt.objects.bulk_update(ready, ["request"])
+        items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in ready], started_at=None)
+        items.update(started_at=now)
+        return ids
 
 
 def accept(
@@ -433,6 +441,12 @@ def lose_output(output_id: int, *, message: str) -> bool:
         return bool(lost)
 
 
+def abandon_outputs(mission_id: int) -> None:
+    """pending → lost for all of a mission that is being removed, so that no download in flight can store a file any more."""
+    pending = Output.objects.filter(item__mission=mission_id, status=OutputStatus.PENDING)
+    pending.update(status=OutputStatus.LOST, next_try_at=None)
+
+
 # --- The moves themselves ---
 
 
@@ -447,16 +461,22 @@ _MISSION_FIELDS = (
     "delete_requested_at",
     *_COUNTS,
 )
-_ATTEMPT_FIELDS = ("status", "number", "item__status", "item__started_at", "account__paused_at", "account__is_enabled")
+_ATTEMPT_FIELDS = ("status", "number", "item__status", "item__mission", "account__paused_at", "account__is_enabled")
 
 
 def _lock(mission_id: int) -> Mission:
-    return Mission.objects.select_for_update().only(*_MISSION_FIELDS).get(pk=mission_id)
+    return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).get(pk=mission_id)
+
+
+def _lock_missions_of(attempt_ids: Iterable[int]) -> dict[int, Mission]:
+    mission_ids = Attempt.objects.filter(pk__in=attempt_ids).values_list("item__mission_id", flat=True)
+    missions = Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS)
+    return {mission.pk: mission for mission in missions.filter(pk__in=set(mission_ids)).order_by("pk")}
 
 
 def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
     """The attempt with its item and account, read after its mission was locked."""
-    missions = Mission.objects.select_for_update(of=("self",)).only(*_MISSION_FIELDS)
+    missions = Mission.objects.select_for_update(of=("self",), no_key=True).only(*_MISSION_FIELDS)
     mission = missions.get(items__attempts=attempt_id)
     return mission, Attempt.objects.select_related("item", "account").only(*_ATTEMPT_FIELDS).get(pk=attempt_id)
 

@@ -264,6 +264,9 @@ class Attempt(models.Model):
     worker = models.CharField(max_length=100, blank=True, help_text=_("Cluster and process that sent it."))
     webhook_token = models.CharField(max_length=40, unique=True, default=new_webhook_token, editable=False)
     remote_task_id = models.CharField(max_length=64, blank=True)
+    hinted_task_id = models.CharField(
+        max_length=64, blank=True, editable=False, help_text=_("Named by a webhook, not yet confirmed by the provider.")
+    )
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))

@@ -17,7 +17,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-UNKNOWN_SPACING = 0.20
+UNKNOWN_SPACING = 0.12
 KNOWN_SPACING = 0.03
 LATE_SPACING = 0.08
 MAX_INTERVAL_SECONDS = 15.0

@@ -1,11 +1,12 @@
 """What a provider tells us unasked.
 
-The path is unguessable and names the attempt.  The body is a hint and nothing that it claims is stored: it makes the attempt
+The path is unguessable and names the attempt.  The body is a hint and nothing that it claims is believed: it makes the attempt
 due now, or names the remote task of an attempt whose answer was lost, which the provider is then asked to confirm.
 """
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -34,5 +35,7 @@ def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
             remote_task_id = PROVIDERS[provider].parse_webhook(request.body)
         except ValueError:
             return HttpResponse(status=400)
-        queue.send("rescue", attempt.pk, remote_task_id)
+        with transaction.atomic():
+            Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=remote_task_id)
+            queue.send("rescue", attempt.pk)
     return HttpResponse(status=204)

@@ -63,7 +63,7 @@ def differences(missions: QuerySet[Mission] | None = None) -> Iterator[Differenc
 def mend(mission_id: int) -> list[Difference]:
     """Write the true numbers on a mission, under its lock.  Returns what was wrong."""
     with transaction.atomic():
-        Mission.objects.select_for_update().get(pk=mission_id)
+        Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         wrong = list(differences(Mission.objects.filter(pk=mission_id)))
         if wrong:
             truth = {difference.name: difference.true for difference in wrong}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef
 
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, ProviderAccount
 from missions.polling import Duration, Expectation, learn
 
+LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
 EXPECTATION_TTL_SECONDS = 2.0
@@ -18,15 +19,24 @@ EXPECTATION_TTL_SECONDS = 2.0
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
 
 
-def slots_in_use(account: ProviderAccount, *, unconfirmed_since: datetime) -> int:
+def slots_in_use(account: ProviderAccount, *, now: datetime) -> int:
     """Tasks of an account that are, or may be, in flight.
 
-    An unconfirmed attempt counts until ``unconfirmed_since``: it may be running at the provider.  It also keeps a failing
-    provider from turning a whole mission unconfirmed.
+    An unconfirmed attempt counts for as long as its task could still run at the provider.  That also keeps a failing provider
+    from turning a whole mission unconfirmed.
     """
-    holds = Q(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING])
-    may_hold = Q(status=AttemptStatus.UNCONFIRMED, sending_at__gt=unconfirmed_since)
-    return Attempt.objects.filter(holds | may_hold, account=account).count()
+    live = Attempt.objects.filter(account=account)
+    certain = live.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING]).count()
+    doubtful = live.filter(status=AttemptStatus.UNCONFIRMED, sending_at__gt=now - LONGEST_HOLD)
+    return certain + sum(
+        sent > now - _hold(model) for model, sent in doubtful.values_list("model", "sending_at") if sent
+    )
+
+
+def _hold(model: str) -> timedelta:
+    """How long a task of unknown fate is taken to run: as long as most of its model do, and half as long again."""
+    expected = expectation(model)
+    return LONGEST_HOLD if expected is None else min(timedelta(seconds=expected.last * 1.5 + 5), LONGEST_HOLD)
 
 
 def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int) -> Sequence[Mission]:

@@ -348,6 +348,7 @@ def purge_mission(*, mission_id: int) -> bool:
     ).first()
     if mission is None:
         return False
+    lifecycle.abandon_outputs(mission_id)
     archive.remove_files(mission)
     mission.delete()
     return True
@@ -402,7 +403,7 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
     """A person found the task at the provider: attach it, and fetch its result without paying again."""
     attempt = _unconfirmed_attempt(item)
     try:
-        attached = engine.rescue(attempt.pk, remote_task_id)
+        attached = engine.attach(attempt.pk, remote_task_id)
     except ProviderError as error:
         raise NotPossible(f"The provider could not be asked about the task: {error}. Try again.") from error
     if not attached:

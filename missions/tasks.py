@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from missions import archive as archiving
-from missions import engine, provider_accounts, queue, services
+from missions import engine, provider_accounts, services
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
 
@@ -24,12 +24,8 @@ def poll_attempt(attempt_id: int) -> None:
     engine.poll_attempt(attempt_id)
 
 
-def rescue(attempt_id: int, remote_task_id: str, tries_left: int = 30) -> None:
-    try:
-        engine.rescue(attempt_id, remote_task_id)
-    except ProviderError:
-        if tries_left:
-            queue.send("rescue", attempt_id, remote_task_id, tries_left - 1, delay=10.0)
+def rescue(attempt_id: int) -> None:
+    engine.rescue(attempt_id)
 
 
 def reap(account_id: int) -> None:

@@ -164,7 +164,7 @@ def test_an_accepted_attempt_knows_its_task_and_forgets_old_errors(owner, accoun
 
 def test_the_request_and_its_sender_are_on_disk_before_anything_is_sent(owner, account):
     attempt = attempt_in("prepared", owner, account)
-    assert lifecycle.begin_sending(attempt.pk, request={"prompt": "x"}, worker="cluster:12")
+    assert lifecycle.begin_sending({attempt.pk: {"prompt": "x"}}, worker="cluster:12") == {attempt.pk}
     attempt.refresh_from_db()
     assert (attempt.request, attempt.worker) == ({"prompt": "x"}, "cluster:12")
     assert attempt.sending_at

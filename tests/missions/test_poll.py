@@ -190,8 +190,8 @@ def test_a_running_task_is_asked_about_again_in_proportion_to_its_age(owner, wor
         (attempt.next_poll_at - before).total_seconds() for attempt in Attempt.objects.all() if attempt.next_poll_at
     ]
     assert len({round(wait, 3) for wait in waits}) > 20
-    assert min(waits) > 40 * 0.2 * 0.84
-    assert max(waits) < 40 * 0.2 * 1.16 + 3
+    assert min(waits) > 40 * 0.12 * 0.84
+    assert max(waits) < 40 * 0.12 * 1.16 + 3
     assert not Attempt.objects.filter(running_seen_at=None).exists()
     assert set(Attempt.objects.values_list("poll_count", flat=True)) == {1}
 

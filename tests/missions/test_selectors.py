@@ -20,9 +20,21 @@ def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
     statuses = ["prepared", "sending", "running", "unconfirmed", "succeeded", "failed", "refused", "void"]
     for status, attempt_id in zip(statuses, claim(mission, account, 8), strict=True):
         bring_to(status, attempt_id)
-    long_ago, soon = timezone.now() - timedelta(minutes=5), timezone.now() + timedelta(minutes=5)
-    assert selectors.slots_in_use(account, unconfirmed_since=long_ago) == 4
-    assert selectors.slots_in_use(account, unconfirmed_since=soon) == 3
+    now = timezone.now()
+    assert selectors.slots_in_use(account, now=now) == 4
+    assert selectors.slots_in_use(account, now=now + selectors.LONGEST_HOLD) == 3
+
+
+def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run(owner, account):
+    bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0])
+    known = make_mission(owner, 10)
+    now = timezone.now()
+    for attempt_id in claim(known, account, 10):
+        bring_to("succeeded", attempt_id)
+    Attempt.objects.filter(status="succeeded").update(accepted_at=now - timedelta(seconds=20), ended_at=now)
+    selectors._expectations.clear()
+    assert selectors.slots_in_use(account, now=now + timedelta(seconds=30)) == 1
+    assert selectors.slots_in_use(account, now=now + timedelta(seconds=40)) == 0
 
 
 def test_missions_come_by_priority_then_least_served_and_only_with_due_items(owner, account):

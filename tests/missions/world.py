@@ -74,7 +74,7 @@ def claim(mission: Mission, account: ProviderAccount, limit: int = 1) -> list[in
 
 
 def begin(attempt_id: int) -> bool:
-    return lifecycle.begin_sending(attempt_id, request={"prompt": "sent"}, worker="")
+    return attempt_id in lifecycle.begin_sending({attempt_id: {"prompt": "sent"}}, worker="")
 
 
 def accept(attempt_id: int, task_id: str = "", **more: Any) -> bool:

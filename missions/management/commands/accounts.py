@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from missions import engine, provider_accounts, selectors
+from missions import provider_accounts, selectors
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
 
@@ -86,7 +86,7 @@ def _find(name: str) -> ProviderAccount:
 def _describe(account: ProviderAccount) -> list[str]:
     """What is known of an account without asking anybody.  Never the key."""
     opened = provider_accounts.credentials(account)
-    in_use = selectors.slots_in_use(account, unconfirmed_since=timezone.now() - engine.UNCONFIRMED_HOLD)
+    in_use = selectors.slots_in_use(account, now=timezone.now())
     told = f", provider says {account.remote_concurrency}" if account.remote_concurrency is not None else ""
     return [
         account.name,

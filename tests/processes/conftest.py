@@ -1,0 +1,40 @@
+"""A stage for tests with real processes on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from pytest_django import Settings
+
+from missions import selectors
+from tests.processes.stage import Stage, deadlocks
+
+OpenStage = Callable[..., Stage]
+
+
+@pytest.fixture
+def open_stage(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterator[OpenStage]:
+    """Opens a stage whose simulator has the given knobs, for this process as well as for those that it starts."""
+    selectors._expectations.clear()
+    opened: list[Stage] = []
+    deadlocks_before = deadlocks()
+
+    def open_(**knobs: Any) -> Stage:
+        owner = User.objects.create_user(f"owner{len(opened)}")
+        stage = Stage(tmp_path, owner, **knobs)
+        opened.append(stage)
+        settings.RUNNINGHUB_BASE_URL = stage.simulator.url
+        settings.RUNNINGHUB_API_KEY = "simulator"
+        settings.RESULTS_ALLOWED_HOSTS = [stage.simulator.url.removeprefix("http://")]
+        return stage
+
+    yield open_
+    for stage in opened:
+        stage.close()
+    connections.close_all()
+    assert deadlocks() == deadlocks_before, "PostgreSQL had to end a deadlock"

@@ -1,0 +1,102 @@
+"""Cancel, pause and delete in mid-mission: nothing is submitted after the call returns."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from missions import services
+from missions.models import ItemStatus, Mission, MissionStatus
+from tests.processes.conftest import OpenStage
+from tests.processes.stage import LONG, Stage, is_over, result_files, sending, statuses
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+
+def running_stage(open_stage: OpenStage, **knobs: object) -> tuple[Stage, Mission]:
+    """A mission of 100 items in full swing, at a moment at which some are on the wire."""
+    stage = open_stage(**{"task_seconds": 1.5, "submit_latency": 0.3, "cap": 20, **knobs})
+    stage.start_workers(8, cap=20)
+    mission = stage.mission(100)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 25, 30)
+    stage.wait(sending, 10, every=0.005)
+    return stage, mission
+
+
+def check_silence(stage: Stage, since: float) -> None:
+    time.sleep(2.0)
+    assert stage.simulator.submits(since=since) == []
+
+
+def test_after_a_cancel_nothing_is_submitted_and_what_was_paid_is_kept(open_stage: OpenStage) -> None:
+    stage, mission = running_stage(open_stage)
+    began = time.time()
+    stopped = services.cancel_mission(mission_id=mission.pk, actor="user:1")
+    returned = time.time()
+    stage.note(call_took=round(returned - began, 2))
+    assert stopped.still_sending == []
+    check_silence(stage, returned)
+
+    stage.finish(mission)
+    assert mission.status == MissionStatus.CANCELLED
+    accepted = stage.simulator.stats()["accepted"]
+    assert statuses(mission) == {ItemStatus.COMPLETED: accepted, ItemStatus.CANCELLED: 100 - accepted}
+    assert stopped.cancelled_count == 100 - accepted
+    stage.check_none_paid_twice()
+
+
+def test_after_a_pause_nothing_is_submitted_and_after_resuming_the_mission_completes(open_stage: OpenStage) -> None:
+    stage, mission = running_stage(open_stage)
+    stopped = services.pause_mission(mission_id=mission.pk, actor="user:1")
+    returned = time.time()
+    assert stopped.still_sending == []
+    check_silence(stage, returned)
+    mission.refresh_from_db()
+    assert mission.status == MissionStatus.PAUSED
+
+    services.resume_mission(mission_id=mission.pk, actor="user:1")
+    stage.finish(mission)
+    assert mission.completed_count == 100
+    stage.check_paid_once(mission)
+    assert stage.failures() == []
+
+
+@LONG
+def test_a_mission_that_is_paused_and_resumed_quickly_pays_nothing_twice(open_stage: OpenStage) -> None:
+    stage, mission = running_stage(open_stage)
+    for _ in range(6):
+        services.pause_mission(mission_id=mission.pk, actor="user:1")
+        services.resume_mission(mission_id=mission.pk, actor="user:1")
+        time.sleep(0.1)
+    stage.finish(mission)
+    assert mission.completed_count == 100
+    stage.check_paid_once(mission)
+
+
+def test_after_a_delete_nothing_is_submitted_and_rows_and_files_go_once_nothing_is_in_flight(
+    open_stage: OpenStage,
+) -> None:
+    stage, mission = running_stage(open_stage)
+    stage.wait(lambda: len(result_files(mission.pk)) > 0, 20)
+    stopped = services.delete_mission(mission_id=mission.pk, actor="user:1")
+    returned = time.time()
+    assert stopped.still_sending == []
+    check_silence(stage, returned)
+    stage.wait(lambda: not Mission.objects.filter(pk=mission.pk).exists(), 30)
+    time.sleep(2)
+    assert result_files(mission.pk) == []
+    assert stage.failures() == []
+
+
+def test_no_file_of_a_deleted_mission_appears_after_it_has_gone(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.3, cap=20, slow_seconds=3.0, faults={"file_slow": "always"})
+    stage.start_workers(8, cap=20)
+    mission = stage.mission(6)
+    stage.wait(lambda: stage.simulator.stats()["downloads"] >= 4, 20, every=0.05)
+    stage.wait(lambda: is_over(mission), 20, every=0.05)
+    services.delete_mission(mission_id=mission.pk, actor="user:1")
+    stage.wait(lambda: not Mission.objects.filter(pk=mission.pk).exists(), 30)
+    time.sleep(5)
+    assert result_files(mission.pk) == []
+    assert stage.failures() == []

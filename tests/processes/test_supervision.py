@@ -1,0 +1,126 @@
+"""The supervisor: frozen clusters are replaced, SIGTERM loses nothing, nobody stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import psutil
+import pytest
+
+from missions.models import Attempt, ItemStatus
+from tests.processes.conftest import OpenStage
+from tests.processes.stage import freeze, sending, statuses
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+REPLACED_WITHIN = 30.0
+STOPPED_WITHIN = 10.0
+ON_A_BUSY_MACHINE = 5.0
+
+
+def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.3, cap=10)
+    cluster = stage.start_workers(6, cap=10)
+    freeze(cluster.children()[-1])
+    mission = stage.mission(10)
+    took = stage.wait(lambda: cluster.row.restart_count, REPLACED_WITHIN + ON_A_BUSY_MACHINE)
+    stage.note(replaced_after=round(took, 1))
+    stage.finish(mission)
+    stage.check_paid_once(mission)
+
+
+def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.3, cap=10)
+    cluster = stage.start_workers(6, cap=10)
+    time.sleep(1.0)  # idle: one of them holds the queue's lock
+    for worker in cluster.children()[:-2]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    mission = stage.mission(10)
+    began = time.monotonic()
+    stage.finish(mission, REPLACED_WITHIN + ON_A_BUSY_MACHINE)
+    stage.note(ended_after=round(time.monotonic() - began, 1), restarts=cluster.row.restart_count)
+    assert cluster.row.restart_count >= 1
+    stage.check_paid_once(mission)
+
+
+def test_a_cluster_that_is_only_busy_is_left_alone(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.3, submit_latency=16.0, cap=100)
+    cluster = stage.start_workers(2, cap=16)
+    mission = stage.mission(16)
+    stage.finish(mission, 60)
+    assert cluster.row.restart_count == 0
+    assert mission.completed_count == 16
+    stage.check_paid_once(mission)
+
+
+def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=1.0, submit_latency=0.3, cap=20)
+    cluster = stage.start_workers(8, cap=20)
+    mission = stage.mission(60)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 25, 30)
+    stage.wait(sending, 10, every=0.01)
+    group, began = cluster.group(), time.monotonic()
+    cluster.stop()
+    took = time.monotonic() - began
+    stage.note(stopped_after=round(took, 2))
+    assert took < STOPPED_WITHIN
+    assert not [process for process in group if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert statuses(mission).get(ItemStatus.UNCONFIRMED, 0) == 0
+    assert statuses(mission).get(ItemStatus.SUBMITTING, 0) == 0
+    accepted = stage.simulator.stats()["accepted"]
+    time.sleep(1)
+    assert stage.simulator.stats()["accepted"] == accepted
+
+    cluster.start()
+    stage.finish(mission)
+    assert mission.completed_count == 60
+    stage.check_paid_once(mission)
+
+
+def test_sigterm_while_submits_hang_leaves_them_unconfirmed_and_they_are_never_sent_again(
+    open_stage: OpenStage,
+) -> None:
+    stage = open_stage(task_seconds=0.5, cap=50, faults={"paid_hang": 4})
+    cluster = stage.start_workers(6, cap=8)
+    mission = stage.mission(20)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 20, 40)
+    stage.wait(lambda: mission.items.filter(status=ItemStatus.COMPLETED).count() == 16, 30)
+    assert sending() == 4
+    began = time.monotonic()
+    cluster.stop()
+    took = time.monotonic() - began
+    stage.note(stopped_after=round(took, 2))
+    assert took < STOPPED_WITHIN
+    assert cluster.group() == []
+    assert statuses(mission) == {ItemStatus.COMPLETED: 16, ItemStatus.UNCONFIRMED: 4}
+
+    submits = len(stage.simulator.submits())
+    cluster.start()
+    time.sleep(3)
+    assert len(stage.simulator.submits()) == submits
+    assert stage.resolve_by_hand(mission) == (4, 0)
+    stage.finish(mission)
+    stage.check_paid_once(mission)
+
+
+def test_no_worker_outlives_a_killed_supervisor(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.5, submit_latency=0.3, cap=10)
+    cluster = stage.start_workers(8, cap=10)
+    mission = stage.mission(60)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 15, 30)
+    group = cluster.group()
+    assert len(group) == 11
+    cluster.kill_supervisor()
+    took = stage.wait(lambda: not cluster.group(), 20)
+    stage.note(gone_after=round(took, 1))
+    assert sending() == 0, "they ended what they had begun"
+
+    asked = stage.asked()
+    time.sleep(1)
+    assert stage.asked() == asked
+    cluster.start()
+    stage.finish(mission)
+    assert Attempt.objects.filter(item__mission=mission).count() >= 60
+    stage.check_paid_once(mission)
