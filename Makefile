@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,8 +27,8 @@ demo: $(INSTALLED)  ## run 24 items through real workers and the simulator, and 
 serve: $(INSTALLED) .env  ## start web pages, workers and, without an API key, the simulator
 	@$(BIN)/python manage.py serve $(ARGS)
 
-test: $(INSTALLED)  ## run the tests; ARGS="-k words" chooses some
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED)  ## run the tests, JOBS=2 at a time; ARGS="-k words" chooses some
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bench: $(INSTALLED)  ## measure; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench $(ARGS)

@@ -617,7 +617,7 @@ def _reap_sending(account_id: int, now: datetime) -> None:
 def _give_up_sending(attempt: Attempt) -> None:
     lifecycle.mark_unconfirmed(
         attempt.pk,
-        code="worker_died",
+        code=selectors.WORKER_DIED,
         message="The worker died while it was sending: the provider may have accepted and charged it.",
     )
 

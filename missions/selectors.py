@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, ProviderAccount
 from missions.polling import Duration, Expectation, learn
 
+WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
 LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
@@ -23,14 +24,19 @@ def slots_in_use(account: ProviderAccount, *, now: datetime) -> int:
     """Tasks of an account that are, or may be, in flight.
 
     An unconfirmed attempt counts for as long as its task could still run at the provider.  That also keeps a failing provider
-    from turning a whole mission unconfirmed.
+    from turning a whole mission unconfirmed.  But those that our own crash left in doubt take half of the slots at most, so
+    that work goes on after it: should the provider run them all, it refuses what is too much, for free.
     """
     live = Attempt.objects.filter(account=account)
     certain = live.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING]).count()
-    doubtful = live.filter(status=AttemptStatus.UNCONFIRMED, sending_at__gt=now - LONGEST_HOLD)
-    return certain + sum(
-        sent > now - _hold(model) for model, sent in doubtful.values_list("model", "sending_at") if sent
-    )
+    unconfirmed = live.filter(status=AttemptStatus.UNCONFIRMED, sending_at__gt=now - LONGEST_HOLD)
+    held = [
+        code
+        for model, sent, code in unconfirmed.values_list("model", "sending_at", "error_code")
+        if sent and sent > now - _hold(model)
+    ]
+    crashed = held.count(WORKER_DIED)
+    return certain + len(held) - crashed + min(crashed, account.configured_concurrency // 2)
 
 
 def _hold(model: str) -> timedelta:

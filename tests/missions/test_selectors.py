@@ -25,6 +25,15 @@ def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
     assert selectors.slots_in_use(account, now=now + selectors.LONGEST_HOLD) == 3
 
 
+def test_what_our_own_crash_left_in_doubt_takes_half_of_the_slots_at_most(owner, account):
+    account.concurrency = 8
+    for attempt_id in claim(make_mission(owner, 8), account, 8):
+        bring_to("unconfirmed", attempt_id)
+    assert selectors.slots_in_use(account, now=timezone.now()) == 8
+    Attempt.objects.update(error_code=selectors.WORKER_DIED)
+    assert selectors.slots_in_use(account, now=timezone.now()) == 4
+
+
 def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run(owner, account):
     bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0])
     known = make_mission(owner, 10)
