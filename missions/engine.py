@@ -152,8 +152,8 @@ def dispatch(account_id: int) -> int:
         account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
         if account.paused_at or not account.is_enabled:
             return 0
-        in_use = selectors.slots_in_use(account, now=now)
-        free = _slot_limit(account, now) - in_use
+        limit = _slot_limit(account, now)
+        free = limit - selectors.slots_in_use(account, now=now, limit=limit)
         if free <= 0:
             return 0
         missions = selectors.dispatchable_missions(account, now=now, limit=free)
@@ -675,7 +675,7 @@ def warm_up() -> None:
     """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
     catalog.all_models()
     for account in ProviderAccount.objects.filter(is_enabled=True):
-        selectors.slots_in_use(account, now=timezone.now())
+        selectors.slots_in_use(account, now=timezone.now(), limit=1)
         selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
         Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
         if provider_accounts.credentials(account).api_key:

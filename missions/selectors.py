@@ -20,12 +20,12 @@ EXPECTATION_TTL_SECONDS = 2.0
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
 
 
-def slots_in_use(account: ProviderAccount, *, now: datetime) -> int:
+def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
     """Tasks of an account that are, or may be, in flight.
 
     An unconfirmed attempt counts for as long as its task could still run at the provider.  That also keeps a failing provider
-    from turning a whole mission unconfirmed.  But those that our own crash left in doubt take half of the slots at most, so
-    that work goes on after it: should the provider run them all, it refuses what is too much, for free.
+    from turning a whole mission unconfirmed.  But those that our own crash left in doubt take half of ``limit`` at most, so that
+    work goes on after it: should the provider run them all, it refuses what is too much, for free.
     """
     live = Attempt.objects.filter(account=account)
     certain = live.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING]).count()
@@ -36,7 +36,7 @@ def slots_in_use(account: ProviderAccount, *, now: datetime) -> int:
         if sent and sent > now - _hold(model)
     ]
     crashed = held.count(WORKER_DIED)
-    return certain + len(held) - crashed + min(crashed, account.configured_concurrency // 2)
+    return certain + len(held) - crashed + min(crashed, limit // 2)
 
 
 def _hold(model: str) -> timedelta:

@@ -93,7 +93,7 @@ def test_a_worker_of_another_host_is_dead_when_its_cluster_is_silent(owner, acco
     assert after_repair(attempt)[0] == "unconfirmed"
 
 
-@pytest.mark.parametrize("worker", ["", ":1", f"{uuid.uuid4()}:1"])
+@pytest.mark.parametrize("worker", ["", ":1", f"{uuid.UUID(int=7)}:1"])
 def test_a_worker_of_whom_nothing_is_known_is_dead_when_no_post_can_last_so_long(worker, owner, account):
     attempt = one_attempt(owner, account, "sending")
     Attempt.objects.update(worker=worker)

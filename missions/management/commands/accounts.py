@@ -86,7 +86,7 @@ def _find(name: str) -> ProviderAccount:
 def _describe(account: ProviderAccount) -> list[str]:
     """What is known of an account without asking anybody.  Never the key."""
     opened = provider_accounts.credentials(account)
-    in_use = selectors.slots_in_use(account, now=timezone.now())
+    in_use = selectors.slots_in_use(account, now=timezone.now(), limit=account.configured_concurrency)
     told = f", provider says {account.remote_concurrency}" if account.remote_concurrency is not None else ""
     return [
         account.name,
