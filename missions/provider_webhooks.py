@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -23,13 +24,16 @@ MAX_BODY_BYTES = 1024 * 1024
 @require_POST
 def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
     """Answer at once; the work is done by a worker."""
-    attempt = Attempt.objects.filter(webhook_token=token).only("pk", "status").first()
+    attempt = Attempt.objects.filter(webhook_token=token).only("pk", "status", "account").first()
     if attempt is None or provider not in PROVIDERS:
         return HttpResponse(status=404)
     if len(request.body) > MAX_BODY_BYTES:
         return HttpResponse(status=413)
     if attempt.status == AttemptStatus.RUNNING:
-        queue.send("poll_attempt", attempt.pk)
+        with transaction.atomic():
+            running = Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING)
+            running.update(next_poll_at=timezone.now())
+            queue.send("poll_due", attempt.account_id)
     elif attempt.status in LOST:
         try:
             remote_task_id = PROVIDERS[provider].parse_webhook(request.body)

@@ -20,8 +20,8 @@ def submit(*attempt_ids: int) -> None:
     engine.submit(attempt_ids)
 
 
-def poll_attempt(attempt_id: int) -> None:
-    engine.poll_attempt(attempt_id)
+def poll_due(account_id: int) -> None:
+    engine.poll_due(account_id)
 
 
 def rescue(attempt_id: int) -> None:

@@ -77,9 +77,9 @@ def test_a_running_task_is_asked_about_at_once(client, workers, attempt, simulat
     Attempt.objects.update(next_poll_at=attempt.next_poll_at.replace(year=2099))
     workers.waiting()
     assert post(client, attempt, body_for(attempt.remote_task_id)) == 204
-    assert ("poll_attempt", (attempt.pk,)) in workers.waiting()
+    assert ("poll_due", (attempt.account_id,)) in workers.waiting()
     before = simulator.stats()["queries"]
-    workers.play("poll_attempt")
+    workers.play("poll_due")
     assert simulator.stats()["queries"] == before + 1
 
 
@@ -88,7 +88,7 @@ def test_a_success_that_only_the_webhook_claims_changes_nothing(client, workers,
     Attempt.objects.filter(pk=attempt_id).update(remote_task_id=_endless_task(simulator))
     claimed = body_for(attempt.remote_task_id, results=[{"url": "https://evil.example/x.png", "outputType": "png"}])
     assert post(client, attempt, claimed) == 204
-    workers.play("poll_attempt")
+    workers.play("poll_due")
     attempt.refresh_from_db()
     assert attempt.status == "running"
     assert not Output.objects.exists()
@@ -166,7 +166,7 @@ def test_a_body_that_names_no_task_is_a_bad_request(body, client, lost):
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_running_task_needs_no_body_to_be_asked_about(body, client, attempt, workers):
     assert post(client, attempt, body) == 204
-    assert ("poll_attempt", (attempt.pk,)) in workers.waiting()
+    assert ("poll_due", (attempt.account_id,)) in workers.waiting()
 
 
 def test_a_huge_body_is_refused(client, lost):
