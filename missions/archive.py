@@ -129,7 +129,7 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
             file.flush()
             os.fsync(file.fileno())
         yield path, digest
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError, OSError) as error:
         raise DownloadFailed(f"The result could not be fetched: {type(error).__name__}.") from error
     finally:
         path.unlink(missing_ok=True)

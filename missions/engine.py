@@ -237,6 +237,9 @@ def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
     except ProviderError as error:
         _tell_account(attempt.account_id, error)
         _record_refusal(attempt, error)
+    except (OperationalError, OSError):
+        log.exception("Attempt %s could not be prepared now.", attempt_id)
+        _record_refusal(attempt, NotAccepted("This item could not be prepared. Nothing was sent.", code="not_prepared"))
     except Exception:
         log.exception("Attempt %s could not be prepared.", attempt_id)
         _record_refusal(attempt, Rejected("This item could not be prepared. Nothing was sent.", code="not_prepared"))
@@ -267,7 +270,7 @@ def _record_answer(attempt: Attempt, answer: Future[RemoteTask]) -> bool:
         try:
             with transaction.atomic():
                 _record_acceptance(attempt, answer.result())
-        except (IntegrityError, DataError):
+        except (IntegrityError, DataError, ValueError):
             log.exception("The answer to attempt %s could not be recorded.", attempt.pk)
             _doubt(
                 attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item."
@@ -380,14 +383,18 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     blocked = [answer for answer in answers.values() if isinstance(answer, AccountBlocked)]
     if blocked:
         provider_accounts.block(account_id, reason=str(blocked[0]))
+    lessons = [attempt for attempt in attempts.values() if selectors.expectation(attempt.model) is None]
     with transaction.atomic():
         ended = [
             (attempts[task_id], answer)
             for task_id, answer in answers.items()
             if isinstance(answer, RemoteState) and _has_ended(attempts[task_id], answer)
         ]
-        for attempt, state in ended:
+        for attempt, state in sorted(ended, key=lambda end: end[0].item.mission_id):  # dispatch's order of locks
             _apply(attempt, state)
+    for attempt, state in ended:
+        if attempt in lessons and state.status is RemoteStatus.SUCCEEDED:
+            _hurry_peers(attempt)
     if ended:
         dispatch(account_id)
     _plan_next_polls([(attempts[task_id], answer) for task_id, answer in answers.items()])
@@ -405,7 +412,7 @@ def _apply(attempt: Attempt, state: RemoteState) -> None:
     try:
         with transaction.atomic():
             apply_remote_state(attempt, state)
-    except (DataError, IntegrityError):
+    except (DataError, IntegrityError, ValueError):
         log.exception("The end of attempt %s could not be recorded.", attempt.pk)
 
 
@@ -491,7 +498,6 @@ def _apply_success(attempt: Attempt, state: RemoteState) -> None:
             raw=state.raw,
         )
         return
-    is_lesson = selectors.expectation(attempt.model) is None
     output_ids = lifecycle.succeed(
         attempt.pk,
         outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
@@ -501,8 +507,6 @@ def _apply_success(attempt: Attempt, state: RemoteState) -> None:
         first_try_at=timezone.now() + DOWNLOAD_LEASE,
     )
     queue.send_many("archive", [(output_id, 0) for output_id in output_ids])
-    if is_lesson:
-        _hurry_peers(attempt)
 
 
 def _hurry_peers(attempt: Attempt) -> None:
@@ -511,13 +515,16 @@ def _hurry_peers(attempt: Attempt) -> None:
         return
     now = timezone.now()
     duration = now - attempt.accepted_at
-    Attempt.objects.filter(
+    peers = Attempt.objects.filter(
         account_id=attempt.account_id,
         model=attempt.model,
         status=AttemptStatus.RUNNING,
         accepted_at__lte=now - duration * 0.9,
         next_poll_at__gt=now + timedelta(seconds=settings.POLL_FLOOR_SECONDS),
-    ).update(next_poll_at=now)
+    )
+    with transaction.atomic():
+        free = peers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+        Attempt.objects.filter(pk__in=list(free)).update(next_poll_at=now)
 
 
 # --- Rescue ---

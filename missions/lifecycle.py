@@ -333,8 +333,8 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
             attempt,
             ItemStatus.UNCONFIRMED,
             reason=message,
-            error_code=code,
-            error_message=message,
+            error_code=code[:64],
+            error_message=storable(message),
             attempt_count=F("attempt_count") + 1,
         )
         return True
@@ -397,8 +397,8 @@ def fail(
         _move_attempt(
             attempt,
             AttemptStatus.FAILED,
-            error_code=code,
-            error_message=message,
+            error_code=code[:64],
+            error_message=storable(message),
             ended_at=timezone.now(),
             cost=cost,
             **answer,
@@ -657,9 +657,9 @@ def _new_output(
         attempt=attempt,
         index=index,
         status=OutputStatus.PENDING if is_file else OutputStatus.STORED,
-        text=output.text,
-        remote_url=output.url,
-        extension=output.extension,
+        text=storable(output.text),
+        remote_url=storable(output.url),
+        extension=storable(output.extension)[:16],
         expires_at=expires_at if is_file else None,
         next_try_at=first_try_at if is_file else None,
         stored_at=None if is_file else timezone.now(),
@@ -682,6 +682,6 @@ def _record(
         attempt_number=number,
         from_status=source,
         to_status=to,
-        reason=reason,
+        reason=storable(reason),
         actor=actor,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import transaction
@@ -29,9 +30,10 @@ def environment_account() -> ProviderAccount:
     return ProviderAccount.objects.get_or_create(name=ENVIRONMENT_ACCOUNT)[0]
 
 
-def adopt_key() -> bool:
+def adopt_key(on_change: Callable[[], object] = lambda: None) -> bool:
     """Take note of the key and the address in the settings.  Returns whether they replace others.
 
+    ``on_change`` runs first, in the same transaction: nobody uses the new key before it is done, and a crash repeats it.
     A change ends a pause of the account: the reason for it may be gone, and if not it will be found again.
     """
     account = environment_account()
@@ -39,8 +41,12 @@ def adopt_key() -> bool:
     before = account.key_fingerprint
     if not fingerprint or fingerprint == before:
         return False
-    ProviderAccount.objects.filter(pk=account.pk).update(key_fingerprint=fingerprint, remote_concurrency=None)
-    resume(account.pk)
+    with transaction.atomic():
+        ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if before:
+            on_change()
+        ProviderAccount.objects.filter(pk=account.pk).update(key_fingerprint=fingerprint, remote_concurrency=None)
+        resume(account.pk)
     return bool(before)
 
 

@@ -152,8 +152,10 @@ class Supervisor:
         is_alone = not any(_is_alive(cluster) for cluster in WorkerCluster.objects.filter(stopped_at=None))
         self.row.save(force_insert=True)
         queue.ensure_watchdog()
-        if provider_accounts.adopt_key() and (held := services.hold_after_key_change()):
-            log.warning("The API key or address has changed: %s missions are paused until you resume them.", held)
+        if provider_accounts.adopt_key(on_change=services.hold_after_key_change):
+            log.warning(
+                "The API key or address has changed: missions that had not ended are paused until you resume them."
+            )
         if is_alone:
             engine.recover()
         for account_id in ProviderAccount.objects.values_list("pk", flat=True):
