@@ -149,17 +149,20 @@ class Supervisor:
             if not _is_running(cluster):
                 _end_group(cluster.group_id, born_after=cluster.started_at.timestamp())
                 WorkerCluster.objects.filter(pk=cluster.pk).update(stopped_at=timezone.now())
-        is_alone = not any(_is_alive(cluster) for cluster in WorkerCluster.objects.filter(stopped_at=None))
         self.row.save(force_insert=True)
         queue.ensure_watchdog()
         if provider_accounts.adopt_key(on_change=services.hold_after_key_change):
             log.warning(
                 "The API key or address has changed: missions that had not ended are paused until you resume them."
             )
-        if is_alone:
+        if self._is_alone():
             engine.recover()
         for account_id in ProviderAccount.objects.values_list("pk", flat=True):
             engine.arm(account_id)
+
+    def _is_alone(self) -> bool:
+        others = WorkerCluster.objects.filter(stopped_at=None).exclude(pk=self.row.pk)
+        return not any(_is_alive(cluster) for cluster in others)
 
     def _wait_for_workers(self) -> None:
         deadline = time.monotonic() + START_LIMIT_SECONDS
@@ -192,6 +195,8 @@ class Supervisor:
     def _end(self) -> None:
         self._end_child()
         queue.drop_own_messages()
+        if self._is_alone():
+            engine.recover()  # messages died with the workers: what was only prepared must not look as if it were under way
         for account_id in ProviderAccount.objects.values_list("pk", flat=True):
             engine.repair(account_id)
         WorkerCluster.objects.filter(pk=self.row.pk).update(stopped_at=timezone.now(), worker_count=0)
