@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
@@ -163,7 +163,7 @@ def dispatch(account_id: int) -> int:
         for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
             attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
             size = 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH
-            queue.send_many("submit", batched(attempt_ids, size))
+            queue.send_many("submit", lifecycle.batches(attempt_ids, size))
             count += len(attempt_ids)
     return count
 
@@ -171,10 +171,6 @@ def dispatch(account_id: int) -> int:
 def _needs_files(mission: Mission) -> bool:
     """Handing files over takes time, so such items do not wait for one another."""
     return mission.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
-
-
-def batched(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
 
 
 def _slot_limit(account: ProviderAccount, now: datetime) -> int:

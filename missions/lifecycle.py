@@ -537,7 +537,7 @@ def _move_many(
     ids = list(items.filter(status=source).order_by("pk").values_list("pk", flat=True))
     ended = {"ended_at": timezone.now()} if to == ItemStatus.CANCELLED else {}
     moved = 0
-    for part in _batches(ids):
+    for part in batches(ids, BATCH):
         rows = MissionItem.objects.filter(pk__in=part, status=source)
         moved += rows.update(**{"status": to, **ended, **(changes or {})})
     _require(moved == len(ids))
@@ -553,8 +553,9 @@ def _move_many(
     return moved
 
 
-def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+def batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """``ids`` in parts of at most ``size``, in order."""
+    return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
 
 
 def _shift_counts(mission: Mission, source: str, to: str, number: int, *, cost: Decimal | None = None) -> None:
