@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import psutil
 from django.conf import settings
@@ -53,8 +54,10 @@ from missions.providers.errors import (
 
 log = logging.getLogger(__name__)
 
+_Answer = TypeVar("_Answer")
+
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
-POLL_BATCH = 4  # tasks asked about in one tick; the next tick takes the rest, at the same time
+POLL_BATCH = 8  # tasks asked about in one tick; the next tick takes the rest, at the same time
 POLL_LEASE = timedelta(seconds=10)
 TICK_MIN_SECONDS = 0.04
 TICK_MAX_SECONDS = 1.0
@@ -68,6 +71,7 @@ SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
 CLUSTER_DEAD_AFTER = timedelta(seconds=60)
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
 DOWNLOAD_LEASE = timedelta(seconds=30)
+ARCHIVE_DELAY_SECONDS = 0.5  # many tasks may end at once: their slots are filled first, then their files are fetched
 EMPTY_RESULT_POLLS = 3
 GONE_GRACE = timedelta(seconds=60)
 REAP_BATCH = 200
@@ -108,8 +112,7 @@ def tick(account_id: int, number: int) -> None:
         if not is_mine:
             return
         attempt_ids = _claim_due(account_id, now)
-        wait = 0.0 if len(attempt_ids) == POLL_BATCH else _until_next_tick(account_id, now)
-        queue.send("tick", account_id, number + 1, delay=wait)
+        queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now, claimed=len(attempt_ids)))
         is_time_to_reap = ProviderAccount.objects.filter(
             Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
         ).update(reaped_at=now)
@@ -131,41 +134,60 @@ def _claim_due(account_id: int, now: datetime) -> list[int]:
     return ids
 
 
-def _until_next_tick(account_id: int, now: datetime) -> float:
-    """Seconds until something is due, within bounds."""
+def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
+    """Seconds until something is due, within bounds.  What was just claimed may be due again as soon as the floor allows."""
+    if claimed == POLL_BATCH:
+        return 0.0
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
     wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
-    return min(max(wait, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
+    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if claimed else TICK_MAX_SECONDS
+    return max(min(wait, longest), TICK_MIN_SECONDS)
 
 
 # --- Dispatch ---
 
 
 def dispatch(account_id: int) -> int:
-    """Fill an account's free slots: the most urgent missions first, and among equals the one that has the fewest in flight.
+    """Fill an account's free slots by waking workers.  Returns how many items were taken up."""
+    with transaction.atomic():
+        batches = _take_up(account_id)
+        queue.send_many("submit", batches)
+    return sum(len(batch) for batch in batches)
 
-    The account's row lock makes the cap hold over all workers of all clusters.  Returns how many items were taken up.
+
+def refill(account_id: int) -> None:
+    """Fill the slots that became free in this worker's hands: it sends the first batch itself, and wakes others for the rest."""
+    with transaction.atomic():
+        mine, *others = _take_up(account_id) or [()]
+        Attempt.objects.filter(pk__in=mine).update(worker=_worker_name())
+        queue.send_many("submit", others)
+    if mine:
+        submit(mine)
+
+
+def _take_up(account_id: int) -> list[tuple[int, ...]]:
+    """Give an account's free slots to items, and return their attempts in batches as they are to be sent.
+
+    The most urgent missions come first, and among equals the one that has the fewest in flight.  The account's row lock, held
+    until the transaction ends, makes the cap hold over all workers of all clusters.
     """
     now = timezone.now()
-    with transaction.atomic():
-        account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
-        if account.paused_at or not account.is_enabled:
-            return 0
-        limit = _slot_limit(account, now)
-        free = limit - selectors.slots_in_use(account, now=now, limit=limit)
-        if free <= 0:
-            return 0
-        missions = selectors.dispatchable_missions(account, now=now, limit=free)
-        mission_of = {mission.pk: mission for mission in missions}
-        shares = _share(missions, selectors.due_counts(missions, now=now, limit=free), free)
-        count = 0
-        for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
-            attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
-            size = 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH
-            queue.send_many("submit", lifecycle.batches(attempt_ids, size))
-            count += len(attempt_ids)
-    return count
+    account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
+    if account.paused_at or not account.is_enabled:
+        return []
+    limit = _slot_limit(account, now)
+    free = limit - selectors.slots_in_use(account, now=now, limit=limit)
+    if free <= 0:
+        return []
+    missions = selectors.dispatchable_missions(account, now=now, limit=free)
+    mission_of = {mission.pk: mission for mission in missions}
+    shares = _share(missions, selectors.due_counts(missions, now=now, limit=free), free)
+    batches: list[tuple[int, ...]] = []
+    for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
+        attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
+        batches += lifecycle.batches(attempt_ids, 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH)
+    return batches
 
 
 def _needs_files(mission: Mission) -> bool:
@@ -245,15 +267,41 @@ def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
 def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> None:
     for attempt, answer in answers:
         _tell_account(attempt.account_id, answer.exception())
+    accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
     with transaction.atomic():
-        refused = [attempt for attempt, answer in answers if not _record_answer(attempt, answer)]
+        _record_together(accepted, _record_acceptances, _doubt_odd_answer)
+        refused = [attempt for attempt, answer in answers if not _record_trouble(attempt, answer.exception())]
     if refused:
         dispatch(refused[0].account_id)
 
 
-def _record_answer(attempt: Attempt, answer: Future[RemoteTask]) -> bool:
-    """Record what came of one POST.  Returns False when it was refused, so that its slot is free again."""
-    error = answer.exception()
+def _record_acceptances(accepted: Mapping[Attempt, RemoteTask]) -> None:
+    lifecycle.accept({attempt.pk: _acceptance(attempt, task) for attempt, task in accepted.items()})
+
+
+def _record_together(
+    answers: Mapping[Attempt, _Answer],
+    record: Callable[[Mapping[Attempt, _Answer]], None],
+    give_up: Callable[[Attempt], None] = lambda attempt: None,
+) -> None:
+    """Record answers in one transaction.  One that the database does not take must not keep the others from it."""
+    if not answers:
+        return
+    try:
+        with transaction.atomic():
+            record(answers)
+    except (IntegrityError, DataError, ValueError):
+        if len(answers) > 1:
+            for attempt, answer in answers.items():
+                _record_together({attempt: answer}, record, give_up)
+            return
+        [attempt] = answers
+        log.exception("The answer about attempt %s could not be recorded.", attempt.pk)
+        give_up(attempt)
+
+
+def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
+    """Record that one POST was not simply accepted.  Returns False when it was refused, so that its slot is free again."""
     if isinstance(error, Unconfirmed):
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
     elif isinstance(error, ProviderError):
@@ -262,16 +310,11 @@ def _record_answer(attempt: Attempt, answer: Future[RemoteTask]) -> bool:
     elif error is not None:
         log.error("A submission failed in our own code.", exc_info=error)
         _doubt(attempt, "interrupted", "The submission was interrupted by an error in this program.")
-    else:
-        try:
-            with transaction.atomic():
-                _record_acceptance(attempt, answer.result())
-        except (IntegrityError, DataError, ValueError):
-            log.exception("The answer to attempt %s could not be recorded.", attempt.pk)
-            _doubt(
-                attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item."
-            )
     return True
+
+
+def _doubt_odd_answer(attempt: Attempt) -> None:
+    _doubt(attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item.")
 
 
 def _doubt(attempt: Attempt, code: str, message: str) -> None:
@@ -307,13 +350,11 @@ def _request(attempt: Attempt) -> SubmitRequest:
     return SubmitRequest(endpoint=mission.model, params=params, webhook_url=webhook_url)
 
 
-def _record_acceptance(attempt: Attempt, task: RemoteTask) -> None:
+def _acceptance(attempt: Attempt, task: RemoteTask) -> lifecycle.Acceptance:
     now = timezone.now()
-    expected = selectors.expectation(attempt.model)
-    wait = polling.next_interval(0.0, expected, floor=settings.POLL_FLOOR_SECONDS)
+    wait = _next_interval(0.0, attempt.model)
     is_over = task.state.status is not RemoteStatus.RUNNING
-    lifecycle.accept(
-        attempt.pk,
+    return lifecycle.Acceptance(
         remote_task_id=task.task_id,
         raw=task.state.raw,
         at=now,
@@ -380,20 +421,18 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     if blocked:
         provider_accounts.block(account_id, reason=str(blocked[0]))
     lessons = [attempt for attempt in attempts.values() if selectors.expectation(attempt.model) is None]
-    with transaction.atomic():
-        ended = [
-            (attempts[task_id], answer)
-            for task_id, answer in answers.items()
-            if isinstance(answer, RemoteState) and _has_ended(attempts[task_id], answer)
-        ]
-        for attempt, state in sorted(ended, key=lambda end: end[0].item.mission_id):  # dispatch's order of locks
-            _apply(attempt, state)
-    for attempt, state in ended:
+    ended = {
+        attempts[task_id]: answer
+        for task_id, answer in answers.items()
+        if isinstance(answer, RemoteState) and _has_ended(attempts[task_id], answer)
+    }
+    _apply(ended)
+    _plan_next_polls([(attempts[task_id], answer) for task_id, answer in answers.items()])
+    for attempt, state in ended.items():
         if attempt in lessons and state.status is RemoteStatus.SUCCEEDED:
             _hurry_peers(attempt)
     if ended:
-        dispatch(account_id)
-    _plan_next_polls([(attempts[task_id], answer) for task_id, answer in answers.items()])
+        refill(account_id)
 
 
 def _has_ended(attempt: Attempt, state: RemoteState) -> bool:
@@ -403,22 +442,27 @@ def _has_ended(attempt: Attempt, state: RemoteState) -> bool:
     return state.status is not RemoteStatus.RUNNING
 
 
-def _apply(attempt: Attempt, state: RemoteState) -> None:
-    """Record one end.  One that cannot be recorded must not keep the others from it."""
-    try:
-        with transaction.atomic():
-            apply_remote_state(attempt, state)
-    except (DataError, IntegrityError, ValueError):
-        log.exception("The end of attempt %s could not be recorded.", attempt.pk)
+def _apply(ended: Mapping[Attempt, RemoteState]) -> None:
+    """Record the ends of tasks, as the provider told them."""
+    _record_together({a: state for a, state in ended.items() if _has_result(state)}, _apply_successes)
+    for attempt, state in ended.items():
+        if not _has_result(state):
+            _record_together({attempt: state}, _apply_failures)
+
+
+def _has_result(state: RemoteState) -> bool:
+    return state.status is RemoteStatus.SUCCEEDED and bool(state.outputs)
 
 
 def poll_due(account_id: int) -> None:
     """Ask about attempts that are due now, without waiting for the next tick: webhooks made them due.
 
-    Many webhooks come at once; the first of their messages asks for several, and the last find nothing left to do.
+    Many webhooks come at once.  Whoever finds something to do wakes one more worker, until one finds nothing.
     """
     with transaction.atomic():
         attempt_ids = _claim_due(account_id, timezone.now())
+        if attempt_ids:
+            queue.send("poll_due", account_id)
     if attempt_ids:
         poll(account_id, attempt_ids)
 
@@ -440,8 +484,7 @@ def _plan_next_polls(answers: Sequence[tuple[Attempt, RemoteState | ProviderErro
                 continue
             attempt.running_seen_at = now
         elapsed = (now - (attempt.accepted_at or now)).total_seconds()
-        expected = selectors.expectation(attempt.model)
-        interval = polling.next_interval(elapsed, expected, floor=settings.POLL_FLOOR_SECONDS)
+        interval = _next_interval(elapsed, attempt.model)
         attempt.next_poll_at = now + timedelta(seconds=interval)
         attempt.poll_count += 1
         planned.append(attempt)
@@ -449,15 +492,48 @@ def _plan_next_polls(answers: Sequence[tuple[Attempt, RemoteState | ProviderErro
         Attempt.objects.bulk_update(planned, ["running_seen_at", "next_poll_at", "poll_count"])
 
 
-def apply_remote_state(attempt: Attempt, state: RemoteState) -> None:
-    """Record the end of a task, as the provider told it."""
+def _next_interval(elapsed: float, model: str) -> float:
+    return polling.next_interval(
+        elapsed,
+        selectors.expectation(model),
+        floor=settings.POLL_FLOOR_SECONDS,
+        is_told=bool(settings.PUBLIC_BASE_URL),
+    )
+
+
+def _apply_successes(ended: Mapping[Attempt, RemoteState]) -> None:
+    now = timezone.now()
+    output_ids = lifecycle.succeed(
+        {
+            attempt.pk: lifecycle.Success(
+                outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
+                cost=state.cost,
+                raw=state.raw,
+            )
+            for attempt, state in ended.items()
+        },
+        expires_at=now + RESULT_LIFETIME,
+        first_try_at=now + DOWNLOAD_LEASE,
+    )
+    queue.send_many("archive", [(output_id, 0) for output_id in output_ids], delay=ARCHIVE_DELAY_SECONDS)
+
+
+def _apply_failures(ended: Mapping[Attempt, RemoteState]) -> None:
+    for attempt, state in ended.items():
+        _apply_failure(attempt, state)
+
+
+def _apply_failure(attempt: Attempt, state: RemoteState) -> None:
+    """Record an end that left no result."""
+    wait: float | None = None
     if state.status is RemoteStatus.SUCCEEDED:
-        _apply_success(attempt, state)
-        return
-    if state.status is RemoteStatus.CANCELLED:
-        code, message, wait = "cancelled_remotely", "The task was cancelled at the provider.", None
+        if _is_asked_again(attempt):
+            return
+        code, message = "no_result", "The provider reported success without a result. It may have been charged."
+    elif state.status is RemoteStatus.CANCELLED:
+        code, message = "cancelled_remotely", "The task was cancelled at the provider."
     elif state.status is RemoteStatus.GONE:
-        code, message, wait = "gone", "The provider no longer knows this task. It may have been charged.", None
+        code, message = "gone", "The provider no longer knows this task. It may have been charged."
     else:
         code, message, wait = _judge_failure(attempt, state)
     lifecycle.fail(
@@ -470,6 +546,16 @@ def apply_remote_state(attempt: Attempt, state: RemoteState) -> None:
     )
 
 
+def _is_asked_again(attempt: Attempt) -> bool:
+    """A success without a result is asked about a few times more, before it is believed."""
+    if attempt.empty_count + 1 >= EMPTY_RESULT_POLLS:
+        return False
+    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
+        empty_count=F("empty_count") + 1, next_poll_at=_in(settings.POLL_FLOOR_SECONDS)
+    )
+    return True
+
+
 def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, float | None]:
     if state.error is None:
         return "failed", "The task failed at the provider, which gave no reason.", None
@@ -477,32 +563,6 @@ def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, floa
         state.error.remedy, attempts=attempt.item.attempt_count, limit=attempt.item.attempt_limit
     )
     return state.error.code, state.error.message, wait
-
-
-def _apply_success(attempt: Attempt, state: RemoteState) -> None:
-    if not state.outputs and attempt.empty_count + 1 < EMPTY_RESULT_POLLS:
-        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
-            empty_count=F("empty_count") + 1, next_poll_at=_in(settings.POLL_FLOOR_SECONDS)
-        )
-        return
-    if not state.outputs:
-        lifecycle.fail(
-            attempt.pk,
-            code="no_result",
-            message="The provider reported success without a result. It may have been charged.",
-            cost=state.cost,
-            raw=state.raw,
-        )
-        return
-    output_ids = lifecycle.succeed(
-        attempt.pk,
-        outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
-        cost=state.cost,
-        raw=state.raw,
-        expires_at=timezone.now() + RESULT_LIFETIME,
-        first_try_at=timezone.now() + DOWNLOAD_LEASE,
-    )
-    queue.send_many("archive", [(output_id, 0) for output_id in output_ids])
 
 
 def _hurry_peers(attempt: Attempt) -> None:
@@ -557,17 +617,13 @@ def attach(attempt_id: int, remote_task_id: str) -> bool:
     if answer.status is RemoteStatus.GONE:
         return False
     now = timezone.now()
-    attached = lifecycle.accept(
-        attempt_id,
-        remote_task_id=remote_task_id,
-        raw=answer.raw,
-        at=attempt.sending_at or now,
-        next_poll_at=now,
-        reason="The provider confirmed the task.",
+    acceptance = lifecycle.Acceptance(
+        remote_task_id=remote_task_id, raw=answer.raw, at=attempt.sending_at or now, next_poll_at=now
     )
+    attached = lifecycle.accept({attempt_id: acceptance}, reason="The provider confirmed the task.")
     if attached:
         poll_attempt(attempt_id)
-    return attached
+    return bool(attached)
 
 
 # --- Reap ---

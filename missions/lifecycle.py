@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
@@ -36,6 +36,9 @@ from missions.models import (
 )
 
 ENGINE = "engine"
+
+_T = TypeVar("_T")
+_K = TypeVar("_K")
 
 # The engine moves many attempts in one transaction; a savepoint for each would cost two statements.
 _atomic = functools.partial(transaction.atomic, savepoint=False)
@@ -81,6 +84,25 @@ class NewOutput:
     url: str = ""
     text: str = ""
     extension: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What is recorded of a submission that the provider took: the id of its task, its answer, when to ask about it first."""
+
+    remote_task_id: str
+    raw: Mapping[str, Any]
+    at: datetime
+    next_poll_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """What is recorded of a task that ended well.  ``cost`` is None when the provider did not say."""
+
+    outputs: Sequence[NewOutput]
+    cost: Decimal | None
+    raw: Mapping[str, Any]
 
 
 # --- Missions ---
@@ -229,67 +251,47 @@ def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> 
     those that were withdrawn, and those whose mission or account was stopped.
     """
     with durably():
-        missions = _lock_missions_of(requests)
-        prepared = Attempt.objects.filter(pk__in=requests, status=AttemptStatus.PREPARED)
+        now = timezone.now()
         ready = []
-        for attempt in prepared.select_related("item", "account").only(*_ATTEMPT_FIELDS):
-            mission = missions[attempt.item.mission_id]
+        for mission, attempt in _lock_attempts(requests, AttemptStatus.PREPARED):
             if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
-                attempt.request = storable(requests[attempt.pk])
-                ready.append(attempt)
+                attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
+                ready.append((mission, attempt))
             else:
                 _void(mission, attempt, reason="Stopped before it was sent.")
-        now = timezone.now()
-        ids = {attempt.pk for attempt in ready}
-        moved = prepared.filter(pk__in=ids).update(status=AttemptStatus.SENDING, worker=worker, sending_at=now)
-        _require(moved == len(ids))
-        Attempt.objects.bulk_update(ready, ["request"])
-        items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in ready], started_at=None)
+        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
+        items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
-        return ids
+        return {attempt.pk for _, attempt in ready}
 
 
-def accept(
-    attempt_id: int,
-    *,
-    remote_task_id: str,
-    raw: Mapping[str, Any],
-    at: datetime,
-    next_poll_at: datetime,
-    reason: str = "",
-) -> bool:
-    """sending → running, and the item submitting → processing: the provider gave the task an id.
+def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[int]:
+    """sending → running, and the items submitting → processing: the provider gave the tasks ids.
 
-    Also rescues an unconfirmed attempt.  False when the attempt had already moved on.
+    Also rescues unconfirmed attempts.  ``acceptances`` by attempt.  Returns the attempts that were moved; not among them are
+    those that had already moved on.
     """
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
-            return False
-        was_counted = attempt.status == AttemptStatus.UNCONFIRMED
-        _move_attempt(
-            attempt,
-            AttemptStatus.RUNNING,
-            remote_task_id=remote_task_id,
-            raw=storable(raw),
-            accepted_at=at,
-            next_poll_at=next_poll_at,
-            error_code="",
-            error_message="",
-            ended_at=None,
-        )
-        _move_item(
-            mission,
-            attempt,
-            ItemStatus.PROCESSING,
-            reason=reason,
-            refusal_count=0,
-            error_code="",
-            error_message="",
-            ended_at=None,
-            attempt_count=F("attempt_count") + (0 if was_counted else 1),
-        )
-        return True
+        attempts = _lock_attempts(acceptances, AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
+        for _, attempt in attempts:
+            answer = acceptances[attempt.pk]
+            attempt.remote_task_id, attempt.raw = answer.remote_task_id, storable(answer.raw)
+            attempt.accepted_at, attempt.next_poll_at = answer.at, answer.next_poll_at
+            attempt.error_code, attempt.error_message = "", ""
+        _move_attempts(attempts, AttemptStatus.RUNNING, *_ACCEPTED_FIELDS)
+        for (mission, source), group in _grouped(attempts, lambda attempt: attempt.item.status):
+            was_counted = source == ItemStatus.UNCONFIRMED
+            _move_items(
+                mission,
+                group,
+                ItemStatus.PROCESSING,
+                reason=reason,
+                refusal_count=0,
+                error_code="",
+                error_message="",
+                attempt_count=F("attempt_count") + (0 if was_counted else 1),
+            )
+        return {attempt.pk for _, attempt in attempts}
 
 
 def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | None, counts: bool = True) -> bool:
@@ -355,26 +357,25 @@ def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
 # --- Items and attempts: the way back ---
 
 
-def succeed(
-    attempt_id: int,
-    *,
-    outputs: Sequence[NewOutput],
-    cost: Decimal | None,
-    raw: Mapping[str, Any],
-    expires_at: datetime,
-    first_try_at: datetime,
-) -> list[int]:
-    """running → succeeded, and the item processing → completed.  Returns the ids of the outputs to fetch."""
+def succeed(successes: Mapping[int, Success], *, expires_at: datetime, first_try_at: datetime) -> list[int]:
+    """running → succeeded, and the items processing → completed.  Returns the ids of the outputs to fetch.
+
+    ``successes`` by attempt; one that had already moved on is left out.  ``expires_at``: when the provider forgets the files;
+    ``first_try_at``: when they are fetched by whoever finds that nobody did.
+    """
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.RUNNING:
-            return []
+        attempts = _lock_attempts(successes, AttemptStatus.RUNNING)
         now = timezone.now()
-        _move_attempt(attempt, AttemptStatus.SUCCEEDED, raw=storable(raw), ended_at=now, cost=cost)
-        _move_item(mission, attempt, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
+        for _, attempt in attempts:
+            success = successes[attempt.pk]
+            attempt.raw, attempt.cost, attempt.ended_at = storable(success.raw), success.cost, now
+        _move_attempts(attempts, AttemptStatus.SUCCEEDED, "raw", "cost", "ended_at")
+        for (mission, cost), group in _grouped(attempts, lambda attempt: attempt.cost):
+            _move_items(mission, group, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
         rows = Output.objects.bulk_create(
             _new_output(attempt, index, output, expires_at=expires_at, first_try_at=first_try_at)
-            for index, output in enumerate(outputs, start=1)
+            for _, attempt in attempts
+            for index, output in enumerate(successes[attempt.pk].outputs, start=1)
         )
         return [row.pk for row in rows if row.status == OutputStatus.PENDING]
 
@@ -462,23 +463,29 @@ _MISSION_FIELDS = (
     *_COUNTS,
 )
 _ATTEMPT_FIELDS = ("status", "number", "item__status", "item__mission", "account__paused_at", "account__is_enabled")
+_ACCEPTED_FIELDS = ("remote_task_id", "raw", "accepted_at", "next_poll_at", "error_code", "error_message")
 
 
 def _lock(mission_id: int) -> Mission:
     return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).get(pk=mission_id)
 
 
-def _lock_missions_of(attempt_ids: Iterable[int]) -> dict[int, Mission]:
-    mission_ids = Attempt.objects.filter(pk__in=attempt_ids).values_list("item__mission_id", flat=True)
-    missions = Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS)
-    return {mission.pk: mission for mission in missions.filter(pk__in=set(mission_ids)).order_by("pk")}
+def _lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list[tuple[Mission, Attempt]]:
+    """Those of the attempts that have one of ``statuses``, with item and account, read after their missions were locked."""
+    attempts = Attempt.objects.filter(pk__in=attempt_ids)
+    locked = Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).order_by("pk")
+    missions = {mission.pk: mission for mission in locked.filter(pk__in=attempts.values("item__mission"))}
+    found = attempts.select_related("item", "account").only(*_ATTEMPT_FIELDS).order_by("pk")
+    return [
+        (missions[attempt.item.mission_id], attempt) for attempt in found if not statuses or attempt.status in statuses
+    ]
 
 
 def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
-    """The attempt with its item and account, read after its mission was locked."""
-    missions = Mission.objects.select_for_update(of=("self",), no_key=True).only(*_MISSION_FIELDS)
-    mission = missions.get(items__attempts=attempt_id)
-    return mission, Attempt.objects.select_related("item", "account").only(*_ATTEMPT_FIELDS).get(pk=attempt_id)
+    """An attempt with its item and account, read after its mission was locked.  Raises Attempt.DoesNotExist."""
+    for found in _lock_attempts([attempt_id]):
+        return found
+    raise Attempt.DoesNotExist
 
 
 def storable(answer: Any) -> Any:
@@ -502,9 +509,37 @@ def _move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
     _require(moved == 1)
 
 
-def _move_item(
+def _move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus, *fields: str) -> None:
+    """Move attempts from the statuses that were read under their missions' locks, and write ``fields`` of them."""
+    for source, group in _groups(attempts, lambda pair: pair[1].status):
+        rows = [attempt for _, attempt in group]
+        for attempt in rows:
+            attempt.status = to
+        _require(Attempt.objects.filter(status=source).bulk_update(rows, ["status", *fields]) == len(rows))
+
+
+def _grouped(
+    attempts: Iterable[tuple[Mission, Attempt]], trait: Callable[[Attempt], _T]
+) -> Iterator[tuple[tuple[Mission, _T], list[Attempt]]]:
+    """The attempts of each mission that share a trait, so that one statement can move them all."""
+    for (_, value), group in _groups(attempts, lambda pair: (pair[0].pk, trait(pair[1]))):
+        yield (group[0][0], value), [attempt for _, attempt in group]
+
+
+def _groups(things: Iterable[_T], key: Callable[[_T], _K]) -> Iterator[tuple[_K, list[_T]]]:
+    groups: dict[_K, list[_T]] = {}
+    for thing in things:
+        groups.setdefault(key(thing), []).append(thing)
+    yield from groups.items()
+
+
+def _move_item(mission: Mission, attempt: Attempt, to: ItemStatus, **changes: Any) -> None:
+    _move_items(mission, [attempt], to, **changes)
+
+
+def _move_items(
     mission: Mission,
-    attempt: Attempt,
+    attempts: Sequence[Attempt],
     to: ItemStatus,
     *,
     reason: str = "",
@@ -512,14 +547,25 @@ def _move_item(
     cost: Decimal | None = None,
     **changes: Any,
 ) -> None:
-    """Move the attempt's item from the status that was read under the mission's lock, and add what it cost."""
-    source = attempt.item.status
+    """Move the attempts' items from the one status that was read under the mission's lock, and add what each cost."""
+    [source] = {attempt.item.status for attempt in attempts}
     if cost:
         changes["cost"] = F("cost") + cost
-    moved = MissionItem.objects.filter(pk=attempt.item_id, status=source).update(status=to, **changes)
-    _require(moved == 1)
-    _record(mission, attempt.item_id, source, to, reason=reason, actor=actor, number=attempt.number)
-    _shift_counts(mission, source, to, 1, cost=cost)
+    items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in attempts], status=source)
+    _require(items.update(status=to, **changes) == len(attempts))
+    ItemEvent.objects.bulk_create(
+        ItemEvent(
+            mission=mission,
+            item_id=attempt.item_id,
+            attempt_number=attempt.number,
+            from_status=source,
+            to_status=to,
+            reason=storable(reason),
+            actor=actor,
+        )
+        for attempt in attempts
+    )
+    _shift_counts(mission, source, to, len(attempts), cost=cost * len(attempts) if cost else None)
     _settle(mission)
 
 

@@ -8,6 +8,8 @@ Both come from knowing when a task is likely to end: ``Expectation`` is learned 
     up to ``last``      every KNOWN_SPACING of the time elapsed
     later               every LATE_SPACING of the time elapsed
 
+Where a webhook will tell of the end, questions only make up for one that is lost: silence up to ``last``, then LATE_SPACING.
+
 No interval is shorter than the configured floor or longer than MAX_INTERVAL_SECONDS.
 """
 
@@ -50,12 +52,17 @@ def learn(durations: Sequence[Duration]) -> Expectation | None:
     return Expectation(first=_quantile(middles, 0.05) * EARLY, last=_quantile(highs, 0.95))
 
 
-def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float) -> float:
-    """Seconds until the next question about a task that was accepted ``elapsed`` seconds ago."""
-    spacing = _spacing(elapsed, expectation)
-    interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
-    if expectation is not None and elapsed < expectation.first:
-        return max(expectation.first - elapsed + random.uniform(0, 0.5) * floor, floor)
+def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, is_told: bool = False) -> float:
+    """Seconds until the next question about a task that was accepted ``elapsed`` seconds ago.
+
+    ``is_told``: a webhook will tell of its end, if all goes well.
+    """
+    interval = _spread(min(max(elapsed * _spacing(elapsed, expectation), floor), MAX_INTERVAL_SECONDS))
+    if expectation is None:
+        return interval
+    silent_until = expectation.last if is_told else expectation.first
+    if elapsed < silent_until:
+        return max(silent_until - elapsed + random.uniform(0, 0.5) * floor, floor)
     return interval
 
 

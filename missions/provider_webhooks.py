@@ -30,10 +30,7 @@ def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
     if len(request.body) > MAX_BODY_BYTES:
         return HttpResponse(status=413)
     if attempt.status == AttemptStatus.RUNNING:
-        with transaction.atomic():
-            running = Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING)
-            running.update(next_poll_at=timezone.now())
-            queue.send("poll_due", attempt.account_id)
+        _make_due(attempt)
     elif attempt.status in LOST:
         try:
             remote_task_id = PROVIDERS[provider].parse_webhook(request.body)
@@ -43,3 +40,14 @@ def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
             Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=remote_task_id)
             queue.send("rescue", attempt.pk)
     return HttpResponse(status=204)
+
+
+def _make_due(attempt: Attempt) -> None:
+    """Let a worker ask about the attempt now.  Where others are due already, the worker that is on its way to them suffices."""
+    now = timezone.now()
+    running = Attempt.objects.filter(account_id=attempt.account_id, status=AttemptStatus.RUNNING)
+    with transaction.atomic():
+        is_worker_coming = running.filter(next_poll_at__lte=now).exists()
+        running.filter(pk=attempt.pk).update(next_poll_at=now)
+        if not is_worker_coming:
+            queue.send("poll_due", attempt.account_id)

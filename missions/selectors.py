@@ -16,6 +16,7 @@ LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
 EXPECTATION_TTL_SECONDS = 2.0
+IGNORANCE_TTL_SECONDS = 0.25
 
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
 
@@ -69,12 +70,13 @@ def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dic
 
 
 def expectation(model: str) -> Expectation | None:
-    """When a model's tasks end, learned from its latest successes.  Kept for two seconds per process."""
-    known = _expectations.get(model)
-    if known and time.monotonic() - known[0] < EXPECTATION_TTL_SECONDS:
-        return known[1]
+    """When a model's tasks end, learned from its latest successes.  Kept for a moment per process."""
+    kept_until, known = _expectations.get(model, (0.0, None))
+    if time.monotonic() < kept_until:
+        return known
     learned = learn(recent_durations(model))
-    _expectations[model] = (time.monotonic(), learned)
+    lifetime = IGNORANCE_TTL_SECONDS if learned is None else EXPECTATION_TTL_SECONDS
+    _expectations[model] = (time.monotonic() + lifetime, learned)
     return learned
 
 

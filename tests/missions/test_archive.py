@@ -141,6 +141,7 @@ def test_a_download_that_fails_costs_nothing_and_is_tried_again(fault, words, ow
     engine.dispatch(workers.account.pk)
     workers.play("submit")
     engine.poll(workers.account.pk, [mission.items.get().attempts.get().pk])
+    pass_time(1)
     workers.play("archive")
     assert_tried_later(Output.objects.get(), words)
     assert workers.finish(mission).completed_count == 1

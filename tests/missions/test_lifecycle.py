@@ -151,9 +151,8 @@ def test_reasons_and_codes_are_kept_on_item_attempt_and_event(owner, account):
 def test_an_accepted_attempt_knows_its_task_and_forgets_old_errors(owner, account):
     attempt = attempt_in("unconfirmed", owner, account)
     now = timezone.now()
-    assert lifecycle.accept(
-        attempt.pk, remote_task_id="42", raw={"a": 1}, at=now, next_poll_at=now, reason="The provider confirmed it."
-    )
+    acceptance = lifecycle.Acceptance(remote_task_id="42", raw={"a": 1}, at=now, next_poll_at=now)
+    assert lifecycle.accept({attempt.pk: acceptance}, reason="The provider confirmed it.") == {attempt.pk}
     attempt.refresh_from_db()
     assert (attempt.remote_task_id, attempt.raw, attempt.accepted_at) == ("42", {"a": 1}, now)
     assert (attempt.error_code, attempt.error_message, attempt.item.error_code, attempt.item.error_message) == (
@@ -296,7 +295,8 @@ def test_a_success_lists_its_files_to_fetch_and_keeps_its_texts(owner, account):
     attempt = attempt_in("running", owner, account)
     now = timezone.now()
     outputs = [lifecycle.NewOutput(url="https://a.example/1.png", extension="png"), lifecycle.NewOutput(text="hello")]
-    ids = lifecycle.succeed(attempt.pk, outputs=outputs, cost=None, raw={"ok": 1}, expires_at=now, first_try_at=now)
+    success = lifecycle.Success(outputs=outputs, cost=None, raw={"ok": 1})
+    ids = lifecycle.succeed({attempt.pk: success}, expires_at=now, first_try_at=now)
     file, text = attempt.outputs.order_by("index")
     assert ids == [file.pk]
     assert (file.status, file.expires_at, file.next_try_at, file.stored_at) == ("pending", now, now, None)

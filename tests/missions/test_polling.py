@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missions.polling import MAX_INTERVAL_SECONDS, MIN_SAMPLES, Duration, Expectation, learn, next_interval
+from missions.polling import (
+    LATE_SPACING,
+    MAX_INTERVAL_SECONDS,
+    MIN_SAMPLES,
+    UNKNOWN_SPACING,
+    Duration,
+    Expectation,
+    learn,
+    next_interval,
+)
 
 SPREAD = 1.16
 durations = st.builds(
@@ -40,6 +49,14 @@ def test_no_question_comes_before_the_floor_or_long_after_the_end_is_due(elapsed
 def test_before_the_likely_end_there_is_silence(first, floor):
     assert next_interval(0.0, Expectation(first, first * 2), floor=floor) >= first
     assert next_interval(first / 2, Expectation(first, first * 2), floor=floor) >= first / 2
+
+
+def test_where_a_webhook_tells_of_the_end_questions_only_make_up_for_a_lost_one():
+    expectation = Expectation(40, 60)
+    assert next_interval(0.0, expectation, floor=1.0, is_told=True) >= 60
+    assert next_interval(59.0, expectation, floor=1.0, is_told=True) >= 1
+    assert next_interval(61.0, expectation, floor=1.0, is_told=True) <= 61 * LATE_SPACING * SPREAD
+    assert next_interval(30.0, None, floor=1.0, is_told=True) <= 30 * UNKNOWN_SPACING * SPREAD
 
 
 def test_questions_are_spread_so_that_tasks_of_one_moment_are_not_asked_in_bursts():

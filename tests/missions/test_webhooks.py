@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from missions import engine
 from missions.models import Attempt, Mission, MissionItem, Output
@@ -81,6 +84,21 @@ def test_a_running_task_is_asked_about_at_once(client, workers, attempt, simulat
     before = simulator.stats()["queries"]
     workers.play("poll_due")
     assert simulator.stats()["queries"] == before + 1
+
+
+def test_many_webhooks_at_once_wake_one_worker_who_wakes_the_next(client, owner, workers: Workers, simulator):
+    mission = make_mission(owner, 10)
+    engine.dispatch(workers.account.pk)
+    workers.play("submit")
+    attempts = Attempt.objects.filter(item__mission=mission)
+    attempts.update(next_poll_at=timezone.now() + timedelta(hours=1))
+    simulator.set(task_seconds=0)
+    for attempt in attempts:
+        assert post(client, attempt, body_for(attempt.remote_task_id)) == 204
+    assert workers.waiting().count(("poll_due", (workers.account.pk,))) == 1
+    time.sleep(0.1)  # the tasks end
+    workers.play("poll_due")
+    assert set(attempts.values_list("status", flat=True)) == {"succeeded"}
 
 
 def test_a_success_that_only_the_webhook_claims_changes_nothing(client, workers, attempt, simulator):

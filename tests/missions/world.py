@@ -80,7 +80,8 @@ def begin(attempt_id: int) -> bool:
 def accept(attempt_id: int, task_id: str = "", **more: Any) -> bool:
     now = timezone.now()
     task_id = task_id or f"9{attempt_id:018d}"
-    return lifecycle.accept(attempt_id, remote_task_id=task_id, raw={}, at=now, next_poll_at=now, **more)
+    acceptance = lifecycle.Acceptance(remote_task_id=task_id, raw={}, at=now, next_poll_at=now)
+    return bool(lifecycle.accept({attempt_id: acceptance}, **more))
 
 
 def lose_answer(attempt_id: int) -> bool:
@@ -96,8 +97,8 @@ def succeed(attempt_id: int, *, cost: str | None = "0.05", urls: Iterable[str] =
     now = timezone.now()
     outputs = [lifecycle.NewOutput(url=url, extension="png") for url in urls]
     price = None if cost is None else Decimal(cost)
-    ids = lifecycle.succeed(attempt_id, outputs=outputs, cost=price, raw={}, expires_at=now, first_try_at=now)
-    return bool(ids)
+    success = lifecycle.Success(outputs=outputs, cost=price, raw={})
+    return bool(lifecycle.succeed({attempt_id: success}, expires_at=now, first_try_at=now))
 
 
 def fail(attempt_id: int, *, again: bool = False, cost: str | None = None) -> bool:
