@@ -256,10 +256,11 @@ def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> 
         for mission, attempt in _lock_attempts(requests, AttemptStatus.PREPARED):
             if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
                 attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
+                attempt.key_fingerprint = attempt.account.key_fingerprint
                 ready.append((mission, attempt))
             else:
                 _void(mission, attempt, reason="Stopped before it was sent.")
-        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
+        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at", "key_fingerprint")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
         return {attempt.pk for _, attempt in ready}
@@ -277,6 +278,7 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[in
             answer = acceptances[attempt.pk]
             attempt.remote_task_id, attempt.raw = answer.remote_task_id, storable(answer.raw)
             attempt.accepted_at, attempt.next_poll_at = answer.at, answer.next_poll_at
+            attempt.unanswered_since, attempt.gone_count = None, 0
             attempt.error_code, attempt.error_message = "", ""
         _move_attempts(attempts, AttemptStatus.RUNNING, *_ACCEPTED_FIELDS)
         for (mission, source), group in _grouped(attempts, lambda attempt: attempt.item.status):
@@ -342,11 +344,27 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
         return True
 
 
-def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
-    """unconfirmed → void: a person says that the provider never ran it.  The item may be submitted again."""
+def lose_sight(attempt_id: int, *, code: str, message: str) -> bool:
+    """running → unconfirmed: the provider accepted it, and then could not say for long how it stands."""
     with _atomic():
         mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.UNCONFIRMED:
+        if attempt.status != AttemptStatus.RUNNING:
+            return False
+        error = {"error_code": code[:64], "error_message": storable(message)}
+        _move_attempt(attempt, AttemptStatus.UNCONFIRMED, **error)
+        _move_item(mission, attempt, ItemStatus.UNCONFIRMED, reason=message, **error)
+        return True
+
+
+def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
+    """unconfirmed → void: a person says that the provider never ran it.  The item may be submitted again.
+
+    False when the attempt had already moved on, or when a webhook has named its task and that is still to be checked.
+    """
+    with _atomic():
+        mission, attempt = _lock_attempt(attempt_id)
+        unhinted = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
+        if not unhinted.select_for_update(no_key=True).exists():
             return False
         changes = {"attempt_count": F("attempt_count") - 1, "error_code": "", "error_message": ""}
         _void(mission, attempt, reason=reason, actor=actor, changes=changes)
@@ -462,8 +480,25 @@ _MISSION_FIELDS = (
     "delete_requested_at",
     *_COUNTS,
 )
-_ATTEMPT_FIELDS = ("status", "number", "item__status", "item__mission", "account__paused_at", "account__is_enabled")
-_ACCEPTED_FIELDS = ("remote_task_id", "raw", "accepted_at", "next_poll_at", "error_code", "error_message")
+_ATTEMPT_FIELDS = (
+    "status",
+    "number",
+    "item__status",
+    "item__mission",
+    "account__paused_at",
+    "account__is_enabled",
+    "account__key_fingerprint",
+)
+_ACCEPTED_FIELDS = (
+    "remote_task_id",
+    "raw",
+    "accepted_at",
+    "next_poll_at",
+    "unanswered_since",
+    "gone_count",
+    "error_code",
+    "error_message",
+)
 
 
 def _lock(mission_id: int) -> Mission:

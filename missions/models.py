@@ -262,6 +262,9 @@ class Attempt(models.Model):
     model = models.CharField(max_length=200)
     request = models.JSONField(default=dict, help_text=_("The parameters as they were sent."))
     worker = models.CharField(max_length=100, blank=True, help_text=_("Cluster and process that sent it."))
+    key_fingerprint = models.CharField(
+        max_length=16, blank=True, editable=False, help_text=_("Of the key and the address that it was sent with.")
+    )
     webhook_token = models.CharField(max_length=40, unique=True, default=new_webhook_token, editable=False)
     remote_task_id = models.CharField(max_length=64, blank=True)
     hinted_task_id = models.CharField(
@@ -276,10 +279,14 @@ class Attempt(models.Model):
     sending_at = models.DateTimeField(null=True, blank=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
     running_seen_at = models.DateTimeField(null=True, blank=True, help_text=_("The last time it was seen running."))
+    unanswered_since = models.DateTimeField(
+        null=True, blank=True, help_text=_("Since when no question about it was answered.")
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True)
     poll_count = models.PositiveIntegerField(default=0)
     empty_count = models.PositiveSmallIntegerField(default=0, help_text=_("Reports of success without a result."))
+    gone_count = models.PositiveSmallIntegerField(default=0, help_text=_("Answers in a row that it does not exist."))
 
     class Meta:
         ordering = ["item", "number"]

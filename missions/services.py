@@ -395,7 +395,10 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
     attempt = _unconfirmed_attempt(item)
     with transaction.atomic():
         if not lifecycle.declare_not_run(attempt.pk, actor=actor, reason="A person found that it never ran."):
-            raise NotPossible("The item was resolved in the meantime.")
+            raise NotPossible(
+                "The provider has just reported a task for this item, or somebody else resolved it. "
+                "Look again in a minute: nothing has to be paid twice."
+            )
         _wake(Mission.objects.get(pk=item.mission_id))
 
 

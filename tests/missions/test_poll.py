@@ -10,8 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
 from missions import engine, services
+from missions.engine.watching import claim_due
 from missions.models import Attempt, Mission, MissionItem, Output, ProviderAccount
 from tests.missions.world import Workers, check_mission, make_mission, pass_time
 
@@ -238,14 +241,25 @@ def test_a_tick_claims_what_is_due_once(owner, workers, simulator, account):
     assert simulator.stats()["queries"] == queries + 3
 
 
-def test_what_one_tick_has_claimed_is_left_to_it_for_a_while(owner, workers, simulator, account, settings):
+def test_what_one_tick_has_claimed_is_left_to_it_for_a_while(owner, workers, simulator, account):
     simulator.set(task_seconds=600)
     start(owner, workers, 3)
     pass_time(60)
-    settings.RUNNINGHUB_API_KEY = ""  # so that the question comes to nothing and plans no other
-    engine.tick(account.pk, ProviderAccount.objects.get().tick_number)
+    assert len(claim_due(account.pk, timezone.now())) == 3
+    assert claim_due(account.pk, timezone.now()) == []
     soon, later = timezone.now() + timedelta(seconds=5), timezone.now() + timedelta(seconds=15)
     assert Attempt.objects.filter(next_poll_at__gt=soon, next_poll_at__lt=later).count() == 3
+
+
+def test_a_question_that_came_too_early_is_repeated_after_the_floor_not_after_the_longest_tick(
+    owner, workers, simulator, account
+):
+    simulator.set(task_seconds=600)
+    start(owner, workers, 1)
+    Attempt.objects.update(next_poll_at=timezone.now())
+    engine.tick(account.pk, ProviderAccount.objects.get().tick_number)
+    [tick] = [row for row in OrmQ.objects.all() if "tick" in SignedPackage.loads(row.payload)["func"]]
+    assert tick.lock <= timezone.now() + timedelta(seconds=0.1)  # POLL_FLOOR_SECONDS is 0.05 here
 
 
 def test_each_tick_sends_the_next_one_and_only_the_latest_chain_lives(workers, account, simulator):
@@ -283,8 +297,6 @@ def test_a_claimed_question_that_nobody_asked_is_asked_again(owner, workers, sim
 
 
 def test_a_lost_message_costs_time_and_nothing_else(owner, workers, simulator):
-    from django_q.models import OrmQ
-
     mission = make_mission(owner, 5)
     engine.dispatch(workers.account.pk)
     OrmQ.objects.all().delete()

@@ -104,7 +104,7 @@ def test_only_lifecycle_writes_a_status():
 
 
 def test_the_walk_sees_the_source_and_the_writes_of_lifecycle_itself():
-    assert {ROOT / "missions" / "engine.py", ROOT / "runninghub_batch" / "settings.py"} < set(_sources())
+    assert {ROOT / "missions" / "engine" / "submission.py", ROOT / "runninghub_batch" / "settings.py"} < set(_sources())
     assert len(status_writes(THE_WRITER.read_text(encoding="utf-8"))) >= 5
 
 

@@ -186,7 +186,18 @@ def _check_chain(events: Iterable[ItemEvent], start: str, end: str) -> None:
 CLOCKS: list[tuple[type[Model], list[str]]] = [
     (Mission, ["not_before"]),
     (MissionItem, ["available_at"]),
-    (Attempt, ["created_at", "sending_at", "accepted_at", "running_seen_at", "next_poll_at", "ended_at"]),
+    (
+        Attempt,
+        [
+            "created_at",
+            "sending_at",
+            "accepted_at",
+            "running_seen_at",
+            "unanswered_since",
+            "next_poll_at",
+            "ended_at",
+        ],
+    ),
     (Output, ["next_try_at", "expires_at"]),
     (ProviderAccount, ["soft_limit_at", "ticked_at", "reaped_at", "checked_at"]),
     (ProviderUpload, ["expires_at"]),

@@ -1,0 +1,40 @@
+"""What workers do.  Downloads are in ``missions.archive``.
+
+The database is the queue of record; a message only wakes a worker.  Every verb has the same shape: claim in a short
+transaction, talk to the network in none, record in a short transaction.  Whatever the machine does between two of these
+steps, the rows say what may have been paid.
+
+    ticks       the heart of one account: claims what is due, re-arms itself, asks
+    slots       dispatch: gives free slots to items, under the account's row lock
+    submission  marks *sending*, makes ONE POST, records the answer
+    watching    asks how tasks stand; ``ends`` records how they ended
+    rescue      attaches a task to an attempt of unknown fate
+    repair      reap: repairs what dead workers left, and starts what time has made due
+"""
+
+from missions.engine.repair import reap, recover, repair
+from missions.engine.rescue import attach, rescue
+from missions.engine.slots import dispatch
+from missions.engine.submission import refill, submit
+from missions.engine.ticks import arm, arm_stale, tick
+from missions.engine.watching import poll, poll_attempt, poll_due
+from missions.engine.workers import CLUSTER_DEAD_AFTER, warm_up
+
+__all__ = [
+    "CLUSTER_DEAD_AFTER",
+    "arm",
+    "arm_stale",
+    "attach",
+    "dispatch",
+    "poll",
+    "poll_attempt",
+    "poll_due",
+    "reap",
+    "recover",
+    "refill",
+    "repair",
+    "rescue",
+    "submit",
+    "tick",
+    "warm_up",
+]

@@ -1,0 +1,97 @@
+"""How a task ended, and what becomes of its item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from missions import lifecycle, queue, retry
+from missions.engine.recording import record_together
+from missions.engine.timing import seconds_from_now
+from missions.models import Attempt, AttemptStatus
+from missions.providers.base import RemoteState, RemoteStatus
+
+RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
+DOWNLOAD_LEASE = timedelta(seconds=30)
+ARCHIVE_DELAY_SECONDS = 0.5  # many tasks may end at once: their slots are filled first, then their files are fetched
+EMPTY_RESULT_POLLS = 3
+
+
+def record_ends(ended: Mapping[Attempt, RemoteState]) -> None:
+    """Record the ends of tasks, as the provider told them."""
+    record_together({a: state for a, state in ended.items() if _has_result(state)}, _apply_successes)
+    for attempt, state in ended.items():
+        if not _has_result(state):
+            record_together({attempt: state}, _apply_failures)
+
+
+def _has_result(state: RemoteState) -> bool:
+    return state.status is RemoteStatus.SUCCEEDED and bool(state.outputs)
+
+
+def _apply_successes(ended: Mapping[Attempt, RemoteState]) -> None:
+    now = timezone.now()
+    output_ids = lifecycle.succeed(
+        {
+            attempt.pk: lifecycle.Success(
+                outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
+                cost=state.cost,
+                raw=state.raw,
+            )
+            for attempt, state in ended.items()
+        },
+        expires_at=now + RESULT_LIFETIME,
+        first_try_at=now + DOWNLOAD_LEASE,
+    )
+    queue.send_many("archive", [(output_id, 0) for output_id in output_ids], delay=ARCHIVE_DELAY_SECONDS)
+
+
+def _apply_failures(ended: Mapping[Attempt, RemoteState]) -> None:
+    for attempt, state in ended.items():
+        _apply_failure(attempt, state)
+
+
+def _apply_failure(attempt: Attempt, state: RemoteState) -> None:
+    """Record an end that left no result."""
+    wait: float | None = None
+    if state.status is RemoteStatus.SUCCEEDED:
+        if _is_asked_again(attempt):
+            return
+        code, message = "no_result", "The provider reported success without a result. It may have been charged."
+    elif state.status is RemoteStatus.CANCELLED:
+        code, message = "cancelled_remotely", "The task was cancelled at the provider."
+    elif state.status is RemoteStatus.GONE:
+        code, message = "gone", "The provider no longer knows this task. It may have been charged."
+    else:
+        code, message, wait = _judge_failure(attempt, state)
+    lifecycle.fail(
+        attempt.pk,
+        code=code,
+        message=message,
+        cost=state.cost,
+        raw=state.raw,
+        retry_at=None if wait is None else seconds_from_now(wait),
+    )
+
+
+def _is_asked_again(attempt: Attempt) -> bool:
+    """A success without a result is asked about a few times more, before it is believed."""
+    if attempt.empty_count + 1 >= EMPTY_RESULT_POLLS:
+        return False
+    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
+        empty_count=F("empty_count") + 1, next_poll_at=seconds_from_now(settings.POLL_FLOOR_SECONDS)
+    )
+    return True
+
+
+def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, float | None]:
+    if state.error is None:
+        return "failed", "The task failed at the provider, which gave no reason.", None
+    wait = retry.after_failure(
+        state.error.remedy, attempts=attempt.item.attempt_count, limit=attempt.item.attempt_limit
+    )
+    return state.error.code, state.error.message, wait

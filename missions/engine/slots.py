@@ -1,0 +1,83 @@
+"""Free slots, and who gets them.  The account's row lock makes the cap hold over all workers of all clusters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from missions import lifecycle, queue, retry, selectors
+from missions.models import Attempt, AttemptStatus, Mission, ProviderAccount, TaskType
+
+SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
+
+
+def dispatch(account_id: int) -> int:
+    """Fill an account's free slots by waking workers.  Returns how many items were taken up."""
+    with transaction.atomic():
+        batches = take_up(account_id)
+        queue.send_many("submit", batches)
+    return sum(len(batch) for batch in batches)
+
+
+def take_up(account_id: int) -> list[tuple[int, ...]]:
+    """Give an account's free slots to items, and return their attempts in batches as they are to be sent.
+
+    The most urgent missions come first, and among equals the one that has the fewest in flight.  The account's row lock, held
+    until the transaction ends, makes the cap hold over all workers of all clusters.
+    """
+    now = timezone.now()
+    account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
+    if account.paused_at or not account.is_enabled:
+        return []
+    limit = _slot_limit(account, now)
+    free = limit - selectors.slots_in_use(account, now=now, limit=limit)
+    if free <= 0:
+        return []
+    missions = selectors.dispatchable_missions(account, now=now, limit=free)
+    mission_of = {mission.pk: mission for mission in missions}
+    shares = _share(missions, selectors.due_counts(missions, now=now, limit=free), free)
+    batches: list[tuple[int, ...]] = []
+    for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
+        attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
+        batches += lifecycle.batches(attempt_ids, 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH)
+    return batches
+
+
+def _needs_files(mission: Mission) -> bool:
+    """Handing files over takes time, so such items do not wait for one another."""
+    return mission.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
+
+
+def _slot_limit(account: ProviderAccount, now: datetime) -> int:
+    since = (now - account.soft_limit_at).total_seconds() if account.soft_limit_at else 0.0
+    return retry.slot_limit(
+        account.configured_concurrency,
+        remote=account.remote_concurrency,
+        soft=account.soft_limit,
+        seconds_since=since,
+    )
+
+
+def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
+    """Deal ``free`` slots, one at a time, to the mission that holds the fewest; a lower priority gets what is left."""
+    shares: Counter[int] = Counter()
+    for priority in sorted({mission.priority for mission in missions}, reverse=True):
+        peers = [mission for mission in missions if mission.priority == priority]
+        while free and peers:
+            mission = min(peers, key=lambda peer: (peer.in_flight_count + shares[peer.pk], peer.pk))
+            if shares[mission.pk] == due[mission.pk]:
+                peers.remove(mission)
+                continue
+            shares[mission.pk] += 1
+            free -= 1
+    return dict(shares)
+
+
+def slow_down(account_id: int) -> None:
+    """The provider takes no more: go on from as many tasks as it is running now."""
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING).count()
+    ProviderAccount.objects.filter(pk=account_id).update(soft_limit=max(running, 1), soft_limit_at=timezone.now())

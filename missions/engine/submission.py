@@ -1,0 +1,188 @@
+"""The only place from which money is spent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from missions import catalog, lifecycle, provider_accounts, queue, references, retry
+from missions.engine.recording import record_together
+from missions.engine.slots import SUBMIT_BATCH, dispatch, slow_down, take_up
+from missions.engine.timing import next_interval, seconds_from_now
+from missions.engine.workers import worker_name
+from missions.models import Attempt, AttemptStatus
+from missions.providers.base import Provider, RemoteStatus, RemoteTask, SubmitRequest
+from missions.providers.errors import (
+    AccountBlocked,
+    NoSlot,
+    NotAccepted,
+    ProviderError,
+    Rejected,
+    Unavailable,
+    Unconfirmed,
+)
+
+log = logging.getLogger(__name__)
+
+
+def refill(account_id: int) -> None:
+    """Fill the slots that became free in this worker's hands: it sends the first batch itself, and wakes others for the rest."""
+    with transaction.atomic():
+        mine, *others = take_up(account_id) or [()]
+        Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
+        queue.send_many("submit", others)
+    if mine:
+        submit(mine)
+
+
+def submit(attempt_ids: Sequence[int]) -> None:
+    """Send prepared attempts: the only place from which money is spent.
+
+    Reference files are handed over first, while an attempt is still provably unsent.  Then, for each, the mark *sending* is
+    committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
+    """
+    ready = [prepared for attempt_id in attempt_ids if (prepared := _prepare(attempt_id))]
+    requests = {attempt.pk: request.params for attempt, _, request in ready}
+    sending = lifecycle.begin_sending(requests, worker=worker_name()) if ready else set()
+    to_send = [prepared for prepared in ready if prepared[0].pk in sending]
+    if not to_send:
+        return
+    with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
+        waiting = {pool.submit(provider.submit, request): attempt for attempt, provider, request in to_send}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            _insist(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
+
+
+def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
+    """What is needed to send an attempt, or None when it is not to be sent (any more)."""
+    attempts = Attempt.objects.select_related("item__mission", "account")
+    attempt = attempts.filter(pk=attempt_id, status=AttemptStatus.PREPARED).first()
+    if attempt is None:
+        return None
+    try:
+        return attempt, provider_accounts.connect(attempt.account), _request(attempt)
+    except Unavailable as error:
+        _record_refusal(attempt, NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds))
+    except ProviderError as error:
+        _tell_account(attempt.account_id, error)
+        _record_refusal(attempt, error)
+    except (OperationalError, OSError):
+        log.exception("Attempt %s could not be prepared now.", attempt_id)
+        _record_refusal(attempt, NotAccepted("This item could not be prepared. Nothing was sent.", code="not_prepared"))
+    except Exception:
+        log.exception("Attempt %s could not be prepared.", attempt_id)
+        _record_refusal(attempt, Rejected("This item could not be prepared. Nothing was sent.", code="not_prepared"))
+    return None
+
+
+def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> None:
+    for attempt, answer in answers:
+        _tell_account(attempt.account_id, answer.exception())
+    accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
+    with transaction.atomic():
+        record_together(accepted, _record_acceptances, _doubt_odd_answer)
+        refused = [attempt for attempt, answer in answers if not _record_trouble(attempt, answer.exception())]
+    if refused:
+        dispatch(refused[0].account_id)
+
+
+def _record_acceptances(accepted: Mapping[Attempt, RemoteTask]) -> None:
+    lifecycle.accept({attempt.pk: _acceptance(attempt, task) for attempt, task in accepted.items()})
+
+
+def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
+    """Record that one POST was not simply accepted.  Returns False when it was refused, so that its slot is free again."""
+    if isinstance(error, Unconfirmed):
+        lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
+    elif isinstance(error, ProviderError):
+        _record_refusal(attempt, error)
+        return False
+    elif error is not None:
+        log.error("A submission failed in our own code.", exc_info=error)
+        _doubt(attempt, "interrupted", "The submission was interrupted by an error in this program.")
+    return True
+
+
+def _doubt_odd_answer(attempt: Attempt) -> None:
+    _doubt(attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item.")
+
+
+def _doubt(attempt: Attempt, code: str, message: str) -> None:
+    lifecycle.mark_unconfirmed(attempt.pk, code=code, message=f"{message} It may have been accepted and charged.")
+
+
+def _insist(record: Callable[[], None]) -> None:
+    """Record an answer that may have cost money although the database fails for a moment."""
+    for pause in (0.5, 1.0, 2.0, 4.0, 8.0):
+        try:
+            record()
+            return
+        except OperationalError:
+            log.warning("An answer could not be recorded; trying again in %s s.", pause, exc_info=True)
+            connection.close()
+            time.sleep(pause)
+    record()
+
+
+def _request(attempt: Attempt) -> SubmitRequest:
+    """What is sent: the mission's parameters, the item's own over them, files handed to the provider."""
+    mission = attempt.item.mission
+    model = catalog.find_model(mission.model, mission.task_type)
+    params = mission.params | attempt.item.params
+    if references.names_in(model, params):
+        # Handing files over takes time: the reaper must see that somebody is at it.
+        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
+        params = references.resolve(model, params, account=attempt.account)
+    webhook_url = None
+    if settings.PUBLIC_BASE_URL:
+        path = reverse("missions:provider-webhook", args=[mission.provider, attempt.webhook_token])
+        webhook_url = settings.PUBLIC_BASE_URL + path
+    return SubmitRequest(endpoint=mission.model, params=params, webhook_url=webhook_url)
+
+
+def _acceptance(attempt: Attempt, task: RemoteTask) -> lifecycle.Acceptance:
+    now = timezone.now()
+    wait = next_interval(0.0, attempt.model)
+    is_over = task.state.status is not RemoteStatus.RUNNING
+    return lifecycle.Acceptance(
+        remote_task_id=task.task_id,
+        raw=task.state.raw,
+        at=now,
+        next_poll_at=now if is_over else now + timedelta(seconds=wait),
+    )
+
+
+def _tell_account(account_id: int, error: BaseException | None) -> None:
+    """What a refusal means for the account.  (Before the items are locked: an account is always locked first.)"""
+    if isinstance(error, AccountBlocked):
+        provider_accounts.block(account_id, reason=str(error))
+    elif isinstance(error, NoSlot | NotAccepted):
+        slow_down(account_id)
+
+
+def _record_refusal(attempt: Attempt, error: ProviderError) -> None:
+    """Certainly not accepted.  When the item is tried again depends on the kind of refusal; only NotAccepted counts."""
+    wait: float | None = None
+    if isinstance(error, AccountBlocked):
+        wait = 0.0
+    elif isinstance(error, NoSlot):
+        wait = retry.after_no_slot()
+    elif isinstance(error, NotAccepted):
+        wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
+    lifecycle.refuse(
+        attempt.pk,
+        code=error.code,
+        message=error.message,
+        retry_at=None if wait is None else seconds_from_now(wait),
+        counts=isinstance(error, NotAccepted),
+    )

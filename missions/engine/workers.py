@@ -1,0 +1,52 @@
+"""Which process sends, whether it still lives, and what it reads before its first task."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+
+import psutil
+from django.utils import timezone
+
+from missions import catalog, provider_accounts, queue, selectors
+from missions.models import Attempt, ProviderAccount, WorkerCluster
+
+CLUSTER_DEAD_AFTER = timedelta(seconds=60)
+
+
+def worker_name() -> str:
+    """This process, as ``Attempt.worker`` names it: CLUSTER:PID."""
+    return f"{queue.cluster_id()}:{os.getpid()}"
+
+
+def is_dead(worker: str, now: datetime) -> bool:
+    """Whether the process that an attempt names has certainly ended.
+
+    On this host the process table knows; of another host only a silent heartbeat tells.
+    """
+    cluster_id, _, pid = worker.rpartition(":")
+    cluster = WorkerCluster.objects.filter(pk=cluster_id).first() if cluster_id else None
+    if cluster is None:
+        return False  # not run by a supervisor: only time tells
+    if cluster.host == os.uname().nodename:
+        return not _is_in_group(int(pid), cluster.group_id)
+    return cluster.beat_at < now - CLUSTER_DEAD_AFTER
+
+
+def _is_in_group(pid: int, group_id: int | None) -> bool:
+    try:
+        is_member = os.getpgid(pid) == group_id
+        return is_member and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
+
+
+def warm_up() -> None:
+    """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
+    catalog.all_models()
+    for account in ProviderAccount.objects.filter(is_enabled=True):
+        selectors.slots_in_use(account, now=timezone.now(), limit=1)
+        selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
+        Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
+        if provider_accounts.credentials(account).api_key:
+            provider_accounts.connect(account)
