@@ -56,7 +56,7 @@ def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int
             status__in=[MissionStatus.QUEUED, MissionStatus.RUNNING],
             pending_count__gt=0,
         )
-        .only("pk", "priority", "submitting_count", "processing_count", "pending_count")
+        .only("pk", "task_type", "priority", "submitting_count", "processing_count", "pending_count")
         .order_by("-priority", F("submitting_count") + F("processing_count"), "pk")[:limit]
     )
 

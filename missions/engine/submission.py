@@ -50,7 +50,9 @@ def submit(attempt_ids: Sequence[int]) -> None:
     Reference files are handed over first, while an attempt is still provably unsent.  Then, for each, the mark *sending* is
     committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
     """
-    ready = [prepared for attempt_id in attempt_ids if (prepared := _prepare(attempt_id))]
+    attempts = Attempt.objects.select_related("item__mission", "account")
+    chosen = attempts.filter(pk__in=attempt_ids, status=AttemptStatus.PREPARED).order_by("pk")
+    ready = [prepared for attempt in chosen if (prepared := _prepare(attempt))]
     requests = {attempt.pk: request.params for attempt, _, request in ready}
     sending = lifecycle.begin_sending(requests, worker=worker_name()) if ready else set()
     to_send = [prepared for prepared in ready if prepared[0].pk in sending]
@@ -63,12 +65,8 @@ def submit(attempt_ids: Sequence[int]) -> None:
             _insist(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
 
 
-def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
-    """What is needed to send an attempt, or None when it is not to be sent (any more)."""
-    attempts = Attempt.objects.select_related("item__mission", "account")
-    attempt = attempts.filter(pk=attempt_id, status=AttemptStatus.PREPARED).first()
-    if attempt is None:
-        return None
+def _prepare(attempt: Attempt) -> tuple[Attempt, Provider, SubmitRequest] | None:
+    """What is needed to send an attempt, or None when it cannot be sent."""
     try:
         return attempt, provider_accounts.connect(attempt.account), _request(attempt)
     except Unavailable as error:
@@ -77,10 +75,10 @@ def _prepare(attempt_id: int) -> tuple[Attempt, Provider, SubmitRequest] | None:
         _tell_account(attempt.account_id, error)
         _record_refusal(attempt, error)
     except (OperationalError, OSError):
-        log.exception("Attempt %s could not be prepared now.", attempt_id)
+        log.exception("Attempt %s could not be prepared now.", attempt.pk)
         _record_refusal(attempt, NotAccepted("This item could not be prepared. Nothing was sent.", code="not_prepared"))
     except Exception:
-        log.exception("Attempt %s could not be prepared.", attempt_id)
+        log.exception("Attempt %s could not be prepared.", attempt.pk)
         _record_refusal(attempt, Rejected("This item could not be prepared. Nothing was sent.", code="not_prepared"))
     return None
 

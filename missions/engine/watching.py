@@ -35,7 +35,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     if not attempts:
         return
     answers = {attempts[task_id]: answer for task_id, answer in _ask(account, list(attempts)).items()}
-    lessons = [attempt for attempt in answers if selectors.expectation(attempt.model) is None]
+    lessons = [attempt for attempt in answers if _is_lesson(attempt, answers[attempt])]
     ended = {
         attempt: answer
         for attempt, answer in answers.items()
@@ -43,9 +43,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     }
     record_ends(ended)
     _plan_next_polls(account, {attempt: answer for attempt, answer in answers.items() if attempt not in ended})
-    for attempt, state in ended.items():
-        if attempt in lessons and state.status is RemoteStatus.SUCCEEDED:
-            _hurry_peers(attempt)
+    _hurry_peers([attempt for attempt in lessons if attempt in ended])
     if ended:
         refill(account_id)
 
@@ -132,19 +130,24 @@ def _note(account: ProviderAccount, attempt: Attempt, answer: RemoteState | Prov
         attempt.gone_count += 1
 
 
-def _hurry_peers(attempt: Attempt) -> None:
-    """A model whose duration is not yet known has shown it: ask now about peers that run as long already."""
-    if attempt.accepted_at is None:
-        return
+def _is_lesson(attempt: Attempt, answer: RemoteState | ProviderError) -> bool:
+    """Whether the answer shows how long a model takes of which that is not yet known."""
+    is_success = isinstance(answer, RemoteState) and answer.status is RemoteStatus.SUCCEEDED
+    return is_success and selectors.expectation(attempt.model) is None
+
+
+def _hurry_peers(lessons: Sequence[Attempt]) -> None:
+    """A model has shown for the first time how long it takes: ask now about tasks of it that run as long already."""
     now = timezone.now()
-    duration = now - attempt.accepted_at
-    peers = Attempt.objects.filter(
-        account_id=attempt.account_id,
-        model=attempt.model,
-        status=AttemptStatus.RUNNING,
-        accepted_at__lte=now - duration * 0.9,
-        next_poll_at__gt=now + timedelta(seconds=settings.POLL_FLOOR_SECONDS),
-    )
-    with transaction.atomic():
-        free = peers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
-        Attempt.objects.filter(pk__in=list(free)).update(next_poll_at=now)
+    for model in {attempt.model for attempt in lessons}:
+        began = max(attempt.accepted_at or now for attempt in lessons if attempt.model == model)
+        peers = Attempt.objects.filter(
+            account_id=lessons[0].account_id,
+            model=model,
+            status=AttemptStatus.RUNNING,
+            accepted_at__lte=now - (now - began) * 0.9,
+            next_poll_at__gt=now + timedelta(seconds=settings.POLL_FLOOR_SECONDS),
+        )
+        with transaction.atomic():
+            free = peers.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+            Attempt.objects.filter(pk__in=list(free)).update(next_poll_at=now)
