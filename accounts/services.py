@@ -1,0 +1,53 @@
+"""Tokens: made, shown once, recognised, revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ApiToken
+
+MARK = "rhb_"  # lets a person, and a scanner of leaked secrets, see what it is
+SHOWN = 12  # characters kept to tell a token by
+LAST_USE_EVERY = timedelta(minutes=1)
+
+
+def create_token(*, user: AbstractBaseUser, name: str, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+    """Make a token.  Returns its row and the secret, which nobody can find out later.
+
+    ``name`` says what it is for; without ``expires_at`` it holds until it is revoked.
+    """
+    secret = MARK + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user_id=user.pk, name=name, digest=_digest(secret), prefix=secret[:SHOWN], expires_at=expires_at
+    )
+    return token, secret
+
+
+def authenticate(secret: str) -> ApiToken | None:
+    """The token, with its user, that a secret belongs to; None when it, or its user, may not be used (any more).
+
+    Notes the use, but no more than once a minute: a caller's every request would write a row.
+    """
+    now = timezone.now()
+    usable = ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
+    token = usable.select_related("user").filter(digest=_digest(secret)).first()
+    if token is not None and (token.last_used_at is None or token.last_used_at < now - LAST_USE_EVERY):
+        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_EVERY)
+        ApiToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def revoke_token(*, token: ApiToken) -> None:
+    """End a token for good.  One that has been revoked before keeps its time."""
+    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def _digest(secret: str) -> str:
+    """A plain hash is enough: the secret is random, so nobody can guess it from a list."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

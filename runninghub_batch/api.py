@@ -1,0 +1,119 @@
+"""The JSON API: its conventions, and where each router is mounted.
+
+An operation returns its plain payload and raises domain errors.  The envelope, the error body (``errors.py``), who is
+calling (``auth.py``) and what is documented (``openapi.py``) are decided here, once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from ninja import NinjaAPI, Swagger
+from ninja.errors import ValidationError, ValidationErrorContext
+from ninja.openapi.schema import OpenAPISchema
+from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
+from pydantic_core import from_json
+
+from runninghub_batch import errors, openapi
+from runninghub_batch.auth import BearerToken, Session
+from runninghub_batch.errors import ApiError, Failure
+
+# Only a body with one of these can hold a NUL character or a number that becomes infinite.
+_SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+
+
+class Envelope(JSONRenderer):
+    """``{"code": 0, "data": …}`` around what an operation returns."""
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return self.wrap(data)
+
+    def wrap(self, data: Any) -> bytes:
+        text = json.dumps({"code": 0, "data": data}, cls=self.encoder_class, ensure_ascii=False)
+        return text.encode("utf-8", "replace")
+
+
+class StrictParser(Parser):
+    """Lets in only JSON that every database can keep: no halves of surrogate pairs, no NUL, no infinite numbers."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type not in ("application/json", ""):
+            raise ApiError(Failure(415))
+        value = from_json(request.body, allow_inf_nan=False)
+        if _SUSPICIOUS.search(request.body):
+            _refuse_unstorable(value)
+        return value
+
+    def parse_querydict(self, data: Any, list_fields: list[str], request: HttpRequest) -> Any:
+        for name, values in data.lists():
+            if any(isinstance(value, str) and not _is_storable(value) for value in values):
+                raise ApiError(Failure(422, errors=[(name, _("This holds characters that cannot be kept."))]))
+        return super().parse_querydict(data, list_fields, request)
+
+
+class Api(NinjaAPI):
+    """django-ninja with our conventions."""
+
+    def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
+        return errors.respond_to(request, exc)
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        """Ninja's, with places that are those of the request: the name of the function's argument is not in them."""
+        found = []
+        for context in error_contexts:
+            argument = getattr(context.model, "__read_from_single_attr__", None)
+            for error in super().validation_error_from_error_contexts([context]).errors:
+                place = error["loc"]
+                found.append(error | {"loc": place[:1] + place[2:] if place[1:2] == (argument,) else place})
+        return ValidationError(found)
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        return openapi.complete(super().get_openapi_schema(**options))
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """Raises ValueError for a text with a NUL character, or an infinite number, anywhere inside."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_unstorable(name)
+            _refuse_unstorable(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_unstorable(inner)
+    elif (isinstance(value, str) and not _is_storable(value)) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise ApiError(Failure(400, "bad_json", _("The body holds a NUL character or a number without an end.")))
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+api = Api(
+    title="RunningHub Batch",
+    version="1",
+    urls_namespace="api",
+    description=openapi.DESCRIPTION,
+    docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # no request leaves this host
+    auth=[BearerToken(), Session()],
+    renderer=Envelope(),
+    parser=StrictParser(),
+)
+
+api.add_router("/missions", "missions.api.missions.router")
+api.add_router("/missions", "missions.api.results.router")
+api.add_router("/missions", "missions.api.events.router")
+api.add_router("/templates", "templates_app.api.router")
+api.add_router("/media", "media.api.router")
+api.add_router("", "missions.api.catalog.router")
+api.add_router("/me", "accounts.api.router")
+api.add_router("", "missions.api.health.router")

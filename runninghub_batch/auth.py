@@ -1,0 +1,48 @@
+"""Who is calling: a bearer token, or the session of the pages with its CSRF check.
+
+Both are plain functions that may ask the database.  In an async operation django-ninja runs them in the request's thread
+(``ninja.operation.AsyncOperation``), so they serve both kinds.  After them ``request.user`` is the caller, loaded.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from ninja.errors import AuthorizationError
+from ninja.security import APIKeyCookie, HttpBearer
+from ninja.utils import check_csrf
+
+from accounts import services
+from accounts.models import ApiToken
+
+
+class BearerToken(HttpBearer):
+    """``Authorization: Bearer rhb_…``.  ``request.auth`` becomes the ApiToken."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
+        known = services.authenticate(token.strip())
+        if known is not None:
+            request.user = known.user
+        return known
+
+
+class Session(APIKeyCookie):
+    """The cookie of a person who is signed in to the pages.  ``request.auth`` becomes the User.
+
+    The person is looked for first, so that nobody at all gets 401 and only a person without a CSRF token 403.  A request that
+    shows a token, even a bad one, is never taken for a person's.
+    """
+
+    param_name = "sessionid"
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        return None if "Authorization" in request.headers else self.authenticate(request, None)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+        user = request.user
+        if not isinstance(user, User) or not user.is_authenticated:
+            return None
+        if self.csrf and check_csrf(request):
+            raise AuthorizationError(message=_("The CSRF token is missing or wrong: send it as X-CSRFToken."))
+        return user
