@@ -1,16 +1,59 @@
-from django.contrib import admin
-from django.http import HttpRequest
+from typing import Any
 
-from accounts.models import ApiToken
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import services
+from accounts.models import ApiToken, IdempotencyKey
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A token is made here as well: its secret is shown once, in the message after saving."""
+
     list_display = ["name", "prefix", "user", "created_at", "last_used_at", "expires_at", "revoked_at"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "prefix", "user__username"]
     list_select_related = ["user"]
-    readonly_fields = ["user", "prefix", "created_at", "last_used_at", "revoked_at"]
+    autocomplete_fields = ["user"]
+    actions = ["revoke"]
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        given = ["user", "name", "expires_at"]
+        return given if obj is None else [*given, "prefix", "created_at", "last_used_at", "revoked_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        return [] if obj is None else ["user", "prefix", "created_at", "last_used_at", "revoked_at"]
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        token, secret = services.create_token(user=obj.user, name=obj.name, expires_at=obj.expires_at)
+        obj.pk = token.pk
+        obj.refresh_from_db()
+        messages.warning(request, _("The token, which is shown only now: %(secret)s") % {"secret": secret})
+
+    @admin.action(description=gettext_lazy("Revoke the selected tokens"), permissions=["change"])
+    def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:
+        for token in tokens:
+            services.revoke_token(token=token)
+        messages.success(request, _("The tokens are revoked."))
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """To be looked at: which repeated requests are known, and which are still being carried out."""
+
+    list_display = ["key", "user", "status", "claimed_at", "finished_at"]
+    list_select_related = ["user"]
+    search_fields = ["key", "user__username"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # a token is shown once, when it is made: this page could not show it
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: IdempotencyKey | None = None) -> bool:
+        return False

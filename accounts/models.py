@@ -1,10 +1,21 @@
-"""API tokens: what a program shows instead of a password."""
+"""What programs need: tokens to show instead of a password, and keys by which a repeated request is known."""
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def usable(self) -> Self:
+        """Neither ended nor revoked, and of somebody who may still come in."""
+        lasting = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        return self.filter(lasting, revoked_at=None, user__is_active=True)
 
 
 class ApiToken(models.Model):
@@ -19,9 +30,38 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    objects = ApiTokenQuerySet.as_manager()
+
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
         verbose_name = _("API token")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class IdempotencyKey(models.Model):
+    """A request that its caller may repeat: claimed before it is carried out, answered once it was.
+
+    A row without ``finished_at`` belongs to whoever set its ``claimed_at``.  See docs/decisions/0006-idempotency.md.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="idempotency_keys")
+    key = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, help_text=_("SHA-256 of method, address and body."))
+    claimed_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    headers = models.JSONField(default=dict, blank=True)
+    body = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("idempotency key")
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_unique_per_user")]
+        indexes = [
+            # accounts.idempotency: what can be forgotten.
+            models.Index(fields=["claimed_at"], name="idempotency_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -15,6 +15,11 @@ from accounts.models import ApiToken
 MARK = "rhb_"  # lets a person, and a scanner of leaked secrets, see what it is
 SHOWN = 12  # characters kept to tell a token by
 LAST_USE_EVERY = timedelta(minutes=1)
+MAX_TOKENS = 100
+
+
+class TooManyTokens(Exception):
+    """A person has as many usable tokens as anybody may have.  The message is for people."""
 
 
 def create_token(*, user: AbstractBaseUser, name: str, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
@@ -29,14 +34,28 @@ def create_token(*, user: AbstractBaseUser, name: str, expires_at: datetime | No
     return token, secret
 
 
+def create_own_token(
+    *, user: AbstractBaseUser, name: str, expires_at: datetime | None, made_with: ApiToken | None
+) -> tuple[ApiToken, str]:
+    """As ``create_token``, for somebody who asks for it and is no operator.
+
+    One that is ``made_with`` another ends with that at the latest: what was lent for a while does not become lasting.  Raises
+    TooManyTokens.
+    """
+    if ApiToken.objects.usable().filter(user_id=user.pk).count() >= MAX_TOKENS:
+        raise TooManyTokens(f"You have {MAX_TOKENS} tokens, and that is the limit: revoke one first.")
+    if made_with is not None and made_with.expires_at is not None:
+        expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
+    return create_token(user=user, name=name, expires_at=expires_at)
+
+
 def authenticate(secret: str) -> ApiToken | None:
     """The token, with its user, that a secret belongs to; None when it, or its user, may not be used (any more).
 
     Notes the use, but no more than once a minute: a caller's every request would write a row.
     """
     now = timezone.now()
-    usable = ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
-    token = usable.select_related("user").filter(digest=_digest(secret)).first()
+    token = ApiToken.objects.usable().select_related("user").filter(digest=_digest(secret)).first()
     if token is not None and (token.last_used_at is None or token.last_used_at < now - LAST_USE_EVERY):
         unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_EVERY)
         ApiToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)

@@ -20,7 +20,7 @@ from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
 
-from runninghub_batch import errors, openapi
+from runninghub_batch import errors, openapi, replays
 from runninghub_batch.auth import BearerToken, Session
 from runninghub_batch.errors import ApiError, Failure
 
@@ -98,6 +98,7 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+ENVELOPE = Envelope()
 api = Api(
     title="RunningHub Batch",
     version="1",
@@ -105,9 +106,11 @@ api = Api(
     description=openapi.DESCRIPTION,
     docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # no request leaves this host
     auth=[BearerToken(), Session()],
-    renderer=Envelope(),
+    renderer=ENVELOPE,
     parser=StrictParser(),
 )
+api.add_decorator(replays.claimed(ENVELOPE.wrap))
+api.add_decorator(replays.settled, mode="view")
 
 api.add_router("/missions", "missions.api.missions.router")
 api.add_router("/missions", "missions.api.results.router")

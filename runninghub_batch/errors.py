@@ -8,14 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from ninja.errors import HttpError, Throttled, ValidationError
 
+from accounts import idempotency
+from accounts.services import TooManyTokens
 from media.services import UploadInvalid
 from missions.readiness import NotReady
 from missions.services import MissionInvalid, NotPossible
@@ -150,6 +159,15 @@ def _http(exception: HttpError) -> Failure:
     return Failure(exception.status_code if exception.status_code in STANDARD else 500, message=message)
 
 
+def _mismatch(exception: idempotency.Mismatch) -> Failure:
+    return Failure(409, "idempotency_mismatch", _("This Idempotency-Key was used for another request: take a new one."))
+
+
+def _in_progress(exception: idempotency.InProgress) -> Failure:
+    told = _("The same request is still being carried out: ask again in a moment.")
+    return Failure(409, "idempotency_in_progress", told, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
 def _not_ready(exception: NotReady) -> Failure:
     told = [(name, part.message) for name, part in exception.parts.items() if not part.is_ok]
     return Failure(503, "not_ready", str(exception), told)
@@ -164,6 +182,9 @@ _FAILURES: dict[type[BaseException], Callable[[Any], Failure]] = {
     MissionInvalid: _mission_invalid,
     NotPossible: lambda exception: Failure(409, message=str(exception)),
     NotReady: _not_ready,
+    TooManyTokens: lambda exception: Failure(409, message=str(exception)),
+    idempotency.Mismatch: _mismatch,
+    idempotency.InProgress: _in_progress,
     UploadInvalid: _upload_invalid,
     Http404: lambda exception: Failure(404),
     ObjectDoesNotExist: lambda exception: Failure(404),
@@ -174,6 +195,8 @@ _FAILURES: dict[type[BaseException], Callable[[Any], Failure]] = {
     RequestDataTooBig: lambda exception: Failure(413),
     RawPostDataException: lambda exception: Failure(415),
     UnreadablePostError: _unreadable,
+    MultiPartParserError: _unreadable,
+    BadRequest: _unreadable,
     SuspiciousOperation: _unreadable,
     OperationalError: lambda exception: Failure(503),
     InterfaceError: lambda exception: Failure(503),

@@ -1,0 +1,42 @@
+"""``manage.py create_token USER``: a token for a program, whose last word is the token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from accounts import services
+
+MAX_DAYS = 3650
+
+
+class Command(BaseCommand):
+    help = "Make an API token for a user. It is shown only now, as the last word that is printed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", help="the name with which the user signs in")
+        parser.add_argument("--name", default="command line", help="what the token is for")
+        parser.add_argument("--expires-in-days", type=int, help="default: it holds until it is revoked")
+
+    def handle(self, *args: Any, user: str, name: str, expires_in_days: int | None, **options: Any) -> None:
+        if not 0 < len(name.strip()) <= 100:
+            raise CommandError("--name takes 1 to 100 characters.")
+        if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
+            raise CommandError(f"--expires-in-days takes 1 to {MAX_DAYS}.")
+        expires_at = timezone.now() + timedelta(days=expires_in_days) if expires_in_days else None
+        token, secret = services.create_token(user=_find(user), name=name.strip(), expires_at=expires_at)
+        until = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else "until it is revoked"
+        self.stdout.write(f"Token {token.name!r} of {user}, {until}. It is shown only now: {secret}")
+
+
+def _find(username: str) -> User:
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user {username!r}. `manage.py createsuperuser` or the admin makes one.")
+    if not user.is_active:
+        raise CommandError(f"{username} is switched off, so no token of theirs would be accepted.")
+    return user

@@ -1,0 +1,43 @@
+"""Tokens in the admin: made there too, shown once, revoked."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from accounts import services
+from accounts.models import ApiToken
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_new_token_is_shown_once(admin_client, owner):
+    form = {"user": owner.pk, "name": "laptop", "expires_at_0": "", "expires_at_1": ""}
+    page = admin_client.post(reverse("admin:accounts_apitoken_add"), form, follow=True).content.decode()
+    secret = re.search(r"rhb_[\w-]{40,}", page)
+    assert secret
+    token = services.authenticate(secret[0])
+    assert token is not None
+    assert (token.user, token.name) == (owner, "laptop")
+    for address in (
+        reverse("admin:accounts_apitoken_changelist"),
+        reverse("admin:accounts_apitoken_change", args=[token.pk]),
+    ):
+        assert secret[0] not in admin_client.get(address).content.decode()
+
+
+def test_tokens_are_revoked_from_the_list(admin_client, owner):
+    token, secret = services.create_token(user=owner, name="laptop")
+    form = {"action": "revoke", "_selected_action": [token.pk]}
+    admin_client.post(reverse("admin:accounts_apitoken_changelist"), form)
+    assert services.authenticate(secret) is None
+
+
+def test_the_name_of_a_token_can_be_changed_but_not_whose_it_is(admin_client, owner, stranger):
+    token, secret = services.create_token(user=owner, name="laptop")
+    form = {"user": stranger.pk, "name": "old laptop", "expires_at_0": "", "expires_at_1": ""}
+    admin_client.post(reverse("admin:accounts_apitoken_change", args=[token.pk]), form)
+    assert ApiToken.objects.get().name == "old laptop"
+    assert services.authenticate(secret).user == owner
