@@ -5,7 +5,8 @@ E002  Q_WORKERS is below 1                     E007  the catalogue cannot be loa
 E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
-I001  no API key: nothing can be spent         W003  POLL_FLOOR_SECONDS is impolite to a remote server
+E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
+I001  no API key: nothing can be spent
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from django.core.checks import CheckMessage
 from missions import catalog
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
+LEAST_BODY_BYTES = 64 * 1024
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
@@ -48,6 +50,18 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
                 id="missions.W002",
             )
         )
+    return found
+
+
+@checks.register()
+def check_api_limits(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.API_REQUESTS_PER_MINUTE < 0:
+        hint = "Set how many requests one token may make in a minute; 0 for no limit."
+        found.append(checks.Error("API_REQUESTS_PER_MINUTE is below 0.", hint=hint, id="missions.E009"))
+    if settings.API_MAX_BODY_BYTES < LEAST_BODY_BYTES:
+        hint = f"Set it to {LEAST_BODY_BYTES} or more; a mission of 50,000 prompts needs about 10 MB."
+        found.append(checks.Error("API_MAX_BODY_BYTES is too small to be of use.", hint=hint, id="missions.E009"))
     return found
 
 

@@ -23,6 +23,7 @@ from pydantic_core import from_json
 from runninghub_batch import errors, openapi, replays
 from runninghub_batch.auth import BearerToken, Session
 from runninghub_batch.errors import ApiError, Failure
+from runninghub_batch.limits import PerCaller
 
 # Only a body with one of these can hold a NUL character or a number that becomes infinite.
 _SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
@@ -59,6 +60,22 @@ class StrictParser(Parser):
 
 class Api(NinjaAPI):
     """django-ninja with our conventions."""
+
+    def __init__(self, urls_namespace: str) -> None:
+        envelope = Envelope()
+        super().__init__(
+            title="RunningHub Batch",
+            version="1",
+            description=openapi.DESCRIPTION,
+            urls_namespace=urls_namespace,
+            docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # no request leaves this host
+            auth=[BearerToken(), Session()],
+            throttle=PerCaller(),
+            renderer=envelope,
+            parser=StrictParser(),
+        )
+        self.add_decorator(replays.claimed(envelope.wrap))
+        self.add_decorator(replays.settled, mode="view")
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         return errors.respond_to(request, exc)
@@ -98,20 +115,7 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-ENVELOPE = Envelope()
-api = Api(
-    title="RunningHub Batch",
-    version="1",
-    urls_namespace="api",
-    description=openapi.DESCRIPTION,
-    docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # no request leaves this host
-    auth=[BearerToken(), Session()],
-    renderer=ENVELOPE,
-    parser=StrictParser(),
-)
-api.add_decorator(replays.claimed(ENVELOPE.wrap))
-api.add_decorator(replays.settled, mode="view")
-
+api = Api(urls_namespace="api")
 api.add_router("/missions", "missions.api.missions.router")
 api.add_router("/missions", "missions.api.results.router")
 api.add_router("/missions", "missions.api.events.router")

@@ -2,7 +2,17 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
-application = get_asgi_application()
+_django = get_asgi_application()
+
+from runninghub_batch.limits import BoundedBodies  # noqa: E402  it needs the applications to be set up
+
+# Django runs the synchronous part of each request in a thread of its own that ends with it, and a connection belongs to its
+# thread: kept open, no other request would find it again.  Twenty clients filled PostgreSQL's hundred connections so.
+for database in settings.DATABASES.values():
+    database["CONN_MAX_AGE"] = 0
+
+application = BoundedBodies(_django)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
 
-from runninghub_batch import errors, request_ids
+from runninghub_batch import errors, limits, request_ids
+from runninghub_batch.errors import Failure
+
+log = logging.getLogger(__name__)
 
 API = "/api/v1/"
 SPELLINGS = {"/api/v1/api_missions": "/api/v1/missions"}
@@ -18,36 +23,48 @@ SPELLINGS = {"/api/v1/api_missions": "/api/v1/missions"}
 
 @sync_and_async_middleware
 def frame(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Names the request, and puts the answers of the API into their form."""
+    """Names the request, refuses a body that is too large, and puts the answers of the API into their form."""
     if iscoroutinefunction(get_response):
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            _arrive(request)
-            return _leave(request, await get_response(request))
+            began = time.monotonic()
+            response = _refusal(_arrive(request)) or await get_response(request)
+            return _leave(request, response, began)
 
         return answer_async
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        _arrive(request)
-        return _leave(request, get_response(request))
+        began = time.monotonic()
+        response = _refusal(_arrive(request)) or get_response(request)
+        return _leave(request, response, began)
 
     return answer
 
 
-def _arrive(request: HttpRequest) -> None:
+def _arrive(request: HttpRequest) -> HttpRequest:
+    """Name the request, and spell its address as we do."""
     request_ids.begin(request.headers.get("X-Request-Id"))
     for other, ours in SPELLINGS.items():
         if request.path_info == other or request.path_info.startswith(other + "/"):
             request.path = request.path.replace(other, ours, 1)
             request.path_info = request.path_info.replace(other, ours, 1)
+    return request
 
 
-def _leave(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """As BoundedBodies does, for servers that do not go through it."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    return errors.respond(Failure(413)) if limits.is_too_large(request.path_info, length) else None
+
+
+def _leave(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
     if request.path_info.startswith(API):
         if isinstance(response, HttpResponse):
             _in_form(response)
         response.setdefault("Cache-Control", "private, no-cache")
         patch_vary_headers(response, ["Authorization", "Cookie"])
+        seconds = time.monotonic() - began
+        log.info("%s %s %d in %.0f ms", request.method, request.path, response.status_code, seconds * 1000)
     response["X-Request-Id"] = request_ids.current()
     return response
 
@@ -56,9 +73,10 @@ def _in_form(response: HttpResponse) -> None:
     """Django's own error pages (no such address, no such method, a bad host) become the API's error body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
-    told = errors.respond(errors.Failure(response.status_code if response.status_code in errors.STANDARD else 400))
+    told = errors.respond(Failure(response.status_code if response.status_code in errors.STANDARD else 400))
     response.status_code = told.status_code
     response.content = told.content
+    del response["ETag"]  # it was that of Django's page
     for name, value in told.items():
         response[name] = value
     response["Content-Length"] = str(len(told.content))

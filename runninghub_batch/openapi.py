@@ -7,6 +7,7 @@ from typing import Any
 from ninja.openapi.schema import OpenAPISchema
 
 from runninghub_batch.errors import STANDARD
+from runninghub_batch.replays import KEY_PATTERN
 
 DESCRIPTION = """\
 Create, watch, control and collect missions: batches of paid AI generations.
@@ -42,6 +43,13 @@ ERROR: dict[str, Any] = {
         "request_id": {"type": "string", "description": "Also in X-Request-Id, and in our log."},
     },
 }
+IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "description": "Names this request, so that repeating it within 24 hours gives the same answer and does nothing twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": KEY_PATTERN},
+}
 UNSAFE = ("post", "put", "patch", "delete")
 
 
@@ -53,6 +61,8 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
             for status, response in operation["responses"].items():
                 if 200 <= int(status) < 300:
                     _wrap(response)
+            if method == "post" and "security" in operation:
+                operation["parameters"].append(IDEMPOTENCY_KEY)
             for status in _failures(path, method, operation):
                 operation["responses"].setdefault(status, _error_response(status))
     return schema

@@ -38,6 +38,8 @@ POLL_FLOOR_SECONDS: float = env.float("POLL_FLOOR_SECONDS", default=2.0)
 RESULTS_ALLOWED_HOSTS: list[str] = env.list("RESULTS_ALLOWED_HOSTS", default=[])
 RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
+API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
+API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=1200)  # per token; 0: no limit
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
 
 # --- Django ---
@@ -141,6 +143,8 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES  # Django's own default would refuse a mission of 10,000 items
 
 # MEDIA_ROOT is not BASE_DIR / "media": that is the app.
 MEDIA_ROOT = DATA_DIR / "uploads"

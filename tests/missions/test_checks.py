@@ -45,6 +45,8 @@ def test_the_settings_as_they_are_raise_nothing():
         ("PUBLIC_BASE_URL", "https://[::1", "missions.E004"),
         ("DEFAULT_MODELS", {"text_to_image": "no/such-model"}, "missions.E005"),
         ("DEFAULT_MODELS", {"text_to_image": "rhart-image-v1/edit"}, "missions.E005"),
+        ("API_REQUESTS_PER_MINUTE", -1, "missions.E009"),
+        ("API_MAX_BODY_BYTES", 1000, "missions.E009"),
         ("RESULTS_ALLOWED_HOSTS", ["http://127.0.0.1:9100"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", ["127.0.0.1:90000"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", ["files.internal/results"], "missions.E006"),

@@ -247,7 +247,8 @@ class Stage:
 class Web:
     """The web application on a free port."""
 
-    def __init__(self, env: dict[str, str], log: Path) -> None:
+    def __init__(self, env: dict[str, str], log: Path, application: str = "runninghub_batch.asgi:application") -> None:
+        self.application = application
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         module = {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings"}
@@ -256,7 +257,7 @@ class Web:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "uvicorn", "runninghub_batch.asgi:application", f"--port={self.port}"]
+        command = [sys.executable, "-m", "uvicorn", self.application, f"--port={self.port}"]
         command += ["--log-level=warning", "--no-access-log"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, env=self.env, cwd=settings.BASE_DIR, stderr=log)
