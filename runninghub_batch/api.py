@@ -49,6 +49,8 @@ class StrictParser(Parser):
         value = from_json(request.body, allow_inf_nan=False)
         if _SUSPICIOUS.search(request.body):
             _refuse_unstorable(value)
+        if not isinstance(value, dict):  # django-ninja would look for a schema's fields among the attributes of a list
+            raise ApiError(Failure(422, errors=[("body", _("Send a JSON object."))]))
         return value
 
     def parse_querydict(self, data: Any, list_fields: list[str], request: HttpRequest) -> Any:

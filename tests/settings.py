@@ -18,6 +18,7 @@ STORAGES = STORAGES | {
 }
 SECRET_KEY = "tests"
 RUNNINGHUB_API_KEY = ""
+API_REQUESTS_PER_MINUTE = 0  # each test's first token has the same id
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -95,15 +96,21 @@ def claim_of_a_slow_process(user):
     return Claim(IdempotencyKey.objects.create(user=user, key="k1", digest="d1", claimed_at=long_ago), render)
 
 
+def carry_out(mine: Claim, user: User, name: str, *, then: Exception | None = None) -> None:
+    """What an operation does: its work and its answer in one transaction."""
+    with transaction.atomic():
+        ApiToken.objects.create(user=user, name=name, digest=name)
+        mine.remember(201, {})
+        if then:
+            raise then
+
+
 def test_a_slow_process_whose_claim_was_taken_over_creates_nothing(owner):
     slow = claim_of_a_slow_process(owner)
     fast = claim(owner)
-    with pytest.raises(InProgress), transaction.atomic():
-        ApiToken.objects.create(user=owner, name="of the slow", digest="1")
-        slow.remember(201, {})
-    with transaction.atomic():
-        ApiToken.objects.create(user=owner, name="of the fast", digest="2")
-        fast.remember(201, {})
+    with pytest.raises(InProgress):
+        carry_out(slow, owner, "of the slow")
+    carry_out(fast, owner, "of the fast")
     assert [token.name for token in ApiToken.objects.all()] == ["of the fast"]
 
 
@@ -122,10 +129,8 @@ def test_a_slow_process_does_not_release_what_was_taken_over(owner):
 
 def test_an_answer_and_what_it_tells_of_are_stored_together_or_not_at_all(owner):
     mine = claim(owner)
-    with pytest.raises(RuntimeError), transaction.atomic():
-        ApiToken.objects.create(user=owner, name="x", digest="1")
-        mine.remember(201, {})
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        carry_out(mine, owner, "x", then=RuntimeError())
     assert not ApiToken.objects.exists()
     with pytest.raises(InProgress):
         claim(owner)

@@ -1,4 +1,4 @@
-"""The application in a process that dies, as ``kill -9`` would have it, before the first byte of an answer that was asked for so."""
+"""The application in a process that is killed (``kill -9``) just before it answers a request that asks for it."""
 
 from __future__ import annotations
 
