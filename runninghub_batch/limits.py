@@ -72,7 +72,10 @@ def is_too_large(path: str, content_length: str) -> bool:
 
 
 class _TooLarge(Exception):
-    pass
+    """``is_over``: nothing more of the body will come."""
+
+    def __init__(self, *, is_over: bool) -> None:
+        self.is_over = is_over
 
 
 class BoundedBodies:
@@ -93,10 +96,11 @@ class BoundedBodies:
         bounded = _bounded(receive, allowed)
         try:
             if is_too_large(scope["path"], headers.get(b"content-length", "")):
-                raise _TooLarge
+                raise _TooLarge(is_over=False)
             await self.application(scope, bounded, send)
-        except _TooLarge:
-            await _discard(receive, allowed)
+        except _TooLarge as error:
+            if not error.is_over:
+                await _discard(receive, allowed)
             request_ids.begin(headers.get(b"x-request-id"))
             await _send(errors.respond(Failure(413)), send)
 
@@ -110,7 +114,7 @@ def _bounded(receive: Receive, allowed: int) -> Receive:
         if event["type"] == "http.request":
             received += len(event.get("body", b""))
             if received > allowed:
-                raise _TooLarge
+                raise _TooLarge(is_over=not event.get("more_body"))
         return event
 
     return bounded

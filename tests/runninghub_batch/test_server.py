@@ -1,0 +1,133 @@
+"""What only a real server shows: many at once, a process that dies, bodies without a length, files, connections."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import ApiToken, IdempotencyKey
+from tests.callers import new_token
+from tests.processes.stage import Web
+
+AT_ONCE = 12
+
+
+def session(user: User) -> requests.Session:
+    known = requests.Session()
+    known.headers["Authorization"] = f"Bearer {new_token(user)}"
+    return known
+
+
+def make_token(web: Web, known: requests.Session, *, key: str, **headers: str) -> requests.Response:
+    headers["Idempotency-Key"] = key
+    return known.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=30)
+
+
+def made() -> int:
+    return ApiToken.objects.filter(name="made").count()
+
+
+# --- Repeated requests ---
+
+
+def test_of_many_equal_requests_at_once_one_is_carried_out(open_server, transactional_db):
+    web, owner = open_server(), User.objects.create_user("mei")
+    sessions = [session(owner) for _ in range(AT_ONCE)]
+    for key in ("first", "second"):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = list(pool.map(lambda known, key=key: make_token(web, known, key=key), sessions))
+        fresh = [
+            answer for answer in answers if answer.status_code == 201 and "Idempotent-Replayed" not in answer.headers
+        ]
+        busy = [answer for answer in answers if answer.status_code == 409]
+        assert len(fresh) == 1
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert {answer.json()["error"] for answer in busy} <= {"idempotency_in_progress"}
+        assert make_token(web, sessions[0], key=key).json()["data"]["id"] == fresh[0].json()["data"]["id"]
+    assert made() == 2
+
+
+def test_a_process_killed_between_its_commit_and_its_answer_has_remembered_it(open_server, transactional_db):
+    owner = User.objects.create_user("mei")
+    known, dying = session(owner), open_server("tests.runninghub_batch.dying:application")
+    with pytest.raises(requests.ConnectionError):
+        make_token(dying, known, key="k1", **{"X-Die": "1"})
+    assert dying.process.wait(10) == -9
+    assert made() == 1
+    again = make_token(open_server(), known, key="k1")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.json()["data"]["id"] == ApiToken.objects.get(name="made").pk
+    assert made() == 1
+    assert IdempotencyKey.objects.count() == 1
+
+
+# --- Bodies ---
+
+
+def chunks(count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 65536
+
+
+@pytest.mark.parametrize("body", [b"x" * 300_000, chunks(5)], ids=["with its length", "in chunks"])
+def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body):
+    web = open_server(API_MAX_BODY_BYTES="200000")
+    headers = {"X-Request-Id": "big-1", "Content-Type": "application/json"}
+    answer = requests.post(f"{web.url}/api/v1/me/tokens", data=body, headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == "big-1"
+    assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+
+
+# --- Files ---
+
+
+def test_the_interactive_docs_come_from_this_host_alone(open_server, settings):
+    call_command("collectstatic", interactive=False, verbosity=0)
+    web = open_server("tests.runninghub_batch.with_static:application", STATIC_ROOT_OF_TEST=str(settings.STATIC_ROOT))
+    page = requests.get(f"{web.url}/api/v1/docs", timeout=30).text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) >= 4
+    assert all(address.startswith("/static/") for address in addresses)
+    assert "http" not in re.sub(r"<script[^>]*swagger-settings.*?</script>", "", page, flags=re.DOTALL)
+    for address in addresses:
+        assert requests.get(web.url + address, timeout=30).status_code == 200, address
+    told = json.loads(re.search(r'id="swagger-settings">(.*?)</script>', page, re.DOTALL)[1])
+    assert told["url"] == "/api/v1/openapi.json"
+    assert told["validatorUrl"] is None
+
+
+# --- Connections ---
+
+
+def open_connections(web: Web) -> int:
+    """Connections to the database that a server holds: to PostgreSQL all but ours, to SQLite its open files."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return int(cursor.fetchone()[0])
+    files = [file.path for file in psutil.Process(web.process.pid).open_files()]
+    return files.count(str(connection.settings_dict["NAME"]))
+
+
+def test_no_connection_is_left_open_after_a_request(open_server, transactional_db):
+    web, owner = open_server(), User.objects.create_user("mei")
+
+    def ask(known: requests.Session) -> set[Any]:
+        return {known.get(f"{web.url}/api/v1/me", timeout=30).status_code for _ in range(10)}
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert set().union(*pool.map(ask, [session(owner) for _ in range(AT_ONCE)])) == {200}
+    assert open_connections(web) == 0
