@@ -63,6 +63,8 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
                     _wrap(response)
             if method == "post" and "security" in operation:
                 operation["parameters"].append(IDEMPOTENCY_KEY)
+            if method == "get":
+                operation["responses"].setdefault(304, {"description": "Not changed since the ETag of If-None-Match."})
             for status in _failures(path, method, operation):
                 operation["responses"].setdefault(status, _error_response(status))
     return schema

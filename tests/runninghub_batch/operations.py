@@ -1,0 +1,100 @@
+"""Every documented operation of the API, with a request that is valid for it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from runninghub_batch.api import api
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``path`` holds its parameters in braces."""
+
+    method: str
+    path: str
+    described: Schema = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.path}"
+
+    @property
+    def is_public(self) -> bool:
+        return "security" not in self.described
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names in its path."""
+        return [known["name"] for known in self.described["parameters"] if known["in"] == "path"]
+
+    def request(self) -> dict[str, Any]:
+        """Arguments for Django's test client: a body and what must stand in the query."""
+        query = {
+            known["name"]: sample(known["schema"])
+            for known in self.described["parameters"]
+            if known["in"] == "query" and known["required"]
+        }
+        arguments: dict[str, Any] = {"query_params": query} if query else {}
+        content = self.described.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            arguments |= {"data": sample(content["application/json"]["schema"]), "content_type": "application/json"}
+        elif "multipart/form-data" in content:
+            arguments["data"] = {name: picture() for name in content["multipart/form-data"]["schema"]["properties"]}
+        return arguments
+
+
+def documented() -> Schema:
+    return api.get_openapi_schema(path_prefix="/api/v1/")
+
+
+def operations() -> list[Operation]:
+    return [
+        Operation(method, path, described)
+        for path, methods in documented()["paths"].items()
+        for method, described in methods.items()
+    ]
+
+
+def sample(schema: Schema) -> Any:
+    """A value that fits: an example if there is one, else the least."""
+    if "$ref" in schema:
+        return sample(documented()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    for known in ("const", "default", "example"):
+        if known in schema:
+            return schema[known]
+    for several in ("examples", "enum"):
+        if several in schema:
+            return schema[several][0]
+    for union in ("anyOf", "oneOf", "allOf"):
+        if union in schema:
+            return sample(schema[union][0])
+    return _least(schema)
+
+
+def _least(schema: Schema) -> Any:
+    match schema.get("type"):
+        case "object":
+            return {name: sample(schema["properties"][name]) for name in schema.get("required", [])}
+        case "array":
+            return [sample(schema["items"])] * schema.get("minItems", 0)
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return False
+        case _:
+            return "x" * max(1, schema.get("minLength", 1))
+
+
+def picture() -> io.BytesIO:
+    """A PNG with a name, as a form sends it."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    file.seek(0)
+    file.name = "picture.png"
+    return file
