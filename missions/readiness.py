@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,18 +58,21 @@ def workers() -> Part:
 
 
 def provider() -> Part:
-    """Well if one account may be used: enabled, not paused, and with a key."""
-    reasons = {account.name: _obstacle(account) for account in ProviderAccount.objects.order_by("name")}
-    usable = [name for name, reason in reasons.items() if not reason]
+    """Well if one account may be used: enabled, not paused, and with a key.  Names none: anybody may ask."""
+    obstacles = Counter(_obstacle(account) for account in ProviderAccount.objects.all())
+    if not obstacles:
+        return Part(False, "There is no provider account yet: workers make it when they start.")
+    usable = obstacles.pop("", 0)
     if usable:
-        return Part(True, f"In use: {', '.join(usable)}.")
-    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    return Part(False, told or "There is no provider account yet: workers make it when they start.")
+        return Part(True, f"Accounts that can be used: {usable}.")
+    told = ", ".join(f"{count} {obstacle}" for obstacle, count in sorted(obstacles.items()))
+    return Part(False, f"No account can be used: {told}. See `manage.py accounts`.")
 
 
 def _obstacle(account: ProviderAccount) -> str:
+    """What keeps an account from being used; "" if nothing does."""
     if not account.is_enabled:
         return "switched off"
     if account.paused_at:
         return "paused"
-    return "" if provider_accounts.credentials(account).api_key else "no API key is set"
+    return "" if provider_accounts.credentials(account).api_key else "without a key"

@@ -131,3 +131,17 @@ def test_no_connection_is_left_open_after_a_request(open_server, transactional_d
     with ThreadPoolExecutor(AT_ONCE) as pool:
         assert set().union(*pool.map(ask, [session(owner) for _ in range(AT_ONCE)])) == {200}
     assert open_connections(web) == 0
+
+
+# --- When the database is gone ---
+
+
+def test_a_server_without_its_database_says_so_and_lives(open_server):
+    web = open_server(DATABASE_URL="postgres://nobody@127.0.0.1:1/gone")
+    for name in ("health", "ready"):
+        answer = requests.get(f"{web.url}/api/v1/{name}", timeout=30)
+        assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
+        assert "database" in [error["field"] for error in answer.json()["errors"]]
+    answer = requests.get(f"{web.url}/api/v1/me", headers={"Authorization": "Bearer rhb_x"}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
+    assert answer.headers["Retry-After"]
