@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import (
@@ -19,6 +20,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.utils.encoding import escape_uri_path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from ninja.errors import HttpError, Throttled, ValidationError
@@ -93,7 +95,7 @@ def respond_to(request: HttpRequest, exception: BaseException) -> HttpResponse:
     """The answer to a request that failed.  What is our fault is logged with its traceback."""
     failure = failure_of(exception)
     if failure.status >= 500 and not isinstance(exception, NotReady):
-        log.error("%s %s failed", request.method, request.path, exc_info=exception)
+        log.error("%s %s failed", request.method, escape_uri_path(request.path), exc_info=exception)
     return respond(failure)
 
 
@@ -113,7 +115,7 @@ def respond(failure: Failure) -> HttpResponse:
 
 
 def body_of(failure: Failure) -> dict[str, Any]:
-    word, message = STANDARD[failure.status]
+    word, message = STANDARD.get(failure.status) or _by_the_book(failure.status)
     return {
         "code": failure.status,
         "error": failure.error or word,
@@ -122,6 +124,12 @@ def body_of(failure: Failure) -> dict[str, Any]:
         "errors": [{"field": field, "message": message} for field, message in failure.errors],
         "request_id": request_ids.current(),
     }
+
+
+def _by_the_book(status: int) -> tuple[str, str]:
+    """For a status that is rare: 416, ``requested_range_not_satisfiable``."""
+    known = HTTPStatus(status)
+    return known.name.lower(), f"{known.phrase}."
 
 
 # --- Ours and the libraries', one by one ---
@@ -156,7 +164,7 @@ def _http(exception: HttpError) -> Failure:
     if exception.status_code == 400:
         return Failure(400, "bad_json", _("The body is no JSON that can be read."))
     message = exception.message if exception.status_code == 403 else ""
-    return Failure(exception.status_code if exception.status_code in STANDARD else 500, message=message)
+    return Failure(exception.status_code, message=message)
 
 
 def _mismatch(exception: idempotency.Mismatch) -> Failure:

@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.encoding import escape_uri_path
 
 from runninghub_batch import errors, limits, request_ids
 from runninghub_batch.errors import Failure
@@ -64,7 +65,8 @@ def _leave(request: HttpRequest, response: HttpResponseBase, began: float) -> Ht
         response.setdefault("Cache-Control", "private, no-cache")
         patch_vary_headers(response, ["Authorization", "Cookie"])
         seconds = time.monotonic() - began
-        log.info("%s %s %d in %.0f ms", request.method, request.path, response.status_code, seconds * 1000)
+        address = escape_uri_path(request.path)  # a line break in it would begin a forged line
+        log.info("%s %s %d in %.0f ms", request.method, address, response.status_code, seconds * 1000)
     response["X-Request-Id"] = request_ids.current()
     return response
 
@@ -73,8 +75,7 @@ def _in_form(response: HttpResponse) -> None:
     """Django's own error pages (no such address, no such method, a bad host) become the API's error body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
-    told = errors.respond(Failure(response.status_code if response.status_code in errors.STANDARD else 400))
-    response.status_code = told.status_code
+    told = errors.respond(Failure(response.status_code))
     response.content = told.content
     del response["ETag"]  # it was that of Django's page
     for name, value in told.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from ninja.openapi.schema import OpenAPISchema
@@ -61,6 +62,8 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
             for status, response in operation["responses"].items():
                 if 200 <= int(status) < 300:
                     _wrap(response)
+                elif int(status) >= 400:
+                    response.update(_error_response(int(status)) | response)
             if method == "post" and "security" in operation:
                 operation["parameters"].append(IDEMPOTENCY_KEY)
             if method == "get":
@@ -103,6 +106,6 @@ def _failures(path: str, method: str, operation: dict[str, Any]) -> list[int]:
 
 def _error_response(status: int) -> dict[str, Any]:
     return {
-        "description": STANDARD[status][1],
+        "description": STANDARD[status][1] if status in STANDARD else HTTPStatus(status).phrase,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }

@@ -30,7 +30,7 @@ Operation = Callable[..., Any]
 def claimed(render: Callable[[Any], bytes]) -> Callable[[Operation], Operation]:
     """Gives operations ``request.idempotency``: a Claim for a POST with a key, else None.
 
-    A request that is known by its key is answered without them.
+    A request that is known by its key is answered without them.  Async operations are left alone: they create nothing.
     """
 
     def decorate(operation: Operation) -> Operation:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from django.db import OperationalError, transaction
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from ninja import Query, Schema, Status
 
@@ -84,6 +84,11 @@ def make(request: HttpRequest, name: str, then: str = "") -> Status[dict[str, An
 def nothing(request: HttpRequest) -> Status[None]:
     logging.getLogger("tests.probe").warning("deleted")
     return Status(204, None)
+
+
+@api.get("/range")
+def out_of_range(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=416, headers={"Content-Range": "bytes */7"})
 
 
 @api.get("/stream")

@@ -150,6 +150,12 @@ def test_a_method_that_does_not_exist_is_answered_with_those_that_do(owner):
     assert (answer.status_code, answer.json()["error"], answer["Allow"]) == (405, "method_not_allowed", "POST")
 
 
+def test_a_rare_status_keeps_its_number(owner):
+    answer = caller(owner).get("/api/v1/range")
+    assert (answer.status_code, answer.json()["error"]) == (416, "requested_range_not_satisfiable")
+    assert answer["Content-Range"] == "bytes */7"
+
+
 def test_a_bad_host_is_answered_in_json():
     answer = Client(headers={"Host": "evil.example"}).get("/api/v1/who")
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
@@ -177,6 +183,14 @@ def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog):
     tags = {record.name: record.request_tag for record in caplog.records}
     assert tags["tests.probe"] == tags["runninghub_batch.middleware"] == " [job-8]"
     assert "DELETE /api/v1/nothing 204" in caplog.text
+
+
+def test_an_address_cannot_forge_a_line_of_the_log(owner, caplog):
+    with caplog.at_level(logging.INFO):
+        caller(owner).get("/api/v1/fail/bug%0aforged")
+        caller(owner).get("/api/v1/nowhere%0aforged")
+    assert not [record for record in caplog.records if "\nforged" in record.getMessage()]
+    assert "nowhere%0Aforged 404" in caplog.text
 
 
 # --- Caching ---

@@ -18,7 +18,7 @@ from templates_app.models import MissionTemplate
 from tests.callers import new_token
 from tests.runninghub_batch.operations import documented, operations
 
-BUDGET_SECONDS = 20
+BUDGET_SECONDS = 15
 # What a schema cannot say (a model's own rules for its parameters) makes these two cry wolf.
 UNFIT_CHECKS = "positive_data_acceptance,negative_data_rejection"
 ENDLESS = "/events$"  # a stream that ends with its mission, and nothing works on missions here
