@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +14,12 @@ from django.utils.translation import gettext_lazy as _
 def new_key() -> str:
     """An unguessable name for a file's public path."""
     return secrets.token_urlsafe(24)
+
+
+class MediaFileQuerySet(models.QuerySet["MediaFile"]):
+    def visible_to(self, user: AbstractUser) -> Self:
+        """One's own files; staff see those of all."""
+        return self if user.is_staff else self.filter(owner_id=user.pk)
 
 
 class MediaFile(models.Model):
@@ -28,10 +36,21 @@ class MediaFile(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = MediaFileQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at", "-pk"]
         verbose_name = _("media file")
         constraints = [models.UniqueConstraint(fields=["owner", "sha256"], name="media_file_unique_per_owner")]
+        indexes = [
+            # A person's files, newest first.
+            models.Index(fields=["owner", "-created_at", "-id"], name="media_owner_created"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def reference(self) -> str:
+        """What a mission's row calls the file."""
+        return f"media:{self.pk}"

@@ -9,6 +9,7 @@ import hashlib
 import io
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from media.models import MediaFile, new_key
 MAX_PIXELS = 80_000_000  # decoding takes 3 to 4 bytes of memory for each
 MAX_NAME = 255
 CHUNK_BYTES = 1024 * 1024
+AT_ONCE = threading.BoundedSemaphore(2)  # images decoded at a time in this process: a large one takes 320 MB
 # Pillow's word for a format → our extension, and the other ways to write it.  MPO is a JPEG as some cameras write it.
 KINDS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 SPELLINGS = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}, "gif": {".gif"}, "webp": {".webp"}}
@@ -60,8 +62,16 @@ class Picture:
     height: int
 
 
-def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> MediaFile:
-    """Keep an image for its owner and return its row; the same bytes again give the same row.
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where an upload ended up.  ``is_new`` is False when its owner had uploaded the same bytes before."""
+
+    media: MediaFile
+    is_new: bool
+
+
+def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Stored:
+    """Keep an image for its owner; the same bytes again give the same row.
 
     ``file`` is read from where it stands; ``name`` is what the person calls it.  Raises UploadInvalid for what is not a
     whole JPEG, PNG, GIF or WebP image of at most MEDIA_MAX_BYTES.  The file is written before its row, and removed when the
@@ -71,8 +81,8 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Medi
     picture = inspect(content)
     digest = hashlib.sha256(content).hexdigest()
     known = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
-    if known is not None:
-        return _with_file(known, content)
+    if known is not None and _has_file(known, content):
+        return Stored(known, is_new=False)
     media = MediaFile(
         owner_id=owner.pk,
         key=new_key(),
@@ -90,12 +100,16 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Medi
         first = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
         if first is None:
             raise
-        return first  # the same bytes came in twice at once
-    return media
+        return Stored(first, is_new=False)  # the same bytes came in twice at once
+    return Stored(media, is_new=True)
 
 
 def delete_media(*, media: MediaFile) -> None:
-    """Remove an image: its row, and once that is committed its file.  Missions that still name it will say so."""
+    """Remove an image: its row, and once that is committed its file.
+
+    Raises Django's RestrictedError while rows of another app hold on to it (``missions.services.delete_media`` knows
+    when they may let go).
+    """
     storage, path = media.file.storage, str(media.file.name)
     with transaction.atomic():
         MediaFile.objects.filter(pk=media.pk).delete()
@@ -109,7 +123,8 @@ def inspect(content: bytes) -> Picture:
             kind, (width, height) = KINDS[str(image.format)], image.size
             if width * height > MAX_PIXELS:
                 raise UploadInvalid(f"The image has {width}×{height} pixels, which is more than can be used.")
-            image.load()  # a file that broke off is found out here
+            with AT_ONCE:
+                image.load()  # a file that broke off is found out here
     except UploadInvalid:
         raise
     except UnidentifiedImageError:
@@ -156,10 +171,13 @@ def _written(media: MediaFile, content: bytes, extension: str) -> Iterator[None]
         raise
 
 
-def _with_file(media: MediaFile, content: bytes) -> MediaFile:
-    """A row whose file was lost from the storage gets it back."""
+def _has_file(media: MediaFile, content: bytes) -> bool:
+    """Give a row whose file was lost from the storage its file back.  False when the row was deleted at this moment."""
     storage, path = media.file.storage, str(media.file.name)
-    if not storage.exists(path):
-        media.file.name = storage.save(path, ContentFile(content))
-        media.save(update_fields=["file"])
-    return media
+    if storage.exists(path):
+        return True
+    media.file.name = storage.save(path, ContentFile(content))
+    is_kept = bool(MediaFile.objects.filter(pk=media.pk).update(file=media.file.name))
+    if not is_kept:
+        storage.delete(media.file.name)
+    return is_kept

@@ -289,12 +289,12 @@ class _FileTaker:
         path = self.folder / Path(given).expanduser()
         try:
             with path.open("rb") as file:
-                media = store_upload(owner=self.owner, file=file, name=path.name)
+                stored = store_upload(owner=self.owner, file=file, name=path.name)
         except UploadInvalid as error:
             self.errors.append(RowError(line, f"{given}: {error}"))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a path"
             self.errors.append(RowError(line, f"The image {given} cannot be read: {reason}."))
         else:
-            return f"media:{media.pk}"
+            return stored.media.reference
         return given

@@ -32,7 +32,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (12, 8), colour: str = "r
 
 
 def upload(owner: User, content: bytes, name: str = "photo.png") -> MediaFile:
-    return store_upload(owner=owner, file=io.BytesIO(content), name=name)
+    return store_upload(owner=owner, file=io.BytesIO(content), name=name).media
 
 
 def files(folder: Path) -> list[Path]:

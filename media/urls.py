@@ -1,0 +1,11 @@
+"""Addresses of this app."""
+
+from django.urls import re_path
+
+from media import views
+
+app_name = "media"
+
+urlpatterns = [
+    re_path(r"^(?P<key>[A-Za-z0-9_-]{1,40})$", views.file, name="file"),
+]

@@ -1,0 +1,58 @@
+"""The uploaded files themselves.
+
+Who has the address may read the file, without signing in.  The address holds 192 random bits, is shown to the file's owner only
+(and to staff), and ends when the file is deleted: it is a key by itself, as the addresses of the provider's own results are.
+That lets an image be shown by another site of its owner, and be read by a provider that takes nothing but addresses.  What it
+costs: a person who hands the address on hands the file on.  No cookie is read here, so nobody's session is at stake.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+
+from media.models import MediaFile
+
+# Whatever else the bytes may be taken for: our type holds, and as a page of its own it runs nothing and loads nothing.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "Cache-Control": "private, max-age=31536000, immutable",  # other bytes would have another key
+    "X-Robots-Tag": "noindex",
+}
+
+
+@require_safe
+def file(request: HttpRequest, key: str) -> HttpResponse:
+    """The image under its unguessable key; 304 for who has it.  It is small (MEDIA_MAX_BYTES), so it is read at once."""
+    media = get_object_or_404(MediaFile, key=key)
+    etag = f'"{media.sha256}"'
+    response = get_conditional_response(request, etag=etag) or _content(request, media)
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        return response
+    for name, value in HEADERS.items():
+        response[name] = value
+    response["ETag"] = etag
+    return response
+
+
+def _content(request: HttpRequest, media: MediaFile) -> HttpResponse:
+    response = HttpResponse(content_type=media.content_type)
+    response["Content-Length"] = str(media.size_bytes)
+    response["Content-Disposition"] = content_disposition_header(as_attachment=False, filename=media.name) or "inline"
+    if request.method == "GET":
+        response.content = _read(media)
+    return response
+
+
+def _read(media: MediaFile) -> bytes:
+    try:
+        with media.file.storage.open(str(media.file.name), "rb") as opened:
+            return bytes(opened.read())
+    except FileNotFoundError:
+        raise Http404 from None
