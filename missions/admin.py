@@ -18,6 +18,7 @@ from missions.models import (
     ItemEvent,
     Mission,
     MissionItem,
+    MissionMedia,
     Output,
     ProviderAccount,
     ProviderUpload,
@@ -150,6 +151,13 @@ class ItemEventAdmin(LookOnly):
     list_filter = ["to_status"]
     search_fields = ["=mission__id", "=item__id"]
     list_select_related = ["mission", "item"]
+
+
+@admin.register(MissionMedia)
+class MissionMediaAdmin(LookOnly):
+    list_display = ["__str__", "mission", "media"]
+    search_fields = ["=mission__id", "=media__id"]
+    list_select_related = ["mission", "media"]
 
 
 @admin.register(ProviderUpload)

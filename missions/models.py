@@ -1,6 +1,6 @@
 """The rows behind a batch.
 
-    Mission ──< MissionItem ──< Attempt ──< Output
+    Mission ──< MissionItem ──< Attempt ──< Output    Mission ──< MissionMedia >── MediaFile
        └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload
 
 A status is written only by ``missions.lifecycle``; the constraints below make the costly mistakes impossible even so:
@@ -250,6 +250,25 @@ class MissionItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mission_id}#{self.index}"
+
+
+class MissionMedia(models.Model):
+    """An uploaded file that a mission names, however many of its items do.
+
+    Written in the transaction that creates the mission, so that nobody has to search its items' parameters to learn whether a
+    file is still needed.  RESTRICT: a file goes only by ``services.delete_media``, which asks whether these missions have ended.
+    """
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="media")
+    media = models.ForeignKey("media.MediaFile", on_delete=models.RESTRICT, related_name="+", db_index=False)
+
+    class Meta:
+        verbose_name = _("file of a mission")
+        # Begins with the file: it also answers which missions name one.
+        constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}: media:{self.media_id}"
 
 
 class Attempt(models.Model):

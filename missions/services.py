@@ -1,4 +1,4 @@
-"""People's verbs: create, cancel, pause, resume, retry, resolve, delete.
+"""People's verbs: create, cancel, pause, resume, retry, resolve, delete; and delete a reference file.
 
 Called by every interface.  Keyword-only; ``actor`` is whoever asks ("user:7").  Bad input raises ``MissionInvalid`` with
 every error at once; a verb that does not fit the mission's state raises ``NotPossible`` with a sentence for people.
@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from media import services as media_services
 from media.models import MediaFile
 from missions import archive, catalog, engine, lifecycle, queue, references
 from missions.catalog import FieldError, ParamsInvalid
@@ -51,6 +52,12 @@ class Draft:
     rows: list[dict[str, Any]]
     custom_ids: list[str]
     estimated_cost: Decimal | None
+
+    @property
+    def media_ids(self) -> set[int]:
+        """The uploaded files that any item names."""
+        named = (references.media_ids(self.model, params) for params in (self.params, *self.rows))
+        return {media_id for found in named for _, media_id in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,7 @@ def create_mission(
             batch_size=INSERT_BATCH,
         )
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
+        _keep_files(mission, draft)
         _wake(mission)
     return mission
 
@@ -252,6 +260,22 @@ def _file_problem(model: catalog.Model, name: str, media: MediaFile | None, medi
     if described.max_bytes and media.size_bytes > described.max_bytes:
         return f"{media.name} has {media.size_bytes:,} bytes; this model takes at most {described.max_bytes:,}."
     return ""
+
+
+def file_problems(owner: AbstractBaseUser, model: catalog.Model, params: Mapping[str, Any]) -> list[FieldError]:
+    """What is wrong with the uploaded files that one set of parameters names."""
+    named = references.media_ids(model, params)
+    files = MediaFile.objects.filter(owner_id=owner.pk).in_bulk({media_id for _, media_id in named})
+    found = [(name, _file_problem(model, name, files.get(media_id), media_id)) for name, media_id in named]
+    return [FieldError(name, message) for name, message in found if message]
+
+
+def _keep_files(mission: Mission, draft: Draft) -> None:
+    """From here on the mission's files stay until it has ended.  Raises MissionInvalid when one was just removed."""
+    gone = references.note_uses(mission.pk, draft.media_ids)
+    if gone:
+        names = ", ".join(f"media:{media_id}" for media_id in gone[:5])
+        raise MissionInvalid([FieldError("batch_input", f"{names} was removed in the meantime: upload it again.")])
 
 
 def _common(model: catalog.Model, merged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -411,6 +435,27 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
         raise NotPossible(f"The provider could not be asked about the task: {error}. Try again.") from error
     if not attached:
         raise NotPossible("The provider does not know this task, or it belongs to another item. Check the id.")
+
+
+# --- Reference files ---
+
+
+def delete_media(*, media: MediaFile) -> None:
+    """Remove an uploaded image.  Raises NotPossible while a mission that has not ended names it, DoesNotExist if it is gone.
+
+    The file's row is locked as ``references.note_uses`` locks it: either the new mission is seen here, or it finds the file gone.
+    A mission that has ended lets go: to retry it then fails those items, for free, with a message that names the file.
+    """
+    with transaction.atomic():
+        media = MediaFile.objects.select_for_update().get(pk=media.pk)
+        mission = references.needed_by(media)
+        if mission is not None:
+            raise NotPossible(
+                f"{media.name} is needed by mission {mission.pk} ({mission.name}), which is {mission.get_status_display()}: "
+                "cancel that first, or wait for its end."
+            )
+        references.let_go(media)
+        media_services.delete_media(media=media)
 
 
 def _unconfirmed_attempt(item: MissionItem) -> Attempt:

@@ -387,6 +387,7 @@ def test_a_file_that_is_gone_fails_its_item_with_a_hint(what, owner, workers, si
     mission = image_mission(owner)
     media = owner.media_files.get()
     if what == "row":
+        mission.media.all().delete()  # else it could not be removed before the mission has ended
         media.delete()
     else:
         media.file.storage.delete(media.file.name)
