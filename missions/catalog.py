@@ -164,10 +164,18 @@ class Model:
 
         Raises ``ParamsInvalid`` with all that is wrong.
         """
+        return self._clean(params, self.fields)
+
+    def clean_given(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """As ``clean``, but only of what is given: nothing is required, and no default is added."""
+        _require_object(params)
+        return self._clean(params, [field for field in self.fields if not _is_absent(params.get(field.name))])
+
+    def _clean(self, params: Mapping[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
         _require_object(params)
         errors = [FieldError(str(name), problem) for name in params if (problem := self._name_problem(name))]
         cleaned = dict(params) if self.is_free_form else {}
-        for field in self.fields:
+        for field in fields:
             try:
                 value = field.clean(params.get(field.name))
             except ValueError as error:
@@ -268,6 +276,31 @@ def default_model(task_type: str) -> Model:
     )
 
 
+def find_default(task_type: str) -> Model | None:
+    """As ``default_model``, or None when the settings name a model that does not fit."""
+    try:
+        return default_model(task_type)
+    except UnknownModel:
+        return None
+
+
+def price_in_words(model: Model) -> str:
+    """What a call costs, for people: ``0.29 to 4.738 CNY per call, by quality, resolution``."""
+    rule = model.price_rule
+    if rule is None:
+        return _("The price is not known.")
+    lowest, highest = min(rule.amounts.values()), max(rule.amounts.values())
+    amount = f"{lowest:f}"
+    if lowest != highest:
+        amount = _("%(lowest)s to %(highest)s") % {"lowest": amount, "highest": f"{highest:f}"}
+    known = {"amount": amount, "currency": model.currency, "fields": ", ".join(rule.by)}
+    if rule.is_per_second:
+        words = _("%(amount)s %(currency)s per second of result") % known
+    else:
+        words = _("%(amount)s %(currency)s per call") % known
+    return _("%(words)s, by %(fields)s") % (known | {"words": words}) if rule.by else words
+
+
 def free_form_model(endpoint: str, task_type: str) -> Model:
     """Return a stand-in for a model that the catalogue does not have: it passes any parameters on and knows no price.
 
@@ -317,8 +350,7 @@ def _spelled(value: object) -> str:
 def _clean_text(field: Field, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(_("Must be text."))
-    if "\0" in value or not _is_encodable(value):
-        raise ValueError(_("Holds a character that cannot be sent: write it again."))
+    _require_sendable(value)
     length = len(value)
     if field.max_length is not None and length > field.max_length:
         raise ValueError(
@@ -331,6 +363,11 @@ def _clean_text(field: Field, value: object) -> str:
             % {"length": length, "limit": field.min_length}
         )
     return value
+
+
+def _require_sendable(text: str) -> None:
+    if "\0" in text or not _is_encodable(text):
+        raise ValueError(_("Holds a character that cannot be sent: write it again."))
 
 
 def _is_encodable(text: str) -> bool:
@@ -374,6 +411,7 @@ def _clean_image(_field: Field, value: object) -> str:
         raise ValueError(
             _('Must be an http(s) address or "media:" with the id of an uploaded file. Upload the file, then name it.')
         )
+    _require_sendable(value)
     return value
 
 

@@ -22,6 +22,7 @@ from missions.catalog import (
     free_form_model,
     get_model,
     load,
+    price_in_words,
 )
 from missions.models import TaskType
 
@@ -615,3 +616,43 @@ def test_the_shipped_files_are_all_loaded():
     paths = sorted(DIRECTORY.glob("*.toml"))
     assert list(load(paths)) == [model.endpoint for model in all_models()]
     assert sum(path.read_text(encoding="utf-8").count("\n[[model]]") for path in paths) == len(all_models()) >= 60
+
+
+# --- Part of the parameters, and prices in words -----------------------------------------------------------------------
+
+
+@every_model
+def test_of_part_of_the_parameters_nothing_is_required_and_none_is_added(model):
+    assert model.clean_given({}) == {}
+    for name, value in model.clean(sample(model)).items():
+        assert model.clean_given({name: value}) == {name: value}
+
+
+def test_what_is_given_is_checked_all_the_same():
+    with pytest.raises(ParamsInvalid) as caught:
+        get_model(T2I).clean_given({"aspectRatio": "7:1", "size": 1})
+    assert {error.field for error in caught.value.errors} == {"aspectRatio", "size"}
+    with pytest.raises(ParamsInvalid):
+        get_model(T2I).clean_given([])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", ["https://a.example/\0.png", "https://a.example/\ud800.png"])
+def test_an_address_that_cannot_be_sent_is_refused(address):
+    assert "cannot be sent" in errors_of(I2V, {"imageUrl": address})["imageUrl"]
+    assert "cannot be sent" in errors_of(EDIT, {"imageUrls": [URL, address], "prompt": "x"})["imageUrls"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        (T2I, "0.05 CNY per call"),
+        ("rhart-image-n-pro/edit", "0.4 to 0.5 CNY per call, by resolution"),
+        ("rhart-image-g-2-official/text-to-image", "0.29 to 4.738 CNY per call, by quality, resolution"),
+    ],
+)
+def test_a_price_is_said_in_words(endpoint, words):
+    assert price_in_words(get_model(endpoint)) == words
+
+
+def test_a_price_that_is_not_known_is_said_to_be():
+    assert price_in_words(free_form_model("some/model", "text_to_image")) == "The price is not known."
