@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+
+class MissionTemplateQuerySet(models.QuerySet["MissionTemplate"]):
+    def visible_to(self, user: AbstractUser) -> Self:
+        """One's own templates; staff see those of all."""
+        return self if user.is_staff else self.filter(owner_id=user.pk)
 
 
 class MissionTemplate(models.Model):
@@ -20,6 +29,8 @@ class MissionTemplate(models.Model):
     config = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = MissionTemplateQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "pk"]

@@ -1,0 +1,94 @@
+"""Keeping templates: create, change, delete.
+
+What a template's parameters may be is not known here but by the catalogue of missions: ``missions.template_rules`` checks a
+config before it gets here.  This module keeps the rows in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+
+from templates_app.models import MissionTemplate
+
+MAX_NAME = 200
+MAX_DESCRIPTION = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field.  ``field`` is its path, such as ``config.params.aspectRatio``."""
+
+    field: str
+    message: str
+
+
+class TemplateInvalid(ValueError):
+    """The template cannot be kept.  Nothing was stored; ``errors`` names every field."""
+
+    def __init__(self, errors: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors[:5]))
+        self.errors = list(errors)
+
+
+def create_template(
+    *, owner: AbstractBaseUser, name: str, task_type: str, config: Mapping[str, Any], description: str = ""
+) -> MissionTemplate:
+    """Keep a checked config under a name that its owner has not used yet.  Raises TemplateInvalid."""
+    template = MissionTemplate(owner_id=owner.pk)
+    _fill(template, name=name, task_type=task_type, config=config, description=description)
+    _save(template)
+    return template
+
+
+def update_template(
+    *, template: MissionTemplate, name: str, task_type: str, config: Mapping[str, Any], description: str = ""
+) -> MissionTemplate:
+    """Replace all that a template says.  Raises TemplateInvalid, and DoesNotExist when it was deleted in the meantime."""
+    with transaction.atomic():
+        template = MissionTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
+        _fill(template, name=name, task_type=task_type, config=config, description=description)
+        _save(template)
+    return template
+
+
+def delete_template(*, template: MissionTemplate) -> None:
+    """Remove a template.  Missions made from it stay as they are."""
+    template.delete()
+
+
+def _fill(template: MissionTemplate, *, name: str, task_type: str, config: Mapping[str, Any], description: str) -> None:
+    errors = [*_text_problems("name", name, MAX_NAME), *_text_problems("description", description, MAX_DESCRIPTION)]
+    if not name.strip():
+        errors.append(Problem("name", "Give the template a name."))
+    if errors:
+        raise TemplateInvalid(errors)
+    template.name = name.strip()
+    template.task_type = task_type
+    template.config = dict(config)
+    template.description = description
+
+
+def _text_problems(field: str, text: str, longest: int) -> list[Problem]:
+    if len(text) > longest:
+        return [Problem(field, f"At most {longest:,} characters.")]
+    if "\0" in text:
+        return [Problem(field, "Holds a character that cannot be kept: write it again.")]
+    return []
+
+
+def _save(template: MissionTemplate) -> None:
+    """The database decides whether the name is free, so that two requests at once cannot both have it."""
+    try:
+        with transaction.atomic():
+            template.save()
+    except IntegrityError:
+        twins = MissionTemplate.objects.filter(owner_id=template.owner_id, name=template.name).exclude(pk=template.pk)
+        if not twins.exists():
+            raise
+        message = f"There is already a template named {template.name}: choose another name, or change that one."
+        raise TemplateInvalid([Problem("name", message)]) from None
