@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Count, Exists, F, OuterRef, Sum
 
-from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, ProviderAccount
+from media.models import MediaFile
+from missions import retry
+from missions.models import (
+    LIVE_ATTEMPTS,
+    Attempt,
+    AttemptStatus,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    MissionStatus,
+    ProviderAccount,
+)
 from missions.polling import Duration, Expectation, learn
 
+IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
 LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
@@ -29,7 +44,7 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
     work goes on after it: should the provider run them all, it refuses what is too much, for free.
     """
     live = Attempt.objects.filter(account=account)
-    certain = live.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING]).count()
+    certain = live.filter(status__in=IN_FLIGHT).count()
     unconfirmed = live.filter(status=AttemptStatus.UNCONFIRMED, sending_at__gt=now - LONGEST_HOLD)
     held = [
         code
@@ -92,3 +107,81 @@ def recent_durations(model: str) -> list[Duration]:
         for accepted, seen, ended in times
         if accepted is not None and ended is not None
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountQueue:
+    """How busy one account is.  ``cap`` is what it may run at once now; ``unconfirmed`` attempts may be running, too."""
+
+    account: ProviderAccount
+    cap: int
+    in_flight: int
+    unconfirmed: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """Every account, and how much of the work is the caller's own."""
+
+    accounts: list[AccountQueue]
+    own_in_flight: int
+    own_pending: int
+
+
+def queue_status(user: AbstractBaseUser, *, now: datetime) -> QueueStatus:
+    """Slots and backlog, in four statements however much there is.
+
+    A pending item belongs to no account yet: an account's ``pending`` counts the open missions of its provider.
+    """
+    accounts = list(ProviderAccount.objects.order_by("pk"))
+    live = _live_counts(accounts)
+    own = Mission.objects.filter(owner_id=user.pk).aggregate(
+        pending=Sum("pending_count", default=0),
+        in_flight=Sum(F("submitting_count") + F("processing_count"), default=0),
+    )
+    pending = _pending_counts(accounts)
+    return QueueStatus(
+        accounts=[
+            AccountQueue(
+                account=account,
+                cap=slot_limit(account, now=now),
+                in_flight=sum(live[account.pk, status] for status in IN_FLIGHT),
+                unconfirmed=live[account.pk, AttemptStatus.UNCONFIRMED],
+                pending=pending.get(account.provider, 0),
+            )
+            for account in accounts
+        ],
+        own_in_flight=own["in_flight"],
+        own_pending=own["pending"],
+    )
+
+
+def _live_counts(accounts: Sequence[ProviderAccount]) -> Counter[tuple[int, str]]:
+    live = Attempt.objects.filter(account__in=accounts, status__in=LIVE_ATTEMPTS).order_by()
+    rows = live.values_list("account_id", "status").annotate(Count("pk"))
+    return Counter({(account_id, status): count for account_id, status, count in rows})
+
+
+def _pending_counts(accounts: Sequence[ProviderAccount]) -> dict[str, int]:
+    """Items that wait, by provider.  A mission that has ended has none."""
+    waiting = [MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING, MissionStatus.PAUSED]
+    missions = Mission.objects.filter(provider__in={account.provider for account in accounts}, status__in=waiting)
+    return dict(missions.order_by().values_list("provider").annotate(Sum("pending_count")))
+
+
+def missions_naming(media: MediaFile, *, limit: int) -> Sequence[Mission]:
+    """The newest missions with an item that uses an uploaded file."""
+    named = Mission.objects.filter(media__media=media, delete_requested_at=None)
+    return list(named.only("pk", "name", "status", "owner_id").order_by("-pk")[:limit])
+
+
+def slot_limit(account: ProviderAccount, *, now: datetime) -> int:
+    """Tasks that an account may have in flight now: its own limit, the provider's, and what is left after "no slot"."""
+    since = (now - account.soft_limit_at).total_seconds() if account.soft_limit_at else 0.0
+    return retry.slot_limit(
+        account.configured_concurrency,
+        remote=account.remote_concurrency,
+        soft=account.soft_limit,
+        seconds_since=since,
+    )

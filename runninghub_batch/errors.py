@@ -31,6 +31,7 @@ from media.services import UploadInvalid
 from missions.readiness import NotReady
 from missions.services import MissionInvalid, NotPossible
 from runninghub_batch import request_ids
+from templates_app.services import TemplateInvalid
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,10 @@ def _in_body(name: str) -> str:
     return name if name.partition(".")[0] in BESIDE_CONFIG else f"config.{name}"
 
 
+def _template_invalid(exception: TemplateInvalid) -> Failure:
+    return Failure(422, errors=[(error.field, error.message) for error in exception.errors])
+
+
 def _upload_invalid(exception: UploadInvalid) -> Failure:
     return Failure(422, "upload_invalid", str(exception), [("file", str(exception))])
 
@@ -193,6 +198,7 @@ _FAILURES: dict[type[BaseException], Callable[[Any], Failure]] = {
     TooManyTokens: lambda exception: Failure(409, message=str(exception)),
     idempotency.Mismatch: _mismatch,
     idempotency.InProgress: _in_progress,
+    TemplateInvalid: _template_invalid,
     UploadInvalid: _upload_invalid,
     Http404: lambda exception: Failure(404),
     ObjectDoesNotExist: lambda exception: Failure(404),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
-from missions import lifecycle, queue, retry, selectors
+from missions import lifecycle, queue, selectors
 from missions.models import Attempt, AttemptStatus, Mission, ProviderAccount, TaskType
 
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
@@ -33,7 +32,7 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
     if account.paused_at or not account.is_enabled:
         return []
-    limit = _slot_limit(account, now)
+    limit = selectors.slot_limit(account, now=now)
     free = limit - selectors.slots_in_use(account, now=now, limit=limit)
     if free <= 0:
         return []
@@ -50,16 +49,6 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
 def _needs_files(mission: Mission) -> bool:
     """Handing files over takes time, so such items do not wait for one another."""
     return mission.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
-
-
-def _slot_limit(account: ProviderAccount, now: datetime) -> int:
-    since = (now - account.soft_limit_at).total_seconds() if account.soft_limit_at else 0.0
-    return retry.slot_limit(
-        account.configured_concurrency,
-        remote=account.remote_concurrency,
-        soft=account.soft_limit,
-        seconds_since=since,
-    )
 
 
 def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:

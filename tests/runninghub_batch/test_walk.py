@@ -30,8 +30,7 @@ REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and 
 def places(owner: User) -> dict[str, Any]:
     """A value for each name in a path, which leads to a row of the owner."""
     mission = services.create_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
-    media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png")
-    media = getattr(media, "media", media)
+    media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     new_token(owner)
     return {
         "mission_id": mission.pk,
