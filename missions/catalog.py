@@ -12,7 +12,7 @@ import enum
 import functools
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -186,6 +186,22 @@ class Model:
         if errors:
             raise ParamsInvalid(errors)
         return cleaned
+
+    def check_shared(self, params: Mapping[str, Any], *, given_by_rows: Collection[str]) -> list[FieldError]:
+        """Return what is wrong with parameters that are given once for many rows, whatever the rows hold.
+
+        A needed parameter that is absent is wrong here unless it is one of those that rows give.
+        """
+        errors = [FieldError(str(name), problem) for name in params if (problem := self._name_problem(name))]
+        for field in self.fields:
+            value = params.get(field.name)
+            if _is_absent(value) and field.name in given_by_rows:
+                continue
+            try:
+                field.clean(value)
+            except ValueError as error:
+                errors.append(FieldError(field.name, str(error)))
+        return errors
 
     def _name_problem(self, name: object) -> str:
         if name in self._by_name:

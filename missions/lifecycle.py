@@ -179,16 +179,23 @@ def request_deletion(mission_id: int, *, actor: str) -> list[int]:
         return wire
 
 
-def retry_failed(mission_id: int, items: QuerySet[MissionItem], *, actor: str, reason: str = "") -> int:
+def retry_failed(
+    mission_id: int,
+    items: QuerySet[MissionItem],
+    *,
+    actor: str,
+    reason: str = "",
+    params: Mapping[str, Any] | None = None,
+) -> int:
     """failed → pending, for those of ``items`` that failed and no others.  Returns how many.
 
-    Raises LostRace when the mission was cancelled or is being deleted.
+    ``params`` become the items' own parameters.  Raises LostRace when the mission was cancelled or is being deleted.
     """
     with transaction.atomic():
         mission = _lock(mission_id)
         _require(mission.status != MissionStatus.CANCELLED and mission.delete_requested_at is None)
         items = items.filter(mission_id=mission_id, status=ItemStatus.FAILED)
-        changes = {
+        changes: dict[str, Any] = {
             "available_at": timezone.now(),
             "retry_count": F("retry_count") + 1,
             "refusal_count": 0,
@@ -197,6 +204,8 @@ def retry_failed(mission_id: int, items: QuerySet[MissionItem], *, actor: str, r
             "error_message": "",
             "ended_at": None,
         }
+        if params is not None:
+            changes["params"] = dict(params)
         count = _move_many(
             mission, items, ItemStatus.FAILED, ItemStatus.PENDING, actor=actor, reason=reason, changes=changes
         )

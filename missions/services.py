@@ -6,8 +6,9 @@ every error at once; a verb that does not fit the mission's state raises ``NotPo
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -16,23 +17,38 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from media import services as media_services
 from media.models import MediaFile
 from missions import archive, catalog, engine, lifecycle, queue, references
 from missions.catalog import FieldError, ParamsInvalid
-from missions.models import Attempt, AttemptStatus, Mission, MissionItem, MissionStatus, ProviderAccount, TaskType
+from missions.models import (
+    Attempt,
+    AttemptStatus,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    MissionStatus,
+    ProviderAccount,
+    TaskType,
+)
 from missions.providers.errors import ProviderError
+from templates_app.models import MissionTemplate
 
 INSERT_BATCH = 1000
 SETTLE_SECONDS = 5.0
-MAX_ERRORS = 200
+MAX_ERRORS = 1000
+MAX_METADATA_BYTES = 16 * 1024
+UNSTORABLE = "Holds something that cannot be kept: a character like NUL, a number without end, or too many levels."
 
 
 class MissionInvalid(ValueError):
-    """The mission cannot be made.  Nothing was stored and nothing will be paid; ``errors`` names every field."""
+    """The mission cannot be made.  Nothing was stored and nothing will be paid; ``errors`` names every field.
+
+    ``batch_input.3.prompt`` is a parameter of the fourth row, ``params.prompt`` one that all rows share; other names are
+    arguments of ``create_mission``.
+    """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors[:5]))
@@ -66,6 +82,26 @@ class Stopped:
 
     cancelled_count: int = 0
     still_sending: list[int] = field(default_factory=list)
+    is_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many items were put back, and what one attempt of each costs; None when a price is not known."""
+
+    count: int
+    estimate: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row that is right: its own parameters as they were given, and all that it is sent with."""
+
+    number: int
+    own: dict[str, Any]
+    params: dict[str, Any]
+    custom_id: str
 
 
 # --- Create ---
@@ -85,34 +121,29 @@ def draft_mission(
 
     ``rows``: a string fills the model's batch field; an object overrides ``params`` for that item and may carry
     ``custom_id``.  ``repeat`` makes each row that many items.  ``allow_free_form`` admits an endpoint that is not in the
-    catalogue, whose parameters nobody can check.  Raises MissionInvalid.
+    catalogue, whose parameters nobody can check.  Raises MissionInvalid with what is wrong in all rows, up to MAX_ERRORS;
+    what is wrong with a shared parameter is told once.
     """
     chosen = _choose_model(task_type, model, allow_free_form)
+    given = list(rows)
+    _check_size(len(given), repeat)
     shared = dict(params or {})
-    errors: list[FieldError] = []
-    merged: list[dict[str, Any]] = []
-    custom_ids: list[str] = []
-    once = list(rows)
-    _check_size(len(once), repeat)
-    for number, row in enumerate(once * repeat):
-        try:
-            own, custom_id = _read_row(chosen, row)
-            merged.append(chosen.clean(shared | own))
-            custom_ids.append(custom_id)
-        except ParamsInvalid as invalid:
-            errors += [FieldError(f"batch_input.{number}.{error.field}", error.message) for error in invalid.errors]
-        if len(errors) >= MAX_ERRORS:
-            break
-    errors += _missing_files(owner, chosen, merged) if not errors else []
+    errors = _check_shared(chosen, shared, given)
+    told = {error.field for error in errors}
+    right = {name: value for name, value in shared.items() if name not in told}
+    checked, row_errors = _check_rows(chosen, right, given, told)
+    errors = [_shared_error(error) for error in errors] + row_errors
+    errors += _missing_files(owner.pk, chosen, right, checked)
     if errors:
-        raise MissionInvalid(errors)
-    common = _common(chosen, merged)
+        raise MissionInvalid(errors[:MAX_ERRORS])
+    common = _common(chosen, [row.params for row in checked])
+    price = _total_price(chosen, (row.params for row in checked))
     return Draft(
         model=chosen,
         params=common,
-        rows=[{name: value for name, value in row.items() if name not in common} for row in merged],
-        custom_ids=custom_ids,
-        estimated_cost=_total_price(chosen, merged),
+        rows=[{name: row.params[name] for name in row.params if name not in common} for row in checked] * repeat,
+        custom_ids=[row.custom_id for row in checked] * repeat,
+        estimated_cost=None if price is None else price * repeat,
     )
 
 
@@ -132,22 +163,28 @@ def create_mission(
     template_id: int | None = None,
     max_attempts: int | None = None,
     allow_free_form: bool = False,
+    on_created: Callable[[Mission], None] | None = None,
 ) -> Mission:
     """Store a mission with all its items, or nothing, and wake the workers.  Arguments as for ``draft_mission``.
 
+    ``on_created`` is called in the transaction of the creation: what it stores is there if and only if the mission is.
     Raises MissionInvalid.
     """
-    if not name.strip():
-        raise MissionInvalid([FieldError("name", "Give the mission a name.")])
-    draft = draft_mission(
-        owner=owner,
-        task_type=task_type,
-        rows=rows,
-        params=params,
-        model=model,
-        repeat=repeat,
-        allow_free_form=allow_free_form,
-    )
+    errors = check_texts(name=name, description=description, metadata=metadata)
+    try:
+        draft = draft_mission(
+            owner=owner,
+            task_type=task_type,
+            rows=rows,
+            params=params,
+            model=model,
+            repeat=repeat,
+            allow_free_form=allow_free_form,
+        )
+    except MissionInvalid as invalid:
+        raise MissionInvalid(errors + invalid.errors) from None
+    if errors:
+        raise MissionInvalid(errors)
     now = timezone.now()
     with lifecycle.durably():
         mission = Mission.objects.create(
@@ -187,7 +224,34 @@ def create_mission(
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
         _keep_files(mission, draft)
         _wake(mission)
+        if on_created is not None:
+            on_created(mission)
     return mission
+
+
+def check_texts(*, name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
+    """What is wrong with all of a mission but its work."""
+    errors = []
+    if not name.strip():
+        errors.append(FieldError("name", "Give the mission a name."))
+    if not _is_storable(name):
+        errors.append(FieldError("name", UNSTORABLE))
+    if not _is_storable(description):
+        errors.append(FieldError("description", UNSTORABLE))
+    if not _is_storable(metadata):
+        errors.append(FieldError("metadata", UNSTORABLE))
+    elif metadata and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        errors.append(FieldError("metadata", f"At most {MAX_METADATA_BYTES:,} bytes of JSON."))
+    return errors
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether every database takes this JSON value as it is."""
+    try:
+        json.dumps(value, allow_nan=False)
+        return bool(lifecycle.storable(value) == value)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catalog.Model:
@@ -214,6 +278,38 @@ def _check_size(rows: int, repeat: int) -> None:
         raise MissionInvalid([FieldError("batch_input", message)])
 
 
+def _check_shared(model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any]) -> list[FieldError]:
+    """What is wrong with the parameters that all rows share, and which needed ones no row has."""
+    given_by_rows = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
+    errors = model.check_shared(shared, given_by_rows=given_by_rows)
+    if model.is_free_form and not _is_storable(shared):
+        errors.append(FieldError("", UNSTORABLE))
+    return errors
+
+
+def _shared_error(error: FieldError) -> FieldError:
+    return FieldError(f"params.{error.field}" if error.field else "params", error.message)
+
+
+def _check_rows(
+    model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any], told: set[str]
+) -> tuple[list[_Row], list[FieldError]]:
+    """The rows that are right, and what is wrong with the others, apart from the shared parameters in ``told``."""
+    checked: list[_Row] = []
+    errors: list[FieldError] = []
+    for number, row in enumerate(rows):
+        own: dict[str, Any] = {}
+        try:
+            own, custom_id = _read_row(model, row)
+            checked.append(_Row(number, own, model.clean(shared | own), custom_id))
+        except ParamsInvalid as invalid:
+            wrong = [error for error in invalid.errors if error.field not in told or error.field in own]
+            errors += [FieldError(f"batch_input.{number}.{error.field}", error.message) for error in wrong]
+        if len(errors) >= MAX_ERRORS:
+            break
+    return checked, errors
+
+
 def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """An item's own parameters and its custom id."""
     if isinstance(row, str):
@@ -221,31 +317,40 @@ def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[
     if not isinstance(row, Mapping):
         raise ParamsInvalid([FieldError(model.batch_field, "Give a text, or an object of parameters.")])
     own = dict(row)
-    given = own.pop("custom_id", None)
-    custom_id = "" if given is None else str(given)
-    if len(custom_id) > 200:
-        raise ParamsInvalid([FieldError("custom_id", "At most 200 characters.")])
+    custom_id = _read_custom_id(own.pop("custom_id", None))
+    if model.is_free_form and not _is_storable(own):
+        raise ParamsInvalid([FieldError(model.batch_field, UNSTORABLE)])
     return own, custom_id
 
 
+def _read_custom_id(given: object) -> str:
+    if given is None:
+        return ""
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise ParamsInvalid([FieldError("custom_id", "Give a text or a whole number.")])
+    custom_id = str(given)
+    if len(custom_id) > 200:
+        raise ParamsInvalid([FieldError("custom_id", "At most 200 characters.")])
+    if not _is_storable(custom_id):
+        raise ParamsInvalid([FieldError("custom_id", UNSTORABLE)])
+    return custom_id
+
+
 def _missing_files(
-    owner: AbstractBaseUser, model: catalog.Model, merged: Sequence[Mapping[str, Any]]
+    owner_id: int, model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[_Row]
 ) -> list[FieldError]:
-    """Every file that a row names and that its owner does not have, or that the model does not take."""
-    named = [
-        (number, name, media_id)
-        for number, params in enumerate(merged)
-        for name, media_id in references.media_ids(model, params)
+    """Every file that is named and that the owner does not have, or that the model does not take."""
+    named = [(f"params.{name}", name, media_id) for name, media_id in references.media_ids(model, shared)]
+    named += [
+        (f"batch_input.{row.number}.{name}", name, media_id)
+        for row in rows
+        for name, media_id in references.media_ids(model, row.own)
     ]
     if not named:
         return []
-    files = MediaFile.objects.filter(owner_id=owner.pk).in_bulk({media_id for _, _, media_id in named})
-    errors = []
-    for number, name, media_id in named:
-        message = _file_problem(model, name, files.get(media_id), media_id)
-        if message:
-            errors.append(FieldError(f"batch_input.{number}.{name}", message))
-    return errors[:MAX_ERRORS]
+    files = MediaFile.objects.filter(owner_id=owner_id).in_bulk({media_id for _, _, media_id in named})
+    problems = ((place, _file_problem(model, name, files.get(media_id), media_id)) for place, name, media_id in named)
+    return [FieldError(place, message) for place, message in problems if message]
 
 
 def _file_problem(model: catalog.Model, name: str, media: MediaFile | None, media_id: int) -> str:
@@ -360,9 +465,8 @@ def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
     wire = lifecycle.request_deletion(mission_id, actor=actor)
-    stopped = Stopped(still_sending=_wait_for_answers(wire))
-    purge_mission(mission_id=mission_id)
-    return stopped
+    still_sending = _wait_for_answers(wire)
+    return Stopped(still_sending=still_sending, is_removed=purge_mission(mission_id=mission_id))
 
 
 def purge_mission(*, mission_id: int) -> bool:
@@ -394,24 +498,80 @@ def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:
 
 def retry_failed(
     *, mission_id: int, actor: str, error_code: str | None = None, indexes: Sequence[int] | None = None
-) -> int:
+) -> Retried:
     """Submit failed items again, which costs money: all, those of one cause, or those at ``indexes``.
 
-    Items that did not fail are never touched.  Returns how many were put back.
+    Items that did not fail are never touched.  Raises NotPossible.
     """
-    items: QuerySet[MissionItem] = MissionItem.objects.all()
+    chosen = MissionItem.objects.filter(mission_id=mission_id, status=ItemStatus.FAILED)
     if error_code is not None:
-        items = items.filter(error_code=error_code)
-    if indexes is not None:
-        items = items.filter(index__in=indexes)
+        chosen = chosen.filter(error_code=error_code)
     with transaction.atomic():
-        try:
-            count = lifecycle.retry_failed(mission_id, items, actor=actor, reason="Retried by a person.")
-        except lifecycle.LostRace:
-            raise NotPossible(_state_message(mission_id, "retry")) from None
-        if count:
-            _wake(Mission.objects.get(pk=mission_id))
-    return count
+        mission = _lock(mission_id)  # what is priced is what is put back
+        rows = dict(chosen.order_by("index").values_list("index", "params"))
+        if indexes is not None:
+            wanted = set(indexes)
+            rows = {index: params for index, params in rows.items() if index in wanted}
+        return _put_back(mission, rows, actor=actor)
+
+
+def retry_item(*, item: MissionItem, actor: str, params: Mapping[str, Any] | None = None) -> Retried:
+    """Submit one failed item again, which costs money; ``params`` replace some of its parameters.
+
+    They are checked before anything changes.  Raises MissionInvalid, or NotPossible when the item did not fail.
+    """
+    own = item.params if params is None else _own_params(item, params)
+    with transaction.atomic():
+        mission = _lock(item.mission_id)
+        retried = _put_back(mission, {item.index: own}, actor=actor, params=own)
+        if not retried.count:
+            raise NotPossible("Only a failed item can be retried, and this one is not (any more).")
+        return retried
+
+
+def _lock(mission_id: int) -> Mission:
+    return Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
+
+
+def _put_back(
+    mission: Mission, rows: Mapping[int, Mapping[str, Any]], *, actor: str, params: Mapping[str, Any] | None = None
+) -> Retried:
+    """Put the items at these places back.  ``rows`` holds their own parameters, ``params`` new ones to store."""
+    count = 0
+    try:
+        for part in [*lifecycle.batches(list(rows), lifecycle.BATCH)] or [()]:
+            items = MissionItem.objects.filter(index__in=part)
+            count += lifecycle.retry_failed(
+                mission.pk, items, actor=actor, reason="Retried by a person.", params=params
+            )
+    except lifecycle.LostRace:
+        raise NotPossible(_state_message(mission.pk, "retry")) from None
+    if count:
+        _wake(mission)
+    model = catalog.find_model(mission.model, mission.task_type)
+    estimate = _total_price(model, (mission.params | own for own in rows.values()))
+    return Retried(count=count, estimate=estimate, currency=mission.currency)
+
+
+def _own_params(item: MissionItem, params: Mapping[str, Any]) -> dict[str, Any]:
+    """An item's own parameters with some replaced.  Raises MissionInvalid."""
+    mission = item.mission
+    model = catalog.find_model(mission.model, mission.task_type)
+    try:
+        merged = model.clean(mission.params | item.params | params)
+    except ParamsInvalid as invalid:
+        raise MissionInvalid([_shared_error(error) for error in invalid.errors]) from None
+    errors = _missing_files(mission.owner_id, model, params, [])
+    errors += [
+        FieldError(f"params.{name}", "All items of this mission have it: give another value.")
+        for name in mission.params
+        if name not in merged
+    ]
+    if model.is_free_form and not _is_storable(params):
+        errors.append(FieldError("params", UNSTORABLE))
+    if errors:
+        raise MissionInvalid(errors)
+    return {name: value for name, value in merged.items() if mission.params.get(name) != value}
 
 
 def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:

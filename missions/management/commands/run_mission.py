@@ -376,23 +376,18 @@ def _check_key() -> None:
 
 
 def _by_line(invalid: services.MissionInvalid, rows: Sequence[Row], params: Mapping[str, Any]) -> list[str]:
-    """The errors of a draft with the lines of the file: ``batch_input.7.duration`` → ``line 9: duration: …``.
-
-    What is wrong with a --param is said once, not for every line.
-    """
-    said = [_place(error.field, rows, params) + error.message for error in invalid.errors]
-    return list(dict.fromkeys(said))
+    """The errors of a draft with the lines of the file: ``batch_input.7.duration`` → ``line 9: duration: …``."""
+    return [_place(error.field, rows, params) + error.message for error in invalid.errors]
 
 
 def _place(field: str, rows: Sequence[Row], params: Mapping[str, Any]) -> str:
     head, _, rest = field.partition(".")
+    if head == "params":
+        return f"--param {rest}: " if rest in params else f"every line: {rest}: "
     number, _, name = rest.partition(".")
     if head != "batch_input" or not number.isdecimal():
         return f"{field}: "
-    row = rows[int(number) % len(rows)]
-    own = row.value if isinstance(row.value, dict) else {}
-    if name in params and name not in own:
-        return f"--param {name}: "
+    row = rows[int(number)]
     return f"line {row.line}: {name}: " if name else f"line {row.line}: "
 
 
