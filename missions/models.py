@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -124,6 +126,13 @@ class ProviderAccount(models.Model):
         return settings.RUNNINGHUB_CONCURRENCY if self.concurrency is None else self.concurrency
 
 
+class MissionQuerySet(models.QuerySet["Mission"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MissionQuerySet:
+        """A person's own missions, everybody's for staff; none whose removal was asked for."""
+        standing = self.filter(delete_requested_at=None)
+        return standing if getattr(user, "is_staff", False) else standing.filter(owner_id=user.pk)
+
+
 class Mission(models.Model):
     """A batch.  Its counts per item status are moved in the same transaction as the items."""
 
@@ -164,6 +173,8 @@ class Mission(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MissionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-pk"]

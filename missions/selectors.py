@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Exists, F, OuterRef, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from media.models import MediaFile
 from missions import retry
@@ -34,6 +34,44 @@ EXPECTATION_TTL_SECONDS = 2.0
 IGNORANCE_TTL_SECONDS = 0.25
 
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
+
+
+def find_missions(
+    missions: QuerySet[Mission],
+    *,
+    ordering: str,
+    status: str | None = None,
+    task_type: str | None = None,
+    search: str = "",
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+) -> QuerySet[Mission]:
+    """Those of ``missions`` that fit, ``ordering`` first, the newest first where that is equal.
+
+    ``search`` is a part of the name or the description, in any case.  Large columns that no list shows are left out.
+    """
+    exact = {"status": status, "task_type": task_type, "created_at__gte": created_from, "created_at__lt": created_to}
+    missions = missions.filter(**{name: value for name, value in exact.items() if value is not None})
+    if words := search.replace("\0", "").strip():
+        missions = missions.filter(Q(name__icontains=words) | Q(description__icontains=words))
+    return missions.defer("params", "metadata").order_by(ordering, "-pk")
+
+
+def items_after(
+    mission: Mission, after: int, *, limit: int, status: str | None = None, error_code: str | None = None
+) -> tuple[list[MissionItem], int | None]:
+    """Up to ``limit`` items behind the place ``after``, with their outputs, and the place to go on from: None at the end.
+
+    Places never change, so that walking through sees each item at most once, whatever workers do meanwhile.
+    """
+    items = mission.items.filter(index__gt=after).order_by("index").prefetch_related("outputs")
+    if status is not None:
+        items = items.filter(status=status)
+    if error_code is not None:
+        items = items.filter(error_code=error_code)
+    found = list(items[: limit + 1])
+    page = found[:limit]
+    return page, page[-1].index if len(found) > limit else None
 
 
 def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:

@@ -115,19 +115,23 @@ def draft_mission(
     params: Mapping[str, Any] | None = None,
     model: str = "",
     repeat: int = 1,
+    template_id: int | None = None,
     allow_free_form: bool = False,
 ) -> Draft:
     """Check everything about a mission and price it, without storing anything.
 
     ``rows``: a string fills the model's batch field; an object overrides ``params`` for that item and may carry
-    ``custom_id``.  ``repeat`` makes each row that many items.  ``allow_free_form`` admits an endpoint that is not in the
+    ``custom_id``.  ``repeat`` makes each row that many items.  A template of the owner's fills ``model`` and ``params`` where
+    they are silent.  ``allow_free_form`` admits an endpoint that is not in the
     catalogue, whose parameters nobody can check.  Raises MissionInvalid with what is wrong in all rows, up to MAX_ERRORS;
     what is wrong with a shared parameter is told once.
     """
-    chosen = _choose_model(task_type, model, allow_free_form)
-    given = list(rows)
-    _check_size(len(given), repeat)
     shared = dict(params or {})
+    if template_id is not None:
+        saved = _template_config(owner, template_id, task_type)
+        model, shared = model or saved.get("model") or "", saved.get("params", {}) | shared
+    chosen = _choose_model(task_type, model, allow_free_form)
+    given = _read_rows(rows, repeat)
     errors = _check_shared(chosen, shared, given)
     told = {error.field for error in errors}
     right = {name: value for name, value in shared.items() if name not in told}
@@ -170,20 +174,20 @@ def create_mission(
     ``on_created`` is called in the transaction of the creation: what it stores is there if and only if the mission is.
     Raises MissionInvalid.
     """
-    errors = check_texts(name=name, description=description, metadata=metadata)
-    try:
-        draft = draft_mission(
-            owner=owner,
-            task_type=task_type,
-            rows=rows,
-            params=params,
-            model=model,
-            repeat=repeat,
-            allow_free_form=allow_free_form,
-        )
-    except MissionInvalid as invalid:
-        raise MissionInvalid(errors + invalid.errors) from None
-    if errors:
+    errors, draft = check_mission(
+        name=name,
+        description=description,
+        metadata=metadata,
+        owner=owner,
+        task_type=task_type,
+        rows=rows,
+        params=params,
+        model=model,
+        repeat=repeat,
+        template_id=template_id,
+        allow_free_form=allow_free_form,
+    )
+    if draft is None:
         raise MissionInvalid(errors)
     now = timezone.now()
     with lifecycle.durably():
@@ -229,18 +233,24 @@ def create_mission(
     return mission
 
 
-def check_texts(*, name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
-    """What is wrong with all of a mission but its work."""
-    errors = []
+def check_mission(
+    *, name: str, description: str = "", metadata: Mapping[str, Any] | None = None, **work: Any
+) -> tuple[list[FieldError], Draft | None]:
+    """All that is wrong with a mission, and its draft if nothing is.  ``work``: the arguments of ``draft_mission``."""
+    errors = _text_errors(name, description, metadata)
+    try:
+        draft = draft_mission(**work)
+    except MissionInvalid as invalid:
+        return errors + invalid.errors, None
+    return errors, None if errors else draft
+
+
+def _text_errors(name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
+    texts = {"name": name, "description": description, "metadata": metadata}
+    errors = [FieldError(label, UNSTORABLE) for label, value in texts.items() if not _is_storable(value)]
     if not name.strip():
         errors.append(FieldError("name", "Give the mission a name."))
-    if not _is_storable(name):
-        errors.append(FieldError("name", UNSTORABLE))
-    if not _is_storable(description):
-        errors.append(FieldError("description", UNSTORABLE))
-    if not _is_storable(metadata):
-        errors.append(FieldError("metadata", UNSTORABLE))
-    elif metadata and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+    if not errors and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
         errors.append(FieldError("metadata", f"At most {MAX_METADATA_BYTES:,} bytes of JSON."))
     return errors
 
@@ -268,14 +278,30 @@ def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catal
     return model
 
 
-def _check_size(rows: int, repeat: int) -> None:
+def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) -> dict[str, Any]:
+    template = MissionTemplate.objects.filter(owner_id=owner.pk, pk=template_id).first()
+    if template is None:
+        raise MissionInvalid([FieldError("template_id", f"You have no template {template_id}.")])
+    if template.task_type != task_type:
+        message = f"“{template.name}” is a template for {template.task_type}, not {task_type}."
+        raise MissionInvalid([FieldError("template_id", message)])
+    return dict(template.config)
+
+
+def _read_rows(rows: object, repeat: int) -> list[Any]:
+    """``rows`` as a list, if they are as many as a mission may hold.  A single text is none: it would be cut to letters."""
+    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+        raise MissionInvalid([FieldError("batch_input", "Give a list of rows.")])
+    given = list(rows)
     if repeat < 1:
         raise MissionInvalid([FieldError("repeat", "Repeat each row at least once.")])
-    if not rows:
+    if not given:
         raise MissionInvalid([FieldError("batch_input", "Give at least one row.")])
-    if rows * repeat > settings.MISSION_MAX_ITEMS:
-        message = f"{rows * repeat} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
+    count = len(given) * repeat
+    if count > settings.MISSION_MAX_ITEMS:
+        message = f"{count} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
         raise MissionInvalid([FieldError("batch_input", message)])
+    return given
 
 
 def _check_shared(model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any]) -> list[FieldError]:
@@ -292,7 +318,7 @@ def _shared_error(error: FieldError) -> FieldError:
 
 
 def _check_rows(
-    model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any], told: set[str]
+    model: catalog.Model, shared: dict[str, Any], rows: Sequence[Any], told: set[str]
 ) -> tuple[list[_Row], list[FieldError]]:
     """The rows that are right, and what is wrong with the others, apart from the shared parameters in ``told``."""
     checked: list[_Row] = []
@@ -409,6 +435,21 @@ def _wake(mission: Mission) -> None:
         "pk", flat=True
     ):
         queue.send("dispatch", account_id)
+
+
+def change_mission(
+    *, mission: Mission, name: str | None = None, description: str | None = None, priority: int | None = None
+) -> None:
+    """Rename a mission, describe it anew, or let its pending items go sooner or later.  Raises MissionInvalid."""
+    given = {"name": name, "description": description, "priority": priority}
+    changes = {attribute: value for attribute, value in given.items() if value is not None}
+    for attribute, value in changes.items():
+        setattr(mission, attribute, value)
+    errors = _text_errors(mission.name, mission.description, None)
+    if errors:
+        raise MissionInvalid(errors)
+    mission.name = mission.name.strip()
+    mission.save(update_fields=[*changes, "updated_at"])
 
 
 # --- Stop and go on ---

@@ -118,6 +118,8 @@ def _refuse_unstorable(value: Any) -> None:
 
 api = Api(urls_namespace="api")
 api.add_router("/missions", "missions.api.missions.router")
+api.add_router("/missions", "missions.api.items.router")
+api.add_router("/missions", "missions.api.outputs.router")
 api.add_router("/missions", "missions.api.results.router")
 api.add_router("/missions", "missions.api.events.router")
 api.add_router("/templates", "missions.api.templates.router")

@@ -29,6 +29,7 @@ from accounts import idempotency
 from accounts.services import TooManyTokens
 from media.services import UploadInvalid
 from missions.readiness import NotReady
+from missions.schemas.missions import place_in_body
 from missions.services import MissionInvalid, NotPossible
 from runninghub_batch import request_ids
 from templates_app.services import TemplateInvalid
@@ -51,18 +52,6 @@ STANDARD: dict[int, tuple[str, str]] = {
     503: ("unavailable", gettext_noop("The service cannot answer now. Try again in a moment.")),
 }
 RETRY_SECONDS = 5
-# Fields of a mission that stand beside ``config`` and not in it.
-BESIDE_CONFIG = {
-    "name",
-    "description",
-    "task_type",
-    "model",
-    "priority",
-    "not_before",
-    "repeat",
-    "template_id",
-    "metadata",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +126,7 @@ def _by_the_book(status: int) -> tuple[str, str]:
 
 
 def _mission_invalid(exception: MissionInvalid) -> Failure:
-    return Failure(422, errors=[(_in_body(error.field), error.message) for error in exception.errors])
-
-
-def _in_body(name: str) -> str:
-    """Where a mission's field stands in the body: parameters and rows are in ``config``."""
-    return name if name.partition(".")[0] in BESIDE_CONFIG else f"config.{name}"
+    return Failure(422, errors=[(place_in_body(error.field), error.message) for error in exception.errors])
 
 
 def _template_invalid(exception: TemplateInvalid) -> Failure:
