@@ -210,27 +210,31 @@ def create_mission(
             estimated_cost=draft.estimated_cost,
             created_at=now,
         )
-        MissionItem.objects.bulk_create(
-            (
-                MissionItem(
-                    mission=mission,
-                    index=index,
-                    custom_id=custom_id,
-                    params=row,
-                    attempt_limit=mission.max_attempts,
-                    available_at=now,
-                    created_at=now,
-                )
-                for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1)
-            ),
-            batch_size=INSERT_BATCH,
-        )
+        _store_items(mission, draft)
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
         _keep_files(mission, draft)
         _wake(mission)
         if on_created is not None:
             on_created(mission)
     return mission
+
+
+def _store_items(mission: Mission, draft: Draft) -> None:
+    """Store a mission's items part by part: 50,000 at once would take much memory, and other requests would wait for them."""
+    numbered = list(enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1))
+    for start in range(0, len(numbered), INSERT_BATCH):
+        MissionItem.objects.bulk_create(
+            MissionItem(
+                mission=mission,
+                index=index,
+                custom_id=custom_id,
+                params=row,
+                attempt_limit=mission.max_attempts,
+                available_at=mission.created_at,
+                created_at=mission.created_at,
+            )
+            for index, (row, custom_id) in numbered[start : start + INSERT_BATCH]
+        )
 
 
 def check_mission(
@@ -538,11 +542,16 @@ def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:
 
 
 def retry_failed(
-    *, mission_id: int, actor: str, error_code: str | None = None, indexes: Sequence[int] | None = None
+    *,
+    mission_id: int,
+    actor: str,
+    error_code: str | None = None,
+    indexes: Sequence[int] | None = None,
+    on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
     """Submit failed items again, which costs money: all, those of one cause, or those at ``indexes``.
 
-    Items that did not fail are never touched.  Raises NotPossible.
+    Items that did not fail are never touched.  ``on_done`` is called in the same transaction.  Raises NotPossible.
     """
     chosen = MissionItem.objects.filter(mission_id=mission_id, status=ItemStatus.FAILED)
     if error_code is not None:
@@ -553,13 +562,23 @@ def retry_failed(
         if indexes is not None:
             wanted = set(indexes)
             rows = {index: params for index, params in rows.items() if index in wanted}
-        return _put_back(mission, rows, actor=actor)
+        retried = _put_back(mission, rows, actor=actor)
+        if on_done is not None:
+            on_done(retried)
+    return retried
 
 
-def retry_item(*, item: MissionItem, actor: str, params: Mapping[str, Any] | None = None) -> Retried:
+def retry_item(
+    *,
+    item: MissionItem,
+    actor: str,
+    params: Mapping[str, Any] | None = None,
+    on_done: Callable[[Retried], None] | None = None,
+) -> Retried:
     """Submit one failed item again, which costs money; ``params`` replace some of its parameters.
 
-    They are checked before anything changes.  Raises MissionInvalid, or NotPossible when the item did not fail.
+    They are checked before anything changes.  ``on_done`` is called in the same transaction.  Raises MissionInvalid, or
+    NotPossible when the item did not fail.
     """
     own = item.params if params is None else _own_params(item, params)
     with transaction.atomic():
@@ -567,7 +586,9 @@ def retry_item(*, item: MissionItem, actor: str, params: Mapping[str, Any] | Non
         retried = _put_back(mission, {item.index: own}, actor=actor, params=own)
         if not retried.count:
             raise NotPossible("Only a failed item can be retried, and this one is not (any more).")
-        return retried
+        if on_done is not None:
+            on_done(retried)
+    return retried
 
 
 def _lock(mission_id: int) -> Mission:

@@ -10,16 +10,16 @@ from ninja import Field, Path, Query, Router
 
 from missions import services
 from missions.api.ids import RowId
-from missions.api.missions import actor, retried, visible_mission
+from missions.api.missions import actor, remembering, retried, visible_mission
 from missions.models import MissionItem
 from missions.schemas.missions import (
     MAX_INDEX,
     ItemDetailOut,
     ItemFilterIn,
     ItemPage,
-    ItemRetriedOut,
     ItemRetryIn,
     ResolveIn,
+    RetriedOut,
     item_page,
 )
 
@@ -41,7 +41,7 @@ def show_item(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemInd
     return visible_item(request, mission_id, index)
 
 
-@router.post("/{mission_id}/items/{index}/retry", response=ItemRetriedOut, summary="Retry a failed item")
+@router.post("/{mission_id}/items/{index}/retry", response=RetriedOut, summary="Retry a failed item")
 def retry_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ItemRetryIn | None = None
 ) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def retry_item(
     changes. An item that did not fail is refused."""
     item = visible_item(request, mission_id, index)
     params = None if payload is None else payload.config
-    done = services.retry_item(item=item, actor=actor(request), params=params)
-    return {**retried(mission_id, done), "item": visible_item(request, mission_id, index)}
+    done = services.retry_item(item=item, actor=actor(request), params=params, on_done=remembering(request, mission_id))
+    return retried(mission_id, done)
 
 
 @router.post("/{mission_id}/items/{index}/resolve", response=ItemDetailOut, summary="Settle an unconfirmed item")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -30,6 +31,7 @@ from missions.schemas.missions import (
     SubmittedOut,
     ValidationOut,
     money,
+    path_of,
     place_in_body,
     urls_of,
 )
@@ -58,17 +60,15 @@ def submit_mission(
     arguments = _arguments(user, payload)
     if validate_only:
         return Status(200, _verdict(payload, arguments))
-    claim = getattr(request, "idempotency", None)
     mission = services.create_mission(
         **arguments,
         priority=payload.priority,
         not_before=payload.not_before,
         max_attempts=payload.max_attempts,
-        on_created=None if claim is None else lambda mission: claim.remember(202, submitted(mission)),
+        on_created=lambda mission: _remember(request, 202, submitted(mission), {"Location": path_of(mission.pk)}),
     )
-    answer = submitted(mission)
-    response["Location"] = answer["urls"]["self"]
-    return Status(202, answer)
+    response["Location"] = path_of(mission.pk)
+    return Status(202, submitted(mission))
 
 
 @router.get("", response=MissionPage, summary="List missions")
@@ -132,7 +132,10 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
     did not fail are never touched. The estimate is the price of one attempt for each."""
     visible_mission(request, mission_id)
     chosen = {} if payload is None else payload.dict()
-    return retried(mission_id, services.retry_failed(mission_id=mission_id, actor=actor(request), **chosen))
+    done = services.retry_failed(
+        mission_id=mission_id, actor=actor(request), on_done=remembering(request, mission_id), **chosen
+    )
+    return retried(mission_id, done)
 
 
 # --- What the operations share ---
@@ -169,6 +172,18 @@ def submitted(mission: Mission) -> dict[str, Any]:
 def retried(mission_id: int, done: Retried) -> dict[str, Any]:
     estimate = {"amount": money(done.estimate), "currency": done.currency}
     return {**state(mission_id), "retry_count": done.count, "estimate": estimate}
+
+
+def remembering(request: HttpRequest, mission_id: int) -> Callable[[Retried], None]:
+    """For a retry: what keeps its answer in its own transaction, so that a repeated request never pays a second time."""
+    return lambda done: _remember(request, 200, retried(mission_id, done))
+
+
+def _remember(request: HttpRequest, status: int, answer: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    """Store the answer under the request's Idempotency-Key, if it has one."""
+    claim = getattr(request, "idempotency", None)
+    if claim is not None:
+        claim.remember(status, answer, headers)
 
 
 def _stopped(mission_id: int, stopped: Stopped) -> dict[str, Any]:

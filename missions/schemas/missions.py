@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from ninja import Field, Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from missions import selectors
 from missions.models import (
@@ -27,6 +29,7 @@ from missions.schemas.paging import PageIn, PageOut
 
 MAX_INDEX = 2**31 - 1
 LATEST = 100
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 ORDERINGS = Literal[
     "created_at", "-created_at", "updated_at", "-updated_at", "name", "-name", "priority", "-priority", "cost", "-cost"
 ]  # fmt: skip
@@ -40,15 +43,16 @@ def money(amount: Decimal | None) -> str | None:
     return f"{whole}.{fraction:0<2}"
 
 
-def _require_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(_("Write a moment as text, such as 2026-11-24T10:00:00Z."))
+def _require_moment(value: Any) -> Any:
+    """Pydantic would take a bare number for seconds since 1970."""
+    if not isinstance(value, str) or not _MOMENT.match(value):
+        raise PydanticCustomError("moment", _("Write a moment as in 2026-11-24T10:00:00Z."))
     return value
 
 
 def _bounded(moment: datetime) -> datetime:
     if not 1970 <= moment.year <= 2200:
-        raise ValueError(_("Give a moment between 1970 and 2200."))
+        raise PydanticCustomError("moment", _("Give a moment between 1970 and 2200."))
     return moment.astimezone(UTC)
 
 
@@ -77,7 +81,7 @@ def place_in_body(field: str) -> str:
 
 Moment = Annotated[
     AwareDatetime,
-    BeforeValidator(_require_text),
+    BeforeValidator(_require_moment),
     AfterValidator(_bounded),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -183,7 +187,7 @@ class ResolveIn(Strict):
     @model_validator(mode="after")
     def _exactly_one(self) -> ResolveIn:
         if (self.remote_task_id is None) == (self.not_run is None):
-            raise ValueError(_("Give either remote_task_id, or not_run: true."))
+            raise PydanticCustomError("either_or", _("Give either remote_task_id, or not_run: true."))
         return self
 
 
@@ -439,10 +443,6 @@ class CancelledOut(StoppedOut):
 class RetriedOut(StateOut):
     retry_count: int
     estimate: EstimateOut
-
-
-class ItemRetriedOut(RetriedOut):
-    item: ItemDetailOut
 
 
 class DeletedOut(Schema):
