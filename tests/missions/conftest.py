@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from missions import provider_accounts, selectors
-from missions.models import ProviderAccount
+from missions.models import Mission, ProviderAccount
 from missions.providers.simulator.control import SimulatorProcess
-from tests.missions.world import Workers
+from tests.callers import caller
+from tests.missions.api.calling import Api
+from tests.missions.world import Workers, bring_to, claim, make_mission
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +65,30 @@ def account(db: None) -> ProviderAccount:
 @pytest.fixture
 def workers(simulator: SimulatorProcess, account: ProviderAccount) -> Workers:
     return Workers(account)
+
+
+@pytest.fixture
+def api(owner: User) -> Api:
+    return Api(caller(owner))
+
+
+@pytest.fixture
+def strange_api(stranger: User) -> Api:
+    return Api(caller(stranger))
+
+
+@pytest.fixture
+def staff_api(db: None) -> Api:
+    return Api(caller(User.objects.create_user("boss", is_staff=True)))
+
+
+@pytest.fixture
+def mixed(owner: User, account: ProviderAccount) -> Mission:
+    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; 7 waits."""
+    mission = make_mission(owner, 7)
+    ids = claim(mission, account, 6)
+    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
+    for status, attempt_id in zip(statuses, ids, strict=True):
+        bring_to(status, attempt_id)
+    mission.refresh_from_db()
+    return mission

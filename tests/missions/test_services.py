@@ -387,17 +387,6 @@ def test_after_a_change_of_key_nothing_is_spent_with_the_new_one_unasked(status,
 # --- Again ---
 
 
-@pytest.fixture
-def mixed(owner: User, account: ProviderAccount) -> Mission:
-    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; 7 waits."""
-    mission = make_mission(owner, 7)
-    ids = claim(mission, account, 6)
-    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
-    for status, attempt_id in zip(statuses, ids, strict=True):
-        bring_to(status, attempt_id)
-    return mission
-
-
 def indexes(mission: Mission, status: str) -> list[int]:
     return list(mission.items.filter(status=status).order_by("index").values_list("index", flat=True))
 

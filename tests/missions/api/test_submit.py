@@ -16,7 +16,7 @@ from missions import engine, provider_accounts, services
 from missions.models import Attempt, Mission
 from templates_app.models import MissionTemplate
 from tests.callers import caller
-from tests.missions.api.conftest import Api, errors_of, nothing_is_stored
+from tests.missions.api.calling import Api, errors_of, nothing_is_stored
 from tests.missions.world import check_mission, make_media
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,276 @@
+"""Single items over the API: pages that stay in place, retries with other parameters, and what is unconfirmed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+
+from missions import engine, provider_accounts
+from missions.models import Attempt, ItemEvent, Mission
+from tests.callers import caller
+from tests.missions.api.calling import Api, errors_of
+from tests.missions.world import Workers, bring_to, check_mission, claim, make_media, make_mission
+
+pytestmark = pytest.mark.django_db
+
+
+def walk(api: Api, mission: Mission, **query: Any) -> list[int]:
+    """The places of all items, page by page."""
+    found: list[int] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        page = api.data(f"/{mission.pk}/items", cursor=cursor, **query)
+        found += [item["index"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    return found
+
+
+# --- Pages ---
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 8, 1000])
+def test_pages_hold_every_item_once_in_order(limit, api: Api, mixed: Mission):
+    assert walk(api, mixed, limit=limit) == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "query, expected",
+    [
+        ({"status": "failed"}, [1, 2, 3]),
+        ({"status": "pending"}, [7]),
+        ({"status": "cancelled"}, []),
+        ({"error_code": "1015"}, [1, 2]),
+        ({"status": "failed", "error_code": "1003"}, [3]),
+        ({"status": "completed", "error_code": "1015"}, []),
+    ],
+)
+def test_pages_can_be_filtered(query, expected, api: Api, mixed: Mission):
+    assert walk(api, mixed, limit=2, **query) == expected
+
+
+def test_pages_stay_in_place_while_workers_write(api: Api, owner, account):
+    mission = make_mission(owner, 9)
+    first = api.data(f"/{mission.pk}/items", limit=3, status="pending")
+    claim(mission, account, 5)
+    rest = api.data(f"/{mission.pk}/items", limit=9, status="pending", cursor=first["next_cursor"])
+    assert [item["index"] for item in first["items"] + rest["items"]] == [1, 2, 3, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 1001}, {"cursor": "x"}, {"cursor": "-1"}, {"cursor": "9" * 30}, {"cursor": ""},
+              {"status": "odd"}, {"error_code": ""}, {"error_code": "a\0"}, {"error_code": "x" * 65}],
+)  # fmt: skip
+def test_a_bad_value_in_the_query_is_named(query, api: Api, mixed: Mission):
+    assert list(errors_of(api.get(f"/{mixed.pk}/items", **query))) == list(query)
+
+
+def test_an_item_that_is_not_there_is_not_found(api: Api, mixed: Mission):
+    assert api.get(f"/{mixed.pk}/items/8").status_code == 404
+    for odd in ("0", "x", str(2**40)):
+        assert api.get(f"/{mixed.pk}/items/{odd}").status_code in (404, 422)
+
+
+# --- One item ---
+
+
+def test_an_item_tells_its_whole_story_and_no_secret(api: Api, mixed: Mission):
+    attempt = Attempt.objects.get(item__index=4)
+    answer = api.get(f"/{mixed.pk}/items/4")
+    shown = answer.json()["data"]
+    assert (shown["index"], shown["status"], shown["cost"]) == (4, "completed", "0.05")
+    assert shown["config"] == {"prompt": "a teapot, number 4", "aspectRatio": "3:4"}
+    (told,) = shown["attempts"]
+    assert (told["number"], told["status"], told["remote_task_id"]) == (1, "succeeded", attempt.remote_task_id)
+    (output,) = shown["outputs"]
+    assert (output["number"], output["status"], output["file_url"]) == (1, "pending", None)
+    assert [event["to_status"] for event in shown["events"]] == ["submitting", "processing", "completed"]
+    for secret in (attempt.webhook_token, "https://a.example/1.png", "webhook", "raw"):
+        assert secret not in answer.content.decode()
+
+
+def test_a_failed_item_says_why(api: Api, mixed: Mission):
+    shown = api.data(f"/{mixed.pk}/items/1")
+    assert (shown["status"], shown["error_code"], shown["error_message"]) == ("failed", "1015", "It failed.")
+    assert shown["attempts"][0]["error_code"] == "1015"
+
+
+def test_a_long_story_is_cut_to_its_end(api: Api, mixed: Mission):
+    item = mixed.items.get(index=7)
+    ItemEvent.objects.bulk_create(
+        ItemEvent(mission=mixed, item=item, to_status="pending", reason=f"r{number}") for number in range(150)
+    )
+    events = api.data(f"/{mixed.pk}/items/7")["events"]
+    assert [event["reason"] for event in events] == [f"r{number}" for number in range(50, 150)]
+
+
+# --- Retry one ---
+
+
+def test_one_failed_item_is_put_back_and_no_other(api: Api, mixed: Mission):
+    data = api.done(f"/{mixed.pk}/items/2/retry")
+    assert (data["retry_count"], data["estimate"]["amount"]) == (1, "0.05")
+    assert list(mixed.items.filter(status="failed").values_list("index", flat=True)) == [1, 3]
+    assert api.data(f"/{mixed.pk}/items/2")["status"] == "pending"
+    check_mission(mixed.pk)
+
+
+@pytest.mark.parametrize("index", [4, 5, 6, 7])
+@pytest.mark.parametrize("given", [None, {"config": {"prompt": "another"}}])
+def test_an_item_that_did_not_fail_is_never_retried(index, given, api: Api, mixed: Mission):
+    before = list(mixed.items.order_by("index").values())
+    answer = api.post(f"/{mixed.pk}/items/{index}/retry", given)
+    assert (answer.status_code, answer.json()["error"]) == (409, "not_possible")
+    assert list(mixed.items.order_by("index").values()) == before
+
+
+def test_an_item_can_be_retried_with_other_parameters(api: Api, mixed: Mission):
+    api.done(f"/{mixed.pk}/items/1/retry", {"config": {"prompt": "a calmer teapot", "aspectRatio": "1:1"}})
+    assert api.data(f"/{mixed.pk}/items/1")["config"] == {"prompt": "a calmer teapot", "aspectRatio": "1:1"}
+    assert api.data(f"/{mixed.pk}/items/2")["config"] == {"prompt": "a teapot, number 2", "aspectRatio": "3:4"}
+    check_mission(mixed.pk)
+
+
+def test_the_price_of_a_retry_is_that_of_its_new_parameters(api: Api, owner, account):
+    mission = make_mission(owner, 1, model="rhart-image-n-pro/text-to-image")
+    bring_to("failed", claim(mission, account)[0])
+    before = mission.estimated_cost
+    data = api.done(f"/{mission.pk}/items/1/retry", {"config": {"resolution": "4k"}})
+    assert float(data["estimate"]["amount"]) > float(before)
+
+
+@pytest.mark.parametrize(
+    "config, field",
+    [
+        ({"aspectRatio": "7:1"}, "config.aspectRatio"),
+        ({"prompt": ""}, "config.prompt"),
+        ({"promt": "x"}, "config.promt"),
+        ({"prompt": "x" * 20_001}, "config.prompt"),
+        ({"webhookUrl": "http://a.b"}, "config.webhookUrl"),
+        ([], "config"),
+    ],
+)
+def test_new_parameters_are_checked_before_anything_changes(config, field, api: Api, mixed: Mission):
+    before = list(mixed.items.order_by("index").values())
+    assert field in errors_of(api.post(f"/{mixed.pk}/items/1/retry", {"config": config}))
+    assert list(mixed.items.order_by("index").values()) == before
+    assert errors_of(api.post(f"/{mixed.pk}/items/1/retry", {"params": {}}))
+
+
+def test_new_files_must_be_the_owner_s_own(api: Api, owner, stranger, account):
+    mine, foreign = make_media(owner), make_media(stranger)
+    rows = [{"imageUrls": [f"media:{mine.pk}"], "prompt": "x"}]
+    mission = make_mission(owner, rows, task_type="image_to_image")
+    bring_to("failed", claim(mission, account)[0])
+    path = f"/{mission.pk}/items/1/retry"
+    assert "config.imageUrls" in errors_of(api.post(path, {"config": {"imageUrls": [f"media:{foreign.pk}"]}}))
+    assert api.done(path, {"config": {"prompt": "y"}})["retry_count"] == 1
+
+
+def test_what_all_items_share_cannot_be_taken_from_one(api: Api, owner, account):
+    mission = make_mission(owner, 2, model="rhart-image-n-pro/text-to-image", params={"aspectRatio": "3:2"})
+    bring_to("failed", claim(mission, account)[0])
+    errors = errors_of(api.post(f"/{mission.pk}/items/1/retry", {"config": {"aspectRatio": None}}))
+    assert "another value" in errors["config.aspectRatio"]
+
+
+def test_an_item_of_a_cancelled_mission_stays_failed(api: Api, mixed: Mission):
+    api.done(f"/{mixed.pk}/cancel")
+    assert api.post(f"/{mixed.pk}/items/1/retry").status_code == 409
+
+
+def test_a_retried_item_runs_with_what_it_was_given(api: Api, owner, workers: Workers, simulator):
+    simulator.set(submit_1501=1)
+    mission = workers.finish(make_mission(owner, 1))
+    assert mission.failed_count == 1
+    api.done(f"/{mission.pk}/items/1/retry", {"config": {"prompt": "a calmer teapot"}})
+    workers.finish(mission)
+    assert mission.completed_count == 1
+    assert mission.items.get().attempts.latest("number").request["prompt"] == "a calmer teapot"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_retries_at_once_give_one_new_attempt():
+    owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
+    api = Api(caller(owner))
+    mission = make_mission(owner, 3)
+    bring_to("failed", claim(mission, account)[0])
+    statuses: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def retry(number: int) -> None:
+        try:
+            barrier.wait()
+            config = {"config": {"prompt": f"variant {number}"}}
+            statuses.append(api.post(f"/{mission.pk}/items/1/retry", config).status_code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=retry, args=[number]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200, 409, 409, 409]
+    engine.dispatch(account.pk)
+    item = mission.items.get(index=1)
+    assert (item.retry_count, item.attempts.count()) == (1, 2)
+    check_mission(mission.pk)
+
+
+# --- Settle what is unconfirmed ---
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({}, "body"),
+        ({"not_run": True, "remote_task_id": "1"}, "body"),
+        ({"not_run": False}, "not_run"),
+        ({"not_run": "true"}, "not_run"),
+        ({"remote_task_id": ""}, "remote_task_id"),
+        ({"remote_task_id": "a b"}, "remote_task_id"),
+        ({"remote_task_id": "9" * 65}, "remote_task_id"),
+        ({"notrun": True}, "notrun"),
+    ],
+)
+def test_a_resolution_that_is_not_clear_settles_nothing(given, field, api: Api, mixed: Mission):
+    assert field in errors_of(api.post(f"/{mixed.pk}/items/5/resolve", given))
+    assert mixed.items.get(index=5).status == "unconfirmed"
+
+
+def test_an_item_that_never_ran_is_submitted_again(api: Api, mixed: Mission):
+    assert api.done(f"/{mixed.pk}/items/5/resolve", {"not_run": True})["status"] == "pending"
+    again = api.post(f"/{mixed.pk}/items/5/resolve", {"not_run": True})
+    assert again.status_code == 409
+    check_mission(mixed.pk)
+
+
+@pytest.mark.parametrize("index", [1, 4, 6, 7])
+def test_only_an_unconfirmed_item_can_be_settled(index, api: Api, mixed: Mission):
+    for given in ({"not_run": True}, {"remote_task_id": "123"}):
+        assert api.post(f"/{mixed.pk}/items/{index}/resolve", given).status_code == 409
+
+
+def test_a_task_that_was_found_is_attached_and_not_paid_again(api: Api, owner, workers: Workers, simulator):
+    simulator.set(paid_drop=1)
+    mission = make_mission(owner, 1)
+    engine.dispatch(workers.account.pk)
+    workers.play("submit")
+    assert api.data(f"/{mission.pk}/items/1")["status"] == "unconfirmed"
+    task_id = simulator.tasks()[0]["id"]
+    assert api.done(f"/{mission.pk}/items/1/resolve", {"remote_task_id": task_id})["status"] in (
+        "processing",
+        "completed",
+    )
+    assert workers.finish(mission).completed_count == 1
+    assert simulator.stats()["accepted"] == 1
+
+
+def test_a_task_that_the_provider_does_not_know_is_not_attached(api: Api, mixed: Mission, simulator):
+    answer = api.post(f"/{mixed.pk}/items/5/resolve", {"remote_task_id": "1234567890"})
+    assert answer.status_code == 409
+    assert mixed.items.get(index=5).status == "unconfirmed"

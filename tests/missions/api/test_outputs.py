@@ -1,0 +1,186 @@
+"""Result files over the API: the right bytes, to the right person, under headers that make them harmless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings as django_settings
+from django.test import AsyncClient
+from django.utils import timezone
+
+from missions import lifecycle
+from missions.models import Mission, Output
+from tests.missions.api.calling import ROOT, Api
+from tests.missions.world import accept, begin, claim, make_mission, picture
+
+pytestmark = pytest.mark.django_db
+
+CONTENT = picture(size=(60, 40))
+
+
+def keep(name: str, content: bytes) -> str:
+    path = Path(django_settings.RESULTS_ROOT) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return name
+
+
+@pytest.fixture
+def mission(owner, account) -> Mission:
+    """Item 1 has two pictures and a text; the second picture is not fetched yet."""
+    mission = make_mission(owner, [{"prompt": "红色 teapot"}, "another"])
+    (attempt_id,) = claim(mission, account)
+    begin(attempt_id)
+    accept(attempt_id)
+    now = timezone.now()
+    outputs = [
+        lifecycle.NewOutput(url="https://a.example/1.png", extension="png"),
+        lifecycle.NewOutput(url="https://a.example/2.png", extension="png"),
+        lifecycle.NewOutput(text="<script>alert(1)</script>", extension="txt"),
+    ]
+    lifecycle.succeed(attempt_id, outputs=outputs, cost=None, raw={}, expires_at=now, first_try_at=now)
+    lifecycle.store_output(
+        Output.objects.get(index=1).pk,
+        file=keep(f"missions/{mission.pk}/00001-1-1.png", CONTENT),
+        thumbnail=keep(f"missions/{mission.pk}/00001-1-1.thumb.jpg", b"a small picture"),
+        sha256="ab" * 32,
+        content_type="image/png",
+        extension="png",
+        size_bytes=len(CONTENT),
+        width=60,
+        height=40,
+    )
+    return mission
+
+
+def read(answer: Any) -> bytes:
+    return answer.content if not answer.streaming else b"".join(answer.streaming_content)
+
+
+def path_of(mission: Mission, number: int = 1, more: str = "") -> str:
+    return f"/{mission.pk}/items/1/outputs/{number}{more}"
+
+
+def test_a_file_comes_as_it_was_stored_under_a_good_name(api: Api, mission: Mission):
+    answer = api.get(path_of(mission))
+    assert read(answer) == CONTENT
+    assert (answer.status_code, answer["Content-Type"], answer["Content-Length"]) == (
+        200,
+        "image/png",
+        str(len(CONTENT)),
+    )
+    assert answer["Content-Disposition"] == "inline; filename*=utf-8''0001_%E7%BA%A2%E8%89%B2-teapot.png"
+
+
+@pytest.mark.parametrize("number, more", [(1, ""), (1, "/thumbnail"), (3, "")])
+def test_no_result_can_do_harm_in_a_browser(number, more, api: Api, mission: Mission):
+    answer = api.get(path_of(mission, number, more))
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert answer["Cache-Control"].startswith("private")
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Authorization" in answer["Vary"]
+    read(answer)
+
+
+def test_a_text_is_handed_out_as_a_plain_file(api: Api, mission: Mission):
+    answer = api.get(path_of(mission, 3))
+    assert answer.content == b"<script>alert(1)</script>"
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer["Content-Disposition"].startswith("attachment; ")
+
+
+def test_a_kind_that_no_browser_should_show_is_an_attachment(api: Api, mission: Mission):
+    Output.objects.filter(index=1).update(content_type="application/zip", extension="zip")
+    answer = api.get(path_of(mission))
+    assert (answer["Content-Type"], answer["Content-Disposition"][:10]) == ("application/zip", "attachment")
+    read(answer)
+
+
+def test_the_addresses_in_an_item_lead_to_the_files(api: Api, mission: Mission):
+    first, second, text = api.data(f"/{mission.pk}/items/1")["outputs"]
+    assert read(api.client.get(first["file_url"])) == CONTENT
+    assert read(api.client.get(first["thumbnail_url"])) == b"a small picture"
+    assert (second["status"], second["file_url"], second["thumbnail_url"]) == ("pending", None, None)
+    assert (text["text"], text["thumbnail_url"]) == ("<script>alert(1)</script>", None)
+    assert (first["width"], first["height"], first["sha256"]) == (60, 40, "ab" * 32)
+
+
+@pytest.mark.parametrize("number, more", [(2, ""), (3, "/thumbnail"), (4, ""), (0, ""), (10**9, ""), ("x", "")])
+def test_what_is_not_there_is_not_found(number, more, api: Api, mission: Mission):
+    assert api.get(path_of(mission, number, more)).status_code in (404, 422)
+
+
+def test_a_file_that_vanished_from_the_storage_is_not_found(api: Api, mission: Mission):
+    (Path(django_settings.RESULTS_ROOT) / Output.objects.get(index=1).file).unlink()
+    assert api.get(path_of(mission)).status_code == 404
+
+
+@pytest.mark.parametrize("more", ["", "/thumbnail"])
+def test_a_stranger_finds_nothing(more, strange_api: Api, mission: Mission, client):
+    assert strange_api.get(path_of(mission, 1, more)).status_code == 404
+    assert client.get(ROOT + path_of(mission, 1, more)).status_code == 401
+
+
+def test_an_unchanged_file_is_not_sent_again(api: Api, mission: Mission):
+    first = api.get(path_of(mission))
+    read(first)
+    again = api.client.get(ROOT + path_of(mission), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    thumbnail = api.client.get(ROOT + path_of(mission, 1, "/thumbnail"), headers={"If-None-Match": first["ETag"]})
+    assert thumbnail.status_code == 200
+    read(thumbnail)
+
+
+LAST = len(CONTENT) - 1
+RANGES = [
+    ("bytes=0-9", 0, 9),
+    ("bytes=10-19", 10, 19),
+    (f"bytes={LAST}-", LAST, LAST),
+    ("bytes=5-", 5, LAST),
+    ("bytes=-7", LAST - 6, LAST),
+    ("bytes=0-99999999", 0, LAST),
+    ("bytes=-99999999", 0, LAST),
+]
+
+
+@pytest.mark.parametrize("wanted, first, last", RANGES)
+def test_a_part_of_a_file_can_be_asked_for(wanted, first, last, api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
+    assert read(answer) == CONTENT[first : last + 1]
+    assert int(answer["Content-Length"]) == last - first + 1
+    if (first, last) == (0, LAST):
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer["Content-Range"]) == (206, f"bytes {first}-{last}/{len(CONTENT)}")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["bytes=9-0", "bytes=99999999-", "bytes=-0", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "x" * 500],
+)
+def test_a_part_that_makes_no_sense_is_answered_with_the_whole(wanted, api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
+    assert answer.status_code == 200
+    assert read(answer) == CONTENT
+
+
+def test_a_part_of_a_file_that_has_changed_is_the_whole(api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": "bytes=0-1", "If-Range": '"other"'})
+    assert answer.status_code == 200
+    read(answer)
+
+
+def test_a_file_is_streamed_under_asgi_too(api: Api, mission: Mission):
+    token = api.client.defaults["HTTP_AUTHORIZATION"]
+
+    async def fetch() -> bytes:
+        client = AsyncClient(headers={"Authorization": token})
+        answer = await client.get(ROOT + path_of(mission), headers={"Range": "bytes=10-19"})
+        assert answer.is_async is False  # Django itself would collect it whole
+        return b"".join([piece async for piece in answer])
+
+    assert async_to_sync(fetch)() == CONTENT[10:20]
