@@ -178,8 +178,8 @@ def test_a_file_is_streamed_under_asgi_too(api: Api, mission: Mission):
     token = api.client.defaults["HTTP_AUTHORIZATION"]
 
     async def fetch() -> bytes:
-        client = AsyncClient(headers={"Authorization": token})
-        answer = await client.get(ROOT + path_of(mission), headers={"Range": "bytes=10-19"})
+        headers = {"Authorization": token, "Range": "bytes=10-19"}
+        answer = await AsyncClient().get(ROOT + path_of(mission), headers=headers)
         assert answer.is_async is False  # Django itself would collect it whole
         return b"".join([piece async for piece in answer])
 
