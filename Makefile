@@ -13,11 +13,11 @@ LOCKS := requirements.txt requirements-dev.txt
 TYPED := accounts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test bench check lock format
+.PHONY: help setup demo serve test bench bench-api check lock format
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
-	|| sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	|| sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) .env  ## make .venv from the lock file, and .env
 
@@ -32,6 +32,9 @@ test: $(INSTALLED)  ## run the tests, JOBS=2 at a time; ARGS="-k words" chooses 
 
 bench: $(INSTALLED)  ## measure; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-api: $(INSTALLED)  ## measure the JSON API on a real server; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_api $(ARGS)
 
 check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
 	$(BIN)/ruff check .

@@ -73,6 +73,10 @@ def timed(action: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
+def repeated(caller: Caller, path: str, rounds: int) -> list[float]:
+    return [timed(lambda: caller.get(path)) for _ in range(rounds)]
+
+
 def prepare(missions: int) -> str:
     """A person with some missions.  Returns a token."""
     from django.contrib.auth.models import User
@@ -129,9 +133,7 @@ def measure_single(caller: Caller, arguments: argparse.Namespace) -> dict[str, l
         "search": "?search=lighthouse",
         "item": f"/{mission_id}/items/{middle}",
     }
-    times = {
-        name: [timed(lambda p=path: caller.get(p)) for _ in range(arguments.rounds)] for name, path in paths.items()
-    }
+    times = {name: repeated(caller, path, arguments.rounds) for name, path in paths.items()}
     return {"create": creations, **times}
 
 

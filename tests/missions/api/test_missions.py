@@ -198,13 +198,16 @@ def test_an_unchanged_mission_is_not_sent_again(api: Api, owner, account):
         assert api.client.get(f"/api/v1/missions{path}", headers={"If-None-Match": etag}).status_code == 200
 
 
-@pytest.mark.parametrize("items", [1, 150])
-def test_reads_take_a_constant_number_of_statements(items, api: Api, owner, account, django_assert_max_num_queries):
-    missions = [make_mission(owner, items) for _ in range(1 if items == 1 else 25)]
-    for mission in missions[:2]:
-        for attempt_id in claim(mission, account, min(items, 20)):
-            bring_to("succeeded", attempt_id)
-    path = f"/{missions[0].pk}"
+@pytest.mark.parametrize("items, others", [(1, 0), (150, 24)])
+def test_reads_take_a_constant_number_of_statements(
+    items, others, api: Api, owner, account, django_assert_max_num_queries
+):
+    mission = make_mission(owner, items)
+    for _ in range(others):
+        make_mission(owner, 1)
+    for attempt_id in claim(mission, account, min(items, 20)):
+        bring_to("succeeded", attempt_id)
+    path = f"/{mission.pk}"
     api.data()  # the token's use is noted once a minute
     for limit, address in ((3, ""), (4, path), (4, f"{path}/items"), (6, f"{path}/items/1")):
         with django_assert_max_num_queries(limit):
@@ -420,7 +423,12 @@ def test_a_stop_waits_for_what_is_on_the_wire():
     mission = make_mission(owner, 2)
     (attempt_id,) = claim(mission, account)
     begin(attempt_id)
-    timer = threading.Timer(0.3, lambda: (accept(attempt_id), connections.close_all()))
+
+    def answer() -> None:
+        accept(attempt_id)
+        connections.close_all()
+
+    timer = threading.Timer(0.3, answer)
     timer.start()
     assert api.done(f"/{mission.pk}/cancel")["still_sending_count"] == 0
     timer.join()

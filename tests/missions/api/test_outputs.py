@@ -179,7 +179,7 @@ def test_a_file_is_streamed_under_asgi_too(api: Api, mission: Mission):
 
     async def fetch() -> bytes:
         headers = {"Authorization": token, "Range": "bytes=10-19"}
-        answer = await AsyncClient().get(ROOT + path_of(mission), headers=headers)
+        answer: Any = await AsyncClient().get(ROOT + path_of(mission), headers=headers)
         assert answer.is_async is False  # Django itself would collect it whole
         return b"".join([piece async for piece in answer])
 
