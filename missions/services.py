@@ -122,9 +122,8 @@ def draft_mission(
 
     ``rows``: a string fills the model's batch field; an object overrides ``params`` for that item and may carry
     ``custom_id``.  ``repeat`` makes each row that many items.  A template of the owner's fills ``model`` and ``params`` where
-    they are silent.  ``allow_free_form`` admits an endpoint that is not in the
-    catalogue, whose parameters nobody can check.  Raises MissionInvalid with what is wrong in all rows, up to MAX_ERRORS;
-    what is wrong with a shared parameter is told once.
+    they are silent.  ``allow_free_form`` admits an endpoint that is not in the catalogue, whose parameters nobody can check.
+    Raises MissionInvalid with what is wrong in all rows, up to MAX_ERRORS; what is wrong with a shared parameter is told once.
     """
     shared = dict(params or {})
     if template_id is not None:
@@ -442,18 +441,21 @@ def _wake(mission: Mission) -> None:
 
 
 def change_mission(
-    *, mission: Mission, name: str | None = None, description: str | None = None, priority: int | None = None
-) -> None:
+    *, mission_id: int, name: str | None = None, description: str | None = None, priority: int | None = None
+) -> Mission:
     """Rename a mission, describe it anew, or let its pending items go sooner or later.  Raises MissionInvalid."""
     given = {"name": name, "description": description, "priority": priority}
     changes = {attribute: value for attribute, value in given.items() if value is not None}
-    for attribute, value in changes.items():
-        setattr(mission, attribute, value)
-    errors = _text_errors(mission.name, mission.description, None)
-    if errors:
-        raise MissionInvalid(errors)
-    mission.name = mission.name.strip()
-    mission.save(update_fields=[*changes, "updated_at"])
+    with transaction.atomic():
+        mission = _lock(mission_id)
+        for attribute, value in changes.items():
+            setattr(mission, attribute, value)
+        errors = _text_errors(mission.name, mission.description, None)
+        if errors:
+            raise MissionInvalid(errors)
+        mission.name = mission.name.strip()
+        mission.save(update_fields=[*changes, "updated_at"])
+    return mission
 
 
 # --- Stop and go on ---
@@ -573,14 +575,15 @@ def retry_item(
     item: MissionItem,
     actor: str,
     params: Mapping[str, Any] | None = None,
+    allow_free_form: bool = False,
     on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
     """Submit one failed item again, which costs money; ``params`` replace some of its parameters.
 
-    They are checked before anything changes.  ``on_done`` is called in the same transaction.  Raises MissionInvalid, or
-    NotPossible when the item did not fail.
+    They are checked before anything changes; ``allow_free_form`` admits those of a model that is not in the catalogue.
+    ``on_done`` is called in the same transaction.  Raises MissionInvalid, or NotPossible when the item did not fail.
     """
-    own = item.params if params is None else _own_params(item, params)
+    own = item.params if params is None else _own_params(item, params, allow_free_form)
     with transaction.atomic():
         mission = _lock(item.mission_id)
         retried = _put_back(mission, {item.index: own}, actor=actor, params=own)
@@ -600,8 +603,9 @@ def _put_back(
 ) -> Retried:
     """Put the items at these places back.  ``rows`` holds their own parameters, ``params`` new ones to store."""
     count = 0
+    parts = [*lifecycle.batches(list(rows), lifecycle.BATCH)] or [()]  # the mission may forbid it even for no item
     try:
-        for part in [*lifecycle.batches(list(rows), lifecycle.BATCH)] or [()]:
+        for part in parts:
             items = MissionItem.objects.filter(index__in=part)
             count += lifecycle.retry_failed(
                 mission.pk, items, actor=actor, reason="Retried by a person.", params=params
@@ -615,10 +619,15 @@ def _put_back(
     return Retried(count=count, estimate=estimate, currency=mission.currency)
 
 
-def _own_params(item: MissionItem, params: Mapping[str, Any]) -> dict[str, Any]:
+def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: bool) -> dict[str, Any]:
     """An item's own parameters with some replaced.  Raises MissionInvalid."""
     mission = item.mission
     model = catalog.find_model(mission.model, mission.task_type)
+    if model.is_free_form and not allow_free_form:
+        message = f"{mission.model} is not in the catalogue: only an operator may change what nobody can check."
+        raise MissionInvalid([FieldError("params", message)])
+    if not _is_storable(params):
+        raise MissionInvalid([FieldError("params", UNSTORABLE)])
     try:
         merged = model.clean(mission.params | item.params | params)
     except ParamsInvalid as invalid:
@@ -629,8 +638,6 @@ def _own_params(item: MissionItem, params: Mapping[str, Any]) -> dict[str, Any]:
         for name in mission.params
         if name not in merged
     ]
-    if model.is_free_form and not _is_storable(params):
-        errors.append(FieldError("params", UNSTORABLE))
     if errors:
         raise MissionInvalid(errors)
     return {name: value for name, value in merged.items() if mission.params.get(name) != value}

@@ -10,7 +10,7 @@ from ninja import Field, Path, Query, Router
 
 from missions import services
 from missions.api.ids import RowId
-from missions.api.missions import actor, remembering, retried, visible_mission
+from missions.api.missions import actor, caller, remembering, retried, visible_mission
 from missions.models import MissionItem
 from missions.schemas.missions import (
     MAX_INDEX,
@@ -48,8 +48,13 @@ def retry_item(
     """Submits it again, which costs money. `config` replaces some of its parameters; they are checked before anything
     changes. An item that did not fail is refused."""
     item = visible_item(request, mission_id, index)
-    params = None if payload is None else payload.config
-    done = services.retry_item(item=item, actor=actor(request), params=params, on_done=remembering(request, mission_id))
+    done = services.retry_item(
+        item=item,
+        actor=actor(request),
+        params=None if payload is None else payload.config,
+        allow_free_form=caller(request).is_staff,
+        on_done=remembering(request, mission_id),
+    )
     return retried(mission_id, done)
 
 

@@ -85,9 +85,8 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 
 @router.patch("/{mission_id}", response=MissionOut, summary="Rename a mission, or change its priority")
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
-    mission = visible_mission(request, mission_id)
-    services.change_mission(mission=mission, **payload.dict(exclude_unset=True))
-    return mission
+    visible_mission(request, mission_id)
+    return services.change_mission(mission_id=mission_id, **payload.dict(exclude_unset=True))
 
 
 @router.delete("/{mission_id}", response={200: DeletedOut, 202: DeletedOut}, summary="Remove a mission")
@@ -131,7 +130,7 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
     """Submits failed items again, which costs money: all of them, those with an error code, or those at some places. Items that
     did not fail are never touched. The estimate is the price of one attempt for each."""
     visible_mission(request, mission_id)
-    chosen = {} if payload is None else payload.dict()
+    chosen = {} if payload is None else payload.dict(exclude_unset=True)
     done = services.retry_failed(
         mission_id=mission_id, actor=actor(request), on_done=remembering(request, mission_id), **chosen
     )

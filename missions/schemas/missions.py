@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from missions import selectors
 from missions.models import (
     Attempt,
+    AttemptStatus,
     ItemEvent,
     ItemStatus,
     Mission,
@@ -166,8 +167,9 @@ class ItemFilterIn(Schema):
 class RetryIn(Strict):
     """Which of the failed items: all of them, unless this says less."""
 
-    error_code: ErrorCode | None = None
-    indexes: Annotated[list[Index] | None, Field(max_length=50_000)] = None
+    # Without "| None": a null that a caller did not mean must not retry, and pay for, everything.
+    error_code: ErrorCode = Field(default=None)
+    indexes: Annotated[list[Index], Field(max_length=50_000)] = Field(default=None)
 
 
 class ItemRetryIn(Strict):
@@ -181,8 +183,16 @@ class ItemRetryIn(Strict):
 class ResolveIn(Strict):
     """Exactly one of the two: the task that was found at the provider, or that it never ran there."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "minProperties": 1,
+            "maxProperties": 1,
+            "examples": [{"remote_task_id": "1904152026220003329"}],
+        }
+    )
+
     remote_task_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None
-    not_run: Annotated[Literal[True] | None, Field()] = None
+    not_run: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ResolveIn:
@@ -297,7 +307,7 @@ class OutputOut(Schema):
     """One result.  The addresses are null until the file is stored."""
 
     number: Annotated[int, Field(description="From 1.")]
-    status: str
+    status: OutputStatus
     content_type: str
     extension: str
     size_bytes: int | None
@@ -383,7 +393,7 @@ class MissionDetailOut(MissionOut):
 
 class AttemptOut(Schema):
     number: int
-    status: str
+    status: AttemptStatus
     model: str
     remote_task_id: str
     error_code: str

@@ -177,6 +177,25 @@ def test_what_all_items_share_cannot_be_taken_from_one(api: Api, owner, account)
     assert "another value" in errors["config.aspectRatio"]
 
 
+def test_what_nobody_can_check_is_changed_by_operators_only(api: Api, staff_api: Api, owner, account):
+    mission = make_mission(owner, [{"anything": 1}], model="some/model", allow_free_form=True)
+    bring_to("failed", claim(mission, account)[0])
+    path = f"/{mission.pk}/items/1/retry"
+    assert "operator" in errors_of(api.post(path, {"config": {"anything": 2}}))["config"]
+    assert staff_api.done(path, {"config": {"anything": 2}})["estimate"]["amount"] is None
+    assert api.data(f"/{mission.pk}/items/1")["config"] == {"anything": 2}
+
+
+def test_a_retry_that_is_repeated_with_its_key_pays_once(api: Api, mixed: Mission, account):
+    key = {"Idempotency-Key": "again-1"}
+    first = api.post(f"/{mixed.pk}/items/1/retry", {"config": {"prompt": "x"}}, **key)
+    for attempt_id in claim(mixed, account, 2):
+        bring_to("failed", attempt_id)
+    again = api.post(f"/{mixed.pk}/items/1/retry", {"config": {"prompt": "x"}}, **key)
+    assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
+    assert mixed.items.get(index=1).status == "failed"
+
+
 def test_an_item_of_a_cancelled_mission_stays_failed(api: Api, mixed: Mission):
     api.done(f"/{mixed.pk}/cancel")
     assert api.post(f"/{mixed.pk}/items/1/retry").status_code == 409

@@ -338,6 +338,8 @@ def test_a_retry_takes_what_was_chosen_of_what_failed_and_says_the_price(choice,
         ({"indexes": [0]}, "indexes.0"),
         ({"indexes": [2**31]}, "indexes.0"),
         ({"indexes": 1}, "indexes"),
+        ({"indexes": None}, "indexes"),
+        ({"error_code": None}, "error_code"),
         ({"error_code": ""}, "error_code"),
         ([], "body"),
     ],
@@ -353,11 +355,12 @@ def test_many_indexes_are_no_problem(api: Api, mixed: Mission):
 
 def test_a_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, account):
     first = api.post(f"/{mixed.pk}/retry", {"indexes": [1]}, **{"Idempotency-Key": "again-1"})
-    bring_to("failed", claim(mixed, account)[0])
-    mixed.items.filter(status="pending").count()
+    for attempt_id in claim(mixed, account, 2):
+        bring_to("failed", attempt_id)
     again = api.post(f"/{mixed.pk}/retry", {"indexes": [1]}, **{"Idempotency-Key": "again-1"})
     assert (first.json(), again["Idempotent-Replayed"]) == (again.json(), "true")
     assert first.json()["data"]["retry_count"] == 1
+    assert failed_indexes(mixed) == [1, 2, 3, 7]
 
 
 # --- Removed ---
