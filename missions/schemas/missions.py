@@ -168,8 +168,8 @@ class RetryIn(Strict):
     """Which of the failed items: all of them, unless this says less."""
 
     # Without "| None": a null that a caller did not mean must not retry, and pay for, everything.
-    error_code: ErrorCode = Field(default=None)
-    indexes: Annotated[list[Index], Field(max_length=50_000)] = Field(default=None)
+    error_code: ErrorCode = None  # type: ignore[assignment]
+    indexes: Annotated[list[Index], Field(max_length=50_000)] = None  # type: ignore[assignment]
 
 
 class ItemRetryIn(Strict):
