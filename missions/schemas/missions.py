@@ -176,8 +176,8 @@ class ItemRetryIn(Strict):
     """``config``: parameters to replace for this item."""
 
     config: Annotated[
-        dict[str, Any] | None, WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
-    ] = None
+        dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
+    ] = None  # type: ignore[assignment]
 
 
 class ResolveIn(Strict):

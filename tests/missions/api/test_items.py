@@ -151,6 +151,7 @@ def test_the_price_of_a_retry_is_that_of_its_new_parameters(api: Api, owner, acc
         ({"prompt": "x" * 20_001}, "config.prompt"),
         ({"webhookUrl": "http://a.b"}, "config.webhookUrl"),
         ([], "config"),
+        (None, "config"),
     ],
 )
 def test_new_parameters_are_checked_before_anything_changes(config, field, api: Api, mixed: Mission):
