@@ -109,11 +109,11 @@ def finish_items(mission_id: int, count: int) -> None:
         locked = ProviderAccount.objects.select_for_update().get(pk=account.pk)
         attempts = lifecycle.claim(mission_id, locked, limit=count, now=now)
         lifecycle.begin_sending({attempt: {"prompt": "x"} for attempt in attempts}, worker="bench")
-        for attempt in attempts:
-            lifecycle.accept(attempt, remote_task_id=f"task-{attempt}", raw={}, at=now, next_poll_at=now)
-            outputs = [lifecycle.NewOutput(url="https://results.example/1.png", extension="png")]
-            times = {"expires_at": now + timedelta(days=1), "first_try_at": now}
-            lifecycle.succeed(attempt, outputs=outputs, cost=Decimal("0.05"), raw={}, **times)
+        lifecycle.accept({attempt: lifecycle.Acceptance(f"task-{attempt}", {}, now, now) for attempt in attempts})
+        outputs = [lifecycle.NewOutput(url="https://results.example/1.png", extension="png")]
+        success = lifecycle.Success(outputs=outputs, cost=Decimal("0.05"), raw={})
+        times = {"expires_at": now + timedelta(days=1), "first_try_at": now}
+        lifecycle.succeed(dict.fromkeys(attempts, success), **times)
 
 
 def measure_single(caller: Caller, arguments: argparse.Namespace) -> dict[str, list[float]]:

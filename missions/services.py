@@ -288,7 +288,10 @@ def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) 
     if template.task_type != task_type:
         message = f"“{template.name}” is a template for {template.task_type}, not {task_type}."
         raise MissionInvalid([FieldError("template_id", message)])
-    return dict(template.config)
+    config = template.config
+    if not isinstance(config, dict) or not isinstance(config.get("params", {}), dict):
+        raise MissionInvalid([FieldError("template_id", f"“{template.name}” cannot be read: save it again.")])
+    return config
 
 
 def _read_rows(rows: object, repeat: int) -> list[Any]:
@@ -406,10 +409,14 @@ def file_problems(owner: AbstractBaseUser, model: catalog.Model, params: Mapping
 
 def _keep_files(mission: Mission, draft: Draft) -> None:
     """From here on the mission's files stay until it has ended.  Raises MissionInvalid when one was just removed."""
-    gone = references.note_uses(mission.pk, draft.media_ids)
+    _note_files(mission, draft.media_ids, place="batch_input")
+
+
+def _note_files(mission: Mission, media_ids: Iterable[int], *, place: str) -> None:
+    gone = references.note_uses(mission.pk, media_ids)
     if gone:
         names = ", ".join(f"media:{media_id}" for media_id in gone[:5])
-        raise MissionInvalid([FieldError("batch_input", f"{names} was removed in the meantime: upload it again.")])
+        raise MissionInvalid([FieldError(place, f"{names} was removed in the meantime: upload it again.")])
 
 
 def _common(model: catalog.Model, merged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -589,6 +596,8 @@ def retry_item(
         retried = _put_back(mission, {item.index: own}, actor=actor, params=own)
         if not retried.count:
             raise NotPossible("Only a failed item can be retried, and this one is not (any more).")
+        model = catalog.find_model(mission.model, mission.task_type)
+        _note_files(mission, [media_id for _, media_id in references.media_ids(model, own)], place="params")
         if on_done is not None:
             on_done(retried)
     return retried

@@ -14,7 +14,10 @@ ROOT = Path(settings.BASE_DIR)
 FOLDERS = ["missions", "accounts", "media", "templates_app", "runninghub_batch", "benchmarks"]
 THE_WRITER = ROOT / "missions" / "lifecycle.py"
 # Writes of names that only the run knows, which a person has looked at: how many in which file, and what they write.
-JUDGED = {"missions/recounting.py": 1}  # a mission's counts and cost
+JUDGED = {
+    "missions/recounting.py": 1,  # a mission's counts and cost
+    "accounts/idempotency.py": 2,  # of an HTTP answer
+}
 MODELS = {"Mission", "MissionItem", "Attempt", "Output"}
 UPDATES = {"update", "aupdate"}
 MAKERS = {"create", "acreate", "get_or_create", "aget_or_create", "update_or_create", "aupdate_or_create"}

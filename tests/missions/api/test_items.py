@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from missions import engine, provider_accounts
+from missions import engine, provider_accounts, references
 from missions.models import Attempt, ItemEvent, Mission
 from tests.callers import caller
 from tests.missions.api.calling import Api, errors_of
@@ -210,6 +210,15 @@ def test_a_retried_item_runs_with_what_it_was_given(api: Api, owner, workers: Wo
     workers.finish(mission)
     assert mission.completed_count == 1
     assert mission.items.get().attempts.latest("number").request["prompt"] == "a calmer teapot"
+
+
+def test_a_file_that_a_retry_names_is_kept_for_it(api: Api, owner, account):
+    first, second = make_media(owner), make_media(owner, content=b"other", name="dog.png")
+    rows = [{"prompt": "x", "imageUrls": [f"media:{first.pk}"]}, {"prompt": "y", "imageUrls": [f"media:{first.pk}"]}]
+    mission = make_mission(owner, rows, task_type="image_to_image")
+    bring_to("failed", claim(mission, account)[0])
+    api.done(f"/{mission.pk}/items/1/retry", {"config": {"imageUrls": [f"media:{second.pk}"]}})
+    assert references.needed_by(second) == mission
 
 
 @pytest.mark.django_db(transaction=True)

@@ -41,7 +41,8 @@ def mission(owner, account) -> Mission:
         lifecycle.NewOutput(url="https://a.example/2.png", extension="png"),
         lifecycle.NewOutput(text="<script>alert(1)</script>", extension="txt"),
     ]
-    lifecycle.succeed(attempt_id, outputs=outputs, cost=None, raw={}, expires_at=now, first_try_at=now)
+    success = lifecycle.Success(outputs=outputs, cost=None, raw={})
+    lifecycle.succeed({attempt_id: success}, expires_at=now, first_try_at=now)
     lifecycle.store_output(
         Output.objects.get(index=1).pk,
         file=keep(f"missions/{mission.pk}/00001-1-1.png", CONTENT),

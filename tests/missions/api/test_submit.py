@@ -271,6 +271,12 @@ def test_a_template_fills_in_what_the_config_leaves_out(api: Api, owner):
     assert data["config"] == {"aspectRatio": "1:1", "resolution": "2k"}
 
 
+@pytest.mark.parametrize("config", [[], "x", {"params": ["x"]}])
+def test_a_template_that_cannot_be_read_is_an_error_that_names_it(config, api: Api, owner):
+    template = make_template(owner, config=config)
+    assert "save it again" in errors_of(api.post("/submit", body("x", template_id=template.pk)))["template_id"]
+
+
 def test_an_explicit_model_wins_over_the_template_s(api: Api, owner):
     template = make_template(owner, config={"model": "rhart-image-n-pro/text-to-image", "params": {}})
     given = body("x", model="rhart-image-v1/text-to-image", template_id=template.pk)
