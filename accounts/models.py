@@ -1,4 +1,6 @@
-"""What programs need: tokens to show instead of a password, and keys by which a repeated request is known."""
+"""How a person wants the pages, and what programs need: tokens to show instead of a password, and keys by which a repeated
+request is known.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,27 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class Theme(models.TextChoices):
+    AUTO = "auto", _("As the system")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
+class Profile(models.Model):
+    """A person's wishes.  Without a row, or where a text is empty, the browser's hold (see ``accounts.preferences``)."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile")
+    language = models.CharField(_("language"), max_length=16, blank=True)
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    theme = models.CharField(_("theme"), max_length=8, choices=Theme.choices, default=Theme.AUTO)
+
+    class Meta:
+        verbose_name = _("profile")
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):

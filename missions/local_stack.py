@@ -23,13 +23,14 @@ from django.db import connection
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+SIMULATOR_KEY = "simulator"  # opens nothing anywhere else
 
 
 def simulator_environment(url: str) -> dict[str, str]:
     """The settings that point a process at a simulator."""
     return {
         "RUNNINGHUB_BASE_URL": url,
-        "RUNNINGHUB_API_KEY": "simulator",
+        "RUNNINGHUB_API_KEY": SIMULATOR_KEY,
         "RESULTS_ALLOWED_HOSTS": url.removeprefix("http://"),
     }
 

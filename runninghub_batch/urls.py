@@ -4,10 +4,13 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from runninghub_batch import views
 from runninghub_batch.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", RedirectView.as_view(url="missions"), name="home"),
+    path("accounts/", include("accounts.urls")),
+    path("components", views.components, name="components"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("media/", include("media.urls")),

@@ -1,0 +1,53 @@
+"""Forms of the account pages."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Theme
+
+LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")), ("", _("Until it is revoked"))]
+
+
+def time_zone_choices() -> list[tuple[str, str]]:
+    """Every zone that has a place in its name: ``Asia/Shanghai``."""
+    zones = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+    return [("", _("As the browser says")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
+
+
+class PreferencesForm(forms.Form):
+    language = forms.ChoiceField(
+        label=_("Language"), required=False, choices=[("", _("As the browser says")), *settings.LANGUAGES]
+    )
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("All times are shown in it.")
+    )
+    theme = forms.ChoiceField(label=_("Theme"), choices=Theme.choices)
+
+
+class AppearanceForm(forms.Form):
+    """The switches of the account menu: each button sends its own value alone."""
+
+    language = forms.ChoiceField(required=False, choices=settings.LANGUAGES)
+    theme = forms.ChoiceField(required=False, choices=Theme.choices)
+
+    def wishes(self) -> dict[str, str]:
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        label=_("What is it for?"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    expires_in_days = forms.ChoiceField(label=_("Valid for"), required=False, choices=LIFETIMES, initial="90")
+
+    def expires_at(self) -> datetime | None:
+        days: Any = self.cleaned_data["expires_in_days"]
+        return timezone.now() + timedelta(days=int(days)) if days else None

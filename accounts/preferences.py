@@ -1,0 +1,59 @@
+"""Language, time zone and theme of a request: the person's own, then the browser's.
+
+Cookies keep them for who is not signed in, so that the sign-in page looks as the person left it.  The cookie with the browser's
+time zone is written by app.js.
+"""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import Profile, Theme
+
+THEME_COOKIE = "theme"
+TIME_ZONE_COOKIE = "time_zone"
+COOKIE_SECONDS = 365 * 86400
+
+
+def profile_of(request: HttpRequest) -> Profile:
+    """The person's, unsaved if there is none yet.  Who sends no session cookie costs no look at the database."""
+    if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+        return Profile.objects.filter(user=request.user).first() or Profile(user=request.user)
+    return Profile(theme=request.COOKIES.get(THEME_COOKIE, Theme.AUTO))
+
+
+def time_zone_of(profile: Profile, request: HttpRequest) -> tzinfo | None:
+    """None: that of the settings."""
+    for name in (profile.time_zone, request.COOKIES.get(TIME_ZONE_COOKIE, "")):
+        if name in available_timezones():
+            return ZoneInfo(name)
+    return None
+
+
+def theme_of(request: HttpRequest) -> str:
+    profile = getattr(request, "profile", None) or profile_of(request)
+    return profile.theme if profile.theme in Theme.values else Theme.AUTO
+
+
+def change(profile: Profile, **wishes: str) -> None:
+    """Keep what a person chose; who is not signed in has cookies only."""
+    for name, value in wishes.items():
+        setattr(profile, name, value)
+    if profile.user_id:
+        Profile.objects.update_or_create(user_id=profile.user_id, defaults=wishes)
+
+
+def remember(response: HttpResponse, profile: Profile) -> None:
+    """Write the cookies that hold after signing out."""
+    wishes = {THEME_COOKIE: profile.theme, settings.LANGUAGE_COOKIE_NAME: profile.language}
+    for name, value in wishes.items():
+        if value:
+            secure = settings.SESSION_COOKIE_SECURE
+            response.set_cookie(name, value, max_age=COOKIE_SECONDS, samesite="Lax", secure=secure, httponly=True)
+        else:
+            response.delete_cookie(name)

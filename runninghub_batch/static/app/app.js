@@ -1,0 +1,153 @@
+// What every page does: dialogs, messages, copying, forms that are sent once.  Pages work without it.
+// Everything listens on the document, so that what htmx brings in later works as well.
+
+/** Show a toast.  `kind`: success, error, warning, info. */
+export function toast(kind, text) {
+  const tones = { success: ["good", "check-circle"], error: ["bad", "x-circle"], warning: ["warn", "warning"] };
+  const [tone, icon] = tones[kind] ?? ["busy", "info"];
+  const message = document.createElement("div");
+  message.className = `message tone-${tone}`;
+  const words = document.createElement("p");
+  words.textContent = text;
+  message.append(iconOf(icon), words);
+  document.getElementById("messages").append(message);
+  leaveLater(message);
+}
+
+/** An icon of the sprite, for what scripts draw. */
+export function iconOf(name, extra = "") {
+  const names = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(names, "svg");
+  svg.setAttribute("class", `icon ${extra}`);
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(names, "use");
+  use.setAttribute("href", `${new URL("icons.svg", import.meta.url).pathname}#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** The CSRF token of the page, for a form's field or the header X-CSRFToken. */
+export function csrfToken() {
+  return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+}
+
+/**
+ * Ask the JSON API: `await api("POST", "/api/v1/missions/validate", {...})` gives `data`.  A FormData is sent as it is.
+ * Throws an Error whose `message` is for people, with `status`, `error` and `errors` of the API's error body.
+ */
+export async function api(method, address, body, options = {}) {
+  const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json", ...options.headers };
+  const isForm = body instanceof FormData;
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
+  const sent = body === undefined || isForm ? body : JSON.stringify(body);
+  let answer;
+  try {
+    const response = await fetch(address, { ...options, method, headers, body: sent });
+    answer = { status: response.status, ...(await response.json()) };
+  } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw Object.assign(new Error(document.body.dataset.failed, { cause }), { status: 0, error: "unreachable", errors: [] });
+  }
+  if (answer.code === 0) return answer.data;
+  const { message, ...rest } = answer;
+  throw Object.assign(new Error(message), rest);
+}
+
+/** Open a dialog by its id. */
+export function openDialog(id) {
+  document.getElementById(id)?.showModal();
+}
+
+function leaveLater(message) {
+  const isBad = message.classList.contains("tone-bad") || message.classList.contains("tone-warn");
+  if (!isBad) setTimeout(() => leave(message), 6000);
+}
+
+function leave(message) {
+  if (message.matches(":hover, :focus-within")) setTimeout(() => leave(message), 2000);
+  else message.remove();
+}
+
+function reveal(root) {
+  for (const hidden of root.querySelectorAll("[data-copies][hidden], [data-dismisses][hidden], [data-scripted][hidden]")) {
+    hidden.hidden = false;
+  }
+  for (const message of root.querySelectorAll(".message:not([data-seen])")) {
+    message.dataset.seen = "";
+    leaveLater(message);
+  }
+}
+
+async function copy(button) {
+  const words = button.querySelector("span");
+  const before = words.textContent;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copies);
+  } catch {
+    return; // no permission, or no HTTPS: the text stands beside, to be marked by hand
+  }
+  words.textContent = button.dataset.done;
+  setTimeout(() => (words.textContent = before), 2000);
+}
+
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(except)) menu.open = false;
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest?.("[data-dialog], [data-closes], [data-dismisses], [data-copies]");
+  closeMenus(event.target);
+  if (!target) {
+    if (event.target instanceof HTMLDialogElement) event.target.close(); // its backdrop
+    return;
+  }
+  if ("dialog" in target.dataset) {
+    if (event.metaKey || event.ctrlKey) return;
+    event.preventDefault();
+    closeMenus();
+    openDialog(target.dataset.dialog);
+  } else if ("closes" in target.dataset) {
+    target.closest("dialog").close();
+  } else if ("dismisses" in target.dataset) {
+    target.closest(".message").remove();
+  } else {
+    copy(target);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = event.target.closest?.("details.menu[open]");
+  closeMenus();
+  menu?.querySelector("summary").focus();
+});
+
+// A form is sent once: a second click while the answer is on its way does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "";
+  event.submitter?.setAttribute("data-busy", "");
+});
+
+// Back from the next page: the form may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const button of document.querySelectorAll("[data-busy]")) button.removeAttribute("data-busy");
+});
+
+for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(failure, () => toast("error", document.body.dataset.failed));
+}
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  reveal(document);
+  delete event.target.dataset?.sent;
+});
+reveal(document);

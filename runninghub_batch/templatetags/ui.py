@@ -1,0 +1,308 @@
+"""The components of our pages as tags, and the filters by which money, time and numbers are written.
+
+``{% load ui %}``.  Each tag's markup is ``templates/components/<tag>.html``; ``/components`` shows all of them.  Tags that end
+with ``{% end… %}`` take what stands between as their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.core.paginator import Page
+from django.db import models
+from django.forms import BoundField, CheckboxInput
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from missions.models import ItemStatus, MissionStatus, OutputStatus
+
+register = template.Library()
+
+# A status's tone and icon, whatever has it: colour is never alone.
+STATUSES: dict[str, tuple[str, str]] = {
+    "scheduled": ("neutral", "clock"),
+    "queued": ("neutral", "dashed-circle"),
+    "pending": ("neutral", "dashed-circle"),
+    "submitting": ("busy", "up-circle"),
+    "processing": ("busy", "loader"),
+    "running": ("busy", "loader"),
+    "paused": ("warn", "pause-circle"),
+    "completed": ("good", "check-circle"),
+    "stored": ("good", "check-circle"),
+    "failed": ("bad", "x-circle"),
+    "lost": ("bad", "x-circle"),
+    "cancelled": ("still", "slash-circle"),
+    "unconfirmed": ("warn", "question-circle"),
+}
+# The words for them, by what has them: "pending" is one thing for an item, another for a file.
+WORDS: Mapping[str, type[models.TextChoices]] = {"item": ItemStatus, "mission": MissionStatus, "output": OutputStatus}
+# From what has ended to what has not begun.
+BAR_ORDER = ("completed", "failed", "unconfirmed", "cancelled", "processing", "submitting", "pending")
+# Of a notice or message; Django's own levels among them.
+TONES: dict[str, tuple[str, str]] = {
+    "info": ("busy", "info"),
+    "success": ("good", "check-circle"),
+    "warning": ("warn", "warning"),
+    "error": ("bad", "x-circle"),
+    "neutral": ("neutral", "info"),
+}
+SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€"}
+TASK_TYPE_ICONS = {
+    "text_to_image": "text-image",
+    "image_to_image": "image-image",
+    "text_to_video": "text-video",
+    "image_to_video": "image-video",
+}
+
+
+# --- Small things ---
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """``{% icon "download" %}``.  ``extra``: ``icon-small``, ``icon-large``, ``spins``.  Says nothing to a screen reader."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>', extra, static("app/icons.svg"), name
+    )
+
+
+@register.filter
+def task_type_icon(task_type: str) -> str:
+    """The name of a task type's icon: ``{% icon mission.task_type|task_type_icon %}``."""
+    return TASK_TYPE_ICONS.get(task_type, "missions")
+
+
+@register.inclusion_tag("components/status_badge.html")
+def status_badge(status: str, kind: str = "item") -> dict[str, Any]:
+    """``{% status_badge mission.status "mission" %}``; ``kind``: item, mission, output."""
+    tone, name = STATUSES[status]
+    return {"status": status, "tone": tone, "icon": name, "word": WORDS[kind](status).label}
+
+
+@register.inclusion_tag("components/status_bar.html")
+def status_bar(counts: Mapping[str, int], *, legend: bool = True, large: bool = False) -> dict[str, Any]:
+    """``{% status_bar mission.counts %}``: a bar with a piece per item status, and under it what the pieces are."""
+    total = sum(counts.values())
+    pieces: list[dict[str, Any]] = []
+    begin = 0.0
+    for status in BAR_ORDER:
+        if count := counts.get(status, 0):
+            width = 1000 * count / total
+            # A single failure among thousands is still to be seen.
+            piece = {"status": status, "word": ItemStatus(status).label, "count": count}
+            pieces.append(piece | {"x": f"{begin:.2f}", "width": f"{max(width, 4):.2f}"})
+            begin += width
+    return {"pieces": pieces, "total": total, "legend": legend, "large": large}
+
+
+@register.inclusion_tag("components/progress.html")
+def progress(value: float, *, of: float = 100, label: str = "") -> dict[str, Any]:
+    """``{% progress 40 of=240 label=_("Uploading") %}``: one bar for one thing.  Missions have a status bar."""
+    return {"value": value, "of": of, "label": label}
+
+
+@register.inclusion_tag("components/skeleton.html")
+def skeleton(lines: int = 3, *, pictures: int = 0) -> dict[str, Any]:
+    """Stands where lines of text, or pictures, are being fetched."""
+    return {"lines": range(lines), "pictures": range(pictures)}
+
+
+@register.inclusion_tag("components/thumbnail.html")
+def thumbnail(src: str, *, alt: str, href: str = "", mark: str = "", mark_icon: str = "") -> dict[str, Any]:
+    """An ``<li>`` of ``<ul class="thumbnails">``.  ``mark``: a word in the corner, such as a clip's length."""
+    return {"src": src, "alt": alt, "href": href, "mark": mark, "mark_icon": mark_icon}
+
+
+@register.inclusion_tag("components/copy_button.html")
+def copy_button(text: str, *, label: str = "") -> dict[str, Any]:
+    """Copies ``text``.  There is none without JavaScript."""
+    return {"text": text, "label": label}
+
+
+# --- Forms ---
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, *, help: str = "", optional: bool = False) -> dict[str, Any]:  # noqa: A002  as in templates
+    """``{% field form.name %}``: label, control, help, errors, tied together for screen readers."""
+    is_check = isinstance(bound.field.widget, CheckboxInput)
+    return {"field": bound, "help": help or bound.help_text, "optional": optional, "is_check": is_check}
+
+
+@register.inclusion_tag("components/form_errors.html")
+def form_errors(form: Any) -> dict[str, Any]:
+    """What is wrong with a form as a whole; the fields tell their own."""
+    return {"errors": form.non_field_errors()}
+
+
+# --- Parts of a page ---
+
+
+@register.simple_block_tag
+def page_header(content: str, title: str, *, text: str = "", back_url: str = "", back_text: str = "") -> SafeString:
+    """The page's ``<h1>``; its actions (buttons) are the content."""
+    words = {"title": title, "text": text, "back_url": back_url, "back_text": back_text}
+    return _component("page_header", content, words)
+
+
+@register.simple_block_tag
+def card(content: str, *, title: str = "", text: str = "", id: str = "") -> SafeString:  # noqa: A002  as in templates
+    """A ``<section>`` with a border.  Its title is an ``<h2>``."""
+    return _component("card", content, {"title": title, "text": text, "id": id})
+
+
+@register.simple_block_tag
+def empty_state(content: str, title: str, *, text: str = "", icon: str = "missions") -> SafeString:
+    """What stands where there is nothing yet: why, and (the content) the button that changes it."""
+    return _component("empty_state", content, {"title": title, "text": text, "icon": icon})
+
+
+@register.simple_block_tag
+def notice(content: str, kind: str = "info", *, title: str = "") -> SafeString:
+    """A remark within a page.  ``kind``: info, success, warning, error, neutral."""
+    tone, name = TONES[kind]
+    return _component("notice", content, {"tone": tone, "icon": name, "title": title, "kind": kind})
+
+
+@register.simple_block_tag
+def dialog(content: str, id: str, title: str, *, wide: bool = False) -> SafeString:  # noqa: A002  as in templates
+    """A ``<dialog>`` that ``data-dialog="ID"`` on a button or link opens.
+
+    Its buttons go into ``<div class="dialog-actions">``; ``data-closes`` on one of them closes it.  The opener is best a link to
+    a page that asks the same, for those without JavaScript.
+    """
+    return _component("dialog", content, {"id": id, "title": title, "wide": wide})
+
+
+@register.simple_block_tag
+def menu(content: str, label: str, *, icon: str = "more", text: str = "", ghost: bool = True) -> SafeString:
+    """Links and buttons (of POST forms) that fold out; works without JavaScript.  ``text`` is shown beside the icon."""
+    return _component("menu", content, {"label": label, "icon": icon, "text": text, "ghost": ghost})
+
+
+@register.inclusion_tag("components/tabs.html")
+def tabs(entries: Iterable[Mapping[str, Any]], *, label: str) -> dict[str, Any]:
+    """Pages beside each other.  An entry: ``url``, ``text``, ``is_current``, perhaps ``count``."""
+    return {"entries": entries, "label": label}
+
+
+@register.inclusion_tag("components/pagination.html", takes_context=True)
+def pagination(context: Mapping[str, Any], page: Page[Any], *, name: str = "page") -> dict[str, Any]:
+    """Where in a list we are, and the way on.  Keeps the rest of the query; ``name`` is the parameter."""
+    return {"page": page, "name": name, "request": context["request"]}
+
+
+@register.simple_tag
+def page_query(request: HttpRequest, name: str, page: int) -> str:
+    """The query of this address with another page in it."""
+    query = request.GET.copy()
+    query[name] = str(page)
+    return query.urlencode()
+
+
+def _component(name: str, content: str, parameters: dict[str, Any]) -> SafeString:
+    return render_to_string(f"components/{name}.html", {**parameters, "content": content})
+
+
+# --- How things are written ---
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """``12,345``; alike in both languages."""
+    return "" if value is None else f"{value:,}"
+
+
+@register.filter
+def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
+    """``¥12.00``; as many decimals as it takes, two at least.  ``—`` for an amount that is not known."""
+    if amount is None:
+        return "—"
+    whole, _point, decimals = f"{Decimal(str(amount)):,.6f}".partition(".")
+    figures = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+    return f"{SIGNS[currency]}{figures}" if currency in SIGNS else f"{figures} {currency}"
+
+
+@register.filter
+def duration(seconds: float | timedelta | None) -> str:
+    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``: two units at most.  ``—`` for nobody knows."""
+    if seconds is None:
+        return "—"
+    exact = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    if exact < 10:
+        return _("%(n)s s") % {"n": f"{exact:.1f}".removesuffix(".0")}
+    whole = round(exact)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    if minutes:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": whole % 60}
+    return _("%(n)s s") % {"n": whole}
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """A ``<time>`` that says how long ago, or until when, and tells the moment itself when it is pointed at."""
+    if moment is None:
+        return "—"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', _utc(moment), _local(moment, "DATETIME_FORMAT"), _distance(moment)
+    )
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """A ``<time>`` that says date and time in the person's own zone."""
+    if value is None:
+        return "—"
+    return format_html('<time datetime="{}">{}</time>', _utc(value), _local(value, "DATETIME_FORMAT"))
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _local(value: datetime, form: str) -> str:
+    return formats.date_format(timezone.localtime(value), form)
+
+
+def _distance(moment: datetime) -> str:
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < -60:
+        return _local(moment, "SHORT_DATETIME_FORMAT")
+    if seconds < 60:
+        return _("just now")
+    for unit_seconds, limit, words in _UNITS:
+        if seconds < limit:
+            return words(int(seconds // unit_seconds))
+    return _local(moment, "DATE_FORMAT")
+
+
+_UNITS: tuple[tuple[int, int, Any], ...] = (
+    (60, 3600, lambda n: ngettext("%(n)d minute ago", "%(n)d minutes ago", n) % {"n": n}),
+    (3600, 86400, lambda n: ngettext("%(n)d hour ago", "%(n)d hours ago", n) % {"n": n}),
+    (86400, 7 * 86400, lambda n: ngettext("%(n)d day ago", "%(n)d days ago", n) % {"n": n}),
+)
+
+
+@register.filter
+def tone_of(kind: str) -> str:
+    """The tone of a kind of notice, or of the level of one of Django's messages."""
+    return TONES.get(kind, TONES["neutral"])[0]
+
+
+@register.filter
+def icon_of(kind: str) -> str:
+    return TONES.get(kind, TONES["neutral"])[1]

@@ -1,0 +1,62 @@
+"""Pages that belong to no app."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from django import forms
+from django.contrib.admin.views.decorators import staff_member_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from missions.models import ItemStatus, MissionStatus
+
+
+class SampleForm(forms.Form):
+    """Each kind of control, for the page of components."""
+
+    name = forms.CharField(label="Name", help_text="Shown in the list of missions.")
+    prompt = forms.CharField(label="Prompts", widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    ratio = forms.ChoiceField(label="Aspect ratio", choices=[("1:1", "1:1"), ("16:9", "16:9")])
+    count = forms.IntegerField(label="Repeat", min_value=1, max_value=20)
+    start = forms.BooleanField(label="Start at once", required=False, help_text="Otherwise it waits for you.")
+
+
+@require_safe
+@staff_member_required
+def components(request: HttpRequest) -> HttpResponse:
+    """Every component with every look that it has: for who builds pages, and for the tests of their colours."""
+    now = timezone.now()
+    counts = dict.fromkeys(ItemStatus.values, 0)
+    running = counts | {
+        "completed": 148,
+        "failed": 6,
+        "processing": 50,
+        "submitting": 4,
+        "pending": 29,
+        "unconfirmed": 3,
+    }
+    shown = {
+        "form": SampleForm(
+            {"name": "", "ratio": "1:1", "count": "200", "prompt": "a lighthouse at dusk\na paper boat"}
+        ),
+        "mission_statuses": MissionStatus.values,
+        "item_statuses": ItemStatus.values,
+        "running": running,
+        "empty": counts,
+        "page": Paginator(range(1234), 50).page(3),
+        "amounts": [Decimal("12"), Decimal("0.05"), Decimal("1234.5678"), None],
+        "seconds": [0.42, 42, 200, 7500, 273_600, None],
+        "moments": [now - timedelta(seconds=age) for age in (5, 300, 7300, 200_000, 9_000_000)],
+        "tab_entries": [
+            {"url": "?tab=results", "text": "Results", "count": 148, "is_current": True},
+            {"url": "?tab=items", "text": "Items", "count": 240},
+            {"url": "?tab=failures", "text": "Failures", "count": 6},
+            {"url": "?tab=settings", "text": "Settings"},
+        ],
+    }
+    return render(request, "components.html", shown)

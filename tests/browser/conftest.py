@@ -1,0 +1,168 @@
+"""A signed-in page in a real browser, on a real server on the test's database; workers and a simulator where they are needed.
+
+Browser, server and simulator are started once per run; rows live as long as a test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from playwright.sync_api import Browser, Page
+
+from missions import selectors
+from missions.local_stack import simulator_environment
+from missions.providers.simulator.control import SimulatorProcess
+from tests.browser import chromium
+from tests.processes.stage import POLL_FLOOR_SECONDS, Cluster, Web
+
+TIMEOUT_MS = 10_000
+MISSING = "no chromium: apt install chromium, or set CHROMIUM=/path/to/it"
+OpenPage = Callable[..., Page]
+StartWorkers = Callable[..., Cluster]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is marked.  Without chromium it says how to get it; under CI it fails."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if not chromium.PATH and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason=MISSING))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert chromium.PATH, MISSING
+    with chromium.started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[SimulatorProcess]:
+    knobs = {"image_side": 64, "clip_side": 64, "clip_seconds": 0.3, "webhook_wait": 0.5, "task_jitter": 0.1}
+    process = SimulatorProcess(**knobs)
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def environment(simulator: SimulatorProcess) -> dict[str, str]:
+    """The settings of the server and of workers."""
+    more = {
+        "POLL_FLOOR_SECONDS": POLL_FLOOR_SECONDS,
+        "LOG_LEVEL": "WARNING",
+        "PUBLIC_BASE_URL": "",
+        "READ_DOT_ENV": "0",
+    }
+    return simulator_environment(simulator.url) | more
+
+
+@pytest.fixture(scope="session")
+def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], tmp_path_factory) -> Iterator[Web]:
+    """The web application, with its static files."""
+    folder = tmp_path_factory.mktemp("site")
+    settings.STATIC_ROOT = folder / "static"
+    call_command("collectstatic", interactive=False, verbosity=0)
+    with django_db_blocker.unblock():
+        web = Web(
+            {**environment, "STATIC_ROOT_OF_TEST": str(settings.STATIC_ROOT)},
+            folder / "web.log",
+            "tests.runninghub_batch.with_static:application",
+        )
+        web.start()
+    yield web
+    web.stop()
+
+
+@pytest.fixture
+def person(transactional_db: None) -> User:
+    """Who is signed in.  Staff see everything, so this is no staff."""
+    return User.objects.create_user("mei", password="a long enough password")
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Web, person: User) -> Iterator[OpenPage]:
+    """Opens pages: ``open_page("/missions", width=360, theme="dark", language="zh-CN", user=…)``; ``user=None``: nobody.
+
+    The test fails if one of them logs an error, violates the policy, or asks another host, unless it has taken that from
+    ``page.watch.wrongs`` itself.
+    """
+    watches: list[chromium.Watch] = []
+    contexts = []
+
+    def open_(
+        address: str = "",
+        *,
+        width: int = 1280,
+        height: int = 800,
+        theme: str = "light",
+        language: str = "en-US",
+        user: User | None = person,
+        scripts: bool = True,
+    ) -> Page:
+        context = browser.new_context(
+            base_url=site.url,
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            locale=language,
+            has_touch=width < 600,
+            java_script_enabled=scripts,
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        context.set_default_timeout(TIMEOUT_MS)
+        if user is not None:
+            context.add_cookies([{"name": "sessionid", "value": session_of(user), "url": site.url}])
+        watch = chromium.Watch(context, site.url)
+        watches.append(watch)
+        page = context.new_page()
+        page.watch = watch
+        if address:
+            page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not [wrong for watch in watches for wrong in watch.wrongs], site.log.read_text()[-3000:]
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A page of a person who is signed in, in English, 1280 wide, by day."""
+    return open_page()
+
+
+@pytest.fixture
+def start_workers(
+    transactional_db: None, environment: dict[str, str], simulator: SimulatorProcess, tmp_path: Path
+) -> Iterator[StartWorkers]:
+    """Starts real workers for this test: ``start_workers(4, cap=10)``; ``simulator.set(task_seconds=1)`` goes before it."""
+    selectors._expectations.clear()
+    started: list[Cluster] = []
+
+    def start(workers: int = 4, *, cap: int = 50, **env: str) -> Cluster:
+        sizes = {"Q_WORKERS": str(workers), "RUNNINGHUB_CONCURRENCY": str(cap)}
+        cluster = Cluster({**environment, **sizes, **env}, log=tmp_path / f"workers-{len(started)}.log")
+        started.append(cluster)
+        cluster.start()
+        return cluster
+
+    yield start
+    for cluster in started:
+        cluster.end()
+    connections.close_all()
+
+
+def session_of(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    return client.cookies["sessionid"].value
