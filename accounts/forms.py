@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.conf import settings
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Theme
@@ -16,7 +17,7 @@ from accounts.models import Theme
 LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")), ("", _("Until it is revoked"))]
 
 
-def time_zone_choices() -> list[tuple[str, str]]:
+def time_zone_choices() -> list[tuple[str, str | Promise]]:
     """Every zone that has a place in its name: ``Asia/Shanghai``."""
     zones = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return [("", _("As the browser says")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
@@ -27,7 +28,7 @@ class PreferencesForm(forms.Form):
         label=_("Language"), required=False, choices=[("", _("As the browser says")), *settings.LANGUAGES]
     )
     time_zone = forms.ChoiceField(
-        label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("All times are shown in it.")
+        label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("Times are shown and read in it.")
     )
     theme = forms.ChoiceField(label=_("Theme"), choices=Theme.choices)
 

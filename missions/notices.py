@@ -17,7 +17,7 @@ from missions.models import ProviderAccount
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """``kind``: info, warning or error.  ``url`` leads to where something can be done about it."""
+    """``kind``: neutral, warning or error.  ``url`` leads to where something can be done about it."""
 
     name: str
     kind: str
@@ -30,18 +30,14 @@ def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     """The gravest first.  Staff are told reasons and what to do; others only that somebody has to."""
     is_staff = bool(getattr(user, "is_staff", False))
     found = [*_account(is_staff), *_workers(is_staff), *_key()]
-    return sorted(found, key=lambda notice: ("error", "warning", "info").index(notice.kind))
+    return sorted(found, key=lambda notice: ("error", "warning", "neutral").index(notice.kind))
 
 
 def _key() -> list[Notice]:
     if not settings.RUNNINGHUB_API_KEY:
         return [Notice("no-key", "error", _("No API key is set, so nothing can be generated: set RUNNINGHUB_API_KEY."))]
     if settings.RUNNINGHUB_API_KEY == SIMULATOR_KEY:
-        return [
-            Notice(
-                "simulator", "info", _("Simulator: results are placeholders, and nothing is spent. Prices are shown.")
-            )
-        ]
+        return [Notice("simulator", "neutral", _("Simulator: results are placeholders, and no money is spent."))]
     return []
 
 

@@ -16,3 +16,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("media/", include("media.urls")),
     path("", include("missions.urls")),
 ]
+
+handler500 = "runninghub_batch.views.server_error"

@@ -10,10 +10,15 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from accounts.models import Theme
+from accounts.preferences import THEME_COOKIE
 from missions.models import ItemStatus, MissionStatus
+from runninghub_batch import request_ids
 
 
 class SampleForm(forms.Form):
@@ -24,6 +29,16 @@ class SampleForm(forms.Form):
     ratio = forms.ChoiceField(label="Aspect ratio", choices=[("1:1", "1:1"), ("16:9", "16:9")])
     count = forms.IntegerField(label="Repeat", min_value=1, max_value=20)
     start = forms.BooleanField(label="Start at once", required=False, help_text="Otherwise it waits for you.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """When something of ours broke: asks nobody, since the database may be what broke."""
+    shown = {
+        "theme": request.COOKIES.get(THEME_COOKIE, Theme.AUTO),
+        "request_id": request_ids.current(),
+        "LANGUAGE_CODE": get_language(),
+    }
+    return HttpResponse(render_to_string("500.html", shown), status=500)
 
 
 @require_safe

@@ -6,7 +6,7 @@ with ``{% end… %}`` take what stands between as their content.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -290,7 +290,7 @@ def _distance(moment: datetime) -> str:
     return _local(moment, "DATE_FORMAT")
 
 
-_UNITS: tuple[tuple[int, int, Any], ...] = (
+_UNITS: tuple[tuple[int, int, Callable[[int], str]], ...] = (
     (60, 3600, lambda n: ngettext("%(n)d minute ago", "%(n)d minutes ago", n) % {"n": n}),
     (3600, 86400, lambda n: ngettext("%(n)d hour ago", "%(n)d hours ago", n) % {"n": n}),
     (86400, 7 * 86400, lambda n: ngettext("%(n)d day ago", "%(n)d days ago", n) % {"n": n}),

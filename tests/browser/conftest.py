@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from django.conf import settings
@@ -47,8 +48,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[SimulatorProcess]:
-    knobs = {"image_side": 64, "clip_side": 64, "clip_seconds": 0.3, "webhook_wait": 0.5, "task_jitter": 0.1}
-    process = SimulatorProcess(**knobs)
+    process = SimulatorProcess(image_side=64, clip_side=64, clip_seconds=0.3, webhook_wait=0.5, task_jitter=0.1)
     yield process
     process.stop()
 
@@ -103,7 +103,7 @@ def open_page(browser: Browser, site: Web, person: User) -> Iterator[OpenPage]:
         *,
         width: int = 1280,
         height: int = 800,
-        theme: str = "light",
+        theme: Literal["light", "dark"] = "light",
         language: str = "en-US",
         user: User | None = person,
         scripts: bool = True,
@@ -124,7 +124,7 @@ def open_page(browser: Browser, site: Web, person: User) -> Iterator[OpenPage]:
         watch = chromium.Watch(context, site.url)
         watches.append(watch)
         page = context.new_page()
-        page.watch = watch
+        page.watch = watch  # type: ignore[attr-defined]
         if address:
             page.goto(address)
         return page

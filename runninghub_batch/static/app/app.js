@@ -142,6 +142,10 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("[data-busy]")) button.removeAttribute("data-busy");
 });
 
+// The server shows times in the browser's zone, unless the profile names another (accounts/preferences.py).
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
 for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, () => toast("error", document.body.dataset.failed));
 }
