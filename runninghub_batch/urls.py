@@ -1,6 +1,7 @@
 """All addresses."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
@@ -11,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="missions"), name="home"),
     path("accounts/", include("accounts.urls")),
     path("components", views.components, name="components"),
+    path("favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))),  # asked for by pages that name none
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("media/", include("media.urls")),

@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections
@@ -24,6 +25,7 @@ from missions.providers.simulator.control import SimulatorProcess
 from tests.browser import chromium
 from tests.processes.stage import POLL_FLOOR_SECONDS, Cluster, Web
 
+PASSWORD = "a long enough password"
 TIMEOUT_MS = 10_000
 MISSING = "no chromium: apt install chromium, or set CHROMIUM=/path/to/it"
 OpenPage = Callable[..., Page]
@@ -69,7 +71,6 @@ def environment(simulator: SimulatorProcess) -> dict[str, str]:
 def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], tmp_path_factory) -> Iterator[Web]:
     """The web application, with its static files."""
     folder = tmp_path_factory.mktemp("site")
-    settings.STATIC_ROOT = folder / "static"
     call_command("collectstatic", interactive=False, verbosity=0)
     with django_db_blocker.unblock():
         web = Web(
@@ -84,8 +85,11 @@ def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], 
 
 @pytest.fixture
 def person(transactional_db: None) -> User:
-    """Who is signed in.  Staff see everything, so this is no staff."""
-    return User.objects.create_user("mei", password="a long enough password")
+    """Who is signed in: no staff, who see everything.  The server knows only Django's own hashes of PASSWORD."""
+    user = User.objects.create_user("mei")
+    user.password = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1000)
+    user.save()
+    return user
 
 
 @pytest.fixture
