@@ -10,10 +10,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt
+NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ignore benchmarks
 TYPED := accounts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test bench bench-api check lock format
+.PHONY: help setup demo serve test screenshots bench bench-api messages check lock format
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -30,6 +31,9 @@ serve: $(INSTALLED) .env  ## start web pages, workers and, without an API key, t
 test: $(INSTALLED)  ## run the tests, JOBS=2 at a time; ARGS="-k words" chooses some
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
+screenshots: $(INSTALLED)  ## take a picture of every page, with chromium; ARGS="--help" lists the options
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
+
 bench: $(INSTALLED)  ## measure; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
@@ -44,6 +48,11 @@ check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
 	SECRET_KEY=only-for-this-check $(BIN)/python manage.py check --fail-level WARNING
 	SECRET_KEY=only-for-this-check $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(call as_in_production) $(BIN)/python manage.py check --deploy --fail-level ERROR
+
+messages: $(INSTALLED)  ## collect the texts to translate, and compile the translations; needs GNU gettext
+	@command -v xgettext >/dev/null || { echo "GNU gettext is needed: apt install gettext"; exit 1; }
+	$(BIN)/python manage.py makemessages --locale zh_Hans --add-location file --no-wrap --no-obsolete $(NOT_OURS)
+	$(BIN)/python manage.py compilemessages --locale zh_Hans $(NOT_OURS)
 
 format: $(INSTALLED)  ## put the code into form
 	$(BIN)/ruff check --fix-only .

@@ -108,5 +108,5 @@ def test_a_decision_has_its_four_parts():
 
 def test_make_alone_lists_every_target():
     listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "demo", "serve", "test", "bench", "check", "lock", "format"):
+    for target in ("setup", "demo", "serve", "test", "screenshots", "bench", "messages", "check", "lock", "format"):
         assert f"make {target} " in listed

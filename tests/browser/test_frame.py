@@ -62,7 +62,7 @@ def test_a_person_signs_in_chooses_a_language_and_signs_out(open_page, person):
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
     assert Profile.objects.values_list("language", "theme").get() == ("zh-hans", "dark")
     page.locator(".top-bar summary").click()
-    page.locator(".top-bar form[action="/accounts/logout/"] button").click()
+    page.locator('.top-bar form[action="/accounts/logout/"] button').click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
 
 

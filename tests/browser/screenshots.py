@@ -1,0 +1,202 @@
+"""``make screenshots``: every page, by day and night, wide and narrow, in both languages, with nothing and with much in it.
+
+Starts simulator, workers and a server of its own on a database in a scratch folder; nothing of the person's is read or changed.
+Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+SCRATCH = tempfile.TemporaryDirectory(prefix="screenshots-")
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
+    "READ_DOT_ENV": "0",
+    "DATA_DIR": SCRATCH.name,
+    "DATABASE_URL": f"sqlite:///{SCRATCH.name}/db.sqlite3",
+    "SECRET_KEY": "only-for-pictures",
+    "LOG_LEVEL": "ERROR",
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+}
+
+import django
+
+django.setup()
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from playwright.sync_api import Browser
+
+from accounts import services as account_services
+from missions import services
+from missions.local_stack import WorkerProcess, simulator_environment
+from missions.models import Mission, MissionStatus
+from missions.providers.simulator.control import SimulatorProcess
+from tests.browser import chromium
+from tests.processes.stage import Web
+
+THEMES = ("light", "dark")
+WIDTHS = {1280: 860, 360: 780}
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+LIMIT_SECONDS = 90.0
+
+# Name, address (or the name of one), and which mission it is about, if any.  A new page gets a line here.
+PAGES: tuple[tuple[str, str, str], ...] = (
+    ("sign-in", "accounts:login", ""),
+    ("missions", "missions:list", ""),
+    ("new-mission", "missions:new", ""),
+    ("mission-done", "missions:detail", "done"),
+    ("mission-failed", "missions:detail", "mixed"),
+    ("mission-paused", "missions:detail", "paused"),
+    ("templates", "templates:list", ""),
+    ("media", "media:library", ""),
+    ("account", "accounts:account", ""),
+    ("password", "accounts:password", ""),
+    ("tokens", "accounts:tokens", ""),
+    ("components", "components", ""),
+    ("not-found", "/nowhere", ""),
+)
+SUBJECTS = (
+    "a lighthouse at dusk, oil on canvas",
+    "a paper boat on a mirror lake",
+    "清晨的茶园，薄雾，胶片质感",
+    "an empty cinema, seen from the stage",
+    "a teapot in morning light",
+    "雨后的小巷，霓虹倒影",
+)
+
+
+@contextmanager
+def running() -> Iterator[tuple[Web, SimulatorProcess]]:
+    """A server, workers and the simulator."""
+    settings.STATIC_ROOT = Path(SCRATCH.name, "static")
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    with ExitStack() as stack:
+        simulator = SimulatorProcess(image_side=512, clip_side=256, task_seconds=1.0)
+        stack.callback(simulator.stop)
+        environment = simulator_environment(simulator.url) | {"Q_WORKERS": "4", "POLL_FLOOR_SECONDS": "0.2"}
+        settings.RUNNINGHUB_API_KEY = environment["RUNNINGHUB_API_KEY"]
+        workers = WorkerProcess(environment, log=Path(SCRATCH.name, "workers.log"))
+        workers.start()
+        stack.callback(workers.stop)
+        static = {"STATIC_ROOT_OF_TEST": str(settings.STATIC_ROOT)}
+        web = Web(environment | static, Path(SCRATCH.name, "web.log"), "tests.runninghub_batch.with_static:application")
+        web.start()
+        stack.callback(web.stop)
+        yield web, simulator
+
+
+# --- What there is to see ---
+
+
+def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
+    """Missions in every state, and some tokens.  Staff, so that the pages for staff can be seen too."""
+    account_services.create_token(user=owner, name="nightly-import")
+    missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
+    wait(missions["done"])
+    simulator.set(task_1501=0.3)
+    missions["mixed"] = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
+    wait(missions["mixed"])
+    simulator.set(task_1501=0, task_seconds=600)
+    missions["paused"] = mission(owner, "Product photos, 16:9", 36, params={"aspectRatio": "16:9"})
+    services.pause_mission(mission_id=missions["paused"].pk, actor=f"user:{owner.pk}")
+    missions["running"] = mission(owner, "Posters for the spring fair", 120)
+    time.sleep(3)
+    return missions
+
+
+def mission(owner: User, name: str, items: int, **more: Any) -> Mission:
+    prompts = itertools.cycle(SUBJECTS)
+    fields = {"task_type": "text_to_image", "params": {"aspectRatio": "1:1"}} | more
+    rows = [f"{next(prompts)}, {number}" for number in range(1, items + 1)]
+    return services.create_mission(owner=owner, name=name, rows=rows, **fields)
+
+
+def wait(mission: Mission) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while mission.status not in (MissionStatus.COMPLETED, MissionStatus.FAILED):
+        assert time.monotonic() < deadline, f"{mission} did not end: {mission.counts}"
+        time.sleep(0.2)
+        mission.refresh_from_db()
+
+
+# --- Pictures ---
+
+
+def addresses(missions: dict[str, Mission], words: list[str]) -> list[tuple[str, str]]:
+    """The pages that exist, by name.  Those of a mission only where there are missions."""
+    found = []
+    for name, place, about in PAGES:
+        is_wanted = not words or any(word in name for word in words)
+        if is_wanted and (not about or about in missions) and (address := _address(place, missions.get(about))):
+            found.append((name, address))
+    return found
+
+
+def _address(place: str, mission: Mission | None) -> str:
+    if place.startswith("/"):
+        return place
+    try:
+        return reverse(place, args=[mission.pk] if mission else [])
+    except NoReverseMatch:
+        return ""
+
+
+def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], state: str, folder: Path) -> int:
+    client = Client()
+    client.force_login(user)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
+    taken = 0
+    for theme, (width, height), (language, locale) in itertools.product(THEMES, WIDTHS.items(), LANGUAGES.items()):
+        context = browser.new_context(
+            base_url=web.url,
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            locale=locale,
+            has_touch=width < 600,
+        )
+        for name, address in pages:
+            context.clear_cookies()
+            if name != "sign-in":
+                context.add_cookies([cookie])
+            page = context.new_page()
+            page.goto(address)
+            page.wait_for_timeout(150)
+            path = folder / language / f"{name}-{state}-{theme}-{width}.png"
+            page.screenshot(path=path, full_page=True, animations="disabled")
+            page.close()
+            taken += 1
+        context.close()
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make screenshots", description="Take a picture of every page.")
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="pages whose names hold one of these")
+    parser.add_argument("--to", type=Path, default=settings.BASE_DIR / "var" / "screenshots", metavar="FOLDER")
+    options = parser.parse_args()
+    if not chromium.PATH:
+        sys.exit("There is no chromium: apt install chromium fonts-noto-cjk, or set CHROMIUM=/path/to/it.")
+    with running() as (web, simulator), chromium.started() as browser:
+        busy, new = User.objects.create_superuser("mei"), User.objects.create_user("lin")
+        missions = fill(busy, simulator)
+        taken = take(browser, web, busy, addresses(missions, options.only), "full", options.to)
+        taken += take(browser, web, new, addresses({}, options.only), "empty", options.to)
+    sys.stdout.write(f"{taken} pictures in {options.to}\n")
+
+
+if __name__ == "__main__":
+    main()
