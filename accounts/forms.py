@@ -20,12 +20,12 @@ LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")),
 def time_zone_choices() -> list[tuple[str, str | Promise]]:
     """Every zone that has a place in its name: ``Asia/Shanghai``."""
     zones = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
-    return [("", _("As the browser says")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
+    return [("", _("Follow the browser")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
 
 
 class PreferencesForm(forms.Form):
     language = forms.ChoiceField(
-        label=_("Language"), required=False, choices=[("", _("As the browser says")), *settings.LANGUAGES]
+        label=_("Language"), required=False, choices=[("", _("Follow the browser")), *settings.LANGUAGES]
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("Times are shown and read in it.")

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Theme(models.TextChoices):
-    AUTO = "auto", _("As the system")
+    AUTO = "auto", _("Follow the system")
     LIGHT = "light", _("Light")
     DARK = "dark", _("Dark")
 

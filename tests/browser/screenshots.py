@@ -68,6 +68,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("components", "components", ""),
     ("not-found", "/nowhere", ""),
 )
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",
@@ -141,6 +142,7 @@ def addresses(missions: dict[str, Mission], words: list[str]) -> list[tuple[str,
     found = []
     for name, place, about in PAGES:
         is_wanted = not words or any(word in name for word in words)
+        is_wanted &= bool(missions) or name not in WITHOUT_AN_EMPTY_STATE
         if is_wanted and (not about or about in missions) and (address := _address(place, missions.get(about))):
             found.append((name, address))
     return found

@@ -50,7 +50,7 @@ export async function api(method, address, body, options = {}) {
   }
   if (answer.code === 0) return answer.data;
   const { message, ...rest } = answer;
-  throw Object.assign(new Error(message), rest);
+  throw Object.assign(new Error(answer.status === 401 ? document.body.dataset.signedOut : message), rest);
 }
 
 /** Open a dialog by its id. */
@@ -149,6 +149,13 @@ if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesi
 for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, () => toast("error", document.body.dataset.failed));
 }
+
+// The session has ended: the answer is the sign-in page, which is no piece of this one.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/accounts/login/")) return;
+  event.detail.shouldSwap = false;
+  toast("error", document.body.dataset.signedOut);
+});
 
 document.addEventListener("htmx:afterSettle", (event) => {
   reveal(document);
