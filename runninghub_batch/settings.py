@@ -121,6 +121,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+CSRF_FAILURE_VIEW = "runninghub_batch.views.csrf_failure"
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:login"

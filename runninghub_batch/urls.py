@@ -19,4 +19,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("missions.urls")),
 ]
 
+handler404 = "runninghub_batch.views.not_found"
 handler500 = "runninghub_batch.views.server_error"

@@ -8,17 +8,20 @@ from decimal import Decimal
 from django import forms
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseNotFound
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.views.csrf import csrf_failure as page_csrf_failure
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 
 from accounts.models import Theme
 from accounts.preferences import THEME_COOKIE
 from missions.models import ItemStatus, MissionStatus
 from runninghub_batch import request_ids
+from runninghub_batch.middleware import API
 
 
 class SampleForm(forms.Form):
@@ -29,6 +32,19 @@ class SampleForm(forms.Form):
     ratio = forms.ChoiceField(label="Aspect ratio", choices=[("1:1", "1:1"), ("16:9", "16:9")])
     count = forms.IntegerField(label="Repeat", min_value=1, max_value=20)
     start = forms.BooleanField(label="Start at once", required=False, help_text="Otherwise it waits for you.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return HttpResponseNotFound() if _is_of_api(request) else page_not_found(request, exception)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return HttpResponseForbidden() if _is_of_api(request) else page_csrf_failure(request, reason)
+
+
+def _is_of_api(request: HttpRequest) -> bool:
+    """Programs are answered by ``middleware.frame``: no page is drawn for them only to be thrown away."""
+    return request.path_info.startswith(API)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

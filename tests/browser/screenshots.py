@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 SCRATCH = tempfile.TemporaryDirectory(prefix="screenshots-")
 os.environ |= {
@@ -37,7 +37,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, SetCookieParam
 
 from accounts import services as account_services
 from missions import services
@@ -47,7 +47,7 @@ from missions.providers.simulator.control import SimulatorProcess
 from tests.browser import chromium
 from tests.processes.stage import Web
 
-THEMES = ("light", "dark")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = {1280: 860, 360: 780}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 LIMIT_SECONDS = 90.0
@@ -160,7 +160,7 @@ def _address(place: str, mission: Mission | None) -> str:
 def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], state: str, folder: Path) -> int:
     client = Client()
     client.force_login(user)
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
+    cookie: SetCookieParam = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
     taken = 0
     for theme, (width, height), (language, locale) in itertools.product(THEMES, WIDTHS.items(), LANGUAGES.items()):
         context = browser.new_context(

@@ -70,6 +70,15 @@ def test_an_outdated_form_says_that_nothing_was_sent(db):
     assert "Nothing was sent" in page.content.decode()
 
 
+def test_no_page_is_drawn_for_a_program(owner, django_assert_num_queries):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+    with django_assert_num_queries(3):  # session, person, profile
+        answer = client.get("/api/v1/nowhere")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    assert client.post("/api/v1/me/tokens", {}, content_type="application/json").json()["error"] == "forbidden"
+
+
 def test_a_defect_gets_a_page_that_asks_nobody(rf, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         page = server_error(rf.get("/missions"))
