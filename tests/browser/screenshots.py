@@ -37,7 +37,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
-from playwright.sync_api import Browser, SetCookieParam
+from playwright.sync_api import Browser
 
 from accounts import services as account_services
 from missions import services
@@ -160,7 +160,7 @@ def _address(place: str, mission: Mission | None) -> str:
 def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], state: str, folder: Path) -> int:
     client = Client()
     client.force_login(user)
-    cookie: SetCookieParam = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
+    cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
     taken = 0
     for theme, (width, height), (language, locale) in itertools.product(THEMES, WIDTHS.items(), LANGUAGES.items()):
         context = browser.new_context(
