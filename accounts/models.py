@@ -52,6 +52,7 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    made_with = models.ForeignKey("self", null=True, editable=False, on_delete=models.CASCADE, related_name="made")
 
     objects = ApiTokenQuerySet.as_manager()
 

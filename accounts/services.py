@@ -22,14 +22,21 @@ class TooManyTokens(Exception):
     """A person has as many usable tokens as anybody may have.  The message is for people."""
 
 
-def create_token(*, user: AbstractBaseUser, name: str, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+def create_token(
+    *, user: AbstractBaseUser, name: str, expires_at: datetime | None = None, made_with: ApiToken | None = None
+) -> tuple[ApiToken, str]:
     """Make a token.  Returns its row and the secret, which nobody can find out later.
 
     ``name`` says what it is for; without ``expires_at`` it holds until it is revoked.
     """
     secret = MARK + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        user_id=user.pk, name=name, digest=_digest(secret), prefix=secret[:SHOWN], expires_at=expires_at
+        user_id=user.pk,
+        name=name,
+        digest=_digest(secret),
+        prefix=secret[:SHOWN],
+        expires_at=expires_at,
+        made_with=made_with,
     )
     return token, secret
 
@@ -39,14 +46,14 @@ def create_own_token(
 ) -> tuple[ApiToken, str]:
     """As ``create_token``, for somebody who asks for it and is no operator.
 
-    One that is ``made_with`` another ends with that at the latest: what was lent for a while does not become lasting.  Raises
-    TooManyTokens.
+    One that is ``made_with`` another ends with that at the latest: what was lent for a while, or leaked, does not become lasting.
+    Raises TooManyTokens.
     """
     if ApiToken.objects.usable().filter(user_id=user.pk).count() >= MAX_TOKENS:
         raise TooManyTokens(f"You have {MAX_TOKENS} tokens, and that is the limit: revoke one first.")
     if made_with is not None and made_with.expires_at is not None:
         expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
-    return create_token(user=user, name=name, expires_at=expires_at)
+    return create_token(user=user, name=name, expires_at=expires_at, made_with=made_with)
 
 
 def authenticate(secret: str) -> ApiToken | None:
@@ -63,8 +70,11 @@ def authenticate(secret: str) -> ApiToken | None:
 
 
 def revoke_token(*, token: ApiToken) -> None:
-    """End a token for good.  One that has been revoked before keeps its time."""
-    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+    """End a token, and those that were made with it, for good.  One that has been revoked before keeps its time."""
+    now, ids = timezone.now(), [token.pk]
+    while ids:
+        ApiToken.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=now)
+        ids = list(ApiToken.objects.filter(made_with__in=ids).values_list("pk", flat=True))
 
 
 def _digest(secret: str) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import storages
 from django.utils.text import slugify
 
+from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("index", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
 SLUG_LENGTH = 40
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -50,11 +51,12 @@ def export(mission: Mission, folder: Path) -> int:
         with part.open("w", encoding="utf-8-sig", newline="") as file:
             table = csv.writer(file)
             table.writerow(COLUMNS)
-            for item in mission.items.order_by("index").prefetch_related("outputs").iterator(chunk_size=200):
-                item.mission = mission
-                for row in _rows(item, folder):
-                    count += bool(row["file"])
-                    table.writerow([safe_cell(row[column]) for column in COLUMNS])
+            for item, outputs in selectors.items_with_outputs(mission):
+                for row, output in manifest_rows(item, outputs):
+                    if output is not None:
+                        _copy(output, folder / row["file"], row["sha256"])
+                        count += 1
+                    table.writerow(cells(row))
         part.replace(folder / MANIFEST)
     except OSError as error:
         raise ExportFailed(f"{folder} could not be filled: {error.strerror or error}.") from error
@@ -74,9 +76,8 @@ def file_stem(item: MissionItem) -> str:
     return f"{item.index:04d}_{about or 'item'}"
 
 
-def _rows(item: MissionItem, folder: Path) -> Iterator[dict[str, Any]]:
-    """A row per result file, or one that says why there is none."""
-    outputs = list(item.outputs.all())
+def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:
+    """A row per stored result with its output, or one row that says why there is none.  Rows alone decide the files' names."""
     stored = [output for output in outputs if output.status == OutputStatus.STORED]
     base = {
         "index": item.index,
@@ -88,29 +89,38 @@ def _rows(item: MissionItem, folder: Path) -> Iterator[dict[str, Any]]:
     }
     for number, output in enumerate(stored, start=1):
         suffix = f"-{number}" if len(stored) > 1 else ""
-        name, digest = _copy(output, folder, f"{file_stem(item)}{suffix}")
-        yield {**base, "file": name, "sha256": digest, "cost": item.cost if number == 1 else ""}
+        name = f"{file_stem(item)}{suffix}.{output.extension or 'txt'}"
+        yield {**base, "file": name, "sha256": digest_of(output), "cost": item.cost if number == 1 else ""}, output
     if not stored:
         missing = next((output.error_message for output in outputs if output.error_message), "")
-        yield {**base, "file": "", "sha256": "", "error": base["error"] or missing}
+        yield {**base, "file": "", "sha256": "", "error": base["error"] or missing}, None
 
 
-def _copy(output: Output, folder: Path, stem: str) -> tuple[str, str]:
-    name = f"{stem}.{output.extension or 'txt'}"
-    part = folder / f".{name}.part"
-    digest = hashlib.sha256()
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """A row of the manifest as it is written."""
+    return [safe_cell(row[column]) for column in COLUMNS]
+
+
+def digest_of(output: Output) -> str:
+    """The SHA-256 that a result had when it was stored; a text is kept in its row."""
+    return output.sha256 if output.file else hashlib.sha256(output.text.encode()).hexdigest()
+
+
+def _copy(output: Output, path: Path, digest: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    found = hashlib.sha256()
     with part.open("wb") as target:
-        for chunk in _content(output):
-            digest.update(chunk)
+        for chunk in content_of(output):
+            found.update(chunk)
             target.write(chunk)
-    if output.sha256 and digest.hexdigest() != output.sha256:
+    if digest and found.hexdigest() != digest:
         part.unlink()
         raise ExportFailed(f"{output.file} was changed after it was stored: its SHA-256 no longer fits.")
-    part.replace(folder / name)
-    return name, digest.hexdigest()
+    part.replace(path)
 
 
-def _content(output: Output) -> Iterator[bytes]:
+def content_of(output: Output) -> Iterator[bytes]:
+    """A stored result, piece by piece."""
     if not output.file:
         yield output.text.encode()
         return

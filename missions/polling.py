@@ -8,7 +8,8 @@ Both come from knowing when a task is likely to end: ``Expectation`` is learned 
     up to ``last``      every KNOWN_SPACING of the time elapsed
     later               every LATE_SPACING of the time elapsed
 
-Where a webhook will tell of the end, questions only make up for one that is lost: silence up to ``last``, then LATE_SPACING.
+Where a webhook will tell of the end, questions only make up for one that is lost: silence until a little after ``last``, and
+then half as many.
 
 No interval is shorter than the configured floor or longer than MAX_INTERVAL_SECONDS.
 """
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 UNKNOWN_SPACING = 0.12
 KNOWN_SPACING = 0.03
 LATE_SPACING = 0.08
+TOLD_FACTOR = 2
+TOLD_SLACK = 1.05
 MAX_INTERVAL_SECONDS = 15.0
 MIN_SAMPLES = 5
 EARLY = 0.97  # how long before the likely first end the questions begin
@@ -57,13 +60,17 @@ def next_interval(elapsed: float, expectation: Expectation | None, *, floor: flo
 
     ``is_told``: a webhook will tell of its end, if all goes well.
     """
-    interval = _spread(min(max(elapsed * _spacing(elapsed, expectation), floor), MAX_INTERVAL_SECONDS))
+    spacing = _spacing(elapsed, expectation) * (TOLD_FACTOR if is_told else 1)
+    interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
+    silence = _silence(expectation, is_told=is_told) - elapsed
+    return max(silence + random.uniform(0, 0.5) * floor, floor) if silence > 0 else interval
+
+
+def _silence(expectation: Expectation | None, *, is_told: bool) -> float:
+    """Seconds after its acceptance in which a task is not asked about."""
     if expectation is None:
-        return interval
-    silent_until = expectation.last if is_told else expectation.first
-    if elapsed < silent_until:
-        return max(silent_until - elapsed + random.uniform(0, 0.5) * floor, floor)
-    return interval
+        return 0.0
+    return expectation.last * TOLD_SLACK if is_told else expectation.first
 
 
 def _spacing(elapsed: float, expectation: Expectation | None) -> float:

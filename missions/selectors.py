@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from missions.models import (
     Mission,
     MissionItem,
     MissionStatus,
+    Output,
     ProviderAccount,
 )
 from missions.polling import Duration, Expectation, learn
@@ -32,6 +33,7 @@ DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
 EXPECTATION_TTL_SECONDS = 2.0
 IGNORANCE_TTL_SECONDS = 0.25
+ITEMS_PER_PAGE = 500
 
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
 
@@ -72,6 +74,23 @@ def items_after(
     found = list(items[: limit + 1])
     page = found[:limit]
     return page, page[-1].index if len(found) > limit else None
+
+
+def items_with_outputs(mission: Mission) -> Iterator[tuple[MissionItem, list[Output]]]:
+    """A mission's items in the order of the batch, each with what came of it.
+
+    Read page by page: no transaction and no cursor stays open, however long the caller takes.  (Not ``prefetch_related``: its
+    rows refer to each other in circles, and pages would pile up until they are collected.)
+    """
+    last = 0
+    while page := list(mission.items.filter(index__gt=last).order_by("index")[:ITEMS_PER_PAGE]):
+        outputs: defaultdict[int, list[Output]] = defaultdict(list)
+        for output in Output.objects.filter(item__in=[item.pk for item in page]).order_by("attempt", "index"):
+            outputs[output.item_id].append(output)
+        for item in page:
+            item.mission = mission
+            yield item, outputs[item.pk]
+        last = page[-1].index
 
 
 def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:

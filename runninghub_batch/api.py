@@ -26,7 +26,8 @@ from runninghub_batch.errors import ApiError, Failure
 from runninghub_batch.limits import PerCaller
 
 # Only a body with one of these can hold a NUL character or a number that becomes infinite.
-_SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+# (The look behind lets a run of digits be read once, not anew from each of its digits.)
+_SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

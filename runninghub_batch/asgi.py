@@ -8,7 +8,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 _django = get_asgi_application()
 
-from runninghub_batch.limits import BoundedBodies  # noqa: E402  it needs the applications to be set up
+from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
+from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
+from runninghub_batch.limits import BoundedBodies  # noqa: E402
 from runninghub_batch.measured import MeasuredRequest  # noqa: E402
 
 # Django runs the synchronous part of each request in a thread of its own that ends with it, and a connection belongs to its
@@ -17,4 +19,4 @@ for database in settings.DATABASES.values():
     database["CONN_MAX_AGE"] = 0
 
 _django.request_class = MeasuredRequest
-application = BoundedBodies(_django)
+application = Receiver(BoundedBodies(_django))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,6 +19,7 @@ from runninghub_batch.errors import Failure
 
 UPLOAD = "/api/v1/media/upload"
 MULTIPART_BYTES = 64 * 1024  # what a form may need around its file
+DISCARD_SECONDS = 2.0
 
 # What an ASGI server hands over: https://asgi.readthedocs.io/en/latest/specs/www.html
 Event = MutableMapping[str, Any]
@@ -100,7 +103,8 @@ class BoundedBodies:
             await self.application(scope, bounded, send)
         except _TooLarge as error:
             if not error.is_over:
-                await _discard(receive, allowed)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(_discard(receive, allowed), DISCARD_SECONDS)
             request_ids.begin(headers.get(b"x-request-id"))
             await _send(errors.respond(Failure(413)), send)
 
@@ -121,7 +125,7 @@ def _bounded(receive: Receive, allowed: int) -> Receive:
 
 
 async def _discard(receive: Receive, allowed: int) -> None:
-    """Read on for a while: a client that is cut off while it sends does not see the answer."""
+    """Read on: a client that is cut off while it sends does not see the answer.  One that waits for it sends nothing more."""
     while allowed > 0:
         event = await receive()
         if event["type"] != "http.request" or not event.get("more_body"):

@@ -1,3 +1,78 @@
-from ninja import Router
+"""``/missions/{id}/download`` and ``results.jsonl | .csv``: all that a mission made, streamed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.http import content_disposition_header
+from ninja import Path, Router
+
+from missions import results
+from missions.api.ids import RowId
+from missions.api.missions import visible_mission
+from missions.bundle import Bundle
+from missions.models import Mission
+from missions.responses import ThreadedStream
+
+_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 
 router = Router(tags=["Results"])
+
+
+def _documented(content_type: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "format": "binary"}
+    return {"responses": {200: {"description": description, "content": {content_type: {"schema": schema}}}}}
+
+
+@router.get(
+    "/{mission_id}/download",
+    summary="All result files as one ZIP archive",
+    openapi_extra=_documented("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
+)
+def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+    """What is stored at this moment, as `{name}_results.zip`.
+
+    `manifest.csv` has a row per file, with its SHA-256, and one for each item without a file, with the reason. A connection
+    that ends before Content-Length bytes came means that the archive is not whole: ask again.
+    """
+    mission = visible_mission(request, mission_id)
+    bundle = Bundle(mission)
+    response = ThreadedStream(bundle, content_type="application/zip")
+    response["Content-Length"] = str(bundle.length)
+    return _named(response, f"{_file_name(mission)}_results.zip")
+
+
+@router.get(
+    "/{mission_id}/results.jsonl",
+    summary="All items with their results, as JSON Lines",
+    openapi_extra=_documented("application/x-ndjson", "An object per item, in the order of the batch."),
+)
+def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+    """An object per line and item, as `GET /missions/{id}/items` has them, without pages and without the envelope."""
+    mission = visible_mission(request, mission_id)
+    lines = results.as_json_lines(mission)
+    return _named(ThreadedStream(lines, content_type="application/x-ndjson"), f"{_file_name(mission)}_results.jsonl")
+
+
+@router.get(
+    "/{mission_id}/results.csv",
+    summary="All items with their results, as a table",
+    openapi_extra=_documented("text/csv", "A row per result, in the order of the batch."),
+)
+def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+    """A row per result, and one for each item without any. UTF-8; no cell is taken for a formula."""
+    mission = visible_mission(request, mission_id)
+    table = results.as_csv(mission)
+    return _named(ThreadedStream(table, content_type="text/csv; charset=utf-8"), f"{_file_name(mission)}_results.csv")
+
+
+def _file_name(mission: Mission) -> str:
+    """The mission's name without what no file system takes."""
+    return _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
+
+
+def _named(response: ThreadedStream, name: str) -> ThreadedStream:
+    response["Content-Disposition"] = content_disposition_header(True, name)
+    return response

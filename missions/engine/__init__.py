@@ -17,11 +17,12 @@ from missions.engine.rescue import attach, rescue
 from missions.engine.slots import dispatch
 from missions.engine.submission import refill, submit
 from missions.engine.ticks import arm, arm_stale, tick
-from missions.engine.watching import poll, poll_attempt, poll_due
+from missions.engine.watching import POLL_BATCH, poll, poll_attempt, poll_due
 from missions.engine.workers import CLUSTER_DEAD_AFTER, warm_up
 
 __all__ = [
     "CLUSTER_DEAD_AFTER",
+    "POLL_BATCH",
     "arm",
     "arm_stale",
     "attach",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,11 +11,12 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from missions import queue
-from missions.engine.watching import POLL_BATCH, claim_due, poll
+from missions.engine.watching import POLL_BATCH, POLL_LEASE, claim_due, count_due, poll
 from missions.models import Attempt, AttemptStatus, ProviderAccount
 
 TICK_MIN_SECONDS = 0.04
 TICK_MAX_SECONDS = 1.0
+TICK_AFTER_BURST_SECONDS = 0.1  # the helpers that were woken take what is due
 TICK_STALE = timedelta(seconds=3)
 REAP_INTERVAL = timedelta(seconds=2)
 
@@ -52,6 +54,8 @@ def tick(account_id: int, number: int) -> None:
             return
         attempt_ids = claim_due(account_id, now)
         queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now, claimed=len(attempt_ids)))
+        if len(attempt_ids) == POLL_BATCH:
+            queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
         is_time_to_reap = ProviderAccount.objects.filter(
             Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
         ).update(reaped_at=now)
@@ -62,11 +66,13 @@ def tick(account_id: int, number: int) -> None:
 
 
 def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
-    """Seconds until something is due, within bounds.  What was just claimed may be due again as soon as the floor allows."""
+    """Seconds until something is due, within bounds."""
     if claimed == POLL_BATCH:
-        return 0.0
+        return TICK_AFTER_BURST_SECONDS
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
     wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
-    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if claimed else TICK_MAX_SECONDS
+    # What is being asked about now may be due again as soon as the floor allows.
+    is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
+    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
     return max(min(wait, longest), TICK_MIN_SECONDS)

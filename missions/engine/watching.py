@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from missions import provider_accounts, queue, selectors
@@ -21,7 +22,8 @@ from missions.models import Attempt, AttemptStatus, ProviderAccount
 from missions.providers.base import RemoteState, RemoteStatus
 from missions.providers.errors import AccountBlocked, ProviderError
 
-POLL_BATCH = 8  # tasks asked about in one tick; the next tick takes the rest, at the same time
+POLL_BATCH = 8  # tasks that one worker asks about together
+MOST_HELPERS = 8  # workers that are woken at once to ask about what is due
 POLL_LEASE = timedelta(seconds=10)
 GONE_GRACE = timedelta(seconds=60)  # a provider may not know a task yet that it has just accepted
 GONE_ANSWERS = 3  # "no such task" is believed when it was said so often in a row
@@ -62,13 +64,13 @@ def _ask(account: ProviderAccount, task_ids: Sequence[str]) -> Mapping[str, Remo
 
 
 def poll_due(account_id: int) -> None:
-    """Ask about attempts that are due now, without waiting for the next tick: webhooks made them due.
+    """Ask about attempts that are due now, without waiting for the next tick: many ended at once, or webhooks made them due.
 
-    Many webhooks come at once.  Whoever finds something to do wakes one more worker, until one finds nothing.
+    Whoever finds as many as can be asked about together wakes one more worker.
     """
     with transaction.atomic():
         attempt_ids = claim_due(account_id, timezone.now())
-        if attempt_ids:
+        if len(attempt_ids) == POLL_BATCH:
             queue.send("poll_due", account_id)
     if attempt_ids:
         poll(account_id, attempt_ids)
@@ -82,15 +84,21 @@ def poll_attempt(attempt_id: int) -> None:
 
 
 def claim_due(account_id: int, now: datetime) -> list[int]:
-    due = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
-    ids = list(
-        due.order_by("next_poll_at")
-        .select_for_update(skip_locked=True, no_key=True)
-        .values_list("pk", flat=True)[:POLL_BATCH]
-    )
+    """Take up to POLL_BATCH attempts that are due, for as long as a question may take."""
+    free = _due(account_id, now).order_by("next_poll_at").select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.values_list("pk", flat=True)[:POLL_BATCH])
     if ids:
         Attempt.objects.filter(pk__in=ids).update(next_poll_at=now + POLL_LEASE)
     return ids
+
+
+def count_due(account_id: int, now: datetime) -> int:
+    """How many are still to be asked about, counted up to MOST_HELPERS batches."""
+    return _due(account_id, now)[: MOST_HELPERS * POLL_BATCH].count()
+
+
+def _due(account_id: int, now: datetime) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
 
 
 def _has_ended(account: ProviderAccount, attempt: Attempt, state: RemoteState) -> bool:

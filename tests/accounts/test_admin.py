@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from accounts import services
@@ -41,3 +42,13 @@ def test_the_name_of_a_token_can_be_changed_but_not_whose_it_is(admin_client, ow
     admin_client.post(reverse("admin:accounts_apitoken_change", args=[token.pk]), form)
     assert ApiToken.objects.get().name == "old laptop"
     assert services.authenticate(secret).user == owner
+
+
+def test_an_operator_who_is_no_superuser_makes_tokens_for_themselves_only(client, owner):
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client.force_login(clerk)
+    for user, made in ((owner, 0), (clerk, 1)):
+        form = {"user": user.pk, "name": "x", "expires_at_0": "", "expires_at_1": ""}
+        client.post(reverse("admin:accounts_apitoken_add"), form)
+        assert ApiToken.objects.filter(user=user).count() == made

@@ -81,6 +81,16 @@ def test_a_token_made_with_another_ends_with_it(owner):
     assert made.expires_at is None
 
 
+def test_what_was_made_with_a_token_is_revoked_with_it(owner):
+    leaked, _ = services.create_token(user=owner, name="leaked")
+    child, _ = services.create_own_token(user=owner, name="x", expires_at=None, made_with=leaked)
+    _, secret = services.create_own_token(user=owner, name="y", expires_at=None, made_with=child)
+    _, other = services.create_token(user=owner, name="other")
+    services.revoke_token(token=leaked)
+    assert services.authenticate(secret) is None
+    assert services.authenticate(other) is not None
+
+
 def test_nobody_has_more_usable_tokens_than_allowed(owner, stranger):
     for _ in range(services.MAX_TOKENS):
         token, _ = services.create_token(user=owner, name="x")

@@ -204,12 +204,10 @@ def test_a_strange_value_in_a_file_field_of_a_free_form_model_breaks_nothing(val
     assert invalid.errors[0].field == "batch_input.0.imageUrl"
 
 
-def test_ten_thousand_items_are_stored_in_few_statements_and_little_time(owner, account):
+def test_ten_thousand_items_are_stored_in_few_statements(owner, account):
     rows = [f"a teapot, number {number}" for number in range(10_000)]
-    started = time.perf_counter()
     with CaptureQueriesContext(connection) as captured:
         mission = make_mission(owner, rows)
-    assert time.perf_counter() - started < 4  # the target is 2 seconds on an idle machine
     assert len(captured) < 250  # SQLite takes 999 values per statement
     assert mission.items.count() == mission.total_count == 10_000
 

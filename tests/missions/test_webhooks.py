@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
-from missions import engine
+from missions import engine, provider_accounts
 from missions.models import Attempt, Mission, MissionItem, Output
+from missions.provider_webhooks import Receiver
 from tests.missions.world import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
 
 pytestmark = pytest.mark.django_db
@@ -183,6 +189,7 @@ def test_a_body_that_names_no_task_is_a_bad_request(body, client, lost):
 
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_running_task_needs_no_body_to_be_asked_about(body, client, attempt, workers):
+    Attempt.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
     assert post(client, attempt, body) == 204
     assert ("poll_due", (attempt.account_id,)) in workers.waiting()
 
@@ -222,3 +229,78 @@ def test_the_provider_s_own_webhook_goes_to_the_attempt_s_address(owner, workers
     attempt = Attempt.objects.get()
     assert simulator.tasks()[0]["webhook_url"] == WEBHOOK_BASE + path_of(attempt)
     assert "webhookUrl" not in attempt.request
+
+
+# --- Before Django ---
+
+
+def call(application: Any, path: str, body: bytes = b"{}", method: str = "POST") -> Any:
+    """The status with which an ASGI application answers."""
+
+    async def ask() -> int:
+        sent: list[Any] = []
+        parts = [
+            {"type": "http.request", "body": body[:5], "more_body": True},
+            {"type": "http.request", "body": body[5:]},
+        ]
+
+        async def receive() -> Any:
+            return parts.pop(0)
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        await application({"type": "http", "method": method, "path": path}, receive, send)
+        return int(sent[0]["status"])
+
+    return ask()
+
+
+async def django(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhooks_that_come_at_once_are_taken_together(simulator):
+    owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
+    mission = make_mission(owner, 20)
+    attempts = [bring_to("running", attempt_id) for attempt_id in claim(mission, account, 20)]
+    Attempt.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
+    paths = [path_of(attempt) for attempt in Attempt.objects.filter(pk__in=attempts)]
+
+    async def burst() -> list[int]:
+        receiver = Receiver(django)
+        calls = [call(receiver, path) for path in [*paths, "/hooks/runninghub/unknown", "/hooks/nobody/" + "x" * 30]]
+        return await asyncio.gather(*calls)
+
+    assert asyncio.run(burst()) == [204] * 20 + [404, 404]
+    assert Attempt.objects.filter(next_poll_at__lte=timezone.now()).count() == 20
+    messages = [SignedPackage.loads(row.payload)["func"] for row in OrmQ.objects.all()]
+    assert 1 <= sum("poll_due" in name for name in messages) <= 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_names_the_lost_task_before_django_as_well(simulator):
+    owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
+    lost = Attempt.objects.get(pk=bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0]))
+    receiver = Receiver(django)
+    assert asyncio.run(call(receiver, path_of(lost), b"not json")) == 400
+    assert asyncio.run(call(receiver, path_of(lost), json.dumps(body_for("12345")).encode())) == 204
+    lost.refresh_from_db()
+    assert (lost.status, lost.hinted_task_id) == ("unconfirmed", "12345")
+
+
+def test_every_other_request_is_django_s():
+    for path, method in (("/hooks/runninghub/x", "GET"), ("/hooks/a/b/c", "POST"), ("/missions", "POST")):
+        assert asyncio.run(call(Receiver(django), path, method=method)) == 418
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_cannot_be_noted_is_asked_for_again():
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute("ALTER TABLE missions_attempt RENAME TO hidden")
+    try:
+        assert asyncio.run(call(Receiver(django), "/hooks/runninghub/x")) == 503
+    finally:
+        with connection.cursor() as cursor, transaction.atomic():
+            cursor.execute("ALTER TABLE hidden RENAME TO missions_attempt")

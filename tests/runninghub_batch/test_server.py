@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,14 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body)
     assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == "big-1"
     assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+
+
+def test_a_body_that_is_announced_as_too_large_and_never_sent_is_answered(open_server):
+    web = open_server()
+    with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as caller:
+        head = "POST /api/v1/missions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        caller.sendall(f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
+        assert b"413" in caller.recv(4096).splitlines()[0]
 
 
 # --- Files ---

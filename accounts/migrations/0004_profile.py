@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0002_idempotency'),
+        ('accounts', '0003_token_families'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,26 @@
+"""A real server on the test database, for what only shows over a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.missions.api.listening import connections, wait_for
+from tests.processes.stage import Web
+
+
+@pytest.fixture(scope="module")
+def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The process.  Tests ask for ``server``."""
+    web = Web({"LOG_LEVEL": "WARNING"}, tmp_path_factory.mktemp("web") / "web.log")
+    web.start()
+    yield web
+    web.stop()
+
+
+@pytest.fixture
+def server(web: Web, transactional_db: None) -> Iterator[Web]:
+    """A server that sees what the test commits, and has no connection open when the rows are removed."""
+    yield web
+    wait_for(lambda: not connections(web))

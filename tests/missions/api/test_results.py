@@ -1,0 +1,154 @@
+"""Collecting what a mission made: addresses, names, and what a client that goes away leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+import requests
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.test import Client
+
+from missions.models import Mission
+from tests.callers import caller, new_token
+from tests.missions import collected
+from tests.missions.api.listening import deaf, wait_for
+from tests.missions.world import make_mission, picture
+from tests.processes.stage import Web
+
+WAYS = ("download", "results.jsonl", "results.csv")
+RED = picture(colour="red")
+
+
+def path(mission: Mission, way: str) -> str:
+    return f"/api/v1/missions/{mission.pk}/{way}"
+
+
+@pytest.fixture
+def mission(owner: User) -> Mission:
+    mission = make_mission(owner, ["a red fox", "an owl"], name="春/夏: Foxes")
+    collected.run(mission, [RED])
+    return mission
+
+
+def test_a_download_is_a_whole_archive_of_the_length_it_promises(owner: User, mission: Mission) -> None:
+    answer = caller(owner).get(path(mission, "download"))
+    content = answer.getvalue()
+    answer.close()
+    assert answer.headers["Content-Type"] == "application/zip"
+    assert answer.headers["Content-Length"] == str(len(content))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist() == ["0001_a-red-fox.png", "manifest.csv"]
+
+
+@pytest.mark.parametrize("way, ending", [("download", "zip"), ("results.jsonl", "jsonl"), ("results.csv", "csv")])
+def test_what_is_saved_is_named_after_the_mission(owner: User, mission: Mission, way: str, ending: str) -> None:
+    answer = caller(owner).get(path(mission, way))
+    answer.close()
+    assert (
+        answer.headers["Content-Disposition"]
+        == f"attachment; filename*=utf-8''{quote(f'春_夏_ Foxes_results.{ending}')}"
+    )
+
+
+def test_lines_and_rows_lead_to_the_files(owner: User, mission: Mission) -> None:
+    client = caller(owner)
+    lines = [json.loads(line) for line in client.get(path(mission, "results.jsonl")).getvalue().splitlines()]
+    table = client.get(path(mission, "results.csv")).getvalue().decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [line["index"] for line in lines] == [1, 2]
+    assert rows[0]["file_url"] == lines[0]["outputs"][0]["file_url"]
+    assert client.get(rows[0]["file_url"]).getvalue() == RED
+
+
+def test_a_line_is_the_item_as_the_list_of_items_shows_it(owner: User, mission: Mission) -> None:
+    client = caller(owner)
+    lines = [json.loads(line) for line in client.get(path(mission, "results.jsonl")).getvalue().splitlines()]
+    assert lines == client.get(path(mission, "items")).json()["data"]["items"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_results_are_their_owners_alone(stranger: User, mission: Mission, way: str) -> None:
+    assert caller(stranger).get(path(mission, way)).status_code == 404
+    assert Client().get(path(mission, way)).status_code == 401
+    operator = User.objects.create_user("operator", is_staff=True)
+    assert caller(operator).get(path(mission, way)).getvalue()
+
+
+# --- Over a network ---
+
+
+@pytest.fixture
+def large(server: Web, owner: User) -> Mission:
+    """One whose archive has 96 MiB."""
+    content = bytes(4 * 1024**2)
+    name = storages["results"].save("missions/large.png", ContentFile(content))
+    digest = hashlib.sha256(content).hexdigest()
+    return collected.make_large(owner, 24, file=name, size=len(content), digest=digest)
+
+
+def test_a_server_does_not_grow_with_what_it_sends(server: Web, owner: User, large: Mission, tmp_path: Path) -> None:
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    token = new_token(owner)
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.get(server.url + path(large, "results.csv"), headers=headers, timeout=20).raise_for_status()
+    before = process.memory_full_info().uss
+    highest = before
+    saved = tmp_path / "results.zip"
+    with requests.get(server.url + path(large, "download"), headers=headers, stream=True, timeout=20) as answer:
+        with saved.open("wb") as file:
+            for piece in answer.iter_content(1024**2):
+                file.write(piece)
+                highest = max(highest, process.memory_full_info().uss)
+        assert saved.stat().st_size == int(answer.headers["Content-Length"])
+    with zipfile.ZipFile(saved) as archive:
+        assert archive.testzip() is None
+    assert highest - before < 30 * 1024**2
+
+
+def test_a_client_sees_that_an_archive_was_broken_off(server: Web, owner: User, large: Mission) -> None:
+    headers = {"Authorization": f"Bearer {new_token(owner)}"}
+    with requests.get(server.url + path(large, "download"), headers=headers, stream=True, timeout=20) as answer:
+        pieces = answer.iter_content(1024**2)
+        next(pieces)
+        Path(storages["results"].path("missions/large.png")).unlink()
+        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+            list(pieces)
+
+
+def test_nothing_is_left_of_a_download_whose_client_went_away(server: Web, owner: User, large: Mission) -> None:
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    token = new_token(owner)
+    connections = [deaf(server, large.pk, token, "download") for _ in range(5)]
+    assert [connection.recv(4) for connection in connections] == [b"HTTP"] * 5
+    assert len(waiting_manifests(process)) == 5
+    for connection in connections:
+        connection.close()
+    wait_for(lambda: not waiting_manifests(process))
+    wait_for(lambda: "large.png" not in str(process.open_files()))
+
+
+def waiting_manifests(process: psutil.Process) -> list[str]:
+    """Temporary files are unlinked at once, so they show only among the open ones."""
+    folder = str(settings.DATA_DIR / "tmp")
+    links = (link for link in Path(f"/proc/{process.pid}/fd").iterdir() if link.is_symlink())
+    return [target for link in links if (target := _target(link)).startswith(folder)]
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
