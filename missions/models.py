@@ -257,6 +257,13 @@ class MissionItem(models.Model):
             models.Index(
                 fields=["mission", "available_at", "index"], name="item_dispatchable", condition=Q(status="pending")
             ),
+            # gallery: the newest results, and how fast they come; failures: how many of each cause.
+            # (The condition holds no value, so that SQLite sees that it is met.)
+            models.Index(
+                fields=["mission", "status", "error_code", "-ended_at"],
+                name="item_ended",
+                condition=Q(ended_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -370,6 +377,7 @@ class Output(models.Model):
     next_try_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     error_message = models.TextField(blank=True)
+    is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
 
@@ -380,6 +388,8 @@ class Output(models.Model):
         indexes = [
             # engine.claim_downloads: what to fetch next.
             models.Index(fields=["next_try_at"], name="output_due", condition=Q(status="pending")),
+            # gallery: what a person marked.
+            models.Index(fields=["item"], name="output_starred", condition=Q(is_starred=True)),
         ]
 
     def __str__(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import QuerySet
 
+from missions import failures
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, Output, OutputStatus
 
 SHOWN_INDEXES = 5
@@ -56,12 +57,10 @@ def lost_files(mission: Mission) -> QuerySet[Output]:
 def _failures(mission: Mission) -> Iterator[str]:
     """One line per cause.  The messages of the engine say what happened, whether it was paid, and what to do."""
     failed = MissionItem.objects.filter(mission=mission, status=ItemStatus.FAILED)
-    causes = failed.values("error_code").annotate(number=Count("pk"), first=Min("index")).order_by("-number", "first")
-    for cause in causes:
-        same = failed.filter(error_code=cause["error_code"])
-        message = same.values_list("error_message", flat=True).get(index=cause["first"])
-        code = f" ({cause['error_code']})" if cause["error_code"] else ""
-        yield f"{cause['number']} failed, {_where(same)}: {message}{code}"
+    for group in failures.failure_groups(mission):
+        same = failed.filter(error_code=group.error_code)
+        code = f" ({group.error_code})" if group.error_code else ""
+        yield f"{group.count} failed, {_where(same)}: {group.message}{code}"
 
 
 def _retries(mission: Mission) -> Iterator[str]:

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from media import services as media_services
 from media.models import MediaFile
@@ -30,6 +31,7 @@ from missions.models import (
     Mission,
     MissionItem,
     MissionStatus,
+    Output,
     ProviderAccount,
     TaskType,
 )
@@ -556,11 +558,13 @@ def retry_failed(
     actor: str,
     error_code: str | None = None,
     indexes: Sequence[int] | None = None,
+    at_most: int | None = None,
     on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
     """Submit failed items again, which costs money: all, those of one cause, or those at ``indexes``.
 
-    Items that did not fail are never touched.  ``on_done`` is called in the same transaction.  Raises NotPossible.
+    Items that did not fail are never touched.  ``at_most``: how many a person agreed to pay for.  ``on_done`` is called in the
+    same transaction.  Raises NotPossible.
     """
     chosen = MissionItem.objects.filter(mission_id=mission_id, status=ItemStatus.FAILED)
     if error_code is not None:
@@ -571,6 +575,8 @@ def retry_failed(
         if indexes is not None:
             wanted = set(indexes)
             rows = {index: params for index, params in rows.items() if index in wanted}
+        if at_most is not None and len(rows) > at_most:
+            raise NotPossible(_("More items have failed in the meantime: look at the new price, and retry them then."))
         retried = _put_back(mission, rows, actor=actor)
         if on_done is not None:
             on_done(retried)
@@ -673,6 +679,15 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
         raise NotPossible(f"The provider could not be asked about the task: {error}. Try again.") from error
     if not attached:
         raise NotPossible("The provider does not know this task, or it belongs to another item. Check the id.")
+
+
+# --- Results ---
+
+
+def star_results(*, mission_id: int, indexes: Sequence[int], is_starred: bool) -> int:
+    """Mark the results of the items at these places, or take the mark away.  Returns how many results changed."""
+    outputs = Output.objects.filter(item__mission=mission_id, item__index__in=indexes, is_starred=not is_starred)
+    return outputs.update(is_starred=is_starred)
 
 
 # --- Reference files ---

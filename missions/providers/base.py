@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from missions.providers.errors import ProviderError, TaskFailed
+from missions.providers.errors import ProviderError, Remedy, TaskFailed
 
 
 class RemoteStatus(enum.StrEnum):
@@ -135,6 +135,11 @@ class Provider(ABC):
     @abstractmethod
     def preview_price(self, request: SubmitRequest) -> PricePreview:
         """Ask what a request would cost.  Starts nothing."""
+
+    @staticmethod
+    @abstractmethod
+    def remedy_of(code: str) -> Remedy:
+        """Return what may help a person after an error of this code, also one that is not known."""
 
     @staticmethod
     @abstractmethod

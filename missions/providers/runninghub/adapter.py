@@ -26,7 +26,7 @@ from missions.providers.base import (
     SubmitRequest,
     UploadedFile,
 )
-from missions.providers.errors import NotAccepted, ProviderError, Unavailable, Unconfirmed
+from missions.providers.errors import NotAccepted, ProviderError, Remedy, Unavailable, Unconfirmed
 from missions.providers.http import TransportFailure
 from missions.providers.runninghub import codes
 from missions.providers.runninghub.client import Client, Reply, decode, mapping, task_id_of, word
@@ -138,6 +138,10 @@ class RunningHub(Provider):
         if amount is None:
             raise codes.read_error(reply)
         return PricePreview(amount, word(reply.task, "currency"), is_free=reply.task.get("isFreeThisCall") is True)
+
+    @staticmethod
+    def remedy_of(code: str) -> Remedy:
+        return codes.remedy_of(code)
 
     @staticmethod
     def parse_webhook(body: bytes) -> str:

@@ -179,6 +179,14 @@ def task_error(reply: Reply, *, is_free: bool = False) -> TaskFailed:
     return TaskFailed(_with_quote(meaning, reply.text), code=reply.code, remedy=row.kind.remedy)
 
 
+def remedy_of(code: str) -> Remedy:
+    """Return what may help after an error of this code, as ``ProviderError.code`` has it."""
+    status = code.removeprefix("http_")
+    if status != code and status.isdecimal():
+        return HTTP_STATUSES.get(int(status), SERVER_TROUBLE).kind.remedy
+    return CODES.get(code, UNEXPLAINED_END).kind.remedy
+
+
 def _row(reply: Reply) -> Row:
     """Code first, then words, then the HTTP status.  Words of a server in trouble (5xx) settle nothing."""
     is_refusal = bool(reply.code) or reply.http_status >= 400

@@ -1,0 +1,102 @@
+"""Why items failed, cause by cause, and what a person can do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Min, QuerySet, Sum
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
+from missions.providers.errors import Remedy
+from missions.providers.registry import PROVIDERS
+
+ADVICE: dict[Remedy, Promise] = {
+    Remedy.NONE: _("Unchanged, it will fail again. Correct the prompt, the images or the parameters first."),
+    Remedy.ONE_MORE_TRY: _("Another try may help. If it fails again, change the prompt or the images."),
+    Remedy.TRY_LATER: _("The trouble was on the provider's side: trying again later usually helps."),
+}
+# The causes that the engine itself names.
+OWN_CAUSES = {
+    "not_prepared": Remedy.NONE,
+    "no_result": Remedy.TRY_LATER,
+    "cancelled_remotely": Remedy.TRY_LATER,
+    "gone": Remedy.TRY_LATER,
+    "failed": Remedy.ONE_MORE_TRY,
+    "deadline": Remedy.TRY_LATER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed items that share a cause.
+
+    ``message`` is that of the first item; ``is_promising``: another try may help although nothing is changed;
+    ``accepted_count`` attempts were taken by the provider, and ``cost`` is what it charged; ``estimate`` is about what one more
+    try of each costs, None if unknown.
+    """
+
+    error_code: str
+    message: str
+    advice: Promise
+    is_promising: bool
+    count: int
+    first_index: int
+    accepted_count: int
+    cost: Decimal
+    estimate: Decimal | None
+
+
+def failure_groups(mission: Mission) -> list[FailureGroup]:
+    """A mission's failures by cause, the most frequent first, in two statements.  Reads failed items only."""
+    failed = mission.items.filter(status=ItemStatus.FAILED, ended_at__isnull=False)
+    sums: dict[str, Any] = {
+        "count": Count("pk"),
+        "first": Min("index"),
+        "accepted": Sum("attempt_count"),
+        "charged": Sum("cost"),
+    }
+    grouped: QuerySet[MissionItem, Any] = failed.order_by().values("error_code").annotate(**sums)
+    rows = sorted(grouped, key=lambda row: (-row["count"], row["first"]))
+    messages = dict(failed.filter(index__in=[row["first"] for row in rows]).values_list("index", "error_message"))
+    return [
+        FailureGroup(
+            error_code=row["error_code"],
+            message=messages.get(row["first"], ""),
+            advice=ADVICE[remedy_of(mission, row["error_code"])],
+            is_promising=remedy_of(mission, row["error_code"]) is not Remedy.NONE,
+            count=row["count"],
+            first_index=row["first"],
+            accepted_count=row["accepted"],
+            cost=row["charged"],
+            estimate=estimate(mission, row["count"]),
+        )
+        for row in rows
+    ]
+
+
+def estimate(mission: Mission, count: int) -> Decimal | None:
+    """About what one attempt of each of ``count`` items costs: as much as the mission's items cost on average."""
+    if mission.estimated_cost is None or not mission.total_count:
+        return None
+    return Decimal(mission.estimated_cost * count / mission.total_count)
+
+
+def remedy_of(mission: Mission, error_code: str) -> Remedy:
+    """What may help after an error of this code."""
+    own = OWN_CAUSES.get(error_code)
+    if own is not None:
+        return own
+    provider = PROVIDERS.get(mission.provider)
+    return Remedy.ONE_MORE_TRY if provider is None else provider.remedy_of(error_code)
+
+
+def unconfirmed_items(mission: Mission, *, limit: int) -> list[tuple[MissionItem, Attempt | None]]:
+    """Items whose submission got no answer, in the order of the batch, each with that attempt, in two statements."""
+    items = list(mission.items.filter(status=ItemStatus.UNCONFIRMED).order_by("index")[:limit])
+    doubtful = Attempt.objects.filter(item__in=[item.pk for item in items], status=AttemptStatus.UNCONFIRMED)
+    by_item = {attempt.item_id: attempt for attempt in doubtful.defer("raw", "request")}
+    return [(item, by_item.get(item.pk)) for item in items]
