@@ -112,14 +112,17 @@ class _Manifest:
 
 
 class Bundle:
-    """The archive as it was planned: ``length`` in bytes, and its pieces, once.  Planning reads every row of the mission."""
+    """The archive as it was planned: ``length`` in bytes, and its pieces, once.
 
-    def __init__(self, mission: Mission) -> None:
+    Planning reads every row of the mission, or only those at ``indexes``.
+    """
+
+    def __init__(self, mission: Mission, indexes: Sequence[int] | None = None) -> None:
         self._mission = mission
         self._zip = ZipStream(sized=True)
         self._manifest = _Manifest()
         self._pieces = self._make()
-        for item, outputs in selectors.items_with_outputs(mission):
+        for item, outputs in selectors.items_with_outputs(mission, indexes):
             for row, output in export.manifest_rows(item, outputs):
                 self._manifest.add(row if output is None else self._with_file(row, output))
         self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,18 @@ from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStat
 MANIFEST = "manifest.csv"
 COLUMNS = ("index", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
 SLUG_LENGTH = 40
+_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 CHUNK_BYTES = 256 * 1024
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class ExportFailed(Exception):
     """The folder could not be filled.  Everything is still in the application's own storage."""
+
+
+def download_name(mission: Mission) -> str:
+    """The mission's name without what no file system takes."""
+    return _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
 
 
 def require_usable(folder: Path, *, is_resumed: bool) -> None:

@@ -76,14 +76,17 @@ def items_after(
     return page, page[-1].index if len(found) > limit else None
 
 
-def items_with_outputs(mission: Mission) -> Iterator[tuple[MissionItem, list[Output]]]:
-    """A mission's items in the order of the batch, each with what came of it.
+def items_with_outputs(
+    mission: Mission, indexes: Sequence[int] | None = None
+) -> Iterator[tuple[MissionItem, list[Output]]]:
+    """A mission's items in the order of the batch, or those at ``indexes``, each with what came of it.
 
     Read page by page: no transaction and no cursor stays open, however long the caller takes.  (Not ``prefetch_related``: its
     rows refer to each other in circles, and pages would pile up until they are collected.)
     """
     last = 0
-    while page := list(mission.items.filter(index__gt=last).order_by("index")[:ITEMS_PER_PAGE]):
+    wanted = mission.items.all() if indexes is None else mission.items.filter(index__in=indexes)
+    while page := list(wanted.filter(index__gt=last).order_by("index")[:ITEMS_PER_PAGE]):
         outputs: defaultdict[int, list[Output]] = defaultdict(list)
         for output in Output.objects.filter(item__in=[item.pk for item in page]).order_by("attempt", "index"):
             outputs[output.item_id].append(output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.http import HttpRequest
@@ -13,10 +12,8 @@ from missions import results
 from missions.api.ids import RowId
 from missions.api.missions import visible_mission
 from missions.bundle import Bundle
-from missions.models import Mission
+from missions.export import download_name
 from missions.responses import ThreadedStream
-
-_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 
 router = Router(tags=["Results"])
 
@@ -41,7 +38,7 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     bundle = Bundle(mission)
     response = ThreadedStream(bundle, content_type="application/zip")
     response["Content-Length"] = str(bundle.length)
-    return _named(response, f"{_file_name(mission)}_results.zip")
+    return _named(response, f"{download_name(mission)}_results.zip")
 
 
 @router.get(
@@ -53,7 +50,7 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStre
     """An object per line and item, as `GET /missions/{id}/items` has them, without pages and without the envelope."""
     mission = visible_mission(request, mission_id)
     lines = results.as_json_lines(mission)
-    return _named(ThreadedStream(lines, content_type="application/x-ndjson"), f"{_file_name(mission)}_results.jsonl")
+    return _named(ThreadedStream(lines, content_type="application/x-ndjson"), f"{download_name(mission)}_results.jsonl")
 
 
 @router.get(
@@ -65,12 +62,9 @@ def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream
     """A row per result, and one for each item without any. UTF-8; no cell is taken for a formula."""
     mission = visible_mission(request, mission_id)
     table = results.as_csv(mission)
-    return _named(ThreadedStream(table, content_type="text/csv; charset=utf-8"), f"{_file_name(mission)}_results.csv")
-
-
-def _file_name(mission: Mission) -> str:
-    """The mission's name without what no file system takes."""
-    return _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
+    return _named(
+        ThreadedStream(table, content_type="text/csv; charset=utf-8"), f"{download_name(mission)}_results.csv"
+    )
 
 
 def _named(response: ThreadedStream, name: str) -> ThreadedStream:

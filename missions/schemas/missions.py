@@ -68,7 +68,8 @@ def urls_of(mission_id: int) -> dict[str, str]:
     return {"self": path, **{name: f"{path}/{name}" for name in below}, **files}
 
 
-def _output_url(output: Output) -> str:
+def output_url(output: Output) -> str:
+    """Where a result's file is; its small picture is at /thumbnail below."""
     return f"{path_of(output.item.mission_id)}/items/{output.item.index}/outputs/{output.index}"
 
 
@@ -326,11 +327,11 @@ class OutputOut(Schema):
 
     @staticmethod
     def resolve_file_url(output: Output) -> str | None:
-        return _output_url(output) if output.status == OutputStatus.STORED else None
+        return output_url(output) if output.status == OutputStatus.STORED else None
 
     @staticmethod
     def resolve_thumbnail_url(output: Output) -> str | None:
-        return f"{_output_url(output)}/thumbnail" if output.thumbnail else None
+        return f"{output_url(output)}/thumbnail" if output.thumbnail else None
 
 
 class ItemOut(Schema):
