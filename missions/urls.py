@@ -3,9 +3,29 @@
 from django.urls import path
 
 from missions import provider_webhooks
+from missions.views import acting, downloads, item, listing, mission
 
 app_name = "missions"
 
 urlpatterns = [
     path("hooks/<str:provider>/<str:token>", provider_webhooks.receive, name="provider-webhook"),
+    path("missions", listing.show_list, name="list"),
+    path("missions/<int:mission_id>", mission.show_results, name="mission"),
+    path("missions/<int:mission_id>/items", mission.show_items, name="items"),
+    path("missions/<int:mission_id>/failures", mission.show_failures, name="failures"),
+    path("missions/<int:mission_id>/settings", mission.show_settings, name="settings"),
+    path("missions/<int:mission_id>/pulse", mission.show_pulse, name="pulse"),
+    path("missions/<int:mission_id>/items/<int:index>", item.show_item, name="item"),
+    path("missions/<int:mission_id>/items/<int:index>/retry", item.retry_item, name="retry-item"),
+    path("missions/<int:mission_id>/items/<int:index>/attach", item.attach_task, name="attach-task"),
+    path("missions/<int:mission_id>/items/<int:index>/not-run", item.declare_not_run, name="not-run"),
+    path("missions/<int:mission_id>/pause", acting.pause, name="pause"),
+    path("missions/<int:mission_id>/resume", acting.resume, name="resume"),
+    path("missions/<int:mission_id>/cancel", acting.cancel, name="cancel"),
+    path("missions/<int:mission_id>/retry", acting.retry, name="retry"),
+    path("missions/<int:mission_id>/delete", acting.delete, name="delete"),
+    path("missions/<int:mission_id>/change", acting.change, name="change"),
+    path("missions/<int:mission_id>/template", acting.save_template, name="save-template"),
+    path("missions/<int:mission_id>/star", acting.star, name="star"),
+    path("missions/<int:mission_id>/selection.zip", downloads.download_selection, name="selection"),
 ]
