@@ -1,0 +1,187 @@
+"""Watching a mission, as a creator does: in a real browser, with real workers and the simulator."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+
+import pytest
+from django.db import connection
+from playwright.sync_api import expect
+
+from missions import provider_accounts, services
+from missions.models import Mission
+from tests.browser.chromium import check_axe
+from tests.missions.collected import run
+from tests.missions.world import bring_to, claim, make_mission, picture
+
+needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
+
+
+@pytest.fixture
+def finished(person) -> Mission:
+    """Six results, one of them starred; two items wait, in a mission that is paused."""
+    mission = make_mission(person, 8, name="Paused teapots")
+    run(mission, *[[picture(colour=colour)] for colour in ("red", "green", "blue", "teal", "navy", "olive")])
+    services.pause_mission(mission_id=mission.pk, actor="test")
+    services.star_results(mission_id=mission.pk, indexes=[2], is_starred=True)
+    return mission
+
+
+@pytest.fixture
+def mixed_of_person(person) -> Mission:
+    """Two causes of failure, and one item in doubt."""
+    mission = make_mission(person, 7, name="Mixed")
+    ids = claim(mission, provider_accounts.environment_account(), 6)
+    for status, attempt_id in zip(
+        ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"], ids, strict=True
+    ):
+        bring_to(status, attempt_id)
+    return mission
+
+
+@needs_sqlite
+def test_a_mission_is_watched_to_its_end_without_reloading(page, person, simulator, start_workers):
+    simulator.set(task_seconds=0.6)
+    rows = [f"a teapot, number {number}" for number in range(1, 9)]
+    rows[2] += " [[sim:1501]]"
+    mission = make_mission(person, [*rows, "a lamp [[sim:lose:drop]]"], name="Live")
+    page.goto(f"/missions/{mission.pk}")
+    expect(page.get_by_text("The first results are on their way")).to_be_visible()
+    start_workers(4)
+    expect(page.locator("#gallery .tile[data-kind=image]")).to_have_count(7, timeout=25_000)
+    expect(page.locator("#mission-bar")).to_contain_text("1 failed")
+    expect(page).to_have_title(re.compile(r"^77.8% · Live"))
+
+    page.get_by_role("link", name="Failures").click()
+    page.get_by_role("link", name="Edit and retry").click()
+    page.get_by_label("prompt").fill("a teapot that is allowed")
+    page.get_by_role("button", name="Retry this item (about ¥0.05)").click()
+    expect(page.locator(".badge[data-status]").first).to_be_visible()
+
+    page.goto(f"/missions/{mission.pk}/failures")
+    expect(page.get_by_text("1 item is unconfirmed")).to_be_visible()
+    task = next(task for task in simulator.tasks(limit=100) if "a lamp" in task["params"]["prompt"])
+    page.get_by_label("Task ID").fill(task["id"])
+    page.get_by_role("button", name="Attach this task").click()
+    expect(page.locator("#mission-state")).to_contain_text("Completed", timeout=15_000)
+    page.goto(f"/missions/{mission.pk}")
+    expect(page.locator("#mission-figures")).to_contain_text("9 / 9")
+    assert max(simulator.paid()["prompts"].values()) == 1
+
+
+def test_results_are_looked_at_by_keyboard(open_page, finished):
+    page = open_page(f"/missions/{finished.pk}?view=batch")
+    page.locator("#gallery a[data-opens]").first.focus()
+    page.keyboard.press("Enter")
+    lightbox = page.locator("#lightbox")
+    expect(lightbox.get_by_text("Result 1", exact=True)).to_be_visible()
+    expect(lightbox.get_by_text("a teapot, number 1")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(lightbox.get_by_text("Result 2", exact=True)).to_be_visible()
+    expect(lightbox.locator("[data-stars]")).to_have_attribute("aria-pressed", "true")
+    with page.expect_response(lambda response: response.url.endswith("/star")):
+        page.keyboard.press("s")
+    page.keyboard.press("x")
+    page.keyboard.press("Escape")
+    expect(lightbox).not_to_be_visible()
+    expect(page.locator("#result-2-1 a[data-opens]")).to_be_focused()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.goto(f"/missions/{finished.pk}?view=starred")
+    expect(page.get_by_text("Nothing starred yet")).to_be_visible()
+
+
+def test_chosen_results_are_downloaded_as_one_archive(open_page, finished):
+    page = open_page(f"/missions/{finished.pk}?view=batch")
+    page.get_by_label("Select result 1", exact=True).check()
+    page.get_by_label("Select result 4", exact=True).check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download selected").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert [name[:4] for name in names] == ["0001", "0004", "mani"]
+
+
+def test_a_mission_is_paused_resumed_and_deleted_from_the_list(open_page, finished):
+    page = open_page("/missions")
+    card = page.locator(".mission-card")
+    card.get_by_role("button", name="Resume").click()
+    expect(card.get_by_role("button", name="Pause")).to_be_visible()
+    card.locator("summary").click()
+    card.get_by_role("link", name="Delete…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("the files of 6 completed items")
+    check_axe(page)
+    dialog.get_by_text("Keep it").click()
+    expect(dialog).to_have_count(0)
+    card.locator("summary").click()
+    card.get_by_role("link", name="Delete…").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text("Your first mission")).to_be_visible()
+
+
+def test_the_pages_work_without_scripts(open_page, finished):
+    page = open_page(f"/missions/{finished.pk}?view=batch", scripts=False)
+    page.locator("#gallery a[data-opens]").first.click()
+    expect(page.get_by_role("heading", name="Item 1")).to_be_visible()
+    page.goto("/missions")
+    page.get_by_label("Search").fill("nothing like this")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("No mission fits")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nobody_is_shut_out(open_page, mixed_of_person, finished, theme):
+    page = open_page(theme=theme)
+    for tab in ("/items", "/failures", "/settings", "/items/1", "/items/5"):
+        page.goto(f"/missions/{mixed_of_person.pk}{tab}")
+        check_axe(page)
+    page.goto(f"/missions/{finished.pk}")
+    check_axe(page)
+    page.locator("#gallery a[data-opens]").first.click()
+    check_axe(page)
+    page.goto("/missions")
+    check_axe(page)
+
+
+def test_no_page_is_wider_than_a_phone(open_page, mixed_of_person, finished):
+    page = open_page(width=360)
+    addresses = [f"/missions/{mixed_of_person.pk}{tab}" for tab in ("", "/items", "/failures", "/settings", "/items/1")]
+    for address in ["/missions", f"/missions/{finished.pk}", *addresses]:
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, address
+
+
+def test_nothing_is_asked_while_the_tab_is_hidden(open_page, person):
+    mission = make_mission(person, 3)
+    page = open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"/missions/{mission.pk}")
+    page.wait_for_timeout(300)
+    assert [url for url in asked if "/events?after=" in url]
+    page.evaluate(HIDE)
+    asked.clear()
+    services.pause_mission(mission_id=mission.pk, actor="test")
+    page.wait_for_timeout(2500)
+    assert not asked
+    page.evaluate(SHOW)
+    expect(page.locator("#mission-state")).to_contain_text("Paused")
+
+
+def test_a_page_without_a_stream_asks_now_and_then(open_page, person):
+    mission = make_mission(person, 3)
+    page = open_page()
+    page.route("**/events?*", lambda route: route.abort())
+    page.goto(f"/missions/{mission.pk}")
+    services.pause_mission(mission_id=mission.pk, actor="test")
+    expect(page.locator("#mission-state")).to_contain_text("Paused")
+    page.watch.wrongs.clear()  # the console tells of the stream
+
+
+HIDE, SHOW = (
+    f"""() => {{
+      Object.defineProperty(document, "hidden", {{ value: {is_hidden}, configurable: true }});
+      document.dispatchEvent(new Event("visibilitychange"));
+    }}"""
+    for is_hidden in ("true", "false")
+)
