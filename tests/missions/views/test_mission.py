@@ -114,16 +114,22 @@ def big(owner) -> Mission:
     return mission
 
 
-def test_pages_of_fifty_thousand_items_answer_at_once_and_count_nothing(big, web, django_assert_max_num_queries):
+def test_pages_of_fifty_thousand_items_answer_at_once_and_count_nothing(big, web):
     for tab in ("", "?view=batch", "?view=starred", "/items", "/items?status=pending", "/pulse"):
         address = f"/missions/{big.pk}{tab}"
         web.get(address)  # templates are read once
-        began = time.perf_counter()
-        with django_assert_max_num_queries(16) as made:
+        assert min(seconds(web, address) for _ in range(3)) < 0.4, tab  # 0.15 s on a machine that does nothing else
+        with CaptureQueriesContext(connection) as made:
             assert web.get(address).status_code == 200
-        assert time.perf_counter() - began < 0.45, tab  # 0.15 s when nothing else runs; tests share their machine
         texts = [entry["sql"] for entry in made.captured_queries]
+        assert len(texts) <= 16
         assert not [text for text in texts if "COUNT(" in text and "missionitem" in text]
+
+
+def seconds(web, address):
+    began = time.perf_counter()
+    web.get(address)
+    return time.perf_counter() - began
 
 
 def test_a_page_takes_as_many_statements_for_many_items_as_for_few(web, owner):
