@@ -137,14 +137,11 @@ class Entered:
 
     @cached_property
     def task_type(self) -> str:
-        return str(self._clean("task_type") or TaskType.TEXT_TO_IMAGE.value)
+        return str(self.model.task_type.value)
 
     @cached_property
     def model(self) -> Model:
-        """The chosen model, or the default where none is chosen or it makes something else."""
-        chosen = self.fields.get("model", "")
-        found = [model for model in catalog.all_models(self.task_type) if model.endpoint == chosen]
-        return found[0] if found else catalog.default_model(self.task_type)
+        return model_of(self.fields)
 
     @cached_property
     def source(self) -> Source:
@@ -192,7 +189,7 @@ class Entered:
     @cached_property
     def default_name(self) -> str:
         """What the mission is called unless a person says otherwise: its type and this minute."""
-        return f"{TaskType(self.task_type).label.capitalize()}, {date_format(timezone.localtime(), 'SHORT_DATETIME_FORMAT')}"
+        return f"{TaskType(self.task_type).label.capitalize()}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
 
     @property
     def wanted(self) -> Wanted:
@@ -221,6 +218,14 @@ class Entered:
 
     def _clean(self, name: str) -> Any:
         return self.form.cleaned_data.get(name)
+
+
+def model_of(fields: Mapping[str, str]) -> Model:
+    """The chosen model, or its type's default where none is chosen or it makes something else."""
+    chosen_type = fields.get("task_type", "")
+    task_type = chosen_type if chosen_type in TaskType.values else TaskType.TEXT_TO_IMAGE.value
+    found = [model for model in catalog.all_models(task_type) if model.endpoint == fields.get("model")]
+    return found[0] if found else catalog.default_model(task_type)
 
 
 def _parameter(field: Field) -> forms.Field:

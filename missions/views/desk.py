@@ -20,7 +20,7 @@ from media.services import UploadInvalid, store_upload
 from missions import catalog, columns, composition, importers, template_rules
 from missions.catalog import Field, FieldType, Model
 from missions.composition import RowProblem, Source
-from missions.forms.new_mission import COLUMN, PARAMETER, Entered, NewMissionForm
+from missions.forms.new_mission import COLUMN, PARAMETER, Entered, NewMissionForm, model_of
 from missions.importers import RowsInvalid
 from missions.labels import parameter_label
 from missions.models import Mission, TaskType
@@ -33,6 +33,7 @@ from templates_app.services import TemplateInvalid
 TILES = 48  # images shown of a batch: the rest is counted
 ROW_PROBLEMS = 20
 SAMPLES = 3
+TITLE = 60
 SHOWN_CELL = 120
 TYPED_PROMPTS = 2000  # so many prompts of a copied mission are put into the text; more are a table
 
@@ -151,7 +152,21 @@ def typed(posted: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
     """
     wanted = {name: str(value) for name, value in posted.items() if _is_field(name)}
     boxes = {"leave_out"} | ({"has_header"} if "header_shown" in posted else set())
-    return {name: value for name, value in kept.items() if name not in boxes} | wanted
+    fields = {name: value for name, value in kept.items() if name not in boxes} | wanted
+    return _without_usual(fields, shown=str(posted.get("shown_model", "")))
+
+
+def _without_usual(fields: dict[str, str], *, shown: str) -> dict[str, str]:
+    """When another model was chosen, leave what was only the usual value of the one that was shown: nobody has chosen it."""
+    model = model_of(fields)
+    if shown == model.endpoint:
+        return fields
+    try:
+        before = catalog.get_model(shown)
+    except catalog.UnknownModel:
+        return fields
+    usual = {PARAMETER + field.name: str(field.default) for field in before.fields if field.default is not None}
+    return {name: value for name, value in fields.items() if usual.get(name) != value}
 
 
 def _is_field(name: str) -> bool:
@@ -188,7 +203,7 @@ def _import_file(desk: Desk, request: HttpRequest, _argument: str) -> None:
 
 def _put(desk: Desk, table: Table, name: str) -> None:
     """Use a file: plain lines become prompts that can be edited, everything else a table with columns."""
-    model = Entered(desk.fields, owner=desk.owner).model
+    model = model_of(desk.fields)
     is_text = name.lower().endswith(".txt") and len(table.records) <= TYPED_PROMPTS
     if is_text and Source.PROMPTS in composition.sources_for(model):
         lines = [str(record.cells[0]) for record in table.records]
@@ -401,10 +416,10 @@ def _example(field: Field, number: int) -> object:
 
 
 def _keep_typing(form: NewMissionForm, changed: Collection[str]) -> None:
-    """When htmx draws the form anew, a text that somebody is typing in stays as it is, unless a button has changed it."""
+    """When the form is drawn anew, a text that somebody goes on typing in stays as it is, unless a button has changed it."""
     for name in ("name", "description", "prompts", "images", "image_prompts"):
         if name not in changed:
-            form.fields[name].widget.attrs["hx-preserve"] = "true"
+            form.fields[name].widget.attrs["data-typed"] = ""
 
 
 def _image_limit(model: Model) -> int:
@@ -413,13 +428,25 @@ def _image_limit(model: Model) -> int:
     return (field.max_count or 50) if field and field.type is FieldType.IMAGES else 1
 
 
+def shown(file: MediaFile) -> dict[str, str]:
+    """An uploaded image for a tile."""
+    return {"name": file.name, "url": reverse("media:file", args=[file.key])}
+
+
+def title_of(draft: FormDraft) -> str:
+    """What tells an unfinished form from another: its name, its file, or how its prompts begin."""
+    fields = draft.fields
+    first = next(iter(importers.lines_of(fields.get("prompts", ""))), (0, ""))[1]
+    return fields.get("name", "").strip() or draft.file_name or first[:TITLE]
+
+
 def _files(references: Iterable[str], owner: User) -> dict[str, dict[str, Any]]:
     """Name and address of the owner's images, by reference."""
     numbers = {
         int(name.removeprefix("media:")) for name in references if name.startswith("media:") and name[6:].isdecimal()
     }
     files = MediaFile.objects.filter(owner_id=owner.pk, pk__in=[number for number in numbers if number < 2**63])
-    return {file.reference: {"name": file.name, "url": reverse("media:file", args=[file.key])} for file in files}
+    return {file.reference: shown(file) for file in files}
 
 
 def _item(item: Mapping[str, Any], owner: User) -> dict[str, Any]:

@@ -38,6 +38,7 @@ PAGE = "missions/new/page.html"
 FORM = "missions/new/form.html"
 PREVIEW = "missions/new/preview_response.html"
 LIBRARY_PAGE = 48
+OFFERED = 3  # unfinished forms
 
 
 @login_required
@@ -53,7 +54,9 @@ def _get(request: HttpRequest) -> HttpResponse:
     if draft is not None and draft.mission_id:
         return redirect("missions:mission", draft.mission_id)
     work = Desk.of_draft(draft) if draft else Desk(owner, drafts.new_key(), desk.prefilled(request.GET, owner))
-    unfinished = [] if draft else list(FormDraft.objects.unfinished(owner)[:3])
+    unfinished = (
+        [] if draft else [(kept, desk.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
+    )
     return _draw(request, PAGE, work, unfinished=unfinished)
 
 
@@ -174,4 +177,5 @@ def library(request: HttpRequest) -> HttpResponse:
     if search:
         files = files.filter(name__icontains=search)
     page = Paginator(files, LIBRARY_PAGE).get_page(request.GET.get("page"))
-    return render(request, "missions/new/library.html", {"page": page, "search": search})
+    images = [desk.shown(file) | {"reference": file.reference} for file in page]
+    return render(request, "missions/new/library.html", {"page": page, "images": images, "search": search})

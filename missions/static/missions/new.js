@@ -7,8 +7,6 @@ const AT_ONCE = 4;
 const PATIENCE = 4000; // milliseconds until a request is tried again that the server had no time for
 const COUNT = /%n|%done|%all/g;
 
-document.documentElement.classList.add("scripted");
-
 const form = () => document.getElementById("mission-form");
 const words = (text, numbers) => text.replace(COUNT, (name) => numbers[name.slice(1)].toLocaleString("en"));
 
@@ -257,7 +255,25 @@ function goToLine(area, number) {
   area.scrollTop = (area.scrollHeight / lines.length) * Math.max(number - 3, 0);
 }
 
-// After the form was drawn anew, an upload goes on where it was.
-document.addEventListener("htmx:afterSettle", () => {
+// --- When the form is drawn anew ---
+
+// What was typed while the answer was on its way stays, and an upload goes on where it was.
+const typed = new Map();
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  typed.clear();
+  if (event.detail.target !== form()) return;
+  for (const area of form().querySelectorAll("input[type=text], textarea")) typed.set(area.id, area.value);
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  for (const area of form()?.querySelectorAll("[data-typed]") ?? []) {
+    const value = typed.get(area.id);
+    if (value !== undefined && value !== area.value) {
+      area.value = value;
+      setTimeout(changed);
+    }
+  }
+  typed.clear();
   if (queue.length) show();
 });
