@@ -157,7 +157,8 @@ class Entered:
 
     @property
     def has_header(self) -> bool:
-        return bool(self._clean("has_header"))
+        is_named = self.table is not None and self.table.keys is not None
+        return is_named or bool(self._clean("has_header"))
 
     @cached_property
     def entry(self) -> Entry:
