@@ -13,7 +13,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -47,9 +46,13 @@ def client_of(user: User) -> Client:
     return client
 
 
-def post(client: Client, key: str, action: str = "redraw", *, htmx: bool = False, **fields: Any) -> Any:
-    headers = {"HX-Request": "true"} if htmx else {}
-    return client.post(HERE, {"draft": key, "action": action, **fields}, headers=headers)
+def post(client: Client, key: str, action: str = "redraw", **fields: Any) -> Any:
+    return client.post(HERE, {"draft": key, "action": action, **fields})
+
+
+def typing(client: Client, key: str, **fields: Any) -> Any:
+    """What htmx asks for while somebody types."""
+    return client.post(HERE, {"draft": key, "action": "preview", **fields}, headers={"HX-Request": "true"})
 
 
 def submit(client: Client, key: str, **fields: Any) -> Any:
@@ -58,7 +61,7 @@ def submit(client: Client, key: str, **fields: Any) -> Any:
     return post(client, key, "submit", promise=promise, **fields)
 
 
-def text(response: HttpResponse) -> str:
+def text(response: Any) -> str:
     plain = re.sub(r"<[^>]+>", " ", response.content.decode())
     return re.sub(r"\s+", " ", plain)
 
@@ -98,7 +101,7 @@ def test_the_button_names_the_items_and_their_price(client: Client, key: str) ->
 
 
 def test_a_preview_tells_all_errors_at_once(client: Client, key: str) -> None:
-    response = post(client, key, "preview", htmx=True, prompts="x" * 20_001, repeat="0", not_before="2020-01-01T10:00")
+    response = typing(client, key, prompts="x" * 20_001, repeat="0", not_before="2020-01-01T10:00")
 
     page = text(response)
     assert "Line 1" in page
@@ -108,16 +111,16 @@ def test_a_preview_tells_all_errors_at_once(client: Client, key: str) -> None:
 
 
 def test_typing_is_answered_with_the_preview_only(client: Client, key: str) -> None:
-    response = post(client, key, "preview", htmx=True, prompts="a cat")
+    response = typing(client, key, prompts="a cat")
 
     assert "mission-form" not in response.content.decode()
     assert response["HX-Replace-Url"] == f"{HERE}?draft={key}"
 
 
 def test_a_text_that_has_not_changed_need_not_be_sent_again(client: Client, key: str) -> None:
-    post(client, key, "preview", htmx=True, prompts="a cat\na dog")
+    typing(client, key, prompts="a cat\na dog")
 
-    response = post(client, key, "preview", htmx=True, repeat="2")
+    response = typing(client, key, repeat="2")
 
     assert response.context["found"].count == 4
 
@@ -126,7 +129,7 @@ def test_a_text_that_has_not_changed_need_not_be_sent_again(client: Client, key:
 
 
 def test_what_was_entered_survives_a_reload(client: Client, key: str) -> None:
-    post(client, key, "preview", htmx=True, name="Foxes", prompts="a fox", **{"param-aspectRatio": "16:9"})
+    typing(client, key, name="Foxes", prompts="a fox", **{"param-aspectRatio": "16:9"})
 
     response = client.get(HERE, {"draft": key})
 
@@ -324,7 +327,7 @@ def test_a_file_of_20000_rows_need_not_travel_again(client: Client, key: str) ->
     post(client, key, "import", file=upload(f"prompt,aspectRatio\n{rows}".encode()))
 
     began = time.monotonic()
-    response = post(client, key, "preview", htmx=True, source="file", header_shown="1", has_header="on")
+    response = typing(client, key, source="file", header_shown="1", has_header="on")
 
     assert response.context["found"].count == 20_000
     assert len(response.content) < 20_000
