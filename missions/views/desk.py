@@ -323,21 +323,19 @@ _ACTIONS: dict[str, Callable[[Desk, HttpRequest, str], None]] = {
 # --- What a form begins with ---
 
 
-def prefilled(asked: Mapping[str, str], owner: User) -> dict[str, str]:
+def prefilled(asked: Mapping[str, str]) -> dict[str, str]:
     """The fields for an address like ``?template=3``, ``?task_type=text_to_video`` or ``?media=1,2``."""
-    if asked.get("template", "").isdecimal():
-        template = MissionTemplate.objects.filter(owner_id=owner.pk, pk=int(asked["template"])).first()
-        return fields_of_template(template) if template else {}
+    fields = {name: asked[name] for name in ("task_type", "template") if asked.get(name)}
     if media := [number for number in asked.get("media", "").split(",") if number.isdecimal()]:
-        kind = asked.get("task_type", TaskType.IMAGE_TO_IMAGE.value)
-        return {"task_type": kind, "images": "\n".join(f"media:{number}" for number in media)}
-    return {"task_type": asked["task_type"]} if asked.get("task_type") in TaskType.values else {}
+        images = "\n".join(f"media:{number}" for number in media)
+        return {"task_type": TaskType.IMAGE_TO_IMAGE.value, "images": images} | fields
+    return fields
 
 
 def fields_of_template(template: MissionTemplate) -> dict[str, str]:
     config = template.config if isinstance(template.config, dict) else {}
     params = config.get("params") or {}
-    chosen = {"task_type": template.task_type, "model": config.get("model") or "", "template": str(template.pk)}
+    chosen = {"task_type": template.task_type, "model": str(config.get("model") or ""), "template": str(template.pk)}
     return chosen | _parameters(params if isinstance(params, dict) else {})
 
 

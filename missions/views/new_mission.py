@@ -53,7 +53,9 @@ def _get(request: HttpRequest) -> HttpResponse:
     draft = drafts.find_draft(owner=owner, key=request.GET.get("draft", ""))
     if draft is not None and draft.mission_id:
         return redirect("missions:mission", draft.mission_id)
-    work = Desk.of_draft(draft) if draft else Desk(owner, drafts.new_key(), desk.prefilled(request.GET, owner))
+    work = Desk.of_draft(draft) if draft else Desk(owner, drafts.new_key(), desk.prefilled(request.GET))
+    if draft is None and "template" in work.fields:
+        desk.act(work, "load_template", request)
     unfinished = (
         [] if draft else [(kept, desk.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
     )
@@ -150,7 +152,11 @@ def duplicate(request: HttpRequest, mission_id: int) -> HttpResponse:
     owner = cast(User, request.user)
     mission = visible_mission(request, mission_id)
     draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    desk.copy_of(mission, owner=owner, key=draft.key).keep(draft)
+    work = desk.copy_of(mission, owner=owner, key=draft.key)
+    work.keep(draft)
+    if work.entered.model.endpoint != mission.model:
+        words = _("The model %(model)s cannot be chosen here: look at the settings of another one.")
+        messages.warning(request, words % {"model": mission.model})
     return redirect(_address(draft.key))
 
 

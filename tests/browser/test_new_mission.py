@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 
 import pytest
+from django.db import connection
 from playwright.sync_api import expect
 
 from missions.models import Mission
@@ -26,6 +28,18 @@ def submit_button(page, words):
     button = page.locator("#submit-mission")
     expect(button).to_contain_text(words)
     return button
+
+
+def finish(page, words):
+    submit_button(page, words).click()
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+
+
+def wait_until(condition, limit=30):
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, list(Mission.objects.values("task_type", "status"))
+        time.sleep(0.2)
 
 
 def choose(page, control):
@@ -184,28 +198,61 @@ def test_it_works_without_a_script(open_page):
     assert Mission.objects.get().total_count == 2
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_use_it(open_page, theme, person):
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="with real workers, on one database is enough")
+def test_each_type_is_begun_in_its_own_way_and_done_by_workers(page, simulator, start_workers):
+    simulator.set(task_seconds=0.2)
+    start_workers(4, cap=10)
+
+    page.goto(HERE)
+    page.fill("#id_prompts", "a fox\na cat")
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    page.set_input_files("#id_image_files", photos(2))
+    page.fill("#id_param-prompt", "in ink")
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_text_to_video")
+    content = "提示词,时长\n一只狐狸睡在雪地里,10\n一只猫坐在窗台上看雨,15\n".encode("gb18030")
+    page.set_input_files("[name=file]", {"name": "表.csv", "mimeType": "text/csv", "buffer": content})
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_video")
+    choose(page, "id_source_combinations")
+    page.fill("#id_prompts", "slowly pan left\nslowly pan right")
+    page.set_input_files("#id_image_files", photos(1))
+    finish(page, "2 items")
+
+    wait_until(lambda: Mission.objects.filter(status="completed").count() == 4)
+    assert set(Mission.objects.values_list("task_type", "completed_count")) == {
+        ("text_to_image", 2),
+        ("image_to_image", 2),
+        ("text_to_video", 2),
+        ("image_to_video", 2),
+    }
+
+
+@pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
+def test_everybody_can_use_it(open_page, theme, width, person):
     make_media(person)
-    for width in (1280, 360):
-        page = open_page(HERE, theme=theme, width=width)
-        page.fill("#id_prompts", "x" * 20_001)
-        expect(page.locator(".row-problems")).to_be_visible()
-        check_axe(page)
-        rows = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"id,prompt,ratio\n1,a fox,1:1\n"}
-        page.set_input_files("[name=file]", rows)
-        expect(page.locator(".columns-table")).to_be_visible()
-        check_axe(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        choose(page, "id_task_type_image_to_image")
-        choose(page, "id_source_combinations")
-        page.evaluate(HAND_OVER, {"kind": "paste", "name": "a.png", "content": encoded(1)})
-        expect(page.locator("#tiles .tile")).to_have_count(1)
-        check_axe(page)
-        page.click("[data-opens-library]")
-        expect(page.locator("#library-choice img").first).to_be_visible()
-        check_axe(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page = open_page(HERE, theme=theme, width=width)
+    rows = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"id,prompt,ratio\n1,a fox,1:1\n2,a cat,7:7\n"}
+    page.set_input_files("[name=file]", rows)
+    expect(page.locator(".row-problems")).to_be_visible()
+    check_axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    choose(page, "id_task_type_image_to_image")
+    choose(page, "id_source_combinations")
+    page.evaluate(HAND_OVER, {"kind": "paste", "name": "a.png", "content": encoded(1)})
+    expect(page.locator("#tiles .tile")).to_have_count(1)
+    check_axe(page)
+    page.click("[data-opens-library]")
+    expect(page.locator("#library-choice img").first).to_be_visible()
+    check_axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def encoded(number):

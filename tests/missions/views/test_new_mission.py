@@ -464,6 +464,15 @@ def test_a_copy_keeps_rows_that_are_more_than_a_prompt(client: Client, owner: Us
     assert found.rows == [{"prompt": "a fox\nin snow", "aspectRatio": "3:4", "custom_id": "7"}, rows[1]]
 
 
+def test_a_copy_of_a_mission_whose_model_cannot_be_chosen_says_so(client: Client, owner: User) -> None:
+    mission = make_mission(owner, 1, model="acme/unlisted", allow_free_form=True)
+
+    page = client.post(f"/missions/{mission.pk}/duplicate", follow=True)
+
+    assert "acme/unlisted cannot be chosen here" in text(page)
+    assert page.context["entered"].model.task_type == "text_to_image"
+
+
 def test_nobody_copies_the_mission_of_another(client: Client, stranger: User) -> None:
     mission = make_mission(stranger, 1)
 
