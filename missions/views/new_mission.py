@@ -30,9 +30,9 @@ from missions.models import Mission
 from missions.preview import Preview, preview
 from missions.services import MissionInvalid
 from missions.tables import sample_csv
-from missions.views import desk
+from missions.views import beginnings, buttons, showing
 from missions.views.access import visible_mission
-from missions.views.desk import Desk
+from missions.views.desk import Desk, typed
 
 PAGE = "missions/new/page.html"
 FORM = "missions/new/form.html"
@@ -53,11 +53,11 @@ def _get(request: HttpRequest) -> HttpResponse:
     draft = drafts.find_draft(owner=owner, key=request.GET.get("draft", ""))
     if draft is not None and draft.mission_id:
         return redirect("missions:mission", draft.mission_id)
-    work = Desk.of_draft(draft) if draft else Desk(owner, drafts.new_key(), desk.prefilled(request.GET))
+    work = Desk.of_draft(draft) if draft else Desk(owner, drafts.new_key(), beginnings.prefilled(request.GET))
     if draft is None and "template" in work.fields:
-        desk.act(work, "load_template", request)
+        buttons.act(work, "load_template", request)
     unfinished = (
-        [] if draft else [(kept, desk.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
+        [] if draft else [(kept, showing.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
     )
     return _draw(request, PAGE, work, unfinished=unfinished)
 
@@ -70,8 +70,8 @@ def _post(request: HttpRequest) -> HttpResponse:
         return _submit(request, draft)
     if draft.mission_id:  # somebody went back and goes on: that is another mission
         draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    work = Desk.of_draft(draft, desk.typed(request.POST, draft.fields))
-    desk.act(work, action, request)
+    work = Desk.of_draft(draft, typed(request.POST, draft.fields))
+    buttons.act(work, action, request)
     try:
         work.keep(draft)
     except AlreadySubmitted as done:
@@ -91,7 +91,7 @@ def _submit(request: HttpRequest, draft: FormDraft) -> HttpResponse:
     if draft.mission_id:
         messages.info(request, _("This was submitted already: here it is."))
         return _to_mission(request, draft.mission_id)
-    work = Desk.of_draft(draft, desk.typed(request.POST, draft.fields))
+    work = Desk.of_draft(draft, typed(request.POST, draft.fields))
     try:
         work.keep(draft)
         found = preview(work.entered.wanted)
@@ -152,7 +152,7 @@ def duplicate(request: HttpRequest, mission_id: int) -> HttpResponse:
     owner = cast(User, request.user)
     mission = visible_mission(request, mission_id)
     draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    work = desk.copy_of(mission, owner=owner, key=draft.key)
+    work = beginnings.copy_of(mission, owner=owner, key=draft.key)
     work.keep(draft)
     if work.entered.model.endpoint != mission.model:
         words = _("The model %(model)s cannot be chosen here: look at the settings of another one.")
@@ -168,7 +168,7 @@ def sample(request: HttpRequest) -> HttpResponse:
         model = catalog.get_model(request.GET.get("model", ""))
     except catalog.UnknownModel:
         model = catalog.default_model("text_to_image")
-    content = sample_csv(*desk.sample_of(model))
+    content = sample_csv(*beginnings.sample_of(model))
     name = f"{model.endpoint.replace('/', '-')}.csv"
     disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return HttpResponse(content, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": disposition})
@@ -183,5 +183,5 @@ def library(request: HttpRequest) -> HttpResponse:
     if search:
         files = files.filter(name__icontains=search)
     page = Paginator(files, LIBRARY_PAGE).get_page(request.GET.get("page"))
-    images = [desk.shown(file) | {"reference": file.reference} for file in page]
+    images = [showing.shown(file) | {"reference": file.reference} for file in page]
     return render(request, "missions/new/library.html", {"page": page, "images": images, "search": search})
