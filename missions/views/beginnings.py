@@ -15,7 +15,7 @@ from missions.forms.new_mission import PARAMETER
 from missions.models import Mission, TaskType
 from missions.tables import Record, Table
 from missions.views.desk import Desk
-from missions.views.showing import as_text
+from missions.views.picturing import as_text
 from templates_app.models import MissionTemplate
 
 TYPED_PROMPTS = 2000  # so many prompts of a copied mission are put into the text; more are a table

@@ -16,7 +16,7 @@ from missions.forms.new_mission import COLUMN, PARAMETER, Entered, NewMissionFor
 from missions.models import TaskType
 from missions.preview import Preview, longest_prompt, preview
 from missions.tables import Table
-from missions.views.showing import (
+from missions.views.picturing import (
     cell_of,
     image_limit,
     images_of,

@@ -30,7 +30,7 @@ from missions.models import Mission
 from missions.preview import Preview, preview
 from missions.services import MissionInvalid
 from missions.tables import sample_csv
-from missions.views import beginnings, buttons, showing
+from missions.views import beginnings, buttons, picturing
 from missions.views.access import visible_mission
 from missions.views.desk import Desk, typed
 
@@ -57,7 +57,7 @@ def _get(request: HttpRequest) -> HttpResponse:
     if draft is None and "template" in work.fields:
         buttons.act(work, "load_template", request)
     unfinished = (
-        [] if draft else [(kept, showing.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
+        [] if draft else [(kept, picturing.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
     )
     return _draw(request, PAGE, work, unfinished=unfinished)
 
@@ -183,5 +183,5 @@ def library(request: HttpRequest) -> HttpResponse:
     if search:
         files = files.filter(name__icontains=search)
     page = Paginator(files, LIBRARY_PAGE).get_page(request.GET.get("page"))
-    images = [showing.shown(file) | {"reference": file.reference} for file in page]
+    images = [picturing.shown(file) | {"reference": file.reference} for file in page]
     return render(request, "missions/new/library.html", {"page": page, "images": images, "search": search})
