@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt
 NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ignore benchmarks
-TYPED := accounts media missions runninghub_batch templates_app tests benchmarks
+TYPED := accounts drafts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test screenshots bench bench-api bench-download messages check lock format

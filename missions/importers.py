@@ -153,12 +153,17 @@ _Found = tuple[int, Any, str]
 
 
 def _read_txt(text: str, _lists: Collection[str] | None) -> Iterator[_Found]:
-    for number, line in _lines(text):
+    for number, line in lines_of(text):
         yield number, line, ""
 
 
 def _read_jsonl(text: str, _lists: Collection[str] | None) -> Iterator[_Found]:
-    for number, line in _lines(text):
+    return read_jsonl(text)
+
+
+def read_jsonl(text: str) -> Iterator[_Found]:
+    """Each line that is not blank, as (line, value, what is wrong)."""
+    for number, line in lines_of(text):
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -169,30 +174,41 @@ def _read_jsonl(text: str, _lists: Collection[str] | None) -> Iterator[_Found]:
 
 
 def _read_csv(text: str, lists: Collection[str] | None) -> Iterator[_Found]:
-    text = text.lstrip("\r\n")
-    skipped = 0
-    first = _LINE_END.split(text, maxsplit=1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=first.count), strict=True)
     names: list[str] = []
+    try:
+        for line, cells in csv_records(text):
+            if names:
+                yield line, _object(names, cells, lists), width_problem(names, cells)
+                continue
+            names = [cell.strip() for cell in cells]
+            problem = _header_problem(names)
+            if problem:
+                yield line, None, problem
+                return
+    except RowsInvalid as broken:
+        yield broken.errors[0].line, None, broken.errors[0].message
+
+
+def csv_records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not blank, each with the line on which it begins.  Raises RowsInvalid where the quoting breaks."""
+    stripped = text.lstrip("\r\n")
+    skipped = len(_LINE_END.findall(text[: len(text) - len(stripped)]))
+    first = _LINE_END.split(stripped, maxsplit=1)[0]
+    delimiter = max(",\t;", key=first.count)
+    reader = csv.reader(io.StringIO(stripped, newline=""), delimiter=delimiter, strict=True)
     start = 1
     try:
         for cells in reader:
             line, start = start + skipped, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not names:
-                names = [cell.strip() for cell in cells]
-                problem = _header_problem(names)
-                if problem:
-                    yield line, None, problem
-                    return
-                continue
-            yield line, _object(names, cells, lists), _width_problem(names, cells)
+            if any(cell.strip() for cell in cells):
+                yield line, cells
     except csv.Error as error:
-        yield reader.line_num, None, f"This is not a proper CSV line ({error}). Is a quotation mark left open?"
+        message = f"This is not a proper CSV line ({error}). Is a quotation mark left open?"
+        raise RowsInvalid([RowError(reader.line_num + skipped, message)]) from None
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, stripped, by their numbers."""
     for number, line in enumerate(_LINE_END.split(text), start=1):
         if line.strip():
             yield number, line.strip()
@@ -205,7 +221,8 @@ def _header_problem(names: Sequence[str]) -> str:
     return f"Columns are named twice: {', '.join(twice)}." if twice else ""
 
 
-def _width_problem(names: Sequence[str], cells: Sequence[str]) -> str:
+def width_problem(names: Sequence[str], cells: Sequence[str]) -> str:
+    """What is wrong with a row that has more cells than there are columns."""
     if any(cell.strip() for cell in cells[len(names) :]):
         return f"{len(cells)} cells, but {len(names)} columns. Put a text that has commas in quotation marks."
     return ""

@@ -305,11 +305,17 @@ def _read_rows(rows: object, repeat: int) -> list[Any]:
         raise MissionInvalid([FieldError("repeat", "Repeat each row at least once.")])
     if not given:
         raise MissionInvalid([FieldError("batch_input", "Give at least one row.")])
-    count = len(given) * repeat
-    if count > settings.MISSION_MAX_ITEMS:
-        message = f"{count} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
-        raise MissionInvalid([FieldError("batch_input", message)])
+    if too_many := size_problem(len(given) * repeat):
+        raise MissionInvalid([too_many])
     return given
+
+
+def size_problem(count: int) -> FieldError | None:
+    """What is wrong with making so many items at once."""
+    if count <= settings.MISSION_MAX_ITEMS:
+        return None
+    message = f"{count} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
+    return FieldError("batch_input", message)
 
 
 def _check_shared(model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any]) -> list[FieldError]:

@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "accounts",
     "media",
     "templates_app",
+    "drafts",
     "missions",
 ]
 

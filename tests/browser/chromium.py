@@ -24,6 +24,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 GRAVE = {"serious", "critical"}
+# What htmx logs when it gives up a request for a newer one.  One that failed logs htmx:sendError or htmx:responseError, too.
+GIVEN_UP = ("htmx:afterRequest", "htmx:sendAbort")
 
 
 @contextmanager
@@ -55,7 +57,7 @@ class Watch:
         context.on("request", self._follow)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        if message.type == "error" and not message.text.startswith(GIVEN_UP):
             self.wrongs.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     def _follow(self, request: Request) -> None:

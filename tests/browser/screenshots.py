@@ -40,6 +40,7 @@ from django.urls import NoReverseMatch, reverse
 from playwright.sync_api import Browser
 
 from accounts import services as account_services
+from drafts import services as drafts
 from missions import services
 from missions.local_stack import WorkerProcess, simulator_environment
 from missions.models import Mission, MissionStatus
@@ -52,14 +53,17 @@ WIDTHS = {1280: 860, 360: 780}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 LIMIT_SECONDS = 90.0
 
+DRAFT_KEY = "f" * 32
+
 # Name, address (or the name of one), and which mission it is about, if any.  A new page gets a line here.
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("sign-in", "accounts:login", ""),
     ("missions", "missions:list", ""),
     ("new-mission", "missions:new", ""),
-    ("mission-done", "missions:detail", "done"),
-    ("mission-failed", "missions:detail", "mixed"),
-    ("mission-paused", "missions:detail", "paused"),
+    ("new-mission-filled", f"/missions/new?draft={DRAFT_KEY}", ""),
+    ("mission-done", "missions:mission", "done"),
+    ("mission-failed", "missions:mission", "mixed"),
+    ("mission-paused", "missions:mission", "paused"),
     ("templates", "templates:list", ""),
     ("media", "media:library", ""),
     ("account", "accounts:account", ""),
@@ -106,6 +110,7 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
 def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     """Missions in every state, and some tokens.  Staff, so that the pages for staff can be seen too."""
     account_services.create_token(user=owner, name="nightly-import")
+    enter(owner)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
     simulator.set(task_1501=0.3)
@@ -117,6 +122,13 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     missions["running"] = mission(owner, "Posters for the spring fair", 120)
     time.sleep(3)
     return missions
+
+
+def enter(owner: User) -> None:
+    """A form that somebody has filled in, with a mistake in it."""
+    prompts = "\n".join([*SUBJECTS, SUBJECTS[0], "x" * 20_001])
+    fields = {"name": "Morning light", "prompts": prompts, "param-aspectRatio": "16:9", "repeat": "4"}
+    drafts.keep_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
 
 
 def mission(owner: User, name: str, items: int, **more: Any) -> Mission:

@@ -1,0 +1,271 @@
+"""New mission as a creator uses it: typing, importing, dropping many photos, a lost connection, a double click."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+
+import pytest
+from django.db import connection
+from playwright.sync_api import expect
+
+from missions.models import Mission
+from tests.browser.chromium import check_axe
+from tests.missions.world import make_media, picture
+
+HERE = "/missions/new"
+
+
+def photos(count, first=0):
+    return [
+        {"name": f"photo-{n}.png", "mimeType": "image/png", "buffer": picture(size=(40 + n, 30))}
+        for n in range(first, first + count)
+    ]
+
+
+def submit_button(page, words):
+    button = page.locator("#submit-mission")
+    expect(button).to_contain_text(words)
+    return button
+
+
+def finish(page, words):
+    submit_button(page, words).click()
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+
+
+def wait_until(condition, limit=30):
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, list(Mission.objects.values("task_type", "status"))
+        time.sleep(0.2)
+
+
+def choose(page, control):
+    """Choose what changes the form's shape, and wait until it is drawn anew.  Radio buttons lie under their labels."""
+    page.evaluate("document.getElementById('mission-form').dataset.old = ''")
+    page.locator(f"label:has(#{control})").click()
+    expect(page.locator(f"#mission-form:not([data-old]) #{control}")).to_be_checked()
+
+
+def test_prompts_are_priced_while_they_are_typed_and_a_double_click_pays_once(page):
+    page.goto(HERE)
+    page.fill("#id_name", "Foxes")
+    page.fill("#id_prompts", "a fox\na cat\na fox")
+
+    expect(page.locator("#prompt-facts")).to_contain_text("1 is the same as an earlier one")
+    submit_button(page, "Submit 3 items (about ¥0.15)").dblclick()
+
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+    assert [mission.total_count for mission in Mission.objects.all()] == [3]
+
+
+def test_a_reload_loses_nothing_and_going_back_makes_no_second_mission(page):
+    page.goto(HERE)
+    page.fill("#id_prompts", "a fox\na cat")
+    page.select_option("#id_param-aspectRatio", "16:9")
+    submit_button(page, "2 items")
+    expect(page).to_have_url(re.compile("draft="))
+
+    page.reload()
+
+    expect(page.locator("#id_prompts")).to_have_value("a fox\na cat")
+    expect(page.locator("#id_param-aspectRatio")).to_have_value("16:9")
+    submit_button(page, "2 items").click()
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+    page.go_back()
+    page.wait_for_url(re.compile(r"/missions/\d+$|draft="))
+    assert Mission.objects.count() == 1
+
+
+def test_what_is_typed_while_the_page_changes_is_kept(page):
+    page.goto(HERE)
+    page.fill("#id_prompts", "a fox")
+    submit_button(page, "1 item")
+    page.route(
+        "**/missions/new", lambda route: (page.fill("#id_name", "typed meanwhile"), route.continue_())[1], times=1
+    )
+
+    page.click("label:has(#id_task_type_text_to_video)")
+
+    expect(page.locator("[name=shown_model]")).to_have_value("rhart-video-s/text-to-video")
+    expect(page.locator("#id_name")).to_have_value("typed meanwhile")
+    expect(page.locator("#id_prompts")).to_have_value("a fox")
+
+
+def test_an_error_in_row_217_of_a_chinese_file_can_be_left_out(page):
+    page.goto(HERE)
+    rows = "".join(f"{n},江南水乡 {n},{'16x9' if n == 216 else '16:9'}\r\n" for n in range(1, 301))
+    content = f"编号,提示词,比例\r\n{rows}".encode("gb18030")
+
+    page.set_input_files("[name=file]", {"name": "表.csv", "mimeType": "text/csv", "buffer": content})
+
+    expect(page.locator(".row-problems")).to_contain_text("Line 217 · 比例")
+    expect(page.locator("#id_column-1")).to_have_value("prompt")
+    page.check("#id_leave_out")
+    submit_button(page, "Submit 299 items (about ¥14.95)").click()
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+
+
+def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    wrong = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
+
+    page.set_input_files("#id_image_files", [*photos(6), wrong, *photos(6, first=6), *photos(2)])
+
+    expect(page.locator(".upload-progress")).to_contain_text("15 of 15 uploaded · 2 were in the list already")
+    expect(page.locator("[data-upload-errors]")).to_contain_text("notes.pngThis is not a JPEG")
+    expect(page.locator("#tiles .tile")).to_have_count(12)
+    names = page.locator("#tiles img").evaluate_all("images => images.map(image => image.alt)")
+    assert names == [f"photo-{n}.png" for n in range(12)]
+    page.fill("#id_param-prompt", "in ink")
+    page.fill("#id_images_per_item", "3")
+    submit_button(page, "Submit 4 items (about ¥0.20)")
+    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # the refused file
+
+
+def test_images_can_be_dropped_and_pasted_and_each_have_a_prompt(page):
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    for kind, number in (("drop", 1), ("paste", 2)):
+        page.evaluate(HAND_OVER, {"kind": kind, "name": f"{kind}.png", "content": encoded(number)})
+        expect(page.locator("#tiles .tile")).to_have_count(number)
+
+    choose(page, "id_prompt_each_2")
+    page.fill("#id_image_prompts", "in ink")
+    expect(page.locator(".row-problems")).to_contain_text("Image 2 · Prompt")
+    page.click(".tile:nth-child(2) .tile-prompt")
+    page.keyboard.press("End")
+    page.keyboard.insert_text("\nin oil")
+
+    submit_button(page, "Submit 2 items (about ¥0.10)")
+
+
+def test_prompts_and_images_of_the_library_are_combined(page, person):
+    for number in range(2):
+        make_media(person, name=f"cat-{number}.png", content=picture(size=(20 + number, 20)))
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    choose(page, "id_source_combinations")
+    page.fill("#id_prompts", "in ink\nin oil\nin chalk")
+    page.click("[data-opens-library]")
+    for number in range(2):
+        page.locator("#library-choice label").filter(has_text=f"cat-{number}.png").click()
+    page.click("[data-adds-chosen]")
+
+    submit_button(page, "Submit 6 items (about ¥0.30)")
+
+
+def test_a_template_is_saved_and_loaded_again(page):
+    page.goto(HERE)
+    page.select_option("#id_param-aspectRatio", "21:9")
+    page.click("[data-toggles=template-saver]")
+    page.fill("#id_new_template", "Wide")
+    page.click("[value=save_template]")
+    expect(page.locator("#notes")).to_contain_text("“Wide” is saved")
+
+    page.goto(HERE)
+    page.fill("#id_prompts", "a fox")
+    page.select_option("#id_template", label="Wide")
+    page.click("[value=load_template]")
+
+    expect(page.locator("#id_param-aspectRatio")).to_have_value("21:9")
+    expect(page.locator("#id_prompts")).to_have_value("a fox")
+
+
+def test_after_a_lost_connection_everything_is_kept_again(page):
+    page.goto(HERE)
+    page.context.set_offline(True)
+    page.fill("#id_prompts", "a fox\na cat")
+    expect(page.locator(".preview-kept")).to_contain_text("no connection")
+
+    page.context.set_offline(False)
+
+    submit_button(page, "2 items")
+    expect(page.locator(".preview-kept")).to_contain_text("Kept")
+    page.watch.wrongs.clear()  # what the browser says of being offline
+
+
+def test_it_works_without_a_script(open_page):
+    page = open_page(HERE, scripts=False)
+    page.fill("#id_prompts", "a fox\na cat")
+    page.click("text=Check")
+    submit_button(page, "Submit 2 items (about ¥0.10)").click()
+
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+    assert Mission.objects.get().total_count == 2
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="with real workers, on one database is enough")
+def test_each_type_is_begun_in_its_own_way_and_done_by_workers(page, simulator, start_workers):
+    simulator.set(task_seconds=0.2)
+    start_workers(4, cap=10)
+
+    page.goto(HERE)
+    page.fill("#id_prompts", "a fox\na cat")
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    page.set_input_files("#id_image_files", photos(2))
+    page.fill("#id_param-prompt", "in ink")
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_text_to_video")
+    content = "提示词,时长\n一只狐狸睡在雪地里,10\n一只猫坐在窗台上看雨,15\n".encode("gb18030")
+    page.set_input_files("[name=file]", {"name": "表.csv", "mimeType": "text/csv", "buffer": content})
+    finish(page, "2 items")
+
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_video")
+    choose(page, "id_source_combinations")
+    page.fill("#id_prompts", "slowly pan left\nslowly pan right")
+    page.set_input_files("#id_image_files", photos(1))
+    finish(page, "2 items")
+
+    wait_until(lambda: Mission.objects.filter(status="completed").count() == 4)
+    assert set(Mission.objects.values_list("task_type", "completed_count")) == {
+        ("text_to_image", 2),
+        ("image_to_image", 2),
+        ("text_to_video", 2),
+        ("image_to_video", 2),
+    }
+
+
+@pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
+def test_everybody_can_use_it(open_page, theme, width, person):
+    make_media(person)
+    page = open_page(HERE, theme=theme, width=width)
+    rows = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"id,prompt,ratio\n1,a fox,1:1\n2,a cat,7:7\n"}
+    page.set_input_files("[name=file]", rows)
+    expect(page.locator(".row-problems")).to_be_visible()
+    check_axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    choose(page, "id_task_type_image_to_image")
+    choose(page, "id_source_combinations")
+    page.evaluate(HAND_OVER, {"kind": "paste", "name": "a.png", "content": encoded(1)})
+    expect(page.locator("#tiles .tile")).to_have_count(1)
+    check_axe(page)
+    page.click("[data-opens-library]")
+    expect(page.locator("#library-choice img").first).to_be_visible()
+    check_axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def encoded(number):
+    return base64.b64encode(picture(size=(60 + number, 40))).decode()
+
+
+# A browser lets nobody drop or paste by program but a page itself.
+HAND_OVER = """({kind, name, content}) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, {type: "image/png"}));
+  const event = kind === "drop"
+    ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
+    : new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
+  document.querySelector("[data-dropzone]").dispatchEvent(event);
+}"""
