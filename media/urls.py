@@ -8,4 +8,5 @@ app_name = "media"
 
 urlpatterns = [
     re_path(r"^(?P<key>[A-Za-z0-9_-]{1,40})$", views.file, name="file"),
+    re_path(r"^(?P<key>[A-Za-z0-9_-]{1,40})/preview$", views.preview, name="preview"),
 ]
