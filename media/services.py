@@ -19,6 +19,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
 from media.models import MediaFile, new_key
@@ -109,17 +110,18 @@ def inspect(content: bytes) -> Picture:
         with Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "GIF", "WEBP"]) as image:
             kind, (width, height) = KINDS[str(image.format)], image.size
             if width * height > MAX_PIXELS:
-                raise UploadInvalid(f"The image has {width}×{height} pixels, which is more than can be used.")
+                told = _("The image has %(width)d×%(height)d pixels, which is more than can be used.")
+                raise UploadInvalid(told % {"width": width, "height": height})
             with AT_ONCE:
                 image.load()  # a file that broke off is found out here
     except UploadInvalid:
         raise
     except UnidentifiedImageError:
-        raise UploadInvalid("This is not a JPEG, PNG, GIF or WebP image.") from None
+        raise UploadInvalid(_("This is not a JPEG, PNG, GIF or WebP image.")) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UploadInvalid("The image has more pixels than can be used.") from None
+        raise UploadInvalid(_("The image has more pixels than can be used.")) from None
     except UNREADABLE:
-        raise UploadInvalid("The image is damaged: it cannot be read to its end. Save it again.") from None
+        raise UploadInvalid(_("The image is damaged: it cannot be read to its end. Save it again.")) from None
     return Picture(kind, width, height)
 
 
@@ -140,9 +142,9 @@ def _read(file: IO[bytes]) -> bytes:
     while len(content) <= limit and (chunk := file.read(CHUNK_BYTES)):
         content += chunk
     if not content:
-        raise UploadInvalid("The file is empty.")
+        raise UploadInvalid(_("The file is empty."))
     if len(content) > limit:
-        raise UploadInvalid(f"The file is larger than {limit / 1024**2:g} MB. Use a smaller one.")
+        raise UploadInvalid(_("The file is larger than %s MB. Use a smaller one.") % f"{limit / 1024**2:g}")
     return bytes(content)
 
 
