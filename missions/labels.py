@@ -1,0 +1,43 @@
+"""What parameters are called in front of people.  One that is not listed is called as the provider spells it, in words."""
+
+from __future__ import annotations
+
+import re
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+_LABELS: dict[str, Promise] = {
+    "prompt": _("Prompt"),
+    "negativePrompt": _("Negative prompt"),
+    "imageUrl": _("Image"),
+    "imageUrls": _("Images"),
+    "image": _("Image"),
+    "firstFrameUrl": _("First frame"),
+    "lastFrameUrl": _("Last frame"),
+    "firstImageUrl": _("First image"),
+    "lastImageUrl": _("Last image"),
+    "aspectRatio": _("Aspect ratio"),
+    "ratio": _("Aspect ratio"),
+    "resolution": _("Resolution"),
+    "quality": _("Quality"),
+    "size": _("Size"),
+    "duration": _("Duration in seconds"),
+    "background": _("Background"),
+    "inputFidelity": _("Input fidelity"),
+    "outputFormat": _("Output format"),
+    "generateAudio": _("With sound"),
+    "returnLastFrame": _("Return the last frame, too"),
+    "storyboard": _("Storyboard"),
+    "webSearch": _("Web search"),
+    "seed": _("Seed"),
+    "model": _("Variant"),
+    "custom_id": _("Your own id"),
+}
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def parameter_label(name: str) -> str:
+    """``aspectRatio`` → "Aspect ratio"."""
+    known = _LABELS.get(name)
+    return str(known) if known else _HUMP.sub(" ", name).replace("_", " ").capitalize()
