@@ -7,6 +7,7 @@ Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WO
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import sys
@@ -40,11 +41,14 @@ from django.urls import NoReverseMatch, reverse
 from playwright.sync_api import Browser
 
 from accounts import services as account_services
+from media.services import store_upload
 from missions import services
 from missions.local_stack import WorkerProcess, simulator_environment
 from missions.models import Mission, MissionStatus
 from missions.providers.simulator.control import SimulatorProcess
+from templates_app import services as template_services
 from tests.browser import chromium
+from tests.missions.world import picture
 from tests.processes.stage import Web
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -61,6 +65,8 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-failed", "missions:detail", "mixed"),
     ("mission-paused", "missions:detail", "paused"),
     ("templates", "templates:list", ""),
+    ("new-template", "/templates/new", ""),
+    ("template", "/templates/new?type=image_to_image", ""),
     ("media", "media:library", ""),
     ("account", "accounts:account", ""),
     ("password", "accounts:password", ""),
@@ -106,6 +112,7 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
 def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     """Missions in every state, and some tokens.  Staff, so that the pages for staff can be seen too."""
     account_services.create_token(user=owner, name="nightly-import")
+    fill_library(owner)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
     simulator.set(task_1501=0.3)
@@ -117,6 +124,26 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     missions["running"] = mission(owner, "Posters for the spring fair", 120)
     time.sleep(3)
     return missions
+
+
+def fill_library(owner: User) -> None:
+    """Images, and templates of which one cannot be used any more."""
+    for path in sorted(Path(settings.BASE_DIR, "examples", "images").iterdir()):
+        with path.open("rb") as file:
+            store_upload(owner=owner, file=file, name=path.name)
+    for number in range(20):
+        content = picture("JPEG", (600, 400 + number), colour=f"hsl({number * 18}, 45%, 55%)")
+        store_upload(owner=owner, file=io.BytesIO(content), name=f"swatch {number + 1:02}.jpg")
+    square = {"model": "rhart-image-n-pro/text-to-image", "params": {"aspectRatio": "1:1", "resolution": "2k"}}
+    template_services.create_template(
+        owner=owner, name="Square tiles", task_type="text_to_image", config=square, description="Soft light, no text."
+    )
+    template_services.create_template(
+        owner=owner, name="商品白底图", task_type="image_to_image", config={"params": {"prompt": "白色背景，柔和阴影"}}
+    )
+    template_services.create_template(
+        owner=owner, name="Autumn clips", task_type="text_to_video", config={"model": "retired/model"}
+    )
 
 
 def mission(owner: User, name: str, items: int, **more: Any) -> Mission:
