@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import ApiToken
 
@@ -50,7 +51,7 @@ def create_own_token(
     Raises TooManyTokens.
     """
     if ApiToken.objects.usable().filter(user_id=user.pk).count() >= MAX_TOKENS:
-        raise TooManyTokens(f"You have {MAX_TOKENS} tokens, and that is the limit: revoke one first.")
+        raise TooManyTokens(_("You have %d tokens, and that is the limit: revoke one first.") % MAX_TOKENS)
     if made_with is not None and made_with.expires_at is not None:
         expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
     return create_token(user=user, name=name, expires_at=expires_at, made_with=made_with)

@@ -5,12 +5,10 @@ A file that gets in is what it says it is: its kind is decided by its content an
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import re
-import struct
-import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,32 +19,22 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
 from media.models import MediaFile, new_key
+from media.pictures import AT_ONCE, UNREADABLE
+from media.previews import preview_path
 
 MAX_PIXELS = 80_000_000  # decoding takes 3 to 4 bytes of memory for each
 MAX_NAME = 255
 CHUNK_BYTES = 1024 * 1024
-AT_ONCE = threading.BoundedSemaphore(2)  # images decoded at a time in this process: a large one takes 320 MB
 # Pillow's word for a format → our extension, and the other ways to write it.  MPO is a JPEG as some cameras write it.
 KINDS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 SPELLINGS = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}, "gif": {".gif"}, "webp": {".webp"}}
 CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp"}
 
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # control, and reversed writing
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    LookupError,
-    EOFError,
-    TypeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 class UploadInvalid(ValueError):
@@ -105,15 +93,15 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Stor
 
 
 def delete_media(*, media: MediaFile) -> None:
-    """Remove an image: its row, and once that is committed its file.
+    """Remove an image: its row, and once that is committed its file and its preview.
 
     Raises Django's RestrictedError while rows of another app hold on to it (``missions.services.delete_media`` knows
     when they may let go).
     """
-    storage, path = media.file.storage, str(media.file.name)
     with transaction.atomic():
         MediaFile.objects.filter(pk=media.pk).delete()
-        transaction.on_commit(lambda: storage.delete(path))
+        for path in (str(media.file.name), preview_path(media)):
+            transaction.on_commit(functools.partial(media.file.storage.delete, path))
 
 
 def inspect(content: bytes) -> Picture:
@@ -122,17 +110,18 @@ def inspect(content: bytes) -> Picture:
         with Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "GIF", "WEBP"]) as image:
             kind, (width, height) = KINDS[str(image.format)], image.size
             if width * height > MAX_PIXELS:
-                raise UploadInvalid(f"The image has {width}×{height} pixels, which is more than can be used.")
+                told = _("The image has %(width)d×%(height)d pixels, which is more than can be used.")
+                raise UploadInvalid(told % {"width": width, "height": height})
             with AT_ONCE:
                 image.load()  # a file that broke off is found out here
     except UploadInvalid:
         raise
     except UnidentifiedImageError:
-        raise UploadInvalid("This is not a JPEG, PNG, GIF or WebP image.") from None
+        raise UploadInvalid(_("This is not a JPEG, PNG, GIF or WebP image.")) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UploadInvalid("The image has more pixels than can be used.") from None
-    except _UNREADABLE:
-        raise UploadInvalid("The image is damaged: it cannot be read to its end. Save it again.") from None
+        raise UploadInvalid(_("The image has more pixels than can be used.")) from None
+    except UNREADABLE:
+        raise UploadInvalid(_("The image is damaged: it cannot be read to its end. Save it again.")) from None
     return Picture(kind, width, height)
 
 
@@ -153,9 +142,9 @@ def _read(file: IO[bytes]) -> bytes:
     while len(content) <= limit and (chunk := file.read(CHUNK_BYTES)):
         content += chunk
     if not content:
-        raise UploadInvalid("The file is empty.")
+        raise UploadInvalid(_("The file is empty."))
     if len(content) > limit:
-        raise UploadInvalid(f"The file is larger than {limit / 1024**2:g} MB. Use a smaller one.")
+        raise UploadInvalid(_("The file is larger than %s MB. Use a smaller one.") % f"{limit / 1024**2:g}")
     return bytes(content)
 
 

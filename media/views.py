@@ -8,6 +8,7 @@ costs: a person who hands the address on hands the file on.  No cookie is read h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,6 +18,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from media.models import MediaFile
+from media.previews import preview_of
 
 # Whatever else the bytes may be taken for: our type holds, and as a page of its own it runs nothing and loads nothing.
 HEADERS = {
@@ -31,8 +33,18 @@ HEADERS = {
 def file(request: HttpRequest, key: str) -> HttpResponse:
     """The image under its unguessable key; 304 for who has it.  It is small (MEDIA_MAX_BYTES), so it is read at once."""
     media = get_object_or_404(MediaFile, key=key)
-    etag = f'"{media.sha256}"'
-    response = get_conditional_response(request, etag=etag) or _content(request, media)
+    return _answer(request, f'"{media.sha256}"', lambda: _content(request, media))
+
+
+@require_safe
+def preview(request: HttpRequest, key: str) -> HttpResponse:
+    """A small picture of the image, for whoever may see the image."""
+    media = get_object_or_404(MediaFile, key=key)
+    return _answer(request, f'"{media.sha256}-preview"', lambda: _preview(media))
+
+
+def _answer(request: HttpRequest, etag: str, make: Callable[[], HttpResponse]) -> HttpResponse:
+    response = get_conditional_response(request, etag=etag) or make()
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         return response
     for name, value in HEADERS.items():
@@ -48,6 +60,13 @@ def _content(request: HttpRequest, media: MediaFile) -> HttpResponse:
     if request.method == "GET":
         response.content = _read(media)
     return response
+
+
+def _preview(media: MediaFile) -> HttpResponse:
+    try:
+        return HttpResponse(preview_of(media), content_type="image/jpeg")
+    except FileNotFoundError:
+        raise Http404 from None
 
 
 def _read(media: MediaFile) -> bytes:

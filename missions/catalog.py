@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as _
 
 from missions.models import TaskType
@@ -26,6 +27,17 @@ from missions.models import TaskType
 DIRECTORY = Path(__file__).with_name("catalog")
 MEGABYTE = 1024 * 1024
 RESERVED = "webhookUrl"  # set by the engine for each attempt, never by a person
+
+# What the names of models are made of, beside the name of the family; task types are translated with their labels.
+NAME_PARTS = (
+    gettext_noop("edit"),
+    gettext_noop("low-price channel"),
+    gettext_noop("official channel"),
+    gettext_noop("first and last image to video"),
+    gettext_noop("reference images to video"),
+    gettext_noop("realistic image to video"),
+    gettext_noop("image to video (asyn)"),
+)
 
 _DEADLINES = {"image": 1800, "video": 3600}
 _USUAL_BATCH_FIELDS = {
@@ -146,6 +158,11 @@ class Model:
     is_free_form: bool = False
     note: str = ""
     currency: str = "CNY"
+
+    @property
+    def label(self) -> str:
+        """Its name in the reader's language: what a model is called stays, what it does and costs is translated."""
+        return gettext(", ").join(gettext(part) for part in self.name.split(", "))
 
     @property
     def result_kind(self) -> str:

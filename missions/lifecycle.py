@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions.models import (
     Attempt,
@@ -120,7 +121,7 @@ def start_scheduled(mission_id: int) -> None:
     with transaction.atomic():
         mission = _lock(mission_id)
         _require(mission.status == MissionStatus.SCHEDULED)
-        _move_mission(mission, MissionStatus.QUEUED, reason="The planned start has come.")
+        _move_mission(mission, MissionStatus.QUEUED, reason=gettext_noop("The planned start has come."))
 
 
 def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
@@ -133,7 +134,9 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
         mission = _lock(mission_id)
         _require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
         _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
-        _withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason="The mission was paused before it was sent.")
+        _withdraw_unsent(
+            mission, ItemStatus.PENDING, actor=actor, reason=gettext_noop("The mission was paused before it was sent.")
+        )
         return _on_the_wire(mission)
 
 
@@ -174,7 +177,7 @@ def request_deletion(mission_id: int, *, actor: str) -> list[int]:
         mission = _lock(mission_id)
         wire: list[int] = []
         if mission.status in OPEN:
-            wire = cancel(mission_id, actor=actor, reason="The mission was deleted.")[1]
+            wire = cancel(mission_id, actor=actor, reason=gettext_noop("The mission was deleted."))[1]
         Mission.objects.filter(pk=mission_id, delete_requested_at=None).update(delete_requested_at=timezone.now())
         return wire
 
@@ -268,7 +271,7 @@ def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> 
                 attempt.key_fingerprint = attempt.account.key_fingerprint
                 ready.append((mission, attempt))
             else:
-                _void(mission, attempt, reason="Stopped before it was sent.")
+                _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
         _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at", "key_fingerprint")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions import queue
 from missions.models import ProviderAccount
@@ -64,7 +65,9 @@ def connect(account: ProviderAccount) -> Provider:
     """
     opened = credentials(account)
     if not opened.api_key:
-        raise AccountBlocked("No API key is set: put RUNNINGHUB_API_KEY into .env and restart.", code="no_key")
+        raise AccountBlocked(
+            gettext_noop("No API key is set: put RUNNINGHUB_API_KEY into .env and restart."), code="no_key"
+        )
     known = _connections.get((account.pk, opened))
     if known is None:
         known = _connections[account.pk, opened] = PROVIDERS[account.provider](opened)

@@ -2,6 +2,8 @@
 
 Called by every interface.  Keyword-only; ``actor`` is whoever asks ("user:7").  Bad input raises ``MissionInvalid`` with
 every error at once; a verb that does not fit the mission's state raises ``NotPossible`` with a sentence for people.
+
+Those sentences are in the reader's language.  What is kept in a row (``reason``) is not: see ``missions.stored_texts``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from media import services as media_services
 from media.models import MediaFile
@@ -42,7 +45,16 @@ INSERT_BATCH = 1000
 SETTLE_SECONDS = 5.0
 MAX_ERRORS = 1000
 MAX_METADATA_BYTES = 16 * 1024
-UNSTORABLE = "Holds something that cannot be kept: a character like NUL, a number without end, or too many levels."
+PAUSED_BY_A_PERSON = gettext_noop("Paused by a person.")
+UNSTORABLE = gettext_noop(
+    "Holds something that cannot be kept: a character like NUL, a number without end, or too many levels."
+)
+_REFUSALS = {
+    "pause": gettext_lazy("A mission that is %(status)s cannot be paused."),
+    "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
+    "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
+    "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
+}
 
 
 class MissionInvalid(ValueError):
@@ -252,11 +264,12 @@ def check_mission(
 
 def _text_errors(name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
     texts = {"name": name, "description": description, "metadata": metadata}
-    errors = [FieldError(label, UNSTORABLE) for label, value in texts.items() if not _is_storable(value)]
+    errors = [FieldError(label, _(UNSTORABLE)) for label, value in texts.items() if not _is_storable(value)]
     if not name.strip():
-        errors.append(FieldError("name", "Give the mission a name."))
+        errors.append(FieldError("name", _("Give the mission a name.")))
     if not errors and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
-        errors.append(FieldError("metadata", f"At most {MAX_METADATA_BYTES:,} bytes of JSON."))
+        message = _("At most %(limit)s bytes of JSON.") % {"limit": f"{MAX_METADATA_BYTES:,}"}
+        errors.append(FieldError("metadata", message))
     return errors
 
 
@@ -271,7 +284,7 @@ def _is_storable(value: Any) -> bool:
 
 def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catalog.Model:
     if task_type not in TaskType.values:
-        raise MissionInvalid([FieldError("task_type", f"Choose one of {', '.join(TaskType.values)}.")])
+        raise MissionInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
     if not endpoint:
         return catalog.default_model(task_type)
     try:
@@ -279,32 +292,38 @@ def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catal
     except (catalog.UnknownModel, ValueError) as error:
         raise MissionInvalid([FieldError("model", str(error))]) from error
     if model.task_type != task_type:
-        raise MissionInvalid([FieldError("model", f"{endpoint} makes {model.task_type}, not {task_type}.")])
+        known = {"model": endpoint, "makes": model.task_type, "wanted": task_type}
+        raise MissionInvalid([FieldError("model", _("%(model)s makes %(makes)s, not %(wanted)s.") % known)])
     return model
 
 
 def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) -> dict[str, Any]:
     template = MissionTemplate.objects.filter(owner_id=owner.pk, pk=template_id).first()
     if template is None:
-        raise MissionInvalid([FieldError("template_id", f"You have no template {template_id}.")])
+        raise MissionInvalid([FieldError("template_id", _("You have no template %s.") % template_id)])
     if template.task_type != task_type:
-        message = f"“{template.name}” is a template for {template.task_type}, not {task_type}."
+        message = _("“%(name)s” is a template for %(made_for)s, not %(wanted)s.") % {
+            "name": template.name,
+            "made_for": template.task_type,
+            "wanted": task_type,
+        }
         raise MissionInvalid([FieldError("template_id", message)])
     config = template.config
     if not isinstance(config, dict) or not isinstance(config.get("params", {}), dict):
-        raise MissionInvalid([FieldError("template_id", f"“{template.name}” cannot be read: save it again.")])
+        message = _("“%s” cannot be read: save it again.") % template.name
+        raise MissionInvalid([FieldError("template_id", message)])
     return config
 
 
 def _read_rows(rows: object, repeat: int) -> list[Any]:
     """``rows`` as a list, if they are as many as a mission may hold.  A single text is none: it would be cut to letters."""
     if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
-        raise MissionInvalid([FieldError("batch_input", "Give a list of rows.")])
+        raise MissionInvalid([FieldError("batch_input", _("Give a list of rows."))])
     given = list(rows)
     if repeat < 1:
-        raise MissionInvalid([FieldError("repeat", "Repeat each row at least once.")])
+        raise MissionInvalid([FieldError("repeat", _("Repeat each row at least once."))])
     if not given:
-        raise MissionInvalid([FieldError("batch_input", "Give at least one row.")])
+        raise MissionInvalid([FieldError("batch_input", _("Give at least one row."))])
     if too_many := size_problem(len(given) * repeat):
         raise MissionInvalid([too_many])
     return given
@@ -314,7 +333,10 @@ def size_problem(count: int) -> FieldError | None:
     """What is wrong with making so many items at once."""
     if count <= settings.MISSION_MAX_ITEMS:
         return None
-    message = f"{count} items are more than one mission may hold ({settings.MISSION_MAX_ITEMS}): split it."
+    message = _("%(count)d items are more than one mission may hold (%(limit)d): split it.") % {
+        "count": count,
+        "limit": settings.MISSION_MAX_ITEMS,
+    }
     return FieldError("batch_input", message)
 
 
@@ -323,7 +345,7 @@ def _check_shared(model: catalog.Model, shared: Mapping[str, Any], rows: Sequenc
     given_by_rows = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
     errors = model.check_shared(shared, given_by_rows=given_by_rows)
     if model.is_free_form and not _is_storable(shared):
-        errors.append(FieldError("", UNSTORABLE))
+        errors.append(FieldError("", _(UNSTORABLE)))
     return errors
 
 
@@ -355,11 +377,11 @@ def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[
     if isinstance(row, str):
         return {model.batch_field: row}, ""
     if not isinstance(row, Mapping):
-        raise ParamsInvalid([FieldError(model.batch_field, "Give a text, or an object of parameters.")])
+        raise ParamsInvalid([FieldError(model.batch_field, _("Give a text, or an object of parameters."))])
     own = dict(row)
     custom_id = _read_custom_id(own.pop("custom_id", None))
     if model.is_free_form and not _is_storable(own):
-        raise ParamsInvalid([FieldError(model.batch_field, UNSTORABLE)])
+        raise ParamsInvalid([FieldError(model.batch_field, _(UNSTORABLE))])
     return own, custom_id
 
 
@@ -367,12 +389,12 @@ def _read_custom_id(given: object) -> str:
     if given is None:
         return ""
     if isinstance(given, bool) or not isinstance(given, str | int):
-        raise ParamsInvalid([FieldError("custom_id", "Give a text or a whole number.")])
+        raise ParamsInvalid([FieldError("custom_id", _("Give a text or a whole number."))])
     custom_id = str(given)
     if len(custom_id) > 200:
-        raise ParamsInvalid([FieldError("custom_id", "At most 200 characters.")])
+        raise ParamsInvalid([FieldError("custom_id", _("At most 200 characters."))])
     if not _is_storable(custom_id):
-        raise ParamsInvalid([FieldError("custom_id", UNSTORABLE)])
+        raise ParamsInvalid([FieldError("custom_id", _(UNSTORABLE))])
     return custom_id
 
 
@@ -395,15 +417,17 @@ def _missing_files(
 
 def _file_problem(model: catalog.Model, name: str, media: MediaFile | None, media_id: int) -> str:
     if media is None:
-        return f"There is no uploaded file {media_id}: upload it first."
+        return _("There is no uploaded file %s: upload it first.") % media_id
     described = model.field(name)
     if described is None:
         return ""
     kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
     if described.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in described.formats}:
-        return f"{media.name} is {kind}; this model takes {', '.join(described.formats)}."
+        known = {"name": media.name, "kind": kind, "allowed": ", ".join(described.formats)}
+        return _("%(name)s is %(kind)s; this model takes %(allowed)s.") % known
     if described.max_bytes and media.size_bytes > described.max_bytes:
-        return f"{media.name} has {media.size_bytes:,} bytes; this model takes at most {described.max_bytes:,}."
+        known = {"name": media.name, "size": f"{media.size_bytes:,}", "limit": f"{described.max_bytes:,}"}
+        return _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.") % known
     return ""
 
 
@@ -424,7 +448,7 @@ def _note_files(mission: Mission, media_ids: Iterable[int], *, place: str) -> No
     gone = references.note_uses(mission.pk, media_ids)
     if gone:
         names = ", ".join(f"media:{media_id}" for media_id in gone[:5])
-        raise MissionInvalid([FieldError(place, f"{names} was removed in the meantime: upload it again.")])
+        raise MissionInvalid([FieldError(place, _("%s was removed in the meantime: upload it again.") % names)])
 
 
 def _common(model: catalog.Model, merged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -476,7 +500,7 @@ def change_mission(
 # --- Stop and go on ---
 
 
-def pause_mission(*, mission_id: int, actor: str, reason: str = "Paused by a person.") -> Stopped:
+def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERSON) -> Stopped:
     """Stop submitting.  When this returns nothing of the mission is sent any more, until it is resumed."""
     try:
         wire = lifecycle.pause(mission_id, actor=actor, reason=reason)
@@ -490,7 +514,9 @@ def hold_after_key_change() -> int:
 
     Returns how many were paused.
     """
-    reason = "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    reason = gettext_noop(
+        "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    )
     held = 0
     active = Mission.objects.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
     for mission_id in active.values_list("pk", flat=True):
@@ -607,7 +633,7 @@ def retry_item(
         mission = _lock(item.mission_id)
         retried = _put_back(mission, {item.index: own}, actor=actor, params=own)
         if not retried.count:
-            raise NotPossible("Only a failed item can be retried, and this one is not (any more).")
+            raise NotPossible(_("Only a failed item can be retried, and this one is not (any more)."))
         model = catalog.find_model(mission.model, mission.task_type)
         _note_files(mission, [media_id for _, media_id in references.media_ids(model, own)], place="params")
         if on_done is not None:
@@ -629,7 +655,7 @@ def _put_back(
         for part in parts:
             items = MissionItem.objects.filter(index__in=part)
             count += lifecycle.retry_failed(
-                mission.pk, items, actor=actor, reason="Retried by a person.", params=params
+                mission.pk, items, actor=actor, reason=gettext_noop("Retried by a person."), params=params
             )
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission.pk, "retry")) from None
@@ -645,17 +671,17 @@ def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: b
     mission = item.mission
     model = catalog.find_model(mission.model, mission.task_type)
     if model.is_free_form and not allow_free_form:
-        message = f"{mission.model} is not in the catalogue: only an operator may change what nobody can check."
+        message = _("%s is not in the catalogue: only an operator may change what nobody can check.") % mission.model
         raise MissionInvalid([FieldError("params", message)])
     if not _is_storable(params):
-        raise MissionInvalid([FieldError("params", UNSTORABLE)])
+        raise MissionInvalid([FieldError("params", _(UNSTORABLE))])
     try:
         merged = model.clean(mission.params | item.params | params)
     except ParamsInvalid as invalid:
         raise MissionInvalid([_shared_error(error) for error in invalid.errors]) from None
     errors = _missing_files(mission.owner_id, model, params, [])
     errors += [
-        FieldError(f"params.{name}", "All items of this mission have it: give another value.")
+        FieldError(f"params.{name}", _("All items of this mission have it: give another value."))
         for name in mission.params
         if name not in merged
     ]
@@ -668,10 +694,14 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
     """A person looked at the provider's site: the submission never ran.  The item is submitted again."""
     attempt = _unconfirmed_attempt(item)
     with transaction.atomic():
-        if not lifecycle.declare_not_run(attempt.pk, actor=actor, reason="A person found that it never ran."):
+        if not lifecycle.declare_not_run(
+            attempt.pk, actor=actor, reason=gettext_noop("A person found that it never ran.")
+        ):
             raise NotPossible(
-                "The provider has just reported a task for this item, or somebody else resolved it. "
-                "Look again in a minute: nothing has to be paid twice."
+                _(
+                    "The provider has just reported a task for this item, or somebody else resolved it. "
+                    "Look again in a minute: nothing has to be paid twice."
+                )
             )
         _wake(Mission.objects.get(pk=item.mission_id))
 
@@ -682,9 +712,10 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
     try:
         attached = engine.attach(attempt.pk, remote_task_id)
     except ProviderError as error:
-        raise NotPossible(f"The provider could not be asked about the task: {error}. Try again.") from error
+        message = _("The provider could not be asked about the task: %s. Try again.") % error
+        raise NotPossible(message) from error
     if not attached:
-        raise NotPossible("The provider does not know this task, or it belongs to another item. Check the id.")
+        raise NotPossible(_("The provider does not know this task, or it belongs to another item. Check the id."))
 
 
 # --- Results ---
@@ -707,23 +738,34 @@ def delete_media(*, media: MediaFile) -> None:
     """
     with transaction.atomic():
         media = MediaFile.objects.select_for_update().get(pk=media.pk)
-        mission = references.needed_by(media)
-        if mission is not None:
-            raise NotPossible(
-                f"{media.name} is needed by mission {mission.pk} ({mission.name}), which is {mission.get_status_display()}: "
-                "cancel that first, or wait for its end."
-            )
+        if obstacle := why_media_stays(media):
+            raise NotPossible(obstacle)
         references.let_go(media)
         media_services.delete_media(media=media)
+
+
+def why_media_stays(media: MediaFile) -> str:
+    """Why an uploaded image cannot be deleted now; "" when it can."""
+    mission = references.needed_by(media)
+    if mission is None:
+        return ""
+    known = {"file": media.name, "id": mission.pk, "mission": mission.name, "status": mission.get_status_display()}
+    return (
+        _(
+            "%(file)s is needed by mission %(id)s (%(mission)s), which is %(status)s: "
+            "cancel that first, or wait for its end."
+        )
+        % known
+    )
 
 
 def _unconfirmed_attempt(item: MissionItem) -> Attempt:
     attempt = item.attempts.filter(status=AttemptStatus.UNCONFIRMED).first()
     if attempt is None:
-        raise NotPossible("The item is not unconfirmed: there is nothing to resolve.")
+        raise NotPossible(_("The item is not unconfirmed: there is nothing to resolve."))
     return attempt
 
 
 def _state_message(mission_id: int, verb: str) -> str:
     status = MissionStatus(Mission.objects.values_list("status", flat=True).get(pk=mission_id))
-    return f"A mission that is {status.label} cannot be given “{verb}”."
+    return _REFUSALS[verb] % {"status": status.label}

@@ -28,22 +28,26 @@ def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str
     params, errors = _clean_params(model, config.get("params") or {})
     fields = list(config.get("batch_fields") or [model.batch_field])
     errors += _batch_field_problems(model, fields)
-    errors += [Problem(_param(error.field), error.message) for error in services.file_problems(owner, model, params)]
+    errors += _file_problems(owner, model, params)
     if errors:
         raise TemplateInvalid(errors)
     return {"model": config.get("model") or "", "params": params, "batch_fields": fields}
 
 
 def problems(template: MissionTemplate) -> Sequence[Problem]:
-    """Why a stored template cannot be used (any more): its model has left the catalogue, or takes other parameters now."""
+    """Why a stored template cannot be used (any more).
+
+    Its model has left the catalogue, or takes other parameters now, or an image that it names was deleted.
+    """
     if not _is_config(template.config):
         return [Problem("config", _("This is no config: save the template again."))]
     try:
         model = _model(template.task_type, template.config.get("model") or "")
     except TemplateInvalid as invalid:
         return invalid.errors
-    errors = _clean_params(model, template.config.get("params") or {})[1]
-    return [*errors, *_batch_field_problems(model, template.config.get("batch_fields") or [])]
+    params, errors = _clean_params(model, template.config.get("params") or {})
+    errors += _batch_field_problems(model, template.config.get("batch_fields") or [])
+    return errors + _file_problems(template.owner, model, params)
 
 
 def _is_config(config: Any) -> bool:
@@ -75,6 +79,10 @@ def _clean_params(model: catalog.Model, params: Any) -> tuple[dict[str, Any], li
         return model.clean_given(params), []
     except catalog.ParamsInvalid as invalid:
         return {}, [Problem(_param(error.field), error.message) for error in invalid.errors]
+
+
+def _file_problems(owner: AbstractBaseUser, model: catalog.Model, params: Mapping[str, Any]) -> list[Problem]:
+    return [Problem(_param(error.field), error.message) for error in services.file_problems(owner, model, params)]
 
 
 def _param(name: str) -> str:

@@ -15,7 +15,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))),  # asked for by pages that name none
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
-    path("media/", include("media.urls")),
+    path("", include("missions.urls_media")),
+    path("", include("missions.urls_templates")),
     path("", include("missions.urls")),
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from templates_app.models import MissionTemplate
 
@@ -64,7 +65,7 @@ def delete_template(*, template: MissionTemplate) -> None:
 def _fill(template: MissionTemplate, *, name: str, task_type: str, config: Mapping[str, Any], description: str) -> None:
     errors = [*_text_problems("name", name, MAX_NAME), *_text_problems("description", description, MAX_DESCRIPTION)]
     if not name.strip():
-        errors.append(Problem("name", "Give the template a name."))
+        errors.append(Problem("name", _("Give the template a name.")))
     if errors:
         raise TemplateInvalid(errors)
     template.name = name.strip()
@@ -75,9 +76,9 @@ def _fill(template: MissionTemplate, *, name: str, task_type: str, config: Mappi
 
 def _text_problems(field: str, text: str, longest: int) -> list[Problem]:
     if len(text) > longest:
-        return [Problem(field, f"At most {longest:,} characters.")]
+        return [Problem(field, _("At most %s characters.") % f"{longest:,}")]
     if "\0" in text:
-        return [Problem(field, "Holds a character that cannot be kept: write it again.")]
+        return [Problem(field, _("Holds a character that cannot be kept: write it again."))]
     return []
 
 
@@ -90,5 +91,5 @@ def _save(template: MissionTemplate) -> None:
         twins = MissionTemplate.objects.filter(owner_id=template.owner_id, name=template.name).exclude(pk=template.pk)
         if not twins.exists():
             raise
-        message = f"There is already a template named {template.name}: choose another name, or change that one."
+        message = _("There is already a template named %s: choose another name, or change that one.") % template.name
         raise TemplateInvalid([Problem("name", message)]) from None

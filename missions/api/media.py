@@ -15,7 +15,7 @@ from ninja import File, Path, Query, Router, Status, UploadedFile
 
 from media.models import MediaFile
 from media.services import store_upload
-from missions import services
+from missions import selectors, services
 from missions.api.ids import RowId
 from missions.schemas.media import MediaDetailOut, MediaFilterIn, MediaOut, MediaPage
 from missions.schemas.paging import page_of
@@ -33,10 +33,8 @@ def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
 @router.get("/files", response=MediaPage, summary="List images")
 def list_files(request: HttpRequest, wanted: Query[MediaFilterIn]) -> dict[str, object]:
     """The newest first."""
-    files = MediaFile.objects.visible_to(cast(User, request.user)).select_related("owner")
-    if wanted.search:
-        files = files.filter(name__icontains=wanted.search)
-    return page_of(files, wanted)
+    files = MediaFile.objects.visible_to(cast(User, request.user))
+    return page_of(selectors.find_media(files, search=wanted.search), wanted)
 
 
 @router.get("/files/{media_id}", response=MediaDetailOut, summary="Show an image and where it is used")

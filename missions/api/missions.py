@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
 
 from missions import selectors, services
@@ -192,7 +193,8 @@ def _stopped(mission_id: int, stopped: Stopped) -> dict[str, Any]:
 def _require_known(request: HttpRequest, *names: str) -> None:
     unknown = [name for name in request.GET if name not in names]
     if unknown:
-        raise MissionInvalid([FieldError(name, f"Unknown. Allowed: {', '.join(names)}.") for name in unknown])
+        message = _("Unknown. Allowed: %s.") % ", ".join(names)
+        raise MissionInvalid([FieldError(name, message) for name in unknown])
 
 
 def _arguments(user: User, payload: MissionIn) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Path, Query, Router, Status
 
-from missions import template_rules
+from missions import selectors, template_rules
 from missions.api.ids import RowId
 from missions.schemas.paging import page_of
 from missions.schemas.templates import TemplateFilterIn, TemplateIn, TemplateOut, TemplatePage
@@ -33,10 +33,8 @@ def create(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]
 @router.get("", response=TemplatePage, summary="List templates")
 def list_templates(request: HttpRequest, wanted: Query[TemplateFilterIn]) -> dict[str, Any]:
     """By name."""
-    templates = MissionTemplate.objects.visible_to(cast(User, request.user)).select_related("owner")
-    if wanted.task_type:
-        templates = templates.filter(task_type=wanted.task_type)
-    return page_of(templates, wanted)
+    templates = MissionTemplate.objects.visible_to(cast(User, request.user))
+    return page_of(selectors.find_templates(templates, task_type=wanted.task_type), wanted)
 
 
 @router.get("/{template_id}", response=TemplateOut, summary="Show a template")

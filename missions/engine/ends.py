@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions import lifecycle, queue, retry
 from missions.engine.recording import record_together
@@ -61,11 +62,12 @@ def _apply_failure(attempt: Attempt, state: RemoteState) -> None:
     if state.status is RemoteStatus.SUCCEEDED:
         if _is_asked_again(attempt):
             return
-        code, message = "no_result", "The provider reported success without a result. It may have been charged."
+        code = "no_result"
+        message = gettext_noop("The provider reported success without a result. It may have been charged.")
     elif state.status is RemoteStatus.CANCELLED:
-        code, message = "cancelled_remotely", "The task was cancelled at the provider."
+        code, message = "cancelled_remotely", gettext_noop("The task was cancelled at the provider.")
     elif state.status is RemoteStatus.GONE:
-        code, message = "gone", "The provider no longer knows this task. It may have been charged."
+        code, message = "gone", gettext_noop("The provider no longer knows this task. It may have been charged.")
     else:
         code, message, wait = _judge_failure(attempt, state)
     lifecycle.fail(
@@ -90,7 +92,7 @@ def _is_asked_again(attempt: Attempt) -> bool:
 
 def _judge_failure(attempt: Attempt, state: RemoteState) -> tuple[str, str, float | None]:
     if state.error is None:
-        return "failed", "The task failed at the provider, which gave no reason.", None
+        return "failed", gettext_noop("The task failed at the provider, which gave no reason."), None
     wait = retry.after_failure(
         state.error.remedy, attempts=attempt.item.attempt_count, limit=attempt.item.attempt_limit
     )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions import catalog, lifecycle, queue, selectors
 from missions.engine.ends import DOWNLOAD_LEASE
@@ -15,6 +16,7 @@ from missions.engine.watching import POLL_LEASE
 from missions.engine.workers import is_dead
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus, ProviderAccount
 
+DIED_BEFORE = gettext_noop("The worker died before it was sent.")
 PREPARED_LIMIT = timedelta(seconds=20)  # prepared, and no worker has taken it up: its message was lost
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
 SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
@@ -50,7 +52,7 @@ def repair(account_id: int) -> None:
 def recover() -> None:
     """After a start with no other cluster alive: whatever is half done was left by the dead, so nothing has to be waited for."""
     for attempt in Attempt.objects.filter(status=AttemptStatus.PREPARED):
-        lifecycle.withdraw(attempt.pk, reason="The worker died before it was sent.")
+        lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
     for attempt in Attempt.objects.filter(status=AttemptStatus.SENDING):
         _give_up_sending(attempt)
     Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
@@ -65,7 +67,7 @@ def _reap_prepared(account_id: int, now: datetime) -> None:
     lost = Q(worker="", created_at__lt=now - PREPARED_LIMIT) | Q(created_at__lt=now - PREPARING_LIMIT)
     for attempt in prepared.filter(lost | ~Q(worker=""))[:REAP_BATCH]:
         if not attempt.worker or attempt.created_at < now - PREPARING_LIMIT or is_dead(attempt.worker, now):
-            lifecycle.withdraw(attempt.pk, reason="The worker died before it was sent.")
+            lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
 
 
 def _reap_sending(account_id: int, now: datetime) -> None:
@@ -80,7 +82,7 @@ def _give_up_sending(attempt: Attempt) -> None:
     lifecycle.mark_unconfirmed(
         attempt.pk,
         code=selectors.WORKER_DIED,
-        message="The worker died while it was sending: the provider may have accepted and charged it.",
+        message=gettext_noop("The worker died while it was sending: the provider may have accepted and charged it."),
     )
 
 

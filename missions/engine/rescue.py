@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions import lifecycle, provider_accounts
 from missions.engine.timing import seconds_from_now
@@ -60,7 +61,7 @@ def attach(attempt_id: int, remote_task_id: str) -> bool:
     acceptance = lifecycle.Acceptance(
         remote_task_id=remote_task_id, raw=answer.raw, at=attempt.sending_at or now, next_poll_at=now
     )
-    attached = lifecycle.accept({attempt_id: acceptance}, reason="The provider confirmed the task.")
+    attached = lifecycle.accept({attempt_id: acceptance}, reason=gettext_noop("The provider confirmed the task."))
     if attached:
         poll_attempt(attempt_id)
     return bool(attached)

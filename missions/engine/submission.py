@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from missions import catalog, lifecycle, provider_accounts, queue, references, retry
 from missions.engine.recording import record_together
@@ -32,6 +33,8 @@ from missions.providers.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+NOT_PREPARED = gettext_noop("This item could not be prepared. Nothing was sent.")
 
 
 def refill(account_id: int) -> None:
@@ -76,10 +79,10 @@ def _prepare(attempt: Attempt) -> tuple[Attempt, Provider, SubmitRequest] | None
         _record_refusal(attempt, error)
     except (OperationalError, OSError):
         log.exception("Attempt %s could not be prepared now.", attempt.pk)
-        _record_refusal(attempt, NotAccepted("This item could not be prepared. Nothing was sent.", code="not_prepared"))
+        _record_refusal(attempt, NotAccepted(NOT_PREPARED, code="not_prepared"))
     except Exception:
         log.exception("Attempt %s could not be prepared.", attempt.pk)
-        _record_refusal(attempt, Rejected("This item could not be prepared. Nothing was sent.", code="not_prepared"))
+        _record_refusal(attempt, Rejected(NOT_PREPARED, code="not_prepared"))
     return None
 
 
@@ -107,16 +110,18 @@ def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
         return False
     elif error is not None:
         log.error("A submission failed in our own code.", exc_info=error)
-        _doubt(attempt, "interrupted", "The submission was interrupted by an error in this program.")
+        _doubt(attempt, "interrupted", gettext_noop("The submission was interrupted by an error in this program."))
     return True
 
 
 def _doubt_odd_answer(attempt: Attempt) -> None:
-    _doubt(attempt, "odd_answer", "The provider's answer could not be recorded: it names the task of another item.")
+    message = gettext_noop("The provider's answer could not be recorded: it names the task of another item.")
+    _doubt(attempt, "odd_answer", message)
 
 
 def _doubt(attempt: Attempt, code: str, message: str) -> None:
-    lifecycle.mark_unconfirmed(attempt.pk, code=code, message=f"{message} It may have been accepted and charged.")
+    warning = gettext_noop("It may have been accepted and charged.")
+    lifecycle.mark_unconfirmed(attempt.pk, code=code, message=f"{message} {warning}")
 
 
 def _insist(record: Callable[[], None]) -> None:

@@ -17,11 +17,15 @@ USES_SHOWN = 20
 
 
 class MediaOut(Schema):
-    """An image.  ``reference`` names it in a mission's rows; ``url`` is the file, for whoever has the address."""
+    """An image.  ``reference`` names it in a mission's rows; ``url`` is the file, for whoever has the address.
+
+    ``preview_url`` is a JPEG of it of at most 384 pixels a side.
+    """
 
     id: int
     reference: str = Field(examples=["media:12"])
     url: str = Field(examples=["/media/s8Vb1x0c…"])
+    preview_url: str = Field(examples=["/media/s8Vb1x0c…/preview"])
     name: str
     owner: str
     content_type: str
@@ -34,6 +38,10 @@ class MediaOut(Schema):
     @staticmethod
     def resolve_url(media: MediaFile) -> str:
         return reverse("media:file", args=[media.key])
+
+    @staticmethod
+    def resolve_preview_url(media: MediaFile) -> str:
+        return reverse("media:preview", args=[media.key])
 
     @staticmethod
     def resolve_owner(media: MediaFile) -> str:

@@ -7,6 +7,7 @@ Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WO
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import sys
@@ -41,11 +42,14 @@ from playwright.sync_api import Browser
 
 from accounts import services as account_services
 from drafts import services as drafts
+from media.services import store_upload
 from missions import services
 from missions.local_stack import WorkerProcess, simulator_environment
 from missions.models import Mission, MissionStatus
 from missions.providers.simulator.control import SimulatorProcess
+from templates_app import services as template_services
 from tests.browser import chromium
+from tests.missions.world import picture
 from tests.processes.stage import Web
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -65,6 +69,8 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-failed", "missions:mission", "mixed"),
     ("mission-paused", "missions:mission", "paused"),
     ("templates", "templates:list", ""),
+    ("new-template", "/templates/new", ""),
+    ("template", "/templates/new?type=image_to_image", ""),
     ("media", "media:library", ""),
     ("account", "accounts:account", ""),
     ("password", "accounts:password", ""),
@@ -111,6 +117,7 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     """Missions in every state, and some tokens.  Staff, so that the pages for staff can be seen too."""
     account_services.create_token(user=owner, name="nightly-import")
     enter(owner)
+    fill_library(owner)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
     simulator.set(task_1501=0.3)
@@ -129,6 +136,26 @@ def enter(owner: User) -> None:
     prompts = "\n".join([*SUBJECTS, SUBJECTS[0], "x" * 20_001])
     fields = {"name": "Morning light", "prompts": prompts, "param-aspectRatio": "16:9", "repeat": "4"}
     drafts.keep_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
+
+
+def fill_library(owner: User) -> None:
+    """Images, and templates of which one cannot be used any more."""
+    for path in sorted(Path(settings.BASE_DIR, "examples", "images").iterdir()):
+        with path.open("rb") as file:
+            store_upload(owner=owner, file=file, name=path.name)
+    for number in range(20):
+        content = picture("JPEG", (600, 400 + number), colour=f"hsl({number * 18}, 45%, 55%)")
+        store_upload(owner=owner, file=io.BytesIO(content), name=f"swatch {number + 1:02}.jpg")
+    square = {"model": "rhart-image-n-pro/text-to-image", "params": {"aspectRatio": "1:1", "resolution": "2k"}}
+    template_services.create_template(
+        owner=owner, name="Square tiles", task_type="text_to_image", config=square, description="Soft light, no text."
+    )
+    template_services.create_template(
+        owner=owner, name="商品白底图", task_type="image_to_image", config={"params": {"prompt": "白色背景，柔和阴影"}}
+    )
+    template_services.create_template(
+        owner=owner, name="Autumn clips", task_type="text_to_video", config={"model": "retired/model"}
+    )
 
 
 def mission(owner: User, name: str, items: int, **more: Any) -> Mission:

@@ -10,7 +10,8 @@ import av
 import pytest
 from PIL import Image
 
-from missions.inspection import THUMBNAIL_PIXELS, Inspected, NotAResult, inspect
+from media.pictures import THUMBNAIL_PIXELS
+from missions.inspection import Inspected, NotAResult, inspect
 from tests.missions.world import picture
 
 

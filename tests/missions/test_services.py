@@ -290,7 +290,7 @@ def test_a_verb_that_does_not_fit_says_why(verb, status):
         services.cancel_mission(mission_id=mission.pk, actor=ME)
     if status == "failed":
         bring_to("failed", claim(mission, account)[0])
-    with pytest.raises(NotPossible, match=f"{status} cannot be given .*{verb}"):
+    with pytest.raises(NotPossible, match=f"{status} cannot be {verb[:4]}"):
         VERBS[verb](mission_id=mission.pk, actor=ME)
     check_mission(mission.pk)
 

@@ -1,0 +1,152 @@
+"""Templates and the media library in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from media.models import MediaFile
+from media.services import store_upload
+from templates_app.models import MissionTemplate
+from tests.browser.chromium import check_axe
+from tests.missions.world import picture
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = []
+    for number in range(5):
+        path = tmp_path / f"photo {number}.png"
+        path.write_bytes(picture(size=(200, 100), colour=f"rgb({number * 40}, 90, 90)"))
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture
+def library(person: User, pictures: list[Path]) -> list[MediaFile]:
+    """Images that are there already."""
+    stored = []
+    for path in pictures:
+        with path.open("rb") as file:
+            stored.append(store_upload(owner=person, file=file, name=path.name).media)
+    return stored
+
+
+def fits(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_many_images_are_uploaded_at_once_and_what_is_wrong_is_told_beside_its_file(page, pictures, tmp_path):
+    wrong = tmp_path / "notes.png"
+    wrong.write_bytes(b"no image at all")
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(bytes(11 * 1024 * 1024))
+    page.goto("/media")
+
+    page.set_input_files("#files", [*pictures, wrong, huge])
+
+    expect(page.locator("#upload-counts")).to_have_text("5 of 7 uploaded · 2 not uploaded")
+    expect(page.locator(".upload-line", has_text="notes.png")).to_contain_text("This is not a JPEG")
+    expect(page.locator(".upload-line", has_text="huge.png")).to_contain_text("Larger than 10.0")
+    expect(page.locator(".library-item")).to_have_count(5)
+    assert MediaFile.objects.count() == 5
+    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # what the server refused
+
+
+def test_a_dropped_image_is_uploaded_and_found(page):
+    page.goto("/media")
+    page.evaluate(
+        """async () => {
+          const canvas = Object.assign(document.createElement("canvas"), {width: 60, height: 40});
+          const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([blob], "dropped.png", {type: "image/png"}));
+          document.dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true}));
+        }"""
+    )
+
+    page.get_by_role("link", name="dropped.png").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("dropped.png")
+    expect(page.locator(".key-values")).to_contain_text("60 × 40")
+
+
+def test_a_lost_connection_is_waited_for(page, pictures):
+    page.goto("/media")
+    page.context.set_offline(True)
+    page.set_input_files("#files", pictures[:1])
+    expect(page.locator("#upload-counts")).to_contain_text("The connection is lost")
+
+    page.context.set_offline(False)
+
+    expect(page.locator("#upload-counts")).to_have_text("1 of 1 uploaded")
+    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "ERR_INTERNET_DISCONNECTED" not in wrong]
+
+
+def test_ticked_images_are_deleted_by_keyboard(page, library):
+    page.goto("/media")
+    tick = page.get_by_role("checkbox", name="Choose photo 1.png")
+    tick.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Delete").press("Enter")
+    page.get_by_role("button", name="Delete 1 image").click()
+
+    expect(page.locator(".message")).to_contain_text("1 image was deleted.")
+    assert not MediaFile.objects.filter(name="photo 1.png").exists()
+
+
+def test_the_library_works_without_scripts(open_page, pictures):
+    page = open_page("/media", scripts=False)
+    page.set_input_files("#files", pictures[:2])
+    page.get_by_role("button", name="Upload").click()
+
+    expect(page.locator(".message")).to_contain_text("2 images are in the library.")
+    expect(page.locator(".library-item")).to_have_count(2)
+
+
+def test_a_template_is_made_from_scratch_and_changed(page, library):
+    page.goto("/templates")
+    page.get_by_role("link", name="Make the first template").click()
+    page.get_by_role("link", name="Image to image").click()
+    page.get_by_label("Name").fill("Watercolour")
+    page.get_by_label("Prompt").first.fill("as a watercolour")
+    page.get_by_label("Model").select_option("rhart-image-n-pro/edit")
+    page.get_by_label("Resolution").first.select_option("2k")
+    expect(page.get_by_label("Prompt").first).to_have_value("as a watercolour")
+    page.get_by_role("checkbox", name="photo 2.png").check()
+    page.get_by_role("button", name="Save template").click()
+
+    expect(page.locator(".message")).to_contain_text("Watercolour")
+    saved = MissionTemplate.objects.get()
+    assert saved.config["params"] == {
+        "prompt": "as a watercolour",
+        "imageUrls": [library[2].reference],
+        "resolution": "2k",
+    }
+    page.get_by_role("link", name="Watercolour", exact=True).click()
+    expect(page.get_by_role("checkbox", name="photo 2.png")).to_be_checked()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
+def test_everybody_can_use_the_pages(open_page, person, library, theme, width):
+    kept = MissionTemplate.objects.create(owner=person, name="Old", task_type="text_to_image", config={"model": "x/y"})
+    page = open_page(theme=theme, width=width)
+    image = library[0].pk
+    for address in (
+        "/templates",
+        "/templates?search=nothing",
+        "/templates/new",
+        "/templates/new?type=image_to_image",
+        f"/templates/{kept.pk}",
+        f"/templates/{kept.pk}/delete",
+        "/media",
+        "/media?search=nothing",
+        f"/media/images/{image}",
+        f"/media/images/{image}/delete",
+    ):
+        page.goto(address)
+        check_axe(page)
+        assert fits(page), address
