@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -25,7 +26,6 @@ from missions import selectors, services
 from missions.forms.media import MediaFilterForm, SelectionForm
 from missions.services import NotPossible
 
-NEW_MISSION = "/missions/new"
 PAGE_SIZE = 60
 USES_SHOWN = 20
 ERRORS_TOLD = 5
@@ -101,7 +101,7 @@ def use_selection(request: HttpRequest) -> HttpResponse:
     if not ids:
         messages.warning(request, _("Choose at least one image."))
         return redirect("media:library")
-    return redirect(f"{NEW_MISSION}?media={','.join(map(str, ids))}")
+    return redirect(f"{reverse('missions:new')}?media={','.join(map(str, ids))}")
 
 
 @login_required

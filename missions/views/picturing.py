@@ -37,7 +37,7 @@ def image_limit(model: Model) -> int:
 
 def shown(file: MediaFile) -> dict[str, str]:
     """An uploaded image for a tile."""
-    return {"name": file.name, "url": reverse("media:file", args=[file.key])}
+    return {"name": file.name, "url": reverse("media:preview", args=[file.key])}
 
 
 def title_of(draft: FormDraft) -> str:

@@ -60,7 +60,7 @@ def test_the_way_back_is_always_here(act, mixed, way):
 
 
 def test_what_does_not_fit_is_explained(act):
-    assert "cannot be given" in said(act("resume"))[0]
+    assert "running cannot be resumed" in said(act("resume"))[0]
 
 
 def test_to_cancel_is_asked_first(mixed, web, act):
