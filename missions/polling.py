@@ -27,7 +27,6 @@ TOLD_FACTOR = 2
 TOLD_SLACK = 1.05
 MAX_INTERVAL_SECONDS = 15.0
 MIN_SAMPLES = 5
-EARLY = 0.97  # how long before the likely first end the questions begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def learn(durations: Sequence[Duration]) -> Expectation | None:
         return None
     middles = sorted((duration.low + duration.high) / 2 for duration in durations)
     highs = sorted(duration.high for duration in durations)
-    return Expectation(first=_quantile(middles, 0.05) * EARLY, last=_quantile(highs, 0.95))
+    return Expectation(first=_quantile(middles, 0.05), last=_quantile(highs, 0.95))
 
 
 def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, is_told: bool = False) -> float:

@@ -31,7 +31,7 @@ IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNIN
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
 LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
-UNSEEN_LOW = 0.8  # never seen running: it ended before the first question, nobody knows how long before
+UNSEEN_LOW = 0.95  # never seen running: it ended before the first question, nobody knows how long before
 EXPECTATION_TTL_SECONDS = 2.0
 IGNORANCE_TTL_SECONDS = 0.25
 ITEMS_PER_PAGE = 500

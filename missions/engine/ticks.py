@@ -14,7 +14,7 @@ from missions import queue
 from missions.engine.watching import POLL_BATCH, POLL_LEASE, claim_due, count_due, poll
 from missions.models import Attempt, AttemptStatus, ProviderAccount
 
-TICK_MIN_SECONDS = 0.04
+TICK_MIN_SECONDS = 0.02
 TICK_MAX_SECONDS = 1.0
 TICK_AFTER_BURST_SECONDS = 0.1  # the helpers that were woken take what is due
 TICK_STALE = timedelta(seconds=3)

@@ -70,7 +70,7 @@ def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, acc
     Attempt.objects.filter(pk=first.pk).update(running_seen_at=now - timedelta(seconds=2))
     Attempt.objects.filter(pk=third.pk).update(model="another/model")
     found = selectors.recent_durations(TEXT_TO_IMAGE)
-    assert sorted(found, key=lambda each: each.low) == [Duration(80, 100), Duration(98, 100)]
+    assert sorted(found, key=lambda each: each.low) == [Duration(95, 100), Duration(98, 100)]
     assert second.model == TEXT_TO_IMAGE
 
 
