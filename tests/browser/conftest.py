@@ -41,8 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=MISSING))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One per file: while it is open, an event loop runs in this thread, and other files' tests need their own."""
     assert chromium.PATH, MISSING
     with chromium.started() as browser:
         yield browser

@@ -14,7 +14,7 @@ import pytest
 from tests.missions.test_run_mission import KEPT, ROOT
 
 WORKERS = 8
-COPIED = ("accounts", "examples", "media", "missions", "runninghub_batch", "templates_app", "manage.py")
+COPIED = ("accounts", "drafts", "examples", "media", "missions", "runninghub_batch", "templates_app", "manage.py")
 
 
 @pytest.fixture

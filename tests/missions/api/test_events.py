@@ -221,7 +221,7 @@ def test_a_listener_that_does_not_read_costs_no_memory_and_slows_nobody(
     lifecycle.cancel(mission.pk, actor="user:1")
     began = time.monotonic()
     assert [message.id for message in listen(server, mission, token) if message.id] == event_ids(mission)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # it would wait for a minute for those that do not read
     assert process.memory_full_info().uss - before < 20 * 1024**2  # all events to each of them would be 60 MB and more
     for ear in ears:
         ear.close()

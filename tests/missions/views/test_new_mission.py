@@ -331,7 +331,7 @@ def test_a_file_of_20000_rows_need_not_travel_again(client: Client, key: str) ->
 
     assert response.context["found"].count == 20_000
     assert len(response.content) < 20_000
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_file_can_be_put_away(client: Client, key: str) -> None:
