@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
@@ -13,13 +12,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Theme
+from accounts.preferences import known_time_zones
 
 LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")), ("", _("Until it is revoked"))]
 
 
 def time_zone_choices() -> list[tuple[str, str | Promise]]:
     """Every zone that has a place in its name: ``Asia/Shanghai``."""
-    zones = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+    zones = sorted(name for name in known_time_zones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return [("", _("Follow the browser")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
 
 

@@ -31,13 +31,13 @@ def profile_of(request: HttpRequest) -> Profile:
 def time_zone_of(profile: Profile, request: HttpRequest) -> tzinfo | None:
     """None: that of the settings."""
     for name in (profile.time_zone, request.COOKIES.get(TIME_ZONE_COOKIE, "")):
-        if name in _known_time_zones():
+        if name in known_time_zones():
             return ZoneInfo(name)
     return None
 
 
 @functools.cache
-def _known_time_zones() -> frozenset[str]:
+def known_time_zones() -> frozenset[str]:
     """Looked up once: it takes 14 ms to list them, and every request asks."""
     return frozenset(available_timezones())
 
