@@ -36,8 +36,6 @@ Verb = Callable[[HttpRequest, ProviderAccount], None]
 class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = AccountForm
     list_display = ["name", "state", "usage", "remote_concurrency", "key", "site", "checked_at"]
-    list_filter = ["provider", "is_enabled", "is_draining", ("paused_at", admin.EmptyFieldListFilter)]
-    search_fields = ["name"]
     actions = ["pause", "resume"]
 
     class Media:
@@ -57,11 +55,11 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return [(None, {"fields": entered})]
         own = ["site"] if provider_accounts.is_from_environment(obj) else ["base_url", "api_key"]
         entered = ["name", "provider", "key", *own, "concurrency", "is_enabled", "is_draining"]
-        told = ["state", "usage", "paused_at", "pause_reason", "remote_concurrency", "checked_at"]
+        told = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency", "checked_at"]
         return [(None, {"fields": entered}), (_("How it stands"), {"fields": told})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
-        fixed = ["key", "site", "state", "usage", "paused_at", "pause_reason", "remote_concurrency", "checked_at"]
+        fixed = ["key", "site", "state", "usage", "paused_at", "remote_concurrency", "checked_at"]
         if obj is None:
             return fixed
         return [*fixed, "provider", *(["name"] if provider_accounts.is_from_environment(obj) else [])]

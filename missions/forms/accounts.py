@@ -24,9 +24,10 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     """Name and key of the environment's account are not asked for: they are the environment's."""
 
     base_url = forms.URLField(
-        label=gettext_lazy("address"),
+        label=gettext_lazy("Address"),
         initial=SITE,
         assume_scheme="https",
+        widget=forms.URLInput(attrs={"class": "vTextField"}),
         help_text=gettext_lazy(
             "https://www.runninghub.cn, or https://www.runninghub.ai. Keys of one open nothing at the other."
         ),
@@ -50,8 +51,10 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "provider" in self.fields:
             self.fields["provider"].widget = forms.Select(choices=[(name, name) for name in PROVIDERS])
-        if self.instance.pk and provider_accounts.is_from_environment(self.instance):
-            del self.fields["api_key"], self.fields["base_url"]
+        if self.instance.pk:
+            self.fields["api_key"].label = gettext_lazy("New API key")
+            if provider_accounts.is_from_environment(self.instance):
+                del self.fields["api_key"], self.fields["base_url"]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip()
