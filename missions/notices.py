@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from missions import provider_accounts, sealing, workforce
+from missions import provider_accounts, sealing, stored_texts, workforce
 from missions.local_stack import SIMULATOR_KEY
 from missions.models import ProviderAccount
 from missions.provider_accounts import Obstacle
@@ -75,7 +75,7 @@ def _account(accounts: Sequence[ProviderAccount], is_staff: bool) -> list[Notice
     text = _("Missions wait: the account “%(name)s” is %(state)s. %(reason)s") % {
         "name": account.name,
         "state": why.label,
-        "reason": account.pause_reason,
+        "reason": stored_texts.in_readers_language(account.pause_reason),
     }
     url = reverse("admin:missions_provideraccount_change", args=[account.pk])
     return [Notice("account", "warning", text.strip(), url, _("See the account"))]
