@@ -139,6 +139,7 @@ class ProviderAccount(models.Model):
 
     class Meta:
         verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
 
     def __str__(self) -> str:
         return self.name

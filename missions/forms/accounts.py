@@ -38,9 +38,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         max_length=500,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
         validators=[RegexValidator(r"^[!-~]+$", gettext_lazy("It has characters that no key has."))],
-        help_text=gettext_lazy(
-            "It is stored encrypted and never shown again. Leave it empty to keep the one that there is."
-        ),
+        help_text=gettext_lazy("It is stored encrypted and never shown again."),
     )
 
     class Meta:
@@ -53,6 +51,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["provider"].widget = forms.Select(choices=[(name, name) for name in PROVIDERS])
         if self.instance.pk:
             self.fields["api_key"].label = gettext_lazy("New API key")
+            self.fields["api_key"].help_text = gettext_lazy("Leave it empty to keep the one that there is.")
             if provider_accounts.is_from_environment(self.instance):
                 del self.fields["api_key"], self.fields["base_url"]
 

@@ -8,6 +8,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='provideraccount',
+            options={'verbose_name': 'provider account', 'verbose_name_plural': 'provider accounts'},
+        ),
         migrations.AddField(
             model_name='provideraccount',
             name='is_draining',
