@@ -52,6 +52,11 @@ def is_from_environment(account: ProviderAccount) -> bool:
     return account.name == ENVIRONMENT_ACCOUNT
 
 
+def has_keys() -> bool:
+    """Whether any account, in use or not, has a key: then no simulator may stand in, real work and simulated must not mix."""
+    return bool(settings.RUNNINGHUB_API_KEY) or ProviderAccount.objects.exclude(sealed_key="").exists()
+
+
 def obstacle(account: ProviderAccount) -> Obstacle | None:
     """What keeps an account from taking new items up; None if nothing does."""
     if not account.is_enabled:

@@ -105,6 +105,14 @@ def test_a_disabled_account_takes_back_what_is_not_yet_sent_and_watches_the_rest
     assert Attempt.objects.get(pk=sent.pk).status == "succeeded"
 
 
+def test_a_stored_key_keeps_the_simulator_out(second, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    ProviderAccount.objects.update(is_enabled=False)
+    assert provider_accounts.has_keys()
+    ProviderAccount.objects.update(sealed_key="")
+    assert not provider_accounts.has_keys()
+
+
 @pytest.mark.parametrize("cap, taken", [(1, 0), (2, 0), (3, 1)])
 def test_another_limit_holds_from_the_next_slot_on_and_wakes_a_worker(owner, second, workers, cap, taken):
     make_mission(owner, 9)

@@ -22,8 +22,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from honcho.environ import parse_procfile
 
+from missions import provider_accounts
 from missions.local_stack import simulator_environment
-from missions.models import ProviderAccount
 from missions.supervisor import STOP_SECONDS
 
 KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor of the workers needs its own time to stop them
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         processes = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
         environment = _environment(host, port)
-        if settings.RUNNINGHUB_API_KEY or _has_accounts():
+        if provider_accounts.has_keys():
             del processes["simulator"]
             self.stdout.write(
                 "A key is set: missions run at the provider and cost money. `manage.py accounts` lists keys."
@@ -77,11 +77,6 @@ class Command(BaseCommand):
             )
         self.stdout.write("    Ctrl-C stops everything.\n\n")
         self.stdout.flush()
-
-
-def _has_accounts() -> bool:
-    """Whether an account has a key of its own: real work and simulated work must not mix."""
-    return ProviderAccount.objects.exclude(sealed_key="").exists()
 
 
 def _create_first_admin() -> str:
