@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
@@ -138,7 +138,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _pause(self, request: HttpRequest, account: ProviderAccount) -> None:
         reason = request.POST.get("reason", "").strip()[:500] or f"Paused by {request.user.get_username()}."
         provider_accounts.block(account.pk, reason=reason)
-        self.log_change(request, account, [{"changed": {"fields": [gettext("pause")]}}])
+        self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
         text = gettext(
             "The account is paused: nothing more is sent. What the provider has accepted is watched to its end."
         )
@@ -146,7 +146,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _resume(self, request: HttpRequest, account: ProviderAccount) -> None:
         provider_accounts.resume(account.pk)
-        self.log_change(request, account, [{"changed": {"fields": [gettext("pause")]}}])
+        self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
         self.message_user(request, gettext("The account is in use."), messages.SUCCESS)
 
     @admin.action(description=_("Pause: submit nothing more"), permissions=["change"])
