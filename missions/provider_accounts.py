@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 ENVIRONMENT_ACCOUNT = "environment"
 HINT_LENGTH = 4
 LEAST_HIDDEN = 12  # of a key that is shorter nothing is shown
+NO_KEY = gettext_noop("No API key is set: put RUNNINGHUB_API_KEY into .env and restart.")
+NO_OWN_KEY = gettext_noop("The account has no API key: enter one.")
+UNREADABLE_KEY = gettext_noop(
+    "The stored API key cannot be read: put the encryption key that sealed it back into ENCRYPTION_KEYS and restart, "
+    "or enter the API key again."
+)
 _connections: dict[int, Provider] = {}
 
 
@@ -124,10 +130,13 @@ def adopt_key(on_change: Callable[[], object] = lambda: None) -> bool:
     """Take note of the key and the address in the settings.  Returns whether they replace others.
 
     ``on_change`` runs first, in the same transaction: nobody uses the new key before it is done, and a crash repeats it.
-    A change ends a pause of the account: the reason for it may be gone, and if not it will be found again.
+    A change ends a pause of the account: the reason for it may be gone, and if not it will be found again.  Without a key it is
+    paused where others have one, so that it takes up no item that it could not send.
     """
     account = environment_account()
     fingerprint = _present_fingerprint(account)
+    if not fingerprint and has_keys():
+        block(account.pk, reason=NO_KEY)
     before = account.key_fingerprint
     if not fingerprint or fingerprint == before:
         return False
@@ -220,19 +229,10 @@ def _opened(account: ProviderAccount) -> Credentials:
     try:
         opened = credentials(account)
     except sealing.Unreadable:
-        message = gettext_noop(
-            "The stored API key cannot be read: put the encryption key that sealed it back into ENCRYPTION_KEYS and restart, "
-            "or enter the API key again."
-        )
-        raise AccountBlocked(message, code="unreadable_key") from None
+        raise AccountBlocked(UNREADABLE_KEY, code="unreadable_key") from None
     if opened.api_key:
         return opened
-    message = (
-        gettext_noop("No API key is set: put RUNNINGHUB_API_KEY into .env and restart.")
-        if is_from_environment(account)
-        else gettext_noop("The account has no API key: enter one.")
-    )
-    raise AccountBlocked(message, code="no_key")
+    raise AccountBlocked(NO_KEY if is_from_environment(account) else NO_OWN_KEY, code="no_key")
 
 
 def block(account_id: int, *, reason: str) -> None:

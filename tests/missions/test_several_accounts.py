@@ -113,6 +113,17 @@ def test_a_stored_key_keeps_the_simulator_out(second, settings):
     assert not provider_accounts.has_keys()
 
 
+def test_without_a_key_the_environment_s_account_stands_aside_for_the_others(account, second, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    assert provider_accounts.adopt_key() is False
+    account.refresh_from_db()
+    assert "RUNNINGHUB_API_KEY" in account.pause_reason
+    settings.RUNNINGHUB_API_KEY = "a key of its own"
+    provider_accounts.adopt_key()
+    account.refresh_from_db()
+    assert account.paused_at is None
+
+
 @pytest.mark.parametrize("cap, taken", [(1, 0), (2, 0), (3, 1)])
 def test_another_limit_holds_from_the_next_slot_on_and_wakes_a_worker(owner, second, workers, cap, taken):
     make_mission(owner, 9)
