@@ -198,7 +198,7 @@ def _begin_anew(account_id: int, fingerprint: str) -> None:
 
 
 def _present_fingerprint(account: ProviderAccount) -> str:
-    """Of what the account would be opened with now; "" without a key, or with one that cannot be read."""
+    """Of what the account would be opened with now; "" without a key; the last that is known if the key cannot be read."""
     try:
         opened = credentials(account)
     except sealing.Unreadable:
