@@ -53,7 +53,19 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "loca
 if PUBLIC_BASE_URL:
     ALLOWED_HOSTS.append(urlsplit(PUBLIC_BASE_URL).hostname or "")
     CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_BASE_URL))]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=30 * 24 * 3600 if HTTPS_ONLY else 0)
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):  # uvicorn itself believes a proxy on this machine
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # what names below ours speak, and
+    "security.W021",  # what browsers are shipped with, is for the owner of the domain to say
+]
+if HTTPS_ONLY:
+    SILENCED_SYSTEM_CHECKS.append(
+        "security.W008"
+    )  # middleware.lead_to_https redirects, and knows more than SecurityMiddleware
 
 ROOT_URLCONF = "runninghub_batch.urls"
 ASGI_APPLICATION = "runninghub_batch.asgi.application"
@@ -82,6 +94,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "runninghub_batch.middleware.frame",
+    "runninghub_batch.middleware.lead_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
