@@ -165,6 +165,12 @@ class Mission(models.Model):
     currency = models.CharField(max_length=8, default="CNY")
     estimated_cost = money_field(null=True, blank=True)
     cost = money_field(default=Decimal(0))
+    reserved_cost = money_field(
+        default=Decimal(0), help_text=_("The expected price of all attempts that may still be charged.")
+    )
+    spending_limit = money_field(
+        null=True, blank=True, help_text=_("Cost and reserved cost stay within it. Empty: none.")
+    )
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -310,6 +316,7 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
+    expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
     currency = models.CharField(max_length=8, default="CNY")
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -418,6 +425,21 @@ class ItemEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status} → {self.to_status}"
+
+
+class RemovedSpending(models.Model):
+    """What missions that are removed had spent on one day: a person's limit is not won back by deleting."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    amount = money_field()
+
+    class Meta:
+        verbose_name = _("spending of a removed mission")
+        indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} {self.day}: {self.amount}"
 
 
 class ProviderUpload(models.Model):
