@@ -6,6 +6,7 @@ E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
+E010  FAILURE_BREAKER_ITEMS is below 0
 I001  no API key: nothing can be spent
 """
 
@@ -40,6 +41,9 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
                 id="missions.E001",
             )
         )
+    if settings.FAILURE_BREAKER_ITEMS < 0:
+        hint = "Set after how many equal failures in a row a mission is paused; 0 for never."
+        found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E010"))
     if settings.Q_WORKERS < 1:
         found.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:

@@ -23,7 +23,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import catalog
+from missions import breaker, catalog
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -136,10 +136,7 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
     with transaction.atomic():
         mission = _lock(mission_id)
         _require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
-        _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
-        _withdraw_unsent(
-            mission, ItemStatus.PENDING, actor=actor, reason=gettext_noop("The mission was paused before it was sent.")
-        )
+        _pause(mission, actor=actor, reason=reason)
         return _on_the_wire(mission)
 
 
@@ -153,7 +150,7 @@ def resume(mission_id: int, *, actor: str) -> None:
             status = MissionStatus.SCHEDULED
         else:
             status = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
-        _move_mission(mission, status, actor=actor, pause_reason="")
+        _move_mission(mission, status, actor=actor, pause_reason="", failure_streak=0)
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
@@ -216,6 +213,7 @@ def retry_failed(
             mission, items, ItemStatus.FAILED, ItemStatus.PENDING, actor=actor, reason=reason, changes=changes
         )
         if count:
+            Mission.objects.filter(pk=mission_id).update(failure_streak=0)
             _reopen(mission, actor=actor)
         return count
 
@@ -285,8 +283,7 @@ def _pause_if_spent(mission: Mission, purses: Sequence[Purse], price: Decimal | 
     """Pause a mission of which no item fits, unless what is in flight may yet turn out cheaper than expected."""
     for purse in purses:
         if not purse.fits([price]) and (price is None or not purse.in_flight):
-            reason = purse.why_empty(price)
-            _move_mission(mission, MissionStatus.PAUSED, reason=reason, pause_reason=reason)
+            _pause(mission, reason=purse.why_empty(price))
             return
 
 
@@ -524,6 +521,8 @@ _MISSION_FIELDS = (
     "not_before",
     "started_at",
     "delete_requested_at",
+    "failure_streak",
+    "failure_streak_code",
     *_COUNTS,
 )
 _PRICE_FIELDS = ("task_type", "params", "cost", "reserved_cost", "spending_limit")
@@ -719,6 +718,8 @@ def _shift_counts(
     }
     if cost:
         changes["cost"] = F("cost") + cost
+    if to == ItemStatus.COMPLETED:
+        changes["failure_streak"] = 0
     if reserved:
         changes["reserved_cost"] = F("reserved_cost") + reserved
     Mission.objects.filter(pk=mission.pk).update(**changes)
@@ -734,6 +735,30 @@ def _move_mission(
     _require(moved == 1)
     mission.status = to
     _record(mission, None, "" if is_new else source, to, reason=reason, actor=actor)
+
+
+def _pause(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
+    """Stop taking items up, and take the slot from those that were not sent."""
+    _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+    withdrawn = gettext_noop("The mission was paused before it was sent.")
+    _withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=withdrawn)
+
+
+def _count_failure(mission: Mission, *, code: str, message: str) -> None:
+    """An item failed for good.  Pause its mission if too many did so in a row, for the same cause."""
+    streak = mission.failure_streak + 1 if code == mission.failure_streak_code else 1
+    Mission.objects.filter(pk=mission.pk).update(failure_streak=streak, failure_streak_code=code)
+    if (
+        not breaker.trips(streak)
+        or mission.status not in RUNNABLE
+        or not mission.pending_count + mission.in_flight_count
+    ):
+        return
+    failed = mission.items.filter(status=ItemStatus.FAILED, error_code=code, ended_at__isnull=False)
+    latest = failed.order_by("-ended_at").values_list("cost", flat=True)[:streak]
+    charged = sum(latest, Decimal(0))
+    reason = breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
+    _pause(mission, reason=reason)
 
 
 def _settle(mission: Mission) -> None:
@@ -768,6 +793,7 @@ def _end_or_requeue(
         _move_item(mission, attempt, ItemStatus.PENDING, reason=message, available_at=retry_at, **changes)
     else:
         _move_item(mission, attempt, ItemStatus.FAILED, reason=message, ended_at=timezone.now(), **changes)
+        _count_failure(mission, code=code[:64], message=message)
 
 
 def _void(

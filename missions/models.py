@@ -178,6 +178,9 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
+    # The latest ends of items, as long as they are failures with one code (see missions.breaker).
+    failure_streak = models.PositiveIntegerField(default=0, editable=False)
+    failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
 
     objects = MissionQuerySet.as_manager()
