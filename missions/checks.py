@@ -6,7 +6,7 @@ E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
-E010  FAILURE_BREAKER_ITEMS is below 0
+E010  FAILURE_BREAKER_ITEMS is below 0           E011  a RETENTION_ setting is below 0
 I001  no API key: nothing can be spent
 """
 
@@ -41,6 +41,10 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
                 id="missions.E001",
             )
         )
+    for name in ("RETENTION_RESULTS_DAYS", "RETENTION_EVENTS_DAYS", "RETENTION_MEDIA_DAYS"):
+        if getattr(settings, name) < 0:
+            hint = "Set for how many days it is kept; 0 for ever."
+            found.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))
     if settings.FAILURE_BREAKER_ITEMS < 0:
         hint = "Set after how many equal failures in a row a mission is paused; 0 for never."
         found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E010"))

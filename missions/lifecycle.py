@@ -503,6 +503,16 @@ def lose_output(output_id: int, *, message: str) -> bool:
         return bool(lost)
 
 
+def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
+    """stored → removed, for those of ``outputs`` that are stored.  Returns the names of their files, to be deleted after that."""
+    with _atomic():
+        rows = list(outputs.filter(status=OutputStatus.STORED).values_list("pk", "file", "thumbnail"))
+        Output.objects.filter(pk__in=[pk for pk, _, _ in rows], status=OutputStatus.STORED).update(
+            status=OutputStatus.REMOVED, file="", thumbnail="", error_message=message, removed_at=now
+        )
+        return [name for _, *names in rows for name in names if name]
+
+
 def abandon_outputs(mission_id: int) -> None:
     """pending → lost for all of a mission that is being removed, so that no download in flight can store a file any more."""
     pending = Output.objects.filter(item__mission=mission_id, status=OutputStatus.PENDING)

@@ -75,6 +75,7 @@ class OutputStatus(models.TextChoices):
     PENDING = "pending", _("pending")  # known to the provider, not yet fetched
     STORED = "stored", _("stored")
     LOST = "lost", _("lost")  # could not be fetched before its address expired
+    REMOVED = "removed", _("removed")  # was stored, and went by the operator's retention; what is known of it stays
 
 
 def new_webhook_token() -> str:
@@ -390,6 +391,7 @@ class Output(models.Model):
     is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["item", "attempt", "index"]

@@ -117,6 +117,17 @@ def ensure_watchdog() -> None:
     )
 
 
+def schedule_cleanup(*, is_wanted: bool) -> None:
+    """A django-q2 schedule that lets a worker clean up once a day; none where nothing is to go."""
+    schedules = Schedule.objects.filter(name="missions: cleanup")
+    if not is_wanted:
+        schedules.delete()
+    elif not schedules.exists():
+        Schedule.objects.create(
+            name="missions: cleanup", func=f"{TASKS}.cleanup", schedule_type=Schedule.DAILY, repeats=-1
+        )
+
+
 # --- This cluster ---
 
 _cluster_id: uuid.UUID | None = None

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.utils import timezone
+
 from missions import archive as archiving
-from missions import engine, provider_accounts, services
+from missions import engine, provider_accounts, retention, services
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
+
+log = logging.getLogger(__name__)
 
 
 def tick(account_id: int, number: int) -> None:
@@ -50,6 +56,12 @@ def check_account(account_id: int) -> None:
 
 def watchdog() -> None:
     engine.arm_stale()
+
+
+def cleanup() -> None:
+    for found in retention.clean(now=timezone.now(), apply=True):
+        if found.count:
+            log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
 
 
 def canary() -> None:

@@ -40,6 +40,10 @@ RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
 API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=1200)  # per token; 0: no limit
+# For how many days what has ended is kept; 0: for ever.
+RETENTION_RESULTS_DAYS: int = env.int("RETENTION_RESULTS_DAYS", default=0)
+RETENTION_EVENTS_DAYS: int = env.int("RETENTION_EVENTS_DAYS", default=0)
+RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
 FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
 
