@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,8 @@ from missions.models import (
     ProviderAccount,
 )
 from missions.purse import Purse
+
+log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 
@@ -750,6 +753,8 @@ def _move_mission(
 def _pause(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
     """Stop taking items up, and take the slot from those that were not sent."""
     _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+    if actor == ENGINE:
+        log.warning("Mission %s was paused by the engine: its page says why.", mission.pk)
     withdrawn = gettext_noop("The mission was paused before it was sent.")
     _withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=withdrawn)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing import Event
 from queue import Empty
 from time import sleep
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Count, Min
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.cluster import Sentinel
@@ -107,6 +108,12 @@ def _pack(task: str, args: tuple[int | str, ...]) -> str:
     }
     packed: str = SignedPackage.dumps(message)
     return packed
+
+
+def backlog(now: datetime) -> tuple[int, timedelta]:
+    """How many messages could have been taken up by ``now``, and for how long the oldest has waited."""
+    waiting = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=now).aggregate(count=Count("pk"), oldest=Min("lock"))
+    return waiting["count"], now - (waiting["oldest"] or now)
 
 
 def ensure_watchdog() -> None:

@@ -6,6 +6,7 @@ Every name that an operator may set is listed in ``.env.example``.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -234,15 +235,27 @@ Q_CLUSTER = {
 }
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+# JSON for programs; on a terminal, and for who develops, lines for people.
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG or sys.stderr.isatty() else "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "runninghub_batch.request_ids.RequestIdFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}{request_tag} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
+    "formatters": {
+        "text": {
+            "()": "runninghub_batch.logs.PlainLines",
+            "format": "{asctime} {levelname:<7} {name}{tags} {message}",
+            "style": "{",
+        },
+        "json": {"()": "runninghub_batch.logs.JsonLines"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "text"}
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django-q": {"level": "WARNING"},
+        # It brings handlers of its own: without them its lines look like all others.
+        "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
         # urllib3 logs whole URLs at DEBUG.
         "urllib3": {"level": "INFO"},
     },

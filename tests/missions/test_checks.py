@@ -32,6 +32,7 @@ def test_the_settings_as_they_are_raise_nothing():
         ("RUNNINGHUB_CONCURRENCY", 0, "missions.E001"),
         ("RUNNINGHUB_CONCURRENCY", -1, "missions.E001"),
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
+        ("LOG_FORMAT", "xml", "missions.E012"),
         ("FAILURE_BREAKER_ITEMS", -1, "missions.E010"),
         ("Q_WORKERS", 0, "missions.E002"),
         ("Q_WORKERS", 1, "missions.W002"),
