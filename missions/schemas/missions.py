@@ -348,6 +348,7 @@ class OutputOut(Schema):
     duration_seconds: float | None
     text: str
     error_message: str
+    removed_at: Annotated[datetime | None, Field(description="When the operator's retention removed the file.")]
     file_url: str | None
     thumbnail_url: str | None
 

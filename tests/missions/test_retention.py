@@ -70,11 +70,11 @@ def test_old_results_go_and_their_rows_say_so(owner, account, thirty_days, api):
     assert output.sha256
     assert output.removed_at
     shown = api.data(f"/{mission.pk}/items/1")["outputs"][0]
-    assert (shown["status"], shown["file_url"]) == ("removed", None)
+    assert (shown["status"], shown["file_url"], bool(shown["removed_at"])) == ("removed", None, True)
     assert "limited time" in shown["error_message"]
     gone = api.get(f"/{mission.pk}/items/1/outputs/1")
     assert (gone.status_code, gone.json()["error"]) == (410, "gone")
-    assert "limited time" in b"".join(api.get(f"/{mission.pk}/results.csv")).decode()
+    assert "limited time" in api.get(f"/{mission.pk}/results.csv").getvalue().decode()
     page = api.client.get(f"/missions/{mission.pk}/items/1").content.decode()
     assert "limited time" in page
     assert "0 in all" in cleanup()
