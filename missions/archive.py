@@ -77,7 +77,7 @@ def archive(output_id: int, try_number: int) -> None:
         return
     is_ours = lifecycle.store_output(output_id, **facts)
     if not is_ours and not _is_stored(output_id):
-        _remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
+        remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
 
 
 def _fetch_and_renew(output: Output) -> dict[str, Any]:
@@ -237,11 +237,12 @@ def _name(output: Output) -> str:
 def remove_files(mission: Mission) -> None:
     """Delete every result file of a mission from the storage."""
     for names in Output.objects.filter(item__mission=mission).values_list("file", "thumbnail").iterator():
-        _remove(names)
+        remove(names)
     with contextlib.suppress(OSError, NotImplementedError):
         Path(storages["results"].path(folder_of(mission.pk))).rmdir()
 
 
-def _remove(names: Iterable[str]) -> None:
+def remove(names: Iterable[str]) -> None:
+    """Delete files from the storage by their names; "" is none."""
     for name in filter(None, names):
         storages["results"].delete(name)
