@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from missions import archive as archiving
 from missions import engine, provider_accounts, services
+from missions import tally as tallying
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
 
@@ -50,6 +53,10 @@ def check_account(account_id: int) -> None:
 
 def watchdog() -> None:
     engine.arm_stale()
+
+
+def tally() -> None:
+    tallying.count(timezone.now())
 
 
 def canary() -> None:
