@@ -76,9 +76,10 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("password", "accounts:password", ""),
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
+    ("control-room", "control_room:show", ""),
     ("not-found", "/nowhere", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"}
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",
