@@ -6,7 +6,7 @@ E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
-I001  no API key: nothing can be spent
+I001  no API key: nothing can be spent         W020  METRICS_TOKEN is easy to guess
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from missions import catalog
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
 LEAST_BODY_BYTES = 64 * 1024
+LEAST_TOKEN_LENGTH = 20
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
@@ -159,6 +160,19 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
             "SECRET_KEY is not set, so the one in the source signs sessions and the messages to workers.",
             hint="Run `make setup`, or set SECRET_KEY to 50 random characters, the same for all processes.",
             id="missions.W001",
+        )
+    ]
+
+
+@checks.register()
+def check_metrics_token(**_: Any) -> list[CheckMessage]:
+    if not 0 < len(settings.METRICS_TOKEN) < LEAST_TOKEN_LENGTH:
+        return []
+    return [
+        checks.Warning(
+            "METRICS_TOKEN is easy to guess.",
+            hint=f"Set {LEAST_TOKEN_LENGTH} random characters or more, or leave it empty to answer this machine alone.",
+            id="missions.W020",
         )
     ]
 
