@@ -475,7 +475,7 @@ class HourlySpend(models.Model):
 
     class Meta:
         ordering = ["-hour", "mission"]
-        verbose_name = _("spend of an hour")
+        verbose_name = _("hourly spend")
         # Begins with the hour: it also answers what was spent since one.
         constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
 

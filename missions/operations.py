@@ -173,13 +173,18 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def spend(*, now: datetime) -> list[Spend]:
-    """What was charged ``today``, within 7 and within 30 days, today among them, as days are where the reader is."""
+    """What was charged in each span of SPEND_DAYS."""
+    return spend_since(spend_starts(now=now), now=now)
+
+
+def spend_starts(*, now: datetime) -> dict[str, datetime]:
+    """When each span of SPEND_DAYS begins: a midnight where the reader is.  Today is a day of each."""
     today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    # (Days are taken off the local date, not as hours, because a day may have 23 or 25.)
-    return spend_since({f"days_{days}": _midnight(today, days - 1) for days in SPEND_DAYS}, now=now)
+    return {f"days_{days}": _midnight(today, days - 1) for days in SPEND_DAYS}
 
 
 def _midnight(today: datetime, days_before: int) -> datetime:
+    """Days are taken off the local date, because one may have 23 or 25 hours."""
     return (today.replace(tzinfo=None) - timedelta(days=days_before)).replace(tzinfo=today.tzinfo).astimezone(UTC)
 
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
@@ -95,6 +96,10 @@ class SpendLine:
     amounts: list[Decimal]
     untold_count: int
 
+    @property
+    def cells(self) -> list[tuple[str, Decimal]]:
+        return list(zip(_span_names(), self.amounts, strict=True))
+
 
 def _context(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
@@ -103,6 +108,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     used = [model for model, of_model in counts.items() if of_model[ItemStatus.COMPLETED]]
     flow = operations.throughput(now=now)
     spends = operations.spend(now=now)
+    since = f"{min(operations.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
     accounts = selectors.account_queues(now=now)
     doubts = operations.inbox()
     return {
@@ -117,9 +123,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "flow_totals": [(AttemptStatus(status).label, count) for status, count in flow.ends.most_common()],
         "durations": operations.durations(used[: operations.MODELS_SHOWN]),
         "spend_total": _lines(spends, lambda spend: (_("All"), "")),
-        "spend_by_model": _lines(spends, lambda spend: (spend.model, f"model={spend.model}")),
+        "spend_by_model": _lines(
+            spends, lambda spend: (spend.model, urlencode({"model": spend.model, "ended_at__gte": since}))
+        ),
         "spend_by_owner": _lines(spends, lambda spend: (spend.owner_name, f"owner__id__exact={spend.owner_id}")),
-        "spend_days": SPEND_DAYS,
+        "spend_days": _span_names(),
         "causes": operations.causes(now=now),
         "inbox": doubts,
         "doubts": [_doubt(attempt) for attempt in doubts.oldest],
@@ -128,6 +136,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "archive": operations.archive(now=now),
         "can_act": request.user.has_perm("missions.change_mission"),
     }
+
+
+def _span_names() -> list[str]:
+    count = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days} for days in SPEND_DAYS]
+    return [_("Today") if days == 1 else words for days, words in zip(SPEND_DAYS, count, strict=True)]
 
 
 def _bar(minute: Minute) -> dict[str, Any]:

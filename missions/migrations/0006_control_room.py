@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('untold_count', models.PositiveIntegerField(help_text='Successes whose charge the provider has not told.')),
             ],
             options={
-                'verbose_name': 'spend of an hour',
+                'verbose_name': 'hourly spend',
                 'ordering': ['-hour', 'mission'],
             },
         ),
