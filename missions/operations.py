@@ -240,10 +240,6 @@ class Cause:
         return sum(share.count for share in self.retried)
 
     @property
-    def currency(self) -> str:
-        return self.shares[0].mission.currency
-
-    @property
     def estimate(self) -> Decimal | None:
         """About what it costs to send all of ``retried`` again; None when that cannot be said in one sum."""
         estimates = [share.estimate for share in self.retried]

@@ -103,9 +103,10 @@ class Spend:
 def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
     """What was charged since each of ``starts``, for attempts by the moment of their end.
 
-    Two statements, however many attempts there are; one more for each start that lies within an hour.
+    Four statements, however many attempts there are; one more for each start that lies within an hour.
     """
-    counted_to = Tally.objects.values_list("counted_to", flat=True).first() or min(starts.values())
+    was_counted_to = _counted_to()
+    counted_to = was_counted_to or min(starts.values())
     whole = {name: hour_of(start - timedelta(microseconds=1)) + HOUR for name, start in starts.items()}
     by_hour = {name: Q(hour__gte=hour) for name, hour in whole.items()}
     by_end = {name: Q(ended_at__gte=start) for name, start in starts.items()}
@@ -116,7 +117,13 @@ def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]
     for name, start in starts.items():
         if start < (end := min(whole[name], counted_to)):
             parts.append(_sums(_charges(start, end), "item__mission", {name: by_end[name]}))
-    return _added(parts, starts)
+    found = _added(parts, starts)
+    # Counted on between two of the statements: what lies there would be missing, or told twice.
+    return found if _counted_to() == was_counted_to else spend_since(starts, now=now)
+
+
+def _counted_to() -> datetime | None:
+    return Tally.objects.values_list("counted_to", flat=True).first()
 
 
 def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QuerySet[Any, dict[str, Any]]:

@@ -55,7 +55,7 @@ def retry(request: HttpRequest) -> HttpResponse:
 
 
 def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> None:
-    total = 0
+    total, refused = 0, 0
     for mission in Mission.objects.visible_to(request.user).filter(pk__in=counts).order_by("pk"):
         try:
             done = services.retry_failed(
@@ -63,11 +63,16 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
             )
         except NotPossible as refusal:
             messages.error(request, f"{mission.name}: {refusal}")
+            refused += 1
+            continue
+        if not done.count:
             continue
         total += done.count
         note = f"Retried {done.count} failed items of cause {error_code or 'unknown'}."
         assert request.user.pk
         LogEntry.objects.log_actions(request.user.pk, [mission], CHANGE, note, single_object=True)
+    if not total and not refused:
+        messages.warning(request, _("Nothing was retried: these items do not fail any more."))
     if total:
         text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", total)
         messages.success(request, text % {"count": total})

@@ -98,6 +98,14 @@ def test_a_retry_never_pays_for_more_than_was_shown(admin_client, mixed, account
     assert MissionItem.objects.filter(status="failed").count() == 4
 
 
+def test_a_button_that_is_pressed_again_pays_once(admin_client, mixed):
+    form = retry_form(admin_client, "1015")
+    admin_client.post(RETRY, form)
+    answer = admin_client.post(RETRY, form, follow=True)
+    assert "these items do not fail any more" in answer.content.decode()
+    assert ItemEvent.objects.filter(from_status="failed", to_status="pending").count() == 2
+
+
 @pytest.mark.parametrize("mission", ["", "x:1", "1", "1:1:1", "1:-1"])
 def test_a_retry_of_nothing_that_makes_sense_does_nothing(admin_client, mixed, mission):
     answer = admin_client.post(RETRY, {"error_code": "1015", "mission": [mission]}, follow=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -75,6 +77,24 @@ def test_whoever_counts_from_an_old_reading_changes_nothing(ended):
     tally._count_spend(old, NOW - timedelta(hours=1))
     assert list(HourlySpend.objects.values("hour", "mission", "cost")) == before
     assert Tally.objects.get().counted_to == NOW - tally.LATENESS
+
+
+def test_a_count_between_two_statements_is_noticed(ended):
+    """Whoever reads while a worker counts is told neither twice nor too little."""
+    tally.count(NOW - timedelta(days=2))
+
+    def count_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "hourlyspend" in sql and sql.startswith("SELECT") and counts:
+            counts.pop()
+            answer = execute(sql, params, many, context)
+            tally.count(NOW)
+            return answer
+        return execute(sql, params, many, context)
+
+    counts = [1]
+    with connection.execute_wrapper(count_meanwhile):
+        assert told() == added_up(ended)
+    assert not counts
 
 
 def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
