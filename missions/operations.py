@@ -123,7 +123,7 @@ def throughput(*, now: datetime) -> Throughput:
     last = now.astimezone(UTC).replace(second=0, microsecond=0)
     begins = [last - timedelta(minutes=back) for back in reversed(range(THROUGHPUT_MINUTES))]
     ended = Attempt.objects.filter(ended_at__gte=begins[0]).order_by()
-    rows = ended.values_list(Instant("ended_at", to="minute"), "status").annotate(Count("pk"))
+    rows = ended.values_list(Instant("ended_at", to="minute"), "status").annotate(count=Count("*"))
     found = {(datetime.fromisoformat(minute + "Z"), status): count for minute, status, count in rows}
     ends = Counter[str]()
     for (_minute, status), count in found.items():

@@ -93,6 +93,8 @@ class Command(BaseCommand):
             connection.cursor().execute("PRAGMA cache_size = -400000")  # indexes grow at random places
         with transaction.atomic():
             count = Past(timezone.now(), items).write()
+        if not IS_SQLITE:
+            connection.cursor().execute("ANALYZE")  # as PostgreSQL does by itself after a while
         tally.count(timezone.now())
         self.stdout.write(f"{items:,} items in {count:,} missions of {PEOPLE} people, over {DAYS} days.")
 
