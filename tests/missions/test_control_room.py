@@ -179,7 +179,7 @@ def test_no_read_looks_at_all_items_attempts_outputs_or_events(admin_client, his
     assert any("attempt_ended" in line for line in lines)
 
 
-@pytest.mark.parametrize("address, most", [(PULSE, 26), (METRICS, 26)])
+@pytest.mark.parametrize("address, most", [(PULSE, 28), (METRICS, 28)])
 def test_the_number_of_statements_does_not_grow_with_the_rows(
     admin_client, history, django_assert_max_num_queries, address, most
 ):

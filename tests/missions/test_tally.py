@@ -102,7 +102,7 @@ def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
     Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(hours=1), cost=None)
     for _ in range(2):
         [spend] = operations.spend(now=NOW)
-        assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([0, 0, 0], [1, 1, 1])
+        assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
         tally.count(NOW)
 
 
