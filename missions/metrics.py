@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from missions import operations, queue, selectors
+from missions import operations, provider_accounts, queue, selectors
 from missions.models import ItemStatus
 from missions.operations import SPEND_DAYS, percentile
 
@@ -77,8 +77,8 @@ def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
     yield _gauge("unconfirmed_attempts", "Attempts in doubt.", of_each(lambda each: each.unconfirmed), "account")
     yield _gauge(
         "account_usable",
-        "1: enabled and not paused.",
-        of_each(lambda each: each.account.is_enabled and not each.account.paused_at),
+        "1: takes new items up.",
+        of_each(lambda each: provider_accounts.obstacle(each.account) is None),
         "account",
     )
     lags = operations.poll_lags(now=now)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from missions import failures, operations, selectors, services
+from missions import failures, operations, provider_accounts, selectors, services
 from missions.admin.rows import LookOnly
 from missions.forms.watching import FoundTaskForm, RetryCauseForm
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
@@ -115,13 +115,14 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     spends = operations.spend(now=now)
     since = f"{min(operations.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
     accounts = selectors.account_queues(now=now)
+    obstacles = {queue.account.pk: provider_accounts.obstacle(queue.account) for queue in accounts}
     doubts = operations.inbox()
     return {
         "now": now,
         "totals": {status.value: totals[status] for status in ItemStatus},
-        "accounts": accounts,
+        "accounts": [(queue, obstacles[queue.account.pk]) for queue in accounts],
         "in_flight": sum(queue.in_flight for queue in accounts),
-        "cap": sum(queue.cap for queue in accounts if queue.account.is_enabled and not queue.account.paused_at),
+        "cap": sum(queue.cap for queue in accounts if obstacles[queue.account.pk] is None),
         "waiting": operations.oldest_waiting(now=now),
         "flow": flow,
         "bars": [_bar(minute) for minute in flow.minutes],

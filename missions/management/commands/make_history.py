@@ -35,6 +35,7 @@ from missions.models import (
     MissionStatus,
     Output,
     OutputStatus,
+    ProviderAccount,
 )
 
 DAYS = 40
@@ -103,7 +104,11 @@ def _require_scratch() -> None:
     """Raises CommandError where a made-up past would stand beside a real one."""
     if Mission.objects.exists():
         raise CommandError("There are missions in this database. Name an empty one by DATABASE_URL, or add --force.")
-    if settings.PUBLIC_BASE_URL or settings.RUNNINGHUB_API_KEY not in ("", SIMULATOR_KEY):
+    is_real = (
+        settings.RUNNINGHUB_API_KEY not in ("", SIMULATOR_KEY)
+        or ProviderAccount.objects.exclude(sealed_key="").exists()
+    )
+    if settings.PUBLIC_BASE_URL or is_real:
         raise CommandError("This site is in use: it has an API key or a public address. Add --force if it is not.")
 
 
