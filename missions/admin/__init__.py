@@ -1,5 +1,5 @@
-"""Plain admin pages, a module for each concern.  Django finds them here."""
+"""The administration, a module for each concern.  Django finds them here."""
 
-from missions.admin import accounts, rows
+from missions.admin import accounts, catalogue, items, library, missions, rows
 
-__all__ = ["accounts", "rows"]
+__all__ = ["accounts", "catalogue", "items", "library", "missions", "rows"]
