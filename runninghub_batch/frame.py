@@ -26,6 +26,7 @@ NAVIGATION = (
 # The same for the administration: for whom a place is, as well ("": everybody who may come in).
 ADMINISTRATION = (
     ("admin:index", _("Overview"), "shield", ""),
+    ("control_room:show", _("Control room"), "bolt", ""),
     ("admin:missions_mission_changelist", _("Missions"), "missions", "missions.view_mission"),
     ("admin:missions_missionitem_changelist", _("Items"), "list", "missions.view_missionitem"),
     ("admin:missions_provideraccount_changelist", _("Accounts"), "key", "missions.view_provideraccount"),
@@ -69,7 +70,7 @@ class Frame:
     @property
     def _administration(self) -> list[tuple[str, Promise, str]]:
         user = self._request.user
-        return [entry for *entry, right in ADMINISTRATION if not right or user.has_perm(right)]
+        return [(name, text, icon) for name, text, icon, right in ADMINISTRATION if not right or user.has_perm(right)]
 
     @property
     def themes(self) -> list[dict[str, Any]]:

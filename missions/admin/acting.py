@@ -140,8 +140,8 @@ def _do(verb: Verb, model_admin: LookOnly, request: HttpRequest, rows: Sequence[
             refusals.append(f"{row}: {refusal}")
         else:
             log(model_admin, request, row, verb.record)
-    for refusal in refusals[:MOST_REFUSALS_TOLD]:
-        messages.warning(request, refusal)
+    for told in refusals[:MOST_REFUSALS_TOLD]:
+        messages.warning(request, told)
     if (more := len(refusals) - MOST_REFUSALS_TOLD) > 0:
         messages.warning(request, ngettext("%d more was refused.", "%d more were refused.", more) % more)
     return len(rows) - len(refusals)

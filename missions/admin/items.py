@@ -140,16 +140,16 @@ class MissionItemAdmin(WithPage):
         "The number of a mission (12), an item's place in it (12#5), or the provider's task id; "
         "within one mission an item's own id."
     )
-    sortable_by: Sequence[str] = ()
+    sortable_by = ()
     actions = [RETRY.as_action()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MissionItem]:
         items: QuerySet[MissionItem] = super().get_queryset(request)
         return items.defer("mission__params", "mission__metadata", "mission__description")
 
-    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """As the index of a mission's items lies; over all missions, the newest first."""
-        return ["mission_id", "index"] if "mission" in request.GET else ["-mission_id", "-index"]
+        return ("mission_id", "index") if "mission" in request.GET else ("-mission_id", "-index")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

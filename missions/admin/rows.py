@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -54,15 +54,15 @@ def _by_task(attempts: QuerySet[Any], word: str) -> QuerySet[Any]:
 class LongTable(WithFacts):
     """Newest first; ``find`` is how a word is looked for."""
 
-    ordering: Sequence[str] = ["-pk"]
-    sortable_by: Sequence[str] = ()
+    ordering = ("-pk",)
+    sortable_by = ()
     search_fields = ["pk"]  # shows the box; ``find`` decides
-    find: Callable[[QuerySet[Any], str], QuerySet[Any]]
+    find: ClassVar[Callable[[QuerySet[Any], str], QuerySet[Any]]]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return (type(self).find(queryset, search_term) if search_term.strip() else queryset), False
+        return (self.find(queryset, search_term) if search_term.strip() else queryset), False
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return super().page_context(request, row) | {"item": getattr(row, "item", None)}
@@ -130,7 +130,7 @@ class AttemptAdmin(LongTable):
     list_filter = [LiveFilter]
     list_select_related = ["account", "item"]
     search_help_text = _("The provider's task id, or an item's place in its mission (12#5).")
-    find = _by_task
+    find = staticmethod(_by_task)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         attempts: QuerySet[Attempt] = super().get_queryset(request)
@@ -180,7 +180,7 @@ class OutputAdmin(LongTable):
     ]
     list_select_related = ["item"]
     search_help_text = _("An item's place in its mission (12#5).")
-    find = _at_place
+    find = staticmethod(_at_place)
 
     @admin.display(description=_("status"))
     def shown_status(self, output: Output) -> SafeString:
@@ -212,7 +212,7 @@ class ItemEventAdmin(LongTable):
     ]
     list_select_related = ["mission", "item"]
     search_help_text = _("The number of a mission (12), or an item's place in it (12#5).")
-    find = _of_mission
+    find = staticmethod(_of_mission)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
         events: QuerySet[ItemEvent] = super().get_queryset(request)
@@ -234,7 +234,7 @@ class MissionMediaAdmin(LongTable):
     facts = [("mission", _("Mission")), ("media", _("File"))]
     list_select_related = ["mission", "media"]
     search_help_text = _("The number of a mission.")
-    find = _of_mission
+    find = staticmethod(_of_mission)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False  # a file's page names its missions: nobody needs this table on the overview

@@ -76,9 +76,17 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("password", "accounts:password", ""),
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
+    ("admin", "admin:index", ""),
+    ("admin-missions", "admin:missions_mission_changelist", ""),
+    ("admin-mission", "admin:missions_mission_change", "mixed"),
+    ("admin-items", "admin:missions_missionitem_changelist", ""),
+    ("admin-item", "/admin/missions/missionitem/1/change/", ""),
+    ("admin-models", "admin-models", ""),
     ("not-found", "/nowhere", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"}
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"} | {
+    name for name, _address, _about in PAGES if name.startswith("admin")
+}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",

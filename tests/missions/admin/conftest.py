@@ -18,7 +18,7 @@ def said(response: Any) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def act_on(client: Client, verb: str, *rows: Any, confirmed: bool = True, **more: Any) -> Any:
+def act_on(client: Client, verb: str, *rows: Any, confirmed: Any = True, **more: Any) -> Any:
     """Choose rows of a list and a verb; ``confirmed=False`` gets the page that asks."""
     name = f"admin:{rows[0]._meta.app_label}_{rows[0]._meta.model_name}_changelist"
     sure = {"confirmed": "1"} if confirmed else {}
