@@ -22,12 +22,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from missions.admin.looking import LookOnly
+from missions.admin.looking import LATEST, LookOnly
 from missions.models import Mission, MissionItem
 from missions.services import MissionInvalid, NotPossible
 from missions.views.access import actor
 
-MOST_AT_ONCE = 200
+MOST_AT_ONCE = LATEST  # one page of a list: what a person can see before agreeing
 MOST_REFUSALS_TOLD = 20
 
 Row = Mission | MissionItem

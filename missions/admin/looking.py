@@ -21,7 +21,6 @@ from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from missions.models import ItemEvent
 from missions.stored_texts import in_readers_language
@@ -170,10 +169,8 @@ def told(text: str) -> SafeString:
     return format_html('<span class="admin-text">{}</span>', shown) if shown else SafeString("")
 
 
-def picture(address: str, href: str = "") -> SafeString:
-    """A small picture that leads somewhere."""
-    image = format_html('<img class="admin-picture" src="{}" alt="" loading="lazy" decoding="async">', address)
-    return format_html('<a href="{}" aria-label="{}">{}</a>', href, _("Look at it"), image) if href else image
+def picture(address: str) -> SafeString:
+    return format_html('<img class="admin-picture" src="{}" alt="" loading="lazy" decoding="async">', address)
 
 
 def with_actors(events: Iterable[ItemEvent]) -> list[tuple[ItemEvent, str]]:

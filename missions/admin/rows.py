@@ -24,13 +24,17 @@ from missions.models import (
     Attempt,
     AttemptStatus,
     ItemEvent,
+    ItemStatus,
     MissionMedia,
+    MissionStatus,
     Output,
     ProviderAccount,
     ProviderUpload,
     WorkerCluster,
 )
 
+# What an event's statuses are called, be they a mission's or an item's.
+WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
 _PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
 
 
@@ -197,8 +201,8 @@ class ItemEventAdmin(LongTable):
         column("at", _("when")),
         "mission_link",
         "item_link",
-        column("from_status", _("from")),
-        column("to_status", _("to")),
+        "came_from",
+        "went_to",
         "why",
         column("actor", _("by")),
     ]
@@ -217,6 +221,14 @@ class ItemEventAdmin(LongTable):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
         events: QuerySet[ItemEvent] = super().get_queryset(request)
         return events.defer("mission__params", "mission__metadata", "item__params")
+
+    @admin.display(description=_("from"))
+    def came_from(self, event: ItemEvent) -> str:
+        return str(WORDS.get(event.from_status, event.from_status))
+
+    @admin.display(description=_("to"))
+    def went_to(self, event: ItemEvent) -> str:
+        return str(WORDS.get(event.to_status, event.to_status))
 
     @admin.display(description=_("mission"))
     def mission_link(self, event: ItemEvent) -> SafeString:
