@@ -78,13 +78,20 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
     ("control-room", "control_room:show", ""),
+    ("admin", "admin:index", ""),
+    ("admin-missions", "admin:missions_mission_changelist", ""),
+    ("admin-mission", "admin:missions_mission_change", "mixed"),
+    ("admin-items", "admin:missions_missionitem_changelist", ""),
+    ("admin-item", "/admin/missions/missionitem/1/change/", ""),
+    ("admin-models", "admin-models", ""),
     ("not-found", "/nowhere", ""),
     ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
     ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
     ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"}
-WITHOUT_AN_EMPTY_STATE |= {name for name, _, _ in PAGES if name.startswith("admin-")}
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
+    name for name, _address, _about in PAGES if name.startswith("admin")
+}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",
