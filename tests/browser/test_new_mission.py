@@ -112,6 +112,23 @@ def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # the refused file
 
 
+def test_half_of_the_images_cannot_be_submitted(page):
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    page.fill("#id_param-prompt", "in ink")
+    page.set_input_files("#id_image_files", photos(1))
+    button = submit_button(page, "1 item")
+    held = []
+    page.route("**/media/upload", held.append)
+
+    page.set_input_files("#id_image_files", photos(1, first=1))
+
+    expect(button).to_be_disabled()
+    expect(page.locator(".upload-progress")).to_contain_text("0 of 1 uploaded")
+    held[0].continue_()
+    expect(submit_button(page, "2 items")).to_be_enabled()
+
+
 def test_images_can_be_dropped_and_pasted_and_each_have_a_prompt(page):
     page.goto(HERE)
     choose(page, "id_task_type_image_to_image")
