@@ -42,7 +42,7 @@ CHINESE = {
     "Close": "关闭",
     "Failures": "失败",
     "1 item failed": "1 个条目失败",
-    "Retry this 1": "重试这 1 个",
+    "Retry this one": "重试这 1 个",
     "1 item is submitted again.": "1 个条目已重新提交。",
     "Nothing failed": "没有失败",
     "Download ZIP": "下载 ZIP",
@@ -176,7 +176,7 @@ def watch_retry_and_download(mei: Creator, address: str) -> None:
 
     mei.clicks("link", "Failures", exact=False)
     expect(mei.finds("heading", "1 item failed")).to_be_visible()
-    mei.clicks("button", "Retry this 1", exact=False)
+    mei.clicks("button", "Retry this one", exact=False)
     expect(page.get_by_text(mei.reads("1 item is submitted again."))).to_be_visible()
     mei.state_is("Completed")
     expect(mei.finds("heading", "Nothing failed")).to_be_visible()

@@ -151,3 +151,7 @@ def test_a_mission_that_only_waits_for_a_decision_says_so(web, owner):
         shown = web.get(page).content.decode()
         assert "Waits for you" in shown
         assert "1 item waits for your decision" in shown
+        assert "Pause" not in shown
+    question = web.get(f"/missions/{mission.pk}/cancel").content.decode()
+    assert "1 unconfirmed item may have been paid" in question
+    assert "not sent yet" not in question
