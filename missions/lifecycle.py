@@ -23,6 +23,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from missions import bulk
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -560,9 +561,11 @@ def _move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatu
     """Move attempts from the statuses that were read under their missions' locks, and write ``fields`` of them."""
     for source, group in _groups(attempts, lambda pair: pair[1].status):
         rows = [attempt for _, attempt in group]
+        ids = [attempt.pk for attempt in rows]
+        moved = Attempt.objects.filter(pk__in=ids, status=source).update(status=to, **bulk.columns(rows, *fields))
+        _require(moved == len(rows))
         for attempt in rows:
             attempt.status = to
-        _require(Attempt.objects.filter(status=source).bulk_update(rows, ["status", *fields]) == len(rows))
 
 
 def _grouped(

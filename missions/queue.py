@@ -16,6 +16,7 @@ from queue import Empty
 from time import sleep
 from typing import Any
 
+import psutil
 from django.db import connection, transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
@@ -30,11 +31,14 @@ from django_q.signing import SignedPackage
 TASKS = "missions.tasks"
 NO_TIME_LIMIT = -1  # django-q2's alarm could fire between a paid answer and its record
 
-# The first workers wait for messages; the others look in now and then, and help when messages pile up for a second.  So a
-# cluster of 50 keeps most of its memory shared until it really needs 50 (docs/decisions/0003-supervised-cluster.md).
+# The first workers wait for messages; the others look in now and then, and help when messages pile up for a second although
+# the processors have time to spare: then the first ones wait for the network.  (Where they wait for a processor, more processes
+# only make it worse.)  So a cluster of 50 keeps most of its memory shared until it really needs 50
+# (docs/decisions/0003-supervised-cluster.md).
 CORE_WORKERS = 12
 LOOK_SECONDS = 0.25
 LOOKS_BEFORE_HELPING = 4
+SPARE_PERCENT = 10
 
 
 class Broker(ORM):  # type: ignore[misc]
@@ -143,7 +147,7 @@ class MessageQueue(Queue):  # type: ignore[misc]
         looks = 0
         while looks < LOOKS_BEFORE_HELPING:
             sleep(LOOK_SECONDS)
-            looks = looks + 1 if self._has_backlog() else 0
+            looks = looks + 1 if self._has_backlog() and _have_processors_spare_time() else 0
 
     def _has_backlog(self) -> bool:
         if not self._rlock.acquire(block=False):
@@ -152,6 +156,11 @@ class MessageQueue(Queue):  # type: ignore[misc]
             return bool(self._poll())
         finally:
             self._rlock.release()
+
+
+def _have_processors_spare_time() -> bool:
+    """Since this was last asked in this process."""
+    return psutil.cpu_percent() < 100 - SPARE_PERCENT
 
 
 def run_cluster(*, cluster_id: uuid.UUID, on_start: Callable[[Any], None]) -> None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from missions import provider_accounts, queue, selectors
+from missions import bulk, provider_accounts, queue, selectors
 from missions.engine.ends import record_ends
 from missions.engine.submission import refill
 from missions.engine.timing import next_interval
@@ -123,9 +123,9 @@ def _plan_next_polls(account: ProviderAccount, answers: Mapping[Attempt, RemoteS
         attempt.next_poll_at = now + timedelta(seconds=next_interval(elapsed, attempt.model))
         attempt.poll_count += 1
     if answers:
-        Attempt.objects.bulk_update(
-            answers, ["running_seen_at", "unanswered_since", "gone_count", "next_poll_at", "poll_count"]
-        )
+        fields = ["running_seen_at", "unanswered_since", "gone_count", "next_poll_at", "poll_count"]
+        asked = Attempt.objects.filter(pk__in=[attempt.pk for attempt in answers])
+        asked.update(**bulk.columns(list(answers), *fields))
 
 
 def _note(account: ProviderAccount, attempt: Attempt, answer: RemoteState | ProviderError, now: datetime) -> None:
