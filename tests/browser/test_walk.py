@@ -68,10 +68,10 @@ class Creator:
 
     def __init__(self, page: Page, language: str) -> None:
         self.page = page
-        self._is_chinese = language.startswith("zh")
+        self.language = language
 
     def reads(self, words: str, number: object = "") -> str:
-        return (CHINESE[words] if self._is_chinese else words).format(number)
+        return (CHINESE[words] if self.language == "zh-CN" else words).format(number)
 
     def clicks(self, role, words: str, number: object = "", *, within=None, exact: bool = True) -> None:
         self.finds(role, words, number, within=within, exact=exact).click()
