@@ -136,7 +136,7 @@ export function swap(fresh) {
 const IN_USE = "details[open], [aria-invalid=true], [data-costs]:hover";
 
 function isInUse(zone) {
-  const isWriting = [...zone.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+  const isWriting = [...zone.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
   return isWriting || zone.contains(document.activeElement) || zone.querySelector(IN_USE) !== null;
 }
 
