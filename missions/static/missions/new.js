@@ -158,12 +158,10 @@ function show() {
   ].filter(Boolean).join(" · ");
 }
 
-/** Half of the images must not become a mission by a hasty click. */
+/** Half of the images must not become a mission by a hasty click.  The preview after the last one brings another button. */
 function waitToSubmit(reason) {
   const button = document.getElementById("submit-mission");
-  if (!button) return;
-  button.disabled = queue.length > 0;
-  button.title = button.disabled ? reason : "";
+  if (button && queue.length) Object.assign(button, { disabled: true, title: reason });
 }
 
 function finish() {
