@@ -6,7 +6,7 @@ import base64
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from missions.models import Mission
 from tests.browser.chromium import check_axe
@@ -118,7 +118,7 @@ def test_half_of_the_images_cannot_be_submitted(page):
     page.fill("#id_param-prompt", "in ink")
     page.set_input_files("#id_image_files", photos(1))
     button = submit_button(page, "1 item")
-    held = []
+    held: list[Route] = []
     page.route("**/media/upload", held.append)
 
     page.set_input_files("#id_image_files", photos(1, first=1))

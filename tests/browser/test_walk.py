@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from missions.models import Mission
 from tests.browser.conftest import PASSWORD
@@ -96,7 +96,9 @@ class Creator:
         expect(self.page.get_by_text(self.reads("{} items submitted.", count))).to_be_visible()
 
     def uploads(self, *pictures: bytes) -> None:
-        files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": each} for n, each in enumerate(pictures, 1)]
+        files: list[FilePayload] = [
+            {"name": f"{n}.png", "mimeType": "image/png", "buffer": each} for n, each in enumerate(pictures, 1)
+        ]
         self.page.get_by_label(self.reads("Choose images")).set_input_files(files)
 
     def state_is(self, words: str) -> None:
@@ -139,7 +141,7 @@ def begin_four_missions(mei: Creator) -> str:
     mei.begins()
     mei.chooses("Text to video")
     rows = "提示词,时长\n一只狐狸睡在雪地里,10\n一只猫坐在窗台上看雨,15\n".encode("gb18030")
-    table = {"name": "表.csv", "mimeType": "text/csv", "buffer": rows}
+    table: FilePayload = {"name": "表.csv", "mimeType": "text/csv", "buffer": rows}
     mei.page.get_by_label(mei.reads("Import a file")).set_input_files(table)
     mei.submits(2)
 

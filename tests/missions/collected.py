@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -126,11 +127,11 @@ def make_half_done(owner: User, items: int, *, results: int = 0) -> Mission:
 
 def _add_results(rows: Sequence[MissionItem]) -> None:
     account = provider_accounts.environment_account()
-    facts = {"model": "m", "status": AttemptStatus.SUCCEEDED}
     attempts = Attempt.objects.bulk_create(
-        (Attempt(item=row, number=1, account=account, **facts) for row in rows), batch_size=1000
+        (Attempt(item=row, number=1, account=account, model="m", status=AttemptStatus.SUCCEEDED) for row in rows),
+        batch_size=1000,
     )
-    facts = {
+    facts: dict[str, Any] = {
         "extension": "png",
         "content_type": "image/png",
         "status": OutputStatus.STORED,
