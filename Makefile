@@ -88,5 +88,6 @@ $(INSTALLED): requirements-dev.txt
 
 .env:
 	@umask 077; key=$$($(or $(PYTHON),python3) -c 'import secrets; print(secrets.token_urlsafe(50))') \
-	&& sed "s|^SECRET_KEY=.*|SECRET_KEY=$$key|" .env.example > .env
-	@echo "Wrote .env with a new SECRET_KEY. Your RunningHub key goes there too."
+	&& seal=$$($(or $(PYTHON),python3) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())') \
+	&& sed -e "s|^SECRET_KEY=.*|SECRET_KEY=$$key|" -e "s|^#ENCRYPTION_KEYS=.*|ENCRYPTION_KEYS=$$seal|" .env.example > .env
+	@echo "Wrote .env with a new SECRET_KEY and ENCRYPTION_KEYS. Your RunningHub key goes there too."

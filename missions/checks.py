@@ -6,6 +6,7 @@ E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
+E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
 I001  no API key: nothing can be spent
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,8 +23,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.db import DatabaseError
 
-from missions import catalog
+from missions import catalog, provider_accounts, sealing
+from missions.models import ProviderAccount
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
 LEAST_BODY_BYTES = 64 * 1024
@@ -92,6 +96,36 @@ def check_public_base_url(**_: Any) -> list[CheckMessage]:
             hint="Write scheme and host, such as https://batch.example.com, and no query. Leave it empty to do without webhooks.",
             id="missions.E004",
         )
+    ]
+
+
+@checks.register()
+def check_encryption_keys(**_: Any) -> list[CheckMessage]:
+    if all(sealing.is_key(key) for key in settings.ENCRYPTION_KEYS):
+        return []
+    return [
+        checks.Error(
+            "ENCRYPTION_KEYS holds something that is no encryption key.",
+            hint="`manage.py accounts new-key --skip-checks` prints one. Separate several by commas; the first one seals.",
+            id="missions.E010",
+        )
+    ]
+
+
+@checks.register(checks.Tags.database)  # asked by `migrate` and `check --database default`
+def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    try:
+        accounts = list(ProviderAccount.objects.exclude(sealed_key="")) if databases else []
+    except DatabaseError:
+        return []  # not yet migrated
+    return [
+        checks.Warning(
+            f"The API key of the account {account.name!r} cannot be read, so the account cannot be used.",
+            hint="Put the key that sealed it back into ENCRYPTION_KEYS, or enter the API key again.",
+            id="missions.W004",
+        )
+        for account in accounts
+        if not provider_accounts.can_read_key(account)
     ]
 
 

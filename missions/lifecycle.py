@@ -246,6 +246,7 @@ def claim(mission_id: int, account: ProviderAccount, *, limit: int, now: datetim
             item=item,
             number=item.submission_count + 1,
             account=account,
+            key_fingerprint=account.key_fingerprint,
             model=mission.model,
             currency=mission.currency,
             created_at=now,
@@ -261,22 +262,28 @@ def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> 
     """prepared → sending, for several attempts at once: the mark that is on disk before a POST goes out.
 
     ``requests`` holds the parameters to be sent, by attempt.  Returns the attempts that may be sent now; not among them are
-    those that were withdrawn, and those whose mission or account was stopped.
+    those that were withdrawn, and those whose mission or account was stopped or whose account was given another key.
     """
     with durably():
         now = timezone.now()
         ready = []
         for mission, attempt in _lock_attempts(requests, AttemptStatus.PREPARED):
-            if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
+            if mission.status in RUNNABLE and _may_send(attempt):
                 attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
-                attempt.key_fingerprint = attempt.account.key_fingerprint
                 ready.append((mission, attempt))
             else:
                 _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
-        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at", "key_fingerprint")
+        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
         return {attempt.pk for _, attempt in ready}
+
+
+def _may_send(attempt: Attempt) -> bool:
+    """Whether the account may still be used, with the key that it had when the attempt was given to it."""
+    account = attempt.account
+    is_open = account.is_enabled and not account.paused_at
+    return is_open and attempt.key_fingerprint == account.key_fingerprint
 
 
 def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[int]:
@@ -496,6 +503,7 @@ _MISSION_FIELDS = (
 _ATTEMPT_FIELDS = (
     "status",
     "number",
+    "key_fingerprint",
     "item__status",
     "item__mission",
     "account__paused_at",

@@ -87,26 +87,46 @@ def money_field(**options: Any) -> models.DecimalField[Any, Any]:
     return models.DecimalField(max_digits=16, decimal_places=6, **options)
 
 
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    def in_use(self) -> ProviderAccountQuerySet:
+        """Accounts that take new items up."""
+        return self.filter(is_enabled=True, is_draining=False, paused_at=None)
+
+
 class ProviderAccount(models.Model):
     """One API key at one provider, with its limit.
 
-    Blank ``base_url`` and empty ``concurrency`` mean the values of the environment, where the key lives as well.
+    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
+    values.  Every other account has a key of its own, which is stored sealed (``missions.sealing``).
     """
 
-    name = models.CharField(max_length=100, unique=True)
-    provider = models.CharField(max_length=32, default="runninghub")
-    base_url = models.URLField(blank=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    provider = models.CharField(_("provider"), max_length=32, default="runninghub")
+    base_url = models.URLField(_("address"), blank=True)
+    sealed_key = models.TextField(blank=True, editable=False)
     concurrency = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY.")
+        _("tasks at once"),
+        null=True,
+        blank=True,
+        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
     )
-    is_enabled = models.BooleanField(default=True)
-    paused_at = models.DateTimeField(null=True, blank=True)
-    pause_reason = models.TextField(blank=True)
+    is_enabled = models.BooleanField(
+        _("enabled"),
+        default=True,
+        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
+    )
+    is_draining = models.BooleanField(
+        _("drain"),
+        default=False,
+        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
+    )
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    pause_reason = models.TextField(_("reason for the pause"), blank=True)
     key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
 
     # What the provider told us.
-    remote_concurrency = models.PositiveIntegerField(null=True, blank=True, editable=False)
-    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
     # After "no slot": fewer at once for a while (see missions.retry.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -115,8 +135,11 @@ class ProviderAccount(models.Model):
     ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
     reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    objects = ProviderAccountQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
 
     def __str__(self) -> str:
         return self.name

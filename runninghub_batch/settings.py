@@ -26,6 +26,9 @@ RUNNINGHUB_API_KEY: str = env.str("RUNNINGHUB_API_KEY", default="")
 RUNNINGHUB_BASE_URL: str = env.str("RUNNINGHUB_BASE_URL", default="https://www.runninghub.cn").rstrip("/")
 RUNNINGHUB_CONCURRENCY: int = env.int("RUNNINGHUB_CONCURRENCY", default=50)
 
+# Seal the keys of further accounts: the first seals, all open (missions.sealing).
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
+
 # The model that a task type uses unless a mission names another: endpoints of missions/catalog/*.toml.
 DEFAULT_MODELS: dict[str, str] = {
     task_type: endpoint
