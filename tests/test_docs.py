@@ -65,8 +65,8 @@ def test_links_lead_to_files_and_headings_that_exist(path):
 
 def test_every_page_and_picture_is_reached_from_the_table_of_contents():
     contents = (ROOT / "docs" / "README.md").read_text()
-    for page in sorted((ROOT / "docs").rglob("*.md")):
-        assert page.name == "README.md" or f"({page.relative_to(ROOT / 'docs')})" in contents, page.name
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.name == "README.md" or f"({page.name})" in contents, page.name
     pages = "".join(path.read_text() for path in PAGES)
     for picture in (ROOT / "docs" / "images").iterdir():
         assert f"images/{picture.name})" in pages, picture.name
