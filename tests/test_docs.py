@@ -79,11 +79,11 @@ def test_every_page_and_picture_is_reached_from_the_table_of_contents():
 def test_both_readmes_have_all_settings_and_are_built_alike():
     english, chinese = (path.read_text() for path in READMES)
     setting = re.compile(r"^\| `([A-Z][A-Z_]+)`[^|]*\|", re.MULTILINE)
-    assert setting.findall(english) == setting.findall(chinese)
+    assert sorted(setting.findall(english)) == sorted(setting.findall(chinese))
     levels = re.compile(r"^(#+) ", re.MULTILINE)
     assert levels.findall(english) == levels.findall(chinese)
     command = re.compile(r"^\| `([a-z_]+[^|`\\]*)", re.MULTILINE)
-    assert command.findall(english) == command.findall(chinese)
+    assert sorted(command.findall(english)) == sorted(command.findall(chinese))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
