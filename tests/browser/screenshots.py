@@ -70,6 +70,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("new-mission-filled", f"/missions/new?draft={DRAFT_KEY}", ""),
     ("mission-done", "missions:mission", "done"),
     ("mission-failed", "missions:mission", "mixed"),
+    ("failures", "missions:failures", "mixed"),
     ("mission-paused", "missions:mission", "paused"),
     ("templates", "templates:list", ""),
     ("new-template", "/templates/new", ""),
