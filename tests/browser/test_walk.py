@@ -154,9 +154,8 @@ def begin_four_missions(mei: Creator) -> str:
 
     mei.begins()
     mei.fills("Name", "Teapots")
-    mei.fills(
-        "Prompts, one per line", "\n".join([*(f"茶壶 {n}" for n in range(1, 6)), "a lamp [[sim:fail-once:1501]]"])
-    )
+    failing = f"a lamp for {mei.language} [[sim:fail-once:1501]]"  # the simulator counts this for each prompt
+    mei.fills("Prompts, one per line", "\n".join([*(f"茶壶 {n}" for n in range(1, 6)), failing]))
     mei.page.get_by_label(mei.reads("Aspect ratio")).select_option("16:9")
     mei.submits(6)
     return mei.page.url
