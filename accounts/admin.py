@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -8,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import services
-from accounts.models import ApiToken, IdempotencyKey, Profile
+from accounts.models import ApiToken, IdempotencyKey, Profile, SpendingLimit
 
 
 @admin.register(ApiToken)
@@ -74,3 +75,27 @@ class ProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
     search_fields = ["user__username"]
+
+
+@admin.register(SpendingLimit)
+class SpendingLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may spend how much: all in one list.  A person's own is on their page, too."""
+
+    list_display = ["user", "amount", "period"]
+    list_select_related = ["user"]
+    autocomplete_fields = ["user"]
+    search_fields = ["user__username"]
+
+
+class SpendingLimitInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = SpendingLimit
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
+    """Django's own, and how much a person may spend."""
+
+    inlines = [SpendingLimitInline]

@@ -7,6 +7,8 @@ E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that 
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
 E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
+E011  a RETENTION_ setting is below 0          E013  FAILURE_BREAKER_ITEMS is below 0
+E012  LOG_FORMAT is neither text nor json
 I001  no API key: nothing can be spent
 """
 
@@ -44,6 +46,15 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
                 id="missions.E001",
             )
         )
+    if settings.LOG_FORMAT not in ("text", "json"):
+        found.append(checks.Error("LOG_FORMAT is neither text nor json.", hint="Leave it out.", id="missions.E012"))
+    for name in ("RETENTION_RESULTS_DAYS", "RETENTION_EVENTS_DAYS", "RETENTION_MEDIA_DAYS"):
+        if getattr(settings, name) < 0:
+            hint = "Set for how many days it is kept; 0 for ever."
+            found.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))
+    if settings.FAILURE_BREAKER_ITEMS < 0:
+        hint = "Set after how many equal failures in a row a mission is paused; 0 for never."
+        found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E013"))
     if settings.Q_WORKERS < 1:
         found.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:

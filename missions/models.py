@@ -75,6 +75,7 @@ class OutputStatus(models.TextChoices):
     PENDING = "pending", _("pending")  # known to the provider, not yet fetched
     STORED = "stored", _("stored")
     LOST = "lost", _("lost")  # could not be fetched before its address expired
+    REMOVED = "removed", _("removed")  # was stored, and went by the operator's retention; what is known of it stays
 
 
 def new_webhook_token() -> str:
@@ -188,6 +189,12 @@ class Mission(models.Model):
     currency = models.CharField(max_length=8, default="CNY")
     estimated_cost = money_field(null=True, blank=True)
     cost = money_field(default=Decimal(0))
+    reserved_cost = money_field(
+        default=Decimal(0), help_text=_("The expected price of all attempts that may still be charged.")
+    )
+    spending_limit = money_field(
+        null=True, blank=True, help_text=_("Cost and reserved cost stay within it. Empty: none.")
+    )
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -195,6 +202,9 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
+    # The latest ends of items, as long as they are failures with one code (see missions.breaker).
+    failure_streak = models.PositiveIntegerField(default=0, editable=False)
+    failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
 
     objects = MissionQuerySet.as_manager()
@@ -333,6 +343,7 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
+    expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
     currency = models.CharField(max_length=8, default="CNY")
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -403,6 +414,7 @@ class Output(models.Model):
     is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["item", "attempt", "index"]
@@ -441,6 +453,21 @@ class ItemEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status} → {self.to_status}"
+
+
+class RemovedSpending(models.Model):
+    """What missions that are removed had spent on one day: a person's limit is not won back by deleting."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    amount = money_field()
+
+    class Meta:
+        verbose_name = _("spending of a removed mission")
+        indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} {self.day}: {self.amount}"
 
 
 class ProviderUpload(models.Model):

@@ -18,6 +18,7 @@ from missions.models import (
     MissionMedia,
     Output,
     ProviderUpload,
+    RemovedSpending,
     WorkerCluster,
 )
 
@@ -119,3 +120,10 @@ class ProviderUploadAdmin(LookOnly):
 class WorkerClusterAdmin(LookOnly):
     list_display = ["__str__", "worker_count", "restart_count", "started_at", "beat_at", "stopped_at"]
     list_filter = ["host"]
+
+
+@admin.register(RemovedSpending)
+class RemovedSpendingAdmin(LookOnly):
+    list_display = ["day", "owner", "amount"]
+    search_fields = ["owner__username"]
+    list_select_related = ["owner"]

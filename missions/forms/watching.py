@@ -8,6 +8,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from missions.forms.fields import SpendingLimitField
 from missions.models import ItemStatus, MissionStatus, TaskType
 
 MOST_SELECTED = 5000
@@ -79,6 +80,7 @@ class MissionSettingsForm(forms.Form):
     priority = forms.IntegerField(
         min_value=-100, max_value=100, label=_("Priority"), help_text=_("From −100 to 100. Higher goes first.")
     )
+    spending_limit = SpendingLimitField()
 
 
 class SaveTemplateForm(forms.Form):

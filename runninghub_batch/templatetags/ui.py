@@ -41,6 +41,7 @@ STATUSES: dict[str, tuple[str, str]] = {
     "stored": ("good", "check-circle"),
     "failed": ("bad", "x-circle"),
     "lost": ("bad", "x-circle"),
+    "removed": ("still", "slash-circle"),
     "cancelled": ("still", "slash-circle"),
     "unconfirmed": ("warn", "question-circle"),
 }

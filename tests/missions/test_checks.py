@@ -32,6 +32,9 @@ def test_the_settings_as_they_are_raise_nothing():
     [
         ("RUNNINGHUB_CONCURRENCY", 0, "missions.E001"),
         ("RUNNINGHUB_CONCURRENCY", -1, "missions.E001"),
+        ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
+        ("LOG_FORMAT", "xml", "missions.E012"),
+        ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
         ("Q_WORKERS", 0, "missions.E002"),
         ("Q_WORKERS", 1, "missions.W002"),
         ("POLL_FLOOR_SECONDS", 0.0, "missions.E003"),

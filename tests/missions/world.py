@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
-from django.db.models import Count, F, Model, Sum
+from django.db.models import Count, F, Model, Q, Sum
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
@@ -158,6 +158,8 @@ def _check_money(mission: Mission) -> None:
     attempts = Attempt.objects.filter(item__mission=mission)
     assert mission.cost == (mission.items.aggregate(cost=Sum("cost"))["cost"] or 0)
     assert mission.cost == (attempts.aggregate(cost=Sum("cost"))["cost"] or 0)
+    is_open = Q(status__in=LIVE_ATTEMPTS) | Q(status=AttemptStatus.SUCCEEDED, cost=None)
+    assert mission.reserved_cost == (attempts.filter(is_open).aggregate(sum=Sum("expected_cost"))["sum"] or 0)
 
 
 MAY_BE_PAID = [AttemptStatus.RUNNING, AttemptStatus.UNCONFIRMED, AttemptStatus.SUCCEEDED, AttemptStatus.FAILED]

@@ -94,6 +94,7 @@ def _environment(host: str, port: int) -> dict[str, str]:
         **os.environ,
         "PATH": own_python + os.pathsep + os.environ.get("PATH", ""),
         "PYTHONUNBUFFERED": "1",
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # its processes write to this terminal, but see a pipe
         "HOST": host,
         "PORT": str(port),
     }
