@@ -9,7 +9,7 @@ E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impol
 E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
 E011  a RETENTION_ setting is below 0          E013  FAILURE_BREAKER_ITEMS is below 0
 E012  LOG_FORMAT is neither text nor json
-I001  no API key: nothing can be spent
+I001  no API key: nothing can be spent         W020  METRICS_TOKEN is easy to guess
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from missions.models import ProviderAccount
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
 LEAST_BODY_BYTES = 64 * 1024
+LEAST_TOKEN_LENGTH = 20
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
@@ -204,6 +205,19 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
             "SECRET_KEY is not set, so the one in the source signs sessions and the messages to workers.",
             hint="Run `make setup`, or set SECRET_KEY to 50 random characters, the same for all processes.",
             id="missions.W001",
+        )
+    ]
+
+
+@checks.register()
+def check_metrics_token(**_: Any) -> list[CheckMessage]:
+    if not 0 < len(settings.METRICS_TOKEN) < LEAST_TOKEN_LENGTH:
+        return []
+    return [
+        checks.Warning(
+            "METRICS_TOKEN is easy to guess.",
+            hint=f"Set {LEAST_TOKEN_LENGTH} random characters or more, or leave it empty to answer this machine alone.",
+            id="missions.W020",
         )
     ]
 

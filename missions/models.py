@@ -297,6 +297,10 @@ class MissionItem(models.Model):
                 name="item_ended",
                 condition=Q(ended_at__isnull=False),
             ),
+            # operations: what failed lately, whichever mission it is of.
+            models.Index(
+                fields=["ended_at", "error_code", "mission"], name="item_failed", condition=Q(status="failed")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -383,6 +387,8 @@ class Attempt(models.Model):
             models.Index(fields=["account", "status"], name="attempt_live"),
             # selectors.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
+            # operations and tally: what ended lately, and how.
+            models.Index(fields=["ended_at", "status"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -507,3 +513,38 @@ class WorkerCluster(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+class HourlySpend(models.Model):
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.tally``)."""
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
+    hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
+    cost = money_field()
+    untold_count = models.PositiveIntegerField(help_text=_("Successes whose charge the provider has not told."))
+
+    class Meta:
+        ordering = ["-hour", "mission"]
+        verbose_name = _("hourly spend")
+        # Begins with the hour: it also answers what was spent since one.
+        constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id} {self.hour:%Y-%m-%d %H:00}"
+
+
+class Tally(models.Model):
+    """How far ``HourlySpend`` reaches, and what the stored results took up when they were last added up: one row."""
+
+    counted_to = models.DateTimeField(
+        null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")
+    )
+    file_count = models.PositiveBigIntegerField(default=0)
+    file_bytes = models.PositiveBigIntegerField(default=0)
+    files_counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("tally")
+
+    def __str__(self) -> str:
+        return f"{self.counted_to}"

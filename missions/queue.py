@@ -92,6 +92,13 @@ def send_many(task: str, calls: Iterable[tuple[int | str, ...]], *, delay: float
     _put(Conf.CLUSTER_NAME, task, calls, delay)
 
 
+def backlog() -> tuple[int, float]:
+    """How many messages of the common queue are due, and for how many seconds the oldest has been."""
+    now = timezone.now()
+    due = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=now).aggregate(n=Count("pk"), oldest=Min("lock"))
+    return due["n"], (now - due["oldest"]).total_seconds() if due["n"] else 0.0
+
+
 def _put(key: str, task: str, calls: Iterable[tuple[int | str, ...]], delay: float = 0.0) -> None:
     visible_at = timezone.now() + timedelta(seconds=delay)
     OrmQ.objects.bulk_create(OrmQ(key=key, payload=_pack(task, args), lock=visible_at) for args in calls)
@@ -120,12 +127,13 @@ def backlog(now: datetime) -> tuple[int, timedelta]:
     return waiting["count"], now - (waiting["oldest"] or now)
 
 
-def ensure_watchdog() -> None:
-    """A django-q2 schedule that re-arms the ticks, for whoever runs ``qcluster`` without our supervisor."""
-    Schedule.objects.get_or_create(
-        name="missions: watchdog",
-        defaults={"func": f"{TASKS}.watchdog", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-    )
+def ensure_schedules() -> None:
+    """What is done every minute: ticks are re-armed, for whoever runs ``qcluster`` without our supervisor, and sums are kept."""
+    for task in ("watchdog", "tally"):
+        Schedule.objects.get_or_create(
+            name=f"missions: {task}",
+            defaults={"func": f"{TASKS}.{task}", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+        )
 
 
 def schedule_cleanup(*, is_wanted: bool) -> None:

@@ -1,5 +1,5 @@
 """Plain admin pages, a module for each concern.  Django finds them here."""
 
-from missions.admin import accounts, rows
+from missions.admin import accounts, control_room, rows
 
-__all__ = ["accounts", "rows"]
+__all__ = ["accounts", "control_room", "rows"]

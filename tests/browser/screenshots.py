@@ -77,12 +77,13 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("password", "accounts:password", ""),
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
+    ("control-room", "control_room:show", ""),
     ("not-found", "/nowhere", ""),
     ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
     ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
     ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"}
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"}
 WITHOUT_AN_EMPTY_STATE |= {name for name, _, _ in PAGES if name.startswith("admin-")}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",

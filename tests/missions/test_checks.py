@@ -131,6 +131,12 @@ def test_the_known_secret_key_is_fine_while_debugging(settings):
     assert found() == set()
 
 
+def test_a_token_that_can_be_guessed_is_told(settings):
+    for token, problems in (("", set()), ("secret", {"missions.W020"}), ("x" * 20, set())):
+        settings.METRICS_TOKEN = token
+        assert found() == problems
+
+
 def test_a_missing_api_key_is_told_only_before_a_deployment(settings):
     settings.RUNNINGHUB_API_KEY = ""
     assert "missions.I001" in found(deploy=True)
