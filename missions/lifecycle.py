@@ -319,11 +319,11 @@ def _may_send(attempt: Attempt) -> bool:
     return is_open and attempt.key_fingerprint == account.key_fingerprint
 
 
-def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[int]:
+def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
     """sending → running, and the items submitting → processing: the provider gave the tasks ids.
 
-    Also rescues unconfirmed attempts.  ``acceptances`` by attempt.  Returns the attempts that were moved; not among them are
-    those that had already moved on.
+    Also rescues unconfirmed attempts, for which a person may be the ``actor``.  ``acceptances`` by attempt.  Returns the
+    attempts that were moved; not among them are those that had already moved on.
     """
     with _atomic():
         attempts = _lock_attempts(acceptances, AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
@@ -341,6 +341,7 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[in
                 group,
                 ItemStatus.PROCESSING,
                 reason=reason,
+                actor=actor,
                 refusal_count=0,
                 error_code="",
                 error_message="",

@@ -53,7 +53,7 @@ def _work(now: datetime) -> Iterator[GaugeMetricFamily]:
     totals = sum(operations.counts_by_model().values(), Counter[str]())
     waiting = operations.oldest_waiting(now=now)
     flow = operations.throughput(now=now)
-    messages, oldest_message = queue.backlog()
+    messages, oldest_message = queue.backlog(now)
     yield _gauge("items", "Items by status.", (([s.value], totals[s]) for s in ItemStatus), "status")
     yield _gauge(
         "oldest_waiting_seconds",
@@ -62,7 +62,9 @@ def _work(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
     yield _gauge("attempts_ended_last_hour", "Attempts that ended within the last hour.", _by(flow.ends), "status")
     yield _gauge("messages_due", "Messages that wait for a worker.", [([], messages)])
-    yield _gauge("message_age_seconds", "For how long the oldest of them has been due.", [([], oldest_message)])
+    yield _gauge(
+        "message_age_seconds", "For how long the oldest of them has been due.", [([], oldest_message.total_seconds())]
+    )
 
 
 def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:

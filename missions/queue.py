@@ -92,13 +92,6 @@ def send_many(task: str, calls: Iterable[tuple[int | str, ...]], *, delay: float
     _put(Conf.CLUSTER_NAME, task, calls, delay)
 
 
-def backlog() -> tuple[int, float]:
-    """How many messages of the common queue are due, and for how many seconds the oldest has been."""
-    now = timezone.now()
-    due = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=now).aggregate(n=Count("pk"), oldest=Min("lock"))
-    return due["n"], (now - due["oldest"]).total_seconds() if due["n"] else 0.0
-
-
 def _put(key: str, task: str, calls: Iterable[tuple[int | str, ...]], delay: float = 0.0) -> None:
     visible_at = timezone.now() + timedelta(seconds=delay)
     OrmQ.objects.bulk_create(OrmQ(key=key, payload=_pack(task, args), lock=visible_at) for args in calls)

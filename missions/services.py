@@ -783,11 +783,11 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
         provider_accounts.wake(item.mission.provider)
 
 
-def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
+def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:
     """A person found the task at the provider: attach it, and fetch its result without paying again."""
     attempt = _unconfirmed_attempt(item)
     try:
-        attached = engine.attach(attempt.pk, remote_task_id)
+        attached = engine.attach(attempt.pk, remote_task_id, actor=actor)
     except ProviderError as error:
         message = _("The provider could not be asked about the task: %s. Try again.") % error
         raise NotPossible(message) from error

@@ -1,5 +1,5 @@
-"""Plain admin pages, a module for each concern.  Django finds them here."""
+"""The administration, a module for each concern.  Django finds them here."""
 
-from missions.admin import accounts, control_room, rows
+from missions.admin import accounts, catalogue, control_room, items, library, missions, rows
 
-__all__ = ["accounts", "control_room", "rows"]
+__all__ = ["accounts", "catalogue", "control_room", "items", "library", "missions", "rows"]

@@ -16,11 +16,11 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from missions import failures, operations, selectors, services
-from missions.admin.rows import LookOnly
+from missions.admin.looking import WithFacts
 from missions.forms.watching import FoundTaskForm, RetryCauseForm
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
 from missions.operations import SPEND_DAYS, Minute
@@ -181,15 +181,27 @@ def _doubt(attempt: Attempt) -> Doubt:
 
 
 @admin.register(HourlySpend)
-class HourlySpendAdmin(LookOnly):
+class HourlySpendAdmin(WithFacts):
     list_display = ["hour", "mission", "cost", "untold_count"]
     search_fields = ["=mission__id"]
     list_select_related = ["mission"]
+    facts = [
+        ("hour", gettext_lazy("Hour")),
+        ("mission", gettext_lazy("Mission")),
+        ("cost", gettext_lazy("Cost")),
+        ("untold_count", gettext_lazy("Without a told charge")),
+    ]
 
 
 @admin.register(Tally)
-class TallyAdmin(LookOnly):
+class TallyAdmin(WithFacts):
     list_display = ["counted_to", "file_count", "file_bytes", "files_counted_at"]
+    facts = [
+        ("counted_to", gettext_lazy("Counted to")),
+        ("file_count", gettext_lazy("Files")),
+        ("file_bytes", gettext_lazy("Bytes")),
+        ("files_counted_at", gettext_lazy("Files counted")),
+    ]
 
 
 app_name = "control_room"

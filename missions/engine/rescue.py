@@ -42,10 +42,11 @@ def _wait(attempt: Attempt) -> float:
     return min(max(age * SPACING, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 
-def attach(attempt_id: int, remote_task_id: str) -> bool:
+def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to an attempt whose answer was lost, if the provider knows it and no other attempt has it.
 
-    Raises ProviderError when the provider cannot be asked, or not with the key that it was sent with.
+    ``actor``: who says that it is the one.  Raises ProviderError when the provider cannot be asked, or not with the key that it
+    was sent with.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -63,7 +64,8 @@ def attach(attempt_id: int, remote_task_id: str) -> bool:
     acceptance = lifecycle.Acceptance(
         remote_task_id=remote_task_id, raw=answer.raw, at=attempt.sending_at or now, next_poll_at=now
     )
-    attached = lifecycle.accept({attempt_id: acceptance}, reason=gettext_noop("The provider confirmed the task."))
+    reason = gettext_noop("The provider confirmed the task.")
+    attached = lifecycle.accept({attempt_id: acceptance}, reason=reason, actor=actor)
     if attached:
         poll_attempt(attempt_id)
     return bool(attached)

@@ -59,7 +59,8 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
     form = FoundTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():
         try:
-            services.resolve_with_task(item=item, remote_task_id=form.cleaned_data["remote_task_id"])
+            task_id = form.cleaned_data["remote_task_id"]
+            services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
         except NotPossible as refusal:
             form.add_error("remote_task_id", str(refusal))
         else:
