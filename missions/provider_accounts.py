@@ -71,9 +71,9 @@ def obstacle(account: ProviderAccount) -> Obstacle | None:
         return Obstacle.PAUSED
     if account.is_draining:
         return Obstacle.DRAINING
-    if not can_read_key(account):
-        return Obstacle.UNREADABLE_KEY
-    return None if credentials(account).api_key else Obstacle.NO_KEY
+    if not has_key(account):
+        return Obstacle.NO_KEY
+    return None if can_read_key(account) else Obstacle.UNREADABLE_KEY
 
 
 def tell_obstacles(accounts: Iterable[ProviderAccount]) -> str:
@@ -93,13 +93,22 @@ def wake(provider: str) -> None:
 # --- Keys ---
 
 
+def address(account: ProviderAccount) -> str:
+    return account.base_url or settings.RUNNINGHUB_BASE_URL
+
+
+def has_key(account: ProviderAccount) -> bool:
+    """Whether the account has a key at all, be it readable or not."""
+    return bool(settings.RUNNINGHUB_API_KEY if is_from_environment(account) else account.sealed_key)
+
+
 def credentials(account: ProviderAccount) -> Credentials:
     """Where the account lives, and its key: "" when it has none.  Raises sealing.Unreadable."""
     if is_from_environment(account):
         api_key = settings.RUNNINGHUB_API_KEY
     else:
         api_key = sealing.unseal(account.sealed_key) if account.sealed_key else ""
-    return Credentials(base_url=account.base_url or settings.RUNNINGHUB_BASE_URL, api_key=api_key)
+    return Credentials(base_url=address(account), api_key=api_key)
 
 
 def can_read_key(account: ProviderAccount) -> bool:

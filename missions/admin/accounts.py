@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
@@ -73,7 +72,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("address"), ordering="base_url")
     def site(self, account: ProviderAccount) -> str:
-        return account.base_url or settings.RUNNINGHUB_BASE_URL
+        return provider_accounts.address(account)
 
     @admin.display(description=_("state"))
     def state(self, account: ProviderAccount) -> str:

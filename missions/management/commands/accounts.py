@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -115,7 +114,7 @@ def _describe(account: ProviderAccount) -> list[str]:
     told = f", provider says {account.remote_concurrency}" if account.remote_concurrency is not None else ""
     return [
         account.name,
-        f"  provider:      {account.provider} at {account.base_url or settings.RUNNINGHUB_BASE_URL}",
+        f"  provider:      {account.provider} at {provider_accounts.address(account)}",
         f"  key:           {_key(account)}",
         f"  tasks at once: {account.configured_concurrency}{told}",
         f"  in flight:     {in_use}",
