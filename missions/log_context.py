@@ -37,7 +37,7 @@ def about_attempt(verb: Callable[Concatenate[Attempt, _P], _R]) -> Callable[Conc
     """For what is done with one attempt, read together with its item."""
 
     @functools.wraps(verb)
-    def told(attempt: Attempt, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def told(attempt: Attempt, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         item = attempt.item
         with about(account=attempt.account_id, mission=item.mission_id, item=item.pk, attempt=attempt.pk):
             return verb(attempt, *args, **kwargs)

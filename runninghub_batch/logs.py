@@ -39,7 +39,7 @@ class PlainLines(logging.Formatter):
     """The same for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        tags = " ".join(value if name == "request_id" else f"{name}={value}" for name, value in _context().items())
+        tags = " ".join(str(value) if name == "request_id" else f"{name}={value}" for name, value in _context().items())
         record.tags = f" [{tags}]" if tags else ""
         return without_secrets(super().format(record))
 
