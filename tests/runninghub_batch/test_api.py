@@ -176,8 +176,8 @@ def test_a_name_that_could_spoil_the_log_is_replaced(owner, name):
     assert len(given) == 32
 
 
-def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog):
-    caplog.handler.setFormatter(JsonLines())
+def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog, monkeypatch):
+    monkeypatch.setattr(caplog.handler, "formatter", JsonLines())
     with caplog.at_level(logging.INFO):
         caller(owner).delete("/api/v1/nothing", headers={"X-Request-Id": "job-8"})
     names = {line["logger"]: line["request_id"] for line in map(json.loads, caplog.text.splitlines())}
