@@ -7,8 +7,8 @@ all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from missions.admin.looking import WithFacts, badge, column, money, told
+from missions.admin.looking import WithFacts, attempts_with_task, badge, column, money, told
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -50,9 +50,9 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
 
 
 def _by_task(attempts: QuerySet[Any], word: str) -> QuerySet[Any]:
-    accounts = ProviderAccount.objects.values("pk")
-    found = attempts.filter(account__in=accounts, remote_task_id=word.strip())
-    return _at_place(attempts, word) if _PLACE.fullmatch(word.strip()) else found
+    word = word.strip()
+    found = attempts_with_task(word).values("pk")
+    return _at_place(attempts, word) if _PLACE.fullmatch(word) else attempts.filter(pk__in=found)
 
 
 class LongTable(WithFacts):
@@ -61,7 +61,9 @@ class LongTable(WithFacts):
     ordering = ("-pk",)
     sortable_by = ()
     search_fields = ["pk"]  # shows the box; ``find`` decides
-    find: ClassVar[Callable[[QuerySet[Any], str], QuerySet[Any]]]
+
+    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        return _at_place(rows, word)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -134,7 +136,9 @@ class AttemptAdmin(LongTable):
     list_filter = [LiveFilter]
     list_select_related = ["account", "item"]
     search_help_text = _("The provider's task id, or an item's place in its mission (12#5).")
-    find = staticmethod(_by_task)
+
+    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        return _by_task(rows, word)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         attempts: QuerySet[Attempt] = super().get_queryset(request)
@@ -184,7 +188,6 @@ class OutputAdmin(LongTable):
     ]
     list_select_related = ["item"]
     search_help_text = _("An item's place in its mission (12#5).")
-    find = staticmethod(_at_place)
 
     @admin.display(description=_("status"))
     def shown_status(self, output: Output) -> SafeString:
@@ -216,7 +219,9 @@ class ItemEventAdmin(LongTable):
     ]
     list_select_related = ["mission", "item"]
     search_help_text = _("The number of a mission (12), or an item's place in it (12#5).")
-    find = staticmethod(_of_mission)
+
+    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        return _of_mission(rows, word)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
         events: QuerySet[ItemEvent] = super().get_queryset(request)
@@ -246,7 +251,9 @@ class MissionMediaAdmin(LongTable):
     facts = [("mission", _("Mission")), ("media", _("File"))]
     list_select_related = ["mission", "media"]
     search_help_text = _("The number of a mission.")
-    find = staticmethod(_of_mission)
+
+    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        return _of_mission(rows, word)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False  # a file's page names its missions: nobody needs this table on the overview
