@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from accounts import services
-from accounts.models import ApiToken, IdempotencyKey, Profile
+from accounts.models import ApiToken, IdempotencyKey, Profile, SpendingLimit
 
 
 def _column(name: str, title: Promise) -> Callable[[Any], Any]:
@@ -104,3 +105,27 @@ class ProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
     search_fields = ["user__username"]
+
+
+@admin.register(SpendingLimit)
+class SpendingLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may spend how much: all in one list.  A person's own is on their page, too."""
+
+    list_display = ["user", "amount", "period"]
+    list_select_related = ["user"]
+    autocomplete_fields = ["user"]
+    search_fields = ["user__username"]
+
+
+class SpendingLimitInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = SpendingLimit
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
+    """Django's own, and how much a person may spend."""
+
+    inlines = [SpendingLimitInline]

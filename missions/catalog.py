@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 from missions.models import TaskType
 
 DIRECTORY = Path(__file__).with_name("catalog")
+CURRENCY = "CNY"  # of the prices, unless a model says otherwise
 MEGABYTE = 1024 * 1024
 RESERVED = "webhookUrl"  # set by the engine for each attempt, never by a person
 
@@ -157,7 +158,7 @@ class Model:
     is_default: bool = False
     is_free_form: bool = False
     note: str = ""
-    currency: str = "CNY"
+    currency: str = CURRENCY
 
     @property
     def label(self) -> str:

@@ -3,15 +3,16 @@
 Every move is a compare-and-swap: it names the statuses that it may come from, changes the row only if it still has one of
 them, and leaves an event.  Whoever loses the race gets ``LostRace`` (or False) and walks away.
 
-Locks are always taken in the order account, mission, item, attempt.  A move locks its mission's row first: the counts on it
-change in the same transaction, events of one mission are written in the order of their ids, and a mission that a person has
-just stopped cannot be overtaken by a worker that is about to send.
+Locks are always taken in the order account, a person's spending limit, mission, item, attempt.  A move locks its mission's row
+first: the counts on it and the money that it reserves change in the same transaction, events of one mission are written in the
+order of their ids, and a mission that a person has just stopped cannot be overtaken by a worker that is about to send.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import bulk
+from missions import breaker, bulk, catalog
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -36,6 +37,9 @@ from missions.models import (
     OutputStatus,
     ProviderAccount,
 )
+from missions.purse import Purse
+
+log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 
@@ -48,6 +52,7 @@ _atomic = functools.partial(transaction.atomic, savepoint=False)
 BATCH = 2000  # rows per statement in bulk moves
 
 RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
+LIVE_ITEMS = (ItemStatus.SUBMITTING, ItemStatus.PROCESSING, ItemStatus.UNCONFIRMED)
 OPEN = (MissionStatus.SCHEDULED, *RUNNABLE, MissionStatus.PAUSED)
 ENDED = (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
 
@@ -134,10 +139,7 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
     with transaction.atomic():
         mission = _lock(mission_id)
         _require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
-        _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
-        _withdraw_unsent(
-            mission, ItemStatus.PENDING, actor=actor, reason=gettext_noop("The mission was paused before it was sent.")
-        )
+        _pause(mission, actor=actor, reason=reason)
         return _on_the_wire(mission)
 
 
@@ -151,7 +153,7 @@ def resume(mission_id: int, *, actor: str) -> None:
             status = MissionStatus.SCHEDULED
         else:
             status = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
-        _move_mission(mission, status, actor=actor, pause_reason="")
+        _move_mission(mission, status, actor=actor, pause_reason="", failure_streak=0)
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
@@ -214,6 +216,7 @@ def retry_failed(
             mission, items, ItemStatus.FAILED, ItemStatus.PENDING, actor=actor, reason=reason, changes=changes
         )
         if count:
+            Mission.objects.filter(pk=mission_id).update(failure_streak=0)
             _reopen(mission, actor=actor)
         return count
 
@@ -221,62 +224,99 @@ def retry_failed(
 # --- Items and attempts: the way to the provider ---
 
 
-def claim(mission_id: int, account: ProviderAccount, *, limit: int, now: datetime) -> list[int]:
+def claim(
+    mission_id: int, account: ProviderAccount, *, limit: int, now: datetime, purse: Purse | None = None
+) -> list[int]:
     """pending → submitting for up to ``limit`` due items of a mission, each with a new prepared attempt.
 
-    Must run in the transaction that holds the account's row lock.  Returns the attempts' ids, in batch order;
-    none when the mission was stopped in the meantime.
+    Must run in the transaction that holds the account's row lock, and the lock on the owner's spending limit if ``purse`` is what
+    that leaves.  Returns the attempts' ids, in batch order: those that the limits afford, none when the mission was stopped in
+    the meantime.  When they afford none and nothing in flight can change that, the mission is paused.
     """
-    mission = _lock(mission_id)
+    mission = _lock(mission_id, *_PRICE_FIELDS)
     if mission.status not in RUNNABLE:
         return []
     due = mission.items.filter(status=ItemStatus.PENDING, available_at__lte=now).order_by("available_at", "index")
     items = list(due.select_for_update(skip_locked=True, no_key=True)[:limit])
     if not items:
         return []
+    model = catalog.find_model(mission.model, mission.task_type)
+    prices = [model.price(mission.params | item.params) for item in items]
+    purses = [known for known in (purse_of(mission), purse) if known]
+    affordable = min((known.fits(prices) for known in purses), default=len(items))
+    if not affordable:
+        _pause_if_spent(mission, purses, prices[0])
+        return []
+    items, prices = items[:affordable], prices[:affordable]
+    for known in purses:
+        known.take(prices)
     _move_many(
         mission,
         mission.items.filter(pk__in=[item.pk for item in items]),
         ItemStatus.PENDING,
         ItemStatus.SUBMITTING,
         changes={"account": account, "submission_count": F("submission_count") + 1},
+        reserved=sum((price or Decimal(0) for price in prices), Decimal(0)),
     )
     attempts = Attempt.objects.bulk_create(
         Attempt(
             item=item,
             number=item.submission_count + 1,
             account=account,
+            key_fingerprint=account.key_fingerprint,
             model=mission.model,
             currency=mission.currency,
+            expected_cost=price,
             created_at=now,
         )
-        for item in items
+        for item, price in zip(items, prices, strict=True)
     )
     if mission.status == MissionStatus.QUEUED:
         _move_mission(mission, MissionStatus.RUNNING, started_at=mission.started_at or now)
     return [attempt.pk for attempt in attempts]
 
 
+def purse_of(mission: Mission) -> Purse | None:
+    """What the mission's own limit leaves; None without one."""
+    if mission.spending_limit is None:
+        return None
+    return Purse(mission.spending_limit, mission.cost, mission.reserved_cost, mission.in_flight_count, mission.currency)
+
+
+def _pause_if_spent(mission: Mission, purses: Sequence[Purse], price: Decimal | None) -> None:
+    """Pause a mission of which no item fits, unless what is in flight may yet turn out cheaper than expected."""
+    for purse in purses:
+        if not purse.fits([price]) and (price is None or not purse.in_flight):
+            _pause(mission, reason=purse.why_empty(price))
+            return
+
+
 def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
     """prepared → sending, for several attempts at once: the mark that is on disk before a POST goes out.
 
     ``requests`` holds the parameters to be sent, by attempt.  Returns the attempts that may be sent now; not among them are
-    those that were withdrawn, and those whose mission or account was stopped.
+    those that were withdrawn, and those whose mission or account was stopped or whose account was given another key.
     """
     with durably():
         now = timezone.now()
         ready = []
         for mission, attempt in _lock_attempts(requests, AttemptStatus.PREPARED):
-            if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
+            if mission.status in RUNNABLE and _may_send(attempt):
                 attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
-                attempt.key_fingerprint = attempt.account.key_fingerprint
                 ready.append((mission, attempt))
             else:
                 _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
-        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at", "key_fingerprint")
+        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
         return {attempt.pk for _, attempt in ready}
+
+
+def _may_send(attempt: Attempt) -> bool:
+    """Whether the account may still be used, with the key that it had when the attempt was given to it."""
+    account = attempt.account
+    is_open = account.is_enabled and not account.paused_at
+    return is_open and attempt.key_fingerprint == account.key_fingerprint
 
 
 def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
@@ -474,6 +514,16 @@ def lose_output(output_id: int, *, message: str) -> bool:
         return bool(lost)
 
 
+def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
+    """stored → removed, for those of ``outputs`` that are stored.  Returns the names of their files, to be deleted after that."""
+    with _atomic():
+        rows = list(outputs.filter(status=OutputStatus.STORED).values_list("pk", "file", "thumbnail"))
+        Output.objects.filter(pk__in=[pk for pk, _, _ in rows], status=OutputStatus.STORED).update(
+            status=OutputStatus.REMOVED, file="", thumbnail="", error_message=message, removed_at=now
+        )
+        return [name for _, *names in rows for name in names if name]
+
+
 def abandon_outputs(mission_id: int) -> None:
     """pending → lost for all of a mission that is being removed, so that no download in flight can store a file any more."""
     pending = Output.objects.filter(item__mission=mission_id, status=OutputStatus.PENDING)
@@ -492,11 +542,16 @@ _MISSION_FIELDS = (
     "not_before",
     "started_at",
     "delete_requested_at",
+    "failure_streak",
+    "failure_streak_code",
     *_COUNTS,
 )
+_PRICE_FIELDS = ("task_type", "params", "cost", "reserved_cost", "spending_limit")
 _ATTEMPT_FIELDS = (
     "status",
     "number",
+    "key_fingerprint",
+    "expected_cost",
     "item__status",
     "item__mission",
     "account__paused_at",
@@ -515,8 +570,8 @@ _ACCEPTED_FIELDS = (
 )
 
 
-def _lock(mission_id: int) -> Mission:
-    return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).get(pk=mission_id)
+def _lock(mission_id: int, *more: str) -> Mission:
+    return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS, *more).get(pk=mission_id)
 
 
 def _lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list[tuple[Mission, Attempt]]:
@@ -598,7 +653,10 @@ def _move_items(
     cost: Decimal | None = None,
     **changes: Any,
 ) -> None:
-    """Move the attempts' items from the one status that was read under the mission's lock, and add what each cost."""
+    """Move the attempts' items from the one status that was read under the mission's lock, and add what each cost.
+
+    What was reserved for them is free again once they are out of the provider's hands and it is known what they cost.
+    """
     [source] = {attempt.item.status for attempt in attempts}
     if cost:
         changes["cost"] = F("cost") + cost
@@ -616,8 +674,20 @@ def _move_items(
         )
         for attempt in attempts
     )
-    _shift_counts(mission, source, to, len(attempts), cost=cost * len(attempts) if cost else None)
+    is_open = to in LIVE_ITEMS or (to == ItemStatus.COMPLETED and cost is None)
+    _shift_counts(
+        mission,
+        source,
+        to,
+        len(attempts),
+        cost=cost * len(attempts) if cost else None,
+        reserved=Decimal(0) if is_open else -sum(_expected(attempts), Decimal(0)),
+    )
     _settle(mission)
+
+
+def _expected(attempts: Iterable[Attempt]) -> Iterator[Decimal]:
+    return (attempt.expected_cost or Decimal(0) for attempt in attempts)
 
 
 def _move_many(
@@ -629,8 +699,9 @@ def _move_many(
     actor: str = ENGINE,
     reason: str = "",
     changes: Mapping[str, Any] | None = None,
+    reserved: Decimal = Decimal(0),
 ) -> int:
-    """Move all of ``items`` that are in ``source``.  Returns how many."""
+    """Move all of ``items`` that are in ``source``; ``reserved`` more money than before.  Returns how many."""
     ids = list(items.filter(status=source).order_by("pk").values_list("pk", flat=True))
     ended = {"ended_at": timezone.now()} if to == ItemStatus.CANCELLED else {}
     moved = 0
@@ -646,7 +717,7 @@ def _move_many(
         batch_size=BATCH,
     )
     if moved:
-        _shift_counts(mission, source, to, moved)
+        _shift_counts(mission, source, to, moved, reserved=reserved)
     return moved
 
 
@@ -655,7 +726,15 @@ def batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
 
 
-def _shift_counts(mission: Mission, source: str, to: str, number: int, *, cost: Decimal | None = None) -> None:
+def _shift_counts(
+    mission: Mission,
+    source: str,
+    to: str,
+    number: int,
+    *,
+    cost: Decimal | None = None,
+    reserved: Decimal = Decimal(0),
+) -> None:
     changes: dict[str, Any] = {
         f"{source}_count": F(f"{source}_count") - number,
         f"{to}_count": F(f"{to}_count") + number,
@@ -663,6 +742,10 @@ def _shift_counts(mission: Mission, source: str, to: str, number: int, *, cost: 
     }
     if cost:
         changes["cost"] = F("cost") + cost
+    if to == ItemStatus.COMPLETED:
+        changes["failure_streak"] = 0
+    if reserved:
+        changes["reserved_cost"] = F("reserved_cost") + reserved
     Mission.objects.filter(pk=mission.pk).update(**changes)
     setattr(mission, f"{source}_count", getattr(mission, f"{source}_count") - number)
     setattr(mission, f"{to}_count", getattr(mission, f"{to}_count") + number)
@@ -676,6 +759,32 @@ def _move_mission(
     _require(moved == 1)
     mission.status = to
     _record(mission, None, "" if is_new else source, to, reason=reason, actor=actor)
+
+
+def _pause(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
+    """Stop taking items up, and take the slot from those that were not sent."""
+    _move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+    if actor == ENGINE:
+        log.warning("Mission %s was paused by the engine: its page says why.", mission.pk)
+    withdrawn = gettext_noop("The mission was paused before it was sent.")
+    _withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=withdrawn)
+
+
+def _count_failure(mission: Mission, *, code: str, message: str) -> None:
+    """An item failed for good.  Pause its mission if too many did so in a row, for the same cause."""
+    streak = mission.failure_streak + 1 if code == mission.failure_streak_code else 1
+    Mission.objects.filter(pk=mission.pk).update(failure_streak=streak, failure_streak_code=code)
+    if (
+        not breaker.trips(streak)
+        or mission.status not in RUNNABLE
+        or not mission.pending_count + mission.in_flight_count
+    ):
+        return
+    failed = mission.items.filter(status=ItemStatus.FAILED, error_code=code, ended_at__isnull=False)
+    latest = failed.order_by("-ended_at").values_list("cost", flat=True)[:streak]
+    charged = sum(latest, Decimal(0))
+    reason = breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
+    _pause(mission, reason=reason)
 
 
 def _settle(mission: Mission) -> None:
@@ -710,6 +819,7 @@ def _end_or_requeue(
         _move_item(mission, attempt, ItemStatus.PENDING, reason=message, available_at=retry_at, **changes)
     else:
         _move_item(mission, attempt, ItemStatus.FAILED, reason=message, ended_at=timezone.now(), **changes)
+        _count_failure(mission, code=code[:64], message=message)
 
 
 def _void(
@@ -733,12 +843,14 @@ def _void(
 def _withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:
     """Take the slot from every item of the mission that holds one and was not sent."""
     unsent = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.PREPARED)
-    item_ids = list(unsent.values_list("item_id", flat=True))
+    attempts = list(unsent.only("item", "expected_cost"))
+    item_ids = [attempt.item_id for attempt in attempts]
     Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(
         status=AttemptStatus.VOID, error_message=reason, ended_at=timezone.now()
     )
     items = MissionItem.objects.filter(pk__in=item_ids)
-    return _move_many(mission, items, ItemStatus.SUBMITTING, to, actor=actor, reason=reason)
+    freed = sum(_expected(attempts), Decimal(0))
+    return _move_many(mission, items, ItemStatus.SUBMITTING, to, actor=actor, reason=reason, reserved=-freed)
 
 
 def _on_the_wire(mission: Mission) -> list[int]:

@@ -75,6 +75,7 @@ class OutputStatus(models.TextChoices):
     PENDING = "pending", _("pending")  # known to the provider, not yet fetched
     STORED = "stored", _("stored")
     LOST = "lost", _("lost")  # could not be fetched before its address expired
+    REMOVED = "removed", _("removed")  # was stored, and went by the operator's retention; what is known of it stays
 
 
 def new_webhook_token() -> str:
@@ -87,26 +88,46 @@ def money_field(**options: Any) -> models.DecimalField[Any, Any]:
     return models.DecimalField(max_digits=16, decimal_places=6, **options)
 
 
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    def in_use(self) -> ProviderAccountQuerySet:
+        """Accounts that take new items up."""
+        return self.filter(is_enabled=True, is_draining=False, paused_at=None)
+
+
 class ProviderAccount(models.Model):
     """One API key at one provider, with its limit.
 
-    Blank ``base_url`` and empty ``concurrency`` mean the values of the environment, where the key lives as well.
+    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
+    values.  Every other account has a key of its own, which is stored sealed (``missions.sealing``).
     """
 
-    name = models.CharField(max_length=100, unique=True)
-    provider = models.CharField(max_length=32, default="runninghub")
-    base_url = models.URLField(blank=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    provider = models.CharField(_("provider"), max_length=32, default="runninghub")
+    base_url = models.URLField(_("address"), blank=True)
+    sealed_key = models.TextField(blank=True, editable=False)
     concurrency = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY.")
+        _("tasks at once"),
+        null=True,
+        blank=True,
+        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
     )
-    is_enabled = models.BooleanField(default=True)
-    paused_at = models.DateTimeField(null=True, blank=True)
-    pause_reason = models.TextField(blank=True)
+    is_enabled = models.BooleanField(
+        _("enabled"),
+        default=True,
+        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
+    )
+    is_draining = models.BooleanField(
+        _("drain"),
+        default=False,
+        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
+    )
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    pause_reason = models.TextField(_("reason for the pause"), blank=True)
     key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
 
     # What the provider told us.
-    remote_concurrency = models.PositiveIntegerField(null=True, blank=True, editable=False)
-    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
     # After "no slot": fewer at once for a while (see missions.retry.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -114,6 +135,8 @@ class ProviderAccount(models.Model):
     tick_number = models.PositiveBigIntegerField(default=0, editable=False)
     ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
     reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ProviderAccountQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("provider account")
@@ -166,6 +189,12 @@ class Mission(models.Model):
     currency = models.CharField(max_length=8, default="CNY")
     estimated_cost = money_field(null=True, blank=True)
     cost = money_field(default=Decimal(0))
+    reserved_cost = money_field(
+        default=Decimal(0), help_text=_("The expected price of all attempts that may still be charged.")
+    )
+    spending_limit = money_field(
+        null=True, blank=True, help_text=_("Cost and reserved cost stay within it. Empty: none.")
+    )
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -173,6 +202,9 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
+    # The latest ends of items, as long as they are failures with one code (see missions.breaker).
+    failure_streak = models.PositiveIntegerField(default=0, editable=False)
+    failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
 
     objects = MissionQuerySet.as_manager()
@@ -267,6 +299,10 @@ class MissionItem(models.Model):
                 name="item_ended",
                 condition=Q(ended_at__isnull=False),
             ),
+            # operations: what failed lately, whichever mission it is of.
+            models.Index(
+                fields=["ended_at", "error_code", "mission"], name="item_failed", condition=Q(status="failed")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -314,6 +350,7 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
+    expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
     currency = models.CharField(max_length=8, default="CNY")
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -354,6 +391,8 @@ class Attempt(models.Model):
             models.Index(fields=["account", "status"], name="attempt_live"),
             # selectors.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
+            # operations and tally: what ended lately, and how.
+            models.Index(fields=["ended_at", "status"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -385,6 +424,7 @@ class Output(models.Model):
     is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["item", "attempt", "index"]
@@ -427,6 +467,22 @@ class ItemEvent(models.Model):
         return f"{self.from_status} → {self.to_status}"
 
 
+class RemovedSpending(models.Model):
+    """What missions that are removed had spent on one day: a person's limit is not won back by deleting."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    amount = money_field()
+
+    class Meta:
+        verbose_name = _("spending of a removed mission")
+        verbose_name_plural = _("spending of removed missions")
+        indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} {self.day}: {self.amount}"
+
+
 class ProviderUpload(models.Model):
     """A reference file that an account has already handed to the provider, until its link ends."""
 
@@ -466,3 +522,40 @@ class WorkerCluster(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+class HourlySpend(models.Model):
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.tally``)."""
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
+    hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
+    cost = money_field()
+    untold_count = models.PositiveIntegerField(help_text=_("Successes whose charge the provider has not told."))
+
+    class Meta:
+        ordering = ["-hour", "mission"]
+        verbose_name = _("hourly spend")
+        verbose_name_plural = _("hourly spends")
+        # Begins with the hour: it also answers what was spent since one.
+        constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id} {self.hour:%Y-%m-%d %H:00}"
+
+
+class Tally(models.Model):
+    """How far ``HourlySpend`` reaches, and what the stored results took up when they were last added up: one row."""
+
+    counted_to = models.DateTimeField(
+        null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")
+    )
+    file_count = models.PositiveBigIntegerField(default=0)
+    file_bytes = models.PositiveBigIntegerField(default=0)
+    files_counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+
+    def __str__(self) -> str:
+        return f"{self.counted_to}"

@@ -36,6 +36,7 @@ class Wanted:
     entry: Entry
     repeat: int = 1
     description: str = ""
+    spending_limit: Decimal | None = None
     leave_out: bool = False  # make the mission of the rows that are right
 
     def arguments(self, rows: Sequence[Any]) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class Wanted:
             "params": self.params,
             "rows": rows,
             "repeat": self.repeat,
+            "spending_limit": self.spending_limit,
         }
 
 
@@ -79,6 +81,11 @@ class Preview:
     def is_empty(self) -> bool:
         """Whether nothing was entered yet, which is no mistake."""
         return not self.count and not self.row_problems and not self.problems
+
+    @property
+    def goes_beyond_limit(self) -> bool:
+        limit = self.wanted.spending_limit
+        return limit is not None and self.estimate is not None and self.estimate > limit
 
     @property
     def currency(self) -> str:
@@ -181,7 +188,7 @@ def expected_seconds(model: Model, count: int) -> float | None:
     known = selectors.expectation(model.endpoint)
     if known is None or not count:
         return None
-    accounts = ProviderAccount.objects.filter(provider=model.provider, is_enabled=True)
+    accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
     slots = sum(selectors.slot_limit(account, now=timezone.now()) for account in accounts)
     waves = math.ceil(count / (slots or settings.RUNNINGHUB_CONCURRENCY or 1))
     return (waves - 1) * (known.first + known.last) / 2 + known.last

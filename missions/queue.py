@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing import Event
 from queue import Empty
 from time import sleep
@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 from django.db import connection, transaction
+from django.db.models import Count, Min
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.cluster import Sentinel
@@ -113,12 +114,30 @@ def _pack(task: str, args: tuple[int | str, ...]) -> str:
     return packed
 
 
-def ensure_watchdog() -> None:
-    """A django-q2 schedule that re-arms the ticks, for whoever runs ``qcluster`` without our supervisor."""
-    Schedule.objects.get_or_create(
-        name="missions: watchdog",
-        defaults={"func": f"{TASKS}.watchdog", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-    )
+def backlog(now: datetime) -> tuple[int, timedelta]:
+    """How many messages could have been taken up by ``now``, and for how long the oldest has waited."""
+    waiting = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=now).aggregate(count=Count("pk"), oldest=Min("lock"))
+    return waiting["count"], now - (waiting["oldest"] or now)
+
+
+def ensure_schedules() -> None:
+    """What is done every minute: ticks are re-armed, for whoever runs ``qcluster`` without our supervisor, and sums are kept."""
+    for task in ("watchdog", "tally"):
+        Schedule.objects.get_or_create(
+            name=f"missions: {task}",
+            defaults={"func": f"{TASKS}.{task}", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+        )
+
+
+def schedule_cleanup(*, is_wanted: bool) -> None:
+    """A django-q2 schedule that lets a worker clean up once a day; none where nothing is to go."""
+    schedules = Schedule.objects.filter(name="missions: cleanup")
+    if not is_wanted:
+        schedules.delete()
+    elif not schedules.exists():
+        Schedule.objects.create(
+            name="missions: cleanup", func=f"{TASKS}.cleanup", schedule_type=Schedule.DAILY, repeats=-1
+        )
 
 
 # --- This cluster ---

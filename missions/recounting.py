@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from missions.models import ItemStatus, Mission
+from missions.models import LIVE_ATTEMPTS, Attempt, AttemptStatus, ItemStatus, Mission
 
 CENT = Decimal("0.000001")
+SUMS = ("cost", "reserved_cost")
 COUNTS = ("total_count", *(f"{status.value}_count" for status in ItemStatus))
 
 
@@ -31,7 +33,7 @@ class Difference:
 
 
 def true_counts(missions: QuerySet[Mission] | None = None) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """For each mission what it says and what its items say: counts per status, in total, and the cost.
+    """For each mission what it says and what its items say: counts per status, in total, the cost, and what is reserved.
 
     One statement, so that both sides are of one moment even while workers are busy; one row in memory at a time.
     """
@@ -41,15 +43,29 @@ def true_counts(missions: QuerySet[Mission] | None = None) -> Iterator[tuple[dic
         "true_cost": Sum("items__cost", default=Decimal(0)),
         **{f"true_{status}_count": Count("items", filter=Q(items__status=status)) for status in ItemStatus.values},
     }
-    stored = {f"stored_{name}": F(name) for name in (*COUNTS, "cost")}
-    rows = chosen.order_by("pk").annotate(**stored).values("pk", *stored).annotate(**totals)
+    stored = {f"stored_{name}": F(name) for name in (*COUNTS, *SUMS)}
+    rows = (
+        chosen.order_by("pk")
+        .annotate(**stored, true_reserved_cost=_reserved())
+        .values("pk", *stored, "true_reserved_cost")
+    )
+    rows = rows.annotate(**totals)
     for row in rows.iterator(chunk_size=500):
         yield _side(row, "stored"), _side(row, "true")
 
 
 def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
     numbers = {name: row[f"{side}_{name}"] for name in COUNTS}
-    return {"pk": row["pk"], **numbers, "cost": row[f"{side}_cost"].quantize(CENT)}
+    return {"pk": row["pk"], **numbers, **{name: row[f"{side}_{name}"].quantize(CENT) for name in SUMS}}
+
+
+def _reserved() -> Coalesce:
+    """The expected price of all attempts of a mission that may still be charged."""
+    is_open = Q(status__in=LIVE_ATTEMPTS) | Q(status=AttemptStatus.SUCCEEDED, cost=None)
+    attempts = Attempt.objects.filter(is_open, item__mission=OuterRef("pk")).order_by().values("item__mission")
+    field = Attempt._meta.get_field("expected_cost")
+    sum_ = Subquery(attempts.annotate(sum=Sum("expected_cost")).values("sum"), output_field=field)
+    return Coalesce(sum_, Value(Decimal(0)), output_field=field)
 
 
 def differences(missions: QuerySet[Mission] | None = None) -> Iterator[Difference]:

@@ -64,6 +64,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RESULTS_STORAGE": "file",
         "PUBLIC_BASE_URL": "",
         "LOG_LEVEL": "WARNING",
+        "LOG_FORMAT": "text",
         **{f"DEFAULT_MODEL_{kind}_TO_{result}": "" for kind in ("TEXT", "IMAGE") for result in ("IMAGE", "VIDEO")},
         **simulator_environment(f"http://127.0.0.1:{_choose_port(folder)}"),
         **proxies,

@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
+from accounts.models import SpendingLimit
 from media.models import MediaFile
-from missions import retry
+from missions import catalog, retry
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -23,12 +25,15 @@ from missions.models import (
     MissionStatus,
     Output,
     ProviderAccount,
+    RemovedSpending,
 )
 from missions.polling import Duration, Expectation, learn
+from missions.purse import Purse
 from templates_app.models import MissionTemplate
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
+MILLIONTH = Decimal("0.000001")  # as exact as money is kept
 LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.95  # never seen running: it ended before the first question, nobody knows how long before
@@ -36,6 +41,20 @@ EXPECTATION_TTL_SECONDS = 2.0
 IGNORANCE_TTL_SECONDS = 0.25
 ITEMS_PER_PAGE = 500
 
+_DISPATCH_FIELDS = (
+    "owner__username",
+    "task_type",
+    "priority",
+    "total_count",
+    "pending_count",
+    "submitting_count",
+    "processing_count",
+    "currency",
+    "estimated_cost",
+    "cost",
+    "reserved_cost",
+    "spending_limit",
+)
 _expectations: dict[str, tuple[float, Expectation | None]] = {}
 
 
@@ -132,9 +151,38 @@ def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int
             status__in=[MissionStatus.QUEUED, MissionStatus.RUNNING],
             pending_count__gt=0,
         )
-        .only("pk", "task_type", "priority", "submitting_count", "processing_count", "pending_count")
+        .select_related("owner__spending_limit")
+        .only(*_DISPATCH_FIELDS, "owner__spending_limit__amount")
         .order_by("-priority", F("submitting_count") + F("processing_count"), "pk")[:limit]
     )
+
+
+def purse_of(limit: SpendingLimit, *, now: datetime) -> Purse:
+    """What a person's limit leaves in its period.  To be trusted only while the limit's row is locked.
+
+    A mission's cost and what it reserves are read in one row, so that what ends meanwhile may count twice, but never not at all.
+    """
+    since = limit.since(now)
+    missions = Mission.objects.filter(owner=limit.user_id)
+    late = Q() if since is None else Q(created_at__gte=since)
+    sums = missions.aggregate(
+        charged=Sum("cost", filter=late, default=Decimal(0)),
+        expected=Sum("reserved_cost", default=Decimal(0)),
+        in_flight=Sum(F("submitting_count") + F("processing_count"), default=0),
+    )
+    removed = RemovedSpending.objects.filter(owner=limit.user_id)
+    charged = sums["charged"]
+    if since is not None:
+        removed = removed.filter(day__gte=since.date())
+        older = missions.filter(Q(ended_at=None) | Q(ended_at__gte=since), created_at__lt=since)
+        ended = Attempt.objects.filter(item__mission__in=older, item__cost__gt=0, ended_at__gte=since)
+        charged += ended.aggregate(sum=Sum("cost", default=Decimal(0)))["sum"]
+    charged += removed.aggregate(sum=Sum("amount", default=Decimal(0)))["sum"]
+    charged, expected = (
+        charged.quantize(MILLIONTH),
+        sums["expected"].quantize(MILLIONTH),
+    )  # SQLite adds binary fractions
+    return Purse(limit.amount, charged, expected, sums["in_flight"], catalog.CURRENCY, is_owners=True)
 
 
 def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:
@@ -195,27 +243,28 @@ def queue_status(user: AbstractBaseUser, *, now: datetime) -> QueueStatus:
 
     A pending item belongs to no account yet: an account's ``pending`` counts the open missions of its provider.
     """
-    accounts = list(ProviderAccount.objects.order_by("pk"))
-    live = _live_counts(accounts)
     own = Mission.objects.filter(owner_id=user.pk).aggregate(
         pending=Sum("pending_count", default=0),
         in_flight=Sum(F("submitting_count") + F("processing_count"), default=0),
     )
+    return QueueStatus(accounts=account_queues(now=now), own_in_flight=own["in_flight"], own_pending=own["pending"])
+
+
+def account_queues(*, now: datetime) -> list[AccountQueue]:
+    """How busy every account is, in three statements."""
+    accounts = list(ProviderAccount.objects.order_by("pk"))
+    live = _live_counts(accounts)
     pending = _pending_counts(accounts)
-    return QueueStatus(
-        accounts=[
-            AccountQueue(
-                account=account,
-                cap=slot_limit(account, now=now),
-                in_flight=sum(live[account.pk, status] for status in IN_FLIGHT),
-                unconfirmed=live[account.pk, AttemptStatus.UNCONFIRMED],
-                pending=pending.get(account.provider, 0),
-            )
-            for account in accounts
-        ],
-        own_in_flight=own["in_flight"],
-        own_pending=own["pending"],
-    )
+    return [
+        AccountQueue(
+            account=account,
+            cap=slot_limit(account, now=now),
+            in_flight=sum(live[account.pk, status] for status in IN_FLIGHT),
+            unconfirmed=live[account.pk, AttemptStatus.UNCONFIRMED],
+            pending=pending.get(account.provider, 0),
+        )
+        for account in accounts
+    ]
 
 
 def _live_counts(accounts: Sequence[ProviderAccount]) -> Counter[tuple[int, str]]:

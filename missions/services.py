@@ -12,20 +12,24 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from types import EllipsisType
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
+from accounts.models import SpendingLimit
 from media import services as media_services
 from media.models import MediaFile
-from missions import archive, catalog, engine, lifecycle, queue, references
+from missions import archive, catalog, engine, lifecycle, provider_accounts, references, selectors
 from missions.catalog import FieldError, ParamsInvalid
 from missions.models import (
     Attempt,
@@ -35,7 +39,7 @@ from missions.models import (
     MissionItem,
     MissionStatus,
     Output,
-    ProviderAccount,
+    RemovedSpending,
     TaskType,
 )
 from missions.providers.errors import ProviderError
@@ -44,6 +48,7 @@ from templates_app.models import MissionTemplate
 INSERT_BATCH = 1000
 SETTLE_SECONDS = 5.0
 MAX_ERRORS = 1000
+MOST_MONEY = Decimal(10) ** 10  # what a column takes
 MAX_METADATA_BYTES = 16 * 1024
 PAUSED_BY_A_PERSON = gettext_noop("Paused by a person.")
 UNSTORABLE = gettext_noop(
@@ -179,6 +184,7 @@ def create_mission(
     metadata: Mapping[str, Any] | None = None,
     template_id: int | None = None,
     max_attempts: int | None = None,
+    spending_limit: Decimal | None = None,
     allow_free_form: bool = False,
     on_created: Callable[[Mission], None] | None = None,
 ) -> Mission:
@@ -191,6 +197,7 @@ def create_mission(
         name=name,
         description=description,
         metadata=metadata,
+        spending_limit=spending_limit,
         owner=owner,
         task_type=task_type,
         rows=rows,
@@ -221,12 +228,13 @@ def create_mission(
             pending_count=len(draft.rows),
             currency=draft.model.currency,
             estimated_cost=draft.estimated_cost,
+            spending_limit=spending_limit,
             created_at=now,
         )
         _store_items(mission, draft)
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
         _keep_files(mission, draft)
-        _wake(mission)
+        provider_accounts.wake(mission.provider)
         if on_created is not None:
             on_created(mission)
     return mission
@@ -251,15 +259,66 @@ def _store_items(mission: Mission, draft: Draft) -> None:
 
 
 def check_mission(
-    *, name: str, description: str = "", metadata: Mapping[str, Any] | None = None, **work: Any
+    *,
+    name: str,
+    owner: AbstractBaseUser,
+    description: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    spending_limit: Decimal | None = None,
+    **work: Any,
 ) -> tuple[list[FieldError], Draft | None]:
-    """All that is wrong with a mission, and its draft if nothing is.  ``work``: the arguments of ``draft_mission``."""
+    """All that is wrong with a mission, and its draft if nothing is.  ``work``: the arguments of ``draft_mission``.
+
+    A mission may cost more than its own limit, which then pauses it; but not more than what its owner may still spend.
+    """
     errors = _text_errors(name, description, metadata)
     try:
-        draft = draft_mission(**work)
+        draft = draft_mission(owner=owner, **work)
     except MissionInvalid as invalid:
         return errors + invalid.errors, None
+    errors += _limit_errors(spending_limit, has_price=draft.estimated_cost is not None)
+    errors += _owner_limit_errors(owner, draft)
     return errors, None if errors else draft
+
+
+def _limit_errors(limit: Decimal | None, *, has_price: bool) -> list[FieldError]:
+    """What is wrong with a mission's own limit."""
+    if limit is None:
+        return []
+    if not limit.is_finite() or not 0 < limit < MOST_MONEY or limit != round(limit, 6):
+        message = _("Give an amount above 0, with at most six decimals. Leave it out for no limit.")
+    elif not has_price:
+        message = _(
+            "The price of this model is not known, so no limit can be kept. Leave it out, or choose another model."
+        )
+    else:
+        return []
+    return [FieldError("spending_limit", message)]
+
+
+def _owner_limit_errors(owner: AbstractBaseUser, draft: Draft) -> list[FieldError]:
+    """Whether the owner may still spend what the mission is expected to cost."""
+    limit = SpendingLimit.objects.filter(user=owner.pk).first()
+    if limit is None:
+        return []
+    if draft.estimated_cost is None:
+        message = _("You have a spending limit, and the price of this model is not known: choose another model.")
+        return [FieldError("model", message)]
+    purse = selectors.purse_of(limit, now=timezone.now())
+    if draft.estimated_cost <= purse.left:
+        return []
+    known = {
+        "price": f"{draft.estimated_cost:.2f}",
+        "left": f"{max(purse.left, Decimal(0)):.2f}",
+        "limit": f"{limit.amount:.2f}",
+        "period": limit.get_period_display(),
+        "currency": draft.model.currency,
+    }
+    message = _(
+        "This costs about %(price)s %(currency)s, and %(left)s is left of your spending limit of %(limit)s %(currency)s "
+        "%(period)s. Make fewer items, or ask an operator to raise the limit."
+    )
+    return [FieldError("batch_input", message % known)]
 
 
 def _text_errors(name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
@@ -472,24 +531,29 @@ def _total_price(model: catalog.Model, merged: Iterable[Mapping[str, Any]]) -> D
     return total
 
 
-def _wake(mission: Mission) -> None:
-    for account_id in ProviderAccount.objects.filter(provider=mission.provider, is_enabled=True).values_list(
-        "pk", flat=True
-    ):
-        queue.send("dispatch", account_id)
-
-
 def change_mission(
-    *, mission_id: int, name: str | None = None, description: str | None = None, priority: int | None = None
+    *,
+    mission_id: int,
+    name: str | None = None,
+    description: str | None = None,
+    priority: int | None = None,
+    spending_limit: Decimal | EllipsisType | None = ...,
 ) -> Mission:
-    """Rename a mission, describe it anew, or let its pending items go sooner or later.  Raises MissionInvalid."""
+    """Rename a mission, describe it anew, let its pending items go sooner or later, let it spend more or less.
+
+    ``spending_limit``: None takes the limit away.  Raises MissionInvalid.
+    """
     given = {"name": name, "description": description, "priority": priority}
-    changes = {attribute: value for attribute, value in given.items() if value is not None}
+    changes: dict[str, Any] = {attribute: value for attribute, value in given.items() if value is not None}
+    if spending_limit is not ...:
+        changes["spending_limit"] = spending_limit
     with transaction.atomic():
         mission = _lock(mission_id)
         for attribute, value in changes.items():
             setattr(mission, attribute, value)
         errors = _text_errors(mission.name, mission.description, None)
+        if "spending_limit" in changes:
+            errors += _limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
         if errors:
             raise MissionInvalid(errors)
         mission.name = mission.name.strip()
@@ -535,7 +599,7 @@ def resume_mission(*, mission_id: int, actor: str) -> None:
             lifecycle.resume(mission_id, actor=actor)
         except lifecycle.LostRace:
             raise NotPossible(_state_message(mission_id, "resume")) from None
-        _wake(Mission.objects.get(pk=mission_id))
+        provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
 
 
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
@@ -566,8 +630,21 @@ def purge_mission(*, mission_id: int) -> bool:
         return False
     lifecycle.abandon_outputs(mission_id)
     archive.remove_files(mission)
-    mission.delete()
+    with transaction.atomic():
+        _keep_spending(mission)
+        mission.delete()
     return True
+
+
+def _keep_spending(mission: Mission) -> None:
+    """Note what a mission has spent and may still be charged for, before its rows go."""
+    charged = Attempt.objects.filter(item__mission=mission, cost__gt=0)
+    by_day = charged.order_by().values_list(TruncDate("ended_at", tzinfo=UTC)).annotate(Sum("cost"))
+    rows = [RemovedSpending(owner_id=mission.owner_id, day=day, amount=amount) for day, amount in by_day]
+    if mission.reserved_cost:
+        today = timezone.now().astimezone(UTC).date()
+        rows.append(RemovedSpending(owner_id=mission.owner_id, day=today, amount=mission.reserved_cost))
+    RemovedSpending.objects.bulk_create(rows)
 
 
 def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:
@@ -660,7 +737,7 @@ def _put_back(
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission.pk, "retry")) from None
     if count:
-        _wake(mission)
+        provider_accounts.wake(mission.provider)
     model = catalog.find_model(mission.model, mission.task_type)
     estimate = _total_price(model, (mission.params | own for own in rows.values()))
     return Retried(count=count, estimate=estimate, currency=mission.currency)
@@ -703,7 +780,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
                     "Look again in a minute: nothing has to be paid twice."
                 )
             )
-        _wake(Mission.objects.get(pk=item.mission_id))
+        provider_accounts.wake(item.mission.provider)
 
 
 def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:

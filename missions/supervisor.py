@@ -35,7 +35,7 @@ from django.db import DatabaseError, connections
 from django.db.models import F
 from django.utils import timezone
 
-from missions import engine, provider_accounts, queue, services
+from missions import engine, provider_accounts, queue, retention, services
 from missions import tasks as tasks  # loaded here, so that the workers share it
 from missions.models import ProviderAccount, WorkerCluster
 
@@ -150,7 +150,8 @@ class Supervisor:
                 _end_group(cluster.group_id, born_after=cluster.started_at.timestamp())
                 WorkerCluster.objects.filter(pk=cluster.pk).update(stopped_at=timezone.now())
         self.row.save(force_insert=True)
-        queue.ensure_watchdog()
+        queue.ensure_schedules()
+        queue.schedule_cleanup(is_wanted=retention.is_wanted())
         if provider_accounts.adopt_key(on_change=services.hold_after_key_change):
             log.warning(
                 "The API key or address has changed: missions that had not ended are paused until you resume them."

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.utils import timezone
+
 from missions import archive as archiving
-from missions import engine, provider_accounts, services
+from missions import engine, provider_accounts, retention, services
+from missions import tally as tallying
+from missions.log_context import about
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
 
+log = logging.getLogger(__name__)
+
 
 def tick(account_id: int, number: int) -> None:
-    engine.tick(account_id, number)
+    with about(account=account_id):
+        engine.tick(account_id, number)
 
 
 def dispatch(account_id: int) -> None:
@@ -21,7 +30,8 @@ def submit(*attempt_ids: int) -> None:
 
 
 def poll_due(account_id: int) -> None:
-    engine.poll_due(account_id)
+    with about(account=account_id):
+        engine.poll_due(account_id)
 
 
 def rescue(attempt_id: int) -> None:
@@ -29,11 +39,13 @@ def rescue(attempt_id: int) -> None:
 
 
 def reap(account_id: int) -> None:
-    engine.reap(account_id)
+    with about(account=account_id):
+        engine.reap(account_id)
 
 
 def archive(output_id: int, try_number: int) -> None:
-    archiving.archive(output_id, try_number)
+    with about(output=output_id):
+        archiving.archive(output_id, try_number)
 
 
 def purge_mission(mission_id: int) -> None:
@@ -50,6 +62,16 @@ def check_account(account_id: int) -> None:
 
 def watchdog() -> None:
     engine.arm_stale()
+
+
+def cleanup() -> None:
+    for found in retention.clean(now=timezone.now(), apply=True):
+        if found.count:
+            log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
+
+
+def tally() -> None:
+    tallying.count(timezone.now())
 
 
 def canary() -> None:

@@ -28,6 +28,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from accounts import idempotency
 from accounts.services import TooManyTokens
 from media.services import UploadInvalid
+from missions.api.outputs import Removed
 from missions.readiness import NotReady
 from missions.schemas.missions import place_in_body
 from missions.services import MissionInvalid, NotPossible
@@ -179,6 +180,7 @@ _FAILURES: dict[type[BaseException], Callable[[Any], Failure]] = {
     MissionInvalid: _mission_invalid,
     NotPossible: lambda exception: Failure(409, message=str(exception)),
     NotReady: _not_ready,
+    Removed: lambda exception: Failure(410, message=str(exception)),
     TooManyTokens: lambda exception: Failure(409, message=str(exception)),
     idempotency.Mismatch: _mismatch,
     idempotency.InProgress: _in_progress,

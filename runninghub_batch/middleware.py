@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.encoding import escape_uri_path
@@ -19,6 +21,7 @@ from runninghub_batch.errors import Failure
 log = logging.getLogger(__name__)
 
 API = "/api/v1/"
+PROBES = (API + "health", API + "ready")
 SPELLINGS = {"/api/v1/api_missions": "/api/v1/missions"}
 
 
@@ -40,6 +43,37 @@ def frame(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest],
         return _leave(request, response, began)
 
     return answer
+
+
+@sync_and_async_middleware
+def lead_to_https(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Leads whoever asks PUBLIC_BASE_URL's host by http to https.
+
+    By another name (127.0.0.1: ``make serve``) there is no https to lead to, and probes want an answer.  Whoever comes by https
+    as a proxy says that we do not trust would be led in a circle.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def answer_async(request: HttpRequest) -> HttpResponseBase:
+            return _redirect(request) or await get_response(request)
+
+        return answer_async
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        return _redirect(request) or get_response(request)
+
+    return answer
+
+
+def _redirect(request: HttpRequest) -> HttpResponse | None:
+    """307: the method and the body stay, and a mistake in the settings is not remembered by browsers."""
+    public = urlsplit(settings.PUBLIC_BASE_URL)
+    if not settings.HTTPS_ONLY or public.scheme != "https" or request.is_secure() or request.path_info in PROBES:
+        return None
+    asked = urlsplit(f"//{request.get_host()}").hostname
+    if asked != public.hostname or request.headers.get("X-Forwarded-Proto") == "https":
+        return None
+    return HttpResponseRedirect(f"https://{public.netloc}{request.get_full_path()}", preserve_request=True)
 
 
 def _arrive(request: HttpRequest) -> HttpRequest:

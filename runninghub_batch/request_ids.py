@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
 from contextvars import ContextVar
@@ -21,11 +20,3 @@ def begin(given: str | None) -> str:
     name = given if given and _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
     _current.set(name)
     return name
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives each log record ``request_tag``: " [id]" while a request is being answered, else nothing."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_tag = f" [{current()}]" if current() else ""
-        return True

@@ -6,6 +6,7 @@ Every name that an operator may set is listed in ``.env.example``.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,9 @@ RUNNINGHUB_API_KEY: str = env.str("RUNNINGHUB_API_KEY", default="")
 RUNNINGHUB_BASE_URL: str = env.str("RUNNINGHUB_BASE_URL", default="https://www.runninghub.cn").rstrip("/")
 RUNNINGHUB_CONCURRENCY: int = env.int("RUNNINGHUB_CONCURRENCY", default=50)
 
+# Seal the keys of further accounts: the first seals, all open (missions.sealing).
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
+
 # The model that a task type uses unless a mission names another: endpoints of missions/catalog/*.toml.
 DEFAULT_MODELS: dict[str, str] = {
     task_type: endpoint
@@ -40,6 +44,12 @@ RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
 API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=1200)  # per token; 0: no limit
+# For how many days what has ended is kept; 0: for ever.
+RETENTION_RESULTS_DAYS: int = env.int("RETENTION_RESULTS_DAYS", default=0)
+RETENTION_EVENTS_DAYS: int = env.int("RETENTION_EVENTS_DAYS", default=0)
+RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
+FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers this machine alone
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
 
 # --- Django ---
@@ -53,7 +63,19 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "loca
 if PUBLIC_BASE_URL:
     ALLOWED_HOSTS.append(urlsplit(PUBLIC_BASE_URL).hostname or "")
     CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_BASE_URL))]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=30 * 24 * 3600 if HTTPS_ONLY else 0)
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):  # uvicorn itself believes a proxy on this machine
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # what names below ours speak, and
+    "security.W021",  # what browsers are shipped with, is for the owner of the domain to say
+]
+if HTTPS_ONLY:
+    SILENCED_SYSTEM_CHECKS.append(
+        "security.W008"
+    )  # middleware.lead_to_https redirects, and knows more than SecurityMiddleware
 
 ROOT_URLCONF = "runninghub_batch.urls"
 ASGI_APPLICATION = "runninghub_batch.asgi.application"
@@ -82,6 +104,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "runninghub_batch.middleware.frame",
+    "runninghub_batch.middleware.lead_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -216,15 +239,27 @@ Q_CLUSTER = {
 }
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+# JSON for programs; on a terminal, and for who develops, lines for people.
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG or sys.stderr.isatty() else "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "runninghub_batch.request_ids.RequestIdFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}{request_tag} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
+    "formatters": {
+        "text": {
+            "()": "runninghub_batch.logs.PlainLines",
+            "format": "{asctime} {levelname:<7} {name}{tags} {message}",
+            "style": "{",
+        },
+        "json": {"()": "runninghub_batch.logs.JsonLines"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "text"}
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django-q": {"level": "WARNING"},
+        # It brings handlers of its own: without them its lines look like all others.
+        "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
         # urllib3 logs whole URLs at DEBUG.
         "urllib3": {"level": "INFO"},
     },

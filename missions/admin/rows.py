@@ -30,6 +30,7 @@ from missions.models import (
     Output,
     ProviderAccount,
     ProviderUpload,
+    RemovedSpending,
     WorkerCluster,
 )
 
@@ -62,8 +63,9 @@ class LongTable(WithFacts):
     sortable_by = ()
     search_fields = ["pk"]  # shows the box; ``find`` decides
 
-    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-        return _at_place(rows, word)
+    @staticmethod
+    def find(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        raise NotImplementedError
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -136,9 +138,7 @@ class AttemptAdmin(LongTable):
     list_filter = [LiveFilter]
     list_select_related = ["account", "item"]
     search_help_text = _("The provider's task id, or an item's place in its mission (12#5).")
-
-    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-        return _by_task(rows, word)
+    find = staticmethod(_by_task)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         attempts: QuerySet[Attempt] = super().get_queryset(request)
@@ -188,6 +188,7 @@ class OutputAdmin(LongTable):
     ]
     list_select_related = ["item"]
     search_help_text = _("An item's place in its mission (12#5).")
+    find = staticmethod(_at_place)
 
     @admin.display(description=_("status"))
     def shown_status(self, output: Output) -> SafeString:
@@ -219,9 +220,7 @@ class ItemEventAdmin(LongTable):
     ]
     list_select_related = ["mission", "item"]
     search_help_text = _("The number of a mission (12), or an item's place in it (12#5).")
-
-    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-        return _of_mission(rows, word)
+    find = staticmethod(_of_mission)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
         events: QuerySet[ItemEvent] = super().get_queryset(request)
@@ -251,9 +250,7 @@ class MissionMediaAdmin(LongTable):
     facts = [("mission", _("Mission")), ("media", _("File"))]
     list_select_related = ["mission", "media"]
     search_help_text = _("The number of a mission.")
-
-    def find(self, rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-        return _of_mission(rows, word)
+    find = staticmethod(_of_mission)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False  # a file's page names its missions: nobody needs this table on the overview
@@ -296,4 +293,16 @@ class WorkerClusterAdmin(WithFacts):
         ("started_at", _("Started")),
         ("beat_at", _("Last heard of")),
         ("stopped_at", _("Stopped")),
+    ]
+
+
+@admin.register(RemovedSpending)
+class RemovedSpendingAdmin(WithFacts):
+    list_display = ["day", "owner", "amount"]
+    search_fields = ["owner__username"]
+    list_select_related = ["owner"]
+    facts = [
+        ("day", _("Day")),
+        ("owner", _("Owner")),
+        ("amount", _("Amount")),
     ]

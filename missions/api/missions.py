@@ -84,7 +84,9 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
     return visible_mission(request, mission_id)
 
 
-@router.patch("/{mission_id}", response=MissionOut, summary="Rename a mission, or change its priority")
+@router.patch(
+    "/{mission_id}", response=MissionOut, summary="Rename a mission, change its priority or its spending limit"
+)
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
     visible_mission(request, mission_id)
     return services.change_mission(mission_id=mission_id, **payload.dict(exclude_unset=True))
@@ -200,7 +202,7 @@ def _require_known(request: HttpRequest, *names: str) -> None:
 def _arguments(user: User, payload: MissionIn) -> dict[str, Any]:
     """What ``services.check_mission`` and ``services.create_mission`` both take."""
     params = dict(payload.config)
-    names = ("name", "description", "model", "repeat", "template_id", "metadata", "allow_free_form")
+    names = ("name", "description", "model", "repeat", "template_id", "metadata", "spending_limit", "allow_free_form")
     return {
         "owner": user,
         "task_type": payload.task_type.value,

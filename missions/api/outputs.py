@@ -19,6 +19,7 @@ from missions.api.items import ItemIndex, visible_item
 from missions.export import file_stem
 from missions.models import Output, OutputStatus
 from missions.responses import ThreadedStream
+from missions.stored_texts import in_readers_language
 
 router = Router(tags=["Results"])
 
@@ -36,12 +37,13 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 def _documented(*types: str) -> dict[str, Any]:
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
-    return {"responses": {status: {"content": content} for status in (200, 206)}}
+    gone = {"description": "It was removed: the operator keeps results for a limited time."}
+    return {"responses": {**{status: {"content": content} for status in (200, 206)}, 410: gone}}
 
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}",
-    response={200: None, 206: None, 304: None},
+    response={200: None, 206: None, 304: None, 410: None},
     summary="Fetch a result file",
     openapi_extra=_documented("application/octet-stream", "text/plain", *SHOWN),
 )
@@ -58,7 +60,7 @@ def fetch_output(
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}/thumbnail",
-    response={200: None, 206: None, 304: None},
+    response={200: None, 206: None, 304: None, 410: None},
     summary="Fetch a small picture of a result",
     openapi_extra=_documented("image/jpeg"),
 )
@@ -73,6 +75,10 @@ def fetch_thumbnail(
     return _serve(request, kept)
 
 
+class Removed(Exception):
+    """The file was there, and was removed on purpose.  The message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """A file in the results storage, and how it is handed out."""
@@ -85,7 +91,10 @@ class _Kept:
 
 def _stored_output(request: HttpRequest, mission_id: int, index: int, number: int) -> Output:
     item = visible_item(request, mission_id, index)
-    return get_object_or_404(item.outputs.all(), index=number, status=OutputStatus.STORED)
+    output = get_object_or_404(item.outputs.all(), index=number, status__in=[OutputStatus.STORED, OutputStatus.REMOVED])
+    if output.status == OutputStatus.REMOVED:
+        raise Removed(in_readers_language(output.error_message))
+    return output
 
 
 def _name(output: Output, extension: str) -> str:

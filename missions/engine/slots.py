@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
-from missions import lifecycle, queue, selectors
+from accounts.models import SpendingLimit
+from missions import failures, lifecycle, queue, selectors
 from missions.models import Attempt, AttemptStatus, Mission, ProviderAccount, TaskType
+from missions.purse import Purse
 
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
 
@@ -27,10 +30,15 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
 
     The most urgent missions come first, and among equals the one that has the fewest in flight.  The account's row lock, held
     until the transaction ends, makes the cap hold over all workers of all clusters.
+
+    Accounts pull: each takes what it has room for, so work spreads by free slots, and what one cannot take is left to the
+    others.  An attempt stays with its account for life, unconfirmed ones too: their task, and the files handed over for it, are
+    known nowhere else.  A pending item has none: no attempt of it lives, so nothing can be paid twice, and an account that is
+    stopped does not hold it back (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
-    if account.paused_at or not account.is_enabled:
+    if account.paused_at or account.is_draining or not account.is_enabled:
         return []
     limit = selectors.slot_limit(account, now=now)
     free = limit - selectors.slots_in_use(account, now=now, limit=limit)
@@ -38,12 +46,37 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
         return []
     missions = selectors.dispatchable_missions(account, now=now, limit=free)
     mission_of = {mission.pk: mission for mission in missions}
-    shares = _share(missions, selectors.due_counts(missions, now=now, limit=free), free)
+    purses = _purses(missions, now)
+    due = selectors.due_counts(missions, now=now, limit=free)
+    shares = _share(missions, {mission.pk: _affordable(mission, purses, due[mission.pk]) for mission in missions}, free)
     batches: list[tuple[int, ...]] = []
     for mission_id in sorted(shares):  # in one order everywhere, so that two accounts cannot deadlock
-        attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now)
-        batches += lifecycle.batches(attempt_ids, 1 if _needs_files(mission_of[mission_id]) else SUBMIT_BATCH)
+        mission = mission_of[mission_id]
+        purse = purses.get(mission.owner_id)
+        attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now, purse=purse)
+        batches += lifecycle.batches(attempt_ids, 1 if _needs_files(mission) else SUBMIT_BATCH)
     return batches
+
+
+def _purses(missions: Sequence[Mission], now: datetime) -> dict[int, Purse]:
+    """What the spending limits of the missions' owners leave, by owner; those rows are locked until the transaction ends."""
+    owners = {mission.owner_id for mission in missions if hasattr(mission.owner, "spending_limit")}
+    if not owners:
+        return {}
+    limits = SpendingLimit.objects.select_for_update(no_key=True).filter(user__in=owners).order_by("pk")
+    return {limit.user_id: selectors.purse_of(limit, now=now) for limit in limits}
+
+
+def _affordable(mission: Mission, purses: Mapping[int, Purse], due: int) -> int:
+    """About how many of ``due`` items the spending limits afford, so that slots are not dealt to who cannot use them.
+
+    The claim knows exactly, and pauses a mission that cannot go on: so with nothing in flight it gets a slot to find out.
+    """
+    price = failures.estimate(mission, 1)
+    for purse in (lifecycle.purse_of(mission), purses.get(mission.owner_id)):
+        if purse and price:
+            due = min(due, max(int(purse.left / price), 0 if purse.in_flight else 1))
+    return due
 
 
 def _needs_files(mission: Mission) -> bool:

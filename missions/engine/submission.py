@@ -20,6 +20,7 @@ from missions.engine.recording import record_together
 from missions.engine.slots import SUBMIT_BATCH, dispatch, slow_down, take_up
 from missions.engine.timing import next_interval, seconds_from_now
 from missions.engine.workers import worker_name
+from missions.log_context import about_attempt
 from missions.models import Attempt, AttemptStatus
 from missions.providers.base import Provider, RemoteStatus, RemoteTask, SubmitRequest
 from missions.providers.errors import (
@@ -68,6 +69,7 @@ def submit(attempt_ids: Sequence[int]) -> None:
             _insist(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
 
 
+@about_attempt
 def _prepare(attempt: Attempt) -> tuple[Attempt, Provider, SubmitRequest] | None:
     """What is needed to send an attempt, or None when it cannot be sent."""
     try:
@@ -101,9 +103,11 @@ def _record_acceptances(accepted: Mapping[Attempt, RemoteTask]) -> None:
     lifecycle.accept({attempt.pk: _acceptance(attempt, task) for attempt, task in accepted.items()})
 
 
+@about_attempt
 def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
     """Record that one POST was not simply accepted.  Returns False when it was refused, so that its slot is free again."""
     if isinstance(error, Unconfirmed):
+        log.warning("A submission is unconfirmed (%s): it may have been paid.", error.code)
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
     elif isinstance(error, ProviderError):
         _record_refusal(attempt, error)

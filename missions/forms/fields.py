@@ -15,6 +15,18 @@ from missions.catalog import MEGABYTE, Field, FieldType
 from missions.labels import parameter_label
 
 
+class SpendingLimitField(forms.DecimalField):
+    """An amount of money, or nothing.  The service decides what is too little and too much."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            label=_("Spending limit"),
+            help_text=_("In ¥. The mission pauses before it costs more. Empty: no limit."),
+            widget=forms.NumberInput({"min": "0.01", "step": "any"}),
+        )
+
+
 def parameter_field(field: Field, *, images: Sequence[MediaFile] = ()) -> forms.Field:
     """A form field for one parameter, empty for "not given".
 

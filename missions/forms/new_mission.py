@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from missions import catalog, columns, composition, importers
 from missions.catalog import Field, FieldType, Model
 from missions.composition import Entry, Import, Source
+from missions.forms.fields import SpendingLimitField
 from missions.labels import parameter_label
 from missions.models import TaskType
 from missions.preview import Wanted
@@ -86,6 +87,7 @@ class NewMissionForm(forms.Form):
         input_formats=[MOMENT, f"{MOMENT}:%S"],
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT),
     )
+    spending_limit = SpendingLimitField()
     new_template = forms.CharField(label=gettext_lazy("Name of the template"), required=False, max_length=200)
 
     def clean_not_before(self) -> datetime | None:
@@ -203,6 +205,7 @@ class Entered:
             entry=self.entry,
             repeat=self._clean("repeat") or 1,
             leave_out=bool(self._clean("leave_out")),
+            spending_limit=self._clean("spending_limit"),
         )
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from missions.forms.fields import SpendingLimitField
 from missions.models import ItemStatus, MissionStatus, TaskType
 
 MOST_SELECTED = 5000
@@ -79,6 +81,7 @@ class MissionSettingsForm(forms.Form):
     priority = forms.IntegerField(
         min_value=-100, max_value=100, label=_("Priority"), help_text=_("From −100 to 100. Higher goes first.")
     )
+    spending_limit = SpendingLimitField()
 
 
 class SaveTemplateForm(forms.Form):
@@ -94,6 +97,26 @@ class RetryForm(forms.Form):
     error_code = forms.CharField(required=False, max_length=64, empty_value=None)
     has_code = forms.BooleanField(required=False)
     at_most = forms.IntegerField(min_value=1, max_value=10**7)
+
+
+class MissionCountsField(forms.MultipleChoiceField):
+    """``mission=12:340`` for each mission: its number, and how many items of it a person has agreed to pay for."""
+
+    most = 50
+
+    def valid_value(self, value: str) -> bool:
+        return re.fullmatch(r"[0-9]{1,18}:[0-9]{1,9}", value) is not None
+
+    def clean(self, value: Any) -> dict[int, int]:
+        pairs = (entry.split(":") for entry in super().clean(value)[: self.most])
+        return {int(mission_id): int(count) for mission_id, count in pairs}
+
+
+class RetryCauseForm(forms.Form):
+    """What failed for one cause, in several missions."""
+
+    error_code = forms.CharField(required=False, max_length=64)
+    mission = MissionCountsField()
 
 
 class FoundTaskForm(forms.Form):

@@ -108,6 +108,34 @@ def exchange(session: requests.Session, method: str, url: str, *, timeout: Timeo
     raise failure  # outside of the handler, so that it does not drag the request with its headers along
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """That somebody answers at an address.  ``date``: what their clock says."""
+
+    status: int
+    date: datetime | None
+
+
+def glance(url: str) -> Glance:
+    """GET an address as anybody may, without a key.  Raises TransportFailure."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # no key of a netrc
+            headers = {"User-Agent": USER_AGENT}
+            with session.get(url, timeout=ACCOUNT_TIMEOUT, allow_redirects=False, stream=True, headers=headers) as seen:
+                return Glance(seen.status_code, _parse_date(seen.headers.get("Date")))
+    except (OSError, ValueError, HTTPError) as exc:
+        failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+    raise failure
+
+
+def _parse_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC) if text else None
+    except ValueError:
+        return None
+
+
 def post_once(api_key: str, url: str, *, timeout: Timeout, data: bytes, headers: Mapping[str, str]) -> Answer:
     """POST over a connection of its own.  For the call that spends money.  Raises TransportFailure.
 

@@ -30,6 +30,7 @@ from missions.schemas.paging import PageIn, PageOut
 
 MAX_INDEX = 2**31 - 1
 LATEST = 100
+_MONEY = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 ORDERINGS = Literal[
     "created_at", "-created_at", "updated_at", "-updated_at", "name", "-name", "priority", "-priority", "cost", "-cost"
@@ -48,6 +49,13 @@ def _require_moment(value: Any) -> Any:
     """Pydantic would take a bare number for seconds since 1970."""
     if not isinstance(value, str) or not _MOMENT.match(value):
         raise PydanticCustomError("moment", _("Write a moment as in 2026-11-24T10:00:00Z."))
+    return value
+
+
+def _require_money(value: Any) -> Any:
+    """Not a number: in many languages it would not be the one that was written."""
+    if not isinstance(value, str) or not _MONEY.fullmatch(value):
+        raise PydanticCustomError("money", _('Write an amount as in "20.00".'))
     return value
 
 
@@ -91,6 +99,11 @@ Priority = Annotated[int, Field(strict=True, ge=-100, le=100, description="Highe
 ErrorCode = Annotated[str, Field(min_length=1, max_length=64)]
 Index = Annotated[int, Field(strict=True, ge=1, le=MAX_INDEX)]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description="The next_cursor of the page before.")]
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_require_money),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,6})?$", "examples": ["20.00"]}),
+]
 Amount = Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,6}$", examples=["12.50"])]
 
 CONFIG_SCHEMA = {
@@ -136,6 +149,10 @@ class MissionIn(Strict):
     max_attempts: Annotated[
         int | None, Field(strict=True, ge=1, le=10, description="Paid attempts per item. Empty: the model's own.")
     ] = None
+    spending_limit: Annotated[
+        Money | None,
+        Field(description="Paused before charged and expected costs go beyond it. Empty: no limit but your own."),
+    ] = None
     allow_free_form: Annotated[
         bool, Field(strict=True, description="Operators only: an endpoint that is not in /models, unchecked.")
     ] = False
@@ -147,6 +164,9 @@ class MissionChangeIn(Strict):
     name: Annotated[str, Field(min_length=1, max_length=200)] = ""
     description: Annotated[str, Field(max_length=10_000)] = ""
     priority: Priority = 0
+    spending_limit: Annotated[Money | None, Field(description="null takes it away. To go on, resume the mission.")] = (
+        None
+    )
 
 
 class MissionFilterIn(PageIn):
@@ -275,6 +295,8 @@ class MissionOut(Schema):
     counts: CountsOut
     estimate: EstimateOut
     cost: Annotated[Amount, Field(description="What the provider has reported so far.")]
+    reserved_cost: Annotated[Amount, Field(description="The expected price of what may still be charged.")]
+    spending_limit: Annotated[Amount | None, Field(description="cost and reserved_cost stay within it.")]
     currency: str
     created_at: datetime
     updated_at: datetime
@@ -294,6 +316,14 @@ class MissionOut(Schema):
     @staticmethod
     def resolve_cost(mission: Mission) -> str | None:
         return money(mission.cost)
+
+    @staticmethod
+    def resolve_reserved_cost(mission: Mission) -> str | None:
+        return money(mission.reserved_cost)
+
+    @staticmethod
+    def resolve_spending_limit(mission: Mission) -> str | None:
+        return money(mission.spending_limit)
 
     @staticmethod
     def resolve_urls(mission: Mission) -> dict[str, str]:
@@ -318,6 +348,7 @@ class OutputOut(Schema):
     duration_seconds: float | None
     text: str
     error_message: str
+    removed_at: Annotated[datetime | None, Field(description="When the operator's retention removed the file.")]
     file_url: str | None
     thumbnail_url: str | None
 

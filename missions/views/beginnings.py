@@ -51,6 +51,8 @@ def copy_of(mission: Mission, *, owner: User, key: str) -> Desk:
         "model": mission.model,
         "priority": str(mission.priority),
     }
+    if mission.spending_limit is not None:
+        fields["spending_limit"] = str(mission.spending_limit.normalize())
     desk = Desk(owner, key, fields | _parameters(mission.params))
     items = list(mission.items.order_by("index").values_list("index", "custom_id", "params"))
     if prompts := _plain_prompts(mission, items):

@@ -17,7 +17,7 @@ from missions.forms.parameters import ItemParametersForm
 from missions.forms.watching import FoundTaskForm
 from missions.models import AttemptStatus, ItemStatus, MissionItem
 from missions.services import MissionInvalid, NotPossible
-from missions.views.access import actor, visible_item
+from missions.views.access import actor, visible_item, way_back
 from missions.views.mission import failures_context, head_context, render_tab
 from missions.views.showing import shown_items
 
@@ -65,7 +65,7 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
             form.add_error("remote_task_id", str(refusal))
         else:
             messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
-            return redirect("missions:failures", mission_id)
+            return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
     context = failures_context(item.mission, refused=form, at_index=index)
     return render_tab(request, item.mission, "failures", context, status=422)
 
@@ -81,7 +81,7 @@ def declare_not_run(request: HttpRequest, mission_id: int, index: int) -> HttpRe
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("Item %(number)d is submitted again.") % {"number": index})
-    return redirect("missions:failures", mission_id)
+    return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
 
 
 def _address(item: MissionItem) -> str:

@@ -20,6 +20,7 @@ from missions import catalog, failures, gallery, lifecycle, selectors, streams
 from missions.forms.watching import FoundTaskForm, ItemFilterForm, MissionSettingsForm, SaveTemplateForm
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.pace import COMPLETIONS_SEEN, pace_of
+from missions.schemas.missions import money
 from missions.views.access import visible_mission
 from missions.views.showing import shown_items
 
@@ -118,7 +119,12 @@ def _task_form(item: MissionItem) -> FoundTaskForm:
 def settings_context(
     mission: Mission, *, form: MissionSettingsForm | None = None, template_form: SaveTemplateForm | None = None
 ) -> dict[str, Any]:
-    saved = {"name": mission.name, "description": mission.description, "priority": mission.priority}
+    saved = {
+        "name": mission.name,
+        "description": mission.description,
+        "priority": mission.priority,
+        "spending_limit": money(mission.spending_limit),
+    }
     suggested = {"name": mission.name, "description": mission.description}
     return {
         "form": form or MissionSettingsForm(initial=saved),

@@ -88,7 +88,13 @@ def problem_of_form(name: str, message: str) -> dict[str, str]:
     if name.startswith("params."):
         parameter = name.removeprefix("params.")
         return {"label": parameter_label(parameter), "message": message, "target": f"id_{PARAMETER}{parameter}"}
-    labels = {"name": _("Name"), "description": _("Description"), "repeat": _("Repeat each item"), "model": _("Model")}
+    labels = {
+        "name": _("Name"),
+        "description": _("Description"),
+        "repeat": _("Repeat each item"),
+        "model": _("Model"),
+        "spending_limit": _("Spending limit"),
+    }
     return {"label": labels.get(name, ""), "message": message, "target": f"id_{name}" if name in labels else "batch"}
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from accounts import services
-from accounts.models import ApiToken
+from accounts.models import ApiToken, SpendingLimit
 
 pytestmark = pytest.mark.django_db
 
@@ -52,3 +52,15 @@ def test_an_operator_who_is_no_superuser_makes_tokens_for_themselves_only(client
         form = {"user": user.pk, "name": "x", "expires_at_0": "", "expires_at_1": ""}
         client.post(reverse("admin:accounts_apitoken_add"), form)
         assert ApiToken.objects.filter(user=user).count() == made
+
+
+def test_a_persons_spending_limit_is_on_their_page(admin_client, owner):
+    address = reverse("admin:auth_user_change", args=[owner.pk])
+    form = admin_client.get(address).context["adminform"].form
+    values = {name: value for name, value in form.initial.items() if value is not None and not isinstance(value, list)}
+    values |= {"last_login_0": "", "last_login_1": "", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    prefix = "spending_limit"
+    values |= {f"{prefix}-TOTAL_FORMS": 1, f"{prefix}-INITIAL_FORMS": 0}
+    values |= {f"{prefix}-0-amount": "12.5", f"{prefix}-0-period": "day", f"{prefix}-0-user": owner.pk}
+    assert admin_client.post(address, values).status_code == 302
+    assert str(SpendingLimit.objects.get(user=owner)) == "12.50 per day (UTC)"

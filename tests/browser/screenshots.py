@@ -25,6 +25,7 @@ os.environ |= {
     "DATA_DIR": SCRATCH.name,
     "DATABASE_URL": f"sqlite:///{SCRATCH.name}/db.sqlite3",
     "SECRET_KEY": "only-for-pictures",
+    "ENCRYPTION_KEYS": "b25seS1mb3ItcGljdHVyZXMtb25seS1mb3ItcGljdHU=",
     "LOG_LEVEL": "ERROR",
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }
@@ -49,7 +50,7 @@ from missions.models import Mission, MissionStatus
 from missions.providers.simulator.control import SimulatorProcess
 from templates_app import services as template_services
 from tests.browser import chromium
-from tests.missions.world import picture
+from tests.missions.world import add_account, picture
 from tests.processes.stage import Web
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -76,6 +77,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("password", "accounts:password", ""),
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
+    ("control-room", "control_room:show", ""),
     ("admin", "admin:index", ""),
     ("admin-missions", "admin:missions_mission_changelist", ""),
     ("admin-mission", "admin:missions_mission_change", "mixed"),
@@ -83,8 +85,11 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-item", "/admin/missions/missionitem/1/change/", ""),
     ("admin-models", "admin-models", ""),
     ("not-found", "/nowhere", ""),
+    ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
+    ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
+    ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"} | {
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
     name for name, _address, _about in PAGES if name.startswith("admin")
 }
 SUBJECTS = (
@@ -126,6 +131,7 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     account_services.create_token(user=owner, name="nightly-import")
     enter(owner)
     fill_library(owner)
+    add_account("Studio B", "cap20-key-of-studio-b", simulator.url, concurrency=20)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
     simulator.set(task_1501=0.3)

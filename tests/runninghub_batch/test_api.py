@@ -8,7 +8,7 @@ import logging
 import pytest
 from django.test import Client
 
-from runninghub_batch.request_ids import RequestIdFilter
+from runninghub_batch.logs import JsonLines
 from tests.callers import caller, new_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.runninghub_batch.probe")]
@@ -177,11 +177,11 @@ def test_a_name_that_could_spoil_the_log_is_replaced(owner, name):
 
 
 def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog):
-    caplog.handler.addFilter(RequestIdFilter())
+    caplog.handler.setFormatter(JsonLines())
     with caplog.at_level(logging.INFO):
         caller(owner).delete("/api/v1/nothing", headers={"X-Request-Id": "job-8"})
-    tags = {record.name: record.request_tag for record in caplog.records}
-    assert tags["tests.probe"] == tags["runninghub_batch.middleware"] == " [job-8]"
+    names = {line["logger"]: line["request_id"] for line in map(json.loads, caplog.text.splitlines())}
+    assert names["tests.probe"] == names["runninghub_batch.middleware"] == "job-8"
     assert "DELETE /api/v1/nothing 204" in caplog.text
 
 

@@ -236,6 +236,17 @@ def test_a_mission_can_be_renamed_and_given_another_priority(api: Api, owner):
     assert api.send("patch", f"/{mission.pk}", {}).status_code == 200
 
 
+def test_a_spending_limit_is_set_changed_and_taken_away(api: Api, owner):
+    body = {"name": "m", "task_type": "text_to_image", "config": {"batch_input": ["a fox"]}, "spending_limit": "0.5"}
+    at = f"/{api.send('post', '', body).json()['data']['api_mission_id']}"
+    assert api.data(at)["spending_limit"] == "0.50"
+    assert api.send("patch", at, {"name": "n"}).json()["data"]["spending_limit"] == "0.50"
+    assert api.send("patch", at, {"spending_limit": "2.25"}).json()["data"]["spending_limit"] == "2.25"
+    assert api.send("patch", at, {"spending_limit": None}).json()["data"]["spending_limit"] is None
+    for wrong in ("0", "-1", "1e3", 5, "NaN"):
+        assert "spending_limit" in errors_of(api.send("patch", at, {"spending_limit": wrong}))
+
+
 @pytest.mark.parametrize(
     "given, field", [({"name": ""}, "name"), ({"name": "  "}, "name"), ({"name": None}, "name"), ({"priority": 101}, "priority"),
                      ({"status": "completed"}, "status"), ({"config": {}}, "config")],

@@ -499,3 +499,14 @@ def test_nobody_copies_the_mission_of_another(client: Client, stranger: User) ->
 )
 def test_nonsense_is_answered_with_a_page(client: Client, key: str, fields: dict[str, str]) -> None:
     assert client.post(HERE, {"draft": key, "action": "redraw", **fields}).status_code == 200
+
+
+def test_a_spending_limit_below_the_price_is_told_and_kept(client, owner):
+    key, fields = new_key(), {"prompts": "a fox\nan owl", "spending_limit": "0.05"}
+    assert "it will pause at ¥0.05" in text(post(client, key, **fields))
+    assert submit(client, key, **fields).status_code == 302
+    mission = Mission.objects.get()
+    assert str(mission.spending_limit) == "0.050000"
+    client.post(f"/missions/{mission.pk}/change", {"name": "m", "priority": "0", "spending_limit": ""})
+    mission.refresh_from_db()
+    assert mission.spending_limit is None

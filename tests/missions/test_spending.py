@@ -1,0 +1,227 @@
+"""Spending limits: of a mission, and of a person over all their missions."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Period, SpendingLimit
+from missions import engine, recounting, selectors, services
+from missions.models import Attempt, Mission, ProviderAccount, RemovedSpending
+from missions.purse import Purse
+from missions.services import MissionInvalid
+from tests.missions.world import accept, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
+
+pytestmark = pytest.mark.django_db
+
+PRICE = Decimal("0.05")  # of the model that make_mission uses
+
+
+def limit_owner(owner: User, amount: str, period: Period = Period.EVER) -> SpendingLimit:
+    return SpendingLimit.objects.create(user=owner, amount=Decimal(amount), period=period)
+
+
+def left_of(limit: SpendingLimit) -> Decimal:
+    return selectors.purse_of(limit, now=timezone.now()).left
+
+
+def reason_of(mission: Mission) -> str:
+    mission.refresh_from_db()
+    event = mission.events.filter(item=None).last()
+    assert (mission.status, event.to_status, event.actor) == ("paused", "paused", "engine")
+    assert event.reason == mission.pause_reason
+    return mission.pause_reason
+
+
+# --- A mission's own limit ---
+
+
+def test_tasks_in_flight_count_with_what_they_are_expected_to_cost(owner, account):
+    mission = make_mission(owner, 20, spending_limit=Decimal("0.32"))
+    assert [engine.dispatch(account.pk) for _ in range(2)] == [6, 0]
+    mission.refresh_from_db()
+    assert (mission.status, mission.reserved_cost) == (
+        "running",
+        6 * PRICE,
+    )  # what is in flight may yet turn out cheaper
+    check_mission(mission.pk)
+
+
+def test_what_was_not_charged_is_free_for_others_and_the_end_is_a_pause_that_says_why(owner, account):
+    mission = make_mission(owner, 20, spending_limit=Decimal("0.10"))
+    engine.dispatch(account.pk)
+    first, second = Attempt.objects.values_list("pk", flat=True)
+    bring_to("running", first)
+    bring_to("running", second)
+    fail(first, cost=None)
+    assert engine.dispatch(account.pk) == 1
+    [third] = Attempt.objects.filter(status="prepared").values_list("pk", flat=True)
+    bring_to("running", third)
+    succeed(second, cost="0.04")
+    succeed(third, cost="0.06")
+    assert engine.dispatch(account.pk) == 0
+    told = reason_of(mission)
+    assert "Limit: 0.10 CNY. Charged so far: 0.10 CNY. Expected for what may still be charged: 0.00 CNY." in told
+    assert "raise the limit" in told
+    check_mission(mission.pk)
+
+
+@pytest.mark.parametrize("open_end", [lose_answer, lambda pk: accept(pk) and succeed(pk, cost=None)])
+def test_what_may_still_be_charged_stays_reserved(open_end, owner, account):
+    mission = make_mission(owner, 3, spending_limit=PRICE)
+    [attempt_id] = claim(mission, account)
+    bring_to("sending", attempt_id)
+    open_end(attempt_id)
+    assert engine.dispatch(account.pk) == 0
+    assert "Charged so far: 0.00 CNY. Expected for what may still be charged: 0.05 CNY." in reason_of(mission)
+
+
+def test_after_the_limit_was_raised_it_goes_on(owner, account):
+    mission = make_mission(owner, 3, spending_limit=PRICE)
+    bring_to("succeeded", claim(mission, account)[0])
+    engine.dispatch(account.pk)
+    assert reason_of(mission)
+    services.change_mission(mission_id=mission.pk, spending_limit=None)
+    services.resume_mission(mission_id=mission.pk, actor="user:1")
+    assert engine.dispatch(account.pk) == 2
+
+
+def test_a_mission_that_waits_at_its_limit_keeps_no_slot_from_others(owner, account):
+    account.concurrency = 4
+    account.save()
+    waiting = make_mission(owner, 9, name="waits", priority=9, spending_limit=PRICE)
+    claim(waiting, account)
+    make_mission(owner, 9, name="other")
+    assert engine.dispatch(account.pk) == 3
+
+
+def test_a_limit_that_cannot_be_kept_is_refused(owner):
+    free_form = {"model": "some/endpoint", "allow_free_form": True}
+    for more in ({"spending_limit": Decimal(0)}, {"spending_limit": Decimal(1), **free_form}):
+        with pytest.raises(MissionInvalid) as invalid:
+            make_mission(owner, 1, **more)
+        assert [error.field for error in invalid.value.errors] == ["spending_limit"]
+    assert not Mission.objects.exists()
+
+
+def test_an_item_of_unknown_price_is_not_sent_under_a_limit(owner, account):
+    mission = make_mission(owner, 1, model="some/endpoint", allow_free_form=True)
+    limit_owner(owner, "10")
+    assert engine.dispatch(account.pk) == 0
+    assert "price of the next item is not known" in reason_of(mission)
+
+
+# --- A person's limit ---
+
+
+def test_a_persons_limit_bounds_all_their_missions_together(owner, stranger, account):
+    for name in ("one", "two"):
+        make_mission(owner, 9, name=name)
+    make_mission(stranger, 3, name="free")
+    limit_owner(owner, "0.22")
+    assert engine.dispatch(account.pk) == 4 + 3
+    for attempt_id in Attempt.objects.values_list("pk", flat=True):
+        bring_to("succeeded", attempt_id)
+    assert engine.dispatch(account.pk) == 0
+    for mission in Mission.objects.filter(owner=owner):
+        assert "limit of the mission's owner is reached" in reason_of(mission)
+
+
+def test_a_mission_that_costs_more_than_is_left_is_refused_and_says_what_is_left(owner, account):
+    limit_owner(owner, "0.20", Period.MONTH)
+    bring_to("succeeded", claim(make_mission(owner, 1), account)[0])
+    with pytest.raises(
+        MissionInvalid, match=r"about 0.20 CNY, and 0.15 is left of your spending limit of 0.20 CNY per cal"
+    ):
+        make_mission(owner, 4)
+    assert make_mission(owner, 3)
+
+
+def test_only_what_was_charged_in_the_period_counts(owner, account):
+    limit = limit_owner(owner, "1", Period.DAY)
+    mission = make_mission(owner, 4)
+    attempts = claim(mission, account, 3)
+    for attempt_id in attempts:
+        bring_to("succeeded", attempt_id)
+    Attempt.objects.filter(pk=attempts[0]).update(ended_at=timezone.now() - timedelta(days=2))
+    assert left_of(limit) == 1 - 3 * PRICE  # a mission of today has no charges of other days
+    Mission.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert left_of(limit) == 1 - 2 * PRICE
+    limit.period = Period.EVER
+    assert left_of(limit) == 1 - 3 * PRICE
+
+
+def test_deleting_a_mission_wins_nothing_back(owner, account):
+    limit = limit_owner(owner, "1", Period.DAY)
+    mission = make_mission(owner, 3)
+    paid, doubtful = claim(mission, account, 2)
+    bring_to("succeeded", paid)
+    bring_to("unconfirmed", doubtful)
+    before = left_of(limit)
+    assert services.delete_mission(mission_id=mission.pk, actor="user:1").is_removed
+    assert left_of(limit) == before == 1 - 2 * PRICE
+    RemovedSpending.objects.update(day=timezone.now() - timedelta(days=2))
+    assert left_of(limit) == 1
+
+
+def test_without_limits_taking_up_costs_no_statement_more(owner, account):
+    def statements() -> int:
+        make_mission(owner, 1)
+        with CaptureQueriesContext(connection) as seen:
+            assert engine.dispatch(account.pk) == 1
+        assert not any("removedspending" in query["sql"] for query in seen)
+        return len(seen)
+
+    plain = statements()
+    Mission.objects.update(spending_limit=1)
+    assert statements() == plain
+
+
+def test_recount_mends_what_is_reserved(owner, account):
+    mission = make_mission(owner, 3)
+    claim(mission, account, 2)
+    Mission.objects.update(reserved_cost=7)
+    assert {difference.name for difference in recounting.differences()} == {"reserved_cost"}
+    recounting.mend(mission.pk)
+    check_mission(mission.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_accounts_that_take_up_at_once_do_not_overshoot_a_persons_limit(owner, account):
+    other = ProviderAccount.objects.create(name="other")
+    for number in range(4):
+        make_mission(owner, 9, name=str(number))
+    limit_owner(owner, "0.32")
+    start = threading.Barrier(2)
+
+    def take_up(account_id: int) -> None:
+        start.wait(timeout=60)
+        try:
+            engine.dispatch(account_id)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=take_up, args=(pk,)) for pk in (account.pk, other.pk)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert Attempt.objects.count() == 6
+
+
+# --- Arithmetic ---
+
+
+def test_what_fits_is_counted_in_order_and_stops_at_an_unknown_price():
+    purse = Purse(limit=Decimal(10), charged=Decimal(3), expected=Decimal(2), in_flight=1, currency="CNY")
+    prices = [Decimal(2), Decimal(3), Decimal("0.01")]
+    assert (purse.fits(prices), purse.fits([Decimal(2), None]), purse.fits([])) == (2, 1, 0)
+    purse.take(prices[:2])
+    assert (purse.left, purse.in_flight) == (Decimal(0), 3)
