@@ -50,10 +50,10 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     return rows.filter(mission=int(word)) if word.isdecimal() and len(word) < 19 else _at_place(rows, word)
 
 
-def _by_task(attempts: QuerySet[Any], word: str) -> QuerySet[Any]:
+def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     word = word.strip()
     found = attempts_with_task(word).values("pk")
-    return _at_place(attempts, word) if _PLACE.fullmatch(word) else attempts.filter(pk__in=found)
+    return _at_place(rows, word) if _PLACE.fullmatch(word) else rows.filter(pk__in=found)
 
 
 class LongTable(WithFacts):
