@@ -212,6 +212,7 @@ class Mission(models.Model):
     class Meta:
         ordering = ["-created_at", "-pk"]
         verbose_name = _("mission")
+        verbose_name_plural = _("missions")
         constraints = [
             models.CheckConstraint(
                 name="mission_counts_add_up",
@@ -287,6 +288,7 @@ class MissionItem(models.Model):
     class Meta:
         ordering = ["mission", "index"]
         verbose_name = _("mission item")
+        verbose_name_plural = _("mission items")
         constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
         indexes = [
             # selectors: a mission's items of one status, in order.
@@ -324,6 +326,7 @@ class MissionMedia(models.Model):
 
     class Meta:
         verbose_name = _("file of a mission")
+        verbose_name_plural = _("files of missions")
         # Begins with the file: it also answers which missions name one.
         constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
 
@@ -371,6 +374,7 @@ class Attempt(models.Model):
     class Meta:
         ordering = ["item", "number"]
         verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
         constraints = [
             models.UniqueConstraint(fields=["item", "number"], name="attempt_number_unique_in_item"),
             models.UniqueConstraint(
@@ -430,6 +434,7 @@ class Output(models.Model):
     class Meta:
         ordering = ["item", "attempt", "index"]
         verbose_name = _("output")
+        verbose_name_plural = _("outputs")
         constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
         indexes = [
             # engine.claim_downloads: what to fetch next.
@@ -460,6 +465,7 @@ class ItemEvent(models.Model):
     class Meta:
         ordering = ["pk"]
         verbose_name = _("event")
+        verbose_name_plural = _("events")
         indexes = [models.Index(fields=["mission", "id"], name="event_mission_order")]
 
     def __str__(self) -> str:
@@ -475,6 +481,7 @@ class RemovedSpending(models.Model):
 
     class Meta:
         verbose_name = _("spending of a removed mission")
+        verbose_name_plural = _("spending of removed missions")
         indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
 
     def __str__(self) -> str:
@@ -492,6 +499,7 @@ class ProviderUpload(models.Model):
 
     class Meta:
         verbose_name = _("provider upload")
+        verbose_name_plural = _("provider uploads")
         constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="upload_unique_per_account")]
 
     def __str__(self) -> str:
@@ -515,6 +523,7 @@ class WorkerCluster(models.Model):
     class Meta:
         ordering = ["-started_at"]
         verbose_name = _("worker cluster")
+        verbose_name_plural = _("worker clusters")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
@@ -531,6 +540,7 @@ class HourlySpend(models.Model):
     class Meta:
         ordering = ["-hour", "mission"]
         verbose_name = _("hourly spend")
+        verbose_name_plural = _("hourly spends")
         # Begins with the hour: it also answers what was spent since one.
         constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
 
@@ -550,6 +560,7 @@ class Tally(models.Model):
 
     class Meta:
         verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
 
     def __str__(self) -> str:
         return f"{self.counted_to}"

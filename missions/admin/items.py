@@ -25,9 +25,9 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from missions import failures, services
 from missions.admin.acting import Outlook, Verb, is_ours, log
-from missions.admin.looking import LATEST, WithPage, badge, column, money, told, with_actors
+from missions.admin.looking import LATEST, WithPage, attempts_with_task, badge, column, money, told, with_actors
 from missions.forms.watching import FoundTaskForm
-from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, ProviderAccount
+from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.services import NotPossible
 from missions.views.access import actor
 from missions.views.showing import shown_items
@@ -162,8 +162,7 @@ class MissionItemAdmin(WithPage):
             return queryset.filter(mission=int(place[1]), index=int(place[2])), False
         if "mission" in request.GET:
             return queryset.filter(custom_id=word), False
-        task = Attempt.objects.filter(account__in=ProviderAccount.objects.values("pk"), remote_task_id=word)
-        wanted = Q(pk__in=list(task.values_list("item", flat=True)[:LATEST]))
+        wanted = Q(pk__in=list(attempts_with_task(word).order_by().values_list("item", flat=True)[:LATEST]))
         if _NUMBER.fullmatch(word):
             wanted |= Q(mission=int(word))
         return queryset.filter(wanted), False

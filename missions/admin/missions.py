@@ -236,6 +236,7 @@ class MissionAdmin(WithPage):
             **head_context(row, "results"),
             **failures_context(row),
             "verbs": [verb for verb in VERBS if self._fits(verb, row)] if self.has_act_permission(request) else [],
+            "may_settle": request.user.has_perm("missions.change_missionitem"),
             "items_url": f"{changelist}?mission={row.pk}",
             "events": with_actors(row.events.filter(item=None).order_by("-pk")[:LATEST]),
             "here": request.get_full_path(),

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from missions.admin.looking import WithFacts, badge, column, money, told
+from missions.admin.looking import WithFacts, attempts_with_task, badge, column, money, told
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -51,9 +51,9 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
 
 
 def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-    accounts = ProviderAccount.objects.values("pk")
-    found = rows.filter(account__in=accounts, remote_task_id=word.strip())
-    return _at_place(rows, word) if _PLACE.fullmatch(word.strip()) else found
+    word = word.strip()
+    found = attempts_with_task(word).values("pk")
+    return _at_place(rows, word) if _PLACE.fullmatch(word) else rows.filter(pk__in=found)
 
 
 class LongTable(WithFacts):

@@ -78,13 +78,8 @@ def test_an_operator_stops_settles_and_retries(open_page, operator, person, simu
     expect(page.get_by_text("2 failed items are sent again")).to_be_visible()
     page.get_by_role("button", name="Retry what failed", exact=True).click()
     expect(page.get_by_text("Done for 1: Retry what failed")).to_be_visible()
-    actors = set(mission.events.filter(actor__startswith="user:").values_list("from_status", "actor"))
-    assert {source for source, actor in actors if actor == f"user:{operator.pk}"} == {
-        "queued",
-        "paused",
-        "unconfirmed",
-        "failed",
-    }
+    own = mission.events.filter(actor=f"user:{operator.pk}")
+    assert set(own.values_list("from_status", flat=True)) >= {"queued", "paused", "unconfirmed", "failed"}
     assert LogEntry.objects.filter(user=operator).count() == 5
 
 

@@ -76,6 +76,11 @@ def test_a_list_is_read_by_an_index_and_needs_no_sorting(admin_client, mixed, na
         assert "TEMP B-TREE" not in plan, plan
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads a short table as a whole, rightly")
+def test_a_task_is_found_by_its_index(db):
+    assert "USING INDEX remote_task_has_one_attempt" in looking.attempts_with_task("90001").order_by().explain()
+
+
 def test_the_catalogue_is_shown_with_its_prices(admin_client):
     page = admin_client.get(reverse("admin-models")).content.decode()
     assert "rhart-image-v1/text-to-image" in page
