@@ -14,7 +14,7 @@ NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ig
 TYPED := accounts drafts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test screenshots bench bench-api bench-control bench-download messages check lock format
+.PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download messages check lock format
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -42,6 +42,9 @@ bench-api: $(INSTALLED)  ## measure the JSON API on a real server; ARGS="--help"
 
 bench-control: $(INSTALLED)  ## measure control room and metrics with a million items; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_control_room $(ARGS)
+
+bench-pages: $(INSTALLED)  ## measure the pages of a mission of 50,000 items; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_pages $(ARGS)
 
 bench-download: $(INSTALLED)  ## measure a ZIP of 2 GB: memory, and others' waiting; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_download $(ARGS)

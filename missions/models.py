@@ -251,6 +251,11 @@ class Mission(models.Model):
         return self.submitting_count + self.processing_count
 
     @property
+    def waits_for_person(self) -> bool:
+        """Nothing goes on any more, but items are unconfirmed, which only a person can decide."""
+        return bool(self.unconfirmed_count) and not self.pending_count + self.in_flight_count
+
+    @property
     def progress(self) -> float:
         """Completed items in percent, to one decimal."""
         return round(100 * self.completed_count / self.total_count, 1) if self.total_count else 0.0

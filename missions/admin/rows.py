@@ -50,10 +50,10 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     return rows.filter(mission=int(word)) if word.isdecimal() and len(word) < 19 else _at_place(rows, word)
 
 
-def _by_task(attempts: QuerySet[Any], word: str) -> QuerySet[Any]:
+def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     accounts = ProviderAccount.objects.values("pk")
-    found = attempts.filter(account__in=accounts, remote_task_id=word.strip())
-    return _at_place(attempts, word) if _PLACE.fullmatch(word.strip()) else found
+    found = rows.filter(account__in=accounts, remote_task_id=word.strip())
+    return _at_place(rows, word) if _PLACE.fullmatch(word.strip()) else found
 
 
 class LongTable(WithFacts):

@@ -7,6 +7,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -90,7 +91,7 @@ def test_without_a_setting_nothing_goes(owner, account):
 @pytest.mark.parametrize("reason", ["young", "starred", "unconfirmed", "open again"])
 def test_what_must_stay_stays(reason, owner, account, thirty_days):
     mission = done(owner)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "young": {"ended_at": timezone.now()},
         "unconfirmed": {"unconfirmed_count": 1, "total_count": 2},
         "open again": {"status": "running", "ended_at": None},

@@ -229,7 +229,7 @@ def test_an_unconfirmed_attempt_is_settled_by_the_account_that_sent_it_however_i
     ProviderAccount.objects.filter(pk=second.pk).update(is_draining=True)
     engine.dispatch(account.pk)
     task_id = simulator.tasks()[0]["id"]
-    services.resolve_with_task(item=MissionItem.objects.get(), remote_task_id=task_id)
+    services.resolve_with_task(item=MissionItem.objects.get(), remote_task_id=task_id, actor="user:7")
     attempt = Attempt.objects.get()
     assert (attempt.account_id, attempt.remote_task_id) == (second.pk, task_id)
 
