@@ -32,7 +32,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+        clean = {name: without_secrets(value) if isinstance(value, str) else value for name, value in line.items()}
+        return json.dumps(clean, ensure_ascii=False, default=str)
 
 
 class PlainLines(logging.Formatter):
@@ -50,7 +51,7 @@ def _context() -> dict[str, str | int]:
 
 
 def without_secrets(text: str) -> str:
-    """A line without the keys of the environment and the tokens of the API, wherever they came from."""
+    """A text without the keys of the environment and the tokens of the API, wherever they came from."""
     for secret in _secrets():
         text = text.replace(secret, "***")
     return _TOKEN.sub("***", text)

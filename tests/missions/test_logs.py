@@ -12,11 +12,18 @@ import pytest
 from missions import engine
 from missions.log_context import about
 from missions.models import Attempt
+from runninghub_batch import request_ids
 from runninghub_batch.logs import JsonLines, PlainLines
 from tests.missions.world import make_mission
 
 KEY = "simulator-4f1d9c27b8e05a63"
 PROMPT = "a marked teapot nobody else has"
+
+
+@pytest.fixture(autouse=True)
+def _no_request() -> None:
+    """Requests that earlier tests made in this process are over."""
+    request_ids._current.set("")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +51,12 @@ def done(owner: User, **more: object) -> Mission:
 
 def path_of(output: Output) -> Path:
     return Path(django_settings.RESULTS_ROOT) / output.file
+
+
+@pytest.fixture(autouse=True)
+def _no_uploads() -> None:
+    """Files that earlier tests left without their rows."""
+    shutil.rmtree(django_settings.MEDIA_ROOT, ignore_errors=True)
 
 
 @pytest.fixture
