@@ -27,12 +27,12 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
             **_context(),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class PlainLines(logging.Formatter):
@@ -50,7 +50,7 @@ def _context() -> dict[str, str | int]:
 
 
 def without_secrets(text: str) -> str:
-    """A line without the keys of the environment and the tokens of the API, wherever they came from."""
+    """A text without the keys of the environment and the tokens of the API, wherever they came from."""
     for secret in _secrets():
         text = text.replace(secret, "***")
     return _TOKEN.sub("***", text)
