@@ -14,7 +14,7 @@ NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ig
 TYPED := accounts drafts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test screenshots bench bench-api bench-download messages check lock format
+.PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download messages check lock format
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -39,6 +39,12 @@ bench: $(INSTALLED)  ## measure; ARGS="--help" lists the options
 
 bench-api: $(INSTALLED)  ## measure the JSON API on a real server; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_api $(ARGS)
+
+bench-control: $(INSTALLED)  ## measure control room and metrics with a million items; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_control_room $(ARGS)
+
+bench-pages: $(INSTALLED)  ## measure the pages of a mission of 50,000 items; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_pages $(ARGS)
 
 bench-download: $(INSTALLED)  ## measure a ZIP of 2 GB: memory, and others' waiting; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_download $(ARGS)
@@ -85,5 +91,6 @@ $(INSTALLED): requirements-dev.txt
 
 .env:
 	@umask 077; key=$$($(or $(PYTHON),python3) -c 'import secrets; print(secrets.token_urlsafe(50))') \
-	&& sed "s|^SECRET_KEY=.*|SECRET_KEY=$$key|" .env.example > .env
-	@echo "Wrote .env with a new SECRET_KEY. Your RunningHub key goes there too."
+	&& seal=$$($(or $(PYTHON),python3) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())') \
+	&& sed -e "s|^SECRET_KEY=.*|SECRET_KEY=$$key|" -e "s|^#ENCRYPTION_KEYS=.*|ENCRYPTION_KEYS=$$seal|" .env.example > .env
+	@echo "Wrote .env with a new SECRET_KEY and ENCRYPTION_KEYS. Your RunningHub key goes there too."

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -5,19 +6,37 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from accounts import services
 from accounts.models import ApiToken, IdempotencyKey, Profile, SpendingLimit
+
+
+def _column(name: str, title: Promise) -> Callable[[Any], Any]:
+    """An attribute as a column, under a name that is translated."""
+
+    def cell(row: Any) -> Any:
+        return getattr(row, name)
+
+    cell.__name__ = name
+    return admin.display(cell, description=title, ordering=name)  # type: ignore[call-overload, no-any-return]
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A token is made here as well: its secret is shown once, in the message after saving."""
 
-    list_display = ["name", "prefix", "user", "created_at", "last_used_at", "expires_at", "revoked_at"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_display = [
+        _column("name", gettext_lazy("name")),
+        _column("prefix", gettext_lazy("begins with")),
+        _column("user", gettext_lazy("person")),
+        _column("created_at", gettext_lazy("created")),
+        _column("last_used_at", gettext_lazy("last used")),
+        _column("expires_at", gettext_lazy("ends")),
+        _column("revoked_at", gettext_lazy("revoked")),
+    ]
     search_fields = ["name", "prefix", "user__username"]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
@@ -29,6 +48,10 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         return [] if obj is None else ["user", "prefix", "created_at", "last_used_at", "revoked_at"]
+
+    def get_form(self, request: HttpRequest, obj: ApiToken | None = None, change: bool = False, **options: Any) -> Any:
+        labels = {"user": _("Person"), "name": _("Name"), "expires_at": _("Ends")}
+        return super().get_form(request, obj, change, labels=labels, **options)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Whoever is no superuser makes tokens for themselves: with another's they could do what that other may."""
@@ -49,6 +72,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:
         for token in tokens:
             services.revoke_token(token=token)
+            self.log_change(request, token, gettext_noop("Revoked in the administration."))
         messages.success(request, _("The tokens are revoked."))
 
 
@@ -56,7 +80,13 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """To be looked at: which repeated requests are known, and which are still being carried out."""
 
-    list_display = ["key", "user", "status", "claimed_at", "finished_at"]
+    list_display = [
+        _column("key", gettext_lazy("key")),
+        _column("user", gettext_lazy("person")),
+        _column("status", gettext_lazy("status")),
+        _column("claimed_at", gettext_lazy("begun")),
+        _column("finished_at", gettext_lazy("finished")),
+    ]
     list_select_related = ["user"]
     search_fields = ["key", "user__username"]
 
@@ -71,7 +101,7 @@ class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class ProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """How people want their pages."""
 
-    list_display = ["user", "language", "time_zone", "theme"]
+    list_display = [_column("user", gettext_lazy("person")), "language", "time_zone", "theme"]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
     search_fields = ["user__username"]

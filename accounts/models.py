@@ -31,6 +31,7 @@ class Profile(models.Model):
 
     class Meta:
         verbose_name = _("profile")
+        verbose_name_plural = _("profiles")
 
     def __str__(self) -> str:
         return str(self.user)
@@ -60,6 +61,7 @@ class SpendingLimit(models.Model):
 
     class Meta:
         verbose_name = _("spending limit")
+        verbose_name_plural = _("spending limits")
 
     def __str__(self) -> str:
         return f"{self.amount:.2f} {self.get_period_display()}"
@@ -97,6 +99,7 @@ class ApiToken(models.Model):
     class Meta:
         ordering = ["-created_at", "-pk"]
         verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -119,6 +122,7 @@ class IdempotencyKey(models.Model):
 
     class Meta:
         verbose_name = _("idempotency key")
+        verbose_name_plural = _("idempotency keys")
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_unique_per_user")]
         indexes = [
             # accounts.idempotency: what can be forgotten.

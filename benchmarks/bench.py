@@ -2,11 +2,15 @@
 
     python -m benchmarks.bench --items 500 --task-seconds 10 --submit-latency 0.3
     python -m benchmarks.bench --database postgres://root@127.0.0.1/postgres --webhooks
+    python -m benchmarks.bench --accounts 50,20
 
 Utilisation is ideal time / wall time.  Ideal time is items × task seconds / cap: a task in every slot from the first moment to
 the last.  No client can reach it, because the simulator spends the submit latency before a task begins; so a second figure
 counts a slot as busy while its submit is under way: items × (task seconds + submit latency) / cap.  Wall time runs from the
 creation of the mission to the recorded end of its last item.
+
+With --accounts, each has a key with a limit of its own, and its utilisation is that of its slots at the simulator from the
+creation of the mission to the last submission: as long as there was work for all of them.
 """
 
 from __future__ import annotations
@@ -36,12 +40,21 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--submit-latency", type=float, default=0.3)
     parser.add_argument("--query-latency", type=float, default=0.0)
     parser.add_argument("--cap", type=int, default=50)
+    parser.add_argument(
+        "--accounts", type=limits, default=[], help="limits of several accounts: 50,20; instead of --cap"
+    )
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--poll-floor", type=float, default=0.3, help="POLL_FLOOR_SECONDS; the product's default is 2")
     parser.add_argument("--webhooks", action="store_true", help="run a web process and let the simulator call it")
     parser.add_argument("--database", default="", help="a PostgreSQL server's URL; default: SQLite")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.cap = sum(arguments.accounts) or arguments.cap
+    return arguments
+
+
+def limits(text: str) -> list[int]:
+    return [int(limit) for limit in text.split(",")]
 
 
 @contextmanager
@@ -85,6 +98,38 @@ def web_process(env: dict[str, str], port: int) -> Iterator[None]:
         process.wait(timeout=10)
 
 
+def open_accounts(caps: list[int], url: str) -> None:
+    """Accounts with keys to which the simulator gives these limits, instead of the environment's."""
+    from missions import provider_accounts
+    from missions.models import ProviderAccount
+
+    environment = provider_accounts.environment_account()
+    environment.is_enabled = False
+    provider_accounts.store(environment, changed=["is_enabled"])
+    for number, cap in enumerate(caps, start=1):
+        account = ProviderAccount(name=f"account {number}", base_url=url, concurrency=cap)
+        provider_accounts.store(account, api_key=f"cap{cap}-account-{number}")
+
+
+def account_figures(tasks: list[dict[str, Any]], began: float, submit_latency: float) -> dict[str, Any]:
+    """What each account's slots did at the simulator, from ``began`` (epoch seconds) to the last submission."""
+    from missions.models import Attempt, ProviderAccount
+
+    ended = max(task["accepted_at"] for task in tasks)
+    figures = {}
+    for account in ProviderAccount.objects.filter(is_enabled=True).order_by("pk"):
+        own = set(Attempt.objects.filter(account=account).values_list("remote_task_id", flat=True))
+        spans = [(task["accepted_at"], task["ends_at"]) for task in tasks if task["id"] in own]
+        busy = sum(min(end, ended) - start for start, end in spans)
+        slots = (account.concurrency or 0) * (ended - began)
+        most = max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+        figures[account.name] = (
+            f"{len(spans)} items, limit {account.concurrency}, at most {most} in flight, utilisation {busy / slots:.4f}, "
+            f"with submits {(busy + len(spans) * submit_latency) / slots:.4f}"
+        )
+    return figures
+
+
 def cpu_seconds(processes: list[Any]) -> float:
     return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
@@ -120,6 +165,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             port = free_port()
             env["PUBLIC_BASE_URL"] = f"http://127.0.0.1:{port}"
             stack.enter_context(web_process(env, port))
+        if arguments.accounts:
+            open_accounts(arguments.accounts, simulator.url)
         workers = stack.enter_context(WorkerProcess(env))
         cpu_before = cpu_seconds(workers.members())
         began = time.perf_counter()
@@ -143,6 +190,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         memory = max(memory, sum(process.memory_full_info().pss for process in members))
         cpu = cpu_seconds(members) - cpu_before
         stats = simulator.stats()
+        tasks = simulator.tasks(limit=arguments.items * 2) if arguments.accounts else []
     wall = (mission.ended_at - mission.created_at).total_seconds()
     ideal = arguments.items * arguments.task_seconds / arguments.cap
     ideal_with_submits = arguments.items * (arguments.task_seconds + arguments.submit_latency) / arguments.cap
@@ -160,6 +208,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "worker_cpu_ms_per_item": round(1000 * cpu / arguments.items, 1),
         "worker_memory_mb": round(memory / 1e6),
         "webhooks": stats["webhooks_delivered"],
+        **(account_figures(tasks, mission.created_at.timestamp(), arguments.submit_latency) if tasks else {}),
     }
 
 
@@ -191,6 +240,8 @@ def statements_per_item(items: int = 20) -> float:
         }
         with override_settings(**settings):
             account = provider_accounts.environment_account()
+            account.is_enabled = True
+            provider_accounts.store(account, changed=["is_enabled"])
             rows = [f"count {number}" for number in range(items)]
             mission = services.create_mission(
                 owner=owner, name="count", task_type="text_to_image", rows=rows, params={"aspectRatio": "1:1"}
@@ -226,12 +277,15 @@ def main() -> int:
     arguments = parse_arguments()
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir(parents=True)
+    from missions import sealing
+
     with scratch_database(arguments.database) as url:
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
             "DATA_DIR": str(STATE),
             "DATABASE_URL": url,
             "RUNNINGHUB_API_KEY": "",
+            "ENCRYPTION_KEYS": sealing.new_key(),
             "LOG_LEVEL": "WARNING",
         }
         import django

@@ -148,8 +148,7 @@ def measure_beside(caller: Caller, other: Caller, rows: int) -> dict[str, Any]:
     return {"submit": submitting.result(), "beside": beside}
 
 
-def summary(name: str, times: list[float]) -> dict[str, Any]:
-    target = TARGETS.get(name)
+def summary(name: str, times: list[float], target: float | None) -> dict[str, Any]:
     median = statistics.median(times)
     return {
         "request": name,
@@ -164,10 +163,13 @@ def summary(name: str, times: list[float]) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     token = prepare(arguments.missions)
     with server() as base:
-        rows = [summary(name, times) for name, times in measure_single(Caller(base, token), arguments).items()]
+        rows = [
+            summary(name, times, TARGETS.get(name))
+            for name, times in measure_single(Caller(base, token), arguments).items()
+        ]
         beside = measure_beside(Caller(base, token), Caller(base, token), arguments.big)
-    rows.append(summary(f"create with {arguments.big} rows", [beside["submit"]]))
-    rows.append(summary("list meanwhile", beside["beside"]))
+    rows.append(summary(f"create with {arguments.big} rows", [beside["submit"]], None))
+    rows.append(summary("list meanwhile", beside["beside"], None))
     return {"items": arguments.items, "database": "PostgreSQL" if arguments.database else "SQLite", "requests": rows}
 
 

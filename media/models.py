@@ -41,6 +41,7 @@ class MediaFile(models.Model):
     class Meta:
         ordering = ["-created_at", "-pk"]
         verbose_name = _("media file")
+        verbose_name_plural = _("media files")
         constraints = [models.UniqueConstraint(fields=["owner", "sha256"], name="media_file_unique_per_owner")]
         indexes = [
             # A person's files, newest first.

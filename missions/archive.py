@@ -13,8 +13,8 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -37,8 +37,8 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 CHUNK_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
-LEASE = timedelta(seconds=60)  # renewed while bytes arrive, so that a dead worker's download is taken up soon
-RENEW_SECONDS = 15.0
+LEASE = timedelta(seconds=10)  # renewed for as long as it takes, so that a dead worker's download is taken up soon
+RENEW_SECONDS = 3.0
 
 
 class DownloadFailed(Exception):
@@ -71,14 +71,28 @@ def archive(output_id: int, try_number: int) -> None:
         return
     output = _read(output_id)
     try:
-        with _download(output) as (path, digest):
-            facts = _place(output, path)
+        facts = _fetch_and_renew(output)
     except (DownloadFailed, NotAResult) as error:
         _try_later(output, str(error))
         return
-    is_ours = lifecycle.store_output(output_id, sha256=digest, **facts)
+    is_ours = lifecycle.store_output(output_id, **facts)
     if not is_ours and not _is_stored(output_id):
         remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
+
+
+def _fetch_and_renew(output: Output) -> dict[str, Any]:
+    """Fetch an output in a thread, and renew its lease meanwhile.  Returns the facts for its row."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        facts = thread.submit(_fetch, output)
+        while not wait([facts], timeout=RENEW_SECONDS).done:
+            pending = Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING)
+            pending.update(next_try_at=timezone.now() + LEASE)
+        return facts.result()
+
+
+def _fetch(output: Output) -> dict[str, Any]:
+    with _download(output) as (path, digest):
+        return {"sha256": digest, **_place(output, path)}
 
 
 def _is_stored(output_id: int) -> bool:
@@ -101,8 +115,7 @@ def _read(output_id: int) -> Output:
 
 
 def _try_later(output: Output, message: str) -> None:
-    wait = timedelta(seconds=retry.after_failed_download(output.try_count))
-    next_try_at = timezone.now() + wait
+    next_try_at = timezone.now() + timedelta(seconds=retry.after_failed_download(output.try_count))
     if output.expires_at and next_try_at > output.expires_at:
         lifecycle.lose_output(
             output.pk, message=f"The result could not be fetched before its address expired. {message}"
@@ -138,7 +151,6 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
 def _stream(output: Output, file: Any) -> str:
     digest = hashlib.sha256()
     size = 0
-    renewed = time.monotonic()
     with contextlib.closing(_get(output.remote_url)) as answer:
         expected = answer.headers.get("Content-Length")
         for chunk in answer.iter_content(CHUNK_BYTES):
@@ -147,10 +159,6 @@ def _stream(output: Output, file: Any) -> str:
                 raise DownloadFailed(f"The result is larger than RESULTS_MAX_BYTES ({settings.RESULTS_MAX_BYTES}).")
             digest.update(chunk)
             file.write(chunk)
-            if time.monotonic() - renewed > RENEW_SECONDS:
-                renewed = time.monotonic()
-                pending = Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING)
-                pending.update(next_try_at=timezone.now() + LEASE)
         is_encoded = "Content-Encoding" in answer.headers
     if expected is not None and expected.isdecimal() and not is_encoded and size != int(expected):
         raise DownloadFailed(f"The result broke off after {size} of {expected} bytes.")

@@ -6,9 +6,10 @@ E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
 E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
 E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
-E010  FAILURE_BREAKER_ITEMS is below 0           E011  a RETENTION_ setting is below 0
+E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
+E011  a RETENTION_ setting is below 0          E013  FAILURE_BREAKER_ITEMS is below 0
 E012  LOG_FORMAT is neither text nor json
-I001  no API key: nothing can be spent
+I001  no API key: nothing can be spent         W020  METRICS_TOKEN is easy to guess
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,11 +25,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.db import DatabaseError
 
-from missions import catalog
+from missions import catalog, provider_accounts, sealing
+from missions.models import ProviderAccount
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
 LEAST_BODY_BYTES = 64 * 1024
+LEAST_TOKEN_LENGTH = 20
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
@@ -50,7 +55,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
             found.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))
     if settings.FAILURE_BREAKER_ITEMS < 0:
         hint = "Set after how many equal failures in a row a mission is paused; 0 for never."
-        found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E010"))
+        found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E013"))
     if settings.Q_WORKERS < 1:
         found.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:
@@ -103,6 +108,36 @@ def check_public_base_url(**_: Any) -> list[CheckMessage]:
             hint="Write scheme and host, such as https://batch.example.com, and no query. Leave it empty to do without webhooks.",
             id="missions.E004",
         )
+    ]
+
+
+@checks.register()
+def check_encryption_keys(**_: Any) -> list[CheckMessage]:
+    if all(sealing.is_key(key) for key in settings.ENCRYPTION_KEYS):
+        return []
+    return [
+        checks.Error(
+            "ENCRYPTION_KEYS holds something that is no encryption key.",
+            hint="`manage.py accounts new-key --skip-checks` prints one. Separate several by commas; the first one seals.",
+            id="missions.E010",
+        )
+    ]
+
+
+@checks.register(checks.Tags.database)  # asked by `migrate` and `check --database default`
+def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    try:
+        accounts = list(ProviderAccount.objects.exclude(sealed_key="")) if databases else []
+    except DatabaseError:
+        return []  # not yet migrated
+    return [
+        checks.Warning(
+            f"The API key of the account {account.name!r} cannot be read, so the account cannot be used.",
+            hint="Put the key that sealed it back into ENCRYPTION_KEYS, or enter the API key again.",
+            id="missions.W004",
+        )
+        for account in accounts
+        if not provider_accounts.can_read_key(account)
     ]
 
 
@@ -170,6 +205,19 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
             "SECRET_KEY is not set, so the one in the source signs sessions and the messages to workers.",
             hint="Run `make setup`, or set SECRET_KEY to 50 random characters, the same for all processes.",
             id="missions.W001",
+        )
+    ]
+
+
+@checks.register()
+def check_metrics_token(**_: Any) -> list[CheckMessage]:
+    if not 0 < len(settings.METRICS_TOKEN) < LEAST_TOKEN_LENGTH:
+        return []
+    return [
+        checks.Warning(
+            "METRICS_TOKEN is easy to guess.",
+            hint=f"Set {LEAST_TOKEN_LENGTH} random characters or more, or leave it empty to answer this machine alone.",
+            id="missions.W020",
         )
     ]
 

@@ -140,7 +140,7 @@ def _accounts() -> Iterator[Finding]:
 
 def _account(account: ProviderAccount) -> Finding:
     part = f"provider {account.name}"
-    if not provider_accounts.credentials(account).api_key:
+    if not provider_accounts.has_key(account):
         remedy = "Put RUNNINGHUB_API_KEY into .env. Until then make serve uses the simulator."
         return Finding(part, Level.WARN, "No key is set: nothing can be spent.", remedy)
     try:
@@ -162,7 +162,7 @@ def _clocks() -> Iterator[Finding]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             yield _clock("database", cursor.fetchone()[0])
-    for address in sorted({provider_accounts.credentials(row).base_url for row in ProviderAccount.objects.all()}):
+    for address in sorted({provider_accounts.address(row) for row in ProviderAccount.objects.all()}):
         try:
             seen = glance(address)
         except TransportFailure:

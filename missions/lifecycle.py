@@ -263,6 +263,7 @@ def claim(
             item=item,
             number=item.submission_count + 1,
             account=account,
+            key_fingerprint=account.key_fingerprint,
             model=mission.model,
             currency=mission.currency,
             expected_cost=price,
@@ -294,29 +295,35 @@ def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> 
     """prepared → sending, for several attempts at once: the mark that is on disk before a POST goes out.
 
     ``requests`` holds the parameters to be sent, by attempt.  Returns the attempts that may be sent now; not among them are
-    those that were withdrawn, and those whose mission or account was stopped.
+    those that were withdrawn, and those whose mission or account was stopped or whose account was given another key.
     """
     with durably():
         now = timezone.now()
         ready = []
         for mission, attempt in _lock_attempts(requests, AttemptStatus.PREPARED):
-            if mission.status in RUNNABLE and attempt.account.is_enabled and not attempt.account.paused_at:
+            if mission.status in RUNNABLE and _may_send(attempt):
                 attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
-                attempt.key_fingerprint = attempt.account.key_fingerprint
                 ready.append((mission, attempt))
             else:
                 _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
-        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at", "key_fingerprint")
+        _move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
         return {attempt.pk for _, attempt in ready}
 
 
-def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[int]:
+def _may_send(attempt: Attempt) -> bool:
+    """Whether the account may still be used, with the key that it had when the attempt was given to it."""
+    account = attempt.account
+    is_open = account.is_enabled and not account.paused_at
+    return is_open and attempt.key_fingerprint == account.key_fingerprint
+
+
+def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
     """sending → running, and the items submitting → processing: the provider gave the tasks ids.
 
-    Also rescues unconfirmed attempts.  ``acceptances`` by attempt.  Returns the attempts that were moved; not among them are
-    those that had already moved on.
+    Also rescues unconfirmed attempts, for which a person may be the ``actor``.  ``acceptances`` by attempt.  Returns the
+    attempts that were moved; not among them are those that had already moved on.
     """
     with _atomic():
         attempts = _lock_attempts(acceptances, AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
@@ -334,6 +341,7 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "") -> set[in
                 group,
                 ItemStatus.PROCESSING,
                 reason=reason,
+                actor=actor,
                 refusal_count=0,
                 error_code="",
                 error_message="",
@@ -542,6 +550,7 @@ _PRICE_FIELDS = ("task_type", "params", "cost", "reserved_cost", "spending_limit
 _ATTEMPT_FIELDS = (
     "status",
     "number",
+    "key_fingerprint",
     "expected_cost",
     "item__status",
     "item__mission",

@@ -45,7 +45,12 @@ def own_environment() -> dict[str, str]:
         port = f":{database['PORT']}" if database["PORT"] else ""
         host = str(database["HOST"]).replace("/", "%2F")
         url = f"postgres://{user}{host}{port}/{database['NAME']}"
-    return {"DATABASE_URL": url, "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY}
+    return {
+        "DATABASE_URL": url,
+        "DATA_DIR": str(settings.DATA_DIR),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
+    }
 
 
 class WorkerProcess:

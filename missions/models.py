@@ -88,26 +88,46 @@ def money_field(**options: Any) -> models.DecimalField[Any, Any]:
     return models.DecimalField(max_digits=16, decimal_places=6, **options)
 
 
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    def in_use(self) -> ProviderAccountQuerySet:
+        """Accounts that take new items up."""
+        return self.filter(is_enabled=True, is_draining=False, paused_at=None)
+
+
 class ProviderAccount(models.Model):
     """One API key at one provider, with its limit.
 
-    Blank ``base_url`` and empty ``concurrency`` mean the values of the environment, where the key lives as well.
+    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
+    values.  Every other account has a key of its own, which is stored sealed (``missions.sealing``).
     """
 
-    name = models.CharField(max_length=100, unique=True)
-    provider = models.CharField(max_length=32, default="runninghub")
-    base_url = models.URLField(blank=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    provider = models.CharField(_("provider"), max_length=32, default="runninghub")
+    base_url = models.URLField(_("address"), blank=True)
+    sealed_key = models.TextField(blank=True, editable=False)
     concurrency = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY.")
+        _("tasks at once"),
+        null=True,
+        blank=True,
+        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
     )
-    is_enabled = models.BooleanField(default=True)
-    paused_at = models.DateTimeField(null=True, blank=True)
-    pause_reason = models.TextField(blank=True)
+    is_enabled = models.BooleanField(
+        _("enabled"),
+        default=True,
+        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
+    )
+    is_draining = models.BooleanField(
+        _("drain"),
+        default=False,
+        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
+    )
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    pause_reason = models.TextField(_("reason for the pause"), blank=True)
     key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
 
     # What the provider told us.
-    remote_concurrency = models.PositiveIntegerField(null=True, blank=True, editable=False)
-    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
     # After "no slot": fewer at once for a while (see missions.retry.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -116,8 +136,11 @@ class ProviderAccount(models.Model):
     ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
     reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    objects = ProviderAccountQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
 
     def __str__(self) -> str:
         return self.name
@@ -189,6 +212,7 @@ class Mission(models.Model):
     class Meta:
         ordering = ["-created_at", "-pk"]
         verbose_name = _("mission")
+        verbose_name_plural = _("missions")
         constraints = [
             models.CheckConstraint(
                 name="mission_counts_add_up",
@@ -228,6 +252,11 @@ class Mission(models.Model):
         return self.submitting_count + self.processing_count
 
     @property
+    def waits_for_person(self) -> bool:
+        """Nothing goes on any more, but items are unconfirmed, which only a person can decide."""
+        return bool(self.unconfirmed_count) and not self.pending_count + self.in_flight_count
+
+    @property
     def progress(self) -> float:
         """Completed items in percent, to one decimal."""
         return round(100 * self.completed_count / self.total_count, 1) if self.total_count else 0.0
@@ -259,6 +288,7 @@ class MissionItem(models.Model):
     class Meta:
         ordering = ["mission", "index"]
         verbose_name = _("mission item")
+        verbose_name_plural = _("mission items")
         constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
         indexes = [
             # selectors: a mission's items of one status, in order.
@@ -273,6 +303,10 @@ class MissionItem(models.Model):
                 fields=["mission", "status", "error_code", "-ended_at"],
                 name="item_ended",
                 condition=Q(ended_at__isnull=False),
+            ),
+            # operations: what failed lately, whichever mission it is of.
+            models.Index(
+                fields=["ended_at", "error_code", "mission"], name="item_failed", condition=Q(status="failed")
             ),
         ]
 
@@ -292,6 +326,7 @@ class MissionMedia(models.Model):
 
     class Meta:
         verbose_name = _("file of a mission")
+        verbose_name_plural = _("files of missions")
         # Begins with the file: it also answers which missions name one.
         constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
 
@@ -339,6 +374,7 @@ class Attempt(models.Model):
     class Meta:
         ordering = ["item", "number"]
         verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
         constraints = [
             models.UniqueConstraint(fields=["item", "number"], name="attempt_number_unique_in_item"),
             models.UniqueConstraint(
@@ -360,6 +396,8 @@ class Attempt(models.Model):
             models.Index(fields=["account", "status"], name="attempt_live"),
             # selectors.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
+            # operations and tally: what ended lately, and how.
+            models.Index(fields=["ended_at", "status"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -396,6 +434,7 @@ class Output(models.Model):
     class Meta:
         ordering = ["item", "attempt", "index"]
         verbose_name = _("output")
+        verbose_name_plural = _("outputs")
         constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
         indexes = [
             # engine.claim_downloads: what to fetch next.
@@ -426,6 +465,7 @@ class ItemEvent(models.Model):
     class Meta:
         ordering = ["pk"]
         verbose_name = _("event")
+        verbose_name_plural = _("events")
         indexes = [models.Index(fields=["mission", "id"], name="event_mission_order")]
 
     def __str__(self) -> str:
@@ -441,6 +481,7 @@ class RemovedSpending(models.Model):
 
     class Meta:
         verbose_name = _("spending of a removed mission")
+        verbose_name_plural = _("spending of removed missions")
         indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
 
     def __str__(self) -> str:
@@ -458,6 +499,7 @@ class ProviderUpload(models.Model):
 
     class Meta:
         verbose_name = _("provider upload")
+        verbose_name_plural = _("provider uploads")
         constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="upload_unique_per_account")]
 
     def __str__(self) -> str:
@@ -481,6 +523,44 @@ class WorkerCluster(models.Model):
     class Meta:
         ordering = ["-started_at"]
         verbose_name = _("worker cluster")
+        verbose_name_plural = _("worker clusters")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+class HourlySpend(models.Model):
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.tally``)."""
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
+    hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
+    cost = money_field()
+    untold_count = models.PositiveIntegerField(help_text=_("Successes whose charge the provider has not told."))
+
+    class Meta:
+        ordering = ["-hour", "mission"]
+        verbose_name = _("hourly spend")
+        verbose_name_plural = _("hourly spends")
+        # Begins with the hour: it also answers what was spent since one.
+        constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id} {self.hour:%Y-%m-%d %H:00}"
+
+
+class Tally(models.Model):
+    """How far ``HourlySpend`` reaches, and what the stored results took up when they were last added up: one row."""
+
+    counted_to = models.DateTimeField(
+        null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")
+    )
+    file_count = models.PositiveBigIntegerField(default=0)
+    file_bytes = models.PositiveBigIntegerField(default=0)
+    files_counted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+
+    def __str__(self) -> str:
+        return f"{self.counted_to}"

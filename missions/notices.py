@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -10,9 +11,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from missions import workforce
+from missions import provider_accounts, sealing, stored_texts, workforce
 from missions.local_stack import SIMULATOR_KEY
 from missions.models import ProviderAccount
+from missions.provider_accounts import Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,27 @@ class Notice:
 def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     """The gravest first.  Staff are told reasons and what to do; others only that somebody has to."""
     is_staff = bool(getattr(user, "is_staff", False))
-    found = [*_account(is_staff), *_workers(is_staff), *_key()]
+    accounts = list(ProviderAccount.objects.order_by("pk"))
+    found = [*_account(accounts, is_staff), *_workers(is_staff), *_key(accounts)]
     return sorted(found, key=lambda notice: ("error", "warning", "neutral").index(notice.kind))
 
 
-def _key() -> list[Notice]:
-    if not settings.RUNNINGHUB_API_KEY:
+def _key(accounts: Sequence[ProviderAccount]) -> list[Notice]:
+    """Whether it is real.  Workers make the environment's account when they start; until then the settings speak for it."""
+    enabled = [account for account in accounts if account.is_enabled]
+    keys = {_key_of(account) for account in enabled} if accounts else {settings.RUNNINGHUB_API_KEY}
+    if keys == {""}:
         return [Notice("no-key", "error", _("No API key is set, so nothing can be generated: set RUNNINGHUB_API_KEY."))]
-    if settings.RUNNINGHUB_API_KEY == SIMULATOR_KEY:
+    if keys - {""} == {SIMULATOR_KEY}:
         return [Notice("simulator", "neutral", _("Simulator: results are placeholders, and no money is spent."))]
     return []
+
+
+def _key_of(account: ProviderAccount) -> str:
+    try:
+        return provider_accounts.credentials(account).api_key
+    except sealing.Unreadable:
+        return account.sealed_key
 
 
 def _workers(is_staff: bool) -> list[Notice]:
@@ -48,20 +61,21 @@ def _workers(is_staff: bool) -> list[Notice]:
     return [Notice("workers", "error", _("Nothing is being worked on: no workers are running.") + " " + todo)]
 
 
-def _account(is_staff: bool) -> list[Notice]:
-    """One usable account is enough."""
-    accounts = list(ProviderAccount.objects.filter(is_enabled=True).order_by("pk"))
-    paused = [account for account in accounts if account.paused_at]
-    if not paused or len(paused) < len(accounts):
+def _account(accounts: Sequence[ProviderAccount], is_staff: bool) -> list[Notice]:
+    """One usable account is enough.  What is wrong with the one that was stopped by somebody, or by itself, is told first."""
+    stopped = [(account, why) for account in accounts if (why := provider_accounts.obstacle(account))]
+    named = [(account, why) for account, why in stopped if why is not Obstacle.NO_KEY]  # that is told by _key
+    if len(stopped) < len(accounts) or not named:
         return []
     if not is_staff:
         return [
-            Notice("account", "warning", _("Missions wait: the provider account is paused. Tell an administrator."))
+            Notice("account", "warning", _("Missions wait: no provider account can be used. Tell an administrator."))
         ]
-    account = paused[0]
-    text = _("Missions wait: the account “%(name)s” is paused. %(reason)s") % {
+    account, why = min(named, key=lambda pair: (not pair[0].paused_at, pair[0].pk))
+    text = _("Missions wait: the account “%(name)s” is %(state)s. %(reason)s") % {
         "name": account.name,
-        "reason": account.pause_reason,
+        "state": why.label,
+        "reason": stored_texts.in_readers_language(account.pause_reason),
     }
     url = reverse("admin:missions_provideraccount_change", args=[account.pk])
     return [Notice("account", "warning", text.strip(), url, _("See the account"))]

@@ -188,7 +188,7 @@ def expected_seconds(model: Model, count: int) -> float | None:
     known = selectors.expectation(model.endpoint)
     if known is None or not count:
         return None
-    accounts = ProviderAccount.objects.filter(provider=model.provider, is_enabled=True)
+    accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
     slots = sum(selectors.slot_limit(account, now=timezone.now()) for account in accounts)
     waves = math.ceil(count / (slots or settings.RUNNINGHUB_CONCURRENCY or 1))
     return (waves - 1) * (known.first + known.last) / 2 + known.last

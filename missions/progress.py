@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from missions import workforce
+from missions import provider_accounts, workforce
 from missions.models import Mission, MissionStatus, OutputStatus, ProviderAccount
 
 LOOK_SECONDS = 0.3
@@ -102,9 +102,10 @@ class _Watchdog:
 def _require_way(mission: Mission) -> None:
     if mission.status == MissionStatus.PAUSED:
         raise Halted(f"The mission is paused: {mission.pause_reason}")
-    accounts = list(ProviderAccount.objects.filter(provider=mission.provider, is_enabled=True))
-    if accounts and all(account.paused_at for account in accounts):
-        raise Halted(f"The account is paused: {accounts[0].pause_reason}")
+    accounts = ProviderAccount.objects.filter(provider=mission.provider)
+    if told := provider_accounts.tell_obstacles(accounts):
+        reasons = " ".join(account.pause_reason for account in accounts if account.paused_at)
+        raise Halted(f"No account can be used: {told}. {reasons}".strip())
 
 
 # --- Showing ---

@@ -120,12 +120,13 @@ def backlog(now: datetime) -> tuple[int, timedelta]:
     return waiting["count"], now - (waiting["oldest"] or now)
 
 
-def ensure_watchdog() -> None:
-    """A django-q2 schedule that re-arms the ticks, for whoever runs ``qcluster`` without our supervisor."""
-    Schedule.objects.get_or_create(
-        name="missions: watchdog",
-        defaults={"func": f"{TASKS}.watchdog", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-    )
+def ensure_schedules() -> None:
+    """What is done every minute: ticks are re-armed, for whoever runs ``qcluster`` without our supervisor, and sums are kept."""
+    for task in ("watchdog", "tally"):
+        Schedule.objects.get_or_create(
+            name=f"missions: {task}",
+            defaults={"func": f"{TASKS}.{task}", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+        )
 
 
 def schedule_cleanup(*, is_wanted: bool) -> None:

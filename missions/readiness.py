@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,21 +57,11 @@ def workers() -> Part:
 
 
 def provider() -> Part:
-    """Well if one account may be used: enabled, not paused, and with a key.  Names none: anybody may ask."""
-    obstacles = Counter(_obstacle(account) for account in ProviderAccount.objects.all())
-    if not obstacles:
+    """Well if one account takes new items up.  Names none: anybody may ask."""
+    accounts = list(ProviderAccount.objects.all())
+    if not accounts:
         return Part(False, "There is no provider account yet: workers make it when they start.")
-    usable = obstacles.pop("", 0)
-    if usable:
-        return Part(True, f"Accounts that can be used: {usable}.")
-    told = ", ".join(f"{count} {obstacle}" for obstacle, count in sorted(obstacles.items()))
-    return Part(False, f"No account can be used: {told}. See `manage.py accounts`.")
-
-
-def _obstacle(account: ProviderAccount) -> str:
-    """What keeps an account from being used; "" if nothing does."""
-    if not account.is_enabled:
-        return "switched off"
-    if account.paused_at:
-        return "paused"
-    return "" if provider_accounts.credentials(account).api_key else "without a key"
+    if told := provider_accounts.tell_obstacles(accounts):
+        return Part(False, f"No account can be used: {told}. See `manage.py accounts`.")
+    usable = sum(provider_accounts.obstacle(account) is None for account in accounts)
+    return Part(True, f"Accounts that can be used: {usable}.")

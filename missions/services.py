@@ -29,7 +29,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from accounts.models import SpendingLimit
 from media import services as media_services
 from media.models import MediaFile
-from missions import archive, catalog, engine, lifecycle, queue, references, selectors
+from missions import archive, catalog, engine, lifecycle, provider_accounts, references, selectors
 from missions.catalog import FieldError, ParamsInvalid
 from missions.models import (
     Attempt,
@@ -39,7 +39,6 @@ from missions.models import (
     MissionItem,
     MissionStatus,
     Output,
-    ProviderAccount,
     RemovedSpending,
     TaskType,
 )
@@ -235,7 +234,7 @@ def create_mission(
         _store_items(mission, draft)
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
         _keep_files(mission, draft)
-        _wake(mission)
+        provider_accounts.wake(mission.provider)
         if on_created is not None:
             on_created(mission)
     return mission
@@ -532,13 +531,6 @@ def _total_price(model: catalog.Model, merged: Iterable[Mapping[str, Any]]) -> D
     return total
 
 
-def _wake(mission: Mission) -> None:
-    for account_id in ProviderAccount.objects.filter(provider=mission.provider, is_enabled=True).values_list(
-        "pk", flat=True
-    ):
-        queue.send("dispatch", account_id)
-
-
 def change_mission(
     *,
     mission_id: int,
@@ -607,7 +599,7 @@ def resume_mission(*, mission_id: int, actor: str) -> None:
             lifecycle.resume(mission_id, actor=actor)
         except lifecycle.LostRace:
             raise NotPossible(_state_message(mission_id, "resume")) from None
-        _wake(Mission.objects.get(pk=mission_id))
+        provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
 
 
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
@@ -745,7 +737,7 @@ def _put_back(
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission.pk, "retry")) from None
     if count:
-        _wake(mission)
+        provider_accounts.wake(mission.provider)
     model = catalog.find_model(mission.model, mission.task_type)
     estimate = _total_price(model, (mission.params | own for own in rows.values()))
     return Retried(count=count, estimate=estimate, currency=mission.currency)
@@ -788,14 +780,14 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
                     "Look again in a minute: nothing has to be paid twice."
                 )
             )
-        _wake(Mission.objects.get(pk=item.mission_id))
+        provider_accounts.wake(item.mission.provider)
 
 
-def resolve_with_task(*, item: MissionItem, remote_task_id: str) -> None:
+def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:
     """A person found the task at the provider: attach it, and fetch its result without paying again."""
     attempt = _unconfirmed_attempt(item)
     try:
-        attached = engine.attach(attempt.pk, remote_task_id)
+        attached = engine.attach(attempt.pk, remote_task_id, actor=actor)
     except ProviderError as error:
         message = _("The provider could not be asked about the task: %s. Try again.") % error
         raise NotPossible(message) from error

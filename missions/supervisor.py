@@ -150,7 +150,7 @@ class Supervisor:
                 _end_group(cluster.group_id, born_after=cluster.started_at.timestamp())
                 WorkerCluster.objects.filter(pk=cluster.pk).update(stopped_at=timezone.now())
         self.row.save(force_insert=True)
-        queue.ensure_watchdog()
+        queue.ensure_schedules()
         queue.schedule_cleanup(is_wanted=retention.is_wanted())
         if provider_accounts.adopt_key(on_change=services.hold_after_key_change):
             log.warning(

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from missions import archive as archiving
 from missions import engine, provider_accounts, retention, services
+from missions import tally as tallying
 from missions.log_context import about
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
@@ -67,6 +68,10 @@ def cleanup() -> None:
     for found in retention.clean(now=timezone.now(), apply=True):
         if found.count:
             log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
+
+
+def tally() -> None:
+    tallying.count(timezone.now())
 
 
 def canary() -> None:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from missions import provider_webhooks
-from missions.views import acting, downloads, item, listing, mission, new_mission
+from missions.views import acting, downloads, item, listing, metrics, mission, new_mission
 
 app_name = "missions"
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("missions/new/library", new_mission.library, name="new-library"),
     path("missions/new/sample", new_mission.sample, name="new-sample"),
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
+    path("metrics", metrics.show_metrics, name="metrics"),
     path("hooks/<str:provider>/<str:token>", provider_webhooks.receive, name="provider-webhook"),
     path("missions", listing.show_list, name="list"),
     path("missions/<int:mission_id>", mission.show_results, name="mission"),

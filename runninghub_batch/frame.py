@@ -23,6 +23,16 @@ NAVIGATION = (
     ("templates:list", _("Templates"), "template"),
     ("media:library", _("Media"), "image"),
 )
+# The same for the administration: for whom a place is, as well ("": everybody who may come in).
+ADMINISTRATION = (
+    ("admin:index", _("Overview"), "shield", ""),
+    ("control_room:show", _("Control room"), "bolt", ""),
+    ("admin:missions_mission_changelist", _("Missions"), "missions", "missions.view_mission"),
+    ("admin:missions_missionitem_changelist", _("Items"), "list", "missions.view_missionitem"),
+    ("admin:missions_provideraccount_changelist", _("Accounts"), "key", "missions.view_provideraccount"),
+    ("admin-models", _("Models"), "sliders", ""),
+    ("home", _("To the site"), "external", ""),
+)
 THEME_ICONS = {Theme.AUTO: "screen", Theme.LIGHT: "sun", Theme.DARK: "moon"}
 
 
@@ -47,10 +57,20 @@ class Frame:
     @property
     def places(self) -> list[Place]:
         """Where one can go.  The longest address that this one begins with is the one where we are."""
-        found = [(url, text, icon) for name, text, icon in NAVIGATION if (url := _address(name))]
+        places = self._administration if self._is_administration else NAVIGATION
+        found = [(url, text, icon) for name, text, icon in places if (url := _address(name))]
         around = [url for url, _text, _icon in found if _lies_in(self._request.path, url)]
         current = max(around, key=len, default="")
         return [Place(url, text, icon, url == current) for url, text, icon in found]
+
+    @property
+    def _is_administration(self) -> bool:
+        return _lies_in(self._request.path, _address("admin:index"))
+
+    @property
+    def _administration(self) -> list[tuple[str, Promise, str]]:
+        user = self._request.user
+        return [(name, text, icon) for name, text, icon, right in ADMINISTRATION if not right or user.has_perm(right)]
 
     @property
     def themes(self) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from missions.admin import catalogue
 from runninghub_batch import views
 from runninghub_batch.api import api
 
@@ -13,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("accounts.urls")),
     path("components", views.components, name="components"),
     path("favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))),  # asked for by pages that name none
+    path("admin/control-room/", include("missions.admin.control_room")),
+    path("admin/models/", admin.site.admin_view(catalogue.show_models), name="admin-models"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("", include("missions.urls_media")),

@@ -83,6 +83,9 @@ def components(request: HttpRequest) -> HttpResponse:
         "amounts": [Decimal("12"), Decimal("0.05"), Decimal("1234.5678"), None],
         "seconds": [0.42, 42, 200, 7500, 273_600, None],
         "moments": [now - timedelta(seconds=age) for age in (5, 300, 7300, 200_000, 9_000_000)],
+        "bars": [
+            {"text": f"{n}", "parts": [("completed", (n * 7) % 13), ("failed", n % 5 // 4)]} for n in range(1, 31)
+        ],
         "tab_entries": [
             {"url": "?tab=results", "text": "Results", "count": 148, "is_current": True},
             {"url": "?tab=items", "text": "Items", "count": 240},

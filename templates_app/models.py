@@ -35,6 +35,7 @@ class MissionTemplate(models.Model):
     class Meta:
         ordering = ["name", "pk"]
         verbose_name = _("mission template")
+        verbose_name_plural = _("mission templates")
         constraints = [models.UniqueConstraint(fields=["owner", "name"], name="template_name_unique_per_owner")]
 
     def __str__(self) -> str:

@@ -19,12 +19,6 @@ LOCKS = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-dev.txt": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"],
 }
-TEXT_FILES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
 
 
 def names_read_by_settings() -> set[str]:
@@ -70,25 +64,12 @@ def test_a_lock_names_no_index_and_no_folder(lock):
     assert not re.search(r"://|^-|--(extra-)?index|--find-links", (ROOT / lock).read_text(), re.MULTILINE)
 
 
-def test_every_make_target_of_the_readme_exists():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for path in TEXT_FILES:
-        named = set(re.findall(r"(?:`|^)make ([a-z]+)", path.read_text(), re.MULTILINE))
-        assert named <= targets, path.name
-
-
 def test_every_command_of_the_readme_exists():
     table = re.search(r"\| `manage.py …` \|.*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL)
     assert table
     named = set(re.findall(r"^\| `([a-z_]+)", table[0], re.MULTILINE)) - {"manage"}
     assert len(named) > 3
     assert named <= set(get_commands())
-
-
-@pytest.mark.parametrize("path", TEXT_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), target
 
 
 def test_decisions_that_the_code_names_exist():

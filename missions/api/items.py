@@ -66,7 +66,7 @@ def resolve_item(
     `not_run`: it never ran there; the item is submitted again."""
     item = visible_item(request, mission_id, index)
     if payload.remote_task_id is not None:
-        services.resolve_with_task(item=item, remote_task_id=payload.remote_task_id)
+        services.resolve_with_task(item=item, remote_task_id=payload.remote_task_id, actor=actor(request))
     else:
         services.resolve_as_not_run(item=item, actor=actor(request))
     return visible_item(request, mission_id, index)

@@ -17,7 +17,7 @@ from missions.models import Attempt, AttemptStatus
 from missions.providers.base import RemoteState, RemoteStatus
 
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
-DOWNLOAD_LEASE = timedelta(seconds=30)
+DOWNLOAD_LEASE = timedelta(seconds=10)  # then its message is taken for lost
 ARCHIVE_DELAY_SECONDS = 0.5  # many tasks may end at once: their slots are filled first, then their files are fetched
 EMPTY_RESULT_POLLS = 3
 

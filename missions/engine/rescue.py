@@ -10,7 +10,7 @@ from missions.engine.timing import seconds_from_now
 from missions.engine.watching import poll_attempt
 from missions.models import Attempt, AttemptStatus
 from missions.providers.base import RemoteStatus
-from missions.providers.errors import ProviderError
+from missions.providers.errors import ProviderError, Unavailable
 
 SHORTEST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 3600.0
@@ -42,10 +42,11 @@ def _wait(attempt: Attempt) -> float:
     return min(max(age * SPACING, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 
-def attach(attempt_id: int, remote_task_id: str) -> bool:
+def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to an attempt whose answer was lost, if the provider knows it and no other attempt has it.
 
-    Raises ProviderError when the provider cannot be asked.
+    ``actor``: who says that it is the one.  Raises ProviderError when the provider cannot be asked, or not with the key that it
+    was sent with.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -56,12 +57,15 @@ def attach(attempt_id: int, remote_task_id: str) -> bool:
     if isinstance(answer, ProviderError):
         raise answer
     if answer.status is RemoteStatus.GONE:
+        if attempt.key_fingerprint != attempt.account.key_fingerprint:
+            raise Unavailable(gettext_noop("The account has another key now, which does not know the task."))
         return False
     now = timezone.now()
     acceptance = lifecycle.Acceptance(
         remote_task_id=remote_task_id, raw=answer.raw, at=attempt.sending_at or now, next_poll_at=now
     )
-    attached = lifecycle.accept({attempt_id: acceptance}, reason=gettext_noop("The provider confirmed the task."))
+    reason = gettext_noop("The provider confirmed the task.")
+    attached = lifecycle.accept({attempt_id: acceptance}, reason=reason, actor=actor)
     if attached:
         poll_attempt(attempt_id)
     return bool(attached)

@@ -30,10 +30,15 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
 
     The most urgent missions come first, and among equals the one that has the fewest in flight.  The account's row lock, held
     until the transaction ends, makes the cap hold over all workers of all clusters.
+
+    Accounts pull: each takes what it has room for, so work spreads by free slots, and what one cannot take is left to the
+    others.  An attempt stays with its account for life, unconfirmed ones too: their task, and the files handed over for it, are
+    known nowhere else.  A pending item has none: no attempt of it lives, so nothing can be paid twice, and an account that is
+    stopped does not hold it back (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
-    if account.paused_at or not account.is_enabled:
+    if account.paused_at or account.is_draining or not account.is_enabled:
         return []
     limit = selectors.slot_limit(account, now=now)
     free = limit - selectors.slots_in_use(account, now=now, limit=limit)

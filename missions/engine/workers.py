@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from missions import catalog, provider_accounts, queue, selectors
 from missions.models import Attempt, ProviderAccount, WorkerCluster
+from missions.providers.errors import AccountBlocked
 
 CLUSTER_DEAD_AFTER = timedelta(seconds=60)
 
@@ -44,9 +46,9 @@ def _is_in_group(pid: int, group_id: int | None) -> bool:
 def warm_up() -> None:
     """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
     catalog.all_models()
-    for account in ProviderAccount.objects.filter(is_enabled=True):
+    for account in ProviderAccount.objects.in_use():
         selectors.slots_in_use(account, now=timezone.now(), limit=1)
         selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
         Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
-        if provider_accounts.credentials(account).api_key:
+        with contextlib.suppress(AccountBlocked):
             provider_accounts.connect(account)

@@ -7,12 +7,16 @@ from typing import Any
 
 from django import forms
 from django.utils.datastructures import MultiValueDict
+from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from media.models import MediaFile
+from missions import importers
 from missions.catalog import MEGABYTE, Field, FieldType
 from missions.labels import parameter_label
+
+PARAMETER = "param-"  # what the names of these fields begin with in a form
 
 
 class SpendingLimitField(forms.DecimalField):
@@ -27,37 +31,63 @@ class SpendingLimitField(forms.DecimalField):
         )
 
 
-def parameter_field(field: Field, *, images: Sequence[MediaFile] = ()) -> forms.Field:
+def parameter_field(field: Field, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True) -> forms.Field:
     """A form field for one parameter, empty for "not given".
 
-    ``images`` are offered to choose from.  It takes anything: only the catalogue knows what is right, and says it better.
+    ``images`` are offered to choose from; without them images are named in lines of text.  ``is_decided``: nothing can be left
+    for later, so that a choice which is always sent has no empty entry.  The field takes anything: only the catalogue knows what
+    is right, and says it better.
     """
     options: dict[str, Any] = {"label": parameter_label(field.name), "required": False, "help_text": _help(field)}
-    if field.is_file:
+    if field.is_file and images is not None:
         is_single = field.type is FieldType.IMAGE
         return FilesField(is_single=is_single, widget=FilesWidget(images, is_single=is_single), **options)
-    return forms.CharField(widget=_widget(field), strip=False, **options)
+    if field.is_file:
+        options["help_text"] = _how_to_name(field)
+    return forms.CharField(widget=_widget(field, is_decided=is_decided), strip=False, **options)
+
+
+def is_always_sent(field: Field) -> bool:
+    """The model wants it, and has a usual value for it."""
+    return field.is_required and field.default is not None
+
+
+def as_typed(value: Any) -> str:
+    """A parameter's value as a person types it into its field: images in lines, yes and no as ``true`` and ``false``."""
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def wire_value(field: Field, value: Any) -> Any:
-    """What a form field holds, as the catalogue takes it."""
-    if field.type is FieldType.IMAGE:
-        return value[0] if len(value) == 1 else value
-    return value.replace("\r\n", "\n") if isinstance(value, str) else value
+    """What a form field holds, as the catalogue takes it; "" or an empty list for nothing."""
+    if field.is_file:
+        names = value if isinstance(value, list) else _names_in(value)
+        return names[0] if field.type is FieldType.IMAGE and len(names) == 1 else names
+    return value.replace("\r\n", "\n") if field.type is FieldType.TEXT else value.strip()
 
 
-def _widget(field: Field) -> forms.Widget:
+def _names_in(text: str) -> list[str]:
+    return [name for _number, line in importers.lines_of(text) for name in importers.split(line)]
+
+
+def _widget(field: Field, *, is_decided: bool) -> forms.Widget:
+    nothing = ("", _nothing_chosen(field))
     match field.type:
         case FieldType.CHOICE:
-            return forms.Select(choices=[("", _nothing_chosen(field)), *((word, word) for word in field.choices)])
+            words = [(word, word) for word in field.choices]
+            return forms.Select(choices=words if is_decided and is_always_sent(field) else [nothing, *words])
         case FieldType.BOOLEAN:
-            words = [("", _nothing_chosen(field)), ("true", _("Yes")), ("false", _("No"))]
-            return forms.Select(choices=words)
+            return forms.Select(choices=[nothing, ("true", _("Yes")), ("false", _("No"))])
         case FieldType.INTEGER:
-            limits = {"min": field.minimum, "max": field.maximum}
+            limits = {"min": field.minimum, "max": field.maximum, "placeholder": field.default}
             return forms.NumberInput({name: limit for name, limit in limits.items() if limit is not None})
-        case _:
-            return forms.Textarea({"rows": 3} | ({"maxlength": field.max_length} if field.max_length else {}))
+        case FieldType.IMAGE:
+            return forms.TextInput()
+        case FieldType.IMAGES:
+            return forms.Textarea({"rows": 2})
+        case FieldType.TEXT:
+            return forms.Textarea({"rows": 3})
 
 
 def _nothing_chosen(field: Field) -> str:
@@ -66,6 +96,13 @@ def _nothing_chosen(field: Field) -> str:
         return gettext("As the model likes")
     word = {"True": gettext("Yes"), "False": gettext("No")}.get(str(field.default), field.default)
     return gettext("Usual (%(default)s)") % {"default": word}
+
+
+def _how_to_name(field: Field) -> Promise:
+    """How images are named in a text."""
+    if field.type is FieldType.IMAGE:
+        return _("An address, or media:ID of an uploaded image.")
+    return _("Addresses, or media:ID of uploaded images, one per line.")
 
 
 def _help(field: Field) -> str:
@@ -114,7 +151,7 @@ class FilesWidget(forms.Widget):
         return False  # nothing ticked is sent as nothing
 
     def get_context(self, name: str, value: Any, attrs: Mapping[str, Any] | None) -> dict[str, Any]:
-        chosen = [value] if isinstance(value, str) else list(value or [])
+        chosen = value.splitlines() if isinstance(value, str) else list(value or [])
         offered = {image.reference for image in self.images}
         context = super().get_context(name, None, dict(attrs or {}))
         context["widget"] |= {

@@ -18,16 +18,15 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from missions import catalog, columns, composition, importers
+from missions import catalog, columns, composition
 from missions.catalog import Field, FieldType, Model
 from missions.composition import Entry, Import, Source
-from missions.forms.fields import SpendingLimitField
+from missions.forms.fields import PARAMETER, SpendingLimitField, is_always_sent, parameter_field, wire_value
 from missions.labels import parameter_label
 from missions.models import TaskType
 from missions.preview import Wanted
 from missions.tables import Table
 
-PARAMETER = "param-"
 COLUMN = "column-"
 MAX_REPEAT = 1000
 MAX_PER_ITEM = 50
@@ -105,11 +104,11 @@ class ParametersForm(forms.Form):
     def __init__(self, data: Mapping[str, Any], *, model: Model, filled: set[str]) -> None:
         self._shown = [field for field in model.fields if field.name not in filled]
         super().__init__({PARAMETER + field.name: _typed(field, data) for field in self._shown})
-        self.fields.update({PARAMETER + field.name: _parameter(field) for field in self._shown})
+        self.fields.update({PARAMETER + field.name: parameter_field(field) for field in self._shown})
 
     def params(self) -> dict[str, Any]:
         given = {field.name: self.data[PARAMETER + field.name] for field in self._shown}
-        return {field.name: _value(field, given[field.name]) for field in self._shown if given[field.name].strip()}
+        return {field.name: wire_value(field, given[field.name]) for field in self._shown if given[field.name].strip()}
 
 
 class ColumnsForm(forms.Form):
@@ -232,52 +231,12 @@ def model_of(fields: Mapping[str, str]) -> Model:
     return found[0] if found else catalog.default_model(task_type)
 
 
-def _parameter(field: Field) -> forms.Field:
-    """A control that looks like the parameter.  What is typed is checked by the catalogue, with all the rest."""
-    options: dict[str, Any] = {"label": parameter_label(field.name), "required": False}
-    match field.type:
-        case FieldType.CHOICE:
-            empty = [] if _is_always_sent(field) else [("", _default_word(field))]
-            return forms.ChoiceField(choices=[*empty, *((word, word) for word in field.choices)], **options)
-        case FieldType.BOOLEAN:
-            words = [("", _default_word(field)), ("true", _("Yes")), ("false", _("No"))]
-            return forms.ChoiceField(choices=words, **options)
-        case FieldType.INTEGER:
-            bounds = {"min": field.minimum, "max": field.maximum, "placeholder": field.default}
-            attributes = {name: bound for name, bound in bounds.items() if bound is not None}
-            return forms.CharField(widget=forms.NumberInput(attrs=attributes), **options)
-        case FieldType.IMAGES:
-            help_text = _("Addresses, or media:ID of uploaded images, one per line.")
-            return forms.CharField(widget=forms.Textarea(attrs={"rows": 2}), help_text=help_text, **options)
-        case FieldType.IMAGE:
-            return forms.CharField(help_text=_("An address, or media:ID of an uploaded image."), **options)
-    return forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), strip=False, **options)
-
-
 def _typed(field: Field, data: Mapping[str, Any]) -> str:
     """What the control shows: what was typed, or the usual value where the model has no such choice (any more)."""
     given = str(data.get(PARAMETER + field.name, ""))
     if field.type is not FieldType.CHOICE or given in field.choices:
         return given
-    return str(field.default) if _is_always_sent(field) else ""
-
-
-def _is_always_sent(field: Field) -> bool:
-    return field.is_required and field.default is not None
-
-
-def _default_word(field: Field) -> str:
-    """What an empty choice stands for."""
-    if field.default is None:
-        return _("As the model likes")
-    word = field.default if not isinstance(field.default, bool) else _("Yes") if field.default else _("No")
-    return _("Usual (%(default)s)") % {"default": word}
-
-
-def _value(field: Field, text: str) -> Any:
-    if field.type is FieldType.IMAGES:
-        return [name for _number, line in importers.lines_of(text) for name in importers.split(line)]
-    return text.replace("\r\n", "\n") if field.type is FieldType.TEXT else text.strip()
+    return str(field.default) if is_always_sent(field) else ""
 
 
 def _meanings(model: Model) -> list[tuple[str, str]]:

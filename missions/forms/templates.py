@@ -13,13 +13,12 @@ from django.utils.translation import gettext_lazy
 
 from media.models import MediaFile
 from missions import catalog
-from missions.forms.fields import parameter_field, wire_value
+from missions.forms.fields import PARAMETER, as_typed, parameter_field, wire_value
 from missions.labels import parameter_label
 from missions.models import TaskType
 from templates_app.models import MissionTemplate
 from templates_app.services import MAX_DESCRIPTION, MAX_NAME, Problem
 
-PREFIX = "param-"
 _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
 
@@ -66,7 +65,7 @@ class TemplateForm(forms.Form):
             (field.name, parameter_label(field.name)) for field in self.chosen.fields
         ]
         for field in self.chosen.fields:
-            self.fields[PREFIX + field.name] = parameter_field(field, images=images)
+            self.fields[PARAMETER + field.name] = parameter_field(field, images=images, is_decided=False)
 
     def _choices(self, name: str) -> forms.ChoiceField:
         field = self.fields[name]
@@ -75,12 +74,13 @@ class TemplateForm(forms.Form):
 
     def parameters(self) -> list[forms.BoundField]:
         """The fields of the model's parameters, in the catalogue's order."""
-        return [self[PREFIX + field.name] for field in self.chosen.fields]
+        return [self[PARAMETER + field.name] for field in self.chosen.fields]
 
     def config(self) -> dict[str, Any]:
         """What was sent, as ``template_rules.clean_config`` takes it."""
         params = {
-            field.name: wire_value(field, self.cleaned_data.get(PREFIX + field.name)) for field in self.chosen.fields
+            field.name: wire_value(field, self.cleaned_data.get(PARAMETER + field.name) or "")
+            for field in self.chosen.fields
         }
         return {
             "model": self.cleaned_data.get("model", ""),
@@ -105,7 +105,9 @@ def values_of(template: MissionTemplate) -> dict[str, Any]:
     """What a stored template fills the form with; whatever of its config cannot be read is left out."""
     config = template.config if isinstance(template.config, dict) else {}
     params = config.get("params")
-    values = {PREFIX + str(name): _shown(value) for name, value in (params if isinstance(params, dict) else {}).items()}
+    values = {
+        PARAMETER + str(name): as_typed(value) for name, value in (params if isinstance(params, dict) else {}).items()
+    }
     values |= {"name": template.name, "description": template.description, "model": str(config.get("model") or "")}
     return values | ({"batch_fields": config["batch_fields"]} if config.get("batch_fields") else {})
 
@@ -113,22 +115,19 @@ def values_of(template: MissionTemplate) -> dict[str, Any]:
 def references_in(values: Mapping[str, Any] | QueryDict) -> set[int]:
     """The uploaded images that a form's values name, by id."""
     lists = values.lists() if isinstance(values, QueryDict) else values.items()
-    given = [value for name, value in lists if name.startswith(PREFIX)]
-    words = [word for value in given for word in (value if isinstance(value, list) else [value])]
-    return {int(found[1]) for word in words if (found := _REFERENCE.fullmatch(str(word).strip()))}
+    given = [value for name, value in lists if name.startswith(PARAMETER)]
+    texts = [str(text) for value in given for text in (value if isinstance(value, list) else [value])]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    return {int(found[1]) for line in lines if (found := _REFERENCE.fullmatch(line))}
 
 
 def field_of(place: str) -> str:
     """The form's field for a place in a config: ``param-size`` for ``config.params.size``."""
-    for beginning, prefix in (("config.params.", PREFIX), ("config.batch_fields", "batch_fields"), ("config.", "")):
+    for beginning, prefix in (("config.params.", PARAMETER), ("config.batch_fields", "batch_fields"), ("config.", "")):
         if place.startswith(beginning):
             rest = place.removeprefix(beginning)
             return prefix if prefix == "batch_fields" else prefix + rest
     return place
-
-
-def _shown(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _chosen_model(task_type: str, endpoint: str) -> catalog.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -96,6 +97,26 @@ class RetryForm(forms.Form):
     error_code = forms.CharField(required=False, max_length=64, empty_value=None)
     has_code = forms.BooleanField(required=False)
     at_most = forms.IntegerField(min_value=1, max_value=10**7)
+
+
+class MissionCountsField(forms.MultipleChoiceField):
+    """``mission=12:340`` for each mission: its number, and how many items of it a person has agreed to pay for."""
+
+    most = 50
+
+    def valid_value(self, value: str) -> bool:
+        return re.fullmatch(r"[0-9]{1,18}:[0-9]{1,9}", value) is not None
+
+    def clean(self, value: Any) -> dict[int, int]:
+        pairs = (entry.split(":") for entry in super().clean(value)[: self.most])
+        return {int(mission_id): int(count) for mission_id, count in pairs}
+
+
+class RetryCauseForm(forms.Form):
+    """What failed for one cause, in several missions."""
+
+    error_code = forms.CharField(required=False, max_length=64)
+    mission = MissionCountsField()
 
 
 class FoundTaskForm(forms.Form):

@@ -108,7 +108,7 @@ class TaskTypesOut(Schema):
 
 
 class AccountOut(Schema):
-    """An account.  ``cap``: tasks at once, as it holds now.  ``unconfirmed`` may be running, too.
+    """An account.  ``cap``: tasks at once, as it holds now.  ``unconfirmed`` may be running, too.  Draining: takes no new items.
 
     ``pending`` counts what waits for any account of this provider.
     """
@@ -120,6 +120,7 @@ class AccountOut(Schema):
     unconfirmed: int
     pending: int
     is_enabled: bool
+    is_draining: bool
     is_paused: bool
     paused_at: datetime | None
     pause_reason: str
@@ -135,6 +136,10 @@ class AccountOut(Schema):
     @staticmethod
     def resolve_is_enabled(queue: AccountQueue) -> bool:
         return queue.account.is_enabled
+
+    @staticmethod
+    def resolve_is_draining(queue: AccountQueue) -> bool:
+        return queue.account.is_draining
 
     @staticmethod
     def resolve_is_paused(queue: AccountQueue) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from typing import Any
 
 from django import template
 
 from missions import failures
-from missions.models import Mission, Output
+from missions.models import ItemStatus, Mission, Output
 from missions.schemas.missions import output_url, urls_of
 
 register = template.Library()
@@ -32,6 +34,18 @@ def kind(output: Output) -> str:
         return "text"
     family = output.content_type.partition("/")[0]
     return family if family in ("image", "video") else "file"
+
+
+@register.filter
+def item_status_word(status: str) -> str:
+    """``{{ "failed"|item_status_word }}``: what a status of items is called."""
+    return str(ItemStatus(status).label)
+
+
+@register.filter
+def as_json(data: Any) -> str:
+    """JSON as people read it."""
+    return json.dumps(data, ensure_ascii=False, indent=2)
 
 
 @register.filter

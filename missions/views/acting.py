@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,7 +17,7 @@ from missions import lifecycle, services, template_rules
 from missions.forms.watching import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.models import Mission
 from missions.services import MissionInvalid, NotPossible
-from missions.views.access import actor, visible_mission
+from missions.views.access import actor, visible_mission, way_back
 from missions.views.mission import render_tab, settings_context
 from templates_app import services as template_services
 from templates_app.services import TemplateInvalid
@@ -175,8 +174,5 @@ def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpR
 
 
 def _way_back(request: HttpRequest, mission_id: int) -> str:
-    """The page that the form names as ``next``, if it is one of ours; else the mission."""
-    given = request.POST.get("next") or request.GET.get("next") or ""
-    if given.startswith("/") and url_has_allowed_host_and_scheme(given, allowed_hosts=None):
-        return given
-    return reverse("missions:mission", args=[mission_id])
+    """Where the form says that it came from, else the mission."""
+    return way_back(request, reverse("missions:mission", args=[mission_id]))

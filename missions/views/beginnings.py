@@ -11,11 +11,10 @@ from django.utils.translation import gettext as _
 from missions import catalog, columns, composition
 from missions.catalog import Field, FieldType, Model
 from missions.composition import Source
-from missions.forms.new_mission import PARAMETER
+from missions.forms.fields import PARAMETER, as_typed
 from missions.models import Mission, TaskType
 from missions.tables import Record, Table
 from missions.views.desk import Desk
-from missions.views.picturing import as_text
 from templates_app.models import MissionTemplate
 
 TYPED_PROMPTS = 2000  # so many prompts of a copied mission are put into the text; more are a table
@@ -38,7 +37,7 @@ def fields_of_template(template: MissionTemplate) -> dict[str, str]:
 
 
 def _parameters(params: Mapping[str, Any]) -> dict[str, str]:
-    return {PARAMETER + name: as_text(value) for name, value in params.items()}
+    return {PARAMETER + name: as_typed(value) for name, value in params.items()}
 
 
 def copy_of(mission: Mission, *, owner: User, key: str) -> Desk:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from media.services import UploadInvalid, store_upload
 from missions import columns, composition, importers, template_rules
 from missions.composition import Source
-from missions.forms.new_mission import COLUMN, PARAMETER, Entered, model_of
+from missions.forms.fields import PARAMETER
+from missions.forms.new_mission import COLUMN, Entered, model_of
 from missions.importers import RowsInvalid
 from missions.tables import Table, read_table
 from missions.views.beginnings import fields_of_template

@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from drafts import services as drafts
 from drafts.models import FormDraft
 from missions import catalog, columns, composition
-from missions.forms.new_mission import COLUMN, PARAMETER, Entered, NewMissionForm, model_of
+from missions.forms.fields import PARAMETER
+from missions.forms.new_mission import COLUMN, Entered, NewMissionForm, model_of
 from missions.models import TaskType
 from missions.preview import Preview, longest_prompt, preview
 from missions.tables import Table

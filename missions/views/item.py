@@ -17,7 +17,7 @@ from missions.forms.parameters import ItemParametersForm
 from missions.forms.watching import FoundTaskForm
 from missions.models import AttemptStatus, ItemStatus, MissionItem
 from missions.services import MissionInvalid, NotPossible
-from missions.views.access import actor, visible_item
+from missions.views.access import actor, visible_item, way_back
 from missions.views.mission import failures_context, head_context, render_tab
 from missions.views.showing import shown_items
 
@@ -59,12 +59,13 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
     form = FoundTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():
         try:
-            services.resolve_with_task(item=item, remote_task_id=form.cleaned_data["remote_task_id"])
+            task_id = form.cleaned_data["remote_task_id"]
+            services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
         except NotPossible as refusal:
             form.add_error("remote_task_id", str(refusal))
         else:
             messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
-            return redirect("missions:failures", mission_id)
+            return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
     context = failures_context(item.mission, refused=form, at_index=index)
     return render_tab(request, item.mission, "failures", context, status=422)
 
@@ -80,7 +81,7 @@ def declare_not_run(request: HttpRequest, mission_id: int, index: int) -> HttpRe
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("Item %(number)d is submitted again.") % {"number": index})
-    return redirect("missions:failures", mission_id)
+    return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
 
 
 def _address(item: MissionItem) -> str:

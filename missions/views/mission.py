@@ -22,7 +22,7 @@ from missions.models import ItemStatus, Mission, MissionItem
 from missions.pace import COMPLETIONS_SEEN, pace_of
 from missions.schemas.missions import money
 from missions.views.access import visible_mission
-from missions.views.showing import shown_items
+from missions.views.showing import shared_parameters, shown_items
 
 RESULTS_PER_PAGE = 48
 ITEMS_PER_PAGE = 50
@@ -130,6 +130,7 @@ def settings_context(
         "form": form or MissionSettingsForm(initial=saved),
         "template_form": template_form or SaveTemplateForm(initial=suggested, prefix="template"),
         "model": catalog.find_model(mission.model, mission.task_type),
+        "parameters": shared_parameters(mission),
     }
 
 
@@ -156,7 +157,6 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "pace": pace_of(mission, completions.get(mission.pk, ()), now=timezone.now()),
         "is_open": mission.status in lifecycle.OPEN,
         "is_live": mission.status in lifecycle.OPEN or bool(mission.in_flight_count),
-        "waits_for_person": mission.unconfirmed_count and not mission.pending_count + mission.in_flight_count,
     }
 
 

@@ -14,7 +14,8 @@ from media.models import MediaFile
 from missions import columns, importers
 from missions.catalog import FieldType, Model
 from missions.composition import RowProblem
-from missions.forms.new_mission import PARAMETER, NewMissionForm
+from missions.forms.fields import PARAMETER, as_typed
+from missions.forms.new_mission import NewMissionForm
 from missions.labels import parameter_label
 from missions.tables import Record
 
@@ -74,7 +75,7 @@ def item_as_sent(item: Mapping[str, Any], owner: User) -> dict[str, Any]:
 
 def cell_of(record: Record, place: int) -> str:
     value = record.cells[place] if place < len(record.cells) else None
-    return "" if value is None else as_text(value)[:SHOWN_CELL]
+    return "" if value is None else as_typed(value)[:SHOWN_CELL]
 
 
 def problem_of_row(problem: RowProblem) -> dict[str, Any]:
@@ -96,9 +97,3 @@ def problem_of_form(name: str, message: str) -> dict[str, str]:
         "spending_limit": _("Spending limit"),
     }
     return {"label": labels.get(name, ""), "message": message, "target": f"id_{name}" if name in labels else "batch"}
-
-
-def as_text(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -6,7 +6,7 @@ with ``{% end… %}`` take what stands between as their content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -110,6 +110,34 @@ def status_bar(counts: Mapping[str, int], *, legend: bool = True, large: bool = 
 def progress(value: float, *, of: float = 100, label: str = "") -> dict[str, Any]:
     """``{% progress 40 of=240 label=_("Uploading") %}``: one bar for one thing.  Missions have a status bar."""
     return {"value": value, "of": of, "label": label}
+
+
+@register.inclusion_tag("components/bar_chart.html")
+def bar_chart(bars: Sequence[Mapping[str, Any]], *, label: str, start: str = "", end: str = "") -> dict[str, Any]:
+    """Stacked bars as high as their sums, the highest as high as the chart.  ``start``, ``end``: words under its corners.
+
+    A bar: ``text``, shown when it is pointed at, and ``parts``, pairs of a status (for the colour) and a number.
+    """
+    highest = max((sum(number for _status, number in bar["parts"]) for bar in bars), default=0)
+    width = 1000 / max(len(bars), 1)
+    drawn = []
+    for place, bar in enumerate(bars):
+        top = 100.0
+        pieces = []
+        for status, number in bar["parts"]:
+            if number:
+                height = max(100 * number / highest, 1)
+                top -= height
+                pieces.append({"status": status, "y": f"{top:.2f}", "height": f"{height:.2f}"})
+        drawn.append({"text": bar["text"], "x": f"{place * width + width * 0.1:.2f}", "pieces": pieces})
+    return {
+        "bars": drawn,
+        "width": f"{width * 0.8:.2f}",
+        "highest": highest,
+        "label": label,
+        "start": start,
+        "end": end,
+    }
 
 
 @register.inclusion_tag("components/skeleton.html")

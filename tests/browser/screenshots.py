@@ -1,7 +1,8 @@
 """``make screenshots``: every page, by day and night, wide and narrow, in both languages, with nothing and with much in it.
 
 Starts simulator, workers and a server of its own on a database in a scratch folder; nothing of the person's is read or changed.
-Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.
+Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.  ``--readme`` takes those
+that the README shows, to docs/images.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ os.environ |= {
     "DATA_DIR": SCRATCH.name,
     "DATABASE_URL": f"sqlite:///{SCRATCH.name}/db.sqlite3",
     "SECRET_KEY": "only-for-pictures",
+    "ENCRYPTION_KEYS": "b25seS1mb3ItcGljdHVyZXMtb25seS1mb3ItcGljdHU=",
     "LOG_LEVEL": "ERROR",
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }
@@ -38,6 +40,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
+from PIL import Image
 from playwright.sync_api import Browser
 
 from accounts import services as account_services
@@ -49,7 +52,7 @@ from missions.models import Mission, MissionStatus
 from missions.providers.simulator.control import SimulatorProcess
 from templates_app import services as template_services
 from tests.browser import chromium
-from tests.missions.world import picture
+from tests.missions.world import add_account, picture
 from tests.processes.stage import Web
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -57,7 +60,7 @@ WIDTHS = {1280: 860, 360: 780}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 LIMIT_SECONDS = 90.0
 
-DRAFT_KEY = "f" * 32
+DRAFT_KEY, README_KEY = "f" * 32, "e" * 32
 
 # Name, address (or the name of one), and which mission it is about, if any.  A new page gets a line here.
 PAGES: tuple[tuple[str, str, str], ...] = (
@@ -67,6 +70,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("new-mission-filled", f"/missions/new?draft={DRAFT_KEY}", ""),
     ("mission-done", "missions:mission", "done"),
     ("mission-failed", "missions:mission", "mixed"),
+    ("failures", "missions:failures", "mixed"),
     ("mission-paused", "missions:mission", "paused"),
     ("templates", "templates:list", ""),
     ("new-template", "/templates/new", ""),
@@ -76,9 +80,25 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("password", "accounts:password", ""),
     ("tokens", "accounts:tokens", ""),
     ("components", "components", ""),
+    ("control-room", "control_room:show", ""),
+    ("admin", "admin:index", ""),
+    ("admin-missions", "admin:missions_mission_changelist", ""),
+    ("admin-mission", "admin:missions_mission_change", "mixed"),
+    ("admin-items", "admin:missions_missionitem_changelist", ""),
+    ("admin-item", "/admin/missions/missionitem/1/change/", ""),
+    ("admin-models", "admin-models", ""),
     ("not-found", "/nowhere", ""),
+    ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
+    ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
+    ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "not-found"}
+IN_THE_README = {
+    "mission": ("missions:mission", "done", 800),
+    "new-mission": (f"/missions/new?draft={README_KEY}", "", 1160),
+}
+WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
+    name for name, _address, _about in PAGES if name.startswith("admin")
+}
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",
@@ -118,6 +138,7 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     account_services.create_token(user=owner, name="nightly-import")
     enter(owner)
     fill_library(owner)
+    add_account("Studio B", "cap20-key-of-studio-b", simulator.url, concurrency=20)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
     simulator.set(task_1501=0.3)
@@ -224,14 +245,45 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
     return taken
 
 
+def take_for_readme(browser: Browser, web: Web, folder: Path) -> None:
+    """A mission that is done, and a form that is filled in, both without staff's view of them."""
+    mei = User.objects.create_user("mei")
+    done = mission(mei, "Six scenes, autumn series", 24)
+    fields = {
+        "name": "Posters for the spring fair",
+        "prompts": "\n".join(SUBJECTS),
+        "param-aspectRatio": "3:4",
+        "repeat": "4",
+    }
+    drafts.keep_form(drafts.open_draft(owner=mei, key=README_KEY), fields)
+    wait(done)
+    client = Client()
+    client.force_login(mei)
+    context = browser.new_context(base_url=web.url, color_scheme="light")
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (place, about, height) in IN_THE_README.items():
+        page = context.new_page()
+        page.set_viewport_size({"width": 1280, "height": height})
+        page.goto(_address(place, done if about else None), wait_until="networkidle")
+        shot = page.screenshot(animations="disabled")
+        Image.open(io.BytesIO(shot)).save(folder / f"{name}.webp", quality=85, method=6)
+        page.close()
+    context.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make screenshots", description="Take a picture of every page.")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="pages whose names hold one of these")
     parser.add_argument("--to", type=Path, default=settings.BASE_DIR / "var" / "screenshots", metavar="FOLDER")
+    parser.add_argument("--readme", action="store_true", help="take only the pictures of the README")
     options = parser.parse_args()
     if not chromium.PATH:
         sys.exit("There is no chromium: apt install chromium fonts-noto-cjk, or set CHROMIUM=/path/to/it.")
     with running() as (web, simulator), chromium.started() as browser:
+        if options.readme:
+            take_for_readme(browser, web, settings.BASE_DIR / "docs" / "images")
+            return
         busy, new = User.objects.create_superuser("mei"), User.objects.create_user("lin")
         missions = fill(busy, simulator)
         taken = take(browser, web, busy, addresses(missions, options.only), "full", options.to)

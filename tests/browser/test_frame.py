@@ -8,12 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from accounts import services
 from accounts.models import ApiToken, Profile
 from tests.browser.chromium import check_axe
 from tests.browser.conftest import PASSWORD
-
-PAGES = ["/accounts/", "/accounts/tokens", "/nowhere"]
 
 
 @pytest.fixture
@@ -34,19 +31,6 @@ def test_every_component_can_be_used_by_everybody(open_page, operator, theme):
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_of_the_frame_can_be_used_by_everybody(open_page, person, theme):
-    services.create_token(user=person, name="a token with a name that is rather long for a telephone")
-    page = open_page("/accounts/login/", theme=theme, width=360, user=None)
-    check_axe(page)
-    page = open_page(theme=theme, width=360)
-    for address in PAGES:
-        page.goto(address)
-        check_axe(page)
-        assert fits(page), address
-    page.watch.wrongs.clear()  # the browser notes the 404 of the last one
 
 
 def test_a_person_signs_in_chooses_a_language_and_signs_out(open_page, person):

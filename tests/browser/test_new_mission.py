@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 
 import pytest
-from django.db import connection
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from missions.models import Mission
 from tests.browser.chromium import check_axe
@@ -28,18 +26,6 @@ def submit_button(page, words):
     button = page.locator("#submit-mission")
     expect(button).to_contain_text(words)
     return button
-
-
-def finish(page, words):
-    submit_button(page, words).click()
-    page.wait_for_url(re.compile(r"/missions/\d+$"))
-
-
-def wait_until(condition, limit=30):
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, list(Mission.objects.values("task_type", "status"))
-        time.sleep(0.2)
 
 
 def choose(page, control):
@@ -126,6 +112,23 @@ def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # the refused file
 
 
+def test_half_of_the_images_cannot_be_submitted(page):
+    page.goto(HERE)
+    choose(page, "id_task_type_image_to_image")
+    page.fill("#id_param-prompt", "in ink")
+    page.set_input_files("#id_image_files", photos(1))
+    button = submit_button(page, "1 item")
+    held: list[Route] = []
+    page.route("**/media/upload", lambda route: held.append(route))
+
+    page.set_input_files("#id_image_files", photos(1, first=1))
+
+    expect(button).to_be_disabled()
+    expect(page.locator(".upload-progress")).to_contain_text("0 of 1 uploaded")
+    held[0].continue_()
+    expect(submit_button(page, "2 items")).to_be_enabled()
+
+
 def test_images_can_be_dropped_and_pasted_and_each_have_a_prompt(page):
     page.goto(HERE)
     choose(page, "id_task_type_image_to_image")
@@ -196,43 +199,6 @@ def test_it_works_without_a_script(open_page):
 
     page.wait_for_url(re.compile(r"/missions/\d+$"))
     assert Mission.objects.get().total_count == 2
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="with real workers, on one database is enough")
-def test_each_type_is_begun_in_its_own_way_and_done_by_workers(page, simulator, start_workers):
-    simulator.set(task_seconds=0.2)
-    start_workers(4, cap=10)
-
-    page.goto(HERE)
-    page.fill("#id_prompts", "a fox\na cat")
-    finish(page, "2 items")
-
-    page.goto(HERE)
-    choose(page, "id_task_type_image_to_image")
-    page.set_input_files("#id_image_files", photos(2))
-    page.fill("#id_param-prompt", "in ink")
-    finish(page, "2 items")
-
-    page.goto(HERE)
-    choose(page, "id_task_type_text_to_video")
-    content = "提示词,时长\n一只狐狸睡在雪地里,10\n一只猫坐在窗台上看雨,15\n".encode("gb18030")
-    page.set_input_files("[name=file]", {"name": "表.csv", "mimeType": "text/csv", "buffer": content})
-    finish(page, "2 items")
-
-    page.goto(HERE)
-    choose(page, "id_task_type_image_to_video")
-    choose(page, "id_source_combinations")
-    page.fill("#id_prompts", "slowly pan left\nslowly pan right")
-    page.set_input_files("#id_image_files", photos(1))
-    finish(page, "2 items")
-
-    wait_until(lambda: Mission.objects.filter(status="completed").count() == 4)
-    assert set(Mission.objects.values_list("task_type", "completed_count")) == {
-        ("text_to_image", 2),
-        ("image_to_image", 2),
-        ("text_to_video", 2),
-        ("image_to_video", 2),
-    }
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -86,6 +87,64 @@ def make_large(owner: User, items: int, *, file: str = "", size: int = 0, digest
             batch_size=1000,
         )
     return mission
+
+
+def make_half_done(owner: User, items: int, *, results: int = 0) -> Mission:
+    """A mission that runs: half of its items completed until a moment ago, a tenth failed for five causes, the rest waits.
+
+    So many of the completed have a ``result``, of which only the row is there.
+    """
+    now = timezone.now()
+    done, failed = items // 2, items // 10
+    counts = {"completed_count": done, "failed_count": failed, "pending_count": items - done - failed}
+    mission = Mission.objects.create(
+        owner=owner,
+        name="Large",
+        task_type="text_to_image",
+        model="rhart-image-v1/text-to-image",
+        params={"aspectRatio": "1:1"},
+        status=MissionStatus.RUNNING,
+        total_count=items,
+        started_at=now - timedelta(hours=1),
+        estimated_cost=items // 20,
+        **counts,
+    )
+
+    def item(index: int) -> MissionItem:
+        params = {"prompt": f"a teapot of glass on a table by the window, number {index}"}
+        row = MissionItem(mission=mission, index=index, params=params)
+        if index <= done:
+            row.status, row.ended_at = ItemStatus.COMPLETED, now - timedelta(milliseconds=100 * (done - index))
+        elif index <= done + failed:
+            row.status, row.ended_at = ItemStatus.FAILED, now
+            row.error_code, row.error_message = f"{1500 + index % 5}", "It failed."
+        return row
+
+    rows = MissionItem.objects.bulk_create(map(item, range(1, items + 1)), batch_size=5000)
+    _add_results(rows[done - results : done])
+    return mission
+
+
+def _add_results(rows: Sequence[MissionItem]) -> None:
+    account = provider_accounts.environment_account()
+    attempts = Attempt.objects.bulk_create(
+        (Attempt(item=row, number=1, account=account, model="m", status=AttemptStatus.SUCCEEDED) for row in rows),
+        batch_size=1000,
+    )
+    facts: dict[str, Any] = {
+        "extension": "png",
+        "content_type": "image/png",
+        "status": OutputStatus.STORED,
+        "width": 1024,
+        "height": 1024,
+    }
+    Output.objects.bulk_create(
+        (
+            Output(item=row, attempt=attempt, index=1, file=f"{row.pk}.png", thumbnail=f"{row.pk}.jpg", **facts)
+            for row, attempt in zip(rows, attempts, strict=True)
+        ),
+        batch_size=1000,
+    )
 
 
 def add_events(mission: Mission, count: int) -> list[int]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from missions import provider_accounts, selectors
+from missions import provider_accounts, sealing, selectors
 from missions.models import Mission, ProviderAccount
 from missions.providers.simulator.control import SimulatorProcess
 from tests.callers import caller
@@ -60,6 +60,14 @@ def _no_results() -> None:
 @pytest.fixture
 def account(db: None) -> ProviderAccount:
     return provider_accounts.environment_account()
+
+
+@pytest.fixture
+def encryption_key(settings: Settings) -> str:
+    """Keys can be stored."""
+    key = sealing.new_key()
+    settings.ENCRYPTION_KEYS = [key]
+    return key
 
 
 @pytest.fixture

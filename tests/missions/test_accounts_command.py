@@ -8,7 +8,9 @@ import pytest
 import responses
 from django.core.management import CommandError, call_command
 
-from missions import provider_accounts
+from missions import provider_accounts, sealing
+from missions.models import ProviderAccount
+from tests.missions.world import add_account
 
 pytestmark = pytest.mark.django_db
 KEY = "0123456789abcdef0123456789abcdef"
@@ -78,3 +80,33 @@ def test_a_refused_key_is_said_in_words_and_pauses_the_account(account):
         accounts("check", "environment")
     account.refresh_from_db()
     assert account.paused_at is not None
+
+
+def test_stored_keys_are_sealed_anew_with_the_first_encryption_key(settings, encryption_key):
+    other = add_account("other", "the-key-of-the-other", SITE)
+    new = accounts("new-key").strip()
+    settings.ENCRYPTION_KEYS = [new, encryption_key]
+    assert "Sealed with the first of ENCRYPTION_KEYS: 1." in accounts("reseal")
+    settings.ENCRYPTION_KEYS = [new]
+    other.refresh_from_db()
+    assert provider_accounts.credentials(other).api_key == "the-key-of-the-other"
+
+
+def test_what_cannot_be_sealed_anew_is_named_and_left_as_it_is(settings, encryption_key):
+    other = add_account("other", "the-key-of-the-other", SITE)
+    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    with pytest.raises(CommandError, match=r"opens the key of: other\."):
+        accounts("reseal")
+    assert "cannot be read" in accounts()
+    assert ProviderAccount.objects.get(name="other").sealed_key == other.sealed_key
+    settings.ENCRYPTION_KEYS = []
+    with pytest.raises(CommandError, match="ENCRYPTION_KEYS is empty"):
+        accounts("reseal")
+
+
+def test_of_a_key_only_its_end_is_shown(encryption_key):
+    add_account("other", "the-key-of-the-other-9876", SITE)
+    add_account("short", "tiny", SITE)
+    shown = accounts()
+    assert "set, ••••9876" in shown
+    assert "tiny" not in shown

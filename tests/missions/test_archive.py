@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,12 @@ import requests
 import responses
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from PIL import Image
 
 from missions import archive, engine, services
-from missions.models import Mission, Output, ProviderAccount
+from missions.models import Mission, Output, OutputStatus, ProviderAccount
 from tests.missions.providers.servers import http_answer, read_request, serving
 from tests.missions.world import Workers, bring_to, check_mission, claim, make_mission, pass_time, picture
 
@@ -311,11 +313,13 @@ def test_no_key_travels_to_the_host_of_a_result(owner, workers: Workers, output,
 # --- A mission that goes ---
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output, internet):
     mission: Mission = output.item.mission
 
     def delete_meanwhile(request: Any) -> tuple[int, dict[str, str], bytes]:
         services.delete_mission(mission_id=mission.pk, actor="user:7")
+        connection.close()  # this thread's own
         return 200, {}, picture()
 
     internet.add_callback("GET", URL, callback=delete_meanwhile)
@@ -324,3 +328,24 @@ def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output,
         services.purge_mission(mission_id=mission.pk)
     assert not Mission.objects.filter(pk=mission.pk).exists()
     assert stored_files() == []
+
+
+def test_a_download_that_takes_long_keeps_its_lease(output, internet, monkeypatch):
+    monkeypatch.setattr(archive, "RENEW_SECONDS", 0.02)
+    leases = []
+
+    def answer(request: Any) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.5)
+        return 200, {}, picture()
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and "next_try_at" in sql:
+            leases.append(sql)
+        return execute(sql, params, many, context)
+
+    internet.add_callback("GET", URL, callback=answer)
+    with connection.execute_wrapper(note):
+        archive.archive(output.pk, 0)
+    output.refresh_from_db()
+    assert output.status == OutputStatus.STORED
+    assert len(leases) > 2  # more than to take it up and to store it

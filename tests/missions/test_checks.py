@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from django.core.checks import run_checks
+from django.core.checks import Tags, run_checks
 
-from missions import catalog
+from missions import catalog, sealing
+from tests.missions.world import add_account
 
 
 def own_messages(*, deploy: bool = False) -> dict[str, str]:
@@ -33,7 +34,7 @@ def test_the_settings_as_they_are_raise_nothing():
         ("RUNNINGHUB_CONCURRENCY", -1, "missions.E001"),
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
         ("LOG_FORMAT", "xml", "missions.E012"),
-        ("FAILURE_BREAKER_ITEMS", -1, "missions.E010"),
+        ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
         ("Q_WORKERS", 0, "missions.E002"),
         ("Q_WORKERS", 1, "missions.W002"),
         ("POLL_FLOOR_SECONDS", 0.0, "missions.E003"),
@@ -50,6 +51,7 @@ def test_the_settings_as_they_are_raise_nothing():
         ("DEFAULT_MODELS", {"text_to_image": "rhart-image-v1/edit"}, "missions.E005"),
         ("API_REQUESTS_PER_MINUTE", -1, "missions.E009"),
         ("API_MAX_BODY_BYTES", 1000, "missions.E009"),
+        ("ENCRYPTION_KEYS", ["too short"], "missions.E010"),
         ("RESULTS_ALLOWED_HOSTS", ["http://127.0.0.1:9100"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", ["127.0.0.1:90000"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", ["files.internal/results"], "missions.E006"),
@@ -129,8 +131,26 @@ def test_the_known_secret_key_is_fine_while_debugging(settings):
     assert found() == set()
 
 
+def test_a_token_that_can_be_guessed_is_told(settings):
+    for token, problems in (("", set()), ("secret", {"missions.W020"}), ("x" * 20, set())):
+        settings.METRICS_TOKEN = token
+        assert found() == problems
+
+
 def test_a_missing_api_key_is_told_only_before_a_deployment(settings):
     settings.RUNNINGHUB_API_KEY = ""
     assert "missions.I001" in found(deploy=True)
     settings.RUNNINGHUB_API_KEY = "a-key"
     assert "missions.I001" not in found(deploy=True)
+
+
+@pytest.mark.django_db
+def test_a_stored_key_that_cannot_be_read_is_told(settings, encryption_key):
+    add_account("other", "a-key-of-its-own", "https://site.example")
+
+    def told() -> list[str]:
+        return [str(message.id) for message in run_checks(tags=[Tags.database], databases=["default"])]
+
+    assert told() == []
+    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    assert told() == ["missions.W004"]

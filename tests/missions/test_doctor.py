@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from missions import provider_accounts, queue
 from missions.models import ProviderAccount
-from tests.missions.world import pass_time
+from tests.missions.world import add_account, pass_time
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,17 @@ def test_a_key_that_is_refused_is_a_failure_and_pauses_nothing(simulator, accoun
     found, code = doctor()
     assert (found["provider environment"]["level"], code) == ("fail", 1)
     assert ProviderAccount.objects.get().paused_at is None
+
+
+def test_a_stored_key_that_cannot_be_read_is_a_failure_and_the_rest_is_told(
+    simulator, account, settings, encryption_key
+):
+    add_account("second", "another-key", simulator.url)
+    settings.ENCRYPTION_KEYS = []
+    found, code = doctor()
+    assert (found["provider second"]["level"], code) == ("fail", 1)
+    assert "ENCRYPTION_KEYS" in found["provider second"]["message"]
+    assert found["provider environment"]["level"] == "ok"
 
 
 def test_a_paused_account_says_how_to_go_on(simulator, account):

@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from missions import notices, provider_accounts
-from missions.models import ProviderAccount, WorkerCluster
+from missions.models import WorkerCluster
+from tests.missions.world import add_account
 
 pytestmark = pytest.mark.django_db
 
@@ -68,9 +69,38 @@ def test_a_paused_account_is_told_to_staff_with_its_reason(owner, operator):
 
 
 @pytest.mark.usefixtures("_workers")
-def test_one_account_that_can_be_used_is_enough(owner):
+@pytest.mark.usefixtures("encryption_key")
+def test_one_account_that_can_be_used_is_enough(owner, settings):
     provider_accounts.block(provider_accounts.environment_account().pk, reason="No.")
-    ProviderAccount.objects.create(name="second")
+    add_account("second", "another real key", "https://site.example")
+    assert names(owner) == []
+    settings.RUNNINGHUB_API_KEY = ""
+    assert names(owner) == []
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+@pytest.mark.parametrize(
+    "changes, words", [({"is_draining": True}, "draining"), ({"is_enabled": False}, "switched off")]
+)
+def test_accounts_that_take_nothing_are_told(owner, operator, settings, changes, words):
+    add_account("second", "another real key", "https://site.example", **changes)
+    assert names(owner) == ["account"]
+    assert f"“second” is {words}" in notices.current(operator)[0].text
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+def test_a_key_that_cannot_be_read_is_told(operator, settings):
+    add_account("second", "another real key", "https://site.example")
+    settings.ENCRYPTION_KEYS = []
+    assert "unreadable key" in notices.current(operator)[0].text
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+def test_beside_a_real_account_nothing_is_called_a_simulation(owner, settings):
+    settings.RUNNINGHUB_API_KEY = "simulator"
+    provider_accounts.environment_account()
+    assert names(owner) == ["simulator"]
+    add_account("real", "a real key", "https://site.example")
     assert names(owner) == []
 
 

@@ -325,7 +325,7 @@ def test_a_person_attaches_the_task_they_found_and_pays_nothing_again(owner, wor
     engine.dispatch(workers.account.pk)
     workers.play("submit")
     task_id = simulator.tasks()[0]["id"]
-    services.resolve_with_task(item=MissionItem.objects.get(), remote_task_id=task_id)
+    services.resolve_with_task(item=MissionItem.objects.get(), remote_task_id=task_id, actor="user:1")
     assert workers.finish(mission).completed_count == 1
     assert simulator.stats()["accepted"] == 1
     assert Attempt.objects.get().remote_task_id == task_id
@@ -356,13 +356,13 @@ def test_an_unconfirmed_item_cannot_be_resolved_with_a_task_that_is_not_its_own(
     other = Attempt.objects.get(item__mission=start_other)
     for task_id in (other.remote_task_id, "1234567890123456789"):
         with pytest.raises(services.NotPossible, match="Check the id"):
-            services.resolve_with_task(item=lost, remote_task_id=task_id)
+            services.resolve_with_task(item=lost, remote_task_id=task_id, actor="user:1")
     with pytest.raises(services.NotPossible, match="nothing to resolve"):
-        services.resolve_with_task(item=other.item, remote_task_id="1")
+        services.resolve_with_task(item=other.item, remote_task_id="1", actor="user:1")
     with pytest.raises(services.NotPossible, match="nothing to resolve"):
         services.resolve_as_not_run(item=other.item, actor="user:7")
     simulator.set(query_503=1)
     with pytest.raises(services.NotPossible, match="Try again"):
-        services.resolve_with_task(item=lost, remote_task_id="1234567890123456789")
+        services.resolve_with_task(item=lost, remote_task_id="1234567890123456789", actor="user:1")
     lost.refresh_from_db()
     assert lost.status == "unconfirmed"

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from missions import engine, tasks
 from missions.models import Attempt, Mission, Output, ProviderAccount, WorkerCluster
-from missions.queue import ensure_watchdog
+from missions.queue import ensure_schedules
 from tests.missions.world import Workers, begin, bring_to, check_mission, claim, make_mission, pass_time
 
 pytestmark = pytest.mark.django_db
@@ -263,13 +263,13 @@ def test_a_mission_that_was_interrupted_anywhere_goes_on_after_a_start(owner, wo
     assert set(simulator.paid()["requests"].values()) == {1}
 
 
-def test_the_watchdog_starts_ticks_and_is_itself_registered_once(workers: Workers, account):
+def test_the_watchdog_starts_ticks_and_what_runs_every_minute_is_registered_once(workers: Workers, account):
     from django_q.models import Schedule
 
-    ensure_watchdog()
-    ensure_watchdog()
-    schedule = Schedule.objects.get()
-    assert schedule.func == f"{tasks.__name__}.watchdog"
+    ensure_schedules()
+    ensure_schedules()
+    names = sorted(Schedule.objects.values_list("func", flat=True))
+    assert names == [f"{tasks.__name__}.tally", f"{tasks.__name__}.watchdog"]
     tasks.watchdog()
     assert "tick" in [name for name, _ in workers.waiting()]
 

@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from missions import catalog, references
-from missions.models import ProviderAccount, ProviderUpload
+from missions.models import ProviderUpload
 from missions.providers.errors import Rejected, Unavailable
-from tests.missions.world import make_media, pass_time, picture
+from tests.missions.world import add_account, make_media, pass_time, picture
 
 pytestmark = pytest.mark.django_db
 
@@ -31,8 +31,8 @@ def test_an_uploaded_file_becomes_a_link_and_other_addresses_stay(owner, simulat
     assert single["imageUrl"] == resolved["imageUrls"][0]
 
 
-def test_the_same_content_is_handed_over_once_per_account(owner, stranger, simulator, account):
-    other = ProviderAccount.objects.create(name="other")
+def test_the_same_content_is_handed_over_once_per_account(owner, stranger, simulator, account, encryption_key):
+    other = add_account("other", "another-key", simulator.url)
     same = [make_media(owner, name="a.png"), make_media(stranger, name="b.png")]
     for media in same * 2:
         references.resolve(ANIMATE, {"imageUrl": f"media:{media.pk}"}, account=account)

@@ -126,7 +126,7 @@ def test_a_person_may_attach_it_or_have_it_sent_anew(owner, workers, simulator):
     simulator.set(query_500=1.0)
     task_id = lose_sight(workers).remote_task_id
     with pytest.raises(services.NotPossible, match="could not be asked"):
-        services.resolve_with_task(item=mission.items.get(), remote_task_id=task_id)
+        services.resolve_with_task(item=mission.items.get(), remote_task_id=task_id, actor="user:1")
     services.resolve_as_not_run(item=mission.items.get(), actor="user:1")
     assert mission.items.get().status == "pending"
     simulator.set(query_500=0)

@@ -22,7 +22,7 @@ from django_q.signing import SignedPackage
 from PIL import Image
 
 from media.models import MediaFile
-from missions import engine, lifecycle, services
+from missions import engine, lifecycle, provider_accounts, services
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -51,6 +51,13 @@ def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mis
         rows = [f"a teapot, number {number}" for number in range(1, rows + 1)]
     more = {"name": "Teapots", "task_type": "text_to_image"} | more
     return services.create_mission(owner=owner, rows=list(rows), **more)
+
+
+def add_account(name: str, api_key: str, base_url: str, **fields: Any) -> ProviderAccount:
+    """An account with a key of its own, as it is entered in the admin.  ENCRYPTION_KEYS must hold a key."""
+    account = ProviderAccount(name=name, base_url=base_url, **fields)
+    provider_accounts.store(account, api_key=api_key)
+    return ProviderAccount.objects.get(pk=account.pk)
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), colour: str = "red") -> bytes:

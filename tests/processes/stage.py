@@ -200,7 +200,7 @@ class Stage:
         for item in mission.items.filter(status=ItemStatus.UNCONFIRMED):
             task_id = task_of.get(item.params["prompt"])
             if task_id:
-                services.resolve_with_task(item=item, remote_task_id=task_id)
+                services.resolve_with_task(item=item, remote_task_id=task_id, actor="user:1")
                 found += 1
             else:
                 services.resolve_as_not_run(item=item, actor="user:1")

@@ -7,28 +7,39 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from missions import provider_accounts, selectors
+from missions import provider_accounts, sealing, selectors
 from missions.models import ProviderAccount
+from missions.provider_accounts import Obstacle
 from missions.providers.errors import ProviderError
 
 
 class Command(BaseCommand):
-    help = "List the provider accounts, ask the provider about one, or stop and resume its use."
+    help = (
+        "List the provider accounts, ask the provider about one, stop and resume its use, or seal the stored keys anew."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", metavar="list | check | pause | resume")
+        verbs = parser.add_subparsers(dest="verb", metavar="list | check | pause | resume | new-key | reseal")
         verbs.add_parser("list", help="show every account (default)")
         check = verbs.add_parser("check", help="ask the provider for limit and balance; free")
         pause = verbs.add_parser("pause", help="submit nothing more with an account")
         resume = verbs.add_parser("resume", help="use an account again")
+        verbs.add_parser("new-key", help="print a new key for ENCRYPTION_KEYS, and do nothing else")
+        verbs.add_parser("reseal", help="seal every stored API key with the first of ENCRYPTION_KEYS")
         for verb in (check, pause, resume):
             verb.add_argument("name")
         pause.add_argument("--reason", default="Paused by an operator.", help="shown wherever the pause is")
 
     def handle(self, *args: Any, verb: str | None, **options: Any) -> None:
+        if verb == "new-key":
+            self.stdout.write(sealing.new_key())
+            return
         provider_accounts.environment_account()
         if verb in (None, "list"):
             self._list()
+            return
+        if verb == "reseal":
+            self._reseal()
             return
         account = _find(options["name"])
         if verb == "check":
@@ -42,6 +53,20 @@ class Command(BaseCommand):
         for account in ProviderAccount.objects.order_by("name"):
             for line in _describe(account):
                 self.stdout.write(line)
+
+    def _reseal(self) -> None:
+        try:
+            count, unreadable = provider_accounts.reseal_keys()
+        except sealing.NoKey:
+            raise CommandError(
+                "ENCRYPTION_KEYS is empty: put a key there. `manage.py accounts new-key` prints one."
+            ) from None
+        self.stdout.write(f"Sealed with the first of ENCRYPTION_KEYS: {count}.")
+        if unreadable:
+            names = ", ".join(account.name for account in unreadable)
+            raise CommandError(
+                f"None of ENCRYPTION_KEYS opens the key of: {names}. Put the one that sealed it back, or enter the API key again."
+            )
 
     def _check(self, account: ProviderAccount) -> None:
         try:
@@ -85,22 +110,28 @@ def _find(name: str) -> ProviderAccount:
 
 def _describe(account: ProviderAccount) -> list[str]:
     """What is known of an account without asking anybody.  Never the key."""
-    opened = provider_accounts.credentials(account)
     in_use = selectors.slots_in_use(account, now=timezone.now(), limit=account.configured_concurrency)
     told = f", provider says {account.remote_concurrency}" if account.remote_concurrency is not None else ""
     return [
         account.name,
-        f"  provider:      {account.provider} at {opened.base_url}",
-        f"  key:           {'set' if opened.api_key else 'not set: nothing can be spent'}",
+        f"  provider:      {account.provider} at {provider_accounts.address(account)}",
+        f"  key:           {_key(account)}",
         f"  tasks at once: {account.configured_concurrency}{told}",
         f"  in flight:     {in_use}",
         f"  state:         {_state(account)}",
     ]
 
 
+def _key(account: ProviderAccount) -> str:
+    try:
+        masked = provider_accounts.masked_key(account)
+    except sealing.Unreadable:
+        return "cannot be read: none of ENCRYPTION_KEYS opens it"
+    return f"set, {masked}" if masked else "not set: nothing can be spent"
+
+
 def _state(account: ProviderAccount) -> str:
-    if not account.is_enabled:
-        return "switched off"
-    if account.paused_at:
+    obstacle = provider_accounts.obstacle(account)
+    if obstacle is Obstacle.PAUSED:
         return f"paused since {account.paused_at:%Y-%m-%d %H:%M} UTC: {account.pause_reason}"
-    return "in use"
+    return obstacle.value if obstacle else "in use"

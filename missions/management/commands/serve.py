@@ -22,6 +22,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from honcho.environ import parse_procfile
 
+from missions import provider_accounts
 from missions.local_stack import simulator_environment
 from missions.supervisor import STOP_SECONDS
 
@@ -53,9 +54,11 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         processes = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
         environment = _environment(host, port)
-        if settings.RUNNINGHUB_API_KEY:
+        if provider_accounts.has_keys():
             del processes["simulator"]
-            self.stdout.write(f"A key is set: missions run at {settings.RUNNINGHUB_BASE_URL} and cost money.")
+            self.stdout.write(
+                "A key is set: missions run at the provider and cost money. `manage.py accounts` lists keys."
+            )
         else:
             environment |= _simulator(simulator_port if _is_free("127.0.0.1", simulator_port) else _any_free_port())
             self.stdout.write("No RUNNINGHUB_API_KEY is set: missions run on the simulator and cost nothing.")

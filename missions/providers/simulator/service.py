@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from missions.providers.simulator.tasks import Task, end_of, kind_of
 # what the first letters of a key mean on each family of endpoints; no key is a bad key
 KEY_CODES = {"bad": "1002", "consumer": "1014", "poor": "416"}
 ONLY_BAD = {"bad": "1002"}
+KEY_CAP = re.compile(r"cap([0-9]{1,4})-")  # cap20-anything: a key with a limit of its own
 
 REQUIRED = {
     "rhart-image-v1/text-to-image": ("prompt", "aspectRatio"),
@@ -120,7 +122,7 @@ def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:
     order = _order(request, endpoint, params)
     _refuse_by_fault(sim, order)
     now = time.time()
-    if sim.store.unfinished(order.owner, now) >= sim.knobs.cap:
+    if sim.store.unfinished(order.owner, now) >= cap_of(sim, request.key):
         raise Refused(sim.knobs.cap_code)
     task = _new_task(sim, order, now)
     sim.store.add(task)
@@ -200,7 +202,9 @@ def _stand(key: str, task_id: Any, task: Task | None) -> wire.Json:
     if not isinstance(task_id, str) or not task_id.isdecimal():
         said = "failed to parse request body" if task_id else "taskId must not be null"
         return wire.refusal("1007", said)
-    return wire.queried(task, time.time()) if task else wire.not_found(task_id)
+    if task is None or task.owner != owner_of(key):  # another key's tasks do not exist
+        return wire.not_found(task_id)
+    return wire.queried(task, time.time())
 
 
 async def upload(sim: Simulator, request: Request) -> Answer:
@@ -269,7 +273,7 @@ def _queue(sim: Simulator, key: str) -> wire.Json:
     total, queued = sim.store.unfinished(owner, now), sim.store.waiting(owner, now)
     return {
         "apiKeyType": _key_type(key),
-        "concurrentLimit": sim.knobs.cap,
+        "concurrentLimit": cap_of(sim, key),
         "runningCount": str(total - queued),
         "queuedCount": str(queued),
         "totalCurrentTasks": str(total),
@@ -299,6 +303,12 @@ def key_problem(key: str, codes: dict[str, str]) -> str:
 def owner_of(key: str) -> str:
     """What stands for a key on disk: somebody may use a real one here by mistake."""
     return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
+
+
+def cap_of(sim: Simulator, key: str) -> int:
+    """Unfinished tasks that a key may have: the knob, or what the key itself says."""
+    said = KEY_CAP.match(key)
+    return int(said[1]) if said else sim.knobs.cap
 
 
 def _key_type(key: str) -> str:

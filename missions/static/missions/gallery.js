@@ -3,7 +3,7 @@
 import { fetchPage } from "./live.js";
 
 const GROW_PAUSE = 3000;
-const gallery = document.getElementById("gallery");
+const gallery = document.getElementById("gallery") ?? document.createElement("ul"); // none: there are no results
 const lightbox = document.getElementById("lightbox");
 const selection = document.getElementById("selection");
 
@@ -13,48 +13,66 @@ const openable = () => tiles().filter((tile) => tile.dataset.kind !== "none");
 // --- New results ---
 
 const pill = document.getElementById("new-results");
+const waiting = new Map(); // tiles that are not shown yet, by id
+const completed = () => document.getElementById("mission-summary")?.dataset.completed;
 let grown = Date.now();
-let seen = document.getElementById("mission-summary")?.dataset.completed;
-let waiting = [];
+let growing = 0;
+let seen = completed();
 
-document.addEventListener("missions:refreshed", () => {
-  const completed = document.getElementById("mission-summary")?.dataset.completed;
-  const isFetching = gallery.querySelector('.tile[data-kind="none"]') !== null;
-  if (!gallery.dataset.grows || (completed === seen && !isFetching) || Date.now() - grown < GROW_PAUSE) return;
-  seen = completed;
-  grown = Date.now();
-  grow();
-});
+document.addEventListener("missions:refreshed", planGrowth);
+document.addEventListener("visibilitychange", planGrowth);
+planGrowth();
+
+/** Ask for more soon if there is more, or if a file that was being fetched may be here. */
+function planGrowth() {
+  const isFetching = [...tiles(), ...waiting.values()].some((tile) => tile.dataset.status === "pending");
+  if (!gallery.dataset.grows || document.hidden || (completed() === seen && !isFetching)) return;
+  clearTimeout(growing);
+  growing = setTimeout(grow, Math.max(grown + GROW_PAUSE - Date.now(), 0));
+}
 
 async function grow() {
-  const fresh = await fetchPage(gallery.dataset.grows);
-  if (!gallery.classList.contains("gallery")) {
-    if (fresh.querySelector("#gallery.gallery")) location.reload(); // the first results: the page has more than a notice now
-    return;
+  grown = Date.now();
+  const news = completed();
+  try {
+    take(await fetchPage(gallery.dataset.grows));
+    seen = news;
+  } catch {
+    // The connection is away: once more, later.
   }
+  planGrowth();
+}
+
+function take(fresh) {
   for (const tile of fresh.querySelectorAll("#gallery > .tile")) {
     const known = document.getElementById(tile.id);
-    if (!known) waiting.push(tile);
-    else if (known.dataset.kind === "none" && tile.dataset.kind !== "none") known.replaceWith(document.adoptNode(tile));
+    if (!known) waiting.set(tile.id, tile);
+    else if (known.dataset.status !== tile.dataset.status) known.replaceWith(document.adoptNode(tile));
   }
-  waiting = waiting.filter((tile, place) => waiting.findIndex((other) => other.id === tile.id) === place);
+  if (!document.querySelector("#gallery-more a")) showMore(fresh);
   const isAtTop = gallery.getBoundingClientRect().top > 0;
   if (isAtTop && !lightbox.open && !chosen().length) insert();
   else announce();
 }
 
 function insert() {
-  for (const tile of waiting.reverse()) {
+  for (const tile of [...waiting.values()].reverse()) {
     tile.classList.add("tile-new");
-    gallery.prepend(document.adoptNode(tile));
+    gallery.insertBefore(document.adoptNode(tile), follower(tile));
   }
-  waiting = [];
+  waiting.clear();
   announce();
 }
 
+/** The tile that a new one goes before; null: it is the last. */
+function follower(tile) {
+  if (gallery.dataset.order === "newest") return gallery.firstChild;
+  return tiles().find((other) => Number(other.dataset.index) > Number(tile.dataset.index)) ?? null;
+}
+
 function announce() {
-  pill.hidden = !waiting.length;
-  pill.textContent = pill.dataset.some.replace("{n}", waiting.length);
+  pill.hidden = !waiting.size;
+  pill.textContent = pill.dataset.some.replace("{n}", waiting.size);
 }
 
 pill.addEventListener("click", () => {
@@ -75,10 +93,16 @@ async function append(address) {
   const fresh = await fetchPage(address);
   const added = [...fresh.querySelectorAll("#gallery > .tile")].filter((tile) => !document.getElementById(tile.id));
   gallery.append(...added.map((tile) => document.adoptNode(tile)));
-  const more = fresh.querySelector("#gallery-more a[data-appends]");
-  document.getElementById("gallery-more").replaceChildren(...(more ? [document.adoptNode(more)] : []));
+  for (const tile of added) waiting.delete(tile.id);
+  announce();
+  showMore(fresh);
   added[0]?.querySelector("a").focus({ preventScroll: true });
   count();
+}
+
+function showMore(fresh) {
+  const more = fresh.querySelector("#gallery-more a[data-appends]");
+  document.getElementById("gallery-more").replaceChildren(...(more ? [document.adoptNode(more)] : []));
 }
 
 // --- Choosing ---

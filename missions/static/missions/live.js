@@ -7,6 +7,7 @@
 // Nothing is asked while the tab is hidden.
 
 const EVENTS_PAUSE = 1000; // between two questions, however much happens
+const TAB_PAUSE = 2500;
 const ANNOUNCE_PAUSE = 15000; // between two announcements to screen readers
 
 document.documentElement.classList.add("scripted");
@@ -112,7 +113,7 @@ async function refresh(address) {
   const fresh = await fetchPage(address);
   swap(fresh);
   summarize();
-  await followTables();
+  followTab();
   document.dispatchEvent(new CustomEvent("missions:refreshed"));
   return fresh;
 }
@@ -131,8 +132,12 @@ export function swap(fresh) {
   }
 }
 
+// What a person writes, is being told about, or is about to press must not change under the hand.
+const IN_USE = "details[open], [aria-invalid=true], [data-costs]:hover";
+
 function isInUse(zone) {
-  return zone.contains(document.activeElement) || zone.querySelector("details[open]") !== null;
+  const isWriting = [...zone.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
+  return isWriting || zone.contains(document.activeElement) || zone.querySelector(IN_USE) !== null;
 }
 
 // Tokens are new each time, and mean the same.
@@ -155,14 +160,19 @@ function summarize() {
   document.getElementById("mission-announcement").textContent = said;
 }
 
-let tableAsked = 0;
+let tabAsked = 0;
+let tabTimer = 0;
 
-// A table of items is a page of its own: it is asked for more seldom than the head.
-async function followTables() {
-  const table = document.querySelector("[data-refreshes]");
-  if (!table || Date.now() - tableAsked < 2500) return;
-  tableAsked = Date.now();
-  swap(await fetchPage(table.dataset.refreshes));
+// What stands below the tabs (a table of items, the failures) is a page of its own: it is asked for more seldom than the head,
+// and once more after the last news.
+function followTab() {
+  const tab = document.querySelector("[data-refreshes]");
+  if (!tab) return;
+  clearTimeout(tabTimer);
+  tabTimer = setTimeout(async () => {
+    tabAsked = Date.now();
+    await fetchPage(tab.dataset.refreshes).then(swap, () => {}); // no connection: the next news asks again
+  }, Math.max(tabAsked + TAB_PAUSE - Date.now(), 0));
 }
 
 // --- Questions that are asked in a dialog where there is a script, and on a page where there is none ---

@@ -5,6 +5,7 @@ import { api, openDialog } from "../app/app.js";
 
 const AT_ONCE = 4;
 const PATIENCE = 4000; // milliseconds until a request is tried again that the server had no time for
+const PREVIEW_PAUSE = 5000; // between two previews while images are being uploaded
 const COUNT = /%n|%done|%all/g;
 
 const form = () => document.getElementById("mission-form");
@@ -72,6 +73,7 @@ const queue = [];
 let running = 0;
 let done = 0;
 let known = 0;
+let previewed = 0;
 
 function add(files) {
   const pictures = [...files];
@@ -91,6 +93,10 @@ async function work() {
     await upload(entry);
     take();
     show();
+    if (Date.now() > previewed + PREVIEW_PAUSE) {
+      previewed = Date.now();
+      changed();
+    }
   }
   running -= 1;
   if (!running) finish();
@@ -144,11 +150,18 @@ function show() {
   const ended = done + queue.filter((entry) => ["done", "failed"].includes(entry.state)).length;
   const all = done + queue.length;
   progress.hidden = !all;
+  waitToSubmit(zone.dataset.leaving);
   progress.querySelector("progress").value = all ? ended / all : 0;
   progress.querySelector("p").textContent = [
     words(zone.dataset.uploading, { done: ended, all }),
     known ? words(zone.dataset.known, { n: known }) : "",
   ].filter(Boolean).join(" · ");
+}
+
+/** Half of the images must not become a mission by a hasty click.  The preview after the last one brings another button. */
+function waitToSubmit(reason) {
+  const button = document.getElementById("submit-mission");
+  if (button && queue.length) Object.assign(button, { disabled: true, title: reason });
 }
 
 function finish() {

@@ -126,6 +126,7 @@ def test_the_queue_tells_of_slots_and_backlog(owner, stranger, account, settings
             "unconfirmed": 1,
             "pending": 6,
             "is_enabled": True,
+            "is_draining": False,
             "is_paused": False,
             "paused_at": None,
             "pause_reason": "",

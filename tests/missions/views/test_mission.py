@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
-from missions.models import Mission, MissionItem, Output
-from tests.missions.collected import run
-from tests.missions.world import make_media, make_mission
+from missions import provider_accounts
+from missions.models import Mission, Output
+from tests.missions.collected import make_half_done, run
+from tests.missions.world import bring_to, claim, make_media, make_mission
 
 TABS = ["", "/items", "/failures", "/settings", "/pulse", "/items/1", "/delete", "/cancel"]
 BIG = 50_000
@@ -88,30 +87,7 @@ def test_the_pulse_is_the_head_and_nothing_else(mixed, web):
 
 @pytest.fixture
 def big(owner) -> Mission:
-    """A mission of 50,000 items, half of them completed a moment ago."""
-    now = timezone.now()
-    half = BIG // 2
-    counts = {"total_count": BIG, "completed_count": half, "pending_count": BIG - half}
-    mission = make_mission(owner)
-    mission.items.all().delete()
-    Mission.objects.filter(pk=mission.pk).update(
-        status="running", started_at=now - timedelta(hours=1), estimated_cost=2500, **counts
-    )
-    MissionItem.objects.bulk_create(
-        (
-            MissionItem(
-                mission=mission,
-                index=index,
-                params={"prompt": f"a teapot of glass on a table by the window, number {index}"},
-                status="completed" if index <= half else "pending",
-                ended_at=now - timedelta(milliseconds=100 * (half - index)) if index <= half else None,
-            )
-            for index in range(1, BIG + 1)
-        ),
-        batch_size=5000,
-    )
-    mission.refresh_from_db()
-    return mission
+    return make_half_done(owner, BIG)
 
 
 def test_pages_of_fifty_thousand_items_answer_at_once_and_count_nothing(big, web):
@@ -151,3 +127,31 @@ def test_a_result_that_was_lost_says_so(web, owner):
     run(mission, [b"picture"])
     Output.objects.filter(item__mission=mission).update(status="lost", error_message="Its address has expired.")
     assert "Its address has expired." in web.get(f"/missions/{mission.pk}").content.decode()
+
+
+def test_parameters_are_called_as_people_call_them(web, owner):
+    media = make_media(owner)
+    rows = [{"imageUrls": [media.reference], "prompt": "in snow"}]
+    mission = make_mission(owner, rows, task_type="image_to_image", params={"aspectRatio": "16:9"})
+    for tab in ("/settings", "/items/1"):
+        page = web.get(f"/missions/{mission.pk}{tab}").content.decode()
+        assert "Aspect ratio" in page
+        assert "aspectRatio" not in page
+    assert f"/media/{media.key}" in page
+    assert "imageUrls" not in page
+
+
+def test_a_mission_that_only_waits_for_a_decision_says_so(web, owner):
+    mission = make_mission(owner, 2)
+    first, second = claim(mission, provider_accounts.environment_account(), 2)
+    bring_to("unconfirmed", first)
+    assert "Waits for you" not in web.get("/missions").content.decode()
+    bring_to("succeeded", second)
+    for page in ("/missions", f"/missions/{mission.pk}"):
+        shown = web.get(page).content.decode()
+        assert "Waits for you" in shown
+        assert "1 item waits for your decision" in shown
+        assert "Pause" not in shown
+    question = web.get(f"/missions/{mission.pk}/cancel").content.decode()
+    assert "1 unconfirmed item may have been paid" in question
+    assert "not sent yet" not in question

@@ -59,6 +59,16 @@ def test_an_unknown_task_is_1004(caller: Caller) -> None:
     assert (answer["status"], answer["errorCode"], answer["usage"]) == ("", "1004", None)
 
 
+def test_a_key_may_say_its_own_limit_and_knows_only_its_own_tasks(caller: Caller, simulator: SimulatorProcess) -> None:
+    with Caller(simulator.url, "cap1-mine") as own:
+        task_id = own.submit("[[sim:never]]")["taskId"]
+        assert own.submit("another")["errorCode"] == "421"
+        assert own.query(task_id)["status"] in ("QUEUED", "RUNNING")
+        status = own.get(f"{simulator.url}/openapi/v2/queue/status").json()["data"]
+    assert status["concurrentLimit"] == 1
+    assert caller.query(task_id)["errorCode"] == "1004"
+
+
 @pytest.mark.parametrize("content", [{}, {"taskId": None}, {"taskId": 2013508786110730241}, {"taskId": "x"}, []])
 def test_a_malformed_query_is_1007_with_http_200(caller: Caller, content: object) -> None:
     answer = caller.post("/openapi/v2/query", content)

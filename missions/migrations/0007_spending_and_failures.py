@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('missions', '0005_results_in_sight'),
+        ('missions', '0006_account_keys'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('missions', '0006_spending_and_failures'),
+        ('missions', '0007_spending_and_failures'),
     ]
 
     operations = [

@@ -1,0 +1,107 @@
+"""``make bench-pages``: how long the pages of a large mission take, on a real server, for a person who is signed in.
+
+    python -m benchmarks.bench_pages --items 50000 --rounds 20
+
+Times are those of a client on this machine over one kept-alive connection, in milliseconds, without the pictures on the page.
+Half of the mission's items are completed, a tenth failed, the rest waits; no worker runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+
+import requests
+
+from benchmarks.bench import STATE, free_port, scratch_database, web_process
+from benchmarks.bench_api import show, summary, timed
+
+TARGET_MS = 150.0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--database", default="", help="a PostgreSQL server's URL; default: SQLite")
+    return parser.parse_args()
+
+
+def prepare(items: int) -> tuple[int, str]:
+    """A large mission, and the session of its owner."""
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+    from django.test import Client
+
+    from tests.missions.collected import make_half_done
+
+    call_command("migrate", verbosity=0)
+    owner = User.objects.create_user("bench")
+    mission = make_half_done(owner, items, results=items // 2)
+    client = Client()
+    client.force_login(owner)
+    return mission.pk, client.cookies["sessionid"].value
+
+
+def addresses(mission_id: int, items: int) -> dict[str, str]:
+    here = f"/missions/{mission_id}"
+    return {
+        "missions": "/missions",
+        "gallery": here,
+        "gallery in the order of the batch": f"{here}?view=batch",
+        "gallery from the middle on": f"{here}?view=batch&after={items // 4}",
+        "starred results": f"{here}?view=starred",
+        "items": f"{here}/items",
+        "items from the middle on": f"{here}/items?start={items // 2}",
+        "items that wait": f"{here}/items?status=pending",
+        "failures": f"{here}/failures",
+        "settings": f"{here}/settings",
+        "what an open page asks for": f"{here}/pulse",
+        "new mission": "/missions/new",
+    }
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    shutil.rmtree(STATE, ignore_errors=True)
+    STATE.mkdir(parents=True)
+    with scratch_database(arguments.database) as url:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
+            "DATA_DIR": str(STATE),
+            "DATABASE_URL": url,
+            "RUNNINGHUB_API_KEY": "",
+            "LOG_LEVEL": "WARNING",
+        }
+        import django
+        from django.db import connections
+
+        django.setup()
+        mission_id, session_key = prepare(arguments.items)
+        connections.close_all()
+        port = free_port()
+        with web_process({}, port), requests.Session() as session:
+            session.cookies.set("sessionid", session_key)
+            base = f"http://127.0.0.1:{port}"
+            rows = [
+                summary(name, measure(session, base + address, arguments.rounds), TARGET_MS)
+                for name, address in addresses(mission_id, arguments.items).items()
+            ]
+    show({"items": arguments.items, "database": "PostgreSQL" if arguments.database else "SQLite", "requests": rows})
+    return 0 if all(row["is_met"] for row in rows) else 1
+
+
+def measure(session: requests.Session, url: str, rounds: int) -> list[float]:
+    """The first time is left out: it also reads the templates."""
+    return [timed(lambda: ask(session, url)) for _ in range(rounds + 1)][1:]
+
+
+def ask(session: requests.Session, url: str) -> None:
+    answer = session.get(url, timeout=60, allow_redirects=False)
+    assert answer.status_code == 200, answer.status_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

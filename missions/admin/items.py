@@ -1,0 +1,259 @@
+"""Items: what was sent, what came of it, and what only a person can decide.
+
+A list over all missions never reads a table from end to end: missions know how many items of each status they have, so that those
+without any are left out, and what is left is found by the index of a mission's items.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from missions import failures, services
+from missions.admin.acting import Outlook, Verb, is_ours, log
+from missions.admin.looking import LATEST, WithPage, attempts_with_task, badge, column, money, told, with_actors
+from missions.forms.watching import FoundTaskForm
+from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
+from missions.services import NotPossible
+from missions.views.access import actor
+from missions.views.showing import shown_items
+
+_PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+class MissionFilter(admin.SimpleListFilter):
+    """One mission's items.  Offered where a page of the mission leads here: nobody wants a list of all missions."""
+
+    title = gettext_lazy("mission")
+    parameter_name = "mission"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        given = request.GET.get("mission")
+        known = _mission_in(request)
+        return [] if given is None else [(given, f"{given} · {known.name}" if known else given)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return _of_mission(queryset, self.value())
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = gettext_lazy("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return ItemStatus.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        status = self.value()
+        if status not in ItemStatus.values:
+            return queryset
+        if "mission" not in request.GET:
+            queryset = queryset.filter(
+                mission__in=Mission.objects.filter(**{f"{status}_count__gt": 0}).order_by().values("pk")
+            )
+        return queryset.filter(status=status)
+
+
+class CauseFilter(admin.SimpleListFilter):
+    """Why items failed, of one mission."""
+
+    title = gettext_lazy("cause")
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        mission = _mission_in(request)
+        groups = failures.failure_groups(mission) if mission is not None and mission.failed_count else []
+        return [(group.error_code, f"{group.error_code or '—'} ({group.count:,})") for group in groups]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        cause = self.value()
+        if cause is None or "mission" not in request.GET:
+            return queryset
+        return queryset.filter(status=ItemStatus.FAILED, error_code=cause, ended_at__isnull=False)
+
+
+def _of_mission(items: QuerySet[Any], number: str | None) -> QuerySet[Any]:
+    if number is None:
+        return items
+    return items.filter(mission=int(number)) if _NUMBER.fullmatch(number) else items.none()
+
+
+def _mission_in(request: HttpRequest) -> Mission | None:
+    number = request.GET.get("mission", "")
+    return (
+        Mission.objects.defer("params", "metadata").filter(pk=int(number)).first()
+        if _NUMBER.fullmatch(number)
+        else None
+    )
+
+
+def _retrying(item: MissionItem, asked: QueryDict) -> Outlook:
+    if item.status != ItemStatus.FAILED or item.mission.status == MissionStatus.CANCELLED:
+        return Outlook([], 0, Decimal(0), is_refused=True)
+    advice = failures.ADVICE[failures.remedy_of(item.mission, item.error_code)]
+    return Outlook([_("It is sent again, as a new, paid try."), str(advice)], 1, failures.estimate(item.mission, 1))
+
+
+RETRY = Verb(
+    name="retry",
+    title=gettext_lazy("Retry"),
+    question=gettext_lazy("Retry these items?"),
+    money=gettext_lazy("To be spent, about"),
+    record=gettext_noop("Retried in the administration."),
+    outlook=_retrying,
+    do=lambda item, actor, asked: services.retry_item(item=item, actor=actor),
+)
+
+
+@admin.register(MissionItem)
+class MissionItemAdmin(WithPage):
+    page = "admin/missions/item.html"
+    list_display = [
+        "place",
+        "mission_name",
+        "shown_status",
+        column("attempt_count", gettext_lazy("paid tries")),
+        column("error_code", gettext_lazy("cause")),
+        "why",
+        "shown_cost",
+        column("ended_at", gettext_lazy("ended")),
+    ]
+    list_filter = [MissionFilter, StatusFilter, CauseFilter]
+    list_select_related = ["mission"]
+    search_fields = ["custom_id"]  # see get_search_results
+    search_help_text = gettext_lazy(
+        "The number of a mission (12), an item's place in it (12#5), or the provider's task id; "
+        "within one mission an item's own id."
+    )
+    sortable_by = ()
+    actions = [RETRY.as_action()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MissionItem]:
+        items: QuerySet[MissionItem] = super().get_queryset(request)
+        return items.defer("mission__params", "mission__metadata", "mission__description")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """As the index of a mission's items lies; over all missions, the newest first."""
+        return ("mission_id", "index") if "mission" in request.GET else ("-mission_id", "-index")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Only by what has an index: a part of a text would be looked for in a million rows."""
+        word = search_term.strip()
+        if not word:
+            return queryset, False
+        if place := _PLACE.fullmatch(word):
+            return queryset.filter(mission=int(place[1]), index=int(place[2])), False
+        if "mission" in request.GET:
+            return queryset.filter(custom_id=word), False
+        wanted = Q(pk__in=list(attempts_with_task(word).order_by().values_list("item", flat=True)[:LATEST]))
+        if _NUMBER.fullmatch(word):
+            wanted |= Q(mission=int(word))
+        return queryset.filter(wanted), False
+
+    @admin.display(description=gettext_lazy("item"))
+    def place(self, item: MissionItem) -> SafeString:
+        return format_html('<span class="nowrap figures">{}</span>', item)
+
+    @admin.display(description=gettext_lazy("mission"))
+    def mission_name(self, item: MissionItem) -> SafeString:
+        address = reverse("admin:missions_mission_change", args=[item.mission_id])
+        return format_html('<a class="admin-name" href="{}">{}</a>', address, item.mission.name)
+
+    @admin.display(description=gettext_lazy("status"))
+    def shown_status(self, item: MissionItem) -> SafeString:
+        return badge(item.status, "item")
+
+    @admin.display(description=gettext_lazy("what happened"))
+    def why(self, item: MissionItem) -> SafeString:
+        return told("" if item.status == ItemStatus.COMPLETED else item.error_message)
+
+    @admin.display(description=gettext_lazy("cost"))
+    def shown_cost(self, item: MissionItem) -> SafeString:
+        return money(item.cost, item.mission.currency)
+
+    # --- One item ---
+
+    def page_context(self, request: HttpRequest, row: MissionItem) -> dict[str, Any]:
+        attempts = list(row.attempts.defer("raw").select_related("account").order_by("-number")[:LATEST])
+        outputs = list(row.outputs.all())
+        for output in outputs:
+            output.item = row
+        return {
+            "mission": row.mission,
+            "shown": shown_items(row.mission, [row])[0],
+            "attempts": attempts,
+            "outputs": outputs,
+            "events": with_actors(row.events.order_by("-pk")[:LATEST]),
+            "advice": failures.ADVICE[failures.remedy_of(row.mission, row.error_code)],
+            "verb": RETRY,
+            "is_retryable": not _retrying(row, QueryDict()).is_refused,
+            "here": request.get_full_path(),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        resolve = self.admin_site.admin_view(self.resolve_view)
+        return [path("<int:item_id>/resolve/", resolve, name="missions_missionitem_resolve"), *super().get_urls()]
+
+    def resolve_view(self, request: HttpRequest, item_id: int) -> HttpResponse:
+        """Settle an item in doubt: a person has looked at the provider's list, and says what they found there."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        item = get_object_or_404(self.get_queryset(request).select_related("mission"), pk=item_id)
+        form = FoundTaskForm(request.POST if request.POST.get("found") == "task" else None)
+        if request.method == "POST" and self._settle(request, item, form):
+            return redirect(self._way_back(request, item))
+        attempt = item.attempts.select_related("account").filter(status=AttemptStatus.UNCONFIRMED).first()
+        context = self.frame_of(request, item) | {
+            "mission": item.mission,
+            "attempt": attempt,
+            "shown": shown_items(item.mission, [item])[0],
+            "form": form,
+            "price": failures.estimate(item.mission, 1),
+            "next": self._way_back(request, item),
+        }
+        status = 422 if form.is_bound else 200
+        return TemplateResponse(request, "admin/missions/resolve.html", context, status=status)
+
+    def _settle(self, request: HttpRequest, item: MissionItem, form: FoundTaskForm) -> bool:
+        """Do what the person found.  False when there is something to say about it first."""
+        try:
+            if form.is_bound:
+                if not form.is_valid():
+                    return False
+                task_id = form.cleaned_data["remote_task_id"]
+                services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
+                log(self, request, item, gettext_noop("Task attached in the administration."))
+                messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
+                return True
+            if request.POST.get("found") == "nothing":
+                services.resolve_as_not_run(item=item, actor=actor(request))
+                log(self, request, item, gettext_noop("Declared in the administration that it never ran."))
+                messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
+                return True
+        except NotPossible as refusal:
+            if form.is_bound:
+                form.add_error("remote_task_id", str(refusal))
+            else:
+                messages.error(request, str(refusal))
+        return False
+
+    def _way_back(self, request: HttpRequest, item: MissionItem) -> str:
+        given = request.POST.get("next") or request.GET.get("next") or ""
+        return given if is_ours(given) else reverse("admin:missions_missionitem_change", args=[item.pk])

@@ -1,0 +1,118 @@
+"""The administration as an operator walks through it: in a real browser, with real workers and the simulator."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import connection
+from playwright.sync_api import Page, expect
+
+from missions import provider_accounts
+from missions.models import Mission
+from tests.browser.chromium import check_axe
+from tests.missions.world import bring_to, claim, make_mission
+
+needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return User.objects.create_superuser("operator")
+
+
+@pytest.fixture
+def troubled(person: User) -> Mission:
+    """Two causes of failure, one result, one item in doubt, one that runs, one that waits."""
+    mission = make_mission(person, 7, name="Troubled")
+    ids = claim(mission, provider_accounts.environment_account(), 6)
+    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
+    for status, attempt_id in zip(statuses, ids, strict=True):
+        bring_to(status, attempt_id)
+    return mission
+
+
+def confirm(page: Page, verb: str) -> None:
+    """Press a verb on a mission's page, and then on the page that asks."""
+    page.get_by_role("button", name=f"{verb}…").click()
+    page.get_by_role("button", name=verb, exact=True).click()
+
+
+def wait_for(mission: Mission, **counts: int) -> None:
+    deadline = time.monotonic() + 60
+    while any(getattr(mission, name) != count for name, count in counts.items()):
+        assert time.monotonic() < deadline, mission.counts
+        time.sleep(0.2)
+        mission.refresh_from_db()
+
+
+@needs_sqlite
+def test_an_operator_stops_settles_and_retries(open_page, operator, person, simulator, start_workers):
+    simulator.set(task_seconds=0.5)
+    lost = ["a lamp that ran [[sim:lose:drop]]", "a lamp that never ran [[sim:reject-once:503]]"]
+    mission = make_mission(person, ["a teapot", "a cup [[sim:1501]]", "a jug [[sim:1501]]", *lost], name="Live")
+    page = open_page("/admin/missions/mission/", user=operator)
+    page.get_by_role("link", name="Live", exact=True).click()
+    confirm(page, "Pause")
+    expect(page.locator(".mission-state")).to_contain_text("Paused")
+
+    start_workers(4)
+    confirm(page, "Resume")
+    wait_for(mission, failed_count=2, unconfirmed_count=2)
+    page.reload()
+
+    task_of = {task["params"]["prompt"].partition(" [[")[0]: task["id"] for task in simulator.tasks(limit=100)}
+    page.get_by_role("listitem").filter(has_text="that ran").get_by_role("link", name="Resolve…").click()
+    page.get_by_label("Task ID").fill(task_of["a lamp that ran"])
+    page.get_by_role("button", name="Attach this task").click()
+    expect(page.get_by_text("The task is attached")).to_be_visible()
+    page.get_by_role("listitem").filter(has_text="that never ran").get_by_role("link", name="Resolve…").click()
+    page.get_by_role("button", name=re.compile("It never ran")).click()
+    expect(page.get_by_role("heading", name=re.compile("Did item"))).to_have_count(0)
+
+    page.goto(f"/admin/missions/mission/{mission.pk}/change/")
+    page.get_by_role("button", name=re.compile(r"Retry these 2 \(about")).click()
+    expect(page.get_by_text("2 failed items are sent again")).to_be_visible()
+    page.get_by_role("button", name="Retry what failed", exact=True).click()
+    expect(page.get_by_text("Done for 1: Retry what failed")).to_be_visible()
+    own = mission.events.filter(actor=f"user:{operator.pk}")
+    assert set(own.values_list("from_status", flat=True)) >= {"queued", "paused", "unconfirmed", "failed"}
+    assert LogEntry.objects.filter(user=operator).count() == 5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nobody_is_shut_out(open_page, operator, troubled, theme):
+    page = open_page(theme=theme, user=operator)
+    doubt, failed = troubled.items.get(index=5), troubled.items.get(index=1)
+    items = "/admin/missions/missionitem/"
+    for address in (
+        "/admin/",
+        "/admin/missions/mission/",
+        f"/admin/missions/mission/{troubled.pk}/change/",
+        f"{items}?mission={troubled.pk}",
+        f"{items}{failed.pk}/change/",
+        f"{items}{doubt.pk}/resolve/",
+        f"/admin/missions/attempt/{failed.attempts.get().pk}/change/",
+        "/admin/models/",
+    ):
+        page.goto(address)
+        check_axe(page)
+
+
+def test_no_page_is_wider_than_a_phone(open_page, operator, troubled):
+    page = open_page(width=360, user=operator)
+    item = troubled.items.get(index=5)
+    for address in (
+        "/admin/",
+        "/admin/missions/mission/",
+        f"/admin/missions/mission/{troubled.pk}/change/",
+        f"/admin/missions/missionitem/{item.pk}/change/",
+        f"/admin/missions/missionitem/{item.pk}/resolve/",
+        "/admin/auth/user/add/",
+        "/admin/models/",
+    ):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, address

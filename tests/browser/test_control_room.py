@@ -1,0 +1,54 @@
+"""An operator in the control room: sees what happens as it happens, and acts without leaving the page."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import expect
+
+from missions import provider_accounts
+from missions.models import Mission, MissionItem
+from tests.browser.chromium import check_axe
+from tests.missions.world import bring_to, claim, make_mission
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return User.objects.create_superuser("operator")
+
+
+@pytest.fixture
+def mixed(person: User) -> Mission:
+    """Two causes of failure, one item in doubt, one that runs and one that waits."""
+    mission = make_mission(person, 7, name="Mixed")
+    ids = claim(mission, provider_accounts.environment_account(), 6)
+    for status, pk in zip(["failed", "failed", "refused", "succeeded", "unconfirmed", "running"], ids, strict=True):
+        bring_to(status, pk)
+    return mission
+
+
+def test_an_operator_watches_retries_and_settles(open_page, operator, mixed):
+    page = open_page("/admin/control-room/", user=operator)
+    expect(page.locator("#zone-accounts")).not_to_contain_text("No money left.")
+    account = provider_accounts.environment_account()
+    provider_accounts.block(account.pk, reason="No money left.")
+    expect(page.locator("#zone-accounts")).to_contain_text("No money left.")  # without a reload
+
+    page.locator("#zone-failures").get_by_role("button", name="Retry these 2 (about ¥0.10)").click()
+    expect(page.get_by_text("2 items are submitted again.")).to_be_visible()
+    assert MissionItem.objects.filter(status="failed").count() == 1
+
+    page.locator("#zone-inbox summary").click()
+    page.get_by_role("button", name="It never ran: send it again (about ¥0.05)").click()
+    expect(page.get_by_text("Item 5 is submitted again.")).to_be_visible()
+    expect(page).to_have_title("Control room · RunningHub Batch")
+    expect(page.locator("#zone-inbox")).to_contain_text("Nothing is in doubt.")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nobody_is_shut_out_of_it(open_page, operator, mixed, theme):
+    page = open_page("/admin/control-room/", user=operator, theme=theme)
+    page.locator("#zone-inbox summary").click()
+    check_axe(page)
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -1,0 +1,70 @@
+"""Two accounts at work on one mission: both limits hold, and a changed one holds from then on."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_django import Settings
+
+from missions import provider_accounts, sealing
+from missions.models import Attempt, AttemptStatus, ProviderAccount
+from tests.missions.world import add_account
+from tests.processes.conftest import OpenStage
+from tests.processes.stage import Stage
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+FIRST, SECOND, LOWERED = 12, 5, 3
+
+
+def test_two_accounts_share_a_mission_and_a_lowered_limit_holds_for_all_that_is_sent_from_then_on(
+    open_stage: OpenStage, settings: Settings
+) -> None:
+    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    stage = open_stage(task_seconds=0.8)  # the keys say how much each may have at once: more is refused
+    second = add_account("second", f"cap{SECOND}-second", stage.simulator.url, concurrency=SECOND)
+    stage.start_workers(8, cap=FIRST, RUNNINGHUB_API_KEY=f"cap{FIRST}-environment")
+    first = provider_accounts.environment_account()
+    mission = stage.mission(140)
+
+    stage.wait(lambda: running(first) > LOWERED and running(second) > LOWERED, 60, every=0.02)
+    set_limit(first, LOWERED)
+    before = newest_attempt()
+    stage.wait(lambda: Attempt.objects.filter(account=first, pk__gt=before).count() >= 2 * LOWERED, 60, every=0.02)
+    after = newest_attempt()
+    set_limit(first, FIRST)
+    stage.wait(lambda: running(first) > LOWERED, 60, every=0.02)
+    stage.finish(mission, 120)
+
+    assert mission.completed_count == 140
+    stage.check_paid_once(mission)
+    assert not stage.simulator.stats()["refused"]  # neither limit was ever exceeded
+    assert max(crowds(stage, first).values()) > LOWERED
+    sent_meanwhile = [crowd for pk, crowd in crowds(stage, first, until=after).items() if pk > before]
+    assert sent_meanwhile
+    assert max(sent_meanwhile) <= LOWERED
+    assert stage.failures() == []
+
+
+def set_limit(account: ProviderAccount, limit: int) -> None:
+    account = ProviderAccount.objects.get(pk=account.pk)
+    account.concurrency = limit
+    provider_accounts.store(account, changed=["concurrency"])
+
+
+def newest_attempt() -> int:
+    return Attempt.objects.latest("pk").pk
+
+
+def running(account: ProviderAccount) -> int:
+    return Attempt.objects.filter(account=account, status=AttemptStatus.RUNNING).count()
+
+
+def crowds(stage: Stage, account: ProviderAccount, *, until: int | None = None) -> dict[int, int]:
+    """How many tasks the account had at the provider when each of its attempts was accepted, itself included.
+
+    Attempts after ``until`` are left out.
+    """
+    times = {task["id"]: (task["accepted_at"], task["ends_at"]) for task in stage.simulator.tasks(limit=1000)}
+    attempts = Attempt.objects.filter(account=account).values_list("pk", "remote_task_id")
+    own = {pk: times[task_id] for pk, task_id in attempts if until is None or pk <= until}
+    return {pk: sum(start <= moment < end for start, end in own.values()) for pk, (moment, _) in own.items()}
