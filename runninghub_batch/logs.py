@@ -27,13 +27,12 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
             **_context(),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        clean = {name: without_secrets(value) if isinstance(value, str) else value for name, value in line.items()}
-        return json.dumps(clean, ensure_ascii=False, default=str)
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class PlainLines(logging.Formatter):

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import Context
 
 import pytest
 
@@ -72,6 +73,12 @@ def test_a_traceback_is_part_of_its_line(lines):
 
 def test_lines_for_people_name_the_rows_as_well():
     record = logging.LogRecord("engine", logging.INFO, "", 0, "Sent.", (), None)
-    with about(mission=7), about(attempt=9):
-        assert PlainLines("{name}{tags} {message}", style="{").format(record) == "engine [mission=7 attempt=9] Sent."
-    assert PlainLines("{name}{tags} {message}", style="{").format(record) == "engine Sent."
+    lines = PlainLines("{name}{tags} {message}", style="{")
+
+    def told() -> list[str]:
+        with about(mission=7), about(attempt=9):
+            inside = lines.format(record)
+        return [inside, lines.format(record)]
+
+    # In a context of its own: an earlier test may have named a request in this one.
+    assert Context().run(told) == ["engine [mission=7 attempt=9] Sent.", "engine Sent."]
