@@ -19,7 +19,7 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page
 
-from missions import selectors
+from missions import sealing, selectors
 from missions.local_stack import simulator_environment
 from missions.providers.simulator.control import SimulatorProcess
 from tests.browser import chromium
@@ -64,6 +64,7 @@ def environment(simulator: SimulatorProcess) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "PUBLIC_BASE_URL": "",
         "READ_DOT_ENV": "0",
+        "ENCRYPTION_KEYS": sealing.new_key(),
     }
     return simulator_environment(simulator.url) | more
 
@@ -152,6 +153,7 @@ def start_workers(
 ) -> Iterator[StartWorkers]:
     """Starts real workers for this test: ``start_workers(4, cap=10)``; ``simulator.set(task_seconds=1)`` goes before it."""
     selectors._expectations.clear()
+    simulator.reset()  # what it was paid for by earlier tests
     started: list[Cluster] = []
 
     def start(workers: int = 4, *, cap: int = 50, **env: str) -> Cluster:

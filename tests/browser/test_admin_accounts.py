@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Callable
+
+import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from playwright.sync_api import expect
 
 from missions import provider_accounts
+from missions.models import Attempt, Mission, MissionStatus, ProviderAccount
+from tests.missions.world import make_mission
 
+needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 PAGE = "/admin/missions/provideraccount/{}/change/"
 
 
@@ -20,3 +29,39 @@ def test_an_account_is_tested_paused_and_resumed_on_its_page(open_page):
     expect(page.get_by_text("paused: The budget is used up.")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("The account is in use.")).to_be_visible()
+
+
+@needs_sqlite
+def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, simulator, start_workers):
+    simulator.set(task_seconds=0.5)
+    first = provider_accounts.environment_account()
+    mission = make_mission(person, 60)
+    boss = User.objects.create_superuser("boss")
+    page = open_page("/admin/missions/provideraccount/add/", user=boss)
+    page.get_by_label("Name").fill("second")
+    page.get_by_label("Address").fill(simulator.url)
+    page.get_by_label("API key").fill("cap20-of-the-second")
+    page.get_by_label("Tasks at once").fill("4")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(re.compile("second.*was added"))).to_be_visible()
+    second = ProviderAccount.objects.get(name="second")
+
+    start_workers(4, cap=2)
+    wait_until(lambda: first.attempts.filter(status="succeeded").exists())
+    page.goto(PAGE.format(first.pk))
+    page.get_by_label("Drain", exact=True).check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("row", name=re.compile("environment"))).to_contain_text("draining")
+    last = Attempt.objects.filter(account=first).latest("pk")
+    wait_until(lambda: Mission.objects.get(pk=mission.pk).status == MissionStatus.COMPLETED)
+
+    assert Attempt.objects.filter(account=first).latest("pk") == last
+    assert Attempt.objects.filter(account=second, pk__gt=last.pk, status="succeeded").exists()
+    assert Attempt.objects.filter(status="succeeded").count() == 60
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -18,7 +18,7 @@ from tests.callers import new_token
 from tests.processes.conftest import OpenStage
 from tests.processes.stage import Stage, Web
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).parents[2]
 

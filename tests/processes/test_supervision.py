@@ -12,7 +12,7 @@ from missions.models import Attempt, ItemStatus
 from tests.processes.conftest import OpenStage
 from tests.processes.stage import freeze, sending, statuses
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 REPLACED_WITHIN = 30.0
 STOPPED_WITHIN = 10.0
