@@ -74,6 +74,30 @@ def scratch_database(server_url: str) -> Iterator[str]:
             server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@contextmanager
+def scratch_site(server_url: str, **environment: str) -> Iterator[None]:
+    """Django set up on an empty database and an empty data folder; the processes that are started inherit the environment."""
+    shutil.rmtree(STATE, ignore_errors=True)
+    STATE.mkdir(parents=True)
+    with scratch_database(server_url) as url:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
+            "DATA_DIR": str(STATE),
+            "DATABASE_URL": url,
+            "RUNNINGHUB_API_KEY": "",
+            "LOG_LEVEL": "WARNING",
+            **environment,
+        }
+        import django
+        from django.db import connections
+
+        django.setup()
+        try:
+            yield
+        finally:
+            connections.close_all()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -275,28 +299,11 @@ def show(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     arguments = parse_arguments()
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
     from missions import sealing
 
-    with scratch_database(arguments.database) as url:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
-            "DATA_DIR": str(STATE),
-            "DATABASE_URL": url,
-            "RUNNINGHUB_API_KEY": "",
-            "ENCRYPTION_KEYS": sealing.new_key(),
-            "LOG_LEVEL": "WARNING",
-        }
-        import django
-        from django.db import connections
-
-        django.setup()
-        try:
-            figures = run(arguments)
-            figures["statements_per_item"] = statements_per_item()
-        finally:
-            connections.close_all()
+    with scratch_site(arguments.database, ENCRYPTION_KEYS=sealing.new_key()):
+        figures = run(arguments)
+        figures["statements_per_item"] = statements_per_item()
     show(figures, arguments)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import statistics
 import sys
 import time
@@ -25,7 +23,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.bench import STATE, free_port, scratch_database, web_process
+from benchmarks.bench import STATE, free_port, scratch_site, web_process
 
 TARGETS = {"create": 2000.0, "list": 50.0, "detail": 100.0, "page of 100 items": 60.0}
 
@@ -195,25 +193,8 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> int:
     arguments = parse_arguments()
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
-    with scratch_database(arguments.database) as url:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
-            "DATA_DIR": str(STATE),
-            "DATABASE_URL": url,
-            "RUNNINGHUB_API_KEY": "",
-            "API_REQUESTS_PER_MINUTE": "0",
-            "LOG_LEVEL": "WARNING",
-        }
-        import django
-        from django.db import connections
-
-        django.setup()
-        try:
-            figures = run(arguments)
-        finally:
-            connections.close_all()
+    with scratch_site(arguments.database, API_REQUESTS_PER_MINUTE="0"):
+        figures = run(arguments)
     show(figures)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n")

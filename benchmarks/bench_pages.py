@@ -9,13 +9,13 @@ Half of the mission's items are completed, a tenth failed, the rest waits; no wo
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import requests
 
-from benchmarks.bench import STATE, free_port, scratch_database, web_process
+from benchmarks.bench import free_port, scratch_site, web_process
 from benchmarks.bench_api import show, summary, timed
 
 TARGET_MS = 150.0
@@ -65,42 +65,32 @@ def addresses(mission_id: int, items: int) -> dict[str, str]:
 
 def main() -> int:
     arguments = parse_arguments()
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
-    with scratch_database(arguments.database) as url:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
-            "DATA_DIR": str(STATE),
-            "DATABASE_URL": url,
-            "RUNNINGHUB_API_KEY": "",
-            "LOG_LEVEL": "WARNING",
-        }
-        import django
-        from django.db import connections
-
-        django.setup()
+    with scratch_site(arguments.database):
         mission_id, session_key = prepare(arguments.items)
-        connections.close_all()
-        port = free_port()
-        with web_process({}, port), requests.Session() as session:
-            session.cookies.set("sessionid", session_key)
-            base = f"http://127.0.0.1:{port}"
-            rows = [
-                summary(name, measure(session, base + address, arguments.rounds), TARGET_MS)
-                for name, address in addresses(mission_id, arguments.items).items()
-            ]
+        rows = measure(session_key, addresses(mission_id, arguments.items), arguments.rounds, TARGET_MS)
     show({"items": arguments.items, "database": "PostgreSQL" if arguments.database else "SQLite", "requests": rows})
     return 0 if all(row["is_met"] for row in rows) else 1
 
 
-def measure(session: requests.Session, url: str, rounds: int) -> list[float]:
-    """The first time is left out: it also reads the templates."""
+def measure(session_key: str, addresses: Mapping[str, str], rounds: int, target_ms: float) -> list[dict[str, Any]]:
+    """A row of figures for each address, asked for by whoever has the session."""
+    port = free_port()
+    with web_process({}, port), requests.Session() as session:
+        session.cookies.set("sessionid", session_key)
+        base = f"http://127.0.0.1:{port}"
+        return [
+            summary(name, repeated(session, base + address, rounds), target_ms) for name, address in addresses.items()
+        ]
+
+
+def repeated(session: requests.Session, url: str, rounds: int) -> list[float]:
+    """The first time is left out: it also reads code and templates."""
     return [timed(lambda: ask(session, url)) for _ in range(rounds + 1)][1:]
 
 
 def ask(session: requests.Session, url: str) -> None:
     answer = session.get(url, timeout=60, allow_redirects=False)
-    assert answer.status_code == 200, answer.status_code
+    assert answer.status_code == 200, (url, answer.status_code)
 
 
 if __name__ == "__main__":
