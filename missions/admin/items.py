@@ -25,14 +25,24 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from missions import failures, services
 from missions.admin.acting import Outlook, Verb, is_ours, log
-from missions.admin.looking import LATEST, WithPage, attempts_with_task, badge, column, money, told, with_actors
+from missions.admin.looking import (
+    LATEST,
+    WithPage,
+    attempts_with_task,
+    badge,
+    column,
+    mission_link,
+    money,
+    place_in,
+    told,
+    with_actors,
+)
 from missions.forms.watching import FoundTaskForm
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.services import NotPossible
 from missions.views.access import actor
 from missions.views.showing import shown_items
 
-_PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -158,8 +168,8 @@ class MissionItemAdmin(WithPage):
         word = search_term.strip()
         if not word:
             return queryset, False
-        if place := _PLACE.fullmatch(word):
-            return queryset.filter(mission=int(place[1]), index=int(place[2])), False
+        if place := place_in(word):
+            return queryset.filter(mission=place[0], index=place[1]), False
         if "mission" in request.GET:
             return queryset.filter(custom_id=word), False
         wanted = Q(pk__in=list(attempts_with_task(word).order_by().values_list("item", flat=True)[:LATEST]))
@@ -173,8 +183,7 @@ class MissionItemAdmin(WithPage):
 
     @admin.display(description=gettext_lazy("mission"))
     def mission_name(self, item: MissionItem) -> SafeString:
-        address = reverse("admin:missions_mission_change", args=[item.mission_id])
-        return format_html('<a class="admin-name" href="{}">{}</a>', address, item.mission.name)
+        return mission_link(item.mission)
 
     @admin.display(description=gettext_lazy("status"))
     def shown_status(self, item: MissionItem) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -18,16 +19,18 @@ from django.db.models import Model, QuerySet, TextChoices
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from missions.models import Attempt, ItemEvent, ProviderAccount
+from missions.models import Attempt, ItemEvent, Mission, ProviderAccount
 from missions.stored_texts import in_readers_language
 
 MOST_COUNTED = 10_000
 LATEST = 50
 TEXT_SHOWN = 140
+_PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
 
 
 class ShortCount(Paginator):  # type: ignore[type-arg]
@@ -143,7 +146,18 @@ def attempts_with_task(task_id: str) -> QuerySet[Attempt]:
     return Attempt.objects.filter(account__in=accounts, remote_task_id=task_id).exclude(remote_task_id="")
 
 
+def place_in(word: str) -> tuple[int, int] | None:
+    """The mission's and the item's number in what people call ``12#5``; None when it is no such name."""
+    place = _PLACE.fullmatch(word.strip())
+    return (int(place[1]), int(place[2])) if place else None
+
+
 # --- Cells ---
+
+
+def mission_link(mission: Mission) -> SafeString:
+    address = reverse("admin:missions_mission_change", args=[mission.pk])
+    return format_html('<a class="admin-name" href="{}">{}</a>', address, mission.name)
 
 
 def column(name: str, title: Promise, *, is_sortable: bool = False) -> Callable[[Any], Any]:

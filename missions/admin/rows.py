@@ -6,7 +6,6 @@ all of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from missions.admin.looking import WithFacts, attempts_with_task, badge, column, money, told
+from missions.admin.looking import WithFacts, attempts_with_task, badge, column, mission_link, money, place_in, told
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -36,13 +35,12 @@ from missions.models import (
 
 # What an event's statuses are called, be they a mission's or an item's.
 WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
-_PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
 
 
 def _at_place(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     """The rows of the item that people call ``12#5``; none when it is no such name."""
-    place = _PLACE.fullmatch(word.strip())
-    return rows.filter(item__mission=int(place[1]), item__index=int(place[2])) if place else rows.none()
+    place = place_in(word)
+    return rows.filter(item__mission=place[0], item__index=place[1]) if place else rows.none()
 
 
 def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
@@ -53,7 +51,7 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
 def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     word = word.strip()
     found = attempts_with_task(word).values("pk")
-    return _at_place(rows, word) if _PLACE.fullmatch(word) else rows.filter(pk__in=found)
+    return _at_place(rows, word) if place_in(word) else rows.filter(pk__in=found)
 
 
 class LongTable(WithFacts):
@@ -236,8 +234,7 @@ class ItemEventAdmin(LongTable):
 
     @admin.display(description=_("mission"))
     def mission_link(self, event: ItemEvent) -> SafeString:
-        address = reverse("admin:missions_mission_change", args=[event.mission_id])
-        return format_html('<a class="admin-name" href="{}">{}</a>', address, event.mission.name)
+        return mission_link(event.mission)
 
     @admin.display(description=_("what happened"))
     def why(self, event: ItemEvent) -> SafeString:
