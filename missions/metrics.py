@@ -7,7 +7,7 @@ for ever: rows can be removed, and a counter must never go back.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -35,7 +35,11 @@ def exposition() -> bytes:
 class _Rows(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = timezone.now()
-        for part in (_work, _accounts, _provider, _results, _money, _machines):
+        counts = operations.counts_by_model()
+        yield from _work(now, counts)
+        yield from _accounts(now)
+        yield from _provider(now, list(counts)[: operations.MODELS_SHOWN])
+        for part in (_results, _money, _machines):
             yield from part(now)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
@@ -49,8 +53,8 @@ def _gauge(name: str, text: str, values: Iterable[tuple[Iterable[Any], Any]], *l
     return gauge
 
 
-def _work(now: datetime) -> Iterator[GaugeMetricFamily]:
-    totals = sum(operations.counts_by_model().values(), Counter[str]())
+def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterator[GaugeMetricFamily]:
+    totals = sum(counts_by_model.values(), Counter[str]())
     waiting = operations.oldest_waiting(now=now)
     flow = operations.throughput(now=now)
     messages, oldest_message = queue.backlog(now)
@@ -92,7 +96,7 @@ def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _provider(now: datetime) -> Iterator[GaugeMetricFamily]:
+def _provider(now: datetime, models: Sequence[str]) -> Iterator[GaugeMetricFamily]:
     by_account = operations.submissions(now=now)
     yield _gauge(
         "submissions_recent",
@@ -111,7 +115,6 @@ def _provider(now: datetime) -> Iterator[GaugeMetricFamily]:
         ),
         *("account", "quantile"),
     )
-    models = list(operations.counts_by_model())[: operations.MODELS_SHOWN]
     yield _gauge(
         "task_seconds",
         "How long the latest successes of a model took, from being accepted to their end.",

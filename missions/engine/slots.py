@@ -72,10 +72,10 @@ def _affordable(mission: Mission, purses: Mapping[int, Purse], due: int) -> int:
 
     The claim knows exactly, and pauses a mission that cannot go on: so with nothing in flight it gets a slot to find out.
     """
-    price = failures.estimate(mission, 1)
-    for purse in (lifecycle.purse_of(mission), purses.get(mission.owner_id)):
-        if purse and price:
-            due = min(due, max(int(purse.left / price), 0 if purse.in_flight else 1))
+    limits = [purse for purse in (lifecycle.purse_of(mission), purses.get(mission.owner_id)) if purse]
+    price = failures.estimate(mission, 1) if limits else None
+    if price:
+        due = min([due, *(max(int(purse.left / price), 0 if purse.in_flight else 1) for purse in limits)])
     return due
 
 
