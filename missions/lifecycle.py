@@ -721,9 +721,9 @@ def _move_many(
     return moved
 
 
-def batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """``ids`` in parts of at most ``size``, in order."""
-    return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
+def batches(things: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
+    """``things`` in parts of at most ``size``, in order."""
+    return (tuple(things[start : start + size]) for start in range(0, len(things), size))
 
 
 def _shift_counts(

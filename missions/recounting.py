@@ -12,9 +12,10 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Val
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from missions.models import LIVE_ATTEMPTS, Attempt, AttemptStatus, ItemStatus, Mission
+from missions.models import LIVE_ATTEMPTS, Attempt, ItemStatus, Mission
+from missions.selectors import MILLIONTH
+from missions.tally import UNTOLD
 
-CENT = Decimal("0.000001")
 SUMS = ("cost", "reserved_cost")
 COUNTS = ("total_count", *(f"{status.value}_count" for status in ItemStatus))
 
@@ -56,12 +57,12 @@ def true_counts(missions: QuerySet[Mission] | None = None) -> Iterator[tuple[dic
 
 def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
     numbers = {name: row[f"{side}_{name}"] for name in COUNTS}
-    return {"pk": row["pk"], **numbers, **{name: row[f"{side}_{name}"].quantize(CENT) for name in SUMS}}
+    return {"pk": row["pk"], **numbers, **{name: row[f"{side}_{name}"].quantize(MILLIONTH) for name in SUMS}}
 
 
 def _reserved() -> Coalesce:
     """The expected price of all attempts of a mission that may still be charged."""
-    is_open = Q(status__in=LIVE_ATTEMPTS) | Q(status=AttemptStatus.SUCCEEDED, cost=None)
+    is_open = Q(status__in=LIVE_ATTEMPTS) | UNTOLD
     attempts = Attempt.objects.filter(is_open, item__mission=OuterRef("pk")).order_by().values("item__mission")
     field = Attempt._meta.get_field("expected_cost")
     sum_ = Subquery(attempts.annotate(sum=Sum("expected_cost")).values("sum"), output_field=field)

@@ -167,17 +167,15 @@ def _known_uploads(names: Sequence[str]) -> set[str]:
     """Images that have a row, and the previews beside them."""
     stems = {name.removesuffix(".preview.jpg").rpartition("/")[2].partition(".")[0] for name in names}
     kept: set[str] = set()
-    wanted = sorted(stems)
-    for start in range(0, len(wanted), BATCH):
-        for media in MediaFile.objects.filter(key__in=wanted[start : start + BATCH]):
+    for part in lifecycle.batches(sorted(stems), BATCH):
+        for media in MediaFile.objects.filter(key__in=part):
             kept |= {str(media.file.name), preview_path(media)}
     return kept | _in_columns(names, MediaFile.objects.all(), "file")
 
 
 def _in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> set[str]:
     kept: set[str] = set()
-    for start in range(0, len(names), BATCH):
-        part = names[start : start + BATCH]
+    for part in lifecycle.batches(names, BATCH):
         for column in columns:
             kept |= set(rows.filter(**{f"{column}__in": part}).values_list(column, flat=True))
     return kept
