@@ -19,10 +19,12 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page
 
-from missions import sealing, selectors
+from missions import provider_accounts, sealing, selectors
 from missions.local_stack import simulator_environment
+from missions.models import Mission
 from missions.providers.simulator.control import SimulatorProcess
 from tests.browser import chromium
+from tests.missions.world import bring_to, claim, make_mission
 from tests.processes.stage import POLL_FLOOR_SECONDS, Cluster, Web
 
 PASSWORD = "a long enough password"
@@ -92,6 +94,22 @@ def person(transactional_db: None) -> User:
     user.password = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1000)
     user.save()
     return user
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return User.objects.create_superuser("operator")
+
+
+@pytest.fixture
+def troubled(person: User) -> Mission:
+    """Two causes of failure, one result, one item in doubt, one that runs, one that waits."""
+    mission = make_mission(person, 7, name="Troubled")
+    ids = claim(mission, provider_accounts.environment_account(), 6)
+    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
+    for status, attempt_id in zip(statuses, ids, strict=True):
+        bring_to(status, attempt_id)
+    return mission
 
 
 @pytest.fixture

@@ -7,32 +7,14 @@ import time
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
 from django.db import connection
 from playwright.sync_api import Page, expect
 
-from missions import provider_accounts
 from missions.models import Mission
 from tests.browser.chromium import check_axe
-from tests.missions.world import bring_to, claim, make_mission
+from tests.missions.world import make_mission
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
-
-
-@pytest.fixture
-def operator(transactional_db: None) -> User:
-    return User.objects.create_superuser("operator")
-
-
-@pytest.fixture
-def troubled(person: User) -> Mission:
-    """Two causes of failure, one result, one item in doubt, one that runs, one that waits."""
-    mission = make_mission(person, 7, name="Troubled")
-    ids = claim(mission, provider_accounts.environment_account(), 6)
-    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
-    for status, attempt_id in zip(statuses, ids, strict=True):
-        bring_to(status, attempt_id)
-    return mission
 
 
 def confirm(page: Page, verb: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,6 +11,7 @@ from playwright.sync_api import expect
 
 from missions import provider_accounts
 from missions.models import Attempt, Mission, MissionStatus, ProviderAccount
+from tests.missions.api.listening import wait_for
 from tests.missions.world import make_mission
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
@@ -47,21 +46,14 @@ def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, s
     second = ProviderAccount.objects.get(name="second")
 
     start_workers(4, cap=2)
-    wait_until(lambda: first.attempts.filter(status="succeeded").exists())
+    wait_for(lambda: first.attempts.filter(status="succeeded").exists(), 60)
     page.goto(PAGE.format(first.pk))
     page.get_by_label("Drain", exact=True).check()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("row", name=re.compile("environment"))).to_contain_text("draining")
     last = Attempt.objects.filter(account=first).latest("pk")
-    wait_until(lambda: Mission.objects.get(pk=mission.pk).status == MissionStatus.COMPLETED)
+    wait_for(lambda: Mission.objects.get(pk=mission.pk).status == MissionStatus.COMPLETED, 60)
 
     assert Attempt.objects.filter(account=first).latest("pk") == last
     assert Attempt.objects.filter(account=second, pk__gt=last.pk, status="succeeded").exists()
     assert Attempt.objects.filter(status="succeeded").count() == 60
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

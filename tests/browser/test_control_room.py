@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from missions import provider_accounts
-from missions.models import Mission, MissionItem
+from missions.models import MissionItem
 from tests.browser.chromium import check_axe
-from tests.missions.world import bring_to, claim, make_mission
 
 
-@pytest.fixture
-def operator(transactional_db: None) -> User:
-    return User.objects.create_superuser("operator")
-
-
-@pytest.fixture
-def mixed(person: User) -> Mission:
-    """Two causes of failure, one item in doubt, one that runs and one that waits."""
-    mission = make_mission(person, 7, name="Mixed")
-    ids = claim(mission, provider_accounts.environment_account(), 6)
-    for status, pk in zip(["failed", "failed", "refused", "succeeded", "unconfirmed", "running"], ids, strict=True):
-        bring_to(status, pk)
-    return mission
-
-
-def test_an_operator_watches_retries_and_settles(open_page, operator, mixed):
+def test_an_operator_watches_retries_and_settles(open_page, operator, troubled):
     page = open_page("/admin/control-room/", user=operator)
     expect(page.locator("#zone-accounts")).not_to_contain_text("No money left.")
     account = provider_accounts.environment_account()
@@ -46,7 +29,7 @@ def test_an_operator_watches_retries_and_settles(open_page, operator, mixed):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nobody_is_shut_out_of_it(open_page, operator, mixed, theme):
+def test_nobody_is_shut_out_of_it(open_page, operator, troubled, theme):
     page = open_page("/admin/control-room/", user=operator, theme=theme)
     page.locator("#zone-inbox summary").click()
     check_axe(page)
