@@ -164,7 +164,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from django.core.management import call_command
 
     from missions import services
-    from missions.local_stack import WorkerProcess, simulator_environment
+    from missions.local_runs.local_stack import WorkerProcess, simulator_environment
     from missions.models import Mission, Output, OutputStatus
     from missions.providers.simulator.control import SimulatorProcess
 

@@ -29,9 +29,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from missions import lifecycle, retry
+from missions import lifecycle
 from missions.inspection import NotAResult, inspect
 from missions.models import Mission, Output, OutputStatus
+from missions.policy import retry
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0

@@ -24,7 +24,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import breaker, bulk, catalog
+from missions import bulk, catalog
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -37,7 +37,8 @@ from missions.models import (
     OutputStatus,
     ProviderAccount,
 )
-from missions.purse import Purse
+from missions.policy import breaker
+from missions.policy.purse import Purse
 
 log = logging.getLogger(__name__)
 

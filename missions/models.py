@@ -128,7 +128,7 @@ class ProviderAccount(models.Model):
     # What the provider told us.
     remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
-    # After "no slot": fewer at once for a while (see missions.retry.slot_limit).
+    # After "no slot": fewer at once for a while (see missions.policy.retry.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The chain of ticks that drives this account: only the message that carries this number may run.
@@ -202,7 +202,7 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
-    # The latest ends of items, as long as they are failures with one code (see missions.breaker).
+    # The latest ends of items, as long as they are failures with one code (see missions.policy.breaker).
     failure_streak = models.PositiveIntegerField(default=0, editable=False)
     failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
@@ -530,7 +530,7 @@ class WorkerCluster(models.Model):
 
 
 class HourlySpend(models.Model):
-    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.tally``)."""
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.upkeep.tally``)."""
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))

@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from accounts.models import SpendingLimit
 from media.models import MediaFile
-from missions import catalog, retry
+from missions import catalog
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -27,8 +27,9 @@ from missions.models import (
     ProviderAccount,
     RemovedSpending,
 )
-from missions.polling import Duration, Expectation, learn
-from missions.purse import Purse
+from missions.policy import retry
+from missions.policy.polling import Duration, Expectation, learn
+from missions.policy.purse import Purse
 from templates_app.models import MissionTemplate
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)

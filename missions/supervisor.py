@@ -35,9 +35,10 @@ from django.db import DatabaseError, connections
 from django.db.models import F
 from django.utils import timezone
 
-from missions import engine, provider_accounts, queue, retention, services
+from missions import engine, provider_accounts, queue, services
 from missions import tasks as tasks  # loaded here, so that the workers share it
 from missions.models import ProviderAccount, WorkerCluster
+from missions.upkeep import retention
 
 log = logging.getLogger(__name__)
 

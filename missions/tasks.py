@@ -7,11 +7,12 @@ import logging
 from django.utils import timezone
 
 from missions import archive as archiving
-from missions import engine, provider_accounts, retention, services
-from missions import tally as tallying
+from missions import engine, provider_accounts, services
 from missions.log_context import about
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
+from missions.upkeep import retention
+from missions.upkeep import tally as tallying
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from accounts import idempotency
 from accounts.services import TooManyTokens
 from media.services import UploadInvalid
 from missions.api.outputs import Removed
-from missions.readiness import NotReady
+from missions.monitoring.readiness import NotReady
 from missions.schemas.missions import place_in_body
 from missions.services import MissionInvalid, NotPossible
 from runninghub_batch import request_ids

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import preferences
 from accounts.models import Theme
-from missions import notices
+from missions.monitoring import notices
 
 # An address, its words and icon, and where its pages lie.
 NAVIGATION = (

@@ -19,13 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from missions import failures, operations, provider_accounts, selectors, services
+from missions import failures, provider_accounts, selectors, services
 from missions.admin.looking import WithFacts
 from missions.forms.watching import FoundTaskForm, RetryCauseForm
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
-from missions.operations import SPEND_DAYS, Minute
+from missions.monitoring import operations
+from missions.monitoring.operations import SPEND_DAYS, Minute
 from missions.services import NotPossible
-from missions.tally import Spend
+from missions.upkeep.tally import Spend
 from missions.views.access import actor
 from missions.views.showing import ShownItem, shown_items
 

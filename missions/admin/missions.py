@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
-from missions import failures, lifecycle, recounting, services
+from missions import failures, lifecycle, services
 from missions.admin.acting import Outlook, Verb
 from missions.admin.looking import LATEST, WithPage, badge, bar, choices, column, money, with_actors
 from missions.models import ItemStatus, Mission, MissionStatus, TaskType
+from missions.upkeep import recounting
 from missions.views.mission import failures_context, head_context
 
 RUNNABLE = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja import Router, Schema
 
-from missions import readiness
-from missions.readiness import Part
+from missions.monitoring import readiness
+from missions.monitoring.readiness import Part
 
 router = Router(tags=["Health"], auth=None)
 

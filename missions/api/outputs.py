@@ -16,7 +16,7 @@ from ninja import Field, Path, Router
 
 from missions.api.ids import RowId
 from missions.api.items import ItemIndex, visible_item
-from missions.export import file_stem
+from missions.collection.export import file_stem
 from missions.models import Output, OutputStatus
 from missions.responses import ThreadedStream
 from missions.stored_texts import in_readers_language

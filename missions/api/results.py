@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.utils.http import content_disposition_header
 from ninja import Path, Router
 
-from missions import results
 from missions.api.ids import RowId
 from missions.api.missions import visible_mission
-from missions.bundle import Bundle
-from missions.export import download_name
+from missions.collection import results
+from missions.collection.bundle import Bundle
+from missions.collection.export import download_name
 from missions.responses import ThreadedStream
 
 router = Router(tags=["Results"])

@@ -10,10 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import lifecycle, queue, retry
+from missions import lifecycle, queue
 from missions.engine.recording import record_together
 from missions.engine.timing import seconds_from_now
 from missions.models import Attempt, AttemptStatus
+from missions.policy import retry
 from missions.providers.base import RemoteState, RemoteStatus
 
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10

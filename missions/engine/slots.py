@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import SpendingLimit
 from missions import failures, lifecycle, queue, selectors
 from missions.models import Attempt, AttemptStatus, Mission, ProviderAccount, TaskType
-from missions.purse import Purse
+from missions.policy.purse import Purse
 
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
 

@@ -15,13 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import catalog, lifecycle, provider_accounts, queue, references, retry
+from missions import catalog, lifecycle, provider_accounts, queue, references
 from missions.engine.recording import record_together
 from missions.engine.slots import SUBMIT_BATCH, dispatch, slow_down, take_up
 from missions.engine.timing import next_interval, seconds_from_now
 from missions.engine.workers import worker_name
 from missions.log_context import about_attempt
 from missions.models import Attempt, AttemptStatus
+from missions.policy import retry
 from missions.providers.base import Provider, RemoteStatus, RemoteTask, SubmitRequest
 from missions.providers.errors import (
     AccountBlocked,

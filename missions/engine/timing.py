@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from missions import polling, selectors
+from missions import selectors
+from missions.policy import polling
 
 
 def next_interval(elapsed: float, model: str) -> float:

@@ -11,7 +11,7 @@ from django.core.validators import RegexValidator
 from django.utils.translation import gettext, gettext_lazy
 
 from missions import provider_accounts, sealing
-from missions.local_stack import SIMULATOR_KEY
+from missions.local_runs.local_stack import SIMULATOR_KEY
 from missions.models import ProviderAccount
 from missions.providers.base import Credentials
 from missions.providers.registry import PROVIDERS

@@ -12,8 +12,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from media.models import MediaFile
-from missions import importers
 from missions.catalog import MEGABYTE, Field, FieldType
+from missions.intake import importers
 from missions.labels import parameter_label
 
 PARAMETER = "param-"  # what the names of these fields begin with in a form

@@ -1,7 +1,7 @@
 """The form of a new mission: what is in it, and what it means.  The catalogue decides which parameters there are.
 
 A form is its fields, typed texts by name, as they are kept in a draft.  Nothing is required here: what is wrong is told by
-``missions.preview``, all at once.
+``missions.intake.preview``, all at once.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from missions import catalog, columns, composition
+from missions import catalog
 from missions.catalog import Field, FieldType, Model
-from missions.composition import Entry, Import, Source
 from missions.forms.fields import PARAMETER, SpendingLimitField, is_always_sent, parameter_field, wire_value
+from missions.intake import columns, composition
+from missions.intake.composition import Entry, Import, Source
+from missions.intake.preview import Wanted
+from missions.intake.tables import Table
 from missions.labels import parameter_label
 from missions.models import TaskType
-from missions.preview import Wanted
-from missions.tables import Table
 
 COLUMN = "column-"
 MAX_REPEAT = 1000

@@ -22,7 +22,7 @@ import enum
 
 
 class Remedy(enum.StrEnum):
-    """What may help after a remote task failed.  A hint from the adapter; ``missions.retry`` decides."""
+    """What may help after a remote task failed.  A hint from the adapter; ``missions.policy.retry`` decides."""
 
     NONE = "none"
     ONE_MORE_TRY = "one_more_try"

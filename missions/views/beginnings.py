@@ -8,12 +8,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
-from missions import catalog, columns, composition
+from missions import catalog
 from missions.catalog import Field, FieldType, Model
-from missions.composition import Source
 from missions.forms.fields import PARAMETER, as_typed
+from missions.intake import columns, composition
+from missions.intake.composition import Source
+from missions.intake.tables import Record, Table
 from missions.models import Mission, TaskType
-from missions.tables import Record, Table
 from missions.views.desk import Desk
 from templates_app.models import MissionTemplate
 

@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from media.services import UploadInvalid, store_upload
-from missions import columns, composition, importers, template_rules
-from missions.composition import Source
+from missions import template_rules
 from missions.forms.fields import PARAMETER
 from missions.forms.new_mission import COLUMN, Entered, model_of
-from missions.importers import RowsInvalid
-from missions.tables import Table, read_table
+from missions.intake import columns, composition, importers
+from missions.intake.composition import Source
+from missions.intake.importers import RowsInvalid
+from missions.intake.tables import Table, read_table
 from missions.views.beginnings import fields_of_template
 from missions.views.desk import NAMES, Desk
 from templates_app import services as template_services

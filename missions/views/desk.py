@@ -11,12 +11,13 @@ from django.contrib.auth.models import User
 
 from drafts import services as drafts
 from drafts.models import FormDraft
-from missions import catalog, columns, composition
+from missions import catalog
 from missions.forms.fields import PARAMETER
 from missions.forms.new_mission import COLUMN, Entered, NewMissionForm, model_of
+from missions.intake import columns, composition
+from missions.intake.preview import Preview, longest_prompt, preview
+from missions.intake.tables import Table
 from missions.models import TaskType
-from missions.preview import Preview, longest_prompt, preview
-from missions.tables import Table
 from missions.views.picturing import (
     cell_of,
     image_limit,

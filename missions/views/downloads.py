@@ -10,8 +10,8 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from missions.bundle import Bundle
-from missions.export import download_name
+from missions.collection.bundle import Bundle
+from missions.collection.export import download_name
 from missions.forms.watching import SelectionForm
 from missions.responses import ThreadedStream
 from missions.views.access import visible_mission

@@ -26,10 +26,10 @@ from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
 from media.models import MediaFile
 from missions import catalog, services
+from missions.intake.preview import Preview, preview
+from missions.intake.tables import sample_csv
 from missions.models import Mission
-from missions.preview import Preview, preview
 from missions.services import MissionInvalid
-from missions.tables import sample_csv
 from missions.views import beginnings, buttons, picturing
 from missions.views.access import visible_mission
 from missions.views.desk import Desk, typed

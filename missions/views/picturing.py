@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 
 from drafts.models import FormDraft
 from media.models import MediaFile
-from missions import columns, importers
 from missions.catalog import FieldType, Model
-from missions.composition import RowProblem
 from missions.forms.fields import PARAMETER, as_typed
 from missions.forms.new_mission import NewMissionForm
+from missions.intake import columns, importers
+from missions.intake.composition import RowProblem
+from missions.intake.tables import Record
 from missions.labels import parameter_label
-from missions.tables import Record
 
 SHOWN_CELL = 120
 TITLE = 60

@@ -20,7 +20,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 from missions import provider_accounts, sealing, selectors
-from missions.local_stack import simulator_environment
+from missions.local_runs.local_stack import simulator_environment
 from missions.models import Mission
 from missions.providers.simulator.control import SimulatorProcess
 from tests.browser import chromium

@@ -47,7 +47,7 @@ from accounts import services as account_services
 from drafts import services as drafts
 from media.services import store_upload
 from missions import services
-from missions.local_stack import WorkerProcess, simulator_environment
+from missions.local_runs.local_stack import WorkerProcess, simulator_environment
 from missions.models import Mission, MissionStatus
 from missions.providers.simulator.control import SimulatorProcess
 from templates_app import services as template_services

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from missions import operations, recounting
 from missions.models import Attempt, ItemEvent, Mission, MissionItem
+from missions.monitoring import operations
+from missions.upkeep import recounting
 from tests.missions.world import make_mission
 
 pytestmark = pytest.mark.django_db

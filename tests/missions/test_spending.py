@@ -13,10 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Period, SpendingLimit
-from missions import engine, recounting, selectors, services
+from missions import engine, selectors, services
 from missions.models import Attempt, Mission, ProviderAccount, RemovedSpending
-from missions.purse import Purse
+from missions.policy.purse import Purse
 from missions.services import MissionInvalid
+from missions.upkeep import recounting
 from tests.missions.world import accept, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ FOLDERS = ["missions", "accounts", "media", "templates_app", "runninghub_batch",
 THE_WRITER = ROOT / "missions" / "lifecycle.py"
 # Writes of names that only the run knows, which a person has looked at: how many in which file, and what they write.
 JUDGED = {
-    "missions/recounting.py": 1,  # a mission's counts and cost
+    "missions/upkeep/recounting.py": 1,  # a mission's counts and cost
     "missions/engine/watching.py": 1,  # what was seen of running attempts, and when to ask again
     "accounts/idempotency.py": 2,  # of an HTTP answer
     "missions/management/commands/make_history.py": 2,  # a past that never was: of missions, before their rows exist

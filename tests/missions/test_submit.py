@@ -10,8 +10,9 @@ import pytest
 import responses
 from django.contrib.auth.models import User
 
-from missions import engine, retry
+from missions import engine
 from missions.models import Attempt, Mission, MissionItem, ProviderAccount, ProviderUpload
+from missions.policy import retry
 from missions.providers.simulator.control import SimulatorProcess
 from tests.missions.world import Workers, check_mission, make_media, make_mission, pass_time, refuse
 

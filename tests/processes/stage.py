@@ -24,7 +24,7 @@ from django.db import connection
 from django_q.models import Task
 
 from missions import lifecycle, services
-from missions.local_stack import WorkerProcess, own_environment, simulator_environment
+from missions.local_runs.local_stack import WorkerProcess, own_environment, simulator_environment
 from missions.models import (
     Attempt,
     AttemptStatus,

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from missions import retention
+from missions.upkeep import retention
 
 
 class Command(BaseCommand):

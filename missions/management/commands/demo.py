@@ -18,8 +18,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Max, QuerySet, Sum
 from rich.console import Console
 
-from missions import catalog, importers, progress, proof, report, sandbox, services, workforce
-from missions.importers import RowValue
+from missions import catalog, services
+from missions.intake import importers
+from missions.intake.importers import RowValue
+from missions.local_runs import progress, proof, report, sandbox, workforce
 from missions.management.commands.run_mission import INTERRUPTED, obey_stop_signals
 from missions.models import Attempt, Mission, Output, TaskType
 

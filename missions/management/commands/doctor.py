@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from missions import doctor
-from missions.doctor import Level
+from missions.monitoring import doctor
+from missions.monitoring.doctor import Level
 
 
 class Command(BaseCommand):

@@ -23,8 +23,8 @@ from django.db import connection, models, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from missions import provider_accounts, tally
-from missions.local_stack import SIMULATOR_KEY
+from missions import provider_accounts
+from missions.local_runs.local_stack import SIMULATOR_KEY
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -37,6 +37,7 @@ from missions.models import (
     OutputStatus,
     ProviderAccount,
 )
+from missions.upkeep import tally
 
 DAYS = 40
 PEOPLE = 8

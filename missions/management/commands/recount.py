@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from missions import recounting
 from missions.models import Mission
+from missions.upkeep import recounting
 
 
 class Command(BaseCommand):

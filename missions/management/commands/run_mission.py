@@ -22,19 +22,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Sum
 from rich.console import Console
 
-from missions import (
-    catalog,
-    export,
-    importers,
-    lifecycle,
-    progress,
-    provider_accounts,
-    report,
-    sandbox,
-    services,
-    workforce,
-)
-from missions.importers import Row, RowsInvalid
+from missions import catalog, lifecycle, provider_accounts, services
+from missions.collection import export
+from missions.intake import importers
+from missions.intake.importers import Row, RowsInvalid
+from missions.local_runs import progress, report, sandbox, workforce
 from missions.models import Mission, MissionStatus, TaskType
 from missions.providers.errors import AccountBlocked, ProviderError
 

@@ -23,7 +23,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from honcho.environ import parse_procfile
 
 from missions import provider_accounts
-from missions.local_stack import simulator_environment
+from missions.local_runs.local_stack import simulator_environment
 from missions.supervisor import STOP_SECONDS
 
 KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor of the workers needs its own time to stop them

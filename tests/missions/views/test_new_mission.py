@@ -19,9 +19,9 @@ from django.utils import timezone
 from drafts.models import FormDraft
 from drafts.services import new_key
 from media.models import MediaFile
-from missions.importers import decode
+from missions.intake.importers import decode
+from missions.intake.tables import read_table
 from missions.models import Mission
-from missions.tables import read_table
 from templates_app.models import MissionTemplate
 from tests.missions.sheets import xlsx
 from tests.missions.world import make_media, make_mission, picture

@@ -1,0 +1,1 @@
+"""What a person has at hand, a file or a form, becomes the rows of a mission."""

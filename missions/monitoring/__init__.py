@@ -1,0 +1,1 @@
+"""How the site is, for people and programs that watch over it."""

@@ -1,0 +1,1 @@
+"""What keeps the rows true and few: sums, recounting, and the removal of what is old."""

@@ -1,0 +1,105 @@
+"""When a running task is asked about."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from missions.policy.polling import (
+    LATE_SPACING,
+    MAX_INTERVAL_SECONDS,
+    MIN_SAMPLES,
+    UNKNOWN_SPACING,
+    Duration,
+    Expectation,
+    learn,
+    next_interval,
+)
+
+SPREAD = 1.16
+durations = st.builds(
+    lambda low, more: Duration(low, low + more), st.floats(0, 1e5, allow_nan=False), st.floats(0, 100)
+)
+
+
+def polls(takes: float, expectation: Expectation | None, floor: float) -> list[float]:
+    """The moments at which a task that takes so many seconds is asked about."""
+    moments: list[float] = [0.0]
+    while moments[-1] < takes:
+        moments.append(moments[-1] + next_interval(moments[-1], expectation, floor=floor))
+    return moments[1:]
+
+
+@given(
+    st.floats(0, 1e5),
+    st.none() | st.builds(lambda first, more: Expectation(first, first + more), st.floats(0, 1e4), st.floats(0, 1e4)),
+    st.floats(0.05, 10),
+)
+def test_no_question_comes_before_the_floor_or_long_after_the_end_is_due(elapsed, expectation, floor):
+    interval = next_interval(elapsed, expectation, floor=floor)
+    assert interval >= floor * 0.85 - 1e-9
+    silence = max((expectation.first if expectation else 0.0) - elapsed, 0.0) + floor
+    assert interval <= max(MAX_INTERVAL_SECONDS * SPREAD, floor * SPREAD, silence + 1e-6)
+
+
+@given(st.floats(10, 1e4), st.floats(0.05, 2))
+def test_before_the_likely_end_there_is_silence(first, floor):
+    assert next_interval(0.0, Expectation(first, first * 2), floor=floor) >= first
+    assert next_interval(first / 2, Expectation(first, first * 2), floor=floor) >= first / 2
+
+
+def test_where_a_webhook_tells_of_the_end_questions_only_make_up_for_a_lost_one():
+    expectation = Expectation(40, 60)
+    assert next_interval(0.0, expectation, floor=1.0, is_told=True) > 60
+    assert next_interval(61.0, expectation, floor=1.0, is_told=True) >= 1
+    for elapsed, known, spacing in ((64.0, expectation, LATE_SPACING), (30.0, None, UNKNOWN_SPACING)):
+        interval = next_interval(elapsed, known, floor=1.0, is_told=True)
+        assert interval >= elapsed * spacing * 2 * 0.84
+        assert interval <= elapsed * spacing * 2 * SPREAD
+
+
+def test_questions_are_spread_so_that_tasks_of_one_moment_are_not_asked_in_bursts():
+    intervals = {round(next_interval(30.0, None, floor=1.0), 6) for _ in range(200)}
+    assert len(intervals) > 150
+    assert min(intervals) < 3.24 < 3.96 < max(intervals)
+    first = {round(next_interval(0.0, Expectation(40, 60), floor=1.0), 6) for _ in range(200)}
+    assert len(first) > 150
+
+
+@pytest.mark.parametrize("takes, most", [(2, 9), (10, 20), (60, 38), (600, 90)])
+def test_an_unknown_model_is_asked_about_seldom(takes, most):
+    assert len(polls(takes, None, 0.5)) <= most
+
+
+@pytest.mark.parametrize("takes", [10.0, 60.0, 300.0])
+def test_the_end_of_a_known_model_is_seen_within_a_few_percent_at_few_questions(takes):
+    expectation = learn([Duration(takes * 0.97, takes * 1.01)] * 10)
+    moments = polls(takes, expectation, 0.2)
+    assert moments[-1] - takes <= takes * 0.035 + 0.3
+    assert len(moments) <= 8
+
+
+def test_a_late_task_is_asked_about_less_and_less():
+    late = [next_interval(elapsed, Expectation(10, 12), floor=0.1) for elapsed in (11, 20, 100)]
+    assert all(earlier < later for earlier, later in itertools.pairwise(late))
+
+
+@given(st.lists(durations, max_size=60))
+def test_an_expectation_lies_within_what_was_seen(seen):
+    expectation = learn(seen)
+    if len(seen) < MIN_SAMPLES:
+        assert expectation is None
+        return
+    assert expectation is not None
+    assert min(each.low for each in seen) * 0.9 <= expectation.first <= max(each.high for each in seen)
+    assert expectation.first <= expectation.last <= max(each.high for each in seen)
+
+
+def test_one_task_that_took_very_long_teaches_nothing():
+    expectation = learn([Duration(9.5, 10.5)] * 39 + [Duration(500, 600)])
+    assert expectation is not None
+    assert expectation.first == pytest.approx(10)
+    assert expectation.last == pytest.approx(10.5)
