@@ -38,5 +38,5 @@ def small_jpeg(image: Image.Image) -> bytes:
         opaque.alpha_composite(image.convert("RGBA"))
         image = opaque.convert("RGB")
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82)
+    image.save(buffer, "JPEG", quality=82, comment=b"")  # else that of the image goes along
     return buffer.getvalue()

@@ -93,7 +93,7 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Stor
 
 
 def delete_media(*, media: MediaFile) -> None:
-    """Remove an image: its row, and once that is committed its file and its preview.
+    """Remove an image: its row, and once that is committed its file and its preview (or ``cleanup`` removes them later).
 
     Raises Django's RestrictedError while rows of another app hold on to it (``missions.services.delete_media`` knows
     when they may let go).
@@ -101,7 +101,7 @@ def delete_media(*, media: MediaFile) -> None:
     with transaction.atomic():
         MediaFile.objects.filter(pk=media.pk).delete()
         for path in (str(media.file.name), preview_path(media)):
-            transaction.on_commit(functools.partial(media.file.storage.delete, path))
+            transaction.on_commit(functools.partial(media.file.storage.delete, path), robust=True)
 
 
 def inspect(content: bytes) -> Picture:

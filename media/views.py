@@ -8,10 +8,11 @@ costs: a person who hands the address on hands the file on.  No cookie is read h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
@@ -19,6 +20,9 @@ from django.views.decorators.http import require_safe
 
 from media.models import MediaFile
 from media.previews import preview_of
+from media.responses import ThreadedStream
+
+CHUNK_BYTES = 256 * 1024
 
 # Whatever else the bytes may be taken for: our type holds, and as a page of its own it runs nothing and loads nothing.
 HEADERS = {
@@ -30,21 +34,21 @@ HEADERS = {
 
 
 @require_safe
-def file(request: HttpRequest, key: str) -> HttpResponse:
-    """The image under its unguessable key; 304 for who has it.  It is small (MEDIA_MAX_BYTES), so it is read at once."""
+def file(request: HttpRequest, key: str) -> HttpResponseBase:
+    """The image under its unguessable key; 304 for who has it.  Nobody can make this process hold many of them at once."""
     media = get_object_or_404(MediaFile, key=key)
-    return _answer(request, f'"{media.sha256}"', lambda: _content(request, media))
+    return _answer(request, f'"{media.sha256}"', lambda: _content(media))
 
 
 @require_safe
-def preview(request: HttpRequest, key: str) -> HttpResponse:
+def preview(request: HttpRequest, key: str) -> HttpResponseBase:
     """A small picture of the image, for whoever may see the image."""
     media = get_object_or_404(MediaFile, key=key)
     return _answer(request, f'"{media.sha256}-preview"', lambda: _preview(media))
 
 
-def _answer(request: HttpRequest, etag: str, make: Callable[[], HttpResponse]) -> HttpResponse:
-    response = get_conditional_response(request, etag=etag) or make()
+def _answer(request: HttpRequest, etag: str, make: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    response: HttpResponseBase = get_conditional_response(request, etag=etag) or make()
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         return response
     for name, value in HEADERS.items():
@@ -53,25 +57,22 @@ def _answer(request: HttpRequest, etag: str, make: Callable[[], HttpResponse]) -
     return response
 
 
-def _content(request: HttpRequest, media: MediaFile) -> HttpResponse:
-    response = HttpResponse(content_type=media.content_type)
+def _content(media: MediaFile) -> ThreadedStream:
+    if not media.file.storage.exists(str(media.file.name)):
+        raise Http404
+    response = ThreadedStream(_pieces(media), content_type=media.content_type)
     response["Content-Length"] = str(media.size_bytes)
     response["Content-Disposition"] = content_disposition_header(as_attachment=False, filename=media.name) or "inline"
-    if request.method == "GET":
-        response.content = _read(media)
     return response
+
+
+def _pieces(media: MediaFile) -> Iterator[bytes]:
+    with media.file.storage.open(str(media.file.name), "rb") as opened:
+        yield from opened.chunks(CHUNK_BYTES)
 
 
 def _preview(media: MediaFile) -> HttpResponse:
     try:
         return HttpResponse(preview_of(media), content_type="image/jpeg")
-    except FileNotFoundError:
-        raise Http404 from None
-
-
-def _read(media: MediaFile) -> bytes:
-    try:
-        with media.file.storage.open(str(media.file.name), "rb") as opened:
-            return bytes(opened.read())
     except FileNotFoundError:
         raise Http404 from None

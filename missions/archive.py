@@ -4,17 +4,20 @@
     inspect  open the file for what it claims to be; measure it; draw its thumbnail or poster
     place    rename (or upload) it under the name that its row decides, then record it
 
-A download that fails costs nothing and is tried again for as long as its address lives.
+A download that fails costs nothing and is tried again for as long as its address lives.  Fetching stands behind the filling of
+slots: it is done in threads that give way when the processors are busy, several results to a message and to a transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -31,15 +34,24 @@ from django.utils import timezone
 
 from missions import lifecycle
 from missions.inspection import NotAResult, inspect
+from missions.log_context import about
 from missions.models import Mission, Output, OutputStatus
 from missions.policy import retry
+from missions.stored_files import files_below
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 CHUNK_BYTES = 256 * 1024
+PART = ".part"
 MAX_REDIRECTS = 3
 LEASE = timedelta(seconds=10)  # renewed for as long as it takes, so that a dead worker's download is taken up soon
 RENEW_SECONDS = 3.0
+BATCH = 4  # downloads that one worker has on the wire at once
+LOW_PRIORITY = 15
+
+_inspecting = threading.Lock()  # a picture takes much memory while it is open, so a worker opens one at a time
 
 
 class DownloadFailed(Exception):
@@ -66,33 +78,51 @@ class _Sessions:
 _sessions = _Sessions()
 
 
-def archive(output_id: int, try_number: int) -> None:
-    """Fetch one output into the results storage.  A message for a try that was already made does nothing."""
-    if not lifecycle.claim_download(output_id, try_number=try_number, lease_until=timezone.now() + LEASE):
+def archive(try_number: int, output_ids: Sequence[int]) -> None:
+    """Fetch outputs into the results storage, side by side.  A message for a try that was already made does nothing."""
+    claimed = lifecycle.claim_downloads(output_ids, try_number=try_number, lease_until=timezone.now() + LEASE)
+    if not claimed:
         return
-    output = _read(output_id)
-    try:
-        facts = _fetch_and_renew(output)
-    except (DownloadFailed, NotAResult) as error:
-        _try_later(output, str(error))
-        return
-    is_ours = lifecycle.store_output(output_id, **facts)
-    if not is_ours and not _is_stored(output_id):
-        remove([facts["file"], facts.get("thumbnail", "")])  # its mission was deleted in the meantime
+    with ThreadPoolExecutor(max_workers=BATCH, initializer=_give_way) as pool:
+        waiting = {pool.submit(_fetch, output): output for output in _read(claimed)}
+        while waiting:
+            done, _ = wait(waiting, timeout=RENEW_SECONDS)
+            _record({waiting.pop(fetched): fetched for fetched in done})
+            _renew([output.pk for output in waiting.values()])
 
 
-def _fetch_and_renew(output: Output) -> dict[str, Any]:
-    """Fetch an output in a thread, and renew its lease meanwhile.  Returns the facts for its row."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        facts = thread.submit(_fetch, output)
-        while not wait([facts], timeout=RENEW_SECONDS).done:
-            pending = Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING)
-            pending.update(next_try_at=timezone.now() + LEASE)
-        return facts.result()
+def _give_way() -> None:
+    """In a thread: leave the processors to those who fill slots.  A slot that is empty is lost; a file waits for a day."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system lets a thread say so
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
+
+
+def _renew(output_ids: Sequence[int]) -> None:
+    if output_ids:
+        pending = Output.objects.filter(pk__in=output_ids, status=OutputStatus.PENDING)
+        pending.update(next_try_at=timezone.now() + LEASE)
+
+
+def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
+    """Store what arrived, in one transaction, and plan another try for the rest."""
+    facts = {output.pk: future.result() for output, future in fetched.items() if not future.exception()}
+    stored = lifecycle.store_outputs(facts)
+    for output, future in fetched.items():
+        if error := future.exception():
+            _try_later(output, _message(output, error))
+        elif output.pk not in stored and not _is_stored(output.pk):  # its mission was deleted in the meantime
+            remove([facts[output.pk]["file"], facts[output.pk].get("thumbnail", "")])
+
+
+def _message(output: Output, error: BaseException) -> str:
+    if isinstance(error, DownloadFailed | NotAResult):
+        return str(error)
+    log.error("Output %s could not be stored.", output.pk, exc_info=error)
+    return f"The result could not be stored: {type(error).__name__}."
 
 
 def _fetch(output: Output) -> dict[str, Any]:
-    with _download(output) as (path, digest):
+    with about(output=output.pk), _download(output) as (path, digest):
         return {"sha256": digest, **_place(output, path)}
 
 
@@ -101,7 +131,7 @@ def _is_stored(output_id: int) -> bool:
     return Output.objects.filter(pk=output_id, status=OutputStatus.STORED).exists()
 
 
-def _read(output_id: int) -> Output:
+def _read(output_ids: Sequence[int]) -> list[Output]:
     fields = (
         "remote_url",
         "extension",
@@ -112,7 +142,7 @@ def _read(output_id: int) -> Output:
         "item__index",
         "attempt__number",
     )
-    return Output.objects.select_related("item", "attempt").only(*fields).get(pk=output_id)
+    return list(Output.objects.select_related("item", "attempt").only(*fields).filter(pk__in=output_ids))
 
 
 def _try_later(output: Output, message: str) -> None:
@@ -133,9 +163,9 @@ def _try_later(output: Output, message: str) -> None:
 @contextlib.contextmanager
 def _download(output: Output) -> Iterator[tuple[Path, str]]:
     """Stream an output to a temporary file in the data folder.  Yields its path and SHA-256; raises DownloadFailed."""
-    folder = Path(settings.DATA_DIR) / "tmp"
+    folder = _parts_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".part", dir=folder)
+    handle, name = tempfile.mkstemp(suffix=PART, dir=folder)
     path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -147,6 +177,15 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
         raise DownloadFailed(f"The result could not be fetched: {type(error).__name__}.") from error
     finally:
         path.unlink(missing_ok=True)
+
+
+def _parts_folder() -> Path:
+    return Path(settings.DATA_DIR) / "tmp"
+
+
+def parts() -> Iterator[Path]:
+    """Downloads that are under way, or that died with their worker."""
+    return _parts_folder().glob(f"*{PART}")
 
 
 def _stream(output: Output, file: Any) -> str:
@@ -171,6 +210,7 @@ def _stream(output: Output, file: Any) -> str:
 def _get(url: str) -> requests.Response:
     """GET, following redirects by hand so that every hop is checked like the first."""
     for _ in range(MAX_REDIRECTS + 1):
+        url = _as_asked(url)
         answer = _session(url).get(url, stream=True, allow_redirects=False, timeout=(CONNECT_SECONDS, READ_SECONDS))
         if answer.is_redirect:
             url = urljoin(url, answer.headers["Location"])
@@ -183,10 +223,23 @@ def _get(url: str) -> requests.Response:
     raise DownloadFailed("The result's address redirects too often.")
 
 
-def _session(url: str) -> requests.Session:
-    parts = urlsplit(url)
+def _as_asked(url: str) -> str:
+    """An address as it goes out.  ``http://a\\@b/`` has one host for urlsplit and another for requests: only the latter counts.
+
+    Raises DownloadFailed.
+    """
+    try:
+        prepared = requests.Request("GET", url).prepare().url or ""
+    except requests.RequestException:
+        prepared = ""
+    parts = urlsplit(prepared)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadFailed("The result's address is not an http address.")
+    return prepared
+
+
+def _session(url: str) -> requests.Session:
+    parts = urlsplit(url)
     allowed = settings.RESULTS_ALLOWED_HOSTS
     return _sessions.plain if parts.netloc in allowed or parts.hostname in allowed else _sessions.guarded
 
@@ -203,7 +256,8 @@ class _LocalFile(File):  # type: ignore[type-arg]
 
 def _place(output: Output, path: Path) -> dict[str, Any]:
     """Check the file, move it and its thumbnail into the storage.  Returns the facts for its row."""
-    found = inspect(path, claimed=output.extension)
+    with _inspecting:
+        found = inspect(path, claimed=output.extension)
     name = _name(output)
     facts: dict[str, Any] = {
         "extension": found.extension,
@@ -236,11 +290,12 @@ def _name(output: Output) -> str:
 
 
 def remove_files(mission: Mission) -> None:
-    """Delete every result file of a mission from the storage."""
-    for names in Output.objects.filter(item__mission=mission).values_list("file", "thumbnail").iterator():
-        remove(names)
+    """Delete every result file of a mission from the storage: also those of which a worker died before it told."""
+    folder = folder_of(mission.pk)
+    for page in files_below(storages["results"], folder):
+        remove(file.name for file in page)
     with contextlib.suppress(OSError, NotImplementedError):
-        Path(storages["results"].path(folder_of(mission.pk))).rmdir()
+        Path(storages["results"].path(folder)).rmdir()
 
 
 def remove(names: Iterable[str]) -> None:

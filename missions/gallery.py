@@ -1,6 +1,7 @@
 """What missions made, newest first or in the order of the batch, in pages that cost the same however large a mission is.
 
-Only indexed reads with a limit: nothing here counts rows, and nothing skips over them.
+Only indexed reads with a limit: nothing here counts rows, and nothing skips over them.  But for starred results, which are few:
+each completed item is looked up in an index until the page is full.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 
@@ -43,7 +44,7 @@ def results_page(mission: Mission, *, view: str, cursor: str, limit: int) -> Res
     order = _newest if view == NEWEST else _in_batch_order
     items = order(mission.items.filter(status=ItemStatus.COMPLETED), cursor)
     if view == STARRED:
-        items = items.filter(pk__in=Output.objects.filter(item__mission=mission, is_starred=True).values("item"))
+        items = items.filter(Exists(Output.objects.filter(item=OuterRef("pk"), is_starred=True)))
     found = list(items.prefetch_related("outputs")[: limit + 1])
     for item in found:
         item.mission = mission

@@ -10,10 +10,10 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from media.responses import ThreadedStream
 from missions.collection.bundle import Bundle
 from missions.collection.export import download_name
 from missions.forms.watching import SelectionForm
-from missions.responses import ThreadedStream
 from missions.views.access import visible_mission
 
 

@@ -46,7 +46,7 @@ def store(output: Output, content: bytes) -> None:
     storages["results"].save(name, ContentFile(content))
     digest = hashlib.sha256(content).hexdigest()
     facts = {"size_bytes": len(content), "content_type": "image/png", "extension": "png"}
-    assert lifecycle.store_output(output.pk, file=name, sha256=digest, **facts)
+    assert lifecycle.store_outputs({output.pk: {"file": name, "sha256": digest, **facts}})
 
 
 def run(mission: Mission, *results: Sequence[bytes | str]) -> None:

@@ -15,11 +15,12 @@ import requests
 import responses
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.core.files.storage import FileSystemStorage
 from django.db import connection
 from django.utils import timezone
 from PIL import Image
 
-from missions import archive, engine, services
+from missions import archive, engine, removal, services
 from missions.models import Mission, Output, OutputStatus, ProviderAccount
 from tests.missions.providers.servers import http_answer, read_request, serving
 from tests.missions.world import Workers, bring_to, check_mission, claim, make_mission, pass_time, picture
@@ -44,7 +45,7 @@ def internet() -> Iterator[responses.RequestsMock]:
 
 
 def fetch(output: Output) -> Output:
-    archive.archive(output.pk, output.try_count)
+    archive.archive(output.try_count, [output.pk])
     output.refresh_from_db()
     return output
 
@@ -107,11 +108,35 @@ def test_a_file_that_is_fetched_twice_leaves_one(output, internet):
 
 def test_a_message_that_comes_twice_fetches_once(output, internet):
     internet.get(URL, body=picture())
-    archive.archive(output.pk, 0)
-    archive.archive(output.pk, 0)
-    archive.archive(output.pk, 1)
-    archive.archive(999_999_999, 0)
+    archive.archive(0, [output.pk])
+    archive.archive(0, [output.pk])
+    archive.archive(1, [output.pk])
+    archive.archive(0, [999_999_999])
     assert len(internet.calls) == 1
+
+
+def test_results_of_one_message_do_not_wait_for_one_that_fails(owner, account, internet):
+    for attempt_id in claim(make_mission(owner, 3), account, 3):
+        bring_to("succeeded", attempt_id)
+    for output, answer in zip(Output.objects.order_by("pk"), [picture(), b"<html>", picture()], strict=True):
+        Output.objects.filter(pk=output.pk).update(remote_url=f"{URL}?{output.pk}")
+        internet.get(f"{URL}?{output.pk}", body=answer)
+    Output.objects.update(expires_at=timezone.now() + timedelta(hours=24))
+    archive.archive(0, list(Output.objects.values_list("pk", flat=True)))
+    assert list(Output.objects.order_by("pk").values_list("status", flat=True)) == ["stored", "pending", "stored"]
+    assert len(stored_files()) == 4
+
+
+class BrokenStorage(FileSystemStorage):
+    def save(self, *args: Any, **kwargs: Any) -> str:
+        raise RuntimeError("secret words of a storage")
+
+
+def test_a_storage_that_fails_is_tried_again(output, internet, settings):
+    settings.STORAGES = settings.STORAGES | {"results": {"BACKEND": f"{__name__}.BrokenStorage"}}
+    internet.get(URL, body=picture())
+    assert_tried_later(fetch(output), "could not be stored: RuntimeError")
+    assert "secret" not in output.error_message
 
 
 # --- What goes wrong ---
@@ -212,7 +237,7 @@ def test_a_download_is_tried_until_its_address_ends_then_lost_and_the_item_stays
     assert (event.from_status, event.to_status) == ("completed", "completed")
     assert "expired" in event.reason
     check_mission(item.mission_id)
-    archive.archive(output.pk, output.try_count)
+    archive.archive(output.try_count, [output.pk])
     assert len(internet.calls) == tries
 
 
@@ -229,7 +254,15 @@ PRIVATE = [
     "http://[::ffff:127.0.0.1]:9/x.png",
     "http://0.0.0.0:9/x.png",
     "http://2130706433:9/x.png",
+    "http://0x7f.1:9/x.png",
+    "http://0177.0.0.1:9/x.png",
+    "http://127.1:9/x.png",
+    "http://public.example@127.0.0.1:9/x.png",
     "http://100.64.0.1/x.png",
+    "http://[fd00::1]/x.png",
+    "http://[fe80::1]/x.png",
+    "http://[64:ff9b::7f00:1]/x.png",
+    "http://[2002:7f00:1::]/x.png",
 ]
 
 
@@ -264,6 +297,66 @@ def test_a_private_host_is_asked_only_when_a_setting_names_it(output, settings):
         settings.RESULTS_ALLOWED_HOSTS = [f"127.0.0.1:{server.port}"]
         fetch(output)
         assert (output.status, server.connections) == ("stored", 1)
+
+
+@pytest.mark.parametrize(
+    "trick", ["{private}\\@allowed.example", "{private}\\.allowed.example", "{private}#@allowed.example"]
+)
+def test_a_host_that_a_setting_names_does_not_vouch_for_another(trick, output, settings):
+    """Parsers disagree about the host of such an address; what counts is where the request would go."""
+    settings.RESULTS_ALLOWED_HOSTS = ["allowed.example"]
+    with serving(serve_picture) as server:
+        Output.objects.update(remote_url=f"http://{trick.format(private=f'127.0.0.1:{server.port}')}/x.png")
+        fetch(output)
+        assert (output.status, server.connections) == ("pending", 0)
+        assert "InvalidIPAddress" in output.error_message
+
+
+class Resolver:
+    """Stands for the system's: a name gets the next of its answers, the last one for ever; addresses lead nowhere but here."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, port: int, *rest: Any, **more: Any) -> Any:
+        self.asked.append(host)
+        if host.endswith(".example"):
+            addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            return [found for address in addresses for found in self._real(address, port, *rest, **more)]
+        if host.startswith("127."):
+            return self._real(host, port, *rest, **more)
+        raise socket.gaierror("no network in tests")
+
+
+PUBLIC = "93.184.216.34"
+
+
+def test_a_name_that_turns_private_after_it_was_checked_leads_to_the_address_that_was_checked(
+    output, settings, monkeypatch
+):
+    settings.RESULTS_ALLOWED_HOSTS = []
+    resolver = Resolver([PUBLIC], ["127.0.0.1"])
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    with serving(serve_picture) as server:
+        Output.objects.update(remote_url=f"http://rebinding.example:{server.port}/x.png")
+        fetch(output)
+        assert resolver.asked == ["rebinding.example", PUBLIC]
+        fetch(output)
+        assert (output.status, server.connections) == ("pending", 0)
+        assert "InvalidIPAddress" in output.error_message
+
+
+def test_of_a_name_with_two_addresses_only_the_one_that_was_checked_is_asked(output, settings, monkeypatch):
+    settings.RESULTS_ALLOWED_HOSTS = []
+    resolver = Resolver([PUBLIC, "127.0.0.1"])
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    with serving(serve_picture) as server:
+        Output.objects.update(remote_url=f"http://two-faced.example:{server.port}/x.png")
+        fetch(output)
+        assert (output.status, server.connections) == ("pending", 0)
+    assert resolver.asked == ["two-faced.example", PUBLIC]
 
 
 def test_a_file_that_breaks_off_is_not_stored(output, settings):
@@ -323,11 +416,19 @@ def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output,
         return 200, {}, picture()
 
     internet.add_callback("GET", URL, callback=delete_meanwhile)
-    archive.archive(output.pk, 0)
+    archive.archive(0, [output.pk])
     for _ in range(3):
-        services.purge_mission(mission_id=mission.pk)
+        removal.purge_mission(mission.pk)
     assert not Mission.objects.filter(pk=mission.pk).exists()
     assert stored_files() == []
+
+
+def test_a_file_whose_worker_died_before_it_told_of_it_goes_with_its_mission(output):
+    folder = path_of(f"missions/{output.item.mission_id}")
+    folder.mkdir(parents=True)
+    (folder / "00001-1-1.png").write_bytes(picture())
+    services.delete_mission(mission_id=output.item.mission_id, actor="user:7")
+    assert not folder.exists()
 
 
 def test_a_download_that_takes_long_keeps_its_lease(output, internet, monkeypatch):
@@ -345,7 +446,7 @@ def test_a_download_that_takes_long_keeps_its_lease(output, internet, monkeypatc
 
     internet.add_callback("GET", URL, callback=answer)
     with connection.execute_wrapper(note):
-        archive.archive(output.pk, 0)
+        archive.archive(0, [output.pk])
     output.refresh_from_db()
     assert output.status == OutputStatus.STORED
     assert len(leases) > 2  # more than to take it up and to store it

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from missions.responses import ThreadedStream, dropped_when_stalled
+from media.responses import ThreadedStream, dropped_when_stalled
 
 
 class Pieces:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import cast
 
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.http import StreamingHttpResponse
 
 STALLED_DOWNLOAD_SECONDS = 600.0
@@ -17,7 +17,7 @@ STALLED_DOWNLOAD_SECONDS = 600.0
 class ThreadedStream(StreamingHttpResponse):
     """Streams what a plain generator makes, also under ASGI, where Django would first collect all of it in memory.
 
-    Each piece is made in the request's own thread, when the one before it was taken; no database connection is held while it
+    Each piece is made in a thread of the request, when the one before it was taken; no database connection is held while it
     is on its way.  The generator is closed when the client goes away, or takes nothing for STALLED_DOWNLOAD_SECONDS.
     """
 
@@ -41,6 +41,16 @@ def release_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+
+
+@contextlib.contextmanager
+def kept_connections() -> Iterator[None]:
+    """Use this thread's database connections, and keep them for the next who does: one that broke or is too old is replaced."""
+    close_old_connections()
+    try:
+        yield
+    finally:
+        close_old_connections()
 
 
 @contextlib.contextmanager
