@@ -126,6 +126,23 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
-    """Django's own, and how much a person may spend."""
+    """Django's own, and how much a person may spend.
+
+    Whoever is no superuser gives nobody more rights, and does not touch a superuser: with that one's password they were one.
+    """
 
     inlines = [SpendingLimitInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        rights = [] if request.user.is_superuser else ["is_superuser", "groups", "user_permissions"]
+        return [*super().get_readonly_fields(request, obj), *rights]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+def _may_touch(request: HttpRequest, person: User | None) -> bool:
+    return person is None or request.user.is_superuser or not person.is_superuser

@@ -23,8 +23,9 @@ COOKIE_SECONDS = 365 * 86400
 
 def profile_of(request: HttpRequest) -> Profile:
     """The person's, unsaved if there is none yet.  Who sends no session cookie costs no look at the database."""
-    if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
-        return Profile.objects.filter(user=request.user).first() or Profile(user=request.user)
+    person = getattr(request, "user", None)  # a request that was refused on its way in has none
+    if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(person, User):
+        return Profile.objects.filter(user=person).first() or Profile(user=person)
     return Profile(theme=request.COOKIES.get(THEME_COOKIE, Theme.AUTO))
 
 

@@ -15,6 +15,7 @@ Image.init()  # load Pillow's formats now, so that worker processes share them
 
 IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF": "gif"}
 OPENED_FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]  # (the opener of JPEG also finds MPO)
+MAX_PIXELS = 80_000_000  # in a picture of a clip: opening it takes up to 9 bytes of memory for each
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
 # Kinds that a person may ask for through a model that is not in the catalogue, by their first bytes.
 OTHER_KINDS = {
@@ -80,6 +81,7 @@ def _inspect_video(path: Path) -> Inspected:
             if not container.streams.video:
                 raise NotAResult("The result is a video file without a picture.")
             stream = container.streams.video[0]
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg then opens no larger one
             extension = VIDEO_CONTAINERS.get(container.format.name, "mp4")
             seconds = container.duration / av.time_base if container.duration else None
             frame = next(container.decode(stream))

@@ -26,7 +26,7 @@ _WORDS = {
     CUSTOM_ID: ("id", "name", "number", "no", "sku", "编号", "序号", "名称"),
 }  # fmt: skip
 _IMAGE = re.compile(r"(?i)(https?://|media:\d|.+\.(png|jpe?g|webp|gif)$)")
-_ORDINAL = re.compile(r"[\d_\-\s]+$")
+_DIGITS = "0123456789０１２３４５６７８９"
 
 
 def prompt_field(model: Model) -> Field | None:
@@ -67,8 +67,9 @@ def _by_name(name: str, model: Model) -> str:
     plain = _plain(name)
     exact = {_plain(field.name): field.name for field in model.fields} | {_plain(CUSTOM_ID): CUSTOM_ID}
     known = exact | {_plain(word): target for word, target in _words(model).items() if _plain(word) not in exact}
-    if plain in known or _ORDINAL.sub("", plain) in known:
-        return known.get(plain) or known[_ORDINAL.sub("", plain)]
+    unnumbered = plain.rstrip(_DIGITS)
+    if plain in known or unnumbered in known:
+        return known.get(plain) or known[unnumbered]
     close = difflib.get_close_matches(plain, exact, n=1, cutoff=0.85)
     return exact[close[0]] if close else ""
 

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any, Self
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from missions.intake import importers
 from missions.intake.importers import FORMATS, RowError, RowsInvalid
+from missions.intake.sheets import SheetUnreadable, read_sheet
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_COLUMNS = 60
@@ -154,41 +153,13 @@ def _read_jsonl(text: str) -> Table:
 _READERS = {"txt": _read_txt, "csv": _read_csv, "jsonl": _read_jsonl}
 
 
-# --- Spreadsheets ---
-
-
 def _read_sheet(content: bytes) -> Table:
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheets = (book.get_sheet_by_index(place) for place in range(len(book.sheet_names)))
-        found = (_records(sheet) for sheet in sheets)
-        return Table(next((records for records in found if records), []))
-    except CalamineError as error:
+        return Table([Record(line, cells) for line, cells in read_sheet(content)])
+    except SheetUnreadable as error:
         message = _("The spreadsheet cannot be read (%(reason)s). Save it again as .xlsx or as CSV.")
-        raise RowsInvalid([RowError(0, message % {"reason": error})]) from None
-
-
-def _records(sheet: CalamineSheet) -> list[Record]:
-    start = sheet.start[0] + 1 if sheet.start else 1
-    rows = ([_text(cell) for cell in row] for row in sheet.to_python(skip_empty_area=True))
-    return [Record(line, _trimmed(cells)) for line, cells in enumerate(rows, start=start) if any(cells)]
-
-
-def _trimmed(cells: Sequence[str]) -> list[str]:
-    """Without the blank cells at the end, which a sheet has wherever another row is longer."""
-    filled = [place for place, cell in enumerate(cells) if cell.strip()]
-    return list(cells[: filled[-1] + 1]) if filled else []
-
-
-def _text(cell: object) -> str:
-    """A cell as a person sees it: whole numbers without a decimal point."""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, datetime | date | time):
-        return cell.isoformat()
-    return str(cell).strip() if not isinstance(cell, timedelta) else str(cell)
+        reason = str(error) or _("it is damaged, or takes too much memory")
+        raise RowsInvalid([RowError(0, message % {"reason": reason})]) from None
 
 
 def sample_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:

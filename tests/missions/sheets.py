@@ -22,8 +22,13 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 
 def xlsx(*sheets: Iterable[Sequence[object]]) -> bytes:
+    return book(*(sheet(_rows(rows)) for rows in sheets))
+
+
+def book(*sheets: str | bytes) -> bytes:
+    """A file of sheets that are given as XML."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as file:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("[Content_Types].xml", _TYPES)
         file.writestr("_rels/.rels", _links(_PACKAGE, [(f"{_RELATIONS}/officeDocument", "xl/workbook.xml")]))
         numbers = range(1, len(sheets) + 1)
@@ -32,9 +37,14 @@ def xlsx(*sheets: Iterable[Sequence[object]]) -> bytes:
         file.writestr("xl/workbook.xml", book)
         links = [(f"{_RELATIONS}/worksheet", f"worksheets/sheet{number}.xml") for number in numbers]
         file.writestr("xl/_rels/workbook.xml.rels", _links(_PACKAGE, links))
-        for number, rows in enumerate(sheets, start=1):
-            file.writestr(f"xl/worksheets/sheet{number}.xml", _sheet(rows))
+        for number, written in enumerate(sheets, start=1):
+            file.writestr(f"xl/worksheets/sheet{number}.xml", written)
     return out.getvalue()
+
+
+def sheet(rows: str, head: str = "") -> str:
+    """A sheet as XML around its rows; ``head`` is what stands before it."""
+    return f'{head}<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>'
 
 
 def _links(space: str, targets: Iterable[tuple[str, str]]) -> str:
@@ -45,12 +55,11 @@ def _links(space: str, targets: Iterable[tuple[str, str]]) -> str:
     return f'<Relationships xmlns="{space}">{links}</Relationships>'
 
 
-def _sheet(rows: Iterable[Sequence[object]]) -> str:
-    body = "".join(
+def _rows(rows: Iterable[Sequence[object]]) -> str:
+    return "".join(
         f'<row r="{line}">{"".join(_cell(place, line, value) for place, value in enumerate(row))}</row>'
         for line, row in enumerate(rows, start=1)
     )
-    return f'<worksheet xmlns="{_MAIN}"><sheetData>{body}</sheetData></worksheet>'
 
 
 def _cell(place: int, line: int, value: object) -> str:

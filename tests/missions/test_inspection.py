@@ -136,3 +136,29 @@ def test_a_picture_too_large_to_open_is_refused_and_not_opened(tmp_path, monkeyp
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(NotAResult):
         inspected(tmp_path, picture(size=(20, 10)))
+
+
+def test_a_clip_with_pictures_too_large_to_open_is_refused(tmp_path):
+    """Of a clip of 400 KB, one picture would take a gigabyte."""
+    path = tmp_path / "wide.mov"
+    with av.open(str(path), "w", format="mov") as container:
+        stream = container.add_stream("png", rate=1, options={"compression_level": "1"})
+        stream.width, stream.height, stream.pix_fmt = 12_000, 8_000, "gray"
+        frame = av.VideoFrame(stream.width, stream.height, "gray")
+        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with pytest.raises(NotAResult):
+        inspect(path, claimed="mp4")
+
+
+def test_a_thumbnail_tells_neither_place_nor_camera_nor_what_was_noted(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Mei"
+    exif.get_ifd(0x8825).update({1: "N", 2: (31.0, 14.0, 0.0), 3: "E", 4: (121.0, 28.0, 0.0)})
+    buffer = io.BytesIO()
+    more = {"comment": b"a note of Mei", "xmp": b"<x:xmpmeta>of Mei</x:xmpmeta>", "icc_profile": b"profile of Mei"}
+    Image.new("RGB", (80, 40)).save(buffer, "JPEG", exif=exif, **more)
+    assert buffer.getvalue().count(b"Mei") == 4
+    found = inspected(tmp_path, buffer.getvalue())
+    assert b"Mei" not in found.thumbnail
+    assert not thumbnail_of(found).getexif().get_ifd(0x8825)

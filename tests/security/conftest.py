@@ -1,0 +1,87 @@
+"""Who attacks, and what there is to attack: all that a person can have here, and a stranger who is signed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from accounts import services as accounts
+from accounts.models import ApiToken
+from drafts import services as drafts
+from media.services import store_upload
+from missions.models import Attempt, Mission
+from templates_app.services import create_template
+from tests.missions.conftest import (  # noqa: F401  the rows that tests of missions are about
+    account,
+    encryption_key,
+    mixed,
+    simulator,
+    simulator_process,
+    workers,
+)
+from tests.runninghub_batch.operations import picture
+
+MARK = "belongs-to-mei"
+
+
+@pytest.fixture
+def web(owner: User) -> Client:
+    """The owner's browser."""
+    return browser_of(owner)
+
+
+def browser_of(user: User, **options: Any) -> Client:
+    """A browser in which the person is signed in."""
+    client = Client(**options)
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def places(owner: User, mixed: Mission) -> dict[str, object]:  # noqa: F811
+    """What the addresses are about: each is the owner's.  A new name in a path gets a row here."""
+    Mission.objects.update(name=MARK)
+    media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
+    token, _secret = accounts.create_token(user=owner, name=MARK)
+    draft = drafts.open_draft(owner=owner, key=drafts.new_key())
+    drafts.keep_form(draft, {"name": MARK})
+    config = {"model": "rhart-image-v1/text-to-image", "params": {"aspectRatio": "16:9"}}
+    return {
+        "mission_id": mixed.pk,
+        "index": 4,
+        "number": 1,
+        "template_id": create_template(owner=owner, name=MARK, task_type="text_to_image", config=config).pk,
+        "media_id": media.pk,
+        "key": media.key,
+        "token_id": token.pk,
+        "provider": "runninghub",
+        "token": Attempt.objects.order_by("pk")[0].webhook_token,
+        "draft": draft.key,
+        "endpoint": mixed.model,
+    }
+
+
+def everything() -> dict[str, list[Any]]:
+    """Every row of every table, except sessions and when a token was last used."""
+    models = [model for model in apps.get_models() if model is not Session and model._meta.managed]
+    ignored = {ApiToken: {"last_used_at"}, User: {"last_login"}}
+    return {
+        model._meta.label: [
+            {name: value for name, value in row.items() if name not in ignored.get(model, ())}
+            for row in model._default_manager.order_by("pk").values()
+        ]
+        for model in models
+    }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is attacked here is the same over any database."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.any_database)

@@ -1,0 +1,161 @@
+"""What holds for every page there is: forged requests, frames, other hosts, headers.  The list of pages is the URL conf."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.addresses import Address, addresses
+from tests.runninghub_batch.operations import Operation, operations
+from tests.security.conftest import browser_of, everything
+
+pytestmark = pytest.mark.django_db
+
+OURS = addresses("/admin/", "/api/")
+ADMIN = [address for address in addresses() if address.template.startswith("/admin/")]
+MACHINES = {"/hooks/<provider>/<token>"}  # called by the provider, which has no cookie; its path is the secret
+UNSAFE = ("post", "put", "patch", "delete")
+CHANGING = [operation for operation in operations() if operation.method != "get"]
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("boss")
+
+
+@pytest.fixture
+def admin_places(places: dict[str, object], superuser: User) -> dict[str, object]:
+    rows = {"object_id": superuser.pk, "id": superuser.pk, "pk": 1, "item_id": 1, "content_type_id": 1}
+    return {**places, **rows, "app_label": "missions", "url": "nowhere"}
+
+
+# --- Cross-site request forgery ---
+
+
+@pytest.mark.parametrize("address", [one for one in OURS if str(one) not in MACHINES], ids=str)
+def test_a_page_of_another_site_changes_nothing_in_a_person_s_name(address: Address, owner, places):
+    client = browser_of(owner, enforce_csrf_checks=True)
+    before = everything()
+    for method in UNSAFE:
+        answer = getattr(client, method)(address.filled(places), headers={"Origin": "https://evil.example"})
+        assert answer.status_code in (403, 405), (method, answer.status_code)
+    assert everything() == before
+
+
+def test_nor_in_an_operator_s(superuser, admin_places):
+    client = browser_of(superuser, enforce_csrf_checks=True)
+    before = everything()
+    for address in ADMIN:
+        for method in UNSAFE:
+            answer = getattr(client, method)(address.filled(admin_places), headers={"Origin": "https://evil.example"})
+            assert answer.status_code in (403, 405), (str(address), method, answer.status_code)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("operation", CHANGING, ids=str)
+def test_nor_through_the_api_with_the_cookie_of_the_pages(operation: Operation, owner, places):
+    client = browser_of(owner, enforce_csrf_checks=True)
+    before = everything()
+    answer = getattr(client, operation.method)(operation.path.format(**places), **operation.request())
+    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
+    assert everything() == before
+
+
+def test_what_is_exempt_reads_no_cookie(owner, places):
+    """Otherwise the exemption would be a hole: the webhook's answer is the same for everybody."""
+    [address] = [one for one in OURS if str(one) in MACHINES]
+    assert (
+        Client().post(address.filled(places)).status_code == browser_of(owner).post(address.filled(places)).status_code
+    )
+
+
+# --- Frames, and what else a browser is told ---
+
+
+def safe_headers(answer: Any) -> bool:
+    policy = answer.get("Content-Security-Policy", "")
+    return (
+        answer.get("X-Frame-Options") == "DENY"
+        and answer.get("X-Content-Type-Options") == "nosniff"
+        and answer.get("Referrer-Policy") == "same-origin"
+        and answer.get("Cross-Origin-Opener-Policy") == "same-origin"
+        and "default-src 'none'" in policy
+        and "unsafe-eval" not in policy
+        and ("script-src" not in policy or "script-src 'self'" in policy)
+    )
+
+
+@pytest.mark.parametrize("address", OURS, ids=str)
+def test_no_page_can_be_framed_or_runs_what_is_written_into_it(address: Address, owner, places):
+    for client in (browser_of(owner), Client()):
+        answer = client.get(address.filled(places))
+        assert safe_headers(answer), dict(answer.headers)
+
+
+def test_nor_can_the_administration(superuser, admin_places):
+    client = browser_of(superuser)
+    for address in ADMIN:
+        answer = client.get(address.filled(admin_places))
+        assert safe_headers(answer), (str(address), dict(answer.headers))
+
+
+# --- Redirects to other hosts ---
+
+ELSEWHERE = [
+    "https://evil.example/",
+    "//evil.example/",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "///evil.example",
+    "https:evil.example",
+    "https:///evil.example",
+    " https://evil.example",
+    "\thttps://evil.example",
+    "/%09/evil.example",
+    "/\t/evil.example",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "http://testserver@evil.example/",
+    "http://testserver\\@evil.example/",
+]
+
+
+def leads_elsewhere(answer: Any) -> bool:
+    """As a browser reads it, which takes backslashes for slashes and overlooks tabs and line ends."""
+    location = answer.get("Location", "").replace("\\", "/").translate({9: None, 10: None, 13: None}).strip()
+    target = urlsplit(location)
+    return location.startswith("///") or target.scheme not in ("", "http") or target.netloc not in ("", "testserver")
+
+
+@pytest.mark.parametrize("address", OURS, ids=str)
+def test_no_page_leads_to_another_host(address: Address, owner, places):
+    client = browser_of(owner)
+    there = address.filled(places)
+    for target in ELSEWHERE[:6]:
+        for answer in (
+            client.get(f"{there}?next={quote(target)}", headers={"Referer": "https://evil.example/"}),
+            client.post(there, {"next": target}, headers={"Referer": "https://evil.example/"}),
+        ):
+            assert not leads_elsewhere(answer), (target, answer["Location"])
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+@pytest.mark.parametrize("door", ["/accounts/login/", "/admin/login/"])
+def test_signing_in_leads_to_no_other_host(door, target, superuser):
+    superuser.set_password("a long enough password")
+    superuser.save()
+    form = {"username": "boss", "password": "a long enough password", "next": target}
+    answer = Client().post(door, form)
+    assert answer.status_code == 302
+    assert not leads_elsewhere(answer), answer["Location"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "testserver.evil.example", "testserver@evil.example", "testserver:80@evil"]
+)
+def test_a_forged_host_is_refused(host, web):
+    assert web.get("/missions", headers={"Host": host}).status_code == 400

@@ -1,0 +1,135 @@
+"""Keys, tokens and passwords: where a curious reader, or one with a copy of something, would look for them."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+from django.core import serializers
+from django.test import Client
+
+from accounts import services as accounts
+from accounts.models import ApiToken
+from missions import provider_accounts, sealing
+from missions.models import ProviderAccount
+from runninghub_batch.logs import JsonLines, PlainLines
+from tests.missions.world import add_account
+
+pytestmark = pytest.mark.django_db
+
+SECRETS = {
+    "RUNNINGHUB_API_KEY": "planted-provider-key-000",
+    "METRICS_TOKEN": "planted-metrics-token-000",
+    "SECRET_KEY": "planted-signing-key-000",
+}
+DATABASE_PASSWORD = "planted-database-password"
+PLANTED = [*SECRETS.values(), DATABASE_PASSWORD]
+
+
+@pytest.fixture(autouse=True)
+def planted(settings, monkeypatch) -> None:
+    for name, value in SECRETS.items():
+        setattr(settings, name, value)
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", f"postgres://batch:{DATABASE_PASSWORD}@db.internal:5432/batch")
+
+
+@pytest.fixture(params=[JsonLines(), PlainLines(fmt="{message}", style="{")], ids=["json", "text"])
+def log(request) -> Iterator[io.StringIO]:
+    """All that is logged, as it is written."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(request.param)
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+def assert_none_in(text: str) -> None:
+    assert [secret for secret in PLANTED if secret in text] == []
+
+
+# --- Pages of errors, and the log ---
+
+
+def test_an_error_page_tells_nothing_and_the_log_no_secret(settings, log):
+    settings.ROOT_URLCONF = "tests.security.broken"
+    page = Client(raise_request_exception=False).get("/broken")
+    assert page.status_code == 500
+    assert "RuntimeError" not in page.content.decode()
+    assert "Traceback" not in page.content.decode()
+    assert_none_in(page.content.decode())
+    assert "RuntimeError" in log.getvalue()
+    assert_none_in(log.getvalue())
+
+
+def test_while_debugging_the_page_still_hides_what_settings_hold(settings, owner):
+    """It shows everything else: DEBUG is for one's own machine."""
+    settings.DEBUG = True
+    settings.ROOT_URLCONF = "tests.security.broken"
+    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    secret = accounts.create_token(user=owner, name="x")[1]
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {secret}"})
+    page = client.get("/broken").content.decode()
+    assert "RUNNINGHUB_BASE_URL" in page
+    for hidden in (SECRETS["METRICS_TOKEN"], SECRETS["SECRET_KEY"], settings.ENCRYPTION_KEYS[0], secret):
+        assert hidden not in page
+
+
+@pytest.mark.parametrize("told", ["password={0}", "postgres://batch:{0}@db.internal/batch", "{0}"])
+def test_whatever_a_library_says_of_a_secret_is_not_logged(log, told):
+    for secret in PLANTED:
+        logging.getLogger("some.library").error("refused: %s", told.format(secret))
+    assert log.getvalue().count("***") == len(PLANTED)
+    assert_none_in(log.getvalue())
+
+
+def test_a_token_is_not_logged_whoever_holds_it(log, owner):
+    secret = accounts.create_token(user=owner, name="x")[1]
+    logging.getLogger("some.library").error("headers: {'Authorization': 'Bearer %s'}, token %s", secret, secret)
+    assert secret not in log.getvalue()
+
+
+# --- What can be asked for ---
+
+
+def test_no_page_and_no_operation_tells_a_secret(admin_client, mixed):
+    for address in ("/metrics", "/api/v1/health", "/api/v1/ready", "/api/v1/queue/status", "/api/v1/openapi.json"):
+        assert_none_in(admin_client.get(address, headers={"Authorization": ""}).content.decode())
+    for address in (
+        "/admin/control-room/",
+        "/admin/missions/provideraccount/",
+        "/admin/missions/attempt/",
+        "/admin/models/",
+    ):
+        page = admin_client.get(address)
+        assert page.status_code == 200
+        assert_none_in(page.content.decode())
+
+
+def test_an_error_of_the_api_tells_none_either(settings, owner):
+    answer = Client().get("/api/v1/missions", headers={"Authorization": "Bearer rhb_" + "x" * 43})
+    assert answer.status_code == 401
+    assert "x" * 43 not in answer.content.decode()
+
+
+# --- A copy of the database ---
+
+
+def test_a_copy_of_the_database_opens_nothing(owner, mixed, encryption_key):
+    secret = accounts.create_token(user=owner, name="x")[1]
+    account = add_account("second", "a-key-of-a-second-account", "https://www.runninghub.cn")
+    rows = [*ApiToken.objects.all(), *ProviderAccount.objects.all(), *type(owner).objects.all()]
+    copy = serializers.serialize("json", rows)
+    assert account.sealed_key in copy
+    for hidden in (secret, secret.removeprefix("rhb_"), "a-key-of-a-second-account", encryption_key, *PLANTED):
+        assert hidden not in copy
+    assert "a long enough password" not in copy
+
+
+def test_objects_that_hold_a_key_do_not_show_it(encryption_key, simulator):
+    account = add_account("second", "a-key-of-a-second-account", simulator.url)
+    for thing in (account, provider_accounts.connect(account), provider_accounts.credentials(account)):
+        assert "a-key-of-a-second-account" not in f"{thing!r} {thing!s}"

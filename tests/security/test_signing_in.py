@@ -1,0 +1,223 @@
+"""Guessing passwords, and what a session is worth to a thief."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from asgiref.sync import async_to_sync
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db.models import F
+from django.test import AsyncClient, Client
+from django.urls import reverse
+
+from tests.processes.stage import Web
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "a long enough password"
+WRONG = "wrong"
+DOORS = ["/accounts/login/", "/admin/login/"]
+LIMIT = settings.AXES_FAILURE_LIMIT
+
+
+def knock(
+    name: str = "mei", password: str = WRONG, *, door: str = DOORS[0], client: Client | None = None, **more: Any
+) -> Any:
+    return (client or Client()).post(door, {"username": name, "password": password}, **more)
+
+
+def guess(times: int = LIMIT, **more: Any) -> None:
+    for number in range(times):
+        knock(password=f"guess-{number}", **more)
+
+
+def is_open(**more: Any) -> bool:
+    """Whether the right password opens the door."""
+    return "sessionid" in knock(password=PASSWORD, **more).cookies
+
+
+# --- Guessing ---
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_who_guesses_too_often_is_not_let_in_even_with_the_right_password(owner, door):
+    User.objects.update(is_staff=True)
+    guess(LIMIT - 1)
+    assert is_open(door=door)
+    guess(1)
+    answer = knock(password=PASSWORD, door=door)
+    assert (answer.status_code, answer["Retry-After"]) == (429, "900")
+    assert "sessionid" not in answer.cookies
+    assert "Wait 15 minutes" in answer.content.decode()
+
+
+def test_the_page_says_so_in_chinese_too(owner):
+    guess()
+    assert "请等待 15 分钟" in knock(headers={"Accept-Language": "zh-CN"}).content.decode()
+
+
+def test_many_names_browsers_and_forged_headers_are_one_guesser(owner):
+    for number in range(LIMIT):
+        forged = {"User-Agent": f"browser {number}", "X-Forwarded-For": f"203.0.113.{number}", "X-Real-Ip": "192.0.2.1"}
+        knock(f"somebody-{number}", headers=forged, door=DOORS[number % 2])
+    assert not is_open()
+
+
+def test_nobody_is_locked_out_by_what_another_does_to_their_name(owner):
+    guess(LIMIT * 2, REMOTE_ADDR="203.0.113.7")
+    assert not is_open(REMOTE_ADDR="203.0.113.7")
+    assert is_open(REMOTE_ADDR="203.0.113.8")
+
+
+def test_signing_in_to_an_account_of_one_s_own_gives_no_new_guesses(owner, stranger):
+    stranger.set_password(PASSWORD)
+    stranger.save()
+    guess(LIMIT - 1)
+    assert "sessionid" in knock("stranger", PASSWORD).cookies
+    guess(1)
+    assert not is_open()
+
+
+def test_all_addresses_of_one_line_are_one_guesser(owner):
+    for number in range(LIMIT):
+        knock(REMOTE_ADDR=f"2001:db8:1:2::{number:x}")
+    assert not is_open(REMOTE_ADDR="2001:db8:1:2:ffff::1")
+    assert is_open(REMOTE_ADDR="2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize("address", ["", "unix:", "203.0.113.7:4711", "\0"])
+def test_an_address_that_cannot_be_read_is_counted_as_well(owner, address):
+    guess(REMOTE_ADDR=address)
+    assert not is_open(REMOTE_ADDR=address)
+
+
+def test_the_wait_ends_and_more_guesses_do_not_prolong_it(owner):
+    guess()
+    AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(minutes=14))
+    guess(3)
+    AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(minutes=2))
+    assert is_open()
+
+
+def test_an_operator_lifts_the_wait(owner):
+    guess(REMOTE_ADDR="203.0.113.7")
+    call_command("axes_reset_ip", "203.0.113.7")
+    assert is_open(REMOTE_ADDR="203.0.113.7")
+
+
+def test_no_password_that_was_tried_is_kept_or_logged(owner, caplog):
+    with caplog.at_level(logging.DEBUG):
+        knock("typed-into-the-wrong-field", "secret-guess")
+    kept = str(list(AccessAttempt.objects.values("get_data", "post_data", "path_info")))
+    assert "typed-into" not in kept + caplog.text
+    assert "secret-guess" not in kept + caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asgi_it_is_the_same(owner):
+    guess()
+    answer = async_to_sync(AsyncClient().post)(DOORS[0], {"username": "mei", "password": PASSWORD})
+    assert (answer.status_code, "sessionid" in answer.cookies) == (429, False)
+    assert "Wait 15 minutes" in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_behind_a_proxy_the_visitor_is_counted_and_not_the_proxy(owner, tmp_path):
+    web = Web({"READ_DOT_ENV": "0"}, tmp_path / "log")
+    web.start()
+    try:
+        found = [_knock_over_http(web.url, "203.0.113.7") for _ in range(LIMIT)]
+        assert found == [200] * (LIMIT - 1) + [429]
+        assert _knock_over_http(web.url, "203.0.113.8") == 200
+    finally:
+        web.stop()
+
+
+def _knock_over_http(url: str, visitor: str) -> int:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.get(url + DOORS[0], timeout=20)
+        form = {"username": "mei", "password": WRONG, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        headers = {"X-Forwarded-For": visitor}
+        return session.post(url + DOORS[0], form, headers=headers, timeout=20).status_code
+
+
+# --- Passwords ---
+
+
+@pytest.mark.parametrize("weak", ["short", "12345678901", "password123", "lighthouse"])
+def test_a_weak_password_is_refused(weak):
+    person = User.objects.create_user("lighthouse", password=PASSWORD)
+    client = Client()
+    client.force_login(person)
+    form = {"old_password": PASSWORD, "new_password1": weak, "new_password2": weak}
+    assert client.post(reverse("accounts:password"), form).status_code == 200
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+
+
+def test_a_new_password_needs_the_old_one(web, owner):
+    new = "another long password"
+    web.post(reverse("accounts:password"), {"old_password": "no", "new_password1": new, "new_password2": new})
+    owner.refresh_from_db()
+    assert owner.check_password(PASSWORD)
+
+
+# --- Sessions ---
+
+
+def signed_in() -> Client:
+    client = Client()
+    knock(password=PASSWORD, client=client)
+    return client
+
+
+def is_inside(client: Client) -> bool:
+    return client.get("/missions").status_code == 200
+
+
+def test_no_script_reads_the_session_and_no_other_site_sends_it(owner):
+    cookie = signed_in().cookies["sessionid"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["domain"]) == (True, "Lax", "")
+
+
+def test_a_session_that_was_planted_before_is_not_the_one_after_signing_in(owner):
+    client = Client()
+    session = client.session
+    session["planted"] = True
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    knock(password=PASSWORD, client=client)
+    assert is_inside(client)
+    thief = Client()
+    thief.cookies["sessionid"] = session.session_key
+    assert not is_inside(thief)
+
+
+def test_a_stolen_cookie_is_worth_nothing_once_its_owner_signed_out(owner):
+    client, thief = signed_in(), Client()
+    thief.cookies["sessionid"] = client.cookies["sessionid"].value
+    assert is_inside(thief)
+    client.post(reverse("accounts:logout"))
+    assert not is_inside(thief)
+
+
+def test_a_changed_password_ends_all_other_sessions(owner):
+    client, thief = signed_in(), signed_in()
+    new = "another long password"
+    client.post(reverse("accounts:password"), {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
+    assert is_inside(client)
+    assert not is_inside(thief)
+
+
+def test_who_is_switched_off_is_out_at_once(owner):
+    client = signed_in()
+    User.objects.update(is_active=False)
+    assert not is_inside(client)
+    assert not is_open()

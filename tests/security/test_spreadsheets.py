@@ -1,0 +1,82 @@
+"""Spreadsheets by somebody who means harm: what a small file asks of the machine, and of its files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from drafts.services import new_key
+from tests.missions.sheets import book, sheet, xlsx
+
+
+def send(web: Client, content: bytes) -> Any:
+    file = SimpleUploadedFile("prompts.xlsx", content)
+    return web.post("/missions/new", {"draft": new_key(), "action": "import", "file": file})
+
+
+def cell(place: str, text: str) -> str:
+    line = place.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return f'<row r="{line}"><c r="{place}" t="inlineStr"><is><t>{text}</t></is></c></row>'
+
+
+def far_corner() -> bytes:
+    """A kilobyte that names the first and the last cell there can be: as a table, half a terabyte."""
+    return book(sheet(cell("A1", "prompt") + cell("XFD1048576", "x")))
+
+
+def swollen() -> bytes:
+    """Three megabytes that unpack to 700."""
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(xlsx([["prompt"]]))) as source,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bomb,
+    ):
+        for name in source.namelist():
+            if "sheet1" not in name:
+                bomb.writestr(name, source.read(name))
+        with bomb.open("xl/worksheets/sheet1.xml", "w") as member:
+            start, end = sheet(cell("A1", "\0")).split("\0")
+            member.write(start.encode())
+            for _ in range(700):
+                member.write(b"a" * 1024**2)
+            member.write(end.encode())
+    return out.getvalue()
+
+
+def billion_laughs() -> bytes:
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    head = f'<!DOCTYPE x [<!ENTITY e0 "ha">{levels}]>'
+    return book(sheet(cell("A1", "&e9;"), head))
+
+
+@pytest.mark.parametrize("make", [far_corner, swollen, billion_laughs], ids=lambda make: make.__name__)
+def test_a_bomb_is_refused_and_the_site_lives(web, make):
+    page = send(web, make())
+
+    assert page.status_code == 200
+    assert "cannot be read" in page.content.decode()
+    assert "a cup of tea" in send(web, xlsx([["prompt"], ["a cup of tea"]])).content.decode()
+
+
+def test_an_entity_reads_no_file_of_the_server(web):
+    head = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+    page = send(web, book(sheet(cell("A1", "prompt") + cell("A2", "[&e;]"), head)))
+
+    assert "cannot be read" in page.content.decode()
+    assert "root:" not in page.content.decode()
+
+
+DAMAGED = [xlsx([["prompt"]])[:200], b"PK\x03\x04" + bytes(5000), b"\xd0\xcf\x11\xe0" + bytes(4096), b""]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=["half", "zip", "old", "empty"])
+def test_what_is_damaged_is_refused_in_words(web, content):
+    page = send(web, content)
+
+    assert page.status_code == 200
+    assert "prompts.xlsx" in page.content.decode()

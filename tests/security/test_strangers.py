@@ -1,0 +1,81 @@
+"""Other people's things: every page, every list and every field that can name a row is tried with somebody else's."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.addresses import Address, addresses
+from tests.security.conftest import MARK, browser_of, everything
+from tests.security.test_pages import MACHINES
+
+pytestmark = pytest.mark.django_db
+
+# Whoever has the address of an uploaded image may see it: docs/security.md.
+CARRIES_ITS_OWN_KEY = {"/media/<key>", "/media/<key>/preview", *MACHINES}
+PAGES = addresses("/admin/", "/api/")
+INTO_ROWS = [address for address in PAGES if address.names and str(address) not in CARRIES_ITS_OWN_KEY]
+REST = [address for address in PAGES if not address.names]
+
+
+@pytest.mark.parametrize("address", INTO_ROWS, ids=str)
+def test_a_page_about_somebody_else_s_row_is_not_there(address: Address, stranger, owner, places):
+    client = browser_of(stranger)
+    before = everything()
+    for answer in (client.get(address.filled(places)), client.post(address.filled(places), {"confirmed": "yes"})):
+        assert answer.status_code in (404, 405), answer.status_code
+    assert everything() == before
+    found = browser_of(owner)
+    assert 404 not in (found.get(address.filled(places)).status_code, found.post(address.filled(places)).status_code)
+
+
+@pytest.mark.parametrize("address", REST, ids=str)
+def test_a_page_for_everybody_shows_and_changes_nothing_of_somebody_else(address: Address, stranger, places):
+    client = browser_of(stranger)
+    before = belongings(stranger)
+    ids = {
+        "images": [places["media_id"]],
+        "item": [1, 2, 3],
+        "media": str(places["media_id"]),
+        "template": places["template_id"],
+        "template_id": places["template_id"],
+        "mission": places["mission_id"],
+        "draft": places["draft"],
+        "confirmed": "yes",
+        "action": "load_template",
+    }
+    for answer in (client.get(address.filled(places), ids), client.post(address.filled(places), ids)):
+        assert MARK not in answer.content.decode()
+    assert belongings(stranger) == before
+
+
+def belongings(stranger: User) -> list[object]:
+    """All rows but those that became the stranger's."""
+    return [
+        row
+        for rows in everything().values()
+        for row in rows
+        if stranger.pk not in (row.get("owner_id"), row.get("user_id"))
+    ]
+
+
+def test_the_walk_sees_what_is_there(owner, places):
+    """Otherwise the walk above would prove nothing."""
+    client = browser_of(owner)
+    for address in ("/missions", "/media", "/templates", "/accounts/tokens", "/missions/new"):
+        assert MARK in client.get(address).content.decode(), address
+
+
+def test_the_administration_is_closed_to_who_is_no_staff(stranger, places):
+    client = browser_of(stranger)
+    inside = [address for address in addresses() if address.template.startswith("/admin/")]
+    numbers = dict.fromkeys({name for address in inside for name in address.names}, 1)
+    before = everything()
+    for address in inside:
+        if str(address) in ("/admin/login/", "/admin/logout/", "/admin/jsi18n/"):
+            continue
+        for answer in (client.get(address.filled(numbers)), client.post(address.filled(numbers))):
+            assert answer.status_code in (302, 403), (str(address), answer.status_code)
+            assert "/login/" in answer.get("Location", "/login/")
+            assert MARK not in answer.content.decode()
+    assert everything() == before
