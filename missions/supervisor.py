@@ -16,6 +16,7 @@ The cluster runs in a process group of its own, so that all of it can be ended, 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import logging
@@ -27,15 +28,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import psutil
 from django.conf import settings
-from django.db import DatabaseError, connections
-from django.db.models import F
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import F, Max
 from django.utils import timezone
 
-from missions import engine, provider_accounts, queue, services
+from missions import engine, provider_accounts, queue, services, upgrades
 from missions import tasks as tasks  # loaded here, so that the workers share it
 from missions.models import ProviderAccount, WorkerCluster
 from missions.upkeep import retention
@@ -51,6 +53,7 @@ START_LIMIT_SECONDS = 20.0
 STOP_SECONDS = 8.0  # then the group is killed, so that a stop takes less than ten
 ORPHAN_GRACE_SECONDS = 5.0
 ORPHAN_LIMIT_SECONDS = 120.0
+MALLOC_ARENA_MAX = -8
 
 
 class Board:
@@ -123,6 +126,7 @@ class Supervisor:
         self.is_stopping = False
         self.canary_sent = 0.0
         self.missing_since: float | None = None
+        self.clock = _clock()
 
     # --- The life of the supervisor ---
 
@@ -131,6 +135,9 @@ class Supervisor:
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         queue.set_cluster_id(self.row.pk)
+        self._wait_for_migrations()
+        if self.is_stopping:
+            return
         self._take_over()
         self._start_group()
         try:
@@ -144,12 +151,24 @@ class Supervisor:
         """Make ``run`` end.  May be called from any thread, or from a signal handler."""
         self.is_stopping = True
 
+    def _wait_for_migrations(self) -> None:
+        """A newer program on an older database: nothing is touched before ``migrate`` was run, perhaps on another host."""
+        is_told = False
+        while not self.is_stopping and (missing := upgrades.missing_migrations()):
+            if not is_told:
+                log.warning("%s The workers wait for that.", upgrades.tell(missing))
+                is_told = True
+            time.sleep(BEAT_SECONDS)
+
     def _take_over(self) -> None:
         """End what a killed predecessor on this host left, and repair its rows."""
         for cluster in WorkerCluster.objects.filter(host=self.row.host, stopped_at=None):
-            if not _is_running(cluster):
+            if engine.supervisor_of(cluster) is None:
                 _end_group(cluster.group_id, born_after=cluster.started_at.timestamp())
                 WorkerCluster.objects.filter(pk=cluster.pk).update(stopped_at=timezone.now())
+        last_beat = WorkerCluster.objects.filter(host=self.row.host).aggregate(latest=Max("beat_at"))["latest"]
+        if last_beat:
+            _catch_up(last_beat - timezone.now())
         self.row.save(force_insert=True)
         queue.ensure_schedules()
         queue.schedule_cleanup(is_wanted=retention.is_wanted())
@@ -175,20 +194,27 @@ class Supervisor:
         last_beat = 0.0
         while not self.is_stopping:
             time.sleep(LOOP_SECONDS)
-            if self._child_has_ended():
-                self._restart("its parent process ended")
-            if time.monotonic() - last_beat < BEAT_SECONDS:
-                continue
-            last_beat = time.monotonic()
             try:
-                self._beat()
-            except DatabaseError:
+                if self._child_has_ended():
+                    self._restart("its parent process ended")
+                if time.monotonic() - last_beat > BEAT_SECONDS:
+                    last_beat = time.monotonic()
+                    self._beat()
+            except (DatabaseError, InterfaceError):
                 log.exception("The database did not answer the supervisor; trying again.")
                 connections.close_all()
+                time.sleep(BEAT_SECONDS)
 
     def _beat(self) -> None:
+        """Say that this cluster lives, and how others can see it: all of it, for an earlier word may have been lost."""
+        self._mind_the_clock()
         workers = self.board.workers()
-        WorkerCluster.objects.filter(pk=self.row.pk).update(beat_at=timezone.now(), worker_count=len(workers))
+        WorkerCluster.objects.filter(pk=self.row.pk).update(
+            beat_at=timezone.now(),
+            worker_count=len(workers),
+            group_id=self.child,
+            pid_started_at=psutil.Process().create_time(),  # which the kernel tells by the clock as it is now
+        )
         engine.arm_stale()
         reason = self._trouble(workers)
         if reason:
@@ -203,6 +229,11 @@ class Supervisor:
             engine.repair(account_id)
         WorkerCluster.objects.filter(pk=self.row.pk).update(stopped_at=timezone.now(), worker_count=0)
 
+    def _mind_the_clock(self) -> None:
+        clock = _clock()
+        _catch_up(timedelta(seconds=self.clock - clock))
+        self.clock = clock
+
     # --- Its cluster ---
 
     def _start_group(self) -> None:
@@ -210,6 +241,7 @@ class Supervisor:
         connections.close_all()  # a connection must not be shared with a forked process
         read_end, write_end = os.pipe()
         gc.freeze()  # what is loaded by now stays shared between all workers
+        _share_heap()
         self.child = os.fork()
         if self.child == 0:
             os.close(write_end)
@@ -261,6 +293,8 @@ class Supervisor:
     def _restart(self, reason: str) -> None:
         log.error("The worker cluster is replaced: %s.", reason)
         self._end_child()
+        if self.is_stopping:  # told so while the old one came to its end
+            return
         queue.drop_own_messages()
         WorkerCluster.objects.filter(pk=self.row.pk).update(restart_count=F("restart_count") + 1)
         self._start_group()
@@ -311,6 +345,15 @@ class Supervisor:
         return ""
 
 
+def _share_heap() -> None:
+    """Let the threads of each worker share one heap.  (glibc gives each a heap of its own, which it keeps when the thread ends.)
+
+    M_ARENA_MAX of mallopt(3).  Where there is no glibc nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(MALLOC_ARENA_MAX, 1)
+
+
 def _hold(lifeline: int, then: Callable[[], None]) -> None:
     """Wait in a thread for the end of the pipe, then act."""
 
@@ -320,6 +363,18 @@ def _hold(lifeline: int, then: Callable[[], None]) -> None:
         then()
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def _clock() -> float:
+    """By how much the machine's clock is ahead of one that nobody can set."""
+    return time.time() - time.monotonic()
+
+
+def _catch_up(by: timedelta) -> None:
+    """The clock is so far behind what it said before."""
+    if by > engine.CLOCK_TOLERANCE:
+        log.warning("The clock was set back by %s: what waits for a moment is brought forward.", by)
+        engine.set_back(by)
 
 
 def _exists(pid: int) -> bool:
@@ -349,16 +404,7 @@ def _end_group(group_id: int | None, *, born_after: float) -> None:
         time.sleep(0.1)
 
 
-def _is_running(cluster: WorkerCluster) -> bool:
-    """Whether the supervisor of a cluster on this host lives."""
-    try:
-        process = psutil.Process(cluster.pid)
-        return abs(process.create_time() - cluster.pid_started_at) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _is_alive(cluster: WorkerCluster) -> bool:
     if cluster.host == os.uname().nodename:
-        return _is_running(cluster)
+        return engine.supervisor_of(cluster) is not None
     return cluster.beat_at > timezone.now() - engine.CLUSTER_DEAD_AFTER

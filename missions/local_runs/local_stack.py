@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import Self
 import psutil
 from django.conf import settings
 from django.db import connection
+from honcho.environ import parse_procfile
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -53,6 +55,17 @@ def own_environment() -> dict[str, str]:
     }
 
 
+def procfile() -> dict[str, str]:
+    """The commands of the processes that make up a site, for a shell: web, workers, simulator."""
+    return dict(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
+
+
+def procfile_environment(host: str, port: int) -> dict[str, str]:
+    """What the commands of ``procfile`` need to run with this interpreter, and to serve pages there."""
+    own_python = str(Path(sys.executable).parent)
+    return {"PATH": own_python + os.pathsep + os.environ.get("PATH", ""), "HOST": host, "PORT": str(port)}
+
+
 class WorkerProcess:
     """``manage.py workers`` as a child, ready when ``start`` returns.  Ends only what it started."""
 
@@ -60,11 +73,17 @@ class WorkerProcess:
         self.env = {**os.environ, **own_environment(), **(env or {})}
         self.env["DJANGO_SETTINGS_MODULE"] = "runninghub_batch.settings"
         self.log = log
+        self.prefix: list[str] = []  # a command that turns into ours, such as one that enters a container
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Raises RuntimeError when the workers do not come up."""
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "workers", "--tied"]
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the process, and do not wait for it."""
+        command = [*self.prefix, sys.executable, str(settings.BASE_DIR / "manage.py"), "workers", "--tied"]
         with contextlib.ExitStack() as stack:
             stderr = stack.enter_context(self.log.open("a")) if self.log else None
             self.process = subprocess.Popen(  # noqa: S603
@@ -76,7 +95,10 @@ class WorkerProcess:
                 text=True,
                 start_new_session=True,
             )
-        out = self.process.stdout
+
+    def wait_until_ready(self) -> None:
+        """Raises RuntimeError when the workers do not come up within START_SECONDS."""
+        out = self.process.stdout if self.process else None
         line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""
         if "workers are running" not in line:
             self.kill()
@@ -87,19 +109,22 @@ class WorkerProcess:
         return self.process.pid if self.process else 0
 
     def members(self) -> list[psutil.Process]:
-        """The supervisor and every process below it."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            parent = psutil.Process(self.pid)
-            return [parent, *parent.children(recursive=True)]
-        return []
+        """The supervisor and whatever came of it: all of its session, for who has lost a parent is below it no more."""
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter() if self.pid else ():
+            with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
 
     def kill(self) -> None:
-        """``kill -9`` of the supervisor and of every process below it, at once."""
-        members = self.members()
-        for member in members:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(members, timeout=STOP_SECONDS)
+        """``kill -9`` of the supervisor and of everything that came of it, at once."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while (members := self.members()) and time.monotonic() < deadline:
+            for member in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+            psutil.wait_procs(members, timeout=STOP_SECONDS)
         self._reap()
 
     def stop(self) -> None:

@@ -61,7 +61,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "DATA_DIR": str(folder),
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "SECRET_KEY": "a-sandbox-keeps-nothing-secret",
-        "RESULTS_STORAGE": "file",
+        "STORAGE_URL": "",
         "PUBLIC_BASE_URL": "",
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "text",

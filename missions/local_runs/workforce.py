@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
+from missions import engine
 from missions.local_runs.local_stack import WorkerProcess
 from missions.models import WorkerCluster
 
@@ -24,7 +25,7 @@ STOP_SECONDS = 15
 def is_alive() -> bool:
     """Whether workers serve this database: ours, somebody else's, on this host or another."""
     beating = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=timezone.now() - SILENT_AFTER)
-    return any(cluster.host != os.uname().nodename or _process(cluster) for cluster in beating)
+    return any(cluster.host != os.uname().nodename or engine.supervisor_of(cluster) for cluster in beating)
 
 
 @contextlib.contextmanager
@@ -50,18 +51,9 @@ def end_leftovers() -> None:
     """End the workers of this database that a killed command left behind on this machine."""
     with contextlib.suppress(DatabaseError):  # there is no database yet, or a very old one
         for cluster in WorkerCluster.objects.filter(host=os.uname().nodename, stopped_at=None):
-            process = _process(cluster)
+            process = engine.supervisor_of(cluster)
             if process is not None:
                 _end(process)
-
-
-def _process(cluster: WorkerCluster) -> psutil.Process | None:
-    """The cluster's supervisor, if it lives on this host: its number and the moment of its start must agree."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(cluster.pid)
-        is_same = abs(process.create_time() - cluster.pid_started_at) < 1
-        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
-    return None
 
 
 def _end(process: psutil.Process) -> None:

@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,13 @@ from django.db import connection
 from django_q.models import Task
 
 from missions import lifecycle, services
-from missions.local_runs.local_stack import WorkerProcess, own_environment, simulator_environment
+from missions.local_runs.local_stack import (
+    WorkerProcess,
+    own_environment,
+    procfile,
+    procfile_environment,
+    simulator_environment,
+)
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -245,22 +250,30 @@ class Stage:
 
 
 class Web:
-    """The web application on a free port."""
+    """The web application on a free port, started as ``Procfile`` says.
 
-    def __init__(self, env: dict[str, str], log: Path, application: str = "runninghub_batch.asgi:application") -> None:
-        self.application = application
+    ``application`` and ``connection`` take the place of what is named there.
+    """
+
+    APPLICATION = "runninghub_batch.asgi:application"
+    CONNECTION = "runninghub_batch.connections:BoundedConnection"
+
+    def __init__(
+        self, env: dict[str, str], log: Path, application: str = APPLICATION, connection: str = CONNECTION
+    ) -> None:
+        self.command = procfile()["web"].replace(self.APPLICATION, application).replace(self.CONNECTION, connection)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        module = {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings"}
-        self.env = {**os.environ, **own_environment(), **env, **module}
+        module = {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings", "UVICORN_LOG_LEVEL": "warning"}
+        self.env = {**os.environ, **own_environment(), **env, **module, **procfile_environment("127.0.0.1", self.port)}
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "uvicorn", self.application, f"--port={self.port}"]
-        command += ["--log-level=warning", "--no-access-log"]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, env=self.env, cwd=settings.BASE_DIR, stderr=log)
+            self.process = subprocess.Popen(
+                ["/bin/sh", "-c", self.command], env=self.env, cwd=settings.BASE_DIR, stderr=log
+            )
         deadline = time.monotonic() + 30
         while not is_listening(self.port):
             assert time.monotonic() < deadline, self.log.read_text()
@@ -322,16 +335,17 @@ def sending() -> int:
 
 
 def check_files(mission: Mission) -> None:
-    """Each completed item has one file on disk, of the size and kind that its row says."""
+    """Each completed item has one stored file, of the size and kind that its row says."""
     storage = storages["results"]
     completed = mission.items.filter(status=ItemStatus.COMPLETED)
     outputs = Output.objects.filter(item__in=completed)
     assert sorted(outputs.values_list("item_id", flat=True)) == sorted(completed.values_list("pk", flat=True))
     for output in outputs:
         assert output.status == OutputStatus.STORED
-        path = Path(storage.path(output.file))
-        assert path.stat().st_size == output.size_bytes
-        assert path.read_bytes()[:4] == b"\x89PNG"
+        with storage.open(output.file) as file:
+            content = file.read()
+        assert len(content) == output.size_bytes
+        assert content[:4] == b"\x89PNG"
 
 
 def result_files(mission_id: int) -> list[str]:
@@ -365,9 +379,9 @@ def deadlocks() -> int:
         return int(cursor.fetchone()[0])
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

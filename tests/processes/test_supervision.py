@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from missions.models import Attempt, ItemStatus
+from tests.missions.world import pass_time
 from tests.processes.conftest import OpenStage
 from tests.processes.stage import freeze, sending, statuses
 
@@ -19,6 +20,7 @@ STOPPED_WITHIN = 10.0
 ON_A_BUSY_MACHINE = 5.0
 
 
+@pytest.mark.begun_first
 def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
@@ -30,6 +32,7 @@ def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None
     stage.check_paid_once(mission)
 
 
+@pytest.mark.begun_first
 def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
@@ -45,6 +48,7 @@ def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) 
     stage.check_paid_once(mission)
 
 
+@pytest.mark.begun_first
 def test_a_cluster_that_is_only_busy_is_left_alone(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, submit_latency=16.0, cap=100)
     cluster = stage.start_workers(2, cap=16)
@@ -79,6 +83,7 @@ def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open
     stage.check_paid_once(mission)
 
 
+@pytest.mark.begun_first
 def test_sigterm_while_submits_hang_leaves_them_unconfirmed_and_they_are_never_sent_again(
     open_stage: OpenStage,
 ) -> None:
@@ -123,4 +128,19 @@ def test_no_worker_outlives_a_killed_supervisor(open_stage: OpenStage) -> None:
     cluster.start()
     stage.finish(mission)
     assert Attempt.objects.filter(item__mission=mission).count() >= 60
+    stage.check_paid_once(mission)
+
+
+def test_workers_that_start_after_the_clock_was_set_back_do_not_wait_for_the_old_one(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=0.5, cap=6)
+    cluster = stage.start_workers(6, cap=6)
+    mission = stage.mission(24)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 8, 30)
+    cluster.kill()
+    pass_time(-3600)
+    cluster.start()
+    stage.drain(mission)
+    stage.resolve_by_hand(mission)
+    stage.finish(mission)
+    assert mission.completed_count == 24
     stage.check_paid_once(mission)

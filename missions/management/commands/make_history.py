@@ -24,6 +24,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from missions import provider_accounts
+from missions.bulk import Table
 from missions.local_runs.local_stack import SIMULATOR_KEY
 from missions.models import (
     Attempt,
@@ -84,17 +85,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--items", type=int, default=100_000)
+        parser.add_argument("--mission-size", type=int, default=0, help="items of each mission (0: from 40 to 4000)")
         parser.add_argument("--seed", type=int, default=1, help="the same number makes the same past (1)")
         parser.add_argument("--force", action="store_true", help="although there are missions, or the site is in use")
 
-    def handle(self, *args: Any, items: int, seed: int, force: bool, **options: Any) -> None:
+    def handle(self, *args: Any, items: int, mission_size: int, seed: int, force: bool, **options: Any) -> None:
         if not force:
             _require_scratch()
         random.seed(seed)
         if IS_SQLITE:
             connection.cursor().execute("PRAGMA cache_size = -400000")  # indexes grow at random places
         with transaction.atomic():
-            count = Past(timezone.now(), items).write()
+            count = Past(timezone.now(), items, [mission_size] if mission_size else SIZES).write()
         if not IS_SQLITE:
             connection.cursor().execute("ANALYZE")  # as PostgreSQL does by itself after a while
         tally.count(timezone.now())
@@ -113,37 +115,6 @@ def _require_scratch() -> None:
         raise CommandError("This site is in use: it has an API key or a public address. Add --force if it is not.")
 
 
-class Table:
-    """Rows of a model that are written many at a time: ``varying`` columns are given for each, the others are the defaults."""
-
-    def __init__(self, model: type[models.Model], *varying: str) -> None:
-        self.model = model
-        self.rows: list[tuple[Any, ...]] = []
-        fixed = {
-            column.attname: column.get_db_prep_save(column.get_default(), connection)
-            for column in model._meta.concrete_fields
-            if column.attname not in varying and not column.primary_key
-        }
-        self.columns = [*varying, *fixed]
-        self.fixed = tuple(fixed.values())
-
-    def add(self, *values: Any) -> None:
-        self.rows.append((*values, *self.fixed))
-
-    def write(self) -> None:
-        quote = connection.ops.quote_name
-        into = f"{quote(self.model._meta.db_table)} ({', '.join(map(quote, self.columns))})"
-        with connection.cursor() as cursor:
-            if IS_SQLITE:
-                places = ", ".join(["%s"] * len(self.columns))
-                cursor.executemany(f"INSERT INTO {into} VALUES ({places})", self.rows)  # noqa: S608  names of our own tables
-            else:
-                with cursor.copy(f"COPY {into} FROM STDIN") as copy:
-                    for row in self.rows:
-                        copy.write_row(row)
-        self.rows = []
-
-
 def next_ids(model: type[models.Model]) -> Iterator[int]:
     last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
     return itertools.count(last + 1)
@@ -155,6 +126,7 @@ class Past:
 
     now: datetime
     items: int
+    sizes: Sequence[int] = SIZES
     missions: list[Mission] = field(default_factory=list)
 
     def write(self) -> int:
@@ -180,7 +152,7 @@ class Past:
     def _sizes(self) -> Iterator[int]:
         left = self.items
         while left > 0:
-            size = min(random.choice(SIZES), left)
+            size = min(random.choice(self.sizes), left)
             left -= size
             yield size
 

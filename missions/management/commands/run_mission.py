@@ -18,11 +18,11 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Sum
 from rich.console import Console
 
-from missions import catalog, lifecycle, provider_accounts, services
+from missions import catalog, lifecycle, provider_accounts, services, upgrades
 from missions.collection import export
 from missions.intake import importers
 from missions.intake.importers import Row, RowsInvalid
@@ -289,11 +289,11 @@ class Run:
 def _prepare_database() -> None:
     """An empty database is set up; an older one is left to its operator."""
     try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        missing = upgrades.missing_migrations()
+        is_new = not MigrationRecorder(connection).applied_migrations()
     except DatabaseError as error:
         raise CommandError(f"The database cannot be opened: {error}", returncode=BAD_INPUT) from error
-    if missing and not executor.loader.applied_migrations:
+    if missing and is_new:
         call_command("migrate", verbosity=0, interactive=False)
     elif missing:
         raise CommandError("The database is of an older version. Run first: manage.py migrate", returncode=BAD_INPUT)

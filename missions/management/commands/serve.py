@@ -9,9 +9,7 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import honcho.manager
@@ -20,10 +18,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from honcho.environ import parse_procfile
 
 from missions import provider_accounts
-from missions.local_runs.local_stack import simulator_environment
+from missions.local_runs.local_stack import procfile, procfile_environment, simulator_environment
 from missions.supervisor import STOP_SECONDS
 
 KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor of the workers needs its own time to stop them
@@ -52,7 +49,7 @@ class Command(BaseCommand):
             )
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
-        processes = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
+        processes = procfile()
         environment = _environment(host, port)
         if provider_accounts.has_keys():
             del processes["simulator"]
@@ -89,14 +86,11 @@ def _create_first_admin() -> str:
 
 
 def _environment(host: str, port: int) -> dict[str, str]:
-    own_python = str(Path(sys.executable).parent)
     return {
         **os.environ,
-        "PATH": own_python + os.pathsep + os.environ.get("PATH", ""),
+        **procfile_environment(host, port),
         "PYTHONUNBUFFERED": "1",
         "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # its processes write to this terminal, but see a pipe
-        "HOST": host,
-        "PORT": str(port),
     }
 
 

@@ -14,7 +14,8 @@ import pytest
 from tests.missions.local_runs.test_run_mission import KEPT, ROOT
 
 WORKERS = 8
-COPIED = ("accounts", "drafts", "examples", "media", "missions", "runninghub_batch", "templates_app", "manage.py")
+FOLDERS = ("accounts", "drafts", "examples", "media", "missions", "runninghub_batch", "templates_app")
+COPIED = (*FOLDERS, "manage.py", "pyproject.toml")
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.begun_first
 @pytest.mark.processes
 def test_the_demo_proves_itself_and_leaves_the_person_s_own_data_alone(checkout: Path) -> None:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}

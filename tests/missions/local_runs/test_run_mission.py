@@ -92,6 +92,7 @@ def manifest(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.begun_first
 @pytest.mark.processes
 def test_a_file_of_prompts_becomes_a_folder_of_pictures(desk: Path) -> None:
     (desk / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
@@ -130,6 +131,7 @@ def test_local_images_are_handed_over_and_failures_are_explained(desk: Path) -> 
     assert "Moderation" in manifest(desk / "out")[1]["error"]
 
 
+@pytest.mark.begun_first
 @pytest.mark.processes
 def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(desk: Path) -> None:
     (desk / "many.txt").write_text("".join(f"number {number} [[sim:slow:3]]\n" for number in range(6)))
@@ -149,7 +151,7 @@ def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(desk: Path) -> N
     os.killpg(begun.pid, signal.SIGINT)
     said, _ = begun.communicate(timeout=60)
 
-    assert begun.returncode == 130
+    assert begun.returncode == 130, said
     assert "2 in flight, 4 waiting" in said
     assert "run_mission --resume 1 --out out --simulate" in said
     assert not processes_of(desk)

@@ -1,0 +1,8 @@
+"""Which version of the program this is.  ``pyproject.toml`` says it, and every other place reads it here."""
+
+import tomllib
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+VERSION: str = tomllib.loads(_PROJECT.read_text())["project"]["version"]

@@ -1,0 +1,112 @@
+"""A rolling upgrade: programs that are older than the database go on, and newer ones wait for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+from django.core.management import call_command
+from django.db import connection, models
+from django.db.migrations import Migration, operations
+from django.db.migrations.loader import MigrationLoader
+
+from missions import upgrades
+from tests.processes.conftest import OpenStage
+from tests.test_migrations import problems
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+WAITING = "The workers wait for that."
+
+
+class NextRelease(Migration):
+    """What a migration may do while programs of the release before it run."""
+
+    operations = [
+        operations.AddField("missionitem", "mood", models.TextField(null=True)),
+        operations.AddField("attempt", "rank", models.IntegerField(db_default=7)),
+        operations.AddField("output", "mood", models.CharField(max_length=20, db_default="")),
+        operations.AddField("provideraccount", "rank", models.IntegerField(db_default=0)),
+        operations.AddIndex("attempt", models.Index(fields=["rank"], name="attempt_rank")),
+        operations.CreateModel("Mood", [("id", models.BigAutoField(primary_key=True))]),
+    ]
+
+
+@pytest.fixture
+def next_release() -> Iterator[Migration]:
+    """A migration of a release to come.  What it did is undone."""
+    migration = NextRelease("9999_next_release", "missions")
+    before = MigrationLoader(connection).project_state()
+    assert problems(migration, before.clone()) == []
+    yield migration
+    with connection.schema_editor() as editor:
+        migration.unapply(before.clone(), editor)
+
+
+@pytest.fixture
+def last_migration() -> Iterator[str]:
+    """The last migration of the missions, taken back.  It is applied again in any case."""
+    ((app, last),) = MigrationLoader(connection).graph.leaf_nodes("missions")
+    migration = MigrationLoader(connection).disk_migrations[app, last]
+    before = next(name for label, name in migration.dependencies if label == app)
+    call_command("migrate", app, before, verbosity=0)
+    yield f"{app}.{last}"
+    call_command("migrate", verbosity=0)
+
+
+@pytest.mark.begun_first
+def test_workers_go_on_while_the_tables_of_the_next_release_are_made(
+    open_stage: OpenStage, next_release: Migration
+) -> None:
+    stage = open_stage(task_seconds=0.5, cap=10)
+    cluster = stage.start_workers(6, cap=10)
+    mission = stage.mission(80)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] >= 20, 30)
+    state = MigrationLoader(connection).project_state()
+    with connection.schema_editor() as editor:
+        next_release.apply(state, editor)
+    assert stage.simulator.stats()["accepted"] < 80, "the mission was over before anything changed"
+
+    stage.finish(mission)
+    assert mission.completed_count == 80
+    stage.check_paid_once(mission)
+    assert (stage.failures(), cluster.row.restart_count) == ([], 0)
+    cluster.stop()
+    cluster.start()  # as when it is restarted for another reason, before its turn to be upgraded
+    again = stage.finish(stage.mission(5, rows=[f"another {number}" for number in range(5)]))
+    stage.check_paid_once(again)
+
+
+def test_workers_and_web_of_a_newer_release_wait_for_the_database(open_stage: OpenStage, last_migration: str) -> None:
+    stage = open_stage(task_seconds=0.2, cap=10)
+    mission = stage.mission(6)
+    web = stage.start_web()
+    cluster = stage.cluster(4, cap=10)
+    assert upgrades.missing_migrations() == [last_migration]
+
+    cluster.launch()
+    stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
+    assert last_migration in cluster.log.read_text()
+    answer = requests.get(f"{web.url}/api/v1/health", timeout=10)
+    assert (answer.status_code, last_migration in answer.text) == (503, True)
+    time.sleep(3)
+    assert stage.asked() == 0
+
+    call_command("migrate", verbosity=0)
+    cluster.wait_until_ready()
+    stage.finish(mission, 30)
+    stage.check_paid_once(mission)
+    assert requests.get(f"{web.url}/api/v1/health", timeout=10).status_code == 200
+
+
+def test_workers_that_wait_for_the_database_stop_when_they_are_told_to(
+    open_stage: OpenStage, last_migration: str
+) -> None:
+    stage = open_stage()
+    cluster = stage.cluster(4)
+    cluster.launch()
+    stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
+    cluster.stop()
+    assert not cluster.is_running

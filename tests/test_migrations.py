@@ -1,0 +1,123 @@
+"""Programs of two releases work side by side during an upgrade, so a migration takes nothing away from the older one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import models
+from django.db.migrations import Migration, operations
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+# Up to here nothing older ran beside them: this is the first release.
+FIRST_RELEASE = {"accounts": 6, "drafts": 1, "media": 3, "missions": 12, "templates_app": 2}
+ALWAYS_SAFE = (
+    operations.AddIndex,
+    operations.AlterModelManagers,
+    operations.AlterModelOptions,
+    operations.CreateModel,
+    operations.RunPython,
+)
+
+
+def later_migrations() -> Iterator[Migration]:
+    loader = MigrationLoader(None)
+    for (app, name), migration in sorted(loader.disk_migrations.items()):
+        if app in FIRST_RELEASE and int(name[:4]) > FIRST_RELEASE[app]:
+            yield migration
+
+
+def problems(migration: Migration, state: ProjectState) -> list[str]:
+    """What the operations of a migration would break in a program that knows ``state``, the one before it, and no more.
+
+    A migration that is safe for another reason gives it as ``safe_because``.
+    """
+    if getattr(migration, "safe_because", ""):
+        return []
+    found, new_models = [], set()
+    for operation in migration.operations:
+        if isinstance(operation, operations.CreateModel):
+            new_models.add(operation.name_lower)
+        model = getattr(operation, "model_name", "").lower()
+        if model not in new_models and not _is_safe(operation, migration.app_label, state):
+            found.append(operation.describe())
+        operation.state_forwards(migration.app_label, state)
+    return found
+
+
+def _is_safe(operation: Operation, app: str, state: ProjectState) -> bool:
+    if isinstance(operation, operations.AddField):
+        return _is_filled_by_the_database(operation.field)
+    if isinstance(operation, operations.AlterField):
+        before = state.models[app, operation.model_name_lower].fields[operation.name]
+        return _column(before) == _column(operation.field)
+    return isinstance(operation, ALWAYS_SAFE)
+
+
+def _is_filled_by_the_database(field: models.Field[Any, Any]) -> bool:
+    """Whether a row can be inserted by somebody who has never heard of the field."""
+    return field.null or field.many_to_many or field.has_db_default()
+
+
+def _column(field: models.Field[Any, Any]) -> tuple[object, ...]:
+    """What the database knows of a field."""
+    _, path, arguments, options = field.deconstruct()
+    return path, arguments, {name: value for name, value in options.items() if name not in field.non_db_attrs}
+
+
+def test_migrations_after_the_first_release_take_nothing_from_the_release_before():
+    loader = MigrationLoader(None)
+    for migration in later_migrations():
+        before = loader.project_state((migration.app_label, migration.name), at_end=False)
+        assert problems(migration, before) == [], (
+            f"{migration} breaks programs that run beside it: take away in the next release what this one stops using "
+            "(CONTRIBUTING.md, Change the tables)"
+        )
+
+
+def test_every_app_with_migrations_is_looked_at():
+    ours = {config.label for config in apps.get_app_configs() if (config.path and "site-packages" not in config.path)}
+    assert set(FIRST_RELEASE) == ours & MigrationLoader(None).migrated_apps
+
+
+GOOD = [
+    operations.AddField("mission", "colour", models.TextField(null=True)),
+    operations.AddField("mission", "rank", models.IntegerField(db_default=0)),
+    operations.AddIndex("mission", models.Index(fields=["name"], name="by_name")),
+    operations.AlterField("mission", "name", models.CharField(max_length=200, help_text="Another text.")),
+    operations.CreateModel("Colour", [("id", models.BigAutoField(primary_key=True))]),
+]
+BAD = [
+    operations.AddField("mission", "rank", models.IntegerField(default=0)),
+    operations.AddConstraint("mission", models.UniqueConstraint(fields=["name"], name="one_name")),
+    operations.AlterField("mission", "name", models.CharField(max_length=20)),
+    operations.DeleteModel("Output"),
+    operations.RemoveField("mission", "metadata"),
+    operations.RenameField("mission", "name", "title"),
+    operations.RunSQL("DROP TABLE missions_output"),
+]
+
+
+def problems_of(*changes: Operation, **attributes: str) -> list[str]:
+    migration = type("Change", (Migration,), {"operations": changes, **attributes})("9999_change", "missions")
+    return problems(migration, MigrationLoader(None).project_state())
+
+
+@pytest.mark.parametrize("operation", GOOD, ids=lambda operation: operation.describe())
+def test_what_an_older_program_does_not_notice_is_allowed(operation: Operation):
+    assert problems_of(operation) == []
+
+
+@pytest.mark.parametrize("operation", BAD, ids=lambda operation: operation.describe())
+def test_what_an_older_program_stumbles_over_is_refused_unless_a_reason_is_given(operation: Operation):
+    assert problems_of(operation) == [operation.describe()]
+    assert problems_of(operation, safe_because="The release before stopped using it.") == []
+
+
+def test_a_new_table_may_have_what_it_likes():
+    made = operations.CreateModel("Colour", [("id", models.BigAutoField(primary_key=True))])
+    assert problems_of(made, operations.AddField("colour", "rank", models.IntegerField(default=0))) == []

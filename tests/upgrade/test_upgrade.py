@@ -1,0 +1,174 @@
+"""From the schema of the first release, with data, to the newest, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps as newest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from pytest_django import Settings
+
+from accounts.services import authenticate
+from media.models import MediaFile
+from missions import services
+from missions.models import Attempt, Mission, MissionItem
+from missions.providers.base import Credentials
+from missions.providers.runninghub.adapter import RunningHub
+from missions.upkeep import recounting
+from tests.missions.world import check_mission, make_mission
+from tests.processes.stage import Stage
+from tests.upgrade.releases import FIRST, OURS, TOKEN, FirstSite, fingerprint, first_schema, go_to, rows, start_task
+
+FINGERPRINT = "0123456789abcdef"
+
+
+@pytest.fixture
+def site(empty_database: None) -> FirstSite:
+    """The first release, with data."""
+    return FirstSite(go_to(first_schema()), key_fingerprint=FINGERPRINT, running_task="77")
+
+
+def upgrade() -> None:
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+# --- What is stored ---
+
+
+def test_the_site_of_the_first_release_has_rows_of_every_model(site):
+    assert all(rows(site.apps).values())
+
+
+def test_nothing_that_was_stored_is_lost_or_changed(site):
+    before = rows(site.apps)
+    upgrade()
+    after = rows(newest)
+    for label, stored in before.items():
+        assert {pk: {name: after[label][pk][name] for name in row} for pk, row in stored.items()} == stored
+
+
+def test_counts_sums_and_histories_are_true_afterwards(site):
+    upgrade()
+    assert not list(recounting.differences())
+    for mission in Mission.objects.all():
+        check_mission(mission.pk)
+    connection.check_constraints()
+
+
+def test_what_the_rows_must_not_say_is_refused_afterwards(site):
+    upgrade()
+    live = Attempt.objects.get(status="running")
+    for wrong in (
+        lambda: Attempt.objects.create(item=live.item, number=2, account=live.account, model="m"),
+        lambda: Attempt.objects.filter(status="failed").update(remote_task_id=live.remote_task_id),
+        lambda: Mission.objects.update(total_count=99),
+        lambda: MissionItem.objects.filter(mission=live.item.mission).update(index=1),
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            wrong()
+
+
+def test_a_file_that_an_older_mission_names_cannot_be_deleted(site):
+    upgrade()
+    media = MediaFile.objects.get()
+    with pytest.raises(services.NotPossible):
+        services.delete_media(media=media)
+    services.cancel_mission(mission_id=site.with_files.pk, actor="user:1")
+    services.delete_media(media=media)
+
+
+def test_people_and_programs_go_on_with_what_they_had(site):
+    upgrade()
+    owner = User.objects.get()
+    assert authenticate(TOKEN).user == owner
+    again = make_mission(owner, 2, template_id=site.template.pk)
+    assert again.params == {"aspectRatio": "1:1"}
+
+
+# --- Work that was in the middle ---
+
+
+@pytest.fixture
+def stage(empty_database: None, settings: Settings, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path, None, task_seconds=1)
+    settings.RUNNINGHUB_BASE_URL = stage.simulator.url
+    settings.RUNNINGHUB_API_KEY = "simulator"
+    settings.RESULTS_ALLOWED_HOSTS = [stage.simulator.url.removeprefix("http://")]
+    yield stage
+    stage.close()
+
+
+@pytest.mark.processes
+def test_workers_go_on_with_what_the_first_release_had_begun(stage):
+    opened = Credentials(base_url=stage.simulator.url, api_key="simulator")
+    task = start_task(RunningHub(opened), "At work: running")
+    site = FirstSite(go_to(first_schema()), key_fingerprint=fingerprint(opened), running_task=task)
+    upgrade()
+    mission = Mission.objects.get(pk=site.at_work.pk)
+    stage.start_workers(4)
+    stage.drain(mission)
+
+    statuses = dict(mission.items.values_list("params__prompt", "status"))
+    assert {prompt.removeprefix("At work: "): status for prompt, status in statuses.items()} == {
+        "waits": "completed",
+        "prepared": "completed",
+        "sending": "unconfirmed",
+        "running": "completed",
+        "unconfirmed": "unconfirmed",
+        "completed": "completed",
+        "failed": "failed",
+        "refused": "failed",
+    }
+    paid = stage.simulator.paid()["prompts"]
+    assert paid == {f"At work: {word}": 1 for word in ("waits", "prepared", "running")}
+    assert not stage.failures()
+    assert set(Mission.objects.exclude(pk=mission.pk).values_list("status", flat=True)) == {
+        "cancelled",
+        "paused",
+        "scheduled",
+    }
+
+
+# --- The way back ---
+
+
+def test_the_way_back_keeps_what_the_first_release_knew(site):
+    before = rows(site.apps)
+    upgrade()
+    make_mission(User.objects.get(), 3)
+    again = rows(go_to(first_schema()))
+    for label, stored in before.items():
+        assert {pk: again[label][pk] for pk in stored} == stored
+    upgrade()
+    assert Mission.objects.count() == len(before["missions.Mission"]) + 1
+    assert not list(recounting.differences())
+
+
+def test_the_guide_leads_back_to_the_first_release():
+    guide = (settings.BASE_DIR / "docs" / "operator-guide.md").read_text()
+    told = dict(re.findall(r"^manage\.py migrate (\w+) (\w+)$", guide, re.MULTILINE))
+    assert told == FIRST | {app: "zero" for app in OURS if app not in FIRST}
+
+
+def test_every_migration_can_be_taken_back_or_says_why_not(empty_database):
+    """Step by step from the newest to nothing and up again: a migration that cannot names its reason in ``irreversible``."""
+    upgrade()
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan([(app, None) for app in OURS])
+    assert {migration.app_label for migration, _ in plan} == set(OURS)
+    stays = [migration for migration, _ in plan if not all(step.reversible for step in migration.operations)]
+    for migration, _ in plan:
+        assert bool(getattr(migration, "irreversible", "")) == (migration in stays), f"{migration}: why can it not go?"
+    if stays:
+        return
+    executor.migrate([(app, None) for app in OURS])
+    left = set(connection.introspection.table_names())
+    assert not [table for table in left if table.startswith(tuple(f"{app}_" for app in OURS))]
+    upgrade()
