@@ -58,32 +58,36 @@ def limits(text: str) -> list[int]:
 
 
 @contextmanager
-def scratch_database(server_url: str) -> Iterator[str]:
+def scratch_database(server_url: str, folder: Path = STATE) -> Iterator[str]:
     """The URL of an empty database: a SQLite file, or a database of its own on a PostgreSQL server."""
     if not server_url:
-        yield f"sqlite:///{STATE / 'db.sqlite3'}"
+        yield f"sqlite:///{folder / 'db.sqlite3'}"
         return
     import psycopg
 
+    def say(statement: str) -> None:  # over a connection of its own: the server may have been restarted
+        with psycopg.connect(server_url, autocommit=True) as server:
+            server.execute(statement)
+
     name = f"bench_{os.getpid()}"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield f"{server_url.rsplit('/', 1)[0]}/{name}"
-        finally:
-            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    say(f'CREATE DATABASE "{name}"')
+    try:
+        yield f"{server_url.rsplit('/', 1)[0]}/{name}"
+    finally:
+        say(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager
-def scratch_site(server_url: str, **environment: str) -> Iterator[None]:
+def scratch_site(server_url: str, folder: Path = STATE, /, **environment: str) -> Iterator[None]:
     """Django set up on an empty database and an empty data folder; the processes that are started inherit the environment."""
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
-    with scratch_database(server_url) as url:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with scratch_database(server_url, folder) as url:
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
-            "DATA_DIR": str(STATE),
+            "DATA_DIR": str(folder),
             "DATABASE_URL": url,
+            "STORAGE_URL": "",
             "RUNNINGHUB_API_KEY": "",
             "LOG_LEVEL": "WARNING",
             **environment,
@@ -98,6 +102,12 @@ def scratch_site(server_url: str, **environment: str) -> Iterator[None]:
             connections.close_all()
 
 
+def save(figures: Any, path: Path) -> None:
+    """Write the figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, default=str, indent=2) + "\n")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -106,9 +116,10 @@ def free_port() -> int:
 
 @contextmanager
 def web_process(env: dict[str, str], port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "uvicorn", "runninghub_batch.asgi:application", "--port", str(port)]
-    command += ["--log-level", "warning", "--no-access-log"]
-    process = subprocess.Popen(command, env={**os.environ, **env}, cwd=ROOT)
+    from missions.local_runs.local_stack import procfile, procfile_environment
+
+    environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "UVICORN_LOG_LEVEL": "warning"}
+    process = subprocess.Popen(["/bin/sh", "-c", procfile()["web"]], env=environment, cwd=ROOT)
     try:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -160,6 +171,7 @@ def cpu_seconds(processes: list[Any]) -> float:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the mission and return the figures."""
+    import psutil
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
@@ -213,6 +225,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         members = workers.members()
         memory = max(memory, sum(process.memory_full_info().pss for process in members))
         cpu = cpu_seconds(members) - cpu_before
+        simulator_cpu = cpu_seconds([psutil.Process(simulator.pid)])
         stats = simulator.stats()
         tasks = simulator.tasks(limit=arguments.items * 2) if arguments.accounts else []
     wall = (mission.ended_at - mission.created_at).total_seconds()
@@ -230,6 +243,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "max_in_flight": stats["max_in_flight"],
         "queries_per_item": round(stats["queries"] / arguments.items, 2),
         "worker_cpu_ms_per_item": round(1000 * cpu / arguments.items, 1),
+        "simulator_cpu_ms_per_item": round(1000 * simulator_cpu / arguments.items, 1),
         "worker_memory_mb": round(memory / 1e6),
         "webhooks": stats["webhooks_delivered"],
         **(account_figures(tasks, mission.created_at.timestamp(), arguments.submit_latency) if tasks else {}),
@@ -243,7 +257,7 @@ def statements_per_item(items: int = 20) -> float:
     from django.test import override_settings
     from django.utils import timezone
 
-    from missions import archive, engine, provider_accounts, services
+    from missions import archive, engine, lifecycle, provider_accounts, services
     from missions.models import Attempt, Output
     from missions.providers.simulator.control import SimulatorProcess
 
@@ -277,8 +291,9 @@ def statements_per_item(items: int = 20) -> float:
                 while Attempt.objects.filter(status="running").update(next_poll_at=timezone.now()):
                     account.refresh_from_db()
                     engine.tick(account.pk, account.tick_number)
-                for output_id in Output.objects.filter(item__mission=mission).values_list("pk", flat=True):
-                    archive.archive(output_id, 0)
+                output_ids = list(Output.objects.filter(item__mission=mission).values_list("pk", flat=True))
+                for batch in lifecycle.batches(output_ids, archive.BATCH):
+                    archive.archive(0, batch)
     return round(count / items, 1)
 
 
@@ -306,8 +321,7 @@ def main() -> int:
         figures["statements_per_item"] = statements_per_item()
     show(figures, arguments)
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(vars(arguments) | figures, default=str, indent=2) + "\n")
+        save(vars(arguments) | figures, arguments.json)
     is_right = figures["completed"] == figures["paid"] == arguments.items and figures["max_in_flight"] <= arguments.cap
     return 0 if is_right else 1
 

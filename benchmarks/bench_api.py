@@ -11,7 +11,6 @@ of an idle server are known.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.bench import STATE, free_port, scratch_site, web_process
+from benchmarks.bench import STATE, free_port, save, scratch_site, web_process
 
 TARGETS = {"create": 2000.0, "list": 50.0, "detail": 100.0, "page of 100 items": 60.0}
 
@@ -196,8 +195,7 @@ def main() -> int:
     with scratch_site(arguments.database, API_REQUESTS_PER_MINUTE="0"):
         figures = run(arguments)
     show(figures)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save(figures, arguments.json)
     return 0 if all(row["is_met"] is not False for row in figures["requests"]) else 1
 
 

@@ -10,12 +10,11 @@ Making the past takes some minutes.  No worker runs, so spend is counted once, a
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.bench import STATE, scratch_site
+from benchmarks.bench import STATE, save, scratch_site
 from benchmarks.bench_api import show
 from benchmarks.bench_pages import measure
 
@@ -71,8 +70,7 @@ def main() -> int:
     }
     print(f"made in {seconds} s")
     show(figures)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save(figures, arguments.json)
     return 0 if all(row["is_met"] for row in rows) else 1
 
 

@@ -168,7 +168,7 @@ def main() -> None:
     STATE.mkdir(parents=True)
     with scratch_database(arguments.database) as url:
         os.environ |= {"DATA_DIR": str(STATE), "DATABASE_URL": url, "SECRET_KEY": "only-for-this-benchmark"}
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings", "LOG_LEVEL": "WARNING"}
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings", "LOG_LEVEL": "WARNING", "STORAGE_URL": ""}
         import django
 
         django.setup()

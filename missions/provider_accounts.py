@@ -253,6 +253,13 @@ def block(account_id: int, *, reason: str) -> None:
         log.warning("Account %s is paused: %s", account_id, reason)
 
 
+def block_all(*, reason: str) -> None:
+    """Stop using every account, the one that the environment describes included."""
+    environment_account()
+    for account_id in ProviderAccount.objects.values_list("pk", flat=True):
+        block(account_id, reason=reason)
+
+
 def resume(account_id: int) -> None:
     """Use an account again, from now on with its full limit."""
     with transaction.atomic():

@@ -129,7 +129,7 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
     unconfirmed = live.filter(status=AttemptStatus.UNCONFIRMED, sending_at__gt=now - LONGEST_HOLD)
     held = [
         code
-        for model, sent, code in unconfirmed.values_list("model", "sending_at", "error_code")
+        for model, sent, code in unconfirmed.order_by().values_list("model", "sending_at", "error_code")
         if sent and sent > now - _hold(model)
     ]
     crashed = held.count(WORKER_DIED)
@@ -187,11 +187,15 @@ def purse_of(limit: SpendingLimit, *, now: datetime) -> Purse:
 
 
 def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:
-    """How many items of each mission may be taken up now, counted up to ``limit``."""
+    """About how many items of each mission may be taken up now: all that are pending, but for those that wait for a later time.
+
+    One statement, however many missions there are, which reads only what waits.  The claim itself finds out exactly.
+    """
     if len(missions) == 1:
-        return {missions[0].pk: limit}  # nobody to share with: the claim itself finds out
-    due = MissionItem.objects.filter(status=ItemStatus.PENDING, available_at__lte=now)
-    return {mission.pk: due.filter(mission=mission)[:limit].count() for mission in missions}
+        return {missions[0].pk: limit}  # nobody to share with
+    later = MissionItem.objects.filter(mission__in=missions, status=ItemStatus.PENDING, available_at__gt=now).order_by()
+    waiting = dict(later.values_list("mission").annotate(Count("pk")))
+    return {mission.pk: mission.pending_count - waiting.get(mission.pk, 0) for mission in missions}
 
 
 def expectation(model: str) -> Expectation | None:

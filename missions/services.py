@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import EllipsisType
 from typing import Any
@@ -20,8 +20,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
@@ -29,7 +27,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from accounts.models import SpendingLimit
 from media import services as media_services
 from media.models import MediaFile
-from missions import archive, catalog, engine, lifecycle, provider_accounts, references, selectors
+from missions import bulk, catalog, engine, lifecycle, provider_accounts, references, removal, selectors
 from missions.catalog import FieldError, ParamsInvalid
 from missions.models import (
     Attempt,
@@ -39,13 +37,11 @@ from missions.models import (
     MissionItem,
     MissionStatus,
     Output,
-    RemovedSpending,
     TaskType,
 )
 from missions.providers.errors import ProviderError
 from templates_app.models import MissionTemplate
 
-INSERT_BATCH = 1000
 SETTLE_SECONDS = 5.0
 MAX_ERRORS = 1000
 MOST_MONEY = Decimal(10) ** 10  # what a column takes
@@ -60,6 +56,11 @@ _REFUSALS = {
     "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
     "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
 }
+
+
+RESTORED = gettext_noop(
+    "The database was restored from a copy: what waits here may have been sent, and paid, since the copy was made."
+)
 
 
 class MissionInvalid(ValueError):
@@ -210,6 +211,7 @@ def create_mission(
     if draft is None:
         raise MissionInvalid(errors)
     now = timezone.now()
+    items = _item_rows(draft)
     with lifecycle.durably():
         mission = Mission.objects.create(
             owner_id=owner.pk,
@@ -231,7 +233,7 @@ def create_mission(
             spending_limit=spending_limit,
             created_at=now,
         )
-        _store_items(mission, draft)
+        items.write(mission_id=mission.pk, attempt_limit=mission.max_attempts, available_at=now, created_at=now)
         lifecycle.open_mission(mission, actor=f"user:{owner.pk}")
         _keep_files(mission, draft)
         provider_accounts.wake(mission.provider)
@@ -240,22 +242,12 @@ def create_mission(
     return mission
 
 
-def _store_items(mission: Mission, draft: Draft) -> None:
-    """Store a mission's items part by part: 50,000 at once would take much memory, and other requests would wait for them."""
-    numbered = list(enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1))
-    for start in range(0, len(numbered), INSERT_BATCH):
-        MissionItem.objects.bulk_create(
-            MissionItem(
-                mission=mission,
-                index=index,
-                custom_id=custom_id,
-                params=row,
-                attempt_limit=mission.max_attempts,
-                available_at=mission.created_at,
-                created_at=mission.created_at,
-            )
-            for index, (row, custom_id) in numbered[start : start + INSERT_BATCH]
-        )
+def _item_rows(draft: Draft) -> bulk.Table:
+    """A draft's items, made ready beforehand: while they are written, nobody else can write to a SQLite database."""
+    table = bulk.Table(MissionItem, "index", "custom_id", "params")
+    for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1):
+        table.add(index, custom_id, json.dumps(row))
+    return table
 
 
 def check_mission(
@@ -578,9 +570,22 @@ def hold_after_key_change() -> int:
 
     Returns how many were paused.
     """
-    reason = gettext_noop(
-        "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    return _hold(
+        gettext_noop("The API key or the provider's address has changed. Resume to go on, and pay, with the new one.")
     )
+
+
+def hold_after_restore() -> int:
+    """Pause every account, and every open mission: of what waits in a copy of the database, some may have been sent since.
+
+    Returns how many missions were paused.
+    """
+    provider_accounts.adopt_key()  # now: a key that is new to the copy would end the pause when workers start
+    provider_accounts.block_all(reason=RESTORED)
+    return _hold(RESTORED)
+
+
+def _hold(reason: str) -> int:
     held = 0
     active = Mission.objects.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
     for mission_id in active.values_list("pk", flat=True):
@@ -618,33 +623,7 @@ def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
     wire = lifecycle.request_deletion(mission_id, actor=actor)
     still_sending = _wait_for_answers(wire)
-    return Stopped(still_sending=still_sending, is_removed=purge_mission(mission_id=mission_id))
-
-
-def purge_mission(*, mission_id: int) -> bool:
-    """Remove a mission that is marked for removal and has nothing in flight.  Files go first, so that none stays behind."""
-    mission = Mission.objects.filter(
-        pk=mission_id, delete_requested_at__isnull=False, submitting_count=0, processing_count=0
-    ).first()
-    if mission is None:
-        return False
-    lifecycle.abandon_outputs(mission_id)
-    archive.remove_files(mission)
-    with transaction.atomic():
-        _keep_spending(mission)
-        mission.delete()
-    return True
-
-
-def _keep_spending(mission: Mission) -> None:
-    """Note what a mission has spent and may still be charged for, before its rows go."""
-    charged = Attempt.objects.filter(item__mission=mission, cost__gt=0)
-    by_day = charged.order_by().values_list(TruncDate("ended_at", tzinfo=UTC)).annotate(Sum("cost"))
-    rows = [RemovedSpending(owner_id=mission.owner_id, day=day, amount=amount) for day, amount in by_day]
-    if mission.reserved_cost:
-        today = timezone.now().astimezone(UTC).date()
-        rows.append(RemovedSpending(owner_id=mission.owner_id, day=today, amount=mission.reserved_cost))
-    RemovedSpending.objects.bulk_create(rows)
+    return Stopped(still_sending=still_sending, is_removed=removal.purge_mission(mission_id))
 
 
 def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a message can wake a worker for.  Ids only; the verbs are in ``engine``, ``archive`` and ``services``."""
+"""What a message can wake a worker for.  Ids only; the verbs are in ``engine``, ``archive``, ``removal`` and ``upkeep``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from django.utils import timezone
 
 from missions import archive as archiving
-from missions import engine, provider_accounts, services
+from missions import engine, provider_accounts, removal
 from missions.log_context import about
 from missions.models import ProviderAccount
 from missions.providers.errors import ProviderError
@@ -44,13 +44,12 @@ def reap(account_id: int) -> None:
         engine.reap(account_id)
 
 
-def archive(output_id: int, try_number: int) -> None:
-    with about(output=output_id):
-        archiving.archive(output_id, try_number)
+def archive(try_number: int, *output_ids: int) -> None:
+    archiving.archive(try_number, output_ids)
 
 
 def purge_mission(mission_id: int) -> None:
-    services.purge_mission(mission_id=mission_id)
+    removal.purge_mission(mission_id)
 
 
 def check_account(account_id: int) -> None:

@@ -9,18 +9,21 @@ steps, the rows say what may have been paid.
     submission  marks *sending*, makes ONE POST, records the answer
     watching    asks how tasks stand; ``ends`` records how they ended
     rescue      attaches a task to an attempt of unknown fate
+    clock       what waits, when the machine's clock is set back
     repair      reap: repairs what dead workers left, and starts what time has made due
 """
 
+from missions.engine.clock import CLOCK_TOLERANCE, set_back
 from missions.engine.repair import reap, recover, repair
 from missions.engine.rescue import attach, rescue
 from missions.engine.slots import dispatch
 from missions.engine.submission import refill, submit
 from missions.engine.ticks import arm, arm_stale, tick
 from missions.engine.watching import POLL_BATCH, poll, poll_attempt, poll_due
-from missions.engine.workers import CLUSTER_DEAD_AFTER, warm_up
+from missions.engine.workers import CLUSTER_DEAD_AFTER, supervisor_of, warm_up
 
 __all__ = [
+    "CLOCK_TOLERANCE",
     "CLUSTER_DEAD_AFTER",
     "POLL_BATCH",
     "arm",
@@ -35,7 +38,9 @@ __all__ = [
     "refill",
     "repair",
     "rescue",
+    "set_back",
     "submit",
+    "supervisor_of",
     "tick",
     "warm_up",
 ]

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import lifecycle, queue
+from missions import archive, lifecycle, queue
 from missions.engine.recording import record_together
 from missions.engine.timing import seconds_from_now
 from missions.models import Attempt, AttemptStatus
@@ -19,19 +19,20 @@ from missions.providers.base import RemoteState, RemoteStatus
 
 RESULT_LIFETIME = timedelta(hours=24)  # API reference, section 10
 DOWNLOAD_LEASE = timedelta(seconds=10)  # then its message is taken for lost
-ARCHIVE_DELAY_SECONDS = 0.5  # many tasks may end at once: their slots are filled first, then their files are fetched
-EMPTY_RESULT_POLLS = 3
+ARCHIVE_DELAY_SECONDS = 1.0  # many tasks may end at once: their slots are filled first, then their files are fetched
+EMPTY_RESULT_POLLS = 6  # each twice as long after the one before: with the usual floor, a minute in all
 
 
 def record_ends(ended: Mapping[Attempt, RemoteState]) -> None:
     """Record the ends of tasks, as the provider told them."""
-    record_together({a: state for a, state in ended.items() if _has_result(state)}, _apply_successes)
+    record_together({a: state for a, state in ended.items() if has_result(state)}, _apply_successes)
     for attempt, state in ended.items():
-        if not _has_result(state):
+        if not has_result(state):
             record_together({attempt: state}, _apply_failures)
 
 
-def _has_result(state: RemoteState) -> bool:
+def has_result(state: RemoteState) -> bool:
+    """Whether a task succeeded and its results are listed."""
     return state.status is RemoteStatus.SUCCEEDED and bool(state.outputs)
 
 
@@ -49,7 +50,9 @@ def _apply_successes(ended: Mapping[Attempt, RemoteState]) -> None:
         expires_at=now + RESULT_LIFETIME,
         first_try_at=now + DOWNLOAD_LEASE,
     )
-    queue.send_many("archive", [(output_id, 0) for output_id in output_ids], delay=ARCHIVE_DELAY_SECONDS)
+    queue.send_many(
+        "archive", [(0, *batch) for batch in lifecycle.batches(output_ids, archive.BATCH)], delay=ARCHIVE_DELAY_SECONDS
+    )
 
 
 def _apply_failures(ended: Mapping[Attempt, RemoteState]) -> None:
@@ -82,11 +85,12 @@ def _apply_failure(attempt: Attempt, state: RemoteState) -> None:
 
 
 def _is_asked_again(attempt: Attempt) -> bool:
-    """A success without a result is asked about a few times more, before it is believed."""
+    """A success without a result may be paid: it is asked about some more, before it is believed (API reference, section 4)."""
     if attempt.empty_count + 1 >= EMPTY_RESULT_POLLS:
         return False
+    wait = settings.POLL_FLOOR_SECONDS * 2**attempt.empty_count
     Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
-        empty_count=F("empty_count") + 1, next_poll_at=seconds_from_now(settings.POLL_FLOOR_SECONDS)
+        empty_count=F("empty_count") + 1, next_poll_at=seconds_from_now(wait), unanswered_since=None, gone_count=0
     )
     return True
 

@@ -9,15 +9,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import catalog, lifecycle, queue, selectors
+from missions import archive, catalog, lifecycle, queue, selectors
 from missions.engine.ends import DOWNLOAD_LEASE
-from missions.engine.slots import dispatch
+from missions.engine.slots import WITH_FILES, dispatch
 from missions.engine.watching import POLL_LEASE
 from missions.engine.workers import is_dead
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus, ProviderAccount
 
 DIED_BEFORE = gettext_noop("The worker died before it was sent.")
-PREPARED_LIMIT = timedelta(seconds=20)  # prepared, and no worker has taken it up: its message was lost
+NOT_SENT = gettext_noop("No worker sent it in time.")
+PREPARED_LIMIT = timedelta(seconds=20)  # that long nobody prepares what has no files
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
 SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
 CHECK_INTERVAL = timedelta(minutes=10)
@@ -51,22 +52,29 @@ def repair(account_id: int) -> None:
 
 def recover() -> None:
     """After a start with no other cluster alive: whatever is half done was left by the dead, so nothing has to be waited for."""
-    for attempt in Attempt.objects.filter(status=AttemptStatus.PREPARED):
+    for part in archive.parts():
+        part.unlink(missing_ok=True)
+    attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
+    for attempt in attempts.filter(status=AttemptStatus.PREPARED):
         lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
-    for attempt in Attempt.objects.filter(status=AttemptStatus.SENDING):
+    for attempt in attempts.filter(status=AttemptStatus.SENDING):
         _give_up_sending(attempt)
     Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
     # Two clusters' worth of leases at most: asking a little early does no harm.
-    Attempt.objects.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE).update(
+    attempts.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE).update(
         next_poll_at=timezone.now()
     )
 
 
 def _reap_prepared(account_id: int, now: datetime) -> None:
+    """Give up what nobody will send: its message was lost, its worker has died, or lives and was kept from it by the database."""
     prepared = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.PREPARED)
-    lost = Q(worker="", created_at__lt=now - PREPARED_LIMIT) | Q(created_at__lt=now - PREPARING_LIMIT)
-    for attempt in prepared.filter(lost | ~Q(worker=""))[:REAP_BATCH]:
-        if not attempt.worker or attempt.created_at < now - PREPARING_LIMIT or is_dead(attempt.worker, now):
+    may_take_long = ~Q(worker="") & Q(item__mission__task_type__in=WITH_FILES)
+    is_overdue = Q(created_at__lt=now - PREPARED_LIMIT) & ~may_take_long | Q(created_at__lt=now - PREPARING_LIMIT)
+    for attempt in prepared.filter(is_overdue)[:REAP_BATCH]:
+        lifecycle.withdraw(attempt.pk, reason=NOT_SENT)
+    for attempt in prepared.exclude(worker="")[:REAP_BATCH]:
+        if is_dead(attempt.worker, now):
             lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
 
 
@@ -140,8 +148,8 @@ def _run_seconds(attempt: Attempt) -> float:
 def _resend_downloads(now: datetime) -> None:
     due = Output.objects.filter(status=OutputStatus.PENDING, next_try_at__lte=now).order_by("next_try_at")
     with transaction.atomic():
-        rows = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", "try_count")[:REAP_BATCH])
-        Output.objects.filter(pk__in=[pk for pk, _ in rows]).update(next_try_at=now + DOWNLOAD_LEASE)
+        rows = list(due.select_for_update(skip_locked=True, no_key=True).values_list("try_count", "pk")[:REAP_BATCH])
+        Output.objects.filter(pk__in=[pk for _, pk in rows]).update(next_try_at=now + DOWNLOAD_LEASE)
         queue.send_many("archive", rows)
 
 

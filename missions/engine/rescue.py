@@ -51,7 +51,8 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
         return False
-    if Attempt.objects.filter(account=attempt.account, remote_task_id=remote_task_id).exclude(pk=attempt_id).exists():
+    others = Attempt.objects.filter(account=attempt.account, remote_task_id=remote_task_id).exclude(pk=attempt_id)
+    if others.exclude(remote_task_id="").exists():  # as the index says, or it would not be used
         return False
     answer = provider_accounts.connect(attempt.account).query([remote_task_id])[remote_task_id]
     if isinstance(answer, ProviderError):

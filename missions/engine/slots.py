@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from missions.models import Attempt, AttemptStatus, Mission, ProviderAccount, Ta
 from missions.policy.purse import Purse
 
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
+WITH_FILES = (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
 
 
 def dispatch(account_id: int) -> int:
@@ -81,21 +83,21 @@ def _affordable(mission: Mission, purses: Mapping[int, Purse], due: int) -> int:
 
 def _needs_files(mission: Mission) -> bool:
     """Handing files over takes time, so such items do not wait for one another."""
-    return mission.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
+    return mission.task_type in WITH_FILES
 
 
 def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
     """Deal ``free`` slots, one at a time, to the mission that holds the fewest; a lower priority gets what is left."""
     shares: Counter[int] = Counter()
     for priority in sorted({mission.priority for mission in missions}, reverse=True):
-        peers = [mission for mission in missions if mission.priority == priority]
+        peers = [(mission.in_flight_count, mission.pk) for mission in missions if mission.priority == priority]
+        heapq.heapify(peers)
         while free and peers:
-            mission = min(peers, key=lambda peer: (peer.in_flight_count + shares[peer.pk], peer.pk))
-            if shares[mission.pk] == due[mission.pk]:
-                peers.remove(mission)
-                continue
-            shares[mission.pk] += 1
-            free -= 1
+            held, mission_id = heapq.heappop(peers)
+            if shares[mission_id] < due[mission_id]:
+                shares[mission_id] += 1
+                free -= 1
+                heapq.heappush(peers, (held + 1, mission_id))
     return dict(shares)
 
 

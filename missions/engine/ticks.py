@@ -15,6 +15,7 @@ from missions.engine.watching import POLL_BATCH, POLL_LEASE, claim_due, count_du
 from missions.models import Attempt, AttemptStatus, ProviderAccount
 
 TICK_MIN_SECONDS = 0.02
+TICK_SPACING = 0.05  # of the polling floor: what falls due that soon after each other is asked about together
 TICK_MAX_SECONDS = 1.0
 TICK_AFTER_BURST_SECONDS = 0.1  # the helpers that were woken take what is due
 TICK_STALE = timedelta(seconds=3)
@@ -75,4 +76,5 @@ def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
     # What is being asked about now may be due again as soon as the floor allows.
     is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
     longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
-    return max(min(wait, longest), TICK_MIN_SECONDS)
+    shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SPACING, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
+    return max(min(wait, longest), shortest)

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from missions import bulk, provider_accounts, queue, selectors
-from missions.engine.ends import record_ends
+from missions.engine.ends import has_result, record_ends
 from missions.engine.submission import refill
 from missions.engine.timing import next_interval
 from missions.models import Attempt, AttemptStatus, ProviderAccount
@@ -140,7 +140,7 @@ def _note(account: ProviderAccount, attempt: Attempt, answer: RemoteState | Prov
 
 def _is_lesson(attempt: Attempt, answer: RemoteState | ProviderError) -> bool:
     """Whether the answer shows how long a model takes of which that is not yet known."""
-    is_success = isinstance(answer, RemoteState) and answer.status is RemoteStatus.SUCCEEDED
+    is_success = isinstance(answer, RemoteState) and has_result(answer)
     return is_success and selectors.expectation(attempt.model) is None
 
 

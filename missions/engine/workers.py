@@ -7,6 +7,7 @@ import os
 from datetime import datetime, timedelta
 
 import psutil
+from django.core.files.storage import storages
 from django.utils import timezone
 
 from missions import catalog, provider_accounts, queue, selectors
@@ -43,9 +44,19 @@ def _is_in_group(pid: int, group_id: int | None) -> bool:
         return False
 
 
+def supervisor_of(cluster: WorkerCluster) -> psutil.Process | None:
+    """The supervisor of a cluster of this host, if it lives: its number and the moment of its start must agree."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(cluster.pid)
+        is_same = abs(process.create_time() - cluster.pid_started_at) < 1
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    return None
+
+
 def warm_up() -> None:
     """Read what every task reads, so that a new worker's first task is as fast as its later ones."""
     catalog.all_models()
+    storages["results"]  # loads its backend, which is large if it is a bucket's
     for account in ProviderAccount.objects.in_use():
         selectors.slots_in_use(account, now=timezone.now(), limit=1)
         selectors.dispatchable_missions(account, now=timezone.now(), limit=1)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import requests
@@ -21,6 +20,8 @@ from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, 
 from urllib3 import HTTPSConnectionPool, PoolManager, Retry
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError
+
+from missions.version import VERSION
 
 
 class Timeout(NamedTuple):
@@ -41,15 +42,7 @@ LONGEST_WAIT_SECONDS = 3600.0
 
 _BadAddress = InvalidURL | InvalidSchema | MissingSchema | InvalidProxyURL | LocationValueError
 
-
-def _user_agent() -> str:
-    try:
-        return f"runninghub-batch/{version('runninghub-batch')}"
-    except PackageNotFoundError:
-        return "runninghub-batch/dev"
-
-
-USER_AGENT = _user_agent()
+USER_AGENT = f"runninghub-batch/{VERSION}"
 
 
 class TransportFailure(Exception):

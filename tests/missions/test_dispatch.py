@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -18,6 +16,7 @@ from missions import engine, lifecycle, provider_accounts, services
 from missions.models import Attempt, AttemptStatus, Mission, MissionItem, ProviderAccount
 from tests.missions.world import (
     accept,
+    at_once,
     begin,
     bring_to,
     check_mission,
@@ -179,28 +178,6 @@ def test_the_number_of_statements_does_not_grow_with_the_mission(owner, account)
 
 
 # --- At once, with real transactions ---
-
-
-def at_once(*verbs: Callable[[], Any]) -> list[Any]:
-    """Run verbs in threads that start together.  Returns their results in order, exceptions included."""
-    results: list[Any] = [None] * len(verbs)
-    barrier = threading.Barrier(len(verbs))
-
-    def run(place: int, verb: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            results[place] = verb()
-        except Exception as error:  # noqa: BLE001  it is looked at by the test
-            results[place] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(verbs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 @pytest.fixture

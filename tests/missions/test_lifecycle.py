@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from missions import lifecycle
+from missions import engine, lifecycle
 from missions.lifecycle import LostRace
 from missions.models import (
     LIVE_ATTEMPTS,
@@ -554,17 +556,17 @@ def output(owner: User, account: ProviderAccount) -> Output:
 
 def test_a_download_is_taken_up_once_per_try(output):
     until = timezone.now() + timedelta(minutes=1)
-    assert lifecycle.claim_download(output.pk, try_number=0, lease_until=until)
-    assert not lifecycle.claim_download(output.pk, try_number=0, lease_until=until)
+    assert lifecycle.claim_downloads([output.pk, 999_999_999], try_number=0, lease_until=until) == [output.pk]
+    assert lifecycle.claim_downloads([output.pk], try_number=0, lease_until=until) == []
     output.refresh_from_db()
     assert (output.try_count, output.next_try_at) == (1, until)
 
 
 def test_an_output_is_stored_once(output):
-    assert lifecycle.store_output(output.pk, file="a.png", sha256="1")
-    assert not lifecycle.store_output(output.pk, file="b.png", sha256="2")
+    assert lifecycle.store_outputs({output.pk: {"file": "a.png", "sha256": "1"}}) == {output.pk}
+    assert lifecycle.store_outputs({output.pk: {"file": "b.png", "sha256": "2"}}) == set()
     assert not lifecycle.lose_output(output.pk, message="too late")
-    assert not lifecycle.claim_download(output.pk, try_number=0, lease_until=timezone.now())
+    assert lifecycle.claim_downloads([output.pk], try_number=0, lease_until=timezone.now()) == []
     output.refresh_from_db()
     assert (output.status, output.file, output.next_try_at) == ("stored", "a.png", None)
 
@@ -573,7 +575,7 @@ def test_a_lost_output_leaves_its_item_completed_and_says_so_once(output):
     events = ItemEvent.objects.count()
     assert lifecycle.lose_output(output.pk, message="Its address expired.")
     assert not lifecycle.lose_output(output.pk, message="Its address expired.")
-    assert not lifecycle.store_output(output.pk, file="a.png")
+    assert lifecycle.store_outputs({output.pk: {"file": "a.png"}}) == set()
     output.refresh_from_db()
     assert (output.status, output.error_message, output.item.status) == ("lost", "Its address expired.", "completed")
     assert ItemEvent.objects.count() == events + 1
@@ -669,6 +671,17 @@ class AnyOrder(RuleBasedStateMachine):
     def fail(self, data: st.DataObject, again: bool, cost: str | None) -> None:
         self.attempt(data, lambda pk: fail(pk, again=again, cost=cost), AttemptStatus.RUNNING)
 
+    @rule(data=st.data())
+    def lose_sight(self, data: st.DataObject) -> None:
+        lose = functools.partial(lifecycle.lose_sight, code="out_of_sight", message="Nobody could say.")
+        self.attempt(data, lose, AttemptStatus.RUNNING)
+
+    @rule()
+    def crash(self) -> None:
+        """Every worker dies, and others start."""
+        engine.recover()
+        assert not Attempt.objects.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING]).exists()
+
     @rule()
     def pause(self) -> None:
         self.stop(lambda: lifecycle.pause(self.mission.pk, actor=ME, reason="lunch"))
@@ -682,6 +695,11 @@ class AnyOrder(RuleBasedStateMachine):
     def cancel(self) -> None:
         self.stop(lambda: lifecycle.cancel(self.mission.pk, actor=ME))
 
+    @precondition(lambda self: self.tasks > 3)
+    @rule()
+    def delete(self) -> None:
+        self.stop(lambda: lifecycle.request_deletion(self.mission.pk, actor=ME))
+
     @rule(index=st.integers(1, 3))
     def retry(self, index: int) -> None:
         items = MissionItem.objects.filter(index__lte=index)
@@ -690,6 +708,13 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def everything_adds_up(self) -> None:
         check_mission(self.mission.pk)
+
+    @invariant()
+    def nothing_is_sent_again_that_may_have_been_paid(self) -> None:
+        attempts = Attempt.objects.filter(item__mission=self.mission).order_by("item", "number")
+        for before, after in itertools.pairwise(attempts):
+            if before.item_id == after.item_id:
+                assert before.status in (AttemptStatus.FAILED, AttemptStatus.REFUSED, AttemptStatus.VOID)
 
     @invariant()
     def a_stopped_mission_holds_no_unsent_slot(self) -> None:

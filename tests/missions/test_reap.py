@@ -8,8 +8,10 @@ import sys
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from missions import engine, tasks
@@ -56,8 +58,18 @@ def test_a_slot_whose_message_was_lost_is_taken_back_after_a_while(owner, accoun
     assert after_repair(attempt) == ("void", "pending")
 
 
+def test_a_slot_that_a_living_worker_could_not_use_is_taken_back_after_a_while(owner, account, living):
+    attempt = one_attempt(owner, account)  # the database went away before it was marked
+    Attempt.objects.update(worker=f"{cluster(living)}:{living}")
+    pass_time(15)
+    assert after_repair(attempt) == ("prepared", "submitting")
+    pass_time(10)
+    assert after_repair(attempt) == ("void", "pending")
+
+
 def test_a_worker_that_hands_files_over_is_given_time(owner, account, living):
     attempt = one_attempt(owner, account)
+    Mission.objects.update(task_type="image_to_image")
     Attempt.objects.update(worker=f"{cluster(living)}:{living}")
     pass_time(120)
     assert after_repair(attempt) == ("prepared", "submitting")
@@ -229,7 +241,11 @@ def test_after_a_start_nothing_waits_for_the_dead(owner, simulator, account):
         bring_to(status, attempt_id)
     Output.objects.update(next_try_at=timezone.now() + timedelta(hours=1))
     Attempt.objects.filter(status="running").update(next_poll_at=timezone.now() + timedelta(seconds=9))
+    half = Path(settings.DATA_DIR, "tmp", "half.part")
+    half.parent.mkdir(exist_ok=True)
+    half.touch()
     engine.recover()
+    assert not half.exists()
     assert list(Attempt.objects.order_by("pk").values_list("status", flat=True)) == [
         "void",
         "unconfirmed",

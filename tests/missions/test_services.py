@@ -16,7 +16,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from missions import engine, lifecycle, provider_accounts, services
+from missions import engine, lifecycle, provider_accounts, removal, services
 from missions.models import Attempt, Mission, MissionItem, Output, ProviderAccount
 from missions.services import MissionInvalid, NotPossible
 from tests.missions.world import (
@@ -475,9 +475,9 @@ def test_messages_of_a_deleted_mission_disturb_nobody(owner, workers: Workers, s
 
 def test_a_mission_is_not_purged_unless_it_is_marked_and_quiet(owner, account):
     mission = make_mission(owner, 1)
-    assert services.purge_mission(mission_id=mission.pk) is False
+    assert removal.purge_mission(mission.pk) is False
     bring_to("running", claim(mission, account)[0])
     Mission.objects.update(delete_requested_at=timezone.now())
-    assert services.purge_mission(mission_id=mission.pk) is False
-    assert services.purge_mission(mission_id=999_999) is False
+    assert removal.purge_mission(mission.pk) is False
+    assert removal.purge_mission(999_999) is False
     assert Mission.objects.count() == 1

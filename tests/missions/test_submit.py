@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
+import requests
 import responses
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from missions import engine
+from missions import engine, lifecycle, provider_accounts, services
+from missions.engine.submission import SEND_WITHIN, _mark, _mark_or_hand_back, _post, _prepared, _send
 from missions.models import Attempt, Mission, MissionItem, ProviderAccount, ProviderUpload
 from missions.policy import retry
+from missions.providers.base import SubmitRequest
+from missions.providers.errors import NotAccepted
 from missions.providers.simulator.control import SimulatorProcess
-from tests.missions.world import Workers, check_mission, make_media, make_mission, pass_time, refuse
+from tests.missions.world import (
+    TEXT_TO_IMAGE,
+    Workers,
+    bring_to,
+    check_mission,
+    make_media,
+    make_mission,
+    pass_time,
+    picture,
+    refuse,
+)
+from tests.runninghub_batch.test_sqlite import writer_elsewhere
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +93,16 @@ def test_a_task_that_is_over_at_once_is_asked_about_at_once(answered, owner, wor
     assert attempt.accepted_at
     assert attempt.next_poll_at
     assert (attempt.next_poll_at <= attempt.accepted_at) == (answered == "SUCCESS")
+
+
+def test_a_machine_that_stood_still_between_the_mark_and_the_post_sends_nothing(account, simulator):
+    provider = provider_accounts.connect(account)
+    request = SubmitRequest(endpoint=TEXT_TO_IMAGE, params={"prompt": "a teapot", "aspectRatio": "1:1"})
+    woke_up_late = timezone.now() - engine.CLUSTER_DEAD_AFTER
+    with pytest.raises(NotAccepted):
+        _send(provider, request, woke_up_late)
+    assert simulator.stats()["submits"] == 0
+    assert _send(provider, request, timezone.now()).task_id == simulator.tasks()[0]["id"]
 
 
 # --- Kinds of answers ---
@@ -273,6 +302,140 @@ def test_a_message_for_an_attempt_that_was_removed_keeps_nobody_from_their_work(
     engine.submit([999_999_999, attempt.pk])
     attempt.refresh_from_db()
     assert attempt.status == "running"
+    check_mission(mission.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("task_type, row", [("text_to_image", "a teapot"), ("image_to_image", {"prompt": "a teapot"})])
+def test_no_transaction_is_open_while_a_request_is_on_its_way(
+    task_type, row, owner, workers, simulator, account, monkeypatch
+):
+    """So every mark is committed before its POST, whoever claims: a dispatch, or who refills the slots that came free."""
+    send, ours, asked = requests.adapters.HTTPAdapter.send, connections["default"], []
+
+    def spy(adapter: Any, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        asked.append((request.path_url, ours.in_atomic_block))
+        return send(adapter, request, **options)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", spy)
+    simulator.set(cap=1)
+    account.concurrency = 1
+    provider_accounts.store(account, changed=["concurrency"])
+    rows = [row] * 3
+    if isinstance(row, dict):
+        images = [make_media(owner, content=picture(colour=colour)) for colour in ("red", "green", "blue")]
+        rows = [row | {"imageUrls": [f"media:{image.pk}"]} for image in images]
+    mission = workers.finish(make_mission(owner, rows, task_type=task_type))
+    assert mission.completed_count == len(simulator.tasks()) == 3
+    assert [path for path, is_open in asked if is_open] == []
+    assert simulator.stats()["uploads"] == (3 if isinstance(row, dict) else 0)
+    assert workers.played.count(("dispatch", (account.pk,))) < 3  # the others were sent by who saw an end
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_refilled_is_taken_up_and_marked_in_one_transaction(owner, workers, simulator, account):
+    account.concurrency = 1
+    provider_accounts.store(account, changed=["concurrency"])
+    make_mission(owner, 2)
+    attempt = submit(workers)
+    time.sleep(0.1)  # the simulator's clock is a real one
+    with CaptureQueriesContext(connection) as captured:
+        engine.poll_attempt(attempt.pk)
+    said = [entry["sql"] for entry in captured.captured_queries]
+    [claimed] = [place for place, sql in enumerate(said) if sql.startswith('INSERT INTO "missions_attempt"')]
+    marked = next(place for place, sql in enumerate(said) if "'sending'" in sql and sql.startswith("UPDATE"))
+    assert claimed < marked
+    assert "COMMIT" not in said[claimed:marked]
+    assert "COMMIT" in said[marked:]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_cannot_write_the_mark_keeps_nobody_waiting_for_it(owner, workers, monkeypatch):
+    """The database failed after files had been handed over, which may take minutes: others are told that nobody is at it."""
+    if connection.vendor != "sqlite":
+        pytest.skip("locks the whole of SQLite")
+    make_mission(owner, 1)
+    engine.dispatch(workers.account.pk)
+    [attempt] = _prepared(Attempt.objects.values_list("pk", flat=True))
+    Attempt.objects.filter(pk=attempt.pk).update(worker="us")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.1)
+    with writer_elsewhere(stops_after=0.4), pytest.raises(OperationalError):
+        _mark_or_hand_back([attempt])
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.worker) == ("prepared", "")
+
+
+def test_a_late_refusal_in_odd_letters_does_not_lose_the_answers_beside_it(owner, workers, simulator):
+    mission = make_mission(owner, 2)
+    engine.dispatch(workers.account.pk)
+    marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
+    first, second = (prepared[0] for prepared in marked)
+    lifecycle.mark_unconfirmed(first.pk, code="interrupted", message="Its worker died.")
+    odd = {"errorCode": "1001", "errorMessage": "No such thing \ud800 \x00", "taskId": ""}
+    good = {"taskId": "1234567890123456789", "status": "QUEUED", "errorCode": "", "errorMessage": ""}
+    with _submit_answers(simulator, odd):
+        _post(marked[:1], marked_at)
+    with _submit_answers(simulator, good):
+        _post(marked[1:], marked_at)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("void", "running")
+    check_mission(mission.pk)
+
+
+def test_who_could_not_prepare_says_nothing_of_what_another_has_sent(owner, workers, simulator, account):
+    """One attempt in two hands: the other has sent it, and died."""
+    image = make_media(owner)
+    mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
+    engine.dispatch(account.pk)
+    [ours] = _prepared(Attempt.objects.values_list("pk", flat=True))
+    bring_to("unconfirmed", ours.pk)
+    image.file.delete(save=False)
+    _mark([ours])
+    ours.refresh_from_db()
+    assert (ours.status, mission.items.get().status) == ("unconfirmed", "unconfirmed")
+
+
+def test_an_attempt_that_is_removed_while_it_is_prepared_is_let_go(owner, workers, account):
+    """Its mission was deleted while its file was being handed over, which failed."""
+    image = make_media(owner)
+    mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
+    engine.dispatch(account.pk)
+    attempts = _prepared(Attempt.objects.values_list("pk", flat=True))
+    image.file.delete(save=False)
+    services.delete_mission(mission_id=mission.pk, actor="mei")
+    workers.play("purge_mission")
+    assert not Attempt.objects.exists()
+    assert _mark(attempts)[0] == []
+    assert lifecycle.withdraw(attempts[0].pk, reason="Nobody is at it.") is False
+
+
+def test_what_was_taken_for_lost_and_then_was_not_sent_goes_back_by_itself(owner, workers, simulator):
+    """The worker stood still after the mark, and woke up when others had given it up."""
+    mission = make_mission(owner, 1)
+    engine.dispatch(workers.account.pk)
+    marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
+    attempt = marked[0][0]
+    assert lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message="Its worker died.")
+    _post(marked, marked_at - 2 * SEND_WITHIN)
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.item.attempt_count, attempt.item.error_code) == ("void", 0, "")
+    assert simulator.stats()["submits"] == 0
+    assert workers.finish(mission).completed_count == 1
+    assert simulator.stats()["accepted"] == 1
+
+
+def test_a_late_refusal_does_not_undo_what_a_person_has_settled(owner, workers, simulator):
+    mission = make_mission(owner, 1)
+    engine.dispatch(workers.account.pk)
+    marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
+    attempt = marked[0][0]
+    lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message="Its worker died.")
+    assert lifecycle.declare_not_run(attempt.pk, actor="mei", reason="Not on the site.")
+    workers.finish(mission)
+    _post(marked, marked_at - 2 * SEND_WITHIN)
+    assert mission.items.get().status == "completed"
+    assert (Attempt.objects.get(pk=attempt.pk).status, simulator.stats()["submits"]) == ("void", 1)
     check_mission(mission.pk)
 
 

@@ -17,6 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PIECES = 20
+LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
 class Gone(Exception):
@@ -29,7 +30,7 @@ class Request:
     path: str
     query: dict[str, list[str]]
     headers: dict[bytes, bytes]
-    client: str
+    is_local: bool  # the caller is on this machine
     body: bytes = b""
 
     @property
@@ -72,9 +73,14 @@ async def read(scope: Message, receive: Receive) -> Request:
         path=scope["path"],
         query=parse_qs(scope["query_string"].decode("latin-1")),
         headers=dict(scope["headers"]),
-        client=scope["client"][0],
+        is_local=_is_local(scope["client"][0], scope["server"][0]),
         body=await _body(receive),
     )
+
+
+def _is_local(client: str, server: str) -> bool:
+    """Whether a connection comes from this machine: then it is from a loopback address, or from the very one that it goes to."""
+    return client.startswith(LOOPBACK) or client == server
 
 
 async def _body(receive: Receive) -> bytes:

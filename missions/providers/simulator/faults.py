@@ -29,13 +29,13 @@ CUT = frozenset({"drop", "hang", "half", "slow"})
 WAYS: dict[str, tuple[frozenset[str], bool, bool]] = {
     "submit": (frozenset({"drop", "hang", "malformed", "no_id"}), True, True),
     "paid": (CUT | {"malformed", "no_id"}, True, True),
-    "query": (CUT | {"malformed"}, True, True),
+    "query": (CUT | {"malformed", "early"}, True, True),
     "upload": (CUT | {"malformed"}, True, True),
     "cancel": (CUT | {"malformed"}, True, True),
     "account": (CUT | {"malformed"}, True, True),
     "price": (CUT | {"malformed"}, True, True),
     "task": (frozenset({"cancel", "never", "vanish", "empty"}), False, True),
-    "file": (CUT | {"html", "short"}, True, False),
+    "file": (CUT | {"html", "short", "zip"}, True, False),
     "webhook": (frozenset({"lost", "double", "late"}), False, False),
 }
 

@@ -18,6 +18,8 @@ UPLOAD = re.compile(r"/files/uploads/([0-9a-f]{64}\.\w+)")
 RANGE = re.compile(rb"bytes=(\d*)-(\d*)")
 TYPES = {"png": "image/png", "mp4": "video/mp4"}
 HTML = Answer(200, b"<!doctype html><title>Expired</title><p>This link has expired.</p>", "text/html")
+# An empty archive under the name and the type of a picture.
+ARCHIVE = b"PK\x05\x06" + bytes(18)
 KEPT = 64
 
 
@@ -73,9 +75,9 @@ async def _result(sim: Simulator, gallery: Gallery, request: Request, found: re.
     what = sim.meet("file", task.marks, task.id)
     if what == "html":
         return HTML
-    body = await gallery.picture(sim, task, index)
+    body = ARCHIVE if what == "zip" else await gallery.picture(sim, task, index)
     answer = _ranged(request, body[: len(body) // 2] if what == "short" else body, TYPES[found[3]])
-    return sim.spoilt(answer, "" if what == "short" else what, lambda code: {})
+    return sim.spoilt(answer, "" if what in ("short", "zip") else what, lambda code: {})
 
 
 def _error(status: int) -> Answer:

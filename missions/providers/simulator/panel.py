@@ -16,13 +16,12 @@ from missions.providers.simulator.knobs import NAMES, Knobs
 from missions.providers.simulator.service import Simulator
 from missions.providers.simulator.tasks import Task
 
-LOOPBACK = ("127.", "::1", "::ffff:127.")
 Start = Callable[[Simulator], None]
 
 
 def answer(sim: Simulator, start: Start, request: Request) -> Answer:
     """``start`` puts knobs and faults back to what the process was started with."""
-    if not request.client.startswith(LOOPBACK):
+    if not request.is_local:
         return as_json({"error": "only from the same machine"}, 403)
     name = f"{request.method} {request.path.removeprefix('/__sim__/').rstrip('/')}"
     if name == "POST reset":

@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from missions.providers.simulator.faults import chance
 from missions.providers.simulator.tasks import Task
 
-RATIO = re.compile(r"(\d+)\s*[:x*]\s*(\d+)")
+RATIO = re.compile(r"(?<!\d)(\d{1,6})\s{0,3}[:x*]\s{0,3}(\d{1,6})")
 SHAPE_FIELDS = ("aspectRatio", "size", "ratio")
 FRAMES_PER_SECOND = 12
 WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc")

@@ -193,7 +193,10 @@ async def query(sim: Simulator, request: Request) -> Answer:
     task_id = request.json().get("taskId")
     task = sim.store.task(task_id) if isinstance(task_id, str) else None
     what = sim.meet("query", task.marks, task.id) if task else sim.meet("query")
-    return sim.spoilt(as_json(_stand(request.key, task_id, task)), what, wire.refusal)
+    content = _stand(request.key, task_id, task)
+    if what == "early":
+        content, what = content | {"results": None}, ""
+    return sim.spoilt(as_json(content), what, wire.refusal)
 
 
 def _stand(key: str, task_id: Any, task: Task | None) -> wire.Json:

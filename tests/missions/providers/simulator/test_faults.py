@@ -104,6 +104,14 @@ def test_a_query_can_fail_and_the_next_one_does_not(caller: Caller, simulator: S
     assert caller.query(task_id)["taskId"] == task_id
 
 
+def test_a_success_can_be_told_before_its_results(caller: Caller, simulator: SimulatorProcess) -> None:
+    task_id = caller.finish()["taskId"]
+    simulator.set(query_early=1)
+    early = caller.query(task_id)
+    assert (early["status"], early["results"]) == ("SUCCESS", None)
+    assert caller.query(task_id)["results"]
+
+
 @pytest.mark.parametrize(
     ("fault", "status"), [("upload_500", 500), ("cancel_502", 502), ("account_503", 503), ("price_500", 500)]
 )
@@ -180,6 +188,15 @@ def test_a_download_can_be_a_page_instead_of_a_picture(caller: Caller, simulator
     simulator.set(file_html=1)
     answer = caller.get(link)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
+
+
+def test_a_download_can_be_a_file_of_another_kind_that_claims_to_be_a_picture(
+    caller: Caller, simulator: SimulatorProcess, link: str
+) -> None:
+    simulator.set(file_zip=1)
+    answer = caller.get(link)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.content.startswith(b"PK")
 
 
 def test_a_download_can_be_slow(caller: Caller, simulator: SimulatorProcess, link: str) -> None:

@@ -1,0 +1,214 @@
+"""Time that passes at once: the engine's own verbs, driven in this process by the messages that they send.
+
+The clock stands still while a message is acted on, and then jumps to the moment at which the next one may be seen.  So a batch
+that would take days is measured in minutes, and everything but the waiting is real: the rows, the messages, the files.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import psutil
+import time_machine
+from django.db import connection
+from django.db.models import Min
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from missions import selectors, tasks
+from missions.providers import registry
+from missions.providers.base import (
+    AccountStatus,
+    PricePreview,
+    Provider,
+    RemoteOutput,
+    RemoteState,
+    RemoteStatus,
+    RemoteTask,
+    SubmitRequest,
+    UploadedFile,
+)
+from missions.providers.errors import ProviderError, Remedy
+
+SCHEDULED = ("watchdog", "tally")  # what django-q2's own scheduler starts every minute
+PRICE = Decimal("0.05")
+BROKER_TABLE = "django_q_ormq"
+
+
+@dataclass
+class Remote:
+    """The provider's side: what it is asked for, and how it answers."""
+
+    slots: int
+    task_seconds: float
+    jitter: float = 0.2
+    result_url: str = ""  # where every result can be fetched; "": results are texts
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns()))  # not those of an earlier case
+    ends: dict[str, float] = field(default_factory=dict)  # of tasks whose result was not yet asked for
+    calls: Counter[str] = field(default_factory=Counter)
+    done: int = 0
+    most_at_once: int = 0
+
+    def begin(self) -> str:
+        task_id = f"{next(self.ids):019d}"
+        spread = self.chance.uniform(1 - self.jitter, 1 + self.jitter)
+        self.ends[task_id] = time.time() + self.task_seconds * spread
+        self.most_at_once = max(self.most_at_once, len(self.ends))
+        return task_id
+
+    def has_ended(self, task_id: str) -> bool:
+        """Whether a task is over, which is told once."""
+        if self.ends[task_id] > time.time():
+            return False
+        del self.ends[task_id]
+        self.done += 1
+        return True
+
+
+class SimulatedProvider(Provider):
+    """A provider in this process's memory, whose tasks end by the simulated clock."""
+
+    name = "runninghub"  # the catalogue's models are its
+    remote: Remote
+
+    def submit(self, request: SubmitRequest) -> RemoteTask:
+        self.remote.calls["submit"] += 1
+        task_id = self.remote.begin()
+        return RemoteTask(task_id, RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING")))
+
+    def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
+        self.remote.calls["query"] += len(task_ids)
+        return {task_id: self._state(task_id) for task_id in task_ids}
+
+    def _state(self, task_id: str) -> RemoteState:
+        if not self.remote.has_ended(task_id):
+            return RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING"))
+        url = self.remote.result_url
+        output = RemoteOutput(url=url, extension="png") if url else RemoteOutput(text="done")
+        raw = _raw(task_id, "SUCCESS") | {"results": [{"url": url, "outputType": "png"}]}
+        return RemoteState(task_id, RemoteStatus.SUCCEEDED, outputs=(output,), cost=PRICE, raw=raw)
+
+    def check_account(self) -> AccountStatus:
+        return AccountStatus(concurrency=self.remote.slots)
+
+    def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> UploadedFile:
+        raise NotImplementedError
+
+    def cancel(self, task_id: str) -> bool:
+        raise NotImplementedError
+
+    def preview_price(self, request: SubmitRequest) -> PricePreview:
+        raise NotImplementedError
+
+    @staticmethod
+    def remedy_of(code: str) -> Remedy:
+        raise NotImplementedError
+
+    @staticmethod
+    def parse_webhook(body: bytes) -> str:
+        raise NotImplementedError
+
+
+def _raw(task_id: str, status: str) -> dict[str, Any]:
+    return {"taskId": task_id, "status": status, "errorCode": "", "errorMessage": "", "results": None}
+
+
+@dataclass
+class Meter:
+    """What the database and the processor did, by the verb that asked for it."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    statements: Counter[str] = field(default_factory=Counter)
+    cpu_seconds: Counter[str] = field(default_factory=Counter)
+    broker_statements: int = 0
+    verb: str = ""
+
+    @contextmanager
+    def watching(self, verb: str) -> Iterator[None]:
+        """Count what happens within for ``verb``."""
+        self.verb = verb
+        self.calls[verb] += 1
+        began = time.process_time()
+        with connection.execute_wrapper(self._count):
+            yield
+        self.cpu_seconds[verb] += time.process_time() - began  # type: ignore[assignment]
+
+    def per_item(self, verb: str, items: int) -> dict[str, float]:
+        return {
+            "calls": round(self.calls[verb] / items, 3),
+            "cpu_ms": round(1000 * self.cpu_seconds[verb] / items, 3),
+            "statements": round(self.statements[verb] / items, 2),
+        }
+
+    def _count(self, execute: Callable[..., Any], sql: str, *details: Any) -> Any:
+        self.statements[self.verb] += 1
+        self.broker_statements += BROKER_TABLE in sql
+        return execute(sql, *details)
+
+
+class Workers:
+    """Takes the messages that are due from the broker, does what they say, and lets time pass when there are none."""
+
+    def __init__(self, remote: Remote, clock: time_machine.Traveller) -> None:
+        self.clock = clock
+        self.meter = Meter()
+        self.broker = get_broker()
+        self.minute = timezone.now()
+        self.learned_at = timezone.now()
+        SimulatedProvider.remote = remote
+        registry.PROVIDERS[SimulatedProvider.name] = SimulatedProvider
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Raises RuntimeError when nothing is left to do and ``until`` is still not true."""
+        while not until():
+            self._wait()
+            with self.meter.watching("broker"):
+                found = self.broker.dequeue()
+            for _, payload in found or ():
+                message = SignedPackage.loads(payload)
+                self._do(message["func"].rpartition(".")[2], *message["args"])
+
+    def _do(self, verb: str, *args: Any) -> None:
+        with self.meter.watching(verb):
+            getattr(tasks, verb)(*args)
+
+    def _wait(self) -> None:
+        soonest = OrmQ.objects.aggregate(soonest=Min("lock"))["soonest"]
+        if soonest is None:
+            raise RuntimeError("There are no messages any more.")
+        if soonest > timezone.now():
+            self.clock.move_to(soonest)
+        if timezone.now() - self.minute > timedelta(minutes=1):
+            self.minute = timezone.now()
+            for verb in SCHEDULED:
+                self._do(verb)
+        if timezone.now() - self.learned_at > timedelta(seconds=selectors.EXPECTATION_TTL_SECONDS):
+            self.learned_at = timezone.now()
+            selectors._expectations.clear()  # kept by the clock that cannot be turned
+
+
+def standing_clock(at: datetime) -> time_machine.travel:
+    """A clock that moves only when it is told to."""
+    return time_machine.travel(at, tick=False)
+
+
+def database_cpu_seconds() -> float:
+    """What the database process of this connection has used, if it is one and on this machine."""
+    if connection.vendor == "postgresql":
+        with suppress(psutil.Error), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            times = psutil.Process(cursor.fetchone()[0]).cpu_times()
+            return float(times.user + times.system)
+    return 0.0
