@@ -1,5 +1,13 @@
 """The administration, a module for each concern.  Django finds them here."""
 
+from django.apps import apps
+from django.contrib import admin
+
 from missions.admin import accounts, catalogue, control_room, items, library, missions, rows
 
 __all__ = ["accounts", "catalogue", "control_room", "items", "library", "missions", "rows"]
+
+# django-q2's own pages would run any function of Python whose name is typed in, and send messages past our rows.
+for model in apps.get_app_config("django_q").get_models():
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)

@@ -15,12 +15,13 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from missions import failures, provider_accounts, selectors, services
-from missions.admin.looking import WithFacts
+from missions.admin.looking import WithFacts, column, money
 from missions.forms.watching import FoundTaskForm, RetryCauseForm
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
 from missions.monitoring import operations
@@ -184,7 +185,12 @@ def _doubt(attempt: Attempt) -> Doubt:
 
 @admin.register(HourlySpend)
 class HourlySpendAdmin(WithFacts):
-    list_display = ["hour", "mission", "cost", "untold_count"]
+    list_display = [
+        column("hour", gettext_lazy("hour")),
+        column("mission", gettext_lazy("mission")),
+        "charged",
+        column("untold_count", gettext_lazy("without a told charge")),
+    ]
     search_fields = ["=mission__id"]
     list_select_related = ["mission"]
     facts = [
@@ -194,10 +200,19 @@ class HourlySpendAdmin(WithFacts):
         ("untold_count", gettext_lazy("Without a told charge")),
     ]
 
+    @admin.display(description=gettext_lazy("cost"))
+    def charged(self, row: HourlySpend) -> SafeString:
+        return money(row.cost, row.mission.currency)
+
 
 @admin.register(Tally)
 class TallyAdmin(WithFacts):
-    list_display = ["counted_to", "file_count", "file_bytes", "files_counted_at"]
+    list_display = [
+        column("counted_to", gettext_lazy("counted to")),
+        column("file_count", gettext_lazy("files")),
+        column("file_bytes", gettext_lazy("bytes")),
+        column("files_counted_at", gettext_lazy("files counted")),
+    ]
     facts = [
         ("counted_to", gettext_lazy("Counted to")),
         ("file_count", gettext_lazy("Files")),

@@ -295,11 +295,25 @@ class WorkerClusterAdmin(WithFacts):
 
 @admin.register(RemovedSpending)
 class RemovedSpendingAdmin(WithFacts):
-    list_display = ["day", "owner", "amount"]
-    search_fields = ["owner__username"]
+    list_display = [
+        column("day", _("day")),
+        column("owner", _("owner")),
+        column("model", _("model")),
+        "sum",
+        column("ended_at", _("ended")),
+    ]
+    search_fields = ["owner__username", "model"]
     list_select_related = ["owner"]
     facts = [
         ("day", _("Day")),
         ("owner", _("Owner")),
+        ("model", _("Model")),
         ("amount", _("Amount")),
+        ("currency", _("Currency")),
+        ("ended_at", _("Ended")),
+        ("untold_count", _("Without a told charge")),
     ]
+
+    @admin.display(description=_("amount"))
+    def sum(self, row: RemovedSpending) -> SafeString:
+        return money(row.amount, row.currency)

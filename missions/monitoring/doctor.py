@@ -16,7 +16,6 @@ from django.core.checks import CheckMessage
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 from django.db import DatabaseError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from missions import provider_accounts, queue
@@ -82,13 +81,8 @@ def _counts(message: CheckMessage) -> bool:
 def _database() -> Iterator[Finding]:
     answer = readiness.database()
     if not answer.is_ok:
-        yield Finding("database", Level.FAIL, answer.message, "Start it, or correct DATABASE_URL.")
-        return
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if missing:
-        remedy = "Stop the workers, then run manage.py migrate."
-        yield Finding("database", Level.FAIL, f"{len(missing)} migrations are not applied.", remedy)
+        remedy = "Start it, or correct DATABASE_URL; see Upgrade in the operator guide if it is of an older version."
+        yield Finding("database", Level.FAIL, answer.message, remedy)
         return
     yield _write()
     if connection.vendor == "sqlite":
@@ -205,7 +199,9 @@ def _probe(name: str, part: str) -> Finding:
             storage.delete(saved)
     except OSError as error:
         remedy = (
-            f"Give this user the right to write {storage.location}." if isinstance(storage, FileSystemStorage) else ""
+            f"Give this user the right to write {storage.location}."
+            if isinstance(storage, FileSystemStorage)
+            else "Check STORAGE_URL and its keys: they must be allowed to list, get, put and delete objects of the bucket."
         )
         return Finding(part, Level.FAIL, f"It cannot be used: {error.strerror or type(error).__name__}.", remedy)
     if not is_same:

@@ -46,6 +46,7 @@ CAUSES_SHOWN = 8
 MISSIONS_PER_CAUSE = 20
 DOUBTS_SHOWN = 5
 SPEND_DAYS = (1, 7, 30)
+MISSED_FOR = timedelta(days=7)  # a host that has not been heard since will not come back
 SUBMISSIONS_SPAN = timedelta(minutes=5)
 SUBMISSIONS_SEEN = 1000
 RESULT_OF: dict[str, str] = {
@@ -320,7 +321,7 @@ def _stakes(missions: Iterable[Mission]) -> list[Stake]:
 
 @dataclass(frozen=True, slots=True)
 class Heart:
-    """A worker cluster that has not said that it stopped, and how long ago it was heard."""
+    """A worker cluster that was heard within a week and has not said that it stopped, and how long ago it was heard."""
 
     cluster: WorkerCluster
     silent_seconds: float
@@ -331,7 +332,7 @@ class Heart:
 
 
 def hearts(*, now: datetime) -> list[Heart]:
-    clusters = WorkerCluster.objects.filter(stopped_at=None)
+    clusters = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=now - MISSED_FOR)
     return [Heart(cluster, (now - cluster.beat_at).total_seconds()) for cluster in clusters]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
 
-from missions import provider_accounts
+from missions import provider_accounts, upgrades
 from missions.local_runs import workforce
 from missions.models import ProviderAccount
 
@@ -46,9 +46,21 @@ def database() -> Part:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        missing = _missing_migrations()
     except DatabaseError as error:
         return Part(False, f"The database does not answer: {type(error).__name__}.")
-    return Part(True, "The database answers.")
+    return Part(False, upgrades.tell(missing)) if missing else Part(True, "The database answers.")
+
+
+_has_all_migrations = False
+
+
+def _missing_migrations() -> list[str]:
+    """Asked until there are none: of what is applied nothing is ever taken back while this process runs."""
+    global _has_all_migrations
+    missing = [] if _has_all_migrations else upgrades.missing_migrations()
+    _has_all_migrations = not missing
+    return missing
 
 
 def workers() -> Part:

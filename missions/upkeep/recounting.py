@@ -12,9 +12,8 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Val
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from missions.models import LIVE_ATTEMPTS, Attempt, ItemStatus, Mission
+from missions.models import LIVE_ATTEMPTS, UNTOLD, Attempt, ItemStatus, Mission
 from missions.selectors import MILLIONTH
-from missions.upkeep.tally import UNTOLD
 
 SUMS = ("cost", "reserved_cost")
 COUNTS = ("total_count", *(f"{status.value}_count" for status in ItemStatus))

@@ -6,7 +6,6 @@ that is known of the file; starred results stay altogether.  Work is done in sma
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
@@ -27,6 +26,7 @@ from media.models import MediaFile
 from media.previews import preview_path
 from missions import archive, lifecycle, services
 from missions.models import ItemEvent, Mission, MissionMedia, Output, OutputStatus, ProviderUpload
+from missions.stored_files import files_below
 from templates_app.models import MissionTemplate
 
 BATCH = 500
@@ -61,8 +61,7 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Found]:
     yield _rows("sessions", Session.objects.filter(expire_date__lt=now), apply)
     yield _strays("result files that belong to no row", storages["results"], "missions", _known_results, now, apply)
     yield _strays("uploads that belong to no row", storages["default"], "media", _known_uploads, now, apply)
-    parts = [path for path in Path(settings.DATA_DIR, "tmp").glob("*.part") if _is_stray(path, now)]
-    yield _files("downloads that broke off", parts, apply)
+    yield _broken_off(now, apply)
 
 
 def _cutoff(now: datetime, days: int) -> datetime | None:
@@ -146,16 +145,16 @@ def _rows(what: str, rows: QuerySet[Model], apply: bool) -> Found:
 def _strays(
     what: str, storage: Storage, top: str, known: Callable[[Sequence[str]], set[str]], now: datetime, apply: bool
 ) -> Found:
-    """Files of a storage below ``top``, folder by folder.  Only a storage that is a folder can be looked through so."""
-    if not isinstance(storage, FileSystemStorage):
-        return Found(what)
-    root = Path(storage.location)
+    """Files of a storage below ``top`` that are old enough to have a row, and have none."""
     found = Found(what)
-    for folder, _folders, names in os.walk(root / top):
-        paths = [path for name in names if _is_stray(path := Path(folder, name), now)]
-        rows = known([path.relative_to(root).as_posix() for path in paths])
-        part = _files(what, [path for path in paths if path.relative_to(root).as_posix() not in rows], apply)
-        found = Found(what, found.count + part.count, found.size_bytes + part.size_bytes)
+    for page in files_below(storage, top):
+        old = [file for file in page if file.written_at < now - STRAY_AFTER]
+        rows = known([file.name for file in old])
+        strays = [file for file in old if file.name not in rows]
+        if apply:
+            for file in strays:
+                storage.delete(file.name)
+        found = Found(what, found.count + len(strays), found.size_bytes + sum(file.size for file in strays))
     return found
 
 
@@ -181,12 +180,14 @@ def _in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> s
     return kept
 
 
-def _files(what: str, paths: Sequence[Path], apply: bool) -> Found:
-    size = sum(path.stat().st_size for path in paths)
+def _broken_off(now: datetime, apply: bool) -> Found:
+    """What killed workers of this machine left of their downloads."""
+    parts = [path for path in archive.parts() if _is_stray(path, now)]
+    size = sum(path.stat().st_size for path in parts)
     if apply:
-        for path in paths:
+        for path in parts:
             path.unlink(missing_ok=True)
-    return Found(what, len(paths), size)
+    return Found("downloads that broke off", len(parts), size)
 
 
 def _is_stray(path: Path, now: datetime) -> bool:

@@ -2,7 +2,8 @@
 
 ``HourlySpend`` repeats what attempts that have ended say, hour by hour and mission by mission, up to ``Tally.counted_to``; what
 ended later is read from the attempts themselves.  A worker counts on every minute.  The last hour is always counted anew, so an
-end that was recorded late, after a long wait for a lock, is not missed; losing these rows loses nothing.
+end that was recorded late, after a long wait for a lock, is not missed; losing these rows loses nothing.  What removed missions
+had spent is in no attempt any more, but in ``RemovedSpending`` (``missions.removal``).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import CharField, Count, F, Func, Q, QuerySet, Sum
 
-from missions.models import Attempt, AttemptStatus, HourlySpend, Output, OutputStatus, Tally
+from missions.models import UNTOLD, Attempt, AttemptStatus, HourlySpend, Output, OutputStatus, RemovedSpending, Tally
 
 HOUR = timedelta(hours=1)
 LATENESS = timedelta(seconds=30)  # an end is written some time after the moment that it names
 KEPT = timedelta(days=32)  # how far back the first count goes
 FILES_EVERY = timedelta(minutes=10)
-UNTOLD = Q(status=AttemptStatus.SUCCEEDED, cost=None)
+TRIES = 5  # to read sums while they change
 
 
 class Instant(Func):
@@ -59,7 +60,9 @@ def count(now: datetime) -> None:
 
 
 def _count_spend(tally: Tally, until: datetime) -> None:
-    """Read first, without a transaction, and replace what was counted before only if nobody else has meanwhile."""
+    """Read first, without a transaction, and replace what was counted before only if nobody else has meanwhile, and nothing of
+    what was read is removed.
+    """
     since = hour_of(tally.counted_to or until - KEPT) - HOUR
     by_hour = _charges(since, until).values("item__mission", hour=Instant("ended_at", to="hour"))
     rows = [
@@ -71,8 +74,9 @@ def _count_spend(tally: Tally, until: datetime) -> None:
         )
         for row in by_hour.annotate(charged=Sum("cost"), untold=Count("pk", filter=UNTOLD))
     ]
+    unchanged = Tally.objects.filter(pk=tally.pk, counted_to=tally.counted_to, removal_count=tally.removal_count)
     with transaction.atomic():
-        if Tally.objects.filter(pk=tally.pk, counted_to=tally.counted_to).update(counted_to=until):
+        if unchanged.update(counted_to=until):
             HourlySpend.objects.filter(hour__gte=since).delete()
             HourlySpend.objects.bulk_create(rows, batch_size=1000)
 
@@ -103,42 +107,53 @@ class Spend:
 def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
     """What was charged since each of ``starts``, for attempts by the moment of their end.
 
-    Four statements, however many attempts there are; one more for each start that lies within an hour.
+    Five statements, however many attempts there are; one more for each start that lies within an hour.
     """
-    was_counted_to = _counted_to()
-    counted_to = was_counted_to or min(starts.values())
+    for _try in range(TRIES):
+        edition = _edition()
+        found = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
+        if _edition() == edition:
+            break  # else money moved between two of the statements: it may be missing, or told twice
+    return found
+
+
+def _edition() -> tuple[datetime | None, int]:
+    """Changes whenever money moves from one of the tables to another."""
+    return Tally.objects.values_list("counted_to", "removal_count").first() or (None, 0)
+
+
+def _spend_since(starts: Mapping[str, datetime], *, now: datetime, counted_to: datetime) -> list[Spend]:
     whole = {name: hour_of(start - timedelta(microseconds=1)) + HOUR for name, start in starts.items()}
     by_hour = {name: Q(hour__gte=hour) for name, hour in whole.items()}
     by_end = {name: Q(ended_at__gte=start) for name, start in starts.items()}
+    removed = RemovedSpending.objects.filter(ended_at__gte=min(starts.values()), ended_at__lt=now)
     parts = [
-        _sums(HourlySpend.objects.filter(hour__gte=min(whole.values())), "mission", by_hour),
-        _sums(_charges(max(counted_to, min(starts.values())), now), "item__mission", by_end),
+        _sums(HourlySpend.objects.filter(hour__gte=min(whole.values())), "mission__", by_hour),
+        _sums(_charges(max(counted_to, min(starts.values())), now), "item__mission__", by_end),
+        _sums(removed, "", by_end),
     ]
     for name, start in starts.items():
         if start < (end := min(whole[name], counted_to)):
-            parts.append(_sums(_charges(start, end), "item__mission", {name: by_end[name]}))
-    found = _added(parts, starts)
-    # Counted on between two of the statements: what lies there would be missing, or told twice.
-    return found if _counted_to() == was_counted_to else spend_since(starts, now=now)
-
-
-def _counted_to() -> datetime | None:
-    return Tally.objects.values_list("counted_to", flat=True).first()
+            parts.append(_sums(_charges(start, end), "item__mission__", {name: by_end[name]}))
+    return _added(parts, starts)
 
 
 def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QuerySet[Any, dict[str, Any]]:
-    """By model, owner and currency: ``cost_NAME`` and ``untold_NAME`` of the rows within each window."""
-    is_counted = rows.model is HourlySpend
+    """By model, owner and currency: ``cost_NAME`` and ``untold_NAME`` of the rows within each window.
+
+    ``mission`` leads from a row to these: "item__mission__".
+    """
+    cost = "amount" if rows.model is RemovedSpending else "cost"
+    is_one = rows.model is Attempt
     sums: dict[str, Any] = {}
     for name, window in windows.items():
-        sums[f"cost_{name}"] = Sum("cost", filter=window)
-        number = Sum("untold_count", filter=window) if is_counted else Count("pk", filter=window & UNTOLD)
-        sums[f"untold_{name}"] = number
+        sums[f"cost_{name}"] = Sum(cost, filter=window)
+        sums[f"untold_{name}"] = Count("pk", filter=window & UNTOLD) if is_one else Sum("untold_count", filter=window)
     named = {
-        "mission_model": F(f"{mission}__model"),
-        "owner": F(f"{mission}__owner"),
-        "owner_name": F(f"{mission}__owner__username"),
-        "mission_currency": F(f"{mission}__currency"),
+        "of_model": F(f"{mission}model"),
+        "of_owner": F(f"{mission}owner"),
+        "owner_name": F(f"{mission}owner__username"),
+        "of_currency": F(f"{mission}currency"),
     }
     found: QuerySet[Any, dict[str, Any]] = rows.order_by().values(**named).annotate(**sums)
     return found
@@ -148,7 +163,7 @@ def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str])
     """The parts put together, the most expensive first."""
     found: dict[tuple[Any, ...], Spend] = {}
     for row in (row for part in parts for row in part):
-        key = (row["mission_model"], row["owner"], row["owner_name"], row["mission_currency"])
+        key = (row["of_model"], row["of_owner"], row["owner_name"], row["of_currency"])
         spend = found.setdefault(key, Spend(*key, dict.fromkeys(names, Decimal(0)), dict.fromkeys(names, 0)))
         for name in names:
             spend.amounts[name] += row.get(f"cost_{name}") or 0

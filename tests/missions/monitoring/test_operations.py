@@ -112,6 +112,7 @@ def test_a_cluster_that_is_silent_is_not_alive():
     now = timezone.now()
     for age in (2, 90):
         WorkerCluster.objects.create(host="a", pid=age, pid_started_at=0, beat_at=now - timedelta(seconds=age))
+    WorkerCluster.objects.create(host="gone for good", pid=4, pid_started_at=0, beat_at=now - timedelta(days=8))
     WorkerCluster.objects.create(host="a", pid=3, pid_started_at=0, stopped_at=now)
     assert {heart.cluster.pid: heart.is_alive for heart in operations.hearts(now=now)} == {2: True, 90: False}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
+from missions import lifecycle, removal, services
 from missions.models import Attempt, HourlySpend, Mission, Output, Tally
 from missions.monitoring import operations
 from missions.upkeep import tally
-from tests.missions.world import bring_to, claim, make_mission
+from tests.missions.world import at_once, bring_to, claim, make_mission
 
 NOW = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
 
@@ -52,6 +55,23 @@ def added_up(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]
     }
 
 
+@contextmanager
+def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
+    """Right after the first SELECT that reads a table, somebody else acts."""
+
+    def interrupt(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        if table in sql and sql.startswith("SELECT") and still:
+            still.pop()
+            act()
+        return answer
+
+    still = [1]
+    with connection.execute_wrapper(interrupt):
+        yield
+    assert not still
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/St_Johns"])
 def test_spend_is_what_the_attempts_say_whenever_it_was_counted(ended, zone):
     assert told(zone) == added_up(ended, zone)
@@ -59,6 +79,140 @@ def test_spend_is_what_the_attempts_say_whenever_it_was_counted(ended, zone):
         tally.count(NOW - age)
         assert told(zone) == added_up(ended, zone)
     assert HourlySpend.objects.exists()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Asia/Kathmandu"])
+@pytest.mark.parametrize("counted_ago", [None, timedelta(hours=5), timedelta(0)])
+def test_deleting_a_mission_hides_nothing_of_what_it_was_charged(ended, zone, counted_ago, monkeypatch):
+    if counted_ago is not None:
+        tally.count(NOW - counted_ago)
+    charged = added_up(ended, zone)
+    monkeypatch.setattr(removal, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    while removal._remove_part(ended[0].pk):
+        assert told(zone) == charged
+        tally.count(NOW)
+        assert told(zone) == charged
+    assert not Mission.objects.filter(pk=ended[0].pk).exists()
+    assert told(zone) == charged
+    tally.count(NOW + timedelta(minutes=1))
+    assert told(zone) == charged
+
+
+def test_a_success_without_a_charge_is_told_when_its_mission_is_gone(owner, account):
+    mission = make_mission(owner)
+    attempt_id = bring_to("succeeded", claim(mission, account)[0])
+    Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(minutes=1), cost=None)
+    tally.count(NOW)
+    services.delete_mission(mission_id=mission.pk, actor="user:1")
+    [spend] = operations.spend(now=NOW)
+    assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
+
+
+@pytest.mark.parametrize("counted_ago", [timedelta(hours=5), timedelta(0)])
+def test_successes_without_a_charge_are_told_in_every_part_of_a_removal(ended, counted_ago, monkeypatch):
+    Attempt.objects.filter(item__mission=ended[0], item__index__in=[1, 4, 7, 12]).update(
+        cost=None, ended_at=NOW - timedelta(minutes=30)
+    )
+    tally.count(NOW - counted_ago)
+    monkeypatch.setattr(removal, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    while removal._remove_part(ended[0].pk):
+        assert untold(ended[0]) == 4
+    assert untold(ended[0]) == 4
+
+
+def untold(mission: Mission) -> int:
+    [spend] = [spend for spend in operations.spend(now=NOW) if spend.owner_id == mission.owner_id]
+    return spend.untold_counts["days_30"]
+
+
+def test_a_removal_between_two_statements_is_noticed(ended):
+    """Whoever reads while a mission is removed is told neither twice nor too little."""
+    tally.count(NOW)
+    charged = added_up(ended)
+    with meanwhile("hourlyspend", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+        assert told() == charged
+
+
+def test_whoever_reads_while_removals_never_end_is_answered(ended):
+    tally.count(NOW)
+
+    def remove_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "removedspending" in sql and sql.startswith("SELECT"):
+            Tally.objects.update(removal_count=F("removal_count") + 1)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(remove_meanwhile):
+        assert told() == added_up(ended)
+
+
+def test_a_part_that_is_removed_while_spend_is_counted_is_not_told_twice(ended, monkeypatch):
+    """What was read of it before must not come back into the hours."""
+
+    def remove_part() -> None:
+        assert removal._remove_part(ended[0].pk)
+
+    monkeypatch.setattr(removal, "BATCH", 5)
+    tally.count(NOW - timedelta(hours=1))
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    charged = added_up(ended)
+    with meanwhile("missions_attempt", remove_part):
+        tally.count(NOW)
+    assert told() == charged
+    tally.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+
+
+def test_an_end_that_was_recorded_late_takes_no_more_from_an_hour_than_is_there(ended, monkeypatch):
+    late = Attempt.objects.filter(item__mission=ended[0]).first()
+    Attempt.objects.filter(pk=late.pk).update(ended_at=None)
+    tally.count(NOW)
+    Attempt.objects.filter(pk=late.pk).update(ended_at=NOW - timedelta(minutes=5), cost=Decimal("7"))
+    charged = added_up(ended)
+    monkeypatch.setattr(removal, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    assert removal._remove_part(ended[0].pk)
+    assert not HourlySpend.objects.filter(cost__lt=0).exists()
+    tally.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_mission_is_removed_while_others_count(owner, stranger, account, monkeypatch):
+    """Neither waits for the other for ever, and nothing is told twice."""
+    monkeypatch.setattr(removal, "BATCH", 10)
+    monkeypatch.setattr(removal, "PAUSE_SECONDS", 0.0)
+    missions = [make_mission(owner, 60), make_mission(stranger, 60)]
+    for mission in missions:
+        for attempt_id in claim(mission, account, 60):
+            bring_to("succeeded", attempt_id)
+    Attempt.objects.update(ended_at=NOW - timedelta(minutes=20), cost=Decimal("0.01"))
+    charged = added_up(missions)
+    for mission in missions:
+        lifecycle.request_deletion(mission.pk, actor="user:1")
+
+    def count() -> None:
+        for second in range(40):
+            tally.count(NOW + timedelta(seconds=second))
+
+    removals = [lambda pk=mission.pk: removal.purge_mission(pk) for mission in missions]
+    results = at_once(*removals, count, count)
+    assert [result for result in results if isinstance(result, Exception)] == []
+    assert not Mission.objects.exists()
+    assert told() == charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mission_that_is_removed_while_its_spend_is_counted_stops_no_count(ended):
+    """Its hours cannot be written any more.  The next count finds what is left."""
+    charged = added_up(ended)
+    with meanwhile("missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+        tally.count(NOW)
+    assert told() == charged
+    tally.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+    assert set(HourlySpend.objects.values_list("mission", flat=True)) == {ended[1].pk}
 
 
 def test_an_end_that_was_recorded_late_is_found_when_its_hour_is_counted_again(ended):
@@ -83,19 +237,8 @@ def test_whoever_counts_from_an_old_reading_changes_nothing(ended):
 def test_a_count_between_two_statements_is_noticed(ended):
     """Whoever reads while a worker counts is told neither twice nor too little."""
     tally.count(NOW - timedelta(days=2))
-
-    def count_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "hourlyspend" in sql and sql.startswith("SELECT") and counts:
-            counts.pop()
-            answer = execute(sql, params, many, context)
-            tally.count(NOW)
-            return answer
-        return execute(sql, params, many, context)
-
-    counts = [1]
-    with connection.execute_wrapper(count_meanwhile):
+    with meanwhile("hourlyspend", lambda: tally.count(NOW)):
         assert told() == added_up(ended)
-    assert not counts
 
 
 def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
