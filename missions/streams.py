@@ -20,13 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 
+from media.responses import dropped_when_stalled, kept_connections
 from missions import lifecycle
 from missions.models import ItemEvent, Mission, Output, OutputStatus
-from missions.responses import dropped_when_stalled, release_connections
 from missions.schemas.missions import money
 
 POLL_SECONDS = 0.5
@@ -36,6 +35,7 @@ STALLED_SECONDS = 60.0
 RETRY_MILLISECONDS = 2000
 EVENTS_PER_PAGE = 200
 MESSAGES_HELD = 1000
+READING_THREADS = 4
 
 RETRY_HINT = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
 HEARTBEAT = b": still here\n\n"
@@ -45,7 +45,7 @@ _EVENT_FIELDS = ("from_status", "to_status", "reason", "attempt_number", "at", "
 logger = logging.getLogger(__name__)
 
 # Only for reading the log: a listener's own thread and connection are not kept while it listens.
-_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="events")
+_threads = ThreadPoolExecutor(max_workers=READING_THREADS, thread_name_prefix="events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,6 @@ async def follow(mission: Mission, *, after: int, latest: int) -> AsyncIterator[
     ``latest`` is the id of the latest event known.  Without an ``end`` the stream was broken off, and the listener comes back
     with the last id that it saw.
     """
-    await sync_to_async(release_connections)()
     start = RETRY_HINT + _encoded("state", {"mission": state_of(mission)})
     async with _joined(mission.pk, latest) as feed, contextlib.aclosing(_listen(feed, after)) as pieces:
         with dropped_when_stalled(STALLED_SECONDS):
@@ -260,7 +259,5 @@ async def _in_thread(function: Callable[..., Page], *args: Any) -> Page:
 
 
 def _with_connection(function: Callable[..., Page], *args: Any) -> Page:
-    try:
+    with kept_connections():
         return function(*args)
-    finally:
-        close_old_connections()

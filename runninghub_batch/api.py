@@ -20,6 +20,7 @@ from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
 
+from missions.version import VERSION
 from runninghub_batch import errors, openapi, replays
 from runninghub_batch.auth import BearerToken, Session
 from runninghub_batch.errors import ApiError, Failure
@@ -70,7 +71,7 @@ class Api(NinjaAPI):
         self._schema: OpenAPISchema | None = None
         super().__init__(
             title="RunningHub Batch",
-            version="1",
+            version=VERSION,
             description=openapi.DESCRIPTION,
             urls_namespace=urls_namespace,
             docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # no request leaves this host

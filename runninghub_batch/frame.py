@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import preferences
 from accounts.models import Theme
 from missions.monitoring import notices
+from missions.version import VERSION
 
 # An address, its words and icon, and where its pages lie.
 NAVIGATION = (
@@ -46,6 +47,8 @@ class Place:
 
 class Frame:
     """For templates, as ``frame``.  Nothing is asked for before a page shows it: a fragment shows none of it."""
+
+    version = VERSION
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request

@@ -16,6 +16,7 @@ from runninghub_batch import request_ids
 
 SHORTEST_SECRET = 12  # of the environment: what is shorter may be a word that is no secret
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)S?$")
+_PASSWORD_IN_URL = re.compile(r"[a-z0-9+.-]{1,30}://[^:@/\s]*:([^@\s]+)@")  # DATABASE_URL
 _TOKEN = re.compile(r"\brhb_[\w-]{20,}|(?<=Bearer )\S+")
 
 
@@ -50,7 +51,7 @@ def _context() -> dict[str, str | int]:
 
 
 def without_secrets(text: str) -> str:
-    """A text without the keys of the environment and the tokens of the API, wherever they came from."""
+    """A text without the keys and passwords of the environment and the tokens of the API, wherever they came from."""
     for secret in _secrets():
         text = text.replace(secret, "***")
     return _TOKEN.sub("***", text)
@@ -58,4 +59,5 @@ def without_secrets(text: str) -> str:
 
 def _secrets() -> list[str]:
     named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
-    return [value for value in named if len(value) >= SHORTEST_SECRET]
+    inside = [found[1] for value in os.environ.values() if (found := _PASSWORD_IN_URL.match(value))]
+    return [value for value in (*named, *inside) if len(value) >= SHORTEST_SECRET]

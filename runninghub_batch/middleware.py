@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
-from django.utils.decorators import sync_and_async_middleware
 from django.utils.encoding import escape_uri_path
 
 from runninghub_batch import errors, limits, request_ids
@@ -25,17 +22,8 @@ PROBES = (API + "health", API + "ready")
 SPELLINGS = {"/api/v1/api_missions": "/api/v1/missions"}
 
 
-@sync_and_async_middleware
-def frame(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def frame(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """Names the request, refuses a body that is too large, and puts the answers of the API into their form."""
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            began = time.monotonic()
-            response = _refusal(_arrive(request)) or await get_response(request)
-            return _leave(request, response, began)
-
-        return answer_async
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         began = time.monotonic()
@@ -45,19 +33,12 @@ def frame(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest],
     return answer
 
 
-@sync_and_async_middleware
-def lead_to_https(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def lead_to_https(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """Leads whoever asks PUBLIC_BASE_URL's host by http to https.
 
     By another name (127.0.0.1: ``make serve``) there is no https to lead to, and probes want an answer.  Whoever comes by https
     as a proxy says that we do not trust would be led in a circle.
     """
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            return _redirect(request) or await get_response(request)
-
-        return answer_async
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         return _redirect(request) or get_response(request)

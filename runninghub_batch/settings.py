@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+
+from runninghub_batch.storage_url import storages_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -95,6 +98,7 @@ INSTALLED_APPS = [
     "csp",
     "ninja",  # for the files of the interactive docs
     "django_q",
+    "axes",
     "accounts",
     "media",
     "templates_app",
@@ -118,6 +122,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -144,6 +149,21 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+
+# Who fails to sign in too often waits, whatever names were tried.  By address alone: nobody can lock somebody else out by their
+# name, and one who may sign in cannot go on guessing by doing so in between.
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_FAILURE_LIMIT = 20
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "accounts.lockout.refuse"
+AXES_SENSITIVE_PARAMETERS = ["username"]  # some people type their password there
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 CSRF_FAILURE_VIEW = "runninghub_batch.views.csrf_failure"
 LOGIN_URL = "accounts:login"
@@ -174,14 +194,28 @@ LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "runninghub_batch" / "locale"]
 
 
+# A machine that is cut off must not keep a lock that all others wait for, nor wait for ever itself: both ends find out within
+# half a minute that the other is gone, and a transaction in which nothing happens for a minute is ended by the server.
+LOST_CONNECTIONS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=25s"
+    " -c idle_in_transaction_session_timeout=60s",
+}
+
+
 def _database() -> dict[str, Any]:
     """SQLite in DATA_DIR unless DATABASE_URL names another.
 
     SQLite is opened for many writing processes: a write-ahead log, write locks taken when a transaction begins (so that
-    two can never deadlock by upgrading), and a long wait for the lock.
+    two can never deadlock by upgrading), and a long wait for the lock (runninghub_batch/sqlite).
     """
     database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["ENGINE"] = "runninghub_batch.sqlite"
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -190,6 +224,7 @@ def _database() -> dict[str, Any]:
         }
     else:
         database["CONN_HEALTH_CHECKS"] = True
+        database["OPTIONS"] = LOST_CONNECTIONS | database.get("OPTIONS", {})
     database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     return database
 
@@ -204,13 +239,12 @@ MEDIA_URL = "uploads/"
 RESULTS_ROOT = DATA_DIR / "results"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# Empty: MEDIA_ROOT and RESULTS_ROOT.  Without the two keys boto3 looks where it always does: its own files, the machine's role.
+STORAGE_URL: str = env.str("STORAGE_URL", default="")
+AWS_ACCESS_KEY_ID: str | None = env.str("AWS_ACCESS_KEY_ID", default="") or None
+AWS_SECRET_ACCESS_KEY: str | None = env.str("AWS_SECRET_ACCESS_KEY", default="") or None
 STORAGES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "results": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        # A result's name is decided by its row, so that fetching it twice leaves one file.
-        "OPTIONS": {"location": RESULTS_ROOT, "base_url": None, "allow_overwrite": True},
-    },
+    **storages_of(STORAGE_URL, RESULTS_ROOT),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 

@@ -8,12 +8,12 @@ from django.http import HttpRequest
 from django.utils.http import content_disposition_header
 from ninja import Path, Router
 
+from media.responses import ThreadedStream
 from missions.api.ids import RowId
 from missions.api.missions import visible_mission
 from missions.collection import results
 from missions.collection.bundle import Bundle
 from missions.collection.export import download_name
-from missions.responses import ThreadedStream
 
 router = Router(tags=["Results"])
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 import pytest
 import requests
 from django.contrib.auth.models import User
@@ -19,6 +18,7 @@ from django.db import connection
 
 from accounts.models import ApiToken, IdempotencyKey
 from tests.callers import new_token
+from tests.missions.api.listening import ANSWERED_AT_ONCE, database_connections, wait_for
 from tests.processes.stage import Web
 
 AT_ONCE = 12
@@ -91,6 +91,16 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body)
     assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
 
 
+def test_a_request_whose_client_left_is_carried_out_with_its_whole_body(open_server, tmp_path):
+    web = open_server("tests.runninghub_batch.late:application", WHAT_WAS_READ=str(tmp_path / "read"))
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as caller:
+        caller.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
+        time.sleep(0.3)
+    wait_for((tmp_path / "read").exists, seconds=10)
+    assert (tmp_path / "read").read_bytes() == b"hello"
+    assert "Traceback" not in web.log.read_text()
+
+
 def test_a_body_that_is_announced_as_too_large_and_never_sent_is_answered(open_server):
     web = open_server()
     with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as caller:
@@ -120,30 +130,50 @@ def test_the_interactive_docs_come_from_this_host_alone(open_server, settings):
 # --- Connections ---
 
 
-def open_connections(web: Web) -> int:
-    """Connections to the database that a server holds: to PostgreSQL all but ours, to SQLite its open files."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            return int(cursor.fetchone()[0])
-    files = [file.path for file in psutil.Process(web.process.pid).open_files()]
-    return files.count(str(connection.settings_dict["NAME"]))
-
-
-def test_no_connection_is_left_open_after_a_request(open_server, transactional_db):
+def test_no_more_connections_are_kept_than_requests_are_answered_at_once(open_server, transactional_db):
     web, owner = open_server(), User.objects.create_user("mei")
 
     def ask(known: requests.Session) -> set[Any]:
         return {known.get(f"{web.url}/api/v1/me", timeout=30).status_code for _ in range(10)}
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        assert set().union(*pool.map(ask, [session(owner) for _ in range(AT_ONCE)])) == {200}
-    deadline = time.monotonic() + 2  # the last one is closed after its answer was sent
-    while open_connections(web) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert open_connections(web) == 0
+    with ThreadPoolExecutor(3 * ANSWERED_AT_ONCE) as pool:
+        assert set().union(*pool.map(ask, [session(owner) for _ in range(3 * ANSWERED_AT_ONCE)])) == {200}
+    assert 0 < database_connections(web) <= ANSWERED_AT_ONCE
+
+
+@pytest.mark.parametrize("before", ["SELECT 1", "SELECT 1 FROM nowhere"], ids=["a good request", "one that erred"])
+def test_a_connection_that_broke_between_two_requests_is_replaced(open_server, transactional_db, before):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite is no server that could break one")
+    web = open_server("tests.runninghub_batch.asking:application")
+    for _ in range(3):
+        assert ask_database(web, before) == (200 if before == "SELECT 1" else 500)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.rowcount >= 1
+        assert ask_database(web, "SELECT 1") == 200
+
+
+def ask_database(web: Web, sql: str) -> int:
+    return requests.post(web.url, data=sql, timeout=30).status_code
+
+
+def test_requests_that_wait_for_their_turn_hold_no_connection(open_server, transactional_db):
+    web, headers = open_server(), session(User.objects.create_user("mei")).headers
+
+    def ask() -> int:
+        return requests.get(f"{web.url}/api/v1/missions", headers=headers, timeout=60).status_code
+
+    with ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(ask) for _ in range(240)]
+        seen = [database_connections(web)]
+        while not all(one.done() for one in asked):
+            seen.append(database_connections(web))
+    assert {one.result() for one in asked} == {200}
+    assert 0 < max(seen) <= ANSWERED_AT_ONCE
 
 
 # --- When the database is gone ---

@@ -12,10 +12,12 @@ from typing import Any, Self
 
 import psutil
 import requests
+from django.db import connection
 
 from tests.processes.stage import Web
 
 SECONDS = 20.0
+ANSWERED_AT_ONCE = 16  # as runninghub_batch.asgi says
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -108,3 +110,16 @@ def connections(web: Web) -> int:
     assert web.process is not None
     found = psutil.Process(web.process.pid).net_connections("tcp")
     return sum(one.laddr.port == web.port and one.status == psutil.CONN_ESTABLISHED for one in found)
+
+
+def database_connections(web: Web) -> int:
+    """Connections to the database that a server holds: to PostgreSQL all but ours, to SQLite its open files."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return int(cursor.fetchone()[0])
+    assert web.process is not None
+    files = [file.path for file in psutil.Process(web.process.pid).open_files()]
+    return files.count(str(connection.settings_dict["NAME"]))

@@ -43,17 +43,17 @@ def mission(owner, account) -> Mission:
     ]
     success = lifecycle.Success(outputs=outputs, cost=None, raw={})
     lifecycle.succeed({attempt_id: success}, expires_at=now, first_try_at=now)
-    lifecycle.store_output(
-        Output.objects.get(index=1).pk,
-        file=keep(f"missions/{mission.pk}/00001-1-1.png", CONTENT),
-        thumbnail=keep(f"missions/{mission.pk}/00001-1-1.thumb.jpg", b"a small picture"),
-        sha256="ab" * 32,
-        content_type="image/png",
-        extension="png",
-        size_bytes=len(CONTENT),
-        width=60,
-        height=40,
-    )
+    facts = {
+        "file": keep(f"missions/{mission.pk}/00001-1-1.png", CONTENT),
+        "thumbnail": keep(f"missions/{mission.pk}/00001-1-1.thumb.jpg", b"a small picture"),
+        "sha256": "ab" * 32,
+        "content_type": "image/png",
+        "extension": "png",
+        "size_bytes": len(CONTENT),
+        "width": 60,
+        "height": 40,
+    }
+    lifecycle.store_outputs({Output.objects.get(index=1).pk: facts})
     return mission
 
 
