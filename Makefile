@@ -14,7 +14,7 @@ NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ig
 TYPED := accounts drafts media missions runninghub_batch templates_app tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download messages check lock format
+.PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download bench-web messages check lock format bench-scale bench-verbs audit chaos
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -29,7 +29,7 @@ serve: $(INSTALLED) .env  ## start web pages, workers and, without an API key, t
 	@$(BIN)/python manage.py serve $(ARGS)
 
 test: $(INSTALLED)  ## run the tests, JOBS=2 at a time; ARGS="-k words" chooses some
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 screenshots: $(INSTALLED)  ## take a picture of every page, with chromium; ARGS="--help" lists the options
 	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
@@ -46,8 +46,20 @@ bench-control: $(INSTALLED)  ## measure control room and metrics with a million 
 bench-pages: $(INSTALLED)  ## measure the pages of a mission of 50,000 items; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_pages $(ARGS)
 
+bench-scale: $(INSTALLED)  ## measure what an item costs among 100,000, in simulated time; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_scale $(ARGS)
+
+bench-verbs: $(INSTALLED)  ## measure creating, stopping, deleting missions of 50,000 items; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_verbs $(ARGS)
+
 bench-download: $(INSTALLED)  ## measure a ZIP of 2 GB: memory, and others' waiting; ARGS="--help" lists the options
 	@$(BIN)/python -m benchmarks.bench_download $(ARGS)
+
+bench-web: $(INSTALLED)  ## measure the web server under open event streams and steady requests; ARGS="--help" lists the options
+	@$(BIN)/python -m benchmarks.bench_web $(ARGS)
+
+chaos: $(INSTALLED)  ## let everything fail for 20 minutes, and check that nothing is lost or paid twice; ARGS="--help" lists the options
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
 	$(BIN)/ruff check .
@@ -57,6 +69,9 @@ check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
 	SECRET_KEY=only-for-this-check $(BIN)/python manage.py check --fail-level WARNING
 	SECRET_KEY=only-for-this-check $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(call as_in_production) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+audit: $(INSTALLED)  ## ask whether a locked package has a known vulnerability; needs the network
+	@$(BIN)/python .ci/audit
 
 messages: $(INSTALLED)  ## collect the texts to translate, and compile the translations; needs GNU gettext
 	@command -v xgettext >/dev/null || { echo "GNU gettext is needed: apt install gettext"; exit 1; }

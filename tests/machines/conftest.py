@@ -1,0 +1,113 @@
+"""A site on several machines: one PostgreSQL, one simulator, one bucket, and a cluster of workers on each machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import environ
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from pytest_django import DjangoDbBlocker, Settings
+
+from tests.machines import network as networks
+from tests.machines import postgresql
+from tests.machines.network import Machine, Network
+from tests.machines.postgresql import PostgresServer
+from tests.object_storage import ObjectStorage
+from tests.processes.conftest import open_stage as open_stage
+from tests.processes.stage import Cluster, Stage
+
+StartOn = Callable[..., Cluster]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is marked.  Where no network can be made it says why; under CI it fails."""
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    reason = _missing() if ours else ""
+    for item in ours:
+        for mark in (pytest.mark.processes, pytest.mark.any_database, pytest.mark.minutes, pytest.mark.timeout(400)):
+            item.add_marker(mark)
+        if reason and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _missing() -> str:
+    return networks.missing() or postgresql.missing()
+
+
+@pytest.fixture(scope="package")
+def switch() -> Iterator[Network]:
+    assert not _missing(), _missing()
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def network(switch: Network) -> Iterator[Network]:
+    yield switch
+    switch.remove_machines()
+
+
+@pytest.fixture(scope="package")
+def server(switch: Network, django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
+    """A server with the database ``migrated``, to be copied."""
+    with PostgresServer(switch.address) as server:
+        _execute(server, "CREATE DATABASE migrated")
+        with django_db_blocker.unblock(), _default_database(server.url("migrated")):
+            call_command("migrate", verbosity=0)
+        yield server
+
+
+@pytest.fixture
+def transactional_db(server: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """In place of pytest-django's: whatever database the other tests use, this process and its children use a new one there."""
+    _execute(server, "DROP DATABASE IF EXISTS site WITH (FORCE)")
+    _execute(server, "CREATE DATABASE site TEMPLATE migrated")
+    with django_db_blocker.unblock(), _default_database(server.url("site")):
+        yield
+
+
+def _execute(server: PostgresServer, statement: str) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextlib.contextmanager
+def _default_database(url: str) -> Iterator[None]:
+    """Inside, Django's default database is the one at ``url``."""
+    before = connections.settings["default"]
+    _connect_to(connections.configure_settings({"default": environ.Env.db_url_config(url)})["default"])
+    yield
+    _connect_to(before)
+
+
+def _connect_to(database: dict[str, object]) -> None:
+    connections.close_all()
+    connections.settings["default"] = database
+    connections["default"] = connections.create_connection("default")
+
+
+@pytest.fixture
+def bucket(switch: Network, settings: Settings) -> Iterator[ObjectStorage]:
+    with ObjectStorage(switch.address) as bucket:
+        bucket.lead_here(settings)
+        yield bucket
+
+
+@pytest.fixture
+def start_on(bucket: ObjectStorage, tmp_path: Path) -> StartOn:
+    """Starts workers on a machine that has a data folder of its own and shares files with others by the bucket alone."""
+
+    def start(stage: Stage, machine: Machine, **more: str) -> Cluster:
+        environment = {"DATA_DIR": str(tmp_path / machine.name), **bucket.environment(), **more}
+        cluster = stage.cluster(6, cap=20, **environment)
+        cluster.prefix = machine.prefix
+        cluster.start()
+        return cluster
+
+    return start
