@@ -6,6 +6,11 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
-    from django.core.management import execute_from_command_line
+    if sys.argv[1:] in (["version"], ["--version"]):  # Django would tell its own
+        from missions.version import VERSION
 
-    execute_from_command_line(sys.argv)
+        print(VERSION)  # noqa: T201
+    else:
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)

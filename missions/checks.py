@@ -8,7 +8,7 @@ E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
 E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
 E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
 E011  a RETENTION_ setting is below 0          E013  FAILURE_BREAKER_ITEMS is below 0
-E012  LOG_FORMAT is neither text nor json
+E012  LOG_FORMAT is neither text nor json       E014  STORAGE_URL needs a package that is not installed
 I001  no API key: nothing can be spent         W020  METRICS_TOKEN is easy to guess
 """
 
@@ -18,6 +18,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -184,7 +185,9 @@ def _unfit_defaults() -> list[CheckMessage]:
 
 @checks.register()
 def check_data_dir(**_: Any) -> list[CheckMessage]:
-    folders = [Path(settings.DATA_DIR), Path(settings.MEDIA_ROOT), Path(settings.RESULTS_ROOT)]
+    folders = [Path(settings.DATA_DIR)]
+    if not settings.STORAGE_URL:
+        folders += [Path(settings.MEDIA_ROOT), Path(settings.RESULTS_ROOT)]
     return [
         checks.Error(
             f"{folder} cannot be written.",
@@ -194,6 +197,14 @@ def check_data_dir(**_: Any) -> list[CheckMessage]:
         for folder in folders
         if not _can_write(folder)
     ]
+
+
+@checks.register()
+def check_storage(**_: Any) -> list[CheckMessage]:
+    if not settings.STORAGE_URL or find_spec("storages"):
+        return []
+    hint = 'Run: pip install "django-storages[s3]". Without STORAGE_URL files are kept in DATA_DIR.'
+    return [checks.Error("STORAGE_URL needs django-storages and boto3.", hint=hint, id="missions.E014")]
 
 
 @checks.register()

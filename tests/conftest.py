@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,25 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses no database is the same on any; what takes long comes first."""
+    for item in items:
+        names = {"db", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", []))
+        if not names and not item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.any_database)
+    items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Ctrl-C reaches the programs that tests start, also when a script runs the tests in the background: there it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _data_folder() -> Iterator[None]:
     """The folder that tests.settings made for this run goes when the run ends."""
-    settings.STATIC_ROOT = Path(settings.DATA_DIR) / "static"  # WhiteNoise warns of one that does not exist
-    settings.STATIC_ROOT.mkdir(parents=True)
     yield
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 
@@ -37,7 +52,7 @@ def _data_folder() -> Iterator[None]:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """SQLite in a file: in memory it has other locks, and neither a thread nor a process can share it as they do in life."""
     database: dict[str, Any] = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
+    if database["ENGINE"] == "runninghub_batch.sqlite":
         database["TEST"]["NAME"] = Path(settings.DATA_DIR) / "test.sqlite3"
 
 

@@ -25,6 +25,7 @@ os.environ |= {
     "READ_DOT_ENV": "0",
     "DATA_DIR": SCRATCH.name,
     "DATABASE_URL": f"sqlite:///{SCRATCH.name}/db.sqlite3",
+    "STORAGE_URL": "",
     "SECRET_KEY": "only-for-pictures",
     "ENCRYPTION_KEYS": "b25seS1mb3ItcGljdHVyZXMtb25seS1mb3ItcGljdHU=",
     "LOG_LEVEL": "ERROR",
@@ -87,6 +88,8 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-items", "admin:missions_missionitem_changelist", ""),
     ("admin-item", "/admin/missions/missionitem/1/change/", ""),
     ("admin-models", "admin-models", ""),
+    ("admin-removed-spending", "admin:missions_removedspending_changelist", ""),
+    ("admin-removed-spending-one", "/admin/missions/removedspending/1/change/", ""),
     ("not-found", "/nowhere", ""),
     ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
     ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
@@ -141,6 +144,9 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     add_account("Studio B", "cap20-key-of-studio-b", simulator.url, concurrency=20)
     missions = {"done": mission(owner, "Lighthouses, autumn series", 24)}
     wait(missions["done"])
+    removed = mission(owner, "A first try", 6)
+    wait(removed)
+    services.delete_mission(mission_id=removed.pk, actor=f"user:{owner.pk}")
     simulator.set(task_1501=0.3)
     missions["mixed"] = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
     wait(missions["mixed"])

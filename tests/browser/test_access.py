@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 import pytest
+from django.conf import settings
 from django.test import Client
-from django.urls import URLResolver, get_resolver
+from playwright.sync_api import expect
 
 from accounts import services as account_services
+from accounts.models import ApiToken
+from media.models import MediaFile
 from missions import provider_accounts
+from missions.models import Mission
 from templates_app import services as template_services
+from templates_app.models import MissionTemplate
+from tests.addresses import addresses
 from tests.browser.chromium import check_axe
-from tests.missions.world import bring_to, claim, make_media, make_mission, picture
+from tests.missions.world import bring_to_all, make_media, make_mission, picture
 
-NOT_OURS = ("admin/", "api/v1/")
 SIGNED_OUT = ["/accounts/login/"]
 NOT_IN_THE_URLS = ["/nowhere", "/templates/new?type=image_to_image", "/missions/new?task_type=image_to_video"]
 
@@ -30,11 +32,12 @@ def places(person) -> dict[str, object]:
     config = {"model": "rhart-image-v1/text-to-image", "params": {"aspectRatio": "16:9"}}
     template = template_services.create_template(owner=person, name="Wide", task_type="text_to_image", config=config)
     mission = make_mission(person, 7, name="Mixed")
-    attempts = claim(mission, provider_accounts.environment_account(), 6)
-    for status, attempt in zip(
-        ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"], attempts, strict=True
-    ):
-        bring_to(status, attempt)
+    bring_to_all(mission, provider_accounts.environment_account())
+    return places_of(mission, template, media, token)
+
+
+def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, token: ApiToken) -> dict[str, object]:
+    """The names in the paths of pages, and what they lead to."""
     return {
         "mission_id": mission.pk,
         "index": 1,
@@ -51,18 +54,8 @@ def pages(user, places: dict[str, object]) -> list[str]:
     """The addresses that answer a GET with a whole page."""
     client = Client()
     client.force_login(user)
-    return [address for address in _addresses(get_resolver(), "/", places) if _is_page(client.get(address))]
-
-
-def _addresses(resolver: URLResolver, before: str, places: dict[str, object]) -> Iterator[str]:
-    for entry in resolver.url_patterns:
-        route = str(entry.pattern)
-        if route in NOT_OURS:
-            continue
-        if isinstance(entry, URLResolver):
-            yield from _addresses(entry, before + route, places)
-        else:
-            yield before + re.sub(r"<(?:\w+:)?(\w+)>", lambda name: str(places[name[1]]), route)
+    found = [address.filled(places) for address in addresses("/admin/", "/api/")]
+    return [address for address in found if _is_page(client.get(address))]
 
 
 def _is_page(response) -> bool:
@@ -70,14 +63,29 @@ def _is_page(response) -> bool:
     return response.status_code == 200 and is_html and response.content.lstrip().lower().startswith(b"<!doctype")
 
 
+@pytest.mark.begun_first
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
 def test_every_page_can_be_used_by_everybody(open_page, person, places, theme, width):
     found = pages(person, places)
     assert {"/missions", "/accounts/password", f"/missions/{places['mission_id']}/cancel"} <= set(found)
-    for user, addresses in ((None, SIGNED_OUT), (person, found + NOT_IN_THE_URLS)):
+    for user, there in ((None, SIGNED_OUT), (person, found + NOT_IN_THE_URLS)):
         page = open_page(theme=theme, width=width, user=user)
-        for address in addresses:
+        for address in there:
             page.goto(address)
             check_axe(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "404" not in wrong]
+
+
+@pytest.mark.begun_first
+def test_who_has_to_wait_after_wrong_passwords_can_read_why(open_page):
+    page = open_page("/accounts/login/", user=None)
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        page.get_by_label("Username").fill("mei")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Wait 15 minutes")).to_be_visible()
+    check_axe(page)
+    page.get_by_role("link", name="Back to signing in").click()
+    expect(page.get_by_label("Username")).to_be_visible()
+    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "429" not in wrong]

@@ -10,9 +10,10 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from playwright.sync_api import Page, expect
 
+from missions import provider_accounts
 from missions.models import Mission
 from tests.browser.chromium import check_axe
-from tests.missions.world import make_mission
+from tests.missions.world import add_account, make_mission
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 
@@ -65,8 +66,18 @@ def test_an_operator_stops_settles_and_retries(open_page, operator, person, simu
     assert LogEntry.objects.filter(user=operator).count() == 5
 
 
+@pytest.fixture
+def account_pages(environment, settings) -> list[str]:
+    """The list of accounts, the form of one in the database and of the one in the environment, and an empty form."""
+    settings.ENCRYPTION_KEYS = [environment["ENCRYPTION_KEYS"]]
+    accounts = "/admin/missions/provideraccount/"
+    stored = add_account("second", "cap5-second", "https://www.runninghub.ai", concurrency=5)
+    from_environment = provider_accounts.environment_account()
+    return [accounts, f"{accounts}add/", *(f"{accounts}{one.pk}/change/" for one in (stored, from_environment))]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nobody_is_shut_out(open_page, operator, troubled, theme):
+def test_nobody_is_shut_out(open_page, operator, troubled, account_pages, theme):
     page = open_page(theme=theme, user=operator)
     doubt, failed = troubled.items.get(index=5), troubled.items.get(index=1)
     items = "/admin/missions/missionitem/"
@@ -79,12 +90,13 @@ def test_nobody_is_shut_out(open_page, operator, troubled, theme):
         f"{items}{doubt.pk}/resolve/",
         f"/admin/missions/attempt/{failed.attempts.get().pk}/change/",
         "/admin/models/",
+        *account_pages,
     ):
         page.goto(address)
         check_axe(page)
 
 
-def test_no_page_is_wider_than_a_phone(open_page, operator, troubled):
+def test_no_page_is_wider_than_a_phone(open_page, operator, troubled, account_pages):
     page = open_page(width=360, user=operator)
     item = troubled.items.get(index=5)
     for address in (
@@ -95,6 +107,7 @@ def test_no_page_is_wider_than_a_phone(open_page, operator, troubled):
         f"/admin/missions/missionitem/{item.pk}/resolve/",
         "/admin/auth/user/add/",
         "/admin/models/",
+        *account_pages,
     ):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") == 360, address

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from pytest_django import Settings
 
 from missions import provider_accounts, sealing, selectors
@@ -15,7 +16,7 @@ from missions.models import Mission, ProviderAccount
 from missions.providers.simulator.control import SimulatorProcess
 from tests.callers import caller
 from tests.missions.api.calling import Api
-from tests.missions.world import Workers, bring_to, claim, make_mission
+from tests.missions.world import Workers, bring_to_all, make_mission
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +64,12 @@ def account(db: None) -> ProviderAccount:
 
 
 @pytest.fixture
+def history(db: None) -> None:
+    """Thousands of items whose missions have ended, and some that wait."""
+    call_command("make_history", items=3_000, verbosity=0)
+
+
+@pytest.fixture
 def encryption_key(settings: Settings) -> str:
     """Keys can be stored."""
     key = sealing.new_key()
@@ -94,9 +101,6 @@ def staff_api(db: None) -> Api:
 def mixed(owner: User, account: ProviderAccount) -> Mission:
     """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; 7 waits."""
     mission = make_mission(owner, 7)
-    ids = claim(mission, account, 6)
-    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
-    for status, attempt_id in zip(statuses, ids, strict=True):
-        bring_to(status, attempt_id)
+    bring_to_all(mission, account)
     mission.refresh_from_db()
     return mission

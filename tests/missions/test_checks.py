@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from django.core.checks import Tags, run_checks
@@ -123,6 +124,15 @@ def test_a_folder_that_will_be_made_passes_and_is_not_made(settings, tmp_path):
     settings.DATA_DIR = tmp_path / "not" / "yet"
     assert found() == set()
     assert not settings.DATA_DIR.exists()
+
+
+def test_a_bucket_needs_a_package_and_no_folders(settings, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    settings.MEDIA_ROOT = settings.RESULTS_ROOT = tmp_path / "file" / "data"
+    settings.STORAGE_URL = "s3://pictures"
+    assert found() == set()
+    monkeypatch.setitem(sys.modules, "storages", None)
+    assert found() == {"missions.E014"}
 
 
 def test_the_known_secret_key_is_fine_while_debugging(settings):

@@ -13,12 +13,22 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Period, SpendingLimit
-from missions import engine, selectors, services
+from missions import engine, lifecycle, removal, selectors, services
 from missions.models import Attempt, Mission, ProviderAccount, RemovedSpending
 from missions.policy.purse import Purse
 from missions.services import MissionInvalid
 from missions.upkeep import recounting
-from tests.missions.world import accept, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
+from tests.missions.world import (
+    accept,
+    at_once,
+    bring_to,
+    check_mission,
+    claim,
+    fail,
+    lose_answer,
+    make_mission,
+    succeed,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +180,22 @@ def test_deleting_a_mission_wins_nothing_back(owner, account):
     assert left_of(limit) == before == 1 - 2 * PRICE
     RemovedSpending.objects.update(day=timezone.now() - timedelta(days=2))
     assert left_of(limit) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_remove_a_mission_at_once_keep_its_spending_once(owner, account):
+    limit = limit_owner(owner, "1000", Period.DAY)
+    mission = make_mission(owner, removal.BATCH + 2)
+    paid, doubtful, *unsent = claim(mission, account, removal.BATCH + 2)
+    last = unsent.pop()
+    for status, attempt_id in (("succeeded", paid), ("unconfirmed", doubtful), ("succeeded", last)):
+        bring_to(status, attempt_id)
+    lifecycle.request_deletion(mission.pk, actor="user:1")
+    assert left_of(limit) == 1000 - 3 * PRICE
+    removed = at_once(*[lambda: removal.purge_mission(mission.pk)] * 2)
+    assert True in removed
+    assert not Mission.objects.exists()
+    assert left_of(limit) == 1000 - 3 * PRICE
 
 
 def test_without_limits_taking_up_costs_no_statement_more(owner, account):

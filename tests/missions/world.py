@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Count, F, Model, Q
 from django.utils import timezone
 from django_q.conf import Conf
@@ -114,6 +115,13 @@ def fail(attempt_id: int, *, again: bool = False, cost: str | None = None) -> bo
     return lifecycle.fail(attempt_id, code="1015", message="It failed.", cost=price, retry_at=retry_at)
 
 
+def bring_to_all(mission: Mission, account: ProviderAccount) -> None:
+    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; what follows waits."""
+    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
+    for status, attempt_id in zip(statuses, claim(mission, account, len(statuses)), strict=True):
+        bring_to(status, attempt_id)
+
+
 def bring_to(status: str, attempt_id: int) -> int:
     """Move a prepared attempt to another status, the way the engine does."""
     steps: dict[str, list[Callable[[int], bool]]] = {
@@ -189,6 +197,31 @@ def _check_chain(events: Iterable[ItemEvent], start: str, end: str) -> None:
         assert event.from_status == statuses[-1], f"{event} after {statuses}"
         statuses.append(event.to_status)
     assert statuses[-1] == end
+
+
+# --- Two at once ---
+
+
+def at_once(*verbs: Callable[[], Any]) -> list[Any]:
+    """Run verbs in threads that start together.  Returns their results in order, exceptions included."""
+    results: list[Any] = [None] * len(verbs)
+    barrier = threading.Barrier(len(verbs))
+
+    def run(place: int, verb: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            results[place] = verb()
+        except Exception as error:  # noqa: BLE001  it is looked at by the test
+            results[place] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(verbs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 # --- Time ---
