@@ -148,6 +148,7 @@ def test_any_storage_of_django_will_do(mission: Mission, settings: Settings) -> 
 
 
 def test_nothing_stays_open_after_an_archive(mission: Mission) -> None:
+    gc.collect()  # what tests before this one left behind
     before = psutil.Process().num_fds()
     whole, broken_off, never_begun, forgotten = (Bundle(mission) for _ in range(4))
     b"".join(whole)
@@ -156,7 +157,7 @@ def test_nothing_stays_open_after_an_archive(mission: Mission) -> None:
     never_begun.close()
     del forgotten
     gc.collect()
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 def test_memory_does_not_grow_with_the_archive(owner: User) -> None:
