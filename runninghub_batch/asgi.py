@@ -1,14 +1,12 @@
 """The application for ASGI servers (uvicorn)."""
 
-import asyncio
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import django
-from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections, reset_queries
@@ -18,7 +16,7 @@ from django.http.response import HttpResponseBase
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 django.setup(set_prefix=False)
 
-from media.responses import kept_connections  # noqa: E402
+from media.responses import carried_out, kept_connections  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
 from runninghub_batch.limits import BoundedBodies  # noqa: E402
@@ -55,21 +53,7 @@ class Handler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        loop, is_begun, has_ended = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
-
-        def answer() -> HttpResponseBase:
-            is_begun.set()
-            try:
-                return self._answer(request)
-            finally:
-                loop.call_soon_threadsafe(has_ended.set)
-
-        try:
-            return await sync_to_async(answer, thread_sensitive=False, executor=self._threads)()
-        except asyncio.CancelledError:  # the client has left: next the body is closed, which a view may be reading
-            if is_begun.is_set():
-                await has_ended.wait()
-            raise
+        return await carried_out(partial(self._answer, request), self._threads)
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         reset_queries()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media.responses import ThreadedStream, dropped_when_stalled
+from media.responses import PIECES_AT_ONCE, ThreadedStream, dropped_when_stalled
 
 
 class Pieces:
@@ -42,6 +42,44 @@ def test_a_piece_is_made_in_a_thread_when_the_one_before_was_taken() -> None:
     assert taken == [b"piece"] * 10
     assert threading.get_ident() not in pieces.threads
     assert pieces.is_closed
+
+
+def test_many_downloads_share_a_few_threads() -> None:
+    async def take(pieces: Pieces) -> int:
+        return len([piece async for piece in ThreadedStream(pieces)])
+
+    async def take_all() -> list[int]:
+        return await asyncio.gather(*map(take, downloads))
+
+    downloads = [Pieces() for _ in range(5 * PIECES_AT_ONCE)]
+    assert asyncio.run(take_all()) == [10] * len(downloads)
+    assert 1 <= len(set[int]().union(*(download.threads for download in downloads))) <= PIECES_AT_ONCE
+
+
+def test_a_client_that_leaves_has_its_download_closed_only_after_the_piece_that_is_being_made() -> None:
+    def make() -> Iterator[bytes]:
+        try:
+            is_begun.set()
+            may_go_on.wait(10)
+            yield b"piece"
+        finally:
+            is_closed.set()
+
+    async def leave() -> None:
+        stream = ThreadedStream(make())
+        taking = asyncio.ensure_future(anext(aiter(stream)))
+        await asyncio.to_thread(is_begun.wait)
+        taking.cancel()
+        await asyncio.sleep(0.05)
+        assert not taking.done()
+        may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        stream.close()  # with a generator that still runs: ValueError
+
+    is_begun, may_go_on, is_closed = (threading.Event() for _ in range(3))
+    asyncio.run(leave())
+    assert is_closed.is_set()
 
 
 def test_servers_without_asgi_are_served_piece_by_piece_as_well() -> None:
