@@ -126,7 +126,7 @@ class _Play:
     def run(self) -> None:
         self._prepare()
         storm = min(LONGEST_STORM, max(self.campaign._left() / 3, SHORTEST_STORM))
-        scene, person = self._open(seconds=self.campaign._left() - storm)
+        scene, person = self._open(seconds=max(self.campaign._left() - storm, SHORTEST_CALM))
         person.start()
         scene.storm(time.monotonic() + self.dice.uniform(storm / 2, storm))
         person.stop()

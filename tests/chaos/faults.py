@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psutil
@@ -79,14 +80,13 @@ class Scene:
 
         The provider's go on for a while: workers that were just killed have met none of them.
         """
-        arguments = until + BREEZE_SECONDS, random.Random(self.dice.random())
-        provider = threading.Thread(target=self._upset_provider, args=arguments)
-        provider.start()
-        while time.monotonic() < until:
-            time.sleep(self.dice.uniform(0.5, 4.0))
-            self._look_after_workers()
-            self._strike(*self.dice.choice(self._possible()))
-        provider.join()
+        with ThreadPoolExecutor(1) as threads:
+            provider = threads.submit(self._upset_provider, until + BREEZE_SECONDS, random.Random(self.dice.random()))
+            while time.monotonic() < until:
+                time.sleep(self.dice.uniform(0.5, 4.0))
+                self._look_after_workers()
+                self._strike(*self.dice.choice(self._possible()))
+            provider.result()
 
     def calm(self) -> None:
         """Undo what lasts, disarm what is armed, start what was killed."""
