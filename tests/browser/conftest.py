@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from missions import provider_accounts, sealing, selectors
 from missions.local_runs.local_stack import simulator_environment
@@ -47,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     """One per file: while it is open, an event loop runs in this thread, and other files' tests need their own."""
     assert chromium.PATH, MISSING
+    expect.set_options(timeout=TIMEOUT_MS)
     with chromium.started() as browser:
         yield browser
 

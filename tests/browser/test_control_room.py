@@ -15,7 +15,7 @@ def test_an_operator_watches_retries_and_settles(open_page, operator, troubled):
     expect(page.locator("#zone-accounts")).not_to_contain_text("No money left.")
     account = provider_accounts.environment_account()
     provider_accounts.block(account.pk, reason="No money left.")
-    expect(page.locator("#zone-accounts")).to_contain_text("No money left.", timeout=30_000)  # without a reload
+    expect(page.locator("#zone-accounts")).to_contain_text("No money left.")  # without a reload
 
     page.locator("#zone-failures").get_by_role("button", name="Retry these 2 (about ¥0.10)").click()
     expect(page.get_by_text("2 items are submitted again.")).to_be_visible()
