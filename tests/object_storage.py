@@ -13,7 +13,7 @@ import boto3
 import requests
 
 from runninghub_batch.storage_url import storages_of
-from tests.processes.stage import free_port
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
@@ -44,7 +44,7 @@ class ObjectStorage:
             try:
                 requests.get(self.endpoint, timeout=5)
                 return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.1)
         raise RuntimeError("moto did not start")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.processes.stage import free_port
+from tests.ports import free_port
 
 FAST = "-c max_connections=200 -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 

@@ -48,7 +48,7 @@ def test_no_such_task_is_believed_when_it_was_said_three_times(owner, workers, s
 
 def test_an_answer_in_between_starts_the_count_anew(owner, workers, simulator):
     simulator.set(task_seconds=0)
-    start(owner, workers, "a teapot [[sim:vanish]] [[sim:slow:0.3]]")
+    start(owner, workers, "a teapot [[sim:vanish]] [[sim:slow:30]]")
     Attempt.objects.update(gone_count=2)
     assert ask(workers).gone_count == 0
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -42,6 +41,7 @@ from missions.models import (
 )
 from missions.providers.simulator.control import SimulatorProcess
 from tests.missions.world import check_mission
+from tests.ports import free_port, is_listening
 
 POLL_FLOOR_SECONDS = "0.1"
 
@@ -276,6 +276,7 @@ class Web:
             )
         deadline = time.monotonic() + 30
         while not is_listening(self.port):
+            assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
@@ -377,17 +378,6 @@ def deadlocks() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         return int(cursor.fetchone()[0])
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def dice(seed: int) -> random.Random:

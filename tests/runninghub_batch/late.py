@@ -15,7 +15,10 @@ class LateHandler(asgi.Handler):
     def get_response(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             time.sleep(1.0)
-            Path(os.environ["WHAT_WAS_READ"]).write_bytes(request.read())
+            path = Path(os.environ["WHAT_WAS_READ"])
+            part = path.with_suffix(".part")
+            part.write_bytes(request.read())
+            part.rename(path)  # whoever finds it finds all of it
         return HttpResponse()
 
 

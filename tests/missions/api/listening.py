@@ -118,6 +118,7 @@ def database_connections(web: Web) -> int:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'"
             )
             return int(cursor.fetchone()[0])
     assert web.process is not None

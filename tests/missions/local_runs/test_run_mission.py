@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,7 +133,10 @@ def test_local_images_are_handed_over_and_failures_are_explained(desk: Path) -> 
 @pytest.mark.begun_first
 @pytest.mark.processes
 def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(desk: Path) -> None:
-    (desk / "many.txt").write_text("".join(f"number {number} [[sim:slow:3]]\n" for number in range(6)))
+    seconds = [10, 10, 1, 1, 1, 1]  # the first two are in flight when it is stopped
+    (desk / "many.txt").write_text(
+        "".join(f"number {place} [[sim:slow:{each}]]\n" for place, each in enumerate(seconds))
+    )
     begun = subprocess.Popen(
         command("many.txt", "--type", "text_to_image", "--simulate", "--out", "out"),
         cwd=desk,
@@ -145,9 +147,8 @@ def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(desk: Path) -> N
     )
     assert begun.stdout is not None
     for line in begun.stdout:
-        if "in flight" in line:
+        if "2 in flight" in line:
             break
-    time.sleep(0.5)
     os.killpg(begun.pid, signal.SIGINT)
     said, _ = begun.communicate(timeout=60)
 

@@ -53,12 +53,6 @@ def _accept(listener: socket.socket, handler: Handler, server: Server) -> None:
             handler(connection)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def read_request(connection: socket.socket) -> bytes:
     """Read one whole request: head and as much body as Content-Length says."""
     data = b""

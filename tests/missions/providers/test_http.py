@@ -11,29 +11,31 @@ import responses
 from missions.providers import http
 from missions.providers.http import Timeout, TransportFailure
 from tests.missions.providers import servers
+from tests.ports import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"
-QUICK = Timeout(0.5, 0.5)
+QUICK = Timeout(0.5, 0.5)  # where silence is awaited
+IN_TIME = Timeout(10, 10)
 
 
-def post(url: str, timeout: Timeout = QUICK) -> http.Answer:
+def post(url: str, timeout: Timeout = IN_TIME) -> http.Answer:
     return http.post_once(KEY, url, timeout=timeout, data=b"{}", headers={"Content-Type": "application/json"})
 
 
 def failure_of(url: str) -> TransportFailure:
     with pytest.raises(TransportFailure) as caught:
-        post(url)
+        post(url, QUICK)
     return caught.value
 
 
 def test_a_closed_port_means_nothing_was_sent():
-    failure = failure_of(f"http://127.0.0.1:{servers.free_port()}")
+    failure = failure_of(f"http://127.0.0.1:{free_port()}")
     assert not failure.may_have_arrived
     assert failure.reason == "Connection refused"
 
 
 def test_a_closed_port_under_tls_means_nothing_was_sent():
-    assert not failure_of(f"https://127.0.0.1:{servers.free_port()}").may_have_arrived
+    assert not failure_of(f"https://127.0.0.1:{free_port()}").may_have_arrived
 
 
 def test_an_unknown_host_means_nothing_was_sent():
@@ -73,8 +75,8 @@ def test_a_proxy_that_refuses_the_tunnel_means_nothing_was_sent(monkeypatch: pyt
 
 
 def test_a_proxy_that_cannot_be_reached_means_nothing_was_sent(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{servers.free_port()}")
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{servers.free_port()}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
     assert not failure_of("http://api.example/").may_have_arrived
@@ -108,7 +110,7 @@ def test_an_answer_that_is_too_long_leaves_doubt():
 
 
 def test_a_failure_drags_no_request_along():
-    failure = failure_of(f"http://127.0.0.1:{servers.free_port()}")
+    failure = failure_of(f"http://127.0.0.1:{free_port()}")
     assert failure.__cause__ is None
     assert failure.__context__ is None
 
@@ -122,7 +124,7 @@ def test_each_paid_request_has_a_connection_of_its_own():
 def test_other_requests_share_a_connection():
     with servers.serving(servers.keeps_answering(b"{}", 3)) as server, http.new_session(KEY) as session:
         for _ in range(3):
-            http.exchange(session, "GET", server.url, timeout=QUICK)
+            http.exchange(session, "GET", server.url, timeout=IN_TIME)
         assert server.connections == 1
 
 

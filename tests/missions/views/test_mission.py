@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -90,22 +88,14 @@ def big(owner) -> Mission:
     return make_half_done(owner, BIG)
 
 
-def test_pages_of_fifty_thousand_items_answer_at_once_and_count_nothing(big, web):
+def test_pages_of_fifty_thousand_items_take_few_statements_and_count_nothing(big, web):
     for tab in ("", "?view=batch", "?view=starred", "/items", "/items?status=pending", "/pulse"):
         address = f"/missions/{big.pk}{tab}"
-        web.get(address)  # templates are read once
-        assert min(seconds(web, address) for _ in range(3)) < 0.4, tab  # 0.15 s on a machine that does nothing else
         with CaptureQueriesContext(connection) as made:
             assert web.get(address).status_code == 200
         texts = [entry["sql"] for entry in made.captured_queries]
         assert len(texts) <= 16
         assert not [text for text in texts if "COUNT(" in text and "missionitem" in text]
-
-
-def seconds(web, address):
-    began = time.perf_counter()
-    web.get(address)
-    return time.perf_counter() - began
 
 
 def test_a_page_takes_as_many_statements_for_many_items_as_for_few(web, owner):

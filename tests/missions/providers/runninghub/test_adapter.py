@@ -31,6 +31,7 @@ from missions.providers.errors import (
 )
 from tests.missions.providers import servers
 from tests.missions.providers.runninghub import wire
+from tests.ports import free_port
 
 pytestmark = pytest.mark.usefixtures("mocked")
 
@@ -144,7 +145,7 @@ def test_a_task_that_failed_at_once_is_a_failed_task_and_not_a_refusal():
 
 
 def test_a_refused_connection_means_not_accepted(real_sockets: None):
-    provider = wire.runninghub(host=f"http://127.0.0.1:{servers.free_port()}")
+    provider = wire.runninghub(host=f"http://127.0.0.1:{free_port()}")
     error = error_of(provider.submit, wire.REQUEST)
     assert type(error) is NotAccepted
     assert "Nothing was sent" in error.message

@@ -17,8 +17,7 @@ def test_a_task_takes_its_seconds_from_the_moment_its_submit_is_answered(
     caller.submit()
     answered = time.time()
     [task] = simulator.tasks()
-    assert answered - began >= 0.3
-    assert task["accepted_at"] == pytest.approx(answered, abs=0.25)
+    assert began + 0.3 <= task["accepted_at"] <= answered
     assert task["ends_at"] - task["accepted_at"] == pytest.approx(0.4)
 
 
@@ -76,9 +75,9 @@ def test_sleeping_requests_do_not_hold_others_up(caller: Caller, simulator: Simu
         answers = pool.map(submit, range(40))
         time.sleep(0.3)
         began = time.monotonic()
-        for _ in range(100):
+        for _ in range(5):
             caller.query("1")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 0.7  # of the second that the others sleep
         assert set(answers) == {""}
 
 

@@ -20,7 +20,7 @@ def test_an_accepted_submit_names_a_task_by_a_string_of_19_digits(caller: Caller
 
 
 def test_a_task_is_queued_then_running_then_successful(caller: Caller, simulator: SimulatorProcess) -> None:
-    simulator.set(task_seconds=0.4, queued_share=0.5)
+    simulator.set(task_seconds=2, queued_share=0.5)
     task_id = caller.submit()["taskId"]
     seen: list[str] = []
     while "SUCCESS" not in seen:
