@@ -15,6 +15,8 @@ from django.db.migrations.state import ProjectState
 
 # Up to here nothing older ran beside them: this is the first release.
 FIRST_RELEASE = {"accounts": 6, "drafts": 1, "media": 3, "missions": 12, "templates_app": 2}
+# Locks on several tables, taken in one transaction, may meet those of workers, which take them in another order.
+MANY_TABLES = "A migration for each table:"
 ALWAYS_SAFE = (
     operations.AddIndex,
     operations.AlterModelManagers,
@@ -38,14 +40,18 @@ def problems(migration: Migration, state: ProjectState) -> list[str]:
     """
     if getattr(migration, "safe_because", ""):
         return []
-    found, new_models = [], set()
+    found, new_models, changed = [], set(), set()
     for operation in migration.operations:
         if isinstance(operation, operations.CreateModel):
             new_models.add(operation.name_lower)
         model = getattr(operation, "model_name", "").lower()
         if model not in new_models and not _is_safe(operation, migration.app_label, state):
             found.append(operation.describe())
+        if model and model not in new_models:
+            changed.add(model)
         operation.state_forwards(migration.app_label, state)
+    if len(changed) > 1:
+        found.append(f"{MANY_TABLES} {', '.join(sorted(changed))}")
     return found
 
 
@@ -116,6 +122,12 @@ def test_what_an_older_program_does_not_notice_is_allowed(operation: Operation):
 def test_what_an_older_program_stumbles_over_is_refused_unless_a_reason_is_given(operation: Operation):
     assert problems_of(operation) == [operation.describe()]
     assert problems_of(operation, safe_because="The release before stopped using it.") == []
+
+
+def test_a_migration_that_locks_several_tables_is_refused():
+    changes = [operations.AddField(model, "mood", models.TextField(null=True)) for model in ("mission", "attempt")]
+    assert problems_of(*changes) == ["A migration for each table: attempt, mission"]
+    assert problems_of(changes[0], operations.AddIndex("mission", models.Index(fields=["name"], name="by_name"))) == []
 
 
 def test_a_new_table_may_have_what_it_likes():

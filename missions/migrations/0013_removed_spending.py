@@ -30,11 +30,6 @@ class Migration(migrations.Migration):
             name='untold_count',
             field=models.PositiveIntegerField(db_default=0, help_text='Successes whose charge the provider has not told.'),
         ),
-        migrations.AddField(
-            model_name='tally',
-            name='removal_count',
-            field=models.PositiveBigIntegerField(db_default=0, help_text='How often a part of a mission was removed: attempts that were read before are not what they were.'),
-        ),
         migrations.AddIndex(
             model_name='removedspending',
             index=models.Index(fields=['ended_at'], name='removed_spending_since'),

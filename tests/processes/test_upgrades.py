@@ -21,28 +21,47 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 WAITING = "The workers wait for that."
 
 
-class NextRelease(Migration):
-    """What a migration may do while programs of the release before it run."""
+# What migrations may do while programs of the release before them run; each changes one table.
+CHANGES = [
+    operations.AddField("missionitem", "mood", models.TextField(null=True)),
+    operations.AddField("attempt", "rank", models.IntegerField(db_default=7)),
+    operations.AddField("output", "mood", models.CharField(max_length=20, db_default="")),
+    operations.AddField("provideraccount", "rank", models.IntegerField(db_default=0)),
+    operations.AddIndex("attempt", models.Index(fields=["rank"], name="attempt_rank")),
+    operations.CreateModel("Mood", [("id", models.BigAutoField(primary_key=True))]),
+]
 
-    operations = [
-        operations.AddField("missionitem", "mood", models.TextField(null=True)),
-        operations.AddField("attempt", "rank", models.IntegerField(db_default=7)),
-        operations.AddField("output", "mood", models.CharField(max_length=20, db_default="")),
-        operations.AddField("provideraccount", "rank", models.IntegerField(db_default=0)),
-        operations.AddIndex("attempt", models.Index(fields=["rank"], name="attempt_rank")),
-        operations.CreateModel("Mood", [("id", models.BigAutoField(primary_key=True))]),
-    ]
+
+class NextRelease:
+    """The migrations of a release to come."""
+
+    def __init__(self) -> None:
+        self.states = [MigrationLoader(connection).project_state()]  # before each, and after the last
+        self.migrations = []
+        for number, change in enumerate(CHANGES, 9000):
+            migration = type("Change", (Migration,), {"operations": [change]})(f"{number}_change", "missions")
+            assert problems(migration, self.states[-1].clone()) == []
+            self.migrations.append(migration)
+            self.states.append(migration.mutate_state(self.states[-1]))
+        for state in self.states:
+            assert state.apps.ready  # made now, because it takes seconds, and workers go on meanwhile
+
+    def apply(self) -> None:
+        for migration, before in zip(self.migrations, self.states, strict=False):
+            with connection.schema_editor() as editor:
+                migration.apply(before.clone(), editor)
+
+    def unapply(self) -> None:
+        for migration, before in reversed(list(zip(self.migrations, self.states, strict=False))):
+            with connection.schema_editor() as editor:
+                migration.unapply(before.clone(), editor)
 
 
 @pytest.fixture
-def next_release() -> Iterator[Migration]:
-    """A migration of a release to come.  What it did is undone."""
-    migration = NextRelease("9999_next_release", "missions")
-    before = MigrationLoader(connection).project_state()
-    assert problems(migration, before.clone()) == []
-    yield migration
-    with connection.schema_editor() as editor:
-        migration.unapply(before.clone(), editor)
+def next_release() -> Iterator[NextRelease]:
+    release = NextRelease()
+    yield release
+    release.unapply()
 
 
 @pytest.fixture
@@ -58,15 +77,13 @@ def last_migration() -> Iterator[str]:
 
 @pytest.mark.begun_first
 def test_workers_go_on_while_the_tables_of_the_next_release_are_made(
-    open_stage: OpenStage, next_release: Migration
+    open_stage: OpenStage, next_release: NextRelease
 ) -> None:
     stage = open_stage(task_seconds=0.5, cap=10)
     cluster = stage.start_workers(6, cap=10)
     mission = stage.mission(80)
     stage.wait(lambda: stage.simulator.stats()["accepted"] >= 20, 30)
-    state = MigrationLoader(connection).project_state()
-    with connection.schema_editor() as editor:
-        next_release.apply(state, editor)
+    next_release.apply()
     assert stage.simulator.stats()["accepted"] < 80, "the mission was over before anything changed"
 
     stage.finish(mission)
