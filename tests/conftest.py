@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection, connections
 from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -70,3 +71,29 @@ def owner(db: None) -> User:
 @pytest.fixture
 def stranger(db: None) -> User:
     return User.objects.create_user("stranger")
+
+
+@pytest.fixture
+def empty_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """The default database, for this test and the processes that it starts, is one without a table."""
+    usual = connection.settings_dict["NAME"]
+    connections.close_all()
+    if connection.vendor == "sqlite":
+        connection.settings_dict["NAME"] = tmp_path / "empty.sqlite3"
+        yield
+        connections.close_all()
+        connection.settings_dict["NAME"] = usual
+        return
+    name = f"{usual}_empty"
+    _on_server(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    connection.settings_dict["NAME"] = name
+    yield
+    connections.close_all()
+    connection.settings_dict["NAME"] = usual
+    _on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _on_server(*statements: str) -> None:
+    with connection._nodb_cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

@@ -34,7 +34,7 @@ def test_an_account_is_tested_paused_and_resumed_on_its_page(open_page):
 def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, simulator, start_workers):
     simulator.set(task_seconds=0.5)
     first = provider_accounts.environment_account()
-    mission = make_mission(person, 60)
+    mission = make_mission(person, 120)
     boss = User.objects.create_superuser("boss")
     page = open_page("/admin/missions/provideraccount/add/", user=boss)
     page.get_by_label("Name").fill("second")
@@ -56,4 +56,4 @@ def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, s
 
     assert Attempt.objects.filter(account=first).latest("pk") == last
     assert Attempt.objects.filter(account=second, pk__gt=last.pk, status="succeeded").exists()
-    assert Attempt.objects.filter(status="succeeded").count() == 60
+    assert Attempt.objects.filter(status="succeeded").count() == 120

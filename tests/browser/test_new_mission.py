@@ -125,6 +125,8 @@ def test_half_of_the_images_cannot_be_submitted(page):
 
     expect(button).to_be_disabled()
     expect(page.locator(".upload-progress")).to_contain_text("0 of 1 uploaded")
+    while not held:
+        page.wait_for_timeout(20)
     held[0].continue_()
     expect(submit_button(page, "2 items")).to_be_enabled()
 

@@ -76,6 +76,11 @@ class Creator:
     def clicks(self, role, words: str, number: object = "", *, within=None, exact: bool = True) -> None:
         self.finds(role, words, number, within=within, exact=exact).click()
 
+    def follows(self, words: str, *, within=None, exact: bool = True) -> None:
+        """A link; waits until the page behind it can be used."""
+        self.clicks("link", words, within=within, exact=exact)
+        self.page.wait_for_load_state()
+
     def finds(self, role, words: str, number: object = "", *, within=None, exact: bool = True):
         return (within or self.page).get_by_role(role, name=self.reads(words, number), exact=exact)
 
@@ -89,7 +94,7 @@ class Creator:
         expect(self.page.locator("#mission-form:not([data-old])")).to_be_visible()
 
     def begins(self) -> None:
-        self.clicks("link", "New mission", within=self.page.get_by_role("banner"))
+        self.follows("New mission", within=self.page.get_by_role("banner"))
 
     def submits(self, count: int) -> None:
         self.clicks("button", "Submit {} items", count, exact=False)
@@ -123,7 +128,7 @@ def test_a_creator_goes_all_the_way(open_page, person, simulator, start_workers,
     save_and_use_a_template(mei, watched)
     pause_resume_and_cancel(mei)
 
-    mei.clicks("link", "Missions", within=page.get_by_role("banner"))
+    mei.follows("Missions", within=page.get_by_role("banner"))
     expect(page.locator(".mission-card-top").filter(has_text=mei.reads("Completed"))).to_have_count(4, timeout=LIMIT_MS)
     done = Mission.objects.filter(status="completed").values_list("task_type", "completed_count")
     assert sorted(done) == [("image_to_image", 2), ("image_to_video", 4), ("text_to_image", 6), ("text_to_video", 2)]
@@ -202,11 +207,11 @@ def check_archive(archive: zipfile.ZipFile) -> None:
 def save_and_use_a_template(mei: Creator, address: str) -> None:
     """Leaves a new mission that is begun with the template."""
     mei.page.goto(address)
-    mei.clicks("link", "Settings")
+    mei.follows("Settings")
     mei.fills("Template name", "Wide")
     mei.clicks("button", "Save template")
-    mei.clicks("link", "Templates", within=mei.page.get_by_role("banner"))
-    mei.clicks("link", "Use", exact=False)
+    mei.follows("Templates", within=mei.page.get_by_role("banner"))
+    mei.follows("Use", exact=False)
     expect(mei.page.get_by_label(mei.reads("Aspect ratio"))).to_have_value("16:9")
 
 

@@ -10,10 +10,13 @@ import pytest
 
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment, sending
+from tests.processes.stage import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
+RESUMED_WITHIN = (
+    30.0  # from the start of the programs, of which several start at once here; it takes them some 2 seconds alone
+)
 KILLS = number_from_environment("CRASH_KILLS", 6)
 ITEMS = number_from_environment("CRASH_ITEMS", 300 if KILLS >= 20 else 120)
 
@@ -43,7 +46,7 @@ def test_kill_9_of_everything_again_and_again_pays_nothing_twice_and_loses_nothi
     resumed = kill_at_random_moments(stage, cluster, mission, KILLS, seed=1)
     stage.note(kills=len(resumed), resumed_after=[round(seconds, 2) for seconds in resumed])
     assert len(resumed) >= KILLS // 2  # how many it takes to the end depends on how fast this machine is
-    assert max(resumed) < 10
+    assert max(resumed) < RESUMED_WITHIN
 
     stage.drain(mission, 120)
     stage.check_none_paid_twice()
@@ -64,7 +67,7 @@ def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(ope
     stage.wait(lambda: stage.asked() > 0, 20)
     resumed = kill_at_random_moments(stage, cluster, mission, max(KILLS // 2, 4), seed=2)
     stage.note(kills=len(resumed), resumed_after=[round(seconds, 2) for seconds in resumed])
-    assert max(resumed) < 10
+    assert max(resumed) < RESUMED_WITHIN
 
     wait_until_nothing_paid_is_in_doubt(stage, mission, limit=120)
     stage.check_none_paid_twice()
@@ -92,12 +95,11 @@ def wait_until_nothing_paid_is_in_doubt(stage: Stage, mission: Mission, limit: f
 
 
 def test_a_webhook_that_arrives_while_no_worker_lives_still_rescues_its_attempt(open_stage: OpenStage) -> None:
-    stage = open_stage(task_seconds=1.0, task_jitter=0, submit_latency=0.8)
+    stage = open_stage(task_seconds=1.0, task_jitter=0, submit_latency=2.0)
     stage.start_web()
     cluster = stage.start_workers(6)
     mission = stage.mission(5)
-    stage.wait(lambda: sending() == 5, 20, every=0.02)
-    time.sleep(0.2)  # the requests leave; the answers take longer
+    stage.wait(lambda: stage.simulator.stats()["submits"] == 5, 20, every=0.02)  # the answers take longer
     cluster.kill()
     stage.wait(lambda: stage.simulator.stats()["webhooks_delivered"] == 5, 20)
     cluster.start()

@@ -18,6 +18,12 @@ from tests.processes.stage import statuses
 pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 
+@pytest.fixture
+def own_database(empty_database: None) -> None:
+    """A file that no other program has open: it is replaced."""
+    call_command("migrate", verbosity=0)
+
+
 def back_up(copy: Path) -> None:
     """As docs/operator-guide.md says."""
     with closing(sqlite3.connect(connection.settings_dict["NAME"])) as database:
@@ -34,7 +40,9 @@ def restore(copy: Path) -> None:
 
 @pytest.mark.begun_first
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="copies the file of a SQLite database")
-def test_nothing_that_was_sent_since_the_copy_is_sent_again(open_stage: OpenStage, tmp_path: Path, capsys) -> None:
+def test_nothing_that_was_sent_since_the_copy_is_sent_again(
+    own_database: None, open_stage: OpenStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage = open_stage(task_seconds=0.3)
     sent, untouched = stage.mission(5), stage.mission(2, name="untouched", rows=["a", "b"])
     services.pause_mission(mission_id=untouched.pk, actor="user:1")

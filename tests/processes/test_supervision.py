@@ -41,10 +41,9 @@ def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) 
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
     mission = stage.mission(10)
-    began = time.monotonic()
-    stage.finish(mission, REPLACED_WITHIN + ON_A_BUSY_MACHINE)
-    stage.note(ended_after=round(time.monotonic() - began, 1), restarts=cluster.row.restart_count)
-    assert cluster.row.restart_count >= 1
+    took = stage.wait(lambda: cluster.row.restart_count, REPLACED_WITHIN + ON_A_BUSY_MACHINE)
+    stage.note(replaced_after=round(took, 1))
+    stage.finish(mission)
     stage.check_paid_once(mission)
 
 
@@ -69,7 +68,7 @@ def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open
     cluster.stop()
     took = time.monotonic() - began
     stage.note(stopped_after=round(took, 2))
-    assert took < STOPPED_WITHIN
+    assert took < STOPPED_WITHIN + ON_A_BUSY_MACHINE
     assert not [process for process in group if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert statuses(mission).get(ItemStatus.UNCONFIRMED, 0) == 0
     assert statuses(mission).get(ItemStatus.SUBMITTING, 0) == 0
@@ -97,7 +96,7 @@ def test_sigterm_while_submits_hang_leaves_them_unconfirmed_and_they_are_never_s
     cluster.stop()
     took = time.monotonic() - began
     stage.note(stopped_after=round(took, 2))
-    assert took < STOPPED_WITHIN
+    assert took < STOPPED_WITHIN + ON_A_BUSY_MACHINE
     assert cluster.group() == []
     assert statuses(mission) == {ItemStatus.COMPLETED: 16, ItemStatus.UNCONFIRMED: 4}
 

@@ -14,7 +14,7 @@ from runninghub_batch import asgi
 class LateHandler(asgi.Handler):
     def get_response(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
-            time.sleep(1.0)
+            time.sleep(3.0)
             path = Path(os.environ["WHAT_WAS_READ"])
             part = path.with_suffix(".part")
             part.write_bytes(request.read())
