@@ -60,9 +60,8 @@ def collected(tmp_path, settings, monkeypatch):
         pytest.skip("no xgettext: apt install gettext")
     (tmp_path / "locale").mkdir()
     settings.LOCALE_PATHS = [tmp_path / "locale"]
-    source = (
-        tmp_path / "source"
-    )  # while it works, it writes a file beside each template, which others would take for ours
+    # A copy: while it works, it writes a file beside each template, which other tests would take for ours.
+    source = tmp_path / "source"
     for package in {place.parent for place in settings.BASE_DIR.glob("*/__init__.py")} - TOOLS:
         shutil.copytree(package, source / package.name, ignore=shutil.ignore_patterns("locale", "__pycache__"))
     monkeypatch.chdir(source)
