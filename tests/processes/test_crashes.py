@@ -12,7 +12,7 @@ from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from tests.processes.conftest import OpenStage
 from tests.processes.stage import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 RESUMED_WITHIN = (
     30.0  # from the start of the programs, of which several start at once here; it takes them some 2 seconds alone

@@ -189,7 +189,7 @@ def status_lines(ear: socket.socket, count: int) -> list[bytes]:
 
 
 def test_a_reader_that_pauses_gets_everything(hasty, large_picture):
-    little = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)]  # else the system may take all that is left, and the answer is made
+    little = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)]  # else the system may take all of it: the answer is made
     with urllib3.HTTPConnectionPool("127.0.0.1", hasty.port, timeout=20, socket_options=little) as pool:
         answer = pool.request("GET", large_picture, preload_content=False)
         pieces = answer.stream(MEGABYTE)
