@@ -19,11 +19,14 @@ import pytest
 from django.core.management import call_command, get_commands, load_command_class
 
 from missions import sealing
+from missions.models import ItemStatus, MissionStatus
 from tests.test_project import names_read_by_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+USER_GUIDES = [ROOT / "docs" / "user-guide.md", ROOT / "docs" / "user-guide.zh-CN.md"]
 PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CHINESE = ROOT / "runninghub_batch/locale/zh_Hans/LC_MESSAGES/django.po"
 OPERATOR_GUIDE = ROOT / "docs" / "operator-guide.md"
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 # Upper case with an underscore, and no setting of ours.
@@ -101,6 +104,36 @@ def test_files_that_pages_name_exist(path):
     named = re.findall(rf"`((?:{'|'.join(OURS)}|tests|deploy|docs|examples)/[\w./*-]+)`", path.read_text())
     for name in named:
         assert list(ROOT.glob(name)), name
+
+
+# --- Chinese ---
+
+
+@cache
+def translations() -> dict[str, str]:
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(CHINESE)}
+
+
+@pytest.mark.parametrize("path", [READMES[1], USER_GUIDES[1]], ids=name_of)
+def test_what_a_chinese_page_quotes_is_what_the_program_says(path):
+    assert set(re.findall("“([^”]+)”", path.read_text())) <= set(translations().values())
+
+
+def test_both_user_guides_are_built_alike():
+    english, chinese = (path.read_text() for path in USER_GUIDES)
+    for part in (r"^#+ ", r"^\d\. ", r"^ *- \S", r"^\|", r"^!\["):
+        assert len(re.findall(part, english, re.MULTILINE)) == len(re.findall(part, chinese, re.MULTILINE)), part
+
+
+def test_both_user_guides_explain_every_status():
+    statuses = {*ItemStatus.values, *MissionStatus.values}
+    explained = [
+        word for word in re.findall(r"^\| (\w+) \|", USER_GUIDES[0].read_text(), re.MULTILINE) if word in statuses
+    ]
+    assert sorted(explained) == sorted([*ItemStatus.values, *MissionStatus.values])
+    chinese = re.findall(r"^\| (\w+) \|", USER_GUIDES[1].read_text(), re.MULTILINE)
+    names = {translations()[status] for status in statuses}
+    assert [word for word in chinese if word in names] == [translations()[status] for status in explained]
 
 
 # --- Commands ---
@@ -203,7 +236,7 @@ def test_systemd_understands_the_units(tmp_path):
 @cache
 def texts() -> list[str]:
     """Every text of the source; what is filled in is a "…"."""
-    found = {entry.msgid for entry in polib.pofile(ROOT / "runninghub_batch/locale/zh_Hans/LC_MESSAGES/django.po")}
+    found = {entry.msgid for entry in polib.pofile(CHINESE)}
     for app in OURS:
         for path in (ROOT / app).rglob("*.py"):
             found |= set(_texts_of(ast.parse(path.read_text())))

@@ -1,8 +1,8 @@
 """``make screenshots``: every page, by day and night, wide and narrow, in both languages, with nothing and with much in it.
 
 Starts simulator, workers and a server of its own on a database in a scratch folder; nothing of the person's is read or changed.
-Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.  ``--readme`` takes those
-that the README shows, to docs/images.
+Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.  ``--docs`` takes those that
+the READMEs and guides show, to docs/images.
 """
 
 from __future__ import annotations
@@ -95,9 +95,12 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
     ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-IN_THE_README = {
-    "mission": ("missions:mission", "done", 800),
-    "new-mission": (f"/missions/new?draft={README_KEY}", "", 1160),
+# Name, and address, mission, width and height; what is higher is cut off.
+IN_THE_DOCS = {
+    "mission": ("missions:mission", "done", 1280, 800),
+    "mission-failures": ("missions:failures", "mixed", 1280, 700),
+    "new-mission": (f"/missions/new?draft={README_KEY}", "", 1280, 1160),
+    "new-mission-form": (f"/missions/new?draft={DRAFT_KEY}", "", 1280, 1160),
 }
 WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
     name for name, _address, _about in PAGES if name.startswith("admin")
@@ -147,15 +150,22 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     removed = mission(owner, "A first try", 6)
     wait(removed)
     services.delete_mission(mission_id=removed.pk, actor=f"user:{owner.pk}")
-    simulator.set(task_1501=0.3)
-    missions["mixed"] = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
-    wait(missions["mixed"])
-    simulator.set(task_1501=0, task_seconds=600)
+    missions["mixed"] = mixed(owner, simulator)
+    simulator.set(task_seconds=600)
     missions["paused"] = mission(owner, "Product photos, 16:9", 36, params={"aspectRatio": "16:9"})
     services.pause_mission(mission_id=missions["paused"].pk, actor=f"user:{owner.pk}")
     missions["running"] = mission(owner, "Posters for the spring fair", 120)
     time.sleep(3)
     return missions
+
+
+def mixed(owner: User, simulator: SimulatorProcess) -> Mission:
+    """One that has ended, with failures."""
+    simulator.set(task_1501=0.3)
+    found = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
+    wait(found)
+    simulator.set(task_1501=0)
+    return found
 
 
 def enter(owner: User) -> None:
@@ -251,10 +261,13 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
     return taken
 
 
-def take_for_readme(browser: Browser, web: Web, folder: Path) -> None:
-    """A mission that is done, and a form that is filled in, both without staff's view of them."""
+def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folder: Path) -> None:
+    """In both languages, without staff's view of them."""
     mei = User.objects.create_user("mei")
-    done = mission(mei, "Six scenes, autumn series", 24)
+    missions = {"done": mission(mei, "Six scenes, autumn series", 24)}
+    wait(missions["done"])
+    missions["mixed"] = mixed(mei, simulator)
+    enter(mei)
     fields = {
         "name": "Posters for the spring fair",
         "prompts": "\n".join(SUBJECTS),
@@ -262,33 +275,33 @@ def take_for_readme(browser: Browser, web: Web, folder: Path) -> None:
         "repeat": "4",
     }
     drafts.keep_form(drafts.open_draft(owner=mei, key=README_KEY), fields)
-    wait(done)
     client = Client()
     client.force_login(mei)
-    context = browser.new_context(base_url=web.url, color_scheme="light")
-    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (place, about, height) in IN_THE_README.items():
-        page = context.new_page()
-        page.set_viewport_size({"width": 1280, "height": height})
-        page.goto(_address(place, done if about else None), wait_until="networkidle")
-        shot = page.screenshot(animations="disabled")
-        Image.open(io.BytesIO(shot)).save(folder / f"{name}.webp", quality=85, method=6)
-        page.close()
-    context.close()
+    for ending, locale in {"": "en-US", ".zh-CN": "zh-CN"}.items():
+        context = browser.new_context(base_url=web.url, color_scheme="light", locale=locale)
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}])
+        for name, (place, about, width, height) in IN_THE_DOCS.items():
+            page = context.new_page()
+            page.set_viewport_size({"width": width, "height": height})
+            page.goto(_address(place, missions.get(about)), wait_until="networkidle")
+            shot = page.screenshot(animations="disabled")
+            Image.open(io.BytesIO(shot)).save(folder / f"{name}{ending}.webp", quality=85, method=6)
+            page.close()
+        context.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make screenshots", description="Take a picture of every page.")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="pages whose names hold one of these")
     parser.add_argument("--to", type=Path, default=settings.BASE_DIR / "var" / "screenshots", metavar="FOLDER")
-    parser.add_argument("--readme", action="store_true", help="take only the pictures of the README")
+    parser.add_argument("--docs", action="store_true", help="take only the pictures of the READMEs and guides")
     options = parser.parse_args()
     if not chromium.PATH:
         sys.exit("There is no chromium: apt install chromium fonts-noto-cjk, or set CHROMIUM=/path/to/it.")
     with running() as (web, simulator), chromium.started() as browser:
-        if options.readme:
-            take_for_readme(browser, web, settings.BASE_DIR / "docs" / "images")
+        if options.docs:
+            take_for_docs(browser, web, simulator, settings.BASE_DIR / "docs" / "images")
             return
         busy, new = User.objects.create_superuser("mei"), User.objects.create_user("lin")
         missions = fill(busy, simulator)
