@@ -71,7 +71,6 @@ def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(ope
 
     wait_until_nothing_paid_is_in_doubt(stage, mission, limit=120)
     stage.check_none_paid_twice()
-    mission.refresh_from_db()  # the last one may have been rescued after its count was read
     # What the simulator never accepted has no webhook: its worker died between the mark and the request.
     never_sent = mission.unconfirmed_count
     stage.note(never_sent=never_sent)
@@ -82,7 +81,7 @@ def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(ope
 
 
 def wait_until_nothing_paid_is_in_doubt(stage: Stage, mission: Mission, limit: float) -> None:
-    """Wait until no accepted task is in doubt, nor anything else left to do for a machine."""
+    """Wait until no accepted task is in doubt, nor anything else left to do for a machine.  ``mission`` tells its counts then."""
 
     def is_clear() -> bool:
         mission.refresh_from_db()
@@ -93,6 +92,7 @@ def wait_until_nothing_paid_is_in_doubt(stage: Stage, mission: Mission, limit: f
         return not any(item.params["prompt"] in paid for item in doubtful)
 
     stage.wait(is_clear, limit, every=0.5)
+    mission.refresh_from_db()  # a webhook may have rescued the last one after its count was read
 
 
 def test_a_webhook_that_arrives_while_no_worker_lives_still_rescues_its_attempt(open_stage: OpenStage) -> None:
