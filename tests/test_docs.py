@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_GUIDES = [ROOT / "docs" / "user-guide.md", ROOT / "docs" / "user-guide.zh-CN.md"]
 PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-CHINESE = ROOT / "runninghub_batch/locale/zh_Hans/LC_MESSAGES/django.po"
 OPERATOR_GUIDE = ROOT / "docs" / "operator-guide.md"
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 # Upper case with an underscore, and no setting of ours.
@@ -111,7 +110,9 @@ def test_files_that_pages_name_exist(path):
 
 @cache
 def translations() -> dict[str, str]:
-    return {entry.msgid: entry.msgstr for entry in polib.pofile(CHINESE)}
+    """Into Chinese, of every text that is marked for it."""
+    entries = polib.pofile(ROOT / "runninghub_batch/locale/zh_Hans/LC_MESSAGES/django.po")
+    return {entry.msgid: entry.msgstr for entry in entries}
 
 
 @pytest.mark.parametrize("path", [READMES[1], USER_GUIDES[1]], ids=name_of)
@@ -126,14 +127,12 @@ def test_both_user_guides_are_built_alike():
 
 
 def test_both_user_guides_explain_every_status():
-    statuses = {*ItemStatus.values, *MissionStatus.values}
-    explained = [
-        word for word in re.findall(r"^\| (\w+) \|", USER_GUIDES[0].read_text(), re.MULTILINE) if word in statuses
-    ]
-    assert sorted(explained) == sorted([*ItemStatus.values, *MissionStatus.values])
-    chinese = re.findall(r"^\| (\w+) \|", USER_GUIDES[1].read_text(), re.MULTILINE)
-    names = {translations()[status] for status in statuses}
-    assert [word for word in chinese if word in names] == [translations()[status] for status in explained]
+    statuses = [*ItemStatus.values, *MissionStatus.values]
+    english, chinese = (re.findall(r"^\| (\w+) \|", path.read_text(), re.MULTILINE) for path in USER_GUIDES)
+    explained = [word for word in english if word in statuses]
+    assert sorted(explained) == sorted(statuses)
+    names = [translations()[status] for status in explained]
+    assert [word for word in chinese if word in names] == names
 
 
 # --- Commands ---
@@ -236,7 +235,7 @@ def test_systemd_understands_the_units(tmp_path):
 @cache
 def texts() -> list[str]:
     """Every text of the source; what is filled in is a "…"."""
-    found = {entry.msgid for entry in polib.pofile(CHINESE)}
+    found = set(translations())
     for app in OURS:
         for path in (ROOT / app).rglob("*.py"):
             found |= set(_texts_of(ast.parse(path.read_text())))
