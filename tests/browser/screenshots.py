@@ -95,12 +95,12 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
     ("admin-account-new", "admin:missions_provideraccount_add", ""),
 )
-# Name, and address, mission, width and height; what is higher is cut off.
+# Name, and address, mission, and height; what is higher is cut off.
 IN_THE_DOCS = {
-    "mission": ("missions:mission", "done", 1280, 800),
-    "mission-failures": ("missions:failures", "mixed", 1280, 700),
-    "new-mission": (f"/missions/new?draft={README_KEY}", "", 1280, 1160),
-    "new-mission-form": (f"/missions/new?draft={DRAFT_KEY}", "", 1280, 1160),
+    "mission": ("missions:mission", "done", 800),
+    "mission-failures": ("missions:failures", "mixed", 700),
+    "new-mission": (f"/missions/new?draft={README_KEY}", "", 1160),
+    "new-mission-form": (f"/missions/new?draft={DRAFT_KEY}", "", 1160),
 }
 WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
     name for name, _address, _about in PAGES if name.startswith("admin")
@@ -281,9 +281,9 @@ def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folde
     for ending, locale in {"": "en-US", ".zh-CN": "zh-CN"}.items():
         context = browser.new_context(base_url=web.url, color_scheme="light", locale=locale)
         context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}])
-        for name, (place, about, width, height) in IN_THE_DOCS.items():
+        for name, (place, about, height) in IN_THE_DOCS.items():
             page = context.new_page()
-            page.set_viewport_size({"width": width, "height": height})
+            page.set_viewport_size({"width": 1280, "height": height})
             page.goto(_address(place, missions.get(about)), wait_until="networkidle")
             shot = page.screenshot(animations="disabled")
             Image.open(io.BytesIO(shot)).save(folder / f"{name}{ending}.webp", quality=85, method=6)
