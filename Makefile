@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt
 NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ignore benchmarks
-TYPED := accounts drafts media missions runninghub_batch templates_app tests benchmarks
+TYPED := accounts billing core devtools drafts events media missions operations providers runninghub_batch templates_app workers tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download bench-web messages check lock format bench-scale bench-verbs audit chaos
@@ -75,7 +75,7 @@ audit: $(INSTALLED)  ## ask whether a locked package has a known vulnerability; 
 
 messages: $(INSTALLED)  ## collect the texts to translate, and compile the translations; needs GNU gettext
 	@command -v xgettext >/dev/null || { echo "GNU gettext is needed: apt install gettext"; exit 1; }
-	$(BIN)/python manage.py makemessages --locale zh_Hans --add-location file --no-wrap --no-obsolete $(NOT_OURS)
+	$(BIN)/python manage.py makemessages --locale zh_Hans --no-wrap --no-obsolete $(NOT_OURS)
 	$(BIN)/python manage.py compilemessages --locale zh_Hans $(NOT_OURS)
 
 format: $(INSTALLED)  ## put the code into form

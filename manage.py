@@ -7,7 +7,7 @@ import sys
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
     if sys.argv[1:] in (["version"], ["--version"]):  # Django would tell its own
-        from missions.version import VERSION
+        from core.version import VERSION
 
         print(VERSION)  # noqa: T201
     else:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -6,22 +5,12 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from accounts import services
-from accounts.models import ApiToken, IdempotencyKey, Profile, SpendingLimit
-
-
-def _column(name: str, title: Promise) -> Callable[[Any], Any]:
-    """An attribute as a column, under a name that is translated."""
-
-    def cell(row: Any) -> Any:
-        return getattr(row, name)
-
-    cell.__name__ = name
-    return admin.display(cell, description=title, ordering=name)  # type: ignore[call-overload, no-any-return]
+from accounts.models import ApiToken, Profile
+from core.admin.columns import column
 
 
 @admin.register(ApiToken)
@@ -29,13 +18,13 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A token is made here as well: its secret is shown once, in the message after saving."""
 
     list_display = [
-        _column("name", gettext_lazy("name")),
-        _column("prefix", gettext_lazy("begins with")),
-        _column("user", gettext_lazy("person")),
-        _column("created_at", gettext_lazy("created")),
-        _column("last_used_at", gettext_lazy("last used")),
-        _column("expires_at", gettext_lazy("ends")),
-        _column("revoked_at", gettext_lazy("revoked")),
+        column("name", gettext_lazy("name")),
+        column("prefix", gettext_lazy("begins with")),
+        column("user", gettext_lazy("person")),
+        column("created_at", gettext_lazy("created")),
+        column("last_used_at", gettext_lazy("last used")),
+        column("expires_at", gettext_lazy("ends")),
+        column("revoked_at", gettext_lazy("revoked")),
     ]
     search_fields = ["name", "prefix", "user__username"]
     list_select_related = ["user"]
@@ -76,49 +65,14 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         messages.success(request, _("The tokens are revoked."))
 
 
-@admin.register(IdempotencyKey)
-class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """To be looked at: which repeated requests are known, and which are still being carried out."""
-
-    list_display = [
-        _column("key", gettext_lazy("key")),
-        _column("user", gettext_lazy("person")),
-        _column("status", gettext_lazy("status")),
-        _column("claimed_at", gettext_lazy("begun")),
-        _column("finished_at", gettext_lazy("finished")),
-    ]
-    list_select_related = ["user"]
-    search_fields = ["key", "user__username"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: IdempotencyKey | None = None) -> bool:
-        return False
-
-
 @admin.register(Profile)
 class ProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """How people want their pages."""
 
-    list_display = [_column("user", gettext_lazy("person")), "language", "time_zone", "theme"]
+    list_display = [column("user", gettext_lazy("person")), "language", "time_zone", "theme"]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
     search_fields = ["user__username"]
-
-
-@admin.register(SpendingLimit)
-class SpendingLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Who may spend how much: all in one list.  A person's own is on their page, too."""
-
-    list_display = ["user", "amount", "period"]
-    list_select_related = ["user"]
-    autocomplete_fields = ["user"]
-    search_fields = ["user__username"]
-
-
-class SpendingLimitInline(admin.StackedInline):  # type: ignore[type-arg]
-    model = SpendingLimit
 
 
 admin.site.unregister(User)
@@ -126,12 +80,10 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
-    """Django's own, and how much a person may spend.
+    """Django's own, with limits for operators who are not superusers.
 
     Whoever is no superuser gives nobody more rights, and does not touch a superuser: with that one's password they were one.
     """
-
-    inlines = [SpendingLimitInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         rights = [] if request.user.is_superuser else ["is_superuser", "groups", "user_permissions"]

@@ -4,11 +4,9 @@ by which a repeated request is known.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Self
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -35,43 +33,6 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
-
-
-class Period(models.TextChoices):
-    DAY = "day", _("per day (UTC)")
-    MONTH = "month", _("per calendar month (UTC)")
-    EVER = "ever", _("in all")
-
-
-class SpendingLimit(models.Model):
-    """How much a person's missions may spend together.
-
-    Its row is locked while work of theirs is taken up, so that two accounts that do so at once cannot overshoot it.
-    """
-
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="spending_limit")
-    amount = models.DecimalField(
-        _("amount"),
-        max_digits=16,
-        decimal_places=6,
-        validators=[MinValueValidator(0)],
-        help_text=_("In the currency of the prices, CNY. At 0 nothing is sent."),
-    )
-    period = models.CharField(_("period"), max_length=8, choices=Period.choices, default=Period.MONTH)
-
-    class Meta:
-        verbose_name = _("spending limit")
-        verbose_name_plural = _("spending limits")
-
-    def __str__(self) -> str:
-        return f"{self.amount:.2f} {self.get_period_display()}"
-
-    def since(self, now: datetime) -> datetime | None:
-        """When the period began in which ``now`` lies; None: with the first mission."""
-        if self.period == Period.EVER:
-            return None
-        day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return day.replace(day=1) if self.period == Period.MONTH else day
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -103,31 +64,3 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
-
-
-class IdempotencyKey(models.Model):
-    """A request that its caller may repeat: claimed before it is carried out, answered once it was.
-
-    A row without ``finished_at`` belongs to whoever set its ``claimed_at``.  See docs/decisions/0006-idempotency.md.
-    """
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="idempotency_keys")
-    key = models.CharField(max_length=200)
-    digest = models.CharField(max_length=64, help_text=_("SHA-256 of method, address and body."))
-    claimed_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True, blank=True)
-    status = models.PositiveSmallIntegerField(null=True, blank=True)
-    headers = models.JSONField(default=dict, blank=True)
-    body = models.TextField(blank=True)
-
-    class Meta:
-        verbose_name = _("idempotency key")
-        verbose_name_plural = _("idempotency keys")
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_unique_per_user")]
-        indexes = [
-            # accounts.idempotency: what can be forgotten.
-            models.Index(fields=["claimed_at"], name="idempotency_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.key

@@ -116,7 +116,7 @@ def free_port() -> int:
 
 @contextmanager
 def web_process(env: dict[str, str], port: int) -> Iterator[None]:
-    from missions.local_runs.local_stack import procfile, procfile_environment
+    from devtools.local_stack import procfile, procfile_environment
 
     environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "UVICORN_LOG_LEVEL": "warning"}
     process = subprocess.Popen(["/bin/sh", "-c", procfile()["web"]], env=environment, cwd=ROOT)
@@ -135,8 +135,8 @@ def web_process(env: dict[str, str], port: int) -> Iterator[None]:
 
 def open_accounts(caps: list[int], url: str) -> None:
     """Accounts with keys to which the simulator gives these limits, instead of the environment's."""
-    from missions import provider_accounts
-    from missions.models import ProviderAccount
+    from providers import provider_accounts
+    from providers.models import ProviderAccount
 
     environment = provider_accounts.environment_account()
     environment.is_enabled = False
@@ -148,7 +148,8 @@ def open_accounts(caps: list[int], url: str) -> None:
 
 def account_figures(tasks: list[dict[str, Any]], began: float, submit_latency: float) -> dict[str, Any]:
     """What each account's slots did at the simulator, from ``began`` (epoch seconds) to the last submission."""
-    from missions.models import Attempt, ProviderAccount
+    from missions.models import Attempt
+    from providers.models import ProviderAccount
 
     ended = max(task["accepted_at"] for task in tasks)
     figures = {}
@@ -175,10 +176,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
+    from devtools.local_stack import WorkerProcess, simulator_environment
+    from devtools.simulators.runninghub.process import SimulatorProcess
     from missions import services
-    from missions.local_runs.local_stack import WorkerProcess, simulator_environment
     from missions.models import Mission, Output, OutputStatus
-    from missions.providers.simulator.control import SimulatorProcess
 
     call_command("migrate", verbosity=0)
     owner = get_user_model().objects.create(username="bench")
@@ -257,9 +258,11 @@ def statements_per_item(items: int = 20) -> float:
     from django.test import override_settings
     from django.utils import timezone
 
-    from missions import archive, engine, lifecycle, provider_accounts, services
+    from devtools.simulators.runninghub.process import SimulatorProcess
+    from missions import execution, lifecycle, services
     from missions.models import Attempt, Output
-    from missions.providers.simulator.control import SimulatorProcess
+    from missions.results import download
+    from providers import provider_accounts
 
     count = 0
 
@@ -285,15 +288,15 @@ def statements_per_item(items: int = 20) -> float:
                 owner=owner, name="count", task_type="text_to_image", rows=rows, params={"aspectRatio": "1:1"}
             )
             with connection.execute_wrapper(counting):
-                engine.dispatch(account.pk)
-                engine.submit(list(Attempt.objects.filter(item__mission=mission).values_list("pk", flat=True)))
+                execution.dispatch(account.pk)
+                execution.submit(list(Attempt.objects.filter(item__mission=mission).values_list("pk", flat=True)))
                 time.sleep(0.5)
                 while Attempt.objects.filter(status="running").update(next_poll_at=timezone.now()):
                     account.refresh_from_db()
-                    engine.tick(account.pk, account.tick_number)
+                    execution.tick(account.pk, account.tick_number)
                 output_ids = list(Output.objects.filter(item__mission=mission).values_list("pk", flat=True))
-                for batch in lifecycle.batches(output_ids, archive.BATCH):
-                    archive.archive(0, batch)
+                for batch in lifecycle.batches(output_ids, download.BATCH):
+                    download.archive(0, batch)
     return round(count / items, 1)
 
 
@@ -314,9 +317,9 @@ def show(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     arguments = parse_arguments()
-    from missions import sealing
+    from providers import encryption
 
-    with scratch_site(arguments.database, ENCRYPTION_KEYS=sealing.new_key()):
+    with scratch_site(arguments.database, ENCRYPTION_KEYS=encryption.new_key()):
         figures = run(arguments)
         figures["statements_per_item"] = statements_per_item()
     show(figures, arguments)

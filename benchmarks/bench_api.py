@@ -97,15 +97,16 @@ def finish_items(mission_id: int, count: int) -> None:
     from django.db import transaction
     from django.utils import timezone
 
-    from missions import lifecycle, provider_accounts
-    from missions.models import ProviderAccount
+    from missions import lifecycle
+    from providers import provider_accounts
+    from providers.models import ProviderAccount
 
     account = provider_accounts.environment_account()
     now = timezone.now()
     with transaction.atomic():
         locked = ProviderAccount.objects.select_for_update().get(pk=account.pk)
         attempts = lifecycle.claim(mission_id, locked, limit=count, now=now)
-        lifecycle.begin_sending({attempt: {"prompt": "x"} for attempt in attempts}, worker="bench")
+        lifecycle.mark_sending({attempt: {"prompt": "x"} for attempt in attempts}, worker="bench")
         lifecycle.accept({attempt: lifecycle.Acceptance(f"task-{attempt}", {}, now, now) for attempt in attempts})
         outputs = [lifecycle.NewOutput(url="https://results.example/1.png", extension="png")]
         success = lifecycle.Success(outputs=outputs, cost=Decimal("0.05"), raw={})

@@ -47,7 +47,7 @@ def prepare(items: int, size: int) -> tuple[int, int, str]:
     from django.core.management import call_command
 
     from accounts.services import create_token
-    from tests.missions.collected import make_large
+    from tests.result_factories import make_large
 
     call_command("migrate", verbosity=0)
     owner = User.objects.create_user("bench")

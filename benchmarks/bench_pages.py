@@ -35,7 +35,7 @@ def prepare(items: int) -> tuple[int, str]:
     from django.core.management import call_command
     from django.test import Client
 
-    from tests.missions.collected import make_half_done
+    from tests.result_factories import make_half_done
 
     call_command("migrate", verbosity=0)
     owner = User.objects.create_user("bench")

@@ -136,9 +136,10 @@ def open_case(case: dict[str, Any], missions: int, *, has_limit: bool) -> None:
     from django.contrib.auth import get_user_model
     from django_q.models import OrmQ
 
-    from accounts.models import SpendingLimit
     from benchmarks.simulated import standing_clock
-    from missions import engine, provider_accounts, services
+    from billing.models import SpendingLimit
+    from missions import execution, services
+    from providers import provider_accounts
 
     OrmQ.objects.all().delete()
     account = provider_accounts.environment_account()
@@ -151,7 +152,7 @@ def open_case(case: dict[str, Any], missions: int, *, has_limit: bool) -> None:
         for _ in range(missions):
             rows = [f"a lighthouse at dusk, oil on canvas, number {n}" for n in range(case["items"] // missions)]
             services.create_mission(owner=owner, name="scale", task_type="text_to_image", rows=rows)
-        engine.arm(account.pk)
+        execution.arm(account.pk)
 
 
 def measure(

@@ -63,7 +63,7 @@ def small_writes() -> Iterator[list[tuple[float, float]]]:
     """Write a row every 10 ms.  Yields when each write began (epoch seconds), and how many seconds it took."""
     from django.db import connections
 
-    from missions import queue
+    from workers import queue
 
     waits: list[tuple[float, float]] = []
     is_over = threading.Event()
@@ -107,8 +107,9 @@ def prepared(verb: str, rows: int) -> Callable[[], object]:
     from django.core.management import call_command
     from django.utils import timezone
 
-    from missions import engine, provider_accounts, services
+    from missions import execution, services
     from missions.models import Mission
+    from providers import provider_accounts
 
     if verb == "delete":  # with the attempts, outputs and events of a mission that has ended
         call_command("make_history", items=rows, mission_size=rows, force=True, verbosity=0, stdout=sys.stderr)
@@ -123,7 +124,7 @@ def prepared(verb: str, rows: int) -> Callable[[], object]:
         mission.items.update(status="failed", ended_at=timezone.now())
         Mission.objects.filter(pk=mission.pk).update(status="failed", pending_count=0, failed_count=rows)
         return partial(services.retry_failed, mission_id=mission.pk, actor="bench")
-    engine.dispatch(provider_accounts.environment_account().pk)
+    execution.dispatch(provider_accounts.environment_account().pk)
     chosen = services.pause_mission if verb == "pause" else services.cancel_mission
     return partial(chosen, mission_id=mission.pk, actor="bench")
 

@@ -96,9 +96,9 @@ def prepare(missions: int, items: int) -> list[Person]:
 
 def move(missions: list[int], rate: float) -> None:
     """Work items off, one after another and mission by mission, until somebody ends this process."""
-    from missions import provider_accounts
     from missions.models import Mission
-    from tests.missions.world import accept, begin, claim, succeed
+    from providers import provider_accounts
+    from tests.factories import accept, begin, claim, succeed
 
     account = provider_accounts.environment_account()
     began, done = time.monotonic(), 0

@@ -27,8 +27,8 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from missions import selectors, tasks
-from missions.providers import registry
-from missions.providers.base import (
+from providers.adapters import registry
+from providers.adapters.base import (
     AccountStatus,
     PricePreview,
     Provider,
@@ -39,7 +39,7 @@ from missions.providers.base import (
     SubmitRequest,
     UploadedFile,
 )
-from missions.providers.errors import ProviderError, Remedy
+from providers.adapters.errors import ProviderError, Remedy
 
 SCHEDULED = ("watchdog", "tally")  # what django-q2's own scheduler starts every minute
 PRICE = Decimal("0.05")

@@ -6,6 +6,3 @@ class MissionsConfig(AppConfig):
     name = "missions"
     verbose_name = _("Missions")
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        from missions import checks  # noqa: F401  registers them

@@ -11,8 +11,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
-from missions.providers.errors import Remedy
-from missions.providers.registry import PROVIDERS
+from providers.adapters.errors import Remedy
+from providers.adapters.registry import PROVIDERS
 
 ADVICE: dict[Remedy, Promise] = {
     Remedy.NONE: _("Unchanged, it will fail again. Correct the prompt, the images or the parameters first."),

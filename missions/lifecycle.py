@@ -24,7 +24,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import bulk, catalog
+from billing.budget import Budget
+from core.db import bulk
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -35,10 +36,10 @@ from missions.models import (
     MissionStatus,
     Output,
     OutputStatus,
-    ProviderAccount,
 )
-from missions.policy import breaker
-from missions.policy.purse import Purse
+from missions.policy import circuit_breaker
+from providers import catalog
+from providers.models import ProviderAccount
 
 log = logging.getLogger(__name__)
 
@@ -226,12 +227,12 @@ def retry_failed(
 
 
 def claim(
-    mission_id: int, account: ProviderAccount, *, limit: int, now: datetime, purse: Purse | None = None
+    mission_id: int, account: ProviderAccount, *, limit: int, now: datetime, budget: Budget | None = None
 ) -> list[int]:
     """pending → submitting for up to ``limit`` due items of a mission, each with a new prepared attempt.
 
-    Must run in the transaction that holds the account's row lock, and the lock on the owner's spending limit if ``purse`` is what
-    that leaves.  Returns the attempts' ids, in batch order: those that the limits afford, none when the mission was stopped in
+    Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on the
+    owner's spending limit.  Returns the attempts' ids, in batch order: those that the limits afford, none when the mission was stopped in
     the meantime.  When they afford none and nothing in flight can change that, the mission is paused.
     """
     mission = _lock(mission_id, *_PRICE_FIELDS)
@@ -243,14 +244,14 @@ def claim(
         return []
     model = catalog.find_model(mission.model, mission.task_type)
     prices = [model.price(mission.params | item.params) for item in items]
-    purses = [known for known in (purse_of(mission), purse) if known]
-    affordable = min((known.fits(prices) for known in purses), default=len(items))
+    budgets = [known for known in (budget_of(mission), budget) if known]
+    affordable = min((known.affordable(prices) for known in budgets), default=len(items))
     if not affordable:
-        _pause_if_spent(mission, purses, prices[0])
+        _pause_if_spent(mission, budgets, prices[0])
         return []
     items, prices = items[:affordable], prices[:affordable]
-    for known in purses:
-        known.take(prices)
+    for known in budgets:
+        known.reserve(prices)
     _move_many(
         mission,
         mission.items.filter(pk__in=[item.pk for item in items]),
@@ -277,22 +278,24 @@ def claim(
     return [attempt.pk for attempt in attempts]
 
 
-def purse_of(mission: Mission) -> Purse | None:
+def budget_of(mission: Mission) -> Budget | None:
     """What the mission's own limit leaves; None without one."""
     if mission.spending_limit is None:
         return None
-    return Purse(mission.spending_limit, mission.cost, mission.reserved_cost, mission.in_flight_count, mission.currency)
+    return Budget(
+        mission.spending_limit, mission.cost, mission.reserved_cost, mission.in_flight_count, mission.currency
+    )
 
 
-def _pause_if_spent(mission: Mission, purses: Sequence[Purse], price: Decimal | None) -> None:
+def _pause_if_spent(mission: Mission, budgets: Sequence[Budget], price: Decimal | None) -> None:
     """Pause a mission of which no item fits, unless what is in flight may yet turn out cheaper than expected."""
-    for purse in purses:
-        if not purse.fits([price]) and (price is None or not purse.in_flight):
-            _pause(mission, reason=purse.why_empty(price))
+    for budget in budgets:
+        if not budget.affordable([price]) and (price is None or not budget.in_flight):
+            _pause(mission, reason=budget.exhausted_reason(price))
             return
 
 
-def begin_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
+def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
     """prepared → sending, for several attempts at once: the mark that is on disk before a POST goes out.
 
     ``requests`` holds the parameters to be sent, by attempt.  Returns the attempts that may be sent now; not among them are
@@ -411,7 +414,7 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
         return True
 
 
-def lose_sight(attempt_id: int, *, code: str, message: str) -> bool:
+def mark_unreachable(attempt_id: int, *, code: str, message: str) -> bool:
     """running → unconfirmed: the provider accepted it, and then could not say for long how it stands."""
     with _atomic():
         found = _lock_attempt(attempt_id, AttemptStatus.RUNNING)
@@ -424,7 +427,7 @@ def lose_sight(attempt_id: int, *, code: str, message: str) -> bool:
         return True
 
 
-def declare_not_run(attempt_id: int, *, actor: str, reason: str) -> bool:
+def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
     """unconfirmed → void: a person says, or a late refusal proves, that it never ran.  The item may be submitted again.
 
     False when the attempt had already moved on, or when a webhook has named its task and that is still to be checked.
@@ -794,7 +797,7 @@ def _count_failure(mission: Mission, *, code: str, message: str) -> None:
     streak = mission.failure_streak + 1 if code == mission.failure_streak_code else 1
     Mission.objects.filter(pk=mission.pk).update(failure_streak=streak, failure_streak_code=code)
     if (
-        not breaker.trips(streak)
+        not circuit_breaker.trips(streak)
         or mission.status not in RUNNABLE
         or not mission.pending_count + mission.in_flight_count
     ):
@@ -802,7 +805,7 @@ def _count_failure(mission: Mission, *, code: str, message: str) -> None:
     failed = mission.items.filter(status=ItemStatus.FAILED, error_code=code, ended_at__isnull=False)
     latest = failed.order_by("-ended_at").values_list("cost", flat=True)[:streak]
     charged = sum(latest, Decimal(0))
-    reason = breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
+    reason = circuit_breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
     _pause(mission, reason=reason)
 
 

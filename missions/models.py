@@ -10,9 +10,7 @@ an item has at most one live attempt, a remote task belongs to one attempt, a mi
 from __future__ import annotations
 
 import secrets
-import uuid
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -23,12 +21,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-
-class TaskType(models.TextChoices):
-    TEXT_TO_IMAGE = "text_to_image", _("text to image")
-    IMAGE_TO_IMAGE = "image_to_image", _("image to image")
-    TEXT_TO_VIDEO = "text_to_video", _("text to video")
-    IMAGE_TO_VIDEO = "image_to_video", _("image to video")
+from core.db.fields import money_field
+from providers.catalog.task_types import TaskType
 
 
 class MissionStatus(models.TextChoices):
@@ -69,7 +63,7 @@ LIVE_ATTEMPTS = (
     AttemptStatus.RUNNING,
     AttemptStatus.UNCONFIRMED,
 )
-UNTOLD = Q(status=AttemptStatus.SUCCEEDED, cost=None)  # attempts whose charge the provider has not told
+COST_UNREPORTED = Q(status=AttemptStatus.SUCCEEDED, cost=None)  # attempts whose charge the provider has not told
 
 
 class OutputStatus(models.TextChoices):
@@ -82,73 +76,6 @@ class OutputStatus(models.TextChoices):
 def new_webhook_token() -> str:
     """An unguessable path for the answer to one attempt."""
     return secrets.token_urlsafe(24)
-
-
-def money_field(**options: Any) -> models.DecimalField[Any, Any]:
-    """A sum of money in the currency of its row, to the millionth."""
-    return models.DecimalField(max_digits=16, decimal_places=6, **options)
-
-
-class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
-    def in_use(self) -> ProviderAccountQuerySet:
-        """Accounts that take new items up."""
-        return self.filter(is_enabled=True, is_draining=False, paused_at=None)
-
-
-class ProviderAccount(models.Model):
-    """One API key at one provider, with its limit.
-
-    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
-    values.  Every other account has a key of its own, which is stored sealed (``missions.sealing``).
-    """
-
-    name = models.CharField(_("name"), max_length=100, unique=True)
-    provider = models.CharField(_("provider"), max_length=32, default="runninghub")
-    base_url = models.URLField(_("address"), blank=True)
-    sealed_key = models.TextField(blank=True, editable=False)
-    concurrency = models.PositiveIntegerField(
-        _("tasks at once"),
-        null=True,
-        blank=True,
-        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
-    )
-    is_enabled = models.BooleanField(
-        _("enabled"),
-        default=True,
-        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
-    )
-    is_draining = models.BooleanField(
-        _("drain"),
-        default=False,
-        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
-    )
-    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
-    pause_reason = models.TextField(_("reason for the pause"), blank=True)
-    key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
-
-    # What the provider told us.
-    remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
-    checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
-    # After "no slot": fewer at once for a while (see missions.policy.retry.slot_limit).
-    soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
-    soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # The chain of ticks that drives this account: only the message that carries this number may run.
-    tick_number = models.PositiveBigIntegerField(default=0, editable=False)
-    ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    objects = ProviderAccountQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("provider account")
-        verbose_name_plural = _("provider accounts")
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def configured_concurrency(self) -> int:
-        return settings.RUNNINGHUB_CONCURRENCY if self.concurrency is None else self.concurrency
 
 
 class MissionQuerySet(models.QuerySet["Mission"]):
@@ -203,7 +130,7 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
-    # The latest ends of items, as long as they are failures with one code (see missions.policy.breaker).
+    # The latest ends of items, as long as they are failures with one code (see missions.policy.circuit_breaker).
     failure_streak = models.PositiveIntegerField(default=0, editable=False)
     failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
@@ -271,7 +198,9 @@ class MissionItem(models.Model):
     custom_id = models.CharField(max_length=200, blank=True)
     params = models.JSONField(default=dict)
     status = models.CharField(max_length=16, choices=ItemStatus.choices, default=ItemStatus.PENDING)
-    account = models.ForeignKey(ProviderAccount, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        "providers.ProviderAccount", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     # A pending item is taken up no sooner than this.
     available_at = models.DateTimeField(default=timezone.now)
     submission_count = models.PositiveIntegerField(default=0, help_text=_("The number of the latest attempt."))
@@ -340,7 +269,7 @@ class Attempt(models.Model):
 
     item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="attempts")
+    account = models.ForeignKey("providers.ProviderAccount", on_delete=models.PROTECT, related_name="attempts")
     status = models.CharField(max_length=16, choices=AttemptStatus.choices, default=AttemptStatus.PREPARED)
     model = models.CharField(max_length=200)
     request = models.JSONField(default=dict, help_text=_("The parameters as they were sent."))
@@ -509,49 +438,8 @@ class RemovedSpending(models.Model):
         return f"{self.day}: {self.amount:.2f} {self.currency}"
 
 
-class ProviderUpload(models.Model):
-    """A reference file that an account has already handed to the provider, until its link ends."""
-
-    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="uploads")
-    sha256 = models.CharField(max_length=64)
-    url = models.TextField()
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = _("provider upload")
-        verbose_name_plural = _("provider uploads")
-        constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="upload_unique_per_account")]
-
-    def __str__(self) -> str:
-        return self.url
-
-
-class WorkerCluster(models.Model):
-    """The heartbeat of one supervisor and its worker processes."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField(help_text=_("The supervisor's process id."))
-    pid_started_at = models.FloatField(help_text=_("When that process began, to tell it from a later one."))
-    group_id = models.PositiveIntegerField(null=True, help_text=_("The process group of the workers."))
-    worker_count = models.PositiveIntegerField(default=0, help_text=_("Worker processes alive."))
-    restart_count = models.PositiveIntegerField(default=0)
-    started_at = models.DateTimeField(default=timezone.now)
-    beat_at = models.DateTimeField(default=timezone.now)
-    stopped_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-started_at"]
-        verbose_name = _("worker cluster")
-        verbose_name_plural = _("worker clusters")
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"
-
-
 class HourlySpend(models.Model):
-    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``missions.upkeep.tally``)."""
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``operations.spend_rollup``)."""
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))

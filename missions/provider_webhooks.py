@@ -24,9 +24,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from missions import engine, queue
+from missions import execution
 from missions.models import Attempt, AttemptStatus
-from missions.providers.registry import PROVIDERS
+from providers.adapters.registry import PROVIDERS
+from workers import queue
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _make_due(attempts: Sequence[Attempt]) -> None:
             is_worker_coming = running.filter(next_poll_at__lte=now).exists()
             running.filter(pk__in=[attempt.pk for attempt in attempts]).update(next_poll_at=now)
             if not is_worker_coming:
-                queue.send_many("poll_due", [(account_id,)] * math.ceil(len(attempts) / engine.POLL_BATCH))
+                queue.send_many("poll_due", [(account_id,)] * math.ceil(len(attempts) / execution.POLL_BATCH))
 
 
 def _note_tasks(hints: Mapping[Attempt, Hint]) -> None:

@@ -13,10 +13,12 @@ from typing import Any, BinaryIO, cast
 from django.utils import timezone
 
 from media.models import MediaFile
-from missions import lifecycle, provider_accounts
-from missions.catalog import Model
-from missions.models import Mission, MissionMedia, ProviderAccount, ProviderUpload
-from missions.providers.errors import Rejected
+from missions import lifecycle
+from missions.models import Mission, MissionMedia
+from providers import provider_accounts
+from providers.adapters.errors import Rejected
+from providers.catalog import Model
+from providers.models import ProviderAccount, ProviderUpload
 
 _MEDIA = re.compile(r"media:([0-9]{1,18})")
 # A link is used only while it lives this much longer, so that a queued task can still read it.

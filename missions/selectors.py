@@ -12,9 +12,9 @@ from decimal import Decimal
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
-from accounts.models import SpendingLimit
+from billing.budget import Budget
+from billing.models import SpendingLimit
 from media.models import MediaFile
-from missions import catalog
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -24,12 +24,12 @@ from missions.models import (
     MissionItem,
     MissionStatus,
     Output,
-    ProviderAccount,
     RemovedSpending,
 )
 from missions.policy import retry
 from missions.policy.polling import Duration, Expectation, learn
-from missions.policy.purse import Purse
+from providers import catalog
+from providers.models import ProviderAccount
 from templates_app.models import MissionTemplate
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
@@ -158,7 +158,7 @@ def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int
     )
 
 
-def purse_of(limit: SpendingLimit, *, now: datetime) -> Purse:
+def budget_of(limit: SpendingLimit, *, now: datetime) -> Budget:
     """What a person's limit leaves in its period.  To be trusted only while the limit's row is locked.
 
     A mission's cost and what it reserves are read in one row, so that what ends meanwhile may count twice, but never not at all.
@@ -183,7 +183,7 @@ def purse_of(limit: SpendingLimit, *, now: datetime) -> Purse:
         charged.quantize(MILLIONTH),
         sums["expected"].quantize(MILLIONTH),
     )  # SQLite adds binary fractions
-    return Purse(limit.amount, charged, expected, sums["in_flight"], catalog.CURRENCY, is_owners=True)
+    return Budget(limit.amount, charged, expected, sums["in_flight"], catalog.CURRENCY, is_owners=True)
 
 
 def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:

@@ -3,7 +3,7 @@
 Called by every interface.  Keyword-only; ``actor`` is whoever asks ("user:7").  Bad input raises ``MissionInvalid`` with
 every error at once; a verb that does not fit the mission's state raises ``NotPossible`` with a sentence for people.
 
-Those sentences are in the reader's language.  What is kept in a row (``reason``) is not: see ``missions.stored_texts``.
+Those sentences are in the reader's language.  What is kept in a row (``reason``) is not: see ``core.translated_reasons``.
 """
 
 from __future__ import annotations
@@ -24,22 +24,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from accounts.models import SpendingLimit
+from billing.models import SpendingLimit
+from core.db import bulk
 from media import services as media_services
 from media.models import MediaFile
-from missions import bulk, catalog, engine, lifecycle, provider_accounts, references, removal, selectors
-from missions.catalog import FieldError, ParamsInvalid
-from missions.models import (
-    Attempt,
-    AttemptStatus,
-    ItemStatus,
-    Mission,
-    MissionItem,
-    MissionStatus,
-    Output,
-    TaskType,
-)
-from missions.providers.errors import ProviderError
+from missions import execution, lifecycle, purge, references, selectors
+from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, Output
+from providers import catalog, provider_accounts
+from providers.adapters.errors import ProviderError
+from providers.catalog import FieldError, ParamsInvalid
+from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
 
 SETTLE_SECONDS = 5.0
@@ -296,12 +290,12 @@ def _owner_limit_errors(owner: AbstractBaseUser, draft: Draft) -> list[FieldErro
     if draft.estimated_cost is None:
         message = _("You have a spending limit, and the price of this model is not known: choose another model.")
         return [FieldError("model", message)]
-    purse = selectors.purse_of(limit, now=timezone.now())
-    if draft.estimated_cost <= purse.left:
+    budget = selectors.budget_of(limit, now=timezone.now())
+    if draft.estimated_cost <= budget.left:
         return []
     known = {
         "price": f"{draft.estimated_cost:.2f}",
-        "left": f"{max(purse.left, Decimal(0)):.2f}",
+        "left": f"{max(budget.left, Decimal(0)):.2f}",
         "limit": f"{limit.amount:.2f}",
         "period": limit.get_period_display(),
         "currency": draft.model.currency,
@@ -565,7 +559,7 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERS
     return Stopped(still_sending=_wait_for_answers(wire))
 
 
-def hold_after_key_change() -> int:
+def pause_after_key_change() -> int:
     """Pause every open mission: it was made for another key, perhaps the simulator's, and must not spend unasked.
 
     Returns how many were paused.
@@ -575,12 +569,12 @@ def hold_after_key_change() -> int:
     )
 
 
-def hold_after_restore() -> int:
+def pause_after_restore() -> int:
     """Pause every account, and every open mission: of what waits in a copy of the database, some may have been sent since.
 
     Returns how many missions were paused.
     """
-    provider_accounts.adopt_key()  # now: a key that is new to the copy would end the pause when workers start
+    provider_accounts.sync_env_key()  # now: a key that is new to the copy would end the pause when workers start
     provider_accounts.block_all(reason=RESTORED)
     return _hold(RESTORED)
 
@@ -623,7 +617,7 @@ def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
     wire = lifecycle.request_deletion(mission_id, actor=actor)
     still_sending = _wait_for_answers(wire)
-    return Stopped(still_sending=still_sending, is_removed=removal.purge_mission(mission_id))
+    return Stopped(still_sending=still_sending, is_removed=purge.purge_mission(mission_id))
 
 
 def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:
@@ -750,7 +744,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
     """A person looked at the provider's site: the submission never ran.  The item is submitted again."""
     attempt = _unconfirmed_attempt(item)
     with transaction.atomic():
-        if not lifecycle.declare_not_run(
+        if not lifecycle.void_unconfirmed(
             attempt.pk, actor=actor, reason=gettext_noop("A person found that it never ran.")
         ):
             raise NotPossible(
@@ -766,7 +760,7 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> 
     """A person found the task at the provider: attach it, and fetch its result without paying again."""
     attempt = _unconfirmed_attempt(item)
     try:
-        attached = engine.attach(attempt.pk, remote_task_id, actor=actor)
+        attached = execution.attach(attempt.pk, remote_task_id, actor=actor)
     except ProviderError as error:
         message = _("The provider could not be asked about the task: %s. Try again.") % error
         raise NotPossible(message) from error
@@ -794,13 +788,13 @@ def delete_media(*, media: MediaFile) -> None:
     """
     with transaction.atomic():
         media = MediaFile.objects.select_for_update().get(pk=media.pk)
-        if obstacle := why_media_stays(media):
-            raise NotPossible(obstacle)
+        if blocked_reason := media_blocked_reason(media):
+            raise NotPossible(blocked_reason)
         references.let_go(media)
         media_services.delete_media(media=media)
 
 
-def why_media_stays(media: MediaFile) -> str:
+def media_blocked_reason(media: MediaFile) -> str:
     """Why an uploaded image cannot be deleted now; "" when it can."""
     mission = references.needed_by(media)
     if mission is None:

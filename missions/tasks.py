@@ -6,42 +6,43 @@ import logging
 
 from django.utils import timezone
 
-from missions import archive as archiving
-from missions import engine, provider_accounts, removal
-from missions.log_context import about
-from missions.models import ProviderAccount
-from missions.providers.errors import ProviderError
-from missions.upkeep import retention
-from missions.upkeep import tally as tallying
+from core.logging.context import about
+from missions import execution, purge
+from missions.results import download as archiving
+from operations import retention
+from operations import spend_rollup as tallying
+from providers import provider_accounts
+from providers.adapters.errors import ProviderError
+from providers.models import ProviderAccount
 
 log = logging.getLogger(__name__)
 
 
 def tick(account_id: int, number: int) -> None:
     with about(account=account_id):
-        engine.tick(account_id, number)
+        execution.tick(account_id, number)
 
 
 def dispatch(account_id: int) -> None:
-    engine.dispatch(account_id)
+    execution.dispatch(account_id)
 
 
 def submit(*attempt_ids: int) -> None:
-    engine.submit(attempt_ids)
+    execution.submit(attempt_ids)
 
 
 def poll_due(account_id: int) -> None:
     with about(account=account_id):
-        engine.poll_due(account_id)
+        execution.poll_due(account_id)
 
 
 def rescue(attempt_id: int) -> None:
-    engine.rescue(attempt_id)
+    execution.rescue(attempt_id)
 
 
 def reap(account_id: int) -> None:
     with about(account=account_id):
-        engine.reap(account_id)
+        execution.reap(account_id)
 
 
 def archive(try_number: int, *output_ids: int) -> None:
@@ -49,7 +50,7 @@ def archive(try_number: int, *output_ids: int) -> None:
 
 
 def purge_mission(mission_id: int) -> None:
-    removal.purge_mission(mission_id)
+    purge.purge_mission(mission_id)
 
 
 def check_account(account_id: int) -> None:
@@ -61,7 +62,7 @@ def check_account(account_id: int) -> None:
 
 
 def watchdog() -> None:
-    engine.arm_stale()
+    execution.arm_stale()
 
 
 def cleanup() -> None:

@@ -3,7 +3,8 @@
 from django.urls import path
 
 from missions import provider_webhooks
-from missions.views import acting, downloads, item, listing, metrics, mission, new_mission
+from missions.web import downloads, item, mission, mission_actions, mission_list, new_mission
+from operations import metrics_view
 
 app_name = "missions"
 
@@ -13,9 +14,9 @@ urlpatterns = [
     path("missions/new/library", new_mission.library, name="new-library"),
     path("missions/new/sample", new_mission.sample, name="new-sample"),
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
-    path("metrics", metrics.show_metrics, name="metrics"),
+    path("metrics", metrics_view.show_metrics, name="metrics"),
     path("hooks/<str:provider>/<str:token>", provider_webhooks.receive, name="provider-webhook"),
-    path("missions", listing.show_list, name="list"),
+    path("missions", mission_list.show_list, name="list"),
     path("missions/<int:mission_id>", mission.show_results, name="mission"),
     path("missions/<int:mission_id>/items", mission.show_items, name="items"),
     path("missions/<int:mission_id>/failures", mission.show_failures, name="failures"),
@@ -24,14 +25,14 @@ urlpatterns = [
     path("missions/<int:mission_id>/items/<int:index>", item.show_item, name="item"),
     path("missions/<int:mission_id>/items/<int:index>/retry", item.retry_item, name="retry-item"),
     path("missions/<int:mission_id>/items/<int:index>/attach", item.attach_task, name="attach-task"),
-    path("missions/<int:mission_id>/items/<int:index>/not-run", item.declare_not_run, name="not-run"),
-    path("missions/<int:mission_id>/pause", acting.pause, name="pause"),
-    path("missions/<int:mission_id>/resume", acting.resume, name="resume"),
-    path("missions/<int:mission_id>/cancel", acting.cancel, name="cancel"),
-    path("missions/<int:mission_id>/retry", acting.retry, name="retry"),
-    path("missions/<int:mission_id>/delete", acting.delete, name="delete"),
-    path("missions/<int:mission_id>/change", acting.change, name="change"),
-    path("missions/<int:mission_id>/template", acting.save_template, name="save-template"),
-    path("missions/<int:mission_id>/star", acting.star, name="star"),
+    path("missions/<int:mission_id>/items/<int:index>/not-run", item.void_unconfirmed, name="not-run"),
+    path("missions/<int:mission_id>/pause", mission_actions.pause, name="pause"),
+    path("missions/<int:mission_id>/resume", mission_actions.resume, name="resume"),
+    path("missions/<int:mission_id>/cancel", mission_actions.cancel, name="cancel"),
+    path("missions/<int:mission_id>/retry", mission_actions.retry, name="retry"),
+    path("missions/<int:mission_id>/delete", mission_actions.delete, name="delete"),
+    path("missions/<int:mission_id>/change", mission_actions.change, name="change"),
+    path("missions/<int:mission_id>/template", mission_actions.save_template, name="save-template"),
+    path("missions/<int:mission_id>/star", mission_actions.star, name="star"),
     path("missions/<int:mission_id>/selection.zip", downloads.download_selection, name="selection"),
 ]

@@ -20,11 +20,11 @@ from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
 
-from missions.version import VERSION
-from runninghub_batch import errors, openapi, replays
-from runninghub_batch.auth import BearerToken, Session
-from runninghub_batch.errors import ApiError, Failure
-from runninghub_batch.limits import PerCaller
+from accounts.authentication import BearerToken, Session
+from core.api import errors, idempotency, openapi
+from core.api.errors import ApiError, Failure
+from core.api.throttling import PerCaller
+from core.version import VERSION
 
 # Only a body with one of these can hold a NUL character or a number that becomes infinite.
 # (The look behind lets a run of digits be read once, not anew from each of its digits.)
@@ -80,8 +80,8 @@ class Api(NinjaAPI):
             renderer=envelope,
             parser=StrictParser(),
         )
-        self.add_decorator(replays.claimed(envelope.wrap))
-        self.add_decorator(replays.settled, mode="view")
+        self.add_decorator(idempotency.claimed(envelope.wrap))
+        self.add_decorator(idempotency.settled, mode="view")
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         return errors.respond_to(request, exc)
@@ -124,8 +124,8 @@ api.add_router("/missions", "missions.api.items.router")
 api.add_router("/missions", "missions.api.outputs.router")
 api.add_router("/missions", "missions.api.results.router")
 api.add_router("/missions", "missions.api.events.router")
-api.add_router("/templates", "missions.api.templates.router")
-api.add_router("/media", "missions.api.media.router")
-api.add_router("", "missions.api.catalog.router")
+api.add_router("/templates", "templates_app.api.router")
+api.add_router("/media", "media.api.router")
+api.add_router("", "providers.api.router")
 api.add_router("/me", "accounts.api.router")
-api.add_router("", "missions.api.health.router")
+api.add_router("", "operations.api.router")

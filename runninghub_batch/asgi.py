@@ -16,11 +16,11 @@ from django.http.response import HttpResponseBase
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 django.setup(set_prefix=False)
 
-from media.responses import carried_out, kept_connections  # noqa: E402
+from core.api.throttling import BoundedBodies  # noqa: E402
+from core.http.content_length import MeasuredRequest  # noqa: E402
+from core.http.streaming import carried_out, kept_connections  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
-from runninghub_batch.limits import BoundedBodies  # noqa: E402
-from runninghub_batch.measured import MeasuredRequest  # noqa: E402
 
 # They look after the connections of whichever thread they are called in.  Here requests are answered in others (see below), and
 # one that waits for its turn needs no thread for that.

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import environ
 
-from runninghub_batch.storage_url import storages_of
+from core.storage.config import storages_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -30,10 +30,10 @@ RUNNINGHUB_API_KEY: str = env.str("RUNNINGHUB_API_KEY", default="")
 RUNNINGHUB_BASE_URL: str = env.str("RUNNINGHUB_BASE_URL", default="https://www.runninghub.cn").rstrip("/")
 RUNNINGHUB_CONCURRENCY: int = env.int("RUNNINGHUB_CONCURRENCY", default=50)
 
-# Seal the keys of further accounts: the first seals, all open (missions.sealing).
+# Seal the keys of further accounts: the first seals, all open (providers.encryption).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 
-# The model that a task type uses unless a mission names another: endpoints of missions/catalog/*.toml.
+# The model that a task type uses unless a mission names another: endpoints of providers/catalog/*.toml.
 DEFAULT_MODELS: dict[str, str] = {
     task_type: endpoint
     for task_type in ("text_to_image", "image_to_image", "text_to_video", "image_to_video")
@@ -86,7 +86,7 @@ WSGI_APPLICATION = "runninghub_batch.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "runninghub_batch",  # templates, components, static files and translations that all apps share
+    "core",  # templates, components and static files that all apps share
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -100,15 +100,20 @@ INSTALLED_APPS = [
     "django_q",
     "axes",
     "accounts",
-    "media",
-    "templates_app",
     "drafts",
+    "workers",
+    "media",
+    "billing",
+    "providers",
+    "templates_app",
     "missions",
+    "operations",
+    "devtools",
 ]
 
 MIDDLEWARE = [
-    "runninghub_batch.middleware.frame",
-    "runninghub_batch.middleware.lead_to_https",
+    "core.http.middleware.frame",
+    "core.http.middleware.lead_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -134,7 +139,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "runninghub_batch.frame.frame",
+                "core.ui.navigation.frame",
             ],
         },
     },
@@ -211,11 +216,11 @@ def _database() -> dict[str, Any]:
     """SQLite in DATA_DIR unless DATABASE_URL names another.
 
     SQLite is opened for many writing processes: a write-ahead log, write locks taken when a transaction begins (so that
-    two can never deadlock by upgrading), and a long wait for the lock (runninghub_batch/sqlite).
+    two can never deadlock by upgrading), and a long wait for the lock (core/db/sqlite).
     """
     database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        database["ENGINE"] = "runninghub_batch.sqlite"
+        database["ENGINE"] = "core.db.sqlite"
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -256,7 +261,7 @@ Q_CLUSTER = {
     "label": "Task queue",
     "workers": Q_WORKERS,
     "orm": "default",
-    "broker_class": "missions.queue.Broker",
+    "broker_class": "workers.queue.Broker",
     "poll": 0.02,  # how often an idle cluster looks for a message
     "bulk": 10,  # messages fetched in one go
     "queue_limit": 20,  # prefetched messages age, so few are
@@ -264,7 +269,7 @@ Q_CLUSTER = {
     "ack_failures": True,  # rows decide what is tried again, never the broker
     "max_attempts": 1,
     "recycle": 2000,
-    # Tasks carry their own limit (missions.queue); these two only have to be consistent with each other.
+    # Tasks carry their own limit (workers.queue); these two only have to be consistent with each other.
     "timeout": 3600,
     "retry": 3700,
     "log_level": "WARNING",
@@ -280,11 +285,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "text": {
-            "()": "runninghub_batch.logs.PlainLines",
+            "()": "core.logging.formatters.PlainLines",
             "format": "{asctime} {levelname:<7} {name}{tags} {message}",
             "style": "{",
         },
-        "json": {"()": "runninghub_batch.logs.JsonLines"},
+        "json": {"()": "core.logging.formatters.JsonLines"},
     },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "text"}

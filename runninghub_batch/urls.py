@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.templatetags.static import static
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from missions.admin import catalogue
+from providers import catalog_admin
 from runninghub_batch import views
 from runninghub_batch.api import api
 
@@ -14,12 +14,29 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("accounts.urls")),
     path("components", views.components, name="components"),
     path("favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))),  # asked for by pages that name none
-    path("admin/control-room/", include("missions.admin.control_room")),
-    path("admin/models/", admin.site.admin_view(catalogue.show_models), name="admin-models"),
+    path("admin/control-room/", include("operations.control_room")),
+    path("admin/models/", admin.site.admin_view(catalog_admin.show_models), name="admin-models"),
+    # Models that moved to other apps keep their former addresses.
+    re_path(
+        r"^admin/missions/(?P<rest>(?:provideraccount|providerupload)/.*)$",
+        RedirectView.as_view(url="/admin/providers/%(rest)s", permanent=True, query_string=True),
+    ),
+    re_path(
+        r"^admin/missions/(?P<rest>workercluster/.*)$",
+        RedirectView.as_view(url="/admin/workers/%(rest)s", permanent=True, query_string=True),
+    ),
+    re_path(
+        r"^admin/accounts/(?P<rest>spendinglimit/.*)$",
+        RedirectView.as_view(url="/admin/billing/%(rest)s", permanent=True, query_string=True),
+    ),
+    re_path(
+        r"^admin/accounts/(?P<rest>idempotencykey/.*)$",
+        RedirectView.as_view(url="/admin/core/%(rest)s", permanent=True, query_string=True),
+    ),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
-    path("", include("missions.urls_media")),
-    path("", include("missions.urls_templates")),
+    path("", include("media.urls")),
+    path("", include("templates_app.urls")),
     path("", include("missions.urls")),
 ]
 

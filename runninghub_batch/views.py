@@ -19,9 +19,9 @@ from django.views.defaults import page_not_found
 
 from accounts.models import Theme
 from accounts.preferences import THEME_COOKIE
+from core.http.middleware import API
+from core.logging import request_ids
 from missions.models import ItemStatus, MissionStatus
-from runninghub_batch import request_ids
-from runninghub_batch.middleware import API
 
 
 class SampleForm(forms.Form):

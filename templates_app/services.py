@@ -1,6 +1,6 @@
 """Keeping templates: create, change, delete.
 
-What a template's parameters may be is not known here but by the catalogue of missions: ``missions.template_rules`` checks a
+What a template's parameters may be is not known here but by the catalogue of missions: ``templates_app.rules`` checks a
 config before it gets here.  This module keeps the rows in order.
 """
 

@@ -11,11 +11,23 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
 from django.db import connection, connections
+from django.test import Client
 from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pytest_django import Settings
+
+from devtools.simulators.runninghub.process import SimulatorProcess
+from missions import selectors
+from missions.models import Mission
+from providers import encryption, provider_accounts
+from providers.models import ProviderAccount
+from tests.api_client import caller
+from tests.factories import Workers, bring_to_all, make_mission
+from tests.missions.api.client import Api
 
 hypothesis_settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -53,7 +65,7 @@ def _data_folder() -> Iterator[None]:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """SQLite in a file: in memory it has other locks, and neither a thread nor a process can share it as they do in life."""
     database: dict[str, Any] = settings.DATABASES["default"]
-    if database["ENGINE"] == "runninghub_batch.sqlite":
+    if database["ENGINE"] == "core.db.sqlite":
         database["TEST"]["NAME"] = Path(settings.DATA_DIR) / "test.sqlite3"
 
 
@@ -97,3 +109,114 @@ def _on_server(*statements: str) -> None:
     with connection._nodb_cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def simulator_process() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(
+        task_seconds=0.05,
+        task_jitter=0,
+        queued_share=0,
+        slow_seconds=0.3,
+        image_side=96,
+        clip_side=96,
+        clip_seconds=0.3,
+        webhook_wait=0.05,
+    ) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(simulator_process: SimulatorProcess, settings: Settings) -> SimulatorProcess:
+    """A simulator that has forgotten everything, and settings that point at it."""
+    simulator_process.reset()
+    settings.RUNNINGHUB_BASE_URL = simulator_process.url
+    settings.RUNNINGHUB_API_KEY = "simulator"
+    settings.RESULTS_ALLOWED_HOSTS = [simulator_process.url.removeprefix("http://")]
+    settings.POLL_FLOOR_SECONDS = 0.05
+    settings.PUBLIC_BASE_URL = ""
+    return simulator_process
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learned() -> None:
+    """What this process remembers of earlier tests' rows."""
+    selectors._expectations.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_results() -> None:
+    """Result files of earlier tests: rows get the same ids again, and files go by ids."""
+    shutil.rmtree(settings.RESULTS_ROOT, ignore_errors=True)
+
+
+@pytest.fixture
+def account(db: None) -> ProviderAccount:
+    return provider_accounts.environment_account()
+
+
+@pytest.fixture
+def history(db: None) -> None:
+    """Thousands of items whose missions have ended, and some that wait."""
+    call_command("make_history", items=3_000, verbosity=0)
+
+
+@pytest.fixture
+def encryption_key(settings: Settings) -> str:
+    """Keys can be stored."""
+    key = encryption.new_key()
+    settings.ENCRYPTION_KEYS = [key]
+    return key
+
+
+@pytest.fixture
+def workers(simulator: SimulatorProcess, account: ProviderAccount) -> Workers:
+    return Workers(account)
+
+
+@pytest.fixture
+def api(owner: User) -> Api:
+    return Api(caller(owner))
+
+
+@pytest.fixture
+def strange_api(stranger: User) -> Api:
+    return Api(caller(stranger))
+
+
+@pytest.fixture
+def staff_api(db: None) -> Api:
+    return Api(caller(User.objects.create_user("boss", is_staff=True)))
+
+
+@pytest.fixture
+def mixed(owner: User, account: ProviderAccount) -> Mission:
+    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; 7 waits."""
+    mission = make_mission(owner, 7)
+    bring_to_all(mission, account)
+    mission.refresh_from_db()
+    return mission
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    """Staff who may look at everything of missions, and act on nothing."""
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def web(owner: User) -> Client:
+    client = Client(enforce_csrf_checks=False)
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def strange_web(stranger: User) -> Client:
+    client = Client()
+    client.force_login(stranger)
+    return client

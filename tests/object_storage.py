@@ -12,7 +12,7 @@ from typing import Any, Self
 import boto3
 import requests
 
-from runninghub_batch.storage_url import storages_of
+from core.storage.config import storages_of
 from tests.ports import free_port
 
 START_SECONDS = 30.0

@@ -8,9 +8,9 @@ os.environ["READ_DOT_ENV"] = "0"  # whatever a person has set for real use stays
 
 os.environ["STORAGE_URL"] = ""  # nor does a test, or a process that it starts, touch a bucket of theirs
 
+from core.storage.config import storages_of
 from runninghub_batch.settings import *  # noqa: F403
 from runninghub_batch.settings import DATABASES, STORAGES
-from runninghub_batch.storage_url import storages_of
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="runninghub-batch-tests-"))
 MEDIA_ROOT = DATA_DIR / "uploads"
@@ -26,7 +26,7 @@ RUNNINGHUB_API_KEY = ""
 API_REQUESTS_PER_MINUTE = 0  # each test's first token has the same id
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-if DATABASES["default"]["ENGINE"] == "runninghub_batch.sqlite":
+if DATABASES["default"]["ENGINE"] == "core.db.sqlite":
     DATABASES["default"]["TEST"] = {
         "NAME": str(DATA_DIR / "test.sqlite3")
     }  # a file, so that other processes can open it

@@ -18,8 +18,8 @@ import polib
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
 
-from missions import sealing
 from missions.models import ItemStatus, MissionStatus
+from providers import encryption
 from tests.test_project import names_read_by_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +31,21 @@ UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 # Upper case with an underscore, and no setting of ours.
 OTHER_NAMES = {"TEST_DATABASE_URL", "WEB_CONCURRENCY"}
 SHELLS = ("sh", "bash", "console")
-OURS = ("missions", "runninghub_batch", "accounts", "media", "templates_app", "drafts")
+OURS = (
+    "accounts",
+    "billing",
+    "core",
+    "devtools",
+    "drafts",
+    "events",
+    "media",
+    "missions",
+    "operations",
+    "providers",
+    "runninghub_batch",
+    "templates_app",
+    "workers",
+)
 
 
 def name_of(path: Path) -> str:
@@ -94,7 +108,7 @@ def test_settings_that_pages_name_exist(path):
     named = set(re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`", path.read_text()))
     named |= {name for block in blocks(path, "ini") for name in re.findall(r"^ *([A-Z_]+)=", block, re.MULTILINE)}
     known = names_read_by_settings() | OTHER_NAMES
-    in_source = "".join(file.read_text() for file in (ROOT / "missions").glob("*.py"))
+    in_source = "".join(file.read_text() for app in OURS for file in (ROOT / app).rglob("*.py"))
     assert {name for name in named - known if not re.search(rf"^{name} = ", in_source, re.MULTILINE)} == set()
 
 
@@ -163,7 +177,7 @@ def test_commands_take_what_pages_give_them(path):
 @pytest.mark.django_db
 def test_the_commands_of_the_operator_guide_run_in_their_order(settings):
     """Those that ask the provider are run by tests of their own."""
-    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
     lines = [line.partition("#")[0] for line in "\n".join(blocks(OPERATOR_GUIDE, "sh")).splitlines()]
     uses = [shlex.split(line)[1:] for line in lines if re.match(r"manage\.py (accounts|cleanup|recount)\b", line)]
     told = io.StringIO()

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from missions.providers.http import USER_AGENT
+from providers.adapters.http import USER_AGENT
 from tests.test_project import PROJECT, ROOT
 
 VERSION = PROJECT["version"]

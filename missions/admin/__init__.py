@@ -3,9 +3,9 @@
 from django.apps import apps
 from django.contrib import admin
 
-from missions.admin import accounts, catalogue, control_room, items, library, missions, rows
+from missions.admin import items, missions, records
 
-__all__ = ["accounts", "catalogue", "control_room", "items", "library", "missions", "rows"]
+__all__ = ["items", "missions", "records"]
 
 # django-q2's own pages would run any function of Python whose name is typed in, and send messages past our rows.
 for model in apps.get_app_config("django_q").get_models():

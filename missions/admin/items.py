@@ -23,11 +23,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from missions import failures, services
-from missions.admin.acting import Outlook, Verb, is_ours, log
-from missions.admin.looking import (
+from core.admin.actions import ActionPreview, AdminAction, is_ours, log
+from core.admin.readonly import (
     LATEST,
-    WithPage,
+    PageAdmin,
     attempts_with_task,
     badge,
     column,
@@ -37,11 +36,12 @@ from missions.admin.looking import (
     told,
     with_actors,
 )
-from missions.forms.watching import FoundTaskForm
+from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.services import NotPossible
-from missions.views.access import actor
-from missions.views.showing import shown_items
+from missions.web.access import actor
+from missions.web.forms.mission_forms import FoundTaskForm
+from missions.web.item_presenter import shown_items
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -112,14 +112,16 @@ def _mission_in(request: HttpRequest) -> Mission | None:
     )
 
 
-def _retrying(item: MissionItem, asked: QueryDict) -> Outlook:
+def _retrying(item: MissionItem, asked: QueryDict) -> ActionPreview:
     if item.status != ItemStatus.FAILED or item.mission.status == MissionStatus.CANCELLED:
-        return Outlook([], 0, Decimal(0), is_refused=True)
+        return ActionPreview([], 0, Decimal(0), is_refused=True)
     advice = failures.ADVICE[failures.remedy_of(item.mission, item.error_code)]
-    return Outlook([_("It is sent again, as a new, paid try."), str(advice)], 1, failures.estimate(item.mission, 1))
+    return ActionPreview(
+        [_("It is sent again, as a new, paid try."), str(advice)], 1, failures.estimate(item.mission, 1)
+    )
 
 
-RETRY = Verb(
+RETRY = AdminAction(
     name="retry",
     title=gettext_lazy("Retry"),
     question=gettext_lazy("Retry these items?"),
@@ -131,7 +133,7 @@ RETRY = Verb(
 
 
 @admin.register(MissionItem)
-class MissionItemAdmin(WithPage):
+class MissionItemAdmin(PageAdmin):
     page = "admin/missions/item.html"
     list_display = [
         "place",

@@ -15,21 +15,22 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
+from core.admin.actions import ActionPreview, AdminAction
+from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, with_actors
 from missions import failures, lifecycle, services
-from missions.admin.acting import Outlook, Verb
-from missions.admin.looking import LATEST, WithPage, badge, bar, choices, column, money, with_actors
-from missions.models import ItemStatus, Mission, MissionStatus, TaskType
-from missions.upkeep import recounting
-from missions.views.mission import failures_context, head_context
+from missions.models import ItemStatus, Mission, MissionStatus
+from missions.web.mission import failures_context, head_context
+from operations import reconcile_counts
+from providers.catalog.task_types import TaskType
 
 RUNNABLE = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
 
 
 def _outlook(
-    allowed: Callable[[Mission], bool], look: Callable[[Mission, QueryDict], Outlook]
-) -> Callable[[Mission, QueryDict], Outlook]:
-    def outlook(mission: Mission, asked: QueryDict) -> Outlook:
-        return look(mission, asked) if allowed(mission) else Outlook([], 0, Decimal(0), is_refused=True)
+    allowed: Callable[[Mission], bool], look: Callable[[Mission, QueryDict], ActionPreview]
+) -> Callable[[Mission, QueryDict], ActionPreview]:
+    def outlook(mission: Mission, asked: QueryDict) -> ActionPreview:
+        return look(mission, asked) if allowed(mission) else ActionPreview([], 0, Decimal(0), is_refused=True)
 
     return outlook
 
@@ -42,24 +43,24 @@ def _on_their_way(mission: Mission) -> str:
     ) % {"count": mission.in_flight_count}
 
 
-def _pausing(mission: Mission, asked: QueryDict) -> Outlook:
+def _pausing(mission: Mission, asked: QueryDict) -> ActionPreview:
     waiting = ngettext(
         "%(count)d item waits until the mission is resumed.",
         "%(count)d items wait until the mission is resumed.",
         mission.pending_count,
     ) % {"count": mission.pending_count}
     on_its_way = failures.estimate(mission, mission.in_flight_count)
-    return Outlook([waiting, _on_their_way(mission)], mission.pending_count, on_its_way)
+    return ActionPreview([waiting, _on_their_way(mission)], mission.pending_count, on_its_way)
 
 
-def _resuming(mission: Mission, asked: QueryDict) -> Outlook:
+def _resuming(mission: Mission, asked: QueryDict) -> ActionPreview:
     sent = ngettext(
         "%(count)d item that waits is sent.", "%(count)d items that wait are sent.", mission.pending_count
     ) % {"count": mission.pending_count}
-    return Outlook([sent], mission.pending_count, failures.estimate(mission, mission.pending_count))
+    return ActionPreview([sent], mission.pending_count, failures.estimate(mission, mission.pending_count))
 
 
-def _cancelling(mission: Mission, asked: QueryDict) -> Outlook:
+def _cancelling(mission: Mission, asked: QueryDict) -> ActionPreview:
     sentences = [
         ngettext(
             "%(count)d item that was not sent yet is cancelled and costs nothing.",
@@ -77,7 +78,7 @@ def _cancelling(mission: Mission, asked: QueryDict) -> Outlook:
         )
         sentences.append(doubt % {"count": mission.unconfirmed_count})
     at_stake = failures.estimate(mission, mission.in_flight_count + mission.unconfirmed_count)
-    return Outlook(sentences, mission.pending_count, at_stake)
+    return ActionPreview(sentences, mission.pending_count, at_stake)
 
 
 def _cause(asked: QueryDict) -> str | None:
@@ -85,7 +86,7 @@ def _cause(asked: QueryDict) -> str | None:
     return asked.get("error_code", "") if "has_code" in asked else None
 
 
-def _retrying(mission: Mission, asked: QueryDict) -> Outlook:
+def _retrying(mission: Mission, asked: QueryDict) -> ActionPreview:
     cause = _cause(asked)
     count = mission.failed_count
     if cause is not None:
@@ -96,7 +97,7 @@ def _retrying(mission: Mission, asked: QueryDict) -> Outlook:
         count,
     ) % {"count": count}
     only = [] if cause is None else [_("Only those with the cause %s.") % (cause or "—")]
-    return Outlook([again, *only], count, failures.estimate(mission, count))
+    return ActionPreview([again, *only], count, failures.estimate(mission, count))
 
 
 def _retry(mission: Mission, actor: str, asked: QueryDict) -> object:
@@ -109,18 +110,18 @@ def _retry(mission: Mission, actor: str, asked: QueryDict) -> object:
     return done
 
 
-def _recounting(mission: Mission, asked: QueryDict) -> Outlook:
-    wrong = list(recounting.differences(Mission.objects.filter(pk=mission.pk)))
+def _recounting(mission: Mission, asked: QueryDict) -> ActionPreview:
+    wrong = list(reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)))
     told = [
         _("%(name)s is %(stored)s, but its items say %(true)s.")
         % {"name": each.name, "stored": each.stored, "true": each.true}
         for each in wrong
     ]
-    return Outlook(told or [_("Every number is true.")], len(wrong), Decimal(0))
+    return ActionPreview(told or [_("Every number is true.")], len(wrong), Decimal(0))
 
 
-VERBS: Sequence[Verb] = (
-    Verb(
+VERBS: Sequence[AdminAction] = (
+    AdminAction(
         name="pause",
         title=gettext_lazy("Pause"),
         question=gettext_lazy("Pause these missions?"),
@@ -129,7 +130,7 @@ VERBS: Sequence[Verb] = (
         outlook=_outlook(lambda mission: mission.status in RUNNABLE, _pausing),
         do=lambda mission, actor, asked: services.pause_mission(mission_id=mission.pk, actor=actor),
     ),
-    Verb(
+    AdminAction(
         name="resume",
         title=gettext_lazy("Resume"),
         question=gettext_lazy("Resume these missions?"),
@@ -138,7 +139,7 @@ VERBS: Sequence[Verb] = (
         outlook=_outlook(lambda mission: mission.status == MissionStatus.PAUSED, _resuming),
         do=lambda mission, actor, asked: services.resume_mission(mission_id=mission.pk, actor=actor),
     ),
-    Verb(
+    AdminAction(
         name="retry",
         title=gettext_lazy("Retry what failed"),
         question=gettext_lazy("Retry what failed in these missions?"),
@@ -147,16 +148,16 @@ VERBS: Sequence[Verb] = (
         outlook=_outlook(lambda mission: mission.status != MissionStatus.CANCELLED, _retrying),
         do=_retry,
     ),
-    Verb(
+    AdminAction(
         name="recount",
         title=gettext_lazy("Recount"),
         question=gettext_lazy("Recount these missions?"),
         money=gettext_lazy("To be spent"),
         record=gettext_noop("Recounted in the administration."),
         outlook=_recounting,
-        do=lambda mission, actor, asked: recounting.mend(mission.pk),
+        do=lambda mission, actor, asked: reconcile_counts.mend(mission.pk),
     ),
-    Verb(
+    AdminAction(
         name="cancel",
         title=gettext_lazy("Cancel for good"),
         question=gettext_lazy("Cancel these missions for good?"),
@@ -170,7 +171,7 @@ VERBS: Sequence[Verb] = (
 
 
 @admin.register(Mission)
-class MissionAdmin(WithPage):
+class MissionAdmin(PageAdmin):
     page = "admin/missions/mission.html"
     list_display = [
         "shown_name",
@@ -243,7 +244,7 @@ class MissionAdmin(WithPage):
             "here": request.get_full_path(),
         }
 
-    def _fits(self, verb: Verb, mission: Mission) -> bool:
+    def _fits(self, verb: AdminAction, mission: Mission) -> bool:
         """Whether the page offers a verb at all."""
         if verb.name == "recount":
             return True

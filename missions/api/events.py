@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Field, Header, Path, Query, Router, Schema
 
-from missions import streams
-from missions.api.ids import RowId
+from core.api.ids import RowId
+from events import streams
 from missions.api.missions import visible_mission
 
 router = Router(tags=["Events"])

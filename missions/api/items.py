@@ -8,11 +8,10 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router
 
+from core.api.ids import RowId
 from missions import services
-from missions.api.ids import RowId
 from missions.api.missions import actor, caller, remembering, retried, visible_mission
-from missions.models import MissionItem
-from missions.schemas.missions import (
+from missions.api.schemas import (
     MAX_INDEX,
     ItemDetailOut,
     ItemFilterIn,
@@ -22,6 +21,7 @@ from missions.schemas.missions import (
     RetriedOut,
     item_page,
 )
+from missions.models import MissionItem
 
 router = Router(tags=["Items"])
 

@@ -12,11 +12,10 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
 
+from core.api.ids import RowId
+from core.api.pagination import page_of
 from missions import selectors, services
-from missions.api.ids import RowId
-from missions.catalog import FieldError
-from missions.models import Mission
-from missions.schemas.missions import (
+from missions.api.schemas import (
     CancelledOut,
     DeletedOut,
     MissionChangeIn,
@@ -36,8 +35,9 @@ from missions.schemas.missions import (
     place_in_body,
     urls_of,
 )
-from missions.schemas.paging import page_of
+from missions.models import Mission
 from missions.services import MissionInvalid, Retried, Stopped
+from providers.catalog import FieldError
 
 router = Router(tags=["Missions"])
 

@@ -14,12 +14,12 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from ninja import Field, Path, Router
 
-from media.responses import ThreadedStream
-from missions.api.ids import RowId
+from core.api.ids import RowId
+from core.http.streaming import ThreadedStream
+from core.translated_reasons import in_readers_language
 from missions.api.items import ItemIndex, visible_item
-from missions.collection.export import file_stem
 from missions.models import Output, OutputStatus
-from missions.stored_texts import in_readers_language
+from missions.results.export import file_stem
 
 router = Router(tags=["Results"])
 

@@ -8,12 +8,12 @@ from django.http import HttpRequest
 from django.utils.http import content_disposition_header
 from ninja import Path, Router
 
-from media.responses import ThreadedStream
-from missions.api.ids import RowId
+from core.api.ids import RowId
+from core.http.streaming import ThreadedStream
 from missions.api.missions import visible_mission
-from missions.collection import results
-from missions.collection.bundle import Bundle
-from missions.collection.export import download_name
+from missions.results import tables
+from missions.results.export import download_name
+from missions.results.zip_archive import Bundle
 
 router = Router(tags=["Results"])
 
@@ -49,7 +49,7 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
 def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     """An object per line and item, as `GET /missions/{id}/items` has them, without pages and without the envelope."""
     mission = visible_mission(request, mission_id)
-    lines = results.as_json_lines(mission)
+    lines = tables.as_json_lines(mission)
     return _named(ThreadedStream(lines, content_type="application/x-ndjson"), f"{download_name(mission)}_results.jsonl")
 
 
@@ -61,7 +61,7 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStre
 def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     """A row per result, and one for each item without any. UTF-8; no cell is taken for a formula."""
     mission = visible_mission(request, mission_id)
-    table = results.as_csv(mission)
+    table = tables.as_csv(mission)
     return _named(
         ThreadedStream(table, content_type="text/csv; charset=utf-8"), f"{download_name(mission)}_results.csv"
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 
-from missions.providers.errors import Remedy
+from providers.adapters.errors import Remedy
 
 MAX_REFUSALS = 5
 BACKOFF_FACTOR = 1.5

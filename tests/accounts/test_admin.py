@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from accounts import services
-from accounts.models import ApiToken, SpendingLimit
+from accounts.models import ApiToken
+from billing.models import SpendingLimit
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import services
 from accounts.models import ApiToken
-from tests.callers import caller
+from tests.api_client import caller
 
 pytestmark = pytest.mark.django_db
 

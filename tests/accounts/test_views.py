@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts import services
 from accounts.models import ApiToken, Profile
 from media.services import store_upload
-from tests.runninghub_batch.operations import picture
+from tests.core.operations import picture
 
 PASSWORD = "a long enough password"
 

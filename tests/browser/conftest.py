@@ -19,13 +19,14 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
-from missions import provider_accounts, sealing, selectors
-from missions.local_runs.local_stack import simulator_environment
+from devtools.local_stack import simulator_environment
+from devtools.simulators.runninghub.process import SimulatorProcess
+from missions import selectors
 from missions.models import Mission
-from missions.providers.simulator.control import SimulatorProcess
+from providers import encryption, provider_accounts
 from tests.browser import chromium
-from tests.missions.world import bring_to_all, make_mission
-from tests.processes.stage import POLL_FLOOR_SECONDS, Cluster, Web
+from tests.factories import bring_to_all, make_mission
+from tests.process_fixtures import POLL_FLOOR_SECONDS, Cluster, Web
 
 PASSWORD = "a long enough password"
 TIMEOUT_MS = 30_000
@@ -67,7 +68,7 @@ def environment(simulator: SimulatorProcess) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "PUBLIC_BASE_URL": "",
         "READ_DOT_ENV": "0",
-        "ENCRYPTION_KEYS": sealing.new_key(),
+        "ENCRYPTION_KEYS": encryption.new_key(),
     }
     return simulator_environment(simulator.url) | more
 
@@ -81,7 +82,7 @@ def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], 
         web = Web(
             {**environment, "STATIC_ROOT_OF_TEST": str(settings.STATIC_ROOT)},
             folder / "web.log",
-            "tests.runninghub_batch.with_static:application",
+            "tests.core.with_static:application",
         )
         web.start()
     yield web

@@ -45,16 +45,16 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from accounts import services as account_services
+from devtools.local_stack import WorkerProcess, simulator_environment
+from devtools.simulators.runninghub.process import SimulatorProcess
 from drafts import services as drafts
 from media.services import store_upload
 from missions import services
-from missions.local_runs.local_stack import WorkerProcess, simulator_environment
 from missions.models import Mission, MissionStatus
-from missions.providers.simulator.control import SimulatorProcess
 from templates_app import services as template_services
 from tests.browser import chromium
-from tests.missions.world import add_account, picture
-from tests.processes.stage import Web
+from tests.factories import add_account, picture
+from tests.process_fixtures import Web
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = {1280: 860, 360: 780}
@@ -91,9 +91,9 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-removed-spending", "admin:missions_removedspending_changelist", ""),
     ("admin-removed-spending-one", "/admin/missions/removedspending/1/change/", ""),
     ("not-found", "/nowhere", ""),
-    ("admin-accounts", "admin:missions_provideraccount_changelist", ""),
-    ("admin-account", "/admin/missions/provideraccount/2/change/", ""),
-    ("admin-account-new", "admin:missions_provideraccount_add", ""),
+    ("admin-accounts", "admin:providers_provideraccount_changelist", ""),
+    ("admin-account", "/admin/providers/provideraccount/2/change/", ""),
+    ("admin-account-new", "admin:providers_provideraccount_add", ""),
 )
 # Name, and address, mission, and height; what is higher is cut off.
 IN_THE_DOCS = {
@@ -130,7 +130,7 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
         workers.start()
         stack.callback(workers.stop)
         static = {"STATIC_ROOT_OF_TEST": str(settings.STATIC_ROOT)}
-        web = Web(environment | static, Path(SCRATCH.name, "web.log"), "tests.runninghub_batch.with_static:application")
+        web = Web(environment | static, Path(SCRATCH.name, "web.log"), "tests.core.with_static:application")
         web.start()
         stack.callback(web.stop)
         yield web, simulator

@@ -10,13 +10,13 @@ from playwright.sync_api import expect
 from accounts import services as account_services
 from accounts.models import ApiToken
 from media.models import MediaFile
-from missions import provider_accounts
 from missions.models import Mission
+from providers import provider_accounts
 from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from tests.addresses import addresses
 from tests.browser.chromium import check_axe
-from tests.missions.world import bring_to_all, make_media, make_mission, picture
+from tests.factories import bring_to_all, make_media, make_mission, picture
 
 SIGNED_OUT = ["/accounts/login/"]
 NOT_IN_THE_URLS = ["/nowhere", "/templates/new?type=image_to_image", "/missions/new?task_type=image_to_video"]

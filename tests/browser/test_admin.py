@@ -10,10 +10,10 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from playwright.sync_api import Page, expect
 
-from missions import provider_accounts
 from missions.models import Mission
+from providers import provider_accounts
 from tests.browser.chromium import check_axe
-from tests.missions.world import add_account, make_mission
+from tests.factories import add_account, make_mission
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 
@@ -70,7 +70,7 @@ def test_an_operator_stops_settles_and_retries(open_page, operator, person, simu
 def account_pages(environment, settings) -> list[str]:
     """The list of accounts, the form of one in the database and of the one in the environment, and an empty form."""
     settings.ENCRYPTION_KEYS = [environment["ENCRYPTION_KEYS"]]
-    accounts = "/admin/missions/provideraccount/"
+    accounts = "/admin/providers/provideraccount/"
     stored = add_account("second", "cap5-second", "https://www.runninghub.ai", concurrency=5)
     from_environment = provider_accounts.environment_account()
     return [accounts, f"{accounts}add/", *(f"{accounts}{one.pk}/change/" for one in (stored, from_environment))]

@@ -9,13 +9,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from playwright.sync_api import expect
 
-from missions import provider_accounts
-from missions.models import Attempt, Mission, MissionStatus, ProviderAccount
-from tests.missions.api.listening import wait_for
-from tests.missions.world import make_mission
+from missions.models import Attempt, Mission, MissionStatus
+from providers import provider_accounts
+from providers.models import ProviderAccount
+from tests.factories import make_mission
+from tests.missions.api.event_reader import wait_for
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
-PAGE = "/admin/missions/provideraccount/{}/change/"
+PAGE = "/admin/providers/provideraccount/{}/change/"
 
 
 def test_an_account_is_tested_paused_and_resumed_on_its_page(open_page):
@@ -36,7 +37,7 @@ def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, s
     first = provider_accounts.environment_account()
     mission = make_mission(person, 120)
     boss = User.objects.create_superuser("boss")
-    page = open_page("/admin/missions/provideraccount/add/", user=boss)
+    page = open_page("/admin/providers/provideraccount/add/", user=boss)
     page.get_by_label("Name").fill("second")
     page.get_by_label("Address").fill(simulator.url)
     page.get_by_label("API key").fill("cap20-of-the-second")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from missions import provider_accounts
 from missions.models import MissionItem
+from providers import provider_accounts
 from tests.browser.chromium import check_axe
 
 

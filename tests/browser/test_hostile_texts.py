@@ -14,11 +14,12 @@ from playwright.sync_api import Page, expect
 from accounts import services as account_services
 from drafts import services as drafts
 from media.models import MediaFile
-from missions import provider_accounts
-from missions.models import Attempt, ItemEvent, MissionItem, Output, ProviderAccount
+from missions.models import Attempt, ItemEvent, MissionItem, Output
+from providers import provider_accounts
+from providers.models import ProviderAccount
 from templates_app import services as template_services
 from tests.browser.test_access import pages, places_of
-from tests.missions.world import bring_to_all, make_media, make_mission, picture
+from tests.factories import bring_to_all, make_media, make_mission, picture
 
 pytestmark = pytest.mark.minutes
 

@@ -12,7 +12,7 @@ from media.models import MediaFile
 from media.services import store_upload
 from templates_app.models import MissionTemplate
 from tests.browser.chromium import check_axe
-from tests.missions.world import picture
+from tests.factories import picture
 
 
 @pytest.fixture

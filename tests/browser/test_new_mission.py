@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from missions.models import Mission
 from tests.browser.chromium import check_axe
-from tests.missions.world import make_media, picture
+from tests.factories import make_media, picture
 
 HERE = "/missions/new"
 

@@ -16,7 +16,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from missions.models import Mission
 from tests.browser.conftest import PASSWORD
-from tests.missions.world import check_mission, picture
+from tests.factories import check_mission, picture
 
 LIMIT_MS = 60_000  # for what workers do, on a machine that has other things to do as well
 CHINESE = {

@@ -9,11 +9,12 @@ import pytest
 from django.db import connection
 from playwright.sync_api import expect
 
-from missions import provider_accounts, services
+from missions import services
 from missions.models import Mission
+from providers import provider_accounts
 from tests.browser.chromium import check_axe
-from tests.missions.collected import run
-from tests.missions.world import bring_to, claim, make_mission, picture
+from tests.factories import bring_to, claim, make_mission, picture
+from tests.result_factories import run
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 

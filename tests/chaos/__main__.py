@@ -65,14 +65,14 @@ def main() -> int:
 
 def environment(port: int) -> dict[str, str]:
     """The settings of everybody who takes part; the simulator will be at this port."""
-    from missions import sealing
-    from missions.local_runs.local_stack import simulator_environment
+    from devtools.local_stack import simulator_environment
+    from providers import encryption
 
     return {
         **simulator_environment(f"http://127.0.0.1:{port}"),
         "READ_DOT_ENV": "0",
         "SECRET_KEY": "a-campaign-keeps-nothing-secret",
-        "ENCRYPTION_KEYS": sealing.new_key(),
+        "ENCRYPTION_KEYS": encryption.new_key(),
         "API_REQUESTS_PER_MINUTE": "0",
         "PUBLIC_BASE_URL": "",
     }

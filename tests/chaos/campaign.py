@@ -21,19 +21,20 @@ from django.db import connections
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
-from accounts.models import Period, SpendingLimit
-from missions import provider_accounts, selectors, services
-from missions.models import Mission, ProviderAccount
-from missions.monitoring import operations
+from billing.models import Period, SpendingLimit
+from missions import selectors, services
+from missions.models import Mission
 from missions.selectors import MILLIONTH
-from missions.upkeep import tally
+from operations import spend_rollup, statistics
+from providers import provider_accounts
+from providers.models import ProviderAccount
 from tests.chaos import oracle
 from tests.chaos.faults import PROVIDER, Scene
 from tests.chaos.oracle import Violation, Witness
 from tests.chaos.people import ACTOR, ApiHands, Hands, Person, open_business, put_in_order
 from tests.chaos.postgres import Server
-from tests.missions.world import add_account
-from tests.processes.stage import Stage, deadlocks
+from tests.factories import add_account
+from tests.process_fixtures import Stage, deadlocks
 
 SHORTEST_ROUND = 30.0
 SHORTEST_STORM = 16.0
@@ -216,7 +217,7 @@ class _Play:
             self._wrong("PostgreSQL had to end a deadlock.")
 
     def _remove_everything(self) -> None:
-        tally.count(timezone.now())  # what was recorded late is in
+        spend_rollup.count(timezone.now())  # what was recorded late is in
         spent = spend_told()
         for mission in Mission.objects.all():
             services.delete_mission(mission_id=mission.pk, actor=ACTOR)
@@ -232,5 +233,5 @@ class _Play:
 
 def spend_told() -> Decimal:
     """What the control room says that was spent in 30 days."""
-    spends = operations.spend(now=timezone.now())
+    spends = statistics.spend(now=timezone.now())
     return sum((spend.amounts["days_30"] for spend in spends), Decimal(0)).quantize(MILLIONTH)

@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
 from tests.chaos.postgres import Server
-from tests.processes.stage import Cluster, Stage
+from tests.process_fixtures import Cluster, Stage
 
 QUICK = 8.0  # a person's look, a retry of what was refused once, or a new group of workers
 START_TRIES = 10

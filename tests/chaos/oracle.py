@@ -20,8 +20,10 @@ from django.core.files.storage import storages
 from django.utils import timezone
 from django_q.models import Task
 
+from devtools import verification
+from devtools.simulators.runninghub.process import SimulatorProcess
+from devtools.simulators.runninghub.tasks import GONE, SUCCESS
 from missions import lifecycle, selectors
-from missions.local_runs import proof
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -31,12 +33,10 @@ from missions.models import (
     MissionStatus,
     Output,
     OutputStatus,
-    ProviderAccount,
 )
-from missions.providers.simulator.control import SimulatorProcess
-from missions.providers.simulator.tasks import GONE, SUCCESS
-from missions.upkeep import recounting
-from tests.missions.world import check_mission
+from operations import reconcile_counts
+from providers.models import ProviderAccount
+from tests.factories import check_mission
 
 ALL_TASKS = 1_000_000
 ITEM_ENDS = (ItemStatus.COMPLETED, ItemStatus.FAILED, ItemStatus.CANCELLED)
@@ -146,7 +146,7 @@ def ends(mission: Mission) -> Iterator[Violation]:
 
 def counts(mission: Mission) -> Iterator[Violation]:
     """Counts, money, attempts and the chain of events are those of the rows."""
-    for difference in recounting.differences(Mission.objects.filter(pk=mission.pk)):
+    for difference in reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)):
         yield about(str(difference), mission=mission)
     if mission.reserved_cost:
         yield about(f"{mission.reserved_cost} is still reserved.", mission=mission)
@@ -239,7 +239,7 @@ def _false_reason(
 
 def files() -> Iterator[Violation]:
     """Every stored result has its file, of the right kind and unchanged; every file has its row; no part of one is left."""
-    yield from map(Violation, proof.files(Mission.objects.all()))
+    yield from map(Violation, verification.files(Mission.objects.all()))
     root = Path(storages["results"].location)  # type: ignore[attr-defined]
     on_disk = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     stored = Output.objects.filter(status=OutputStatus.STORED).values_list("file", "thumbnail")

@@ -23,23 +23,16 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from accounts import services as account_services
-from accounts.models import SpendingLimit
-from missions import provider_accounts, services
-from missions.models import (
-    Attempt,
-    AttemptStatus,
-    Mission,
-    MissionItem,
-    MissionStatus,
-    Output,
-    OutputStatus,
-    ProviderAccount,
-)
-from missions.models import TaskType as Type
-from missions.providers.simulator.control import SimulatorProcess
-from missions.providers.simulator.tasks import GONE, RUNNING
+from billing.models import SpendingLimit
+from devtools.simulators.runninghub.process import SimulatorProcess
+from devtools.simulators.runninghub.tasks import GONE, RUNNING
+from missions import services
+from missions.models import Attempt, AttemptStatus, Mission, MissionItem, MissionStatus, Output, OutputStatus
+from providers import provider_accounts
+from providers.catalog.task_types import TaskType as Type
+from providers.models import ProviderAccount
 from tests.chaos.oracle import ALL_TASKS, Stop, prompt_of
-from tests.missions.world import make_media, picture
+from tests.factories import make_media, picture
 
 ACTOR = "user:1"
 VERBS = ["create", "pause", "resume", "cancel", "delete", "retry", "change", "unblock"]

@@ -17,10 +17,10 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.models import Task
 
+from devtools.simulators.runninghub.process import SimulatorProcess
 from missions.models import Attempt, Mission, MissionItem, Output
-from missions.providers.simulator.control import SimulatorProcess
 from tests.chaos.oracle import Stop, Violation, Witness, violations
-from tests.missions.world import TEXT_TO_IMAGE, Workers, make_mission
+from tests.factories import TEXT_TO_IMAGE, Workers, make_mission
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from tests.machines import postgresql
 from tests.machines.network import Machine, Network
 from tests.machines.postgresql import PostgresServer
 from tests.object_storage import ObjectStorage
+from tests.process_fixtures import Cluster, Stage
 from tests.processes.conftest import open_stage as open_stage
-from tests.processes.stage import Cluster, Stage
 
 StartOn = Callable[..., Cluster]
 

@@ -8,13 +8,22 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from missions import provider_accounts, services
+from missions import services
 from missions.models import Attempt, Mission
+from providers import provider_accounts
 
 pytestmark = pytest.mark.django_db
-OURS = ("missions", "media", "templates_app", "accounts")
+OURS = ("accounts", "billing", "core", "media", "missions", "providers", "templates_app", "workers")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
-LOOK_ONLY = ["mission", "missionitem", "attempt", "output", "itemevent", "providerupload", "workercluster"]
+LOOK_ONLY = [
+    "missions_mission",
+    "missions_missionitem",
+    "missions_attempt",
+    "missions_output",
+    "missions_itemevent",
+    "providers_providerupload",
+    "workers_workercluster",
+]
 
 
 @pytest.fixture
@@ -37,17 +46,31 @@ def test_every_model_has_a_page_that_opens(admin_client, mission, model):
 
 @pytest.mark.parametrize("name", LOOK_ONLY)
 def test_what_the_engine_writes_cannot_be_added(admin_client, name):
-    assert admin_client.get(reverse(f"admin:missions_{name}_add")).status_code == 403
+    assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
 
 
 def test_what_the_engine_writes_cannot_be_deleted(admin_client, mission):
     item = mission.items.get()
     for row in (mission, item, item.attempts.get(), mission.events.first(), provider_accounts.environment_account()):
-        name = f"admin:missions_{row._meta.model_name}"
+        name = f"admin:{row._meta.app_label}_{row._meta.model_name}"
         assert admin_client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
         many = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
         admin_client.post(reverse(f"{name}_changelist"), many)
         row.refresh_from_db()
+
+
+@pytest.mark.parametrize(
+    ("former", "path"),
+    [
+        ("missions/provideraccount/", "/admin/providers/provideraccount/"),
+        ("missions/provideraccount/1/change/?_popup=1", "/admin/providers/provideraccount/1/change/?_popup=1"),
+        ("accounts/spendinglimit/", "/admin/billing/spendinglimit/"),
+        ("missions/mission/", None),
+    ],
+)
+def test_former_addresses_of_moved_models_redirect(admin_client, former, path):
+    response = admin_client.get(f"/admin/{former}")
+    assert (response.status_code, response.get("Location")) == ((301, path) if path else (200, None))
 
 
 def test_a_status_and_a_cost_that_are_posted_change_nothing(admin_client, mission):
@@ -65,7 +88,7 @@ def test_the_secret_of_an_attempt_is_not_shown(admin_client, mission):
 
 def test_an_account_is_paused_and_resumed_from_its_list(admin_client, admin_user, mission):
     account = provider_accounts.environment_account()
-    address = reverse("admin:missions_provideraccount_changelist")
+    address = reverse("admin:providers_provideraccount_changelist")
     admin_client.post(address, {"action": "pause", "_selected_action": [account.pk]})
     account.refresh_from_db()
     assert account.paused_at is not None
@@ -78,7 +101,7 @@ def test_an_account_is_paused_and_resumed_from_its_list(admin_client, admin_user
 def test_an_account_is_not_resumed_by_editing_it(admin_client, mission):
     account = provider_accounts.environment_account()
     provider_accounts.block(account.pk, reason="No money left.")
-    address = reverse("admin:missions_provideraccount_change", args=[account.pk])
+    address = reverse("admin:providers_provideraccount_change", args=[account.pk])
     form = {
         "name": account.name,
         "base_url": "",

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from missions import failures
 from missions.models import MissionItem
-from missions.providers.errors import Remedy
+from providers.adapters.errors import Remedy
 
 
 def test_failures_are_grouped_by_cause_the_most_frequent_first(mixed, django_assert_num_queries):

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from missions import engine, lifecycle
+from missions import execution, lifecycle
 from missions.lifecycle import LostRace
 from missions.models import (
     LIVE_ATTEMPTS,
@@ -28,9 +28,9 @@ from missions.models import (
     MissionItem,
     MissionStatus,
     Output,
-    ProviderAccount,
 )
-from tests.missions.world import (
+from providers.models import ProviderAccount
+from tests.factories import (
     accept,
     begin,
     bring_to,
@@ -88,7 +88,7 @@ ATTEMPT_STATUSES = ["prepared", "sending", "running", "unconfirmed", "succeeded"
 
 # move → what it does, and from where to where it takes the attempt, and its item
 ATTEMPT_MOVES: dict[str, tuple[Move, dict[str, tuple[str, str]]]] = {
-    "begin_sending": (begin, {"prepared": ("sending", "submitting")}),
+    "mark_sending": (begin, {"prepared": ("sending", "submitting")}),
     "accept": (accept, {"sending": ("running", "processing"), "unconfirmed": ("running", "processing")}),
     "refuse, again": (refuse, {"prepared": ("refused", "pending"), "sending": ("refused", "pending")}),
     "refuse": (
@@ -97,8 +97,8 @@ ATTEMPT_MOVES: dict[str, tuple[Move, dict[str, tuple[str, str]]]] = {
     ),
     "withdraw": (lambda pk: lifecycle.withdraw(pk, reason="lost"), {"prepared": ("void", "pending")}),
     "mark_unconfirmed": (lose_answer, {"sending": ("unconfirmed", "unconfirmed")}),
-    "declare_not_run": (
-        lambda pk: lifecycle.declare_not_run(pk, actor=ME, reason="I looked."),
+    "void_unconfirmed": (
+        lambda pk: lifecycle.void_unconfirmed(pk, actor=ME, reason="I looked."),
         {"unconfirmed": ("void", "pending")},
     ),
     "succeed": (succeed, {"running": ("succeeded", "completed")}),
@@ -130,7 +130,7 @@ def test_an_allowed_move_changes_attempt_item_and_counts_and_leaves_an_event(mov
             attempt.item.status,
         )
         assert event.attempt_number == attempt.number
-        assert event.actor == (ME if move == "declare_not_run" else "engine")
+        assert event.actor == (ME if move == "void_unconfirmed" else "engine")
 
 
 @pytest.mark.parametrize("move, source", REFUSED)
@@ -165,7 +165,7 @@ def test_an_accepted_attempt_knows_its_task_and_forgets_old_errors(owner, accoun
 
 def test_the_request_and_its_sender_are_on_disk_before_anything_is_sent(owner, account):
     attempt = attempt_in("prepared", owner, account)
-    assert lifecycle.begin_sending({attempt.pk: {"prompt": "x"}}, worker="cluster:12") == {attempt.pk}
+    assert lifecycle.mark_sending({attempt.pk: {"prompt": "x"}}, worker="cluster:12") == {attempt.pk}
     attempt.refresh_from_db()
     assert (attempt.request, attempt.worker) == ({"prompt": "x"}, "cluster:12")
     assert attempt.sending_at
@@ -236,7 +236,7 @@ def test_only_what_may_have_been_paid_counts_as_an_attempt(owner, account):
     (attempt_id,) = claim(mission, account)
     bring_to("unconfirmed", attempt_id)
     assert attempts() == (4, 2)
-    lifecycle.declare_not_run(attempt_id, actor=ME, reason="I looked.")
+    lifecycle.void_unconfirmed(attempt_id, actor=ME, reason="I looked.")
     assert attempts() == (4, 1)
 
 
@@ -475,7 +475,7 @@ def test_a_cancelled_mission_keeps_what_was_paid_and_starts_nothing_new(owner, a
     succeed(good)
     fail(bad, again=True)
     refuse(refused)
-    lifecycle.declare_not_run(lost, actor=ME, reason="I looked.")
+    lifecycle.void_unconfirmed(lost, actor=ME, reason="I looked.")
     mission.refresh_from_db()
     assert mission.status == "cancelled"
     assert mission.ended_at
@@ -658,9 +658,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.attempt(data, lose_answer, AttemptStatus.SENDING)
 
     @rule(data=st.data())
-    def declare_not_run(self, data: st.DataObject) -> None:
+    def void_unconfirmed(self, data: st.DataObject) -> None:
         self.attempt(
-            data, lambda pk: lifecycle.declare_not_run(pk, actor=ME, reason="I looked."), AttemptStatus.UNCONFIRMED
+            data, lambda pk: lifecycle.void_unconfirmed(pk, actor=ME, reason="I looked."), AttemptStatus.UNCONFIRMED
         )
 
     @rule(data=st.data(), cost=st.sampled_from([None, "0.05"]))
@@ -672,14 +672,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.attempt(data, lambda pk: fail(pk, again=again, cost=cost), AttemptStatus.RUNNING)
 
     @rule(data=st.data())
-    def lose_sight(self, data: st.DataObject) -> None:
-        lose = functools.partial(lifecycle.lose_sight, code="out_of_sight", message="Nobody could say.")
+    def mark_unreachable(self, data: st.DataObject) -> None:
+        lose = functools.partial(lifecycle.mark_unreachable, code="out_of_sight", message="Nobody could say.")
         self.attempt(data, lose, AttemptStatus.RUNNING)
 
     @rule()
     def crash(self) -> None:
         """Every worker dies, and others start."""
-        engine.recover()
+        execution.recover()
         assert not Attempt.objects.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING]).exists()
 
     @rule()

@@ -8,8 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
-from missions.models import ItemStatus, Mission, MissionItem, Output, ProviderAccount, new_webhook_token
-from tests.missions.world import bring_to, claim, make_mission
+from missions.models import ItemStatus, Mission, MissionItem, Output, new_webhook_token
+from providers.models import ProviderAccount
+from tests.factories import bring_to, claim, make_mission
 
 pytestmark = pytest.mark.django_db
 

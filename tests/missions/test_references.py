@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from missions import catalog, references
-from missions.models import ProviderUpload
-from missions.providers.errors import Rejected, Unavailable
-from tests.missions.world import add_account, make_media, pass_time, picture
+from missions import references
+from providers import catalog
+from providers.adapters.errors import Rejected, Unavailable
+from providers.models import ProviderUpload
+from tests.factories import add_account, make_media, pass_time, picture
 
 pytestmark = pytest.mark.django_db
 

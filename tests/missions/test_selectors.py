@@ -10,7 +10,7 @@ from django.utils import timezone
 from missions import selectors
 from missions.models import Attempt, MissionItem
 from missions.policy.polling import Duration
-from tests.missions.world import TEXT_TO_IMAGE, bring_to, claim, make_mission
+from tests.factories import TEXT_TO_IMAGE, bring_to, claim, make_mission
 
 pytestmark = pytest.mark.django_db
 

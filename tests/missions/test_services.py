@@ -16,10 +16,12 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from missions import engine, lifecycle, provider_accounts, removal, services
-from missions.models import Attempt, Mission, MissionItem, Output, ProviderAccount
+from missions import execution, lifecycle, purge, services
+from missions.models import Attempt, Mission, MissionItem, Output
 from missions.services import MissionInvalid, NotPossible
-from tests.missions.world import (
+from providers import provider_accounts
+from providers.models import ProviderAccount
+from tests.factories import (
     Workers,
     accept,
     begin,
@@ -257,7 +259,7 @@ def test_a_mission_with_a_start_in_the_future_waits_for_it(owner, account):
     later = make_mission(owner, 1, not_before=timezone.now() + timedelta(hours=1))
     past = make_mission(owner, 1, not_before=timezone.now() - timedelta(hours=1))
     assert (later.status, past.status) == ("scheduled", "queued")
-    assert engine.dispatch(account.pk) == 1
+    assert execution.dispatch(account.pk) == 1
 
 
 # --- Stop and go on ---
@@ -297,12 +299,12 @@ def test_a_verb_that_does_not_fit_says_why(verb, status):
 
 def test_pause_and_resume_lose_nothing(owner, workers: Workers, simulator):
     mission = make_mission(owner, 10)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     services.pause_mission(mission_id=mission.pk, actor=ME, reason="lunch")
     submits = simulator.stats()["submits"]
     workers.play()
     pass_time(600)
-    engine.reap(workers.account.pk)
+    execution.reap(workers.account.pk)
     workers.play()
     assert simulator.stats()["submits"] == submits == 0
     mission.refresh_from_db()
@@ -314,7 +316,7 @@ def test_pause_and_resume_lose_nothing(owner, workers: Workers, simulator):
 def test_cancel_in_the_middle_keeps_what_was_paid(owner, workers: Workers, simulator, account):
     ProviderAccount.objects.update(concurrency=4)
     mission = make_mission(owner, 10)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     stopped = services.cancel_mission(mission_id=mission.pk, actor=ME)
     assert (stopped.cancelled_count, stopped.still_sending) == (6, [])
@@ -369,11 +371,11 @@ def test_after_a_change_of_key_nothing_is_spent_with_the_new_one_unasked(status,
     waiting, taken_up, ended = make_mission(owner, 2), make_mission(owner, 1), make_mission(owner, 1)
     bring_to(status, claim(taken_up, account)[0])
     bring_to("succeeded", claim(ended, account)[0])
-    services.hold_after_key_change()
-    engine.recover()  # what was not sent waits again; a failure may ask for a new attempt
+    services.pause_after_key_change()
+    execution.recover()  # what was not sent waits again; a failure may ask for a new attempt
     if status == "running":
         lifecycle.fail(Attempt.objects.get(status="running").pk, code="1015", message="x", retry_at=timezone.now())
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
     waiting.refresh_from_db()
     assert waiting.status == "paused"
     assert "Resume" in waiting.pause_reason
@@ -452,7 +454,7 @@ def test_a_mission_that_is_deleted_in_the_middle_goes_when_its_last_task_has_end
 ):
     ProviderAccount.objects.update(concurrency=3)
     mission = make_mission(owner, 10)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     services.delete_mission(mission_id=mission.pk, actor=ME)
     mission.refresh_from_db()
@@ -466,7 +468,7 @@ def test_a_mission_that_is_deleted_in_the_middle_goes_when_its_last_task_has_end
 
 def test_messages_of_a_deleted_mission_disturb_nobody(owner, workers: Workers, simulator, account):
     mission, other = make_mission(owner, 4), make_mission(owner, 4)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     services.delete_mission(mission_id=mission.pk, actor=ME)
     assert not Mission.objects.filter(pk=mission.pk).exists()
     assert workers.finish(other).completed_count == 4
@@ -475,9 +477,9 @@ def test_messages_of_a_deleted_mission_disturb_nobody(owner, workers: Workers, s
 
 def test_a_mission_is_not_purged_unless_it_is_marked_and_quiet(owner, account):
     mission = make_mission(owner, 1)
-    assert removal.purge_mission(mission.pk) is False
+    assert purge.purge_mission(mission.pk) is False
     bring_to("running", claim(mission, account)[0])
     Mission.objects.update(delete_requested_at=timezone.now())
-    assert removal.purge_mission(mission.pk) is False
-    assert removal.purge_mission(999_999) is False
+    assert purge.purge_mission(mission.pk) is False
+    assert purge.purge_mission(999_999) is False
     assert Mission.objects.count() == 1

@@ -12,23 +12,14 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Period, SpendingLimit
-from missions import engine, lifecycle, removal, selectors, services
-from missions.models import Attempt, Mission, ProviderAccount, RemovedSpending
-from missions.policy.purse import Purse
+from billing.budget import Budget
+from billing.models import Period, SpendingLimit
+from missions import execution, lifecycle, purge, selectors, services
+from missions.models import Attempt, Mission, RemovedSpending
 from missions.services import MissionInvalid
-from missions.upkeep import recounting
-from tests.missions.world import (
-    accept,
-    at_once,
-    bring_to,
-    check_mission,
-    claim,
-    fail,
-    lose_answer,
-    make_mission,
-    succeed,
-)
+from operations import reconcile_counts
+from providers.models import ProviderAccount
+from tests.factories import accept, at_once, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +31,7 @@ def limit_owner(owner: User, amount: str, period: Period = Period.EVER) -> Spend
 
 
 def left_of(limit: SpendingLimit) -> Decimal:
-    return selectors.purse_of(limit, now=timezone.now()).left
+    return selectors.budget_of(limit, now=timezone.now()).left
 
 
 def reason_of(mission: Mission) -> str:
@@ -56,7 +47,7 @@ def reason_of(mission: Mission) -> str:
 
 def test_tasks_in_flight_count_with_what_they_are_expected_to_cost(owner, account):
     mission = make_mission(owner, 20, spending_limit=Decimal("0.32"))
-    assert [engine.dispatch(account.pk) for _ in range(2)] == [6, 0]
+    assert [execution.dispatch(account.pk) for _ in range(2)] == [6, 0]
     mission.refresh_from_db()
     assert (mission.status, mission.reserved_cost) == (
         "running",
@@ -67,17 +58,17 @@ def test_tasks_in_flight_count_with_what_they_are_expected_to_cost(owner, accoun
 
 def test_what_was_not_charged_is_free_for_others_and_the_end_is_a_pause_that_says_why(owner, account):
     mission = make_mission(owner, 20, spending_limit=Decimal("0.10"))
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     first, second = Attempt.objects.values_list("pk", flat=True)
     bring_to("running", first)
     bring_to("running", second)
     fail(first, cost=None)
-    assert engine.dispatch(account.pk) == 1
+    assert execution.dispatch(account.pk) == 1
     [third] = Attempt.objects.filter(status="prepared").values_list("pk", flat=True)
     bring_to("running", third)
     succeed(second, cost="0.04")
     succeed(third, cost="0.06")
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
     told = reason_of(mission)
     assert "Limit: 0.10 CNY. Charged so far: 0.10 CNY. Expected for what may still be charged: 0.00 CNY." in told
     assert "raise the limit" in told
@@ -90,18 +81,18 @@ def test_what_may_still_be_charged_stays_reserved(open_end, owner, account):
     [attempt_id] = claim(mission, account)
     bring_to("sending", attempt_id)
     open_end(attempt_id)
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
     assert "Charged so far: 0.00 CNY. Expected for what may still be charged: 0.05 CNY." in reason_of(mission)
 
 
 def test_after_the_limit_was_raised_it_goes_on(owner, account):
     mission = make_mission(owner, 3, spending_limit=PRICE)
     bring_to("succeeded", claim(mission, account)[0])
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     assert reason_of(mission)
     services.change_mission(mission_id=mission.pk, spending_limit=None)
     services.resume_mission(mission_id=mission.pk, actor="user:1")
-    assert engine.dispatch(account.pk) == 2
+    assert execution.dispatch(account.pk) == 2
 
 
 def test_a_mission_that_waits_at_its_limit_keeps_no_slot_from_others(owner, account):
@@ -110,7 +101,7 @@ def test_a_mission_that_waits_at_its_limit_keeps_no_slot_from_others(owner, acco
     waiting = make_mission(owner, 9, name="waits", priority=9, spending_limit=PRICE)
     claim(waiting, account)
     make_mission(owner, 9, name="other")
-    assert engine.dispatch(account.pk) == 3
+    assert execution.dispatch(account.pk) == 3
 
 
 def test_a_limit_that_cannot_be_kept_is_refused(owner):
@@ -125,7 +116,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(owner):
 def test_an_item_of_unknown_price_is_not_sent_under_a_limit(owner, account):
     mission = make_mission(owner, 1, model="some/endpoint", allow_free_form=True)
     limit_owner(owner, "10")
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
     assert "price of the next item is not known" in reason_of(mission)
 
 
@@ -137,10 +128,10 @@ def test_a_persons_limit_bounds_all_their_missions_together(owner, stranger, acc
         make_mission(owner, 9, name=name)
     make_mission(stranger, 3, name="free")
     limit_owner(owner, "0.22")
-    assert engine.dispatch(account.pk) == 4 + 3
+    assert execution.dispatch(account.pk) == 4 + 3
     for attempt_id in Attempt.objects.values_list("pk", flat=True):
         bring_to("succeeded", attempt_id)
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
     for mission in Mission.objects.filter(owner=owner):
         assert "limit of the mission's owner is reached" in reason_of(mission)
 
@@ -185,14 +176,14 @@ def test_deleting_a_mission_wins_nothing_back(owner, account):
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_that_remove_a_mission_at_once_keep_its_spending_once(owner, account):
     limit = limit_owner(owner, "1000", Period.DAY)
-    mission = make_mission(owner, removal.BATCH + 2)
-    paid, doubtful, *unsent = claim(mission, account, removal.BATCH + 2)
+    mission = make_mission(owner, purge.BATCH + 2)
+    paid, doubtful, *unsent = claim(mission, account, purge.BATCH + 2)
     last = unsent.pop()
     for status, attempt_id in (("succeeded", paid), ("unconfirmed", doubtful), ("succeeded", last)):
         bring_to(status, attempt_id)
     lifecycle.request_deletion(mission.pk, actor="user:1")
     assert left_of(limit) == 1000 - 3 * PRICE
-    removed = at_once(*[lambda: removal.purge_mission(mission.pk)] * 2)
+    removed = at_once(*[lambda: purge.purge_mission(mission.pk)] * 2)
     assert True in removed
     assert not Mission.objects.exists()
     assert left_of(limit) == 1000 - 3 * PRICE
@@ -202,7 +193,7 @@ def test_without_limits_taking_up_costs_no_statement_more(owner, account):
     def statements() -> int:
         make_mission(owner, 1)
         with CaptureQueriesContext(connection) as seen:
-            assert engine.dispatch(account.pk) == 1
+            assert execution.dispatch(account.pk) == 1
         assert not any("removedspending" in query["sql"] for query in seen)
         return len(seen)
 
@@ -215,8 +206,8 @@ def test_recount_mends_what_is_reserved(owner, account):
     mission = make_mission(owner, 3)
     claim(mission, account, 2)
     Mission.objects.update(reserved_cost=7)
-    assert {difference.name for difference in recounting.differences()} == {"reserved_cost"}
-    recounting.mend(mission.pk)
+    assert {difference.name for difference in reconcile_counts.differences()} == {"reserved_cost"}
+    reconcile_counts.mend(mission.pk)
     check_mission(mission.pk)
 
 
@@ -231,7 +222,7 @@ def test_two_accounts_that_take_up_at_once_do_not_overshoot_a_persons_limit(owne
     def take_up(account_id: int) -> None:
         start.wait(timeout=60)
         try:
-            engine.dispatch(account_id)
+            execution.dispatch(account_id)
         finally:
             connections.close_all()
 
@@ -247,8 +238,8 @@ def test_two_accounts_that_take_up_at_once_do_not_overshoot_a_persons_limit(owne
 
 
 def test_what_fits_is_counted_in_order_and_stops_at_an_unknown_price():
-    purse = Purse(limit=Decimal(10), charged=Decimal(3), expected=Decimal(2), in_flight=1, currency="CNY")
+    budget = Budget(limit=Decimal(10), charged=Decimal(3), expected=Decimal(2), in_flight=1, currency="CNY")
     prices = [Decimal(2), Decimal(3), Decimal("0.01")]
-    assert (purse.fits(prices), purse.fits([Decimal(2), None]), purse.fits([])) == (2, 1, 0)
-    purse.take(prices[:2])
-    assert (purse.left, purse.in_flight) == (Decimal(0), 3)
+    assert (budget.affordable(prices), budget.affordable([Decimal(2), None]), budget.affordable([])) == (2, 1, 0)
+    budget.reserve(prices[:2])
+    assert (budget.left, budget.in_flight) == (Decimal(0), 3)

@@ -17,10 +17,11 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from missions import engine, provider_accounts
+from missions import execution
 from missions.models import Attempt, Mission, MissionItem, Output
 from missions.provider_webhooks import Receiver
-from tests.missions.world import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
+from providers import provider_accounts
+from tests.factories import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def post(client: Client, attempt: Attempt, body: Any) -> int:
 def attempt(owner, workers: Workers, account) -> Attempt:
     """An attempt that the simulator runs."""
     make_mission(owner, 1)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     attempt = Attempt.objects.get()
     assert attempt.status == "running"
@@ -54,7 +55,7 @@ def lost(owner, workers: Workers, account, simulator) -> Attempt:
     """An attempt that the simulator runs, of which the answer was lost."""
     simulator.set(paid_drop=1)
     make_mission(owner, 1)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     attempt = Attempt.objects.get()
     assert (attempt.status, attempt.remote_task_id) == ("unconfirmed", "")
@@ -94,7 +95,7 @@ def test_a_running_task_is_asked_about_at_once(client, workers, attempt, simulat
 
 def test_many_webhooks_at_once_wake_one_worker_who_wakes_the_next(client, owner, workers: Workers, simulator):
     mission = make_mission(owner, 10)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     workers.play("submit")
     attempts = Attempt.objects.filter(item__mission=mission)
     attempts.update(next_poll_at=timezone.now() + timedelta(hours=1))
@@ -169,7 +170,7 @@ def test_a_task_that_the_provider_does_not_know_rescues_nothing(client, workers,
 
 def test_the_task_of_another_attempt_is_not_attached(client, workers, owner, account, simulator, lost):
     make_mission(owner, ["another prompt"])
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     other = Attempt.objects.exclude(pk=lost.pk).get()
     assert other.remote_task_id
@@ -224,7 +225,7 @@ def test_a_webhook_that_overtakes_the_answer_of_its_submit_is_not_lost(client, w
 def test_the_provider_s_own_webhook_goes_to_the_attempt_s_address(owner, workers, account, simulator, settings):
     settings.PUBLIC_BASE_URL = WEBHOOK_BASE
     make_mission(owner, 1)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     workers.play("submit")
     attempt = Attempt.objects.get()
     assert simulator.tasks()[0]["webhook_url"] == WEBHOOK_BASE + path_of(attempt)

@@ -12,7 +12,7 @@ from django.db import connections
 from pytest_django import Settings
 
 from missions import selectors
-from tests.processes.stage import Stage, deadlocks
+from tests.process_fixtures import Stage, deadlocks
 
 OpenStage = Callable[..., Stage]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
-from missions import provider_accounts, sealing
-from missions.models import Attempt, AttemptStatus, ProviderAccount
-from tests.missions.world import add_account
+from missions.models import Attempt, AttemptStatus
+from providers import encryption, provider_accounts
+from providers.models import ProviderAccount
+from tests.factories import add_account
+from tests.process_fixtures import Stage
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import Stage
 
 pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
@@ -21,7 +22,7 @@ ITEMS = 240
 def test_two_accounts_share_a_mission_and_a_lowered_limit_holds_for_all_that_is_sent_from_then_on(
     open_stage: OpenStage, settings: Settings
 ) -> None:
-    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
     stage = open_stage(task_seconds=3)  # the keys say how much each may have at once: more is refused
     second = add_account("second", f"cap{SECOND}-second", stage.simulator.url, concurrency=SECOND)
     stage.start_workers(8, cap=FIRST, RUNNINGHUB_API_KEY=f"cap{FIRST}-environment")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
+from core.api.errors import STANDARD
 from missions.models import Mission
 from runninghub_batch.api import api
-from runninghub_batch.errors import STANDARD
 from tests.processes.conftest import OpenStage
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_the_commands_lead_from_a_token_to_a_zip(open_stage: OpenStage, tmp_path
 
 
 def test_every_word_of_an_error_is_explained() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "runninghub_batch").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "core" / "api").glob("*.py"))
     words = {word for word, _ in STANDARD.values()} | set(re.findall(r'Failure\(\s*\d+,\s*"(\w+)"', source))
     explained = re.findall(r"^\| \d+ \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert sorted(explained) == sorted(words)

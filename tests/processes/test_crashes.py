@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
+from tests.process_fixtures import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 

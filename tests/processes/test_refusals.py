@@ -8,9 +8,10 @@ import pytest
 from django.db.models import F
 
 from missions import selectors, services
-from missions.models import Attempt, AttemptStatus, ItemStatus, MissionStatus, ProviderAccount
+from missions.models import Attempt, AttemptStatus, ItemStatus, MissionStatus
+from providers.models import ProviderAccount
+from tests.process_fixtures import LONG
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import LONG
 
 pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 

@@ -10,10 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from missions import provider_accounts, services
-from missions.models import Mission, MissionStatus, ProviderAccount
+from missions import services
+from missions.models import Mission, MissionStatus
+from providers import provider_accounts
+from providers.models import ProviderAccount
+from tests.process_fixtures import statuses
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import statuses
 
 pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 

@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from missions.models import Attempt, ItemStatus, ProviderAccount
+from missions.models import Attempt, ItemStatus
+from providers.models import ProviderAccount
+from tests.process_fixtures import LONG, Stage
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import LONG, Stage
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 

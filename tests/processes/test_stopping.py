@@ -8,8 +8,8 @@ import pytest
 
 from missions import services
 from missions.models import ItemStatus, Mission, MissionStatus
+from tests.process_fixtures import LONG, Stage, is_over, result_files, sending, statuses
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import LONG, Stage, is_over, result_files, sending, statuses
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 

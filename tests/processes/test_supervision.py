@@ -10,9 +10,9 @@ import pytest
 from django.db import transaction
 
 from missions.models import Attempt, ItemStatus
-from tests.missions.world import pass_time
+from tests.factories import pass_time
+from tests.process_fixtures import freeze, sending, statuses
 from tests.processes.conftest import OpenStage
-from tests.processes.stage import freeze, sending, statuses
 
 pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 

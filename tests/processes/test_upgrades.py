@@ -12,7 +12,7 @@ from django.db import connection, models
 from django.db.migrations import Migration, operations
 from django.db.migrations.loader import MigrationLoader
 
-from missions import upgrades
+from core.db import pending_migrations
 from tests.processes.conftest import OpenStage
 from tests.test_migrations import problems
 
@@ -101,7 +101,7 @@ def test_workers_and_web_of_a_newer_release_wait_for_the_database(open_stage: Op
     mission = stage.mission(6)
     web = stage.start_web()
     cluster = stage.cluster(4, cap=10)
-    assert upgrades.missing_migrations() == [last_migration]
+    assert pending_migrations.missing_migrations() == [last_migration]
 
     cluster.launch()
     stage.wait(lambda: WAITING in cluster.log.read_text(), 30)

@@ -17,15 +17,7 @@ from drafts import services as drafts
 from media.services import store_upload
 from missions.models import Attempt, Mission
 from templates_app.services import create_template
-from tests.missions.conftest import (  # noqa: F401  the rows that tests of missions are about
-    account,
-    encryption_key,
-    mixed,
-    simulator,
-    simulator_process,
-    workers,
-)
-from tests.runninghub_batch.operations import picture
+from tests.core.operations import picture
 
 MARK = "belongs-to-mei"
 
@@ -44,7 +36,7 @@ def browser_of(user: User, **options: Any) -> Client:
 
 
 @pytest.fixture
-def places(owner: User, mixed: Mission) -> dict[str, object]:  # noqa: F811
+def places(owner: User, mixed: Mission) -> dict[str, object]:
     """What the addresses are about: each is the owner's.  A new name in a path gets a row here."""
     Mission.objects.update(name=MARK)
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media

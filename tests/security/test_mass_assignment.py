@@ -13,8 +13,8 @@ from media.models import MediaFile
 from missions.models import Mission
 from templates_app.models import MissionTemplate
 from tests.addresses import Address, addresses
-from tests.callers import caller
-from tests.runninghub_batch.operations import Operation, documented, operations
+from tests.api_client import caller
+from tests.core.operations import Operation, documented, operations
 from tests.security.conftest import browser_of, everything
 
 pytestmark = pytest.mark.django_db

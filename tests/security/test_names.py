@@ -15,10 +15,10 @@ from django.test import Client
 
 from drafts.services import new_key
 from media.models import MediaFile
-from missions.collection.export import FORMULA_STARTS
 from missions.models import Mission, Output
-from tests.callers import caller
-from tests.missions.world import bring_to, claim, make_mission
+from missions.results.export import FORMULA_STARTS
+from tests.api_client import caller
+from tests.factories import bring_to, claim, make_mission
 from tests.security.conftest import browser_of
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.addresses import Address, addresses
-from tests.runninghub_batch.operations import Operation, operations
+from tests.core.operations import Operation, operations
 from tests.security.conftest import browser_of, everything
 
 pytestmark = pytest.mark.django_db

@@ -12,10 +12,10 @@ from django.test import Client
 
 from accounts import services as accounts
 from accounts.models import ApiToken
-from missions import provider_accounts, sealing
-from missions.models import ProviderAccount
-from runninghub_batch.logs import JsonLines, PlainLines
-from tests.missions.world import add_account
+from core.logging.formatters import JsonLines, PlainLines
+from providers import encryption, provider_accounts
+from providers.models import ProviderAccount
+from tests.factories import add_account
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +69,7 @@ def test_while_debugging_the_page_still_hides_what_settings_hold(settings, owner
     """It shows everything else: DEBUG is for one's own machine."""
     settings.DEBUG = True
     settings.ROOT_URLCONF = "tests.security.broken"
-    settings.ENCRYPTION_KEYS = [sealing.new_key()]
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
     secret = accounts.create_token(user=owner, name="x")[1]
     client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {secret}"})
     page = client.get("/broken").content.decode()
@@ -100,7 +100,7 @@ def test_no_page_and_no_operation_tells_a_secret(admin_client, mixed):
         assert_none_in(admin_client.get(address, headers={"Authorization": ""}).content.decode())
     for address in (
         "/admin/control-room/",
-        "/admin/missions/provideraccount/",
+        "/admin/providers/provideraccount/",
         "/admin/missions/attempt/",
         "/admin/models/",
     ):

@@ -17,7 +17,7 @@ from django.db.models import F
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from tests.processes.stage import Web
+from tests.process_fixtures import Web
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough password"

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from drafts.services import new_key
-from tests.missions.sheets import book, sheet, xlsx
+from tests.xlsx_files import book, sheet, xlsx
 
 
 def send(web: Client, content: bytes) -> Any:

@@ -17,8 +17,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 from django.utils import timezone
 
-from missions.providers.base import Credentials, Provider, SubmitRequest
-from tests.missions.world import TEXT_TO_IMAGE, picture
+from providers.adapters.base import Credentials, Provider, SubmitRequest
+from tests.factories import TEXT_TO_IMAGE, picture
 
 # The latest migration of each of our apps in 0.1.0.  An app that is not named was not there.
 FIRST = {
@@ -27,7 +27,7 @@ FIRST = {
     "missions": "0002_broker_index",
     "templates_app": "0001_initial",
 }
-OURS = (*FIRST, "drafts")
+OURS = (*FIRST, "billing", "core", "drafts", "providers", "workers")
 TOKEN = "rhb_of_the_first_release"
 PRICE = Decimal("0.25")
 
@@ -181,11 +181,12 @@ class FirstSite:
         return self.apps.get_model(app, model).objects.create(**{key: self.owner}, **fields)
 
 
-def rows(apps: Any, labels: Iterable[str] = FIRST) -> dict[str, dict[Any, dict[str, Any]]]:
-    """Everything that is stored, by model and primary key."""
-    models = [model for label in labels for model in apps.get_app_config(label).get_models()]
+def rows(apps: Any) -> dict[str, dict[Any, dict[str, Any]]]:
+    """Return everything that is stored, by table and primary key."""
+    known = [config.label for config in apps.get_app_configs()]
+    models = [model for label in OURS if label in known for model in apps.get_app_config(label).get_models()]
     return {
-        model._meta.label: {row["pk"]: row for row in model._base_manager.values("pk", *_columns(model))}
+        model._meta.db_table: {row["pk"]: row for row in model._base_manager.values("pk", *_columns(model))}
         for model in models
     }
 

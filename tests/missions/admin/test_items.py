@@ -6,10 +6,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from missions import engine
+from missions import execution
 from missions.models import MissionItem
-from tests.missions.admin.conftest import act_on, said
-from tests.missions.world import check_mission, make_mission
+from tests.admin_client import act_on, said
+from tests.factories import check_mission, make_mission
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_an_item_that_never_ran_is_sent_again(admin_client, admin_user, mixed):
 def test_a_task_that_was_found_is_attached_by_whoever_found_it(admin_client, admin_user, owner, workers, simulator):
     simulator.set(paid_drop=1)
     mission = make_mission(owner, 1)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     workers.play("submit")
     item = mission.items.get()
     response = admin_client.post(resolve_url(item), {"found": "task", "remote_task_id": simulator.tasks()[0]["id"]})

@@ -7,8 +7,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from missions.models import Mission, MissionItem
-from tests.missions.admin.conftest import act_on, said
-from tests.missions.world import check_mission, make_mission
+from tests.admin_client import act_on, said
+from tests.factories import check_mission, make_mission
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from tests.missions.world import picture
+from tests.factories import picture
 
 
 def upload(client: Client, content: bytes | None = None, name: str = "cat.png", content_type: str = "image/png") -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.missions.api.listening import connections, wait_for
-from tests.processes.stage import Web
+from tests.missions.api.event_reader import connections, wait_for
+from tests.process_fixtures import Web
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from missions import lifecycle, provider_accounts, services, streams
+from events import streams
+from missions import lifecycle, services
 from missions.models import ItemEvent, Mission, Output
-from tests.callers import caller, new_token
-from tests.missions import collected
-from tests.missions.api.listening import (
+from providers import provider_accounts
+from tests import result_factories
+from tests.api_client import caller, new_token
+from tests.factories import accept, begin, claim, make_mission, picture
+from tests.missions.api.event_reader import (
     ANSWERED_AT_ONCE,
     Listener,
     Message,
@@ -32,8 +35,7 @@ from tests.missions.api.listening import (
     join,
     wait_for,
 )
-from tests.missions.world import accept, begin, claim, make_mission, picture
-from tests.processes.stage import Web
+from tests.process_fixtures import Web
 
 PICTURE = picture()
 
@@ -60,11 +62,11 @@ def work_off(mission: Mission, *, pause: float = 0.0) -> None:
         for attempt_id in claim(mission, account):
             assert begin(attempt_id)
             assert accept(attempt_id)
-            outputs += collected.succeed_with(attempt_id, [PICTURE])
+            outputs += result_factories.succeed_with(attempt_id, [PICTURE])
         time.sleep(pause)
     time.sleep(pause)
     for output in outputs:
-        collected.store(output, PICTURE)
+        result_factories.store(output, PICTURE)
 
 
 def in_background(work: Callable[[], None]) -> threading.Thread:
@@ -136,12 +138,12 @@ def test_the_end_comes_only_when_every_file_was_fetched(server: Web, mission: Mi
     for attempt_id in claim(mission, provider_accounts.environment_account(), limit=3):
         assert begin(attempt_id)
         assert accept(attempt_id)
-        outputs += collected.succeed_with(attempt_id, [PICTURE])
+        outputs += result_factories.succeed_with(attempt_id, [PICTURE])
 
     def store_late() -> None:
         time.sleep(1.5)
         for output in outputs:
-            collected.store(output, PICTURE)
+            result_factories.store(output, PICTURE)
 
     with Listener(server, mission.pk, token) as listener:
         messages = iter(listener)
@@ -178,7 +180,7 @@ def test_a_paused_mission_keeps_its_listeners(server: Web, mission: Mission, tok
 
 
 def test_a_long_log_is_caught_up_with_in_order(server: Web, mission: Mission, token: str) -> None:
-    ids = collected.add_events(mission, 2500)
+    ids = result_factories.add_events(mission, 2500)
     lifecycle.cancel(mission.pk, actor="user:1")
     heard = listen(server, mission, token, last_id=ids[700])
     assert [message.id for message in heard if message.id] == event_ids(mission)[701:]
@@ -227,7 +229,7 @@ def test_a_listener_that_does_not_read_costs_no_memory_and_slows_nobody(
     before = process.memory_full_info().uss
     ears = [deaf(server, mission.pk, token) for _ in range(20)]
     wait_for(lambda: connections(server) >= 20)
-    collected.add_events(mission, 5000)
+    result_factories.add_events(mission, 5000)
     lifecycle.cancel(mission.pk, actor="user:1")
     began = time.monotonic()
     assert [message.id for message in listen(server, mission, token) if message.id] == event_ids(mission)

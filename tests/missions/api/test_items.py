@@ -9,11 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from missions import engine, provider_accounts, references
+from missions import execution, references
 from missions.models import Attempt, ItemEvent, Mission
-from tests.callers import caller
-from tests.missions.api.calling import Api, errors_of
-from tests.missions.world import Workers, bring_to, check_mission, claim, make_media, make_mission
+from providers import provider_accounts
+from tests.api_client import caller
+from tests.factories import Workers, bring_to, check_mission, claim, make_media, make_mission
+from tests.missions.api.client import Api, errors_of
 
 pytestmark = pytest.mark.django_db
 
@@ -244,7 +245,7 @@ def test_two_retries_at_once_give_one_new_attempt():
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [200, 409, 409, 409]
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     item = mission.items.get(index=1)
     assert (item.retry_count, item.attempts.count()) == (1, 2)
     check_mission(mission.pk)
@@ -287,7 +288,7 @@ def test_only_an_unconfirmed_item_can_be_settled(index, api: Api, mixed: Mission
 def test_a_task_that_was_found_is_attached_and_not_paid_again(api: Api, owner, workers: Workers, simulator):
     simulator.set(paid_drop=1)
     mission = make_mission(owner, 1)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     workers.play("submit")
     assert api.data(f"/{mission.pk}/items/1")["status"] == "unconfirmed"
     task_id = simulator.tasks()[0]["id"]

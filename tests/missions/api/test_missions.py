@@ -12,11 +12,13 @@ from django.db import connections
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
-from missions import engine, provider_accounts
-from missions.models import ItemStatus, Mission, ProviderAccount
-from tests.callers import caller
-from tests.missions.api.calling import Api, errors_of
-from tests.missions.world import Workers, accept, begin, bring_to, check_mission, claim, make_mission, pass_time
+from missions import execution
+from missions.models import ItemStatus, Mission
+from providers import provider_accounts
+from providers.models import ProviderAccount
+from tests.api_client import caller
+from tests.factories import Workers, accept, begin, bring_to, check_mission, claim, make_mission, pass_time
+from tests.missions.api.client import Api, errors_of
 
 pytestmark = pytest.mark.django_db
 
@@ -264,14 +266,14 @@ def test_nothing_else_of_a_mission_can_be_changed(given, field, api: Api, owner)
 @pytest.mark.parametrize("verb", ["cancel", "pause", "delete"])
 def test_after_a_stop_nothing_is_sent(verb, api: Api, owner, workers: Workers, simulator):
     mission = make_mission(owner, 10)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     if verb == "delete":
         assert api.send("delete", f"/{mission.pk}").status_code == 200
     else:
         assert api.done(f"/{mission.pk}/{verb}")["still_sending_count"] == 0
     workers.play()
     pass_time(600)
-    engine.reap(workers.account.pk)
+    execution.reap(workers.account.pk)
     workers.play()
     assert simulator.stats()["submits"] == 0
 
@@ -389,7 +391,7 @@ def test_a_quiet_mission_is_gone_at_once(api: Api, owner, account):
 def test_a_mission_with_something_in_flight_goes_when_that_has_ended(api: Api, owner, workers: Workers, simulator):
     ProviderAccount.objects.update(concurrency=2)
     mission = make_mission(owner, 6)
-    engine.dispatch(workers.account.pk)
+    execution.dispatch(workers.account.pk)
     workers.play("submit")
     answer = api.send("delete", f"/{mission.pk}")
     assert (answer.status_code, answer.json()["data"]) == (
@@ -427,7 +429,7 @@ def test_a_cancel_and_a_retry_at_once_leave_a_mission_whole():
     assert set(statuses) <= {200, 409}
     check_mission(mission.pk)
     assert Mission.objects.get().status == "cancelled"
-    assert engine.dispatch(account.pk) == 0
+    assert execution.dispatch(account.pk) == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from missions import lifecycle
 from missions.models import Mission, Output
-from tests.missions.api.calling import ROOT, Api
-from tests.missions.world import accept, begin, claim, make_mission, picture
+from tests.factories import accept, begin, claim, make_mission, picture
+from tests.missions.api.client import ROOT, Api
 
 pytestmark = pytest.mark.django_db
 

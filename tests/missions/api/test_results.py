@@ -20,11 +20,11 @@ from django.core.files.storage import storages
 from django.test import Client
 
 from missions.models import Mission
-from tests.callers import caller, new_token
-from tests.missions import collected
-from tests.missions.api.listening import deaf, wait_for
-from tests.missions.world import make_mission, picture
-from tests.processes.stage import Web
+from tests import result_factories
+from tests.api_client import caller, new_token
+from tests.factories import make_mission, picture
+from tests.missions.api.event_reader import deaf, wait_for
+from tests.process_fixtures import Web
 
 WAYS = ("download", "results.jsonl", "results.csv")
 RED = picture(colour="red")
@@ -37,7 +37,7 @@ def path(mission: Mission, way: str) -> str:
 @pytest.fixture
 def mission(owner: User) -> Mission:
     mission = make_mission(owner, ["a red fox", "an owl"], name="春/夏: Foxes")
-    collected.run(mission, [RED])
+    result_factories.run(mission, [RED])
     return mission
 
 
@@ -94,7 +94,7 @@ def large(server: Web, owner: User) -> Mission:
     content = bytes(4 * 1024**2)
     name = storages["results"].save("missions/large.png", ContentFile(content))
     digest = hashlib.sha256(content).hexdigest()
-    return collected.make_large(owner, 24, file=name, size=len(content), digest=digest)
+    return result_factories.make_large(owner, 24, file=name, size=len(content), digest=digest)
 
 
 def test_a_server_does_not_grow_with_what_it_sends(server: Web, owner: User, large: Mission, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.utils import timezone
 
-from missions import engine, provider_accounts, services
+from missions import execution, services
 from missions.models import Attempt, Mission
+from providers import provider_accounts
 from templates_app.models import MissionTemplate
-from tests.callers import caller
-from tests.missions.api.calling import Api, errors_of, nothing_is_stored
-from tests.missions.world import check_mission, make_media
+from tests.api_client import caller
+from tests.factories import check_mission, make_media
+from tests.missions.api.client import Api, errors_of, nothing_is_stored
 
 pytestmark = pytest.mark.django_db
 
@@ -371,5 +372,5 @@ def test_missions_submitted_at_once_are_each_whole():
     assert statuses == [202] * 4
     for mission in Mission.objects.all():
         check_mission(mission.pk)
-    engine.dispatch(account.pk)
+    execution.dispatch(account.pk)
     assert Attempt.objects.count() == account.configured_concurrency

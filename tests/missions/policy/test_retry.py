@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missions.policy import retry
-from missions.providers.errors import Remedy
+from providers.adapters.errors import Remedy
 
 SPREAD = 0.15
 

@@ -1,0 +1,175 @@
+"""``manage.py demo``: everything at work in less than a minute, for nothing, with proof that it worked.
+
+24 items of the files in examples/ go through real workers and the simulator, in a sandbox under var/demo/.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from typing import Any
+
+import psutil
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Max, QuerySet, Sum
+from rich.console import Console
+
+from devtools import progress, report, sandbox, verification
+from devtools.management.commands.run_mission import INTERRUPTED, obey_stop_signals
+from missions import services
+from missions.batch_input import importers
+from missions.batch_input.importers import RowValue
+from missions.models import Attempt, Mission, Output
+from providers import catalog
+from providers.catalog.task_types import TaskType
+from workers import heartbeat
+
+FOLDER = settings.BASE_DIR / "var" / "demo"
+EXAMPLES = settings.BASE_DIR / "examples"
+FILES = {
+    TaskType.TEXT_TO_IMAGE: "text_to_image.txt",
+    TaskType.IMAGE_TO_IMAGE: "image_to_image.csv",
+    TaskType.TEXT_TO_VIDEO: "text_to_video.jsonl",
+    TaskType.IMAGE_TO_VIDEO: "image_to_video.jsonl",
+}
+# Few slots, so that they have to be filled again and again; short tasks, so that they have to be asked about often.
+SLOTS = 8
+ENVIRONMENT = {"RUNNINGHUB_CONCURRENCY": str(SLOTS), "POLL_FLOOR_SECONDS": "0.2"}
+VIDEO_SECONDS = (4, 6)
+SIMULATOR = {"task_seconds": 3, "task_jitter": 0.33, "submit_latency": 0.2, "cap": SLOTS}
+FAIL_ONCE = "[[sim:fail-once:1015]]"
+
+
+class Command(BaseCommand):
+    help = "Run 24 items through real workers and the simulator, check every file, and leave nothing running."
+    requires_system_checks = []
+    requires_migrations_checks = False
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not sandbox.is_inside():
+            sandbox.enter(FOLDER, **ENVIRONMENT)
+        obey_stop_signals()
+        try:
+            problems = Demo().run()
+        except KeyboardInterrupt:
+            self.stderr.write("Interrupted.")
+            raise SystemExit(INTERRUPTED) from None
+        except (RuntimeError, progress.Halted) as error:
+            raise CommandError(f"{error} See {heartbeat.log_file()}.") from error
+        if problems:
+            raise SystemExit(1)
+
+
+class Demo:
+    """One run.  ``run`` returns what is wrong; empty is what is expected."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+        self.started = time.monotonic()
+
+    def say(self, text: str = "") -> None:
+        self.console.print(text)
+
+    def run(self) -> list[str]:
+        self.say("24 items of all four types, real workers, a simulated RunningHub. Nothing can be spent.")
+        with ExitStack() as stack:
+            simulator = stack.enter_context(sandbox.opened(is_fresh=True, **SIMULATOR))
+            with heartbeat.own_workers() as workers:
+                self.say(f"{settings.Q_WORKERS} workers, {SLOTS} slots.")
+                missions = self._missions()
+                progress.follow([mission.pk for mission in missions], self.console)
+                processes = [*workers.members(), psutil.Process(simulator.pid)]
+            stats, paid = simulator.stats(), simulator.paid()["requests"]
+        return self._report(missions, stats, paid, processes)
+
+    def _missions(self) -> QuerySet[Mission]:
+        owner = User.objects.create(username="demo", password="!")  # noqa: S106  a password that nothing matches
+        made = [
+            services.create_mission(
+                owner=owner, name=str(task_type.label), task_type=task_type, rows=list(_rows(task_type, owner))
+            )
+            for task_type in FILES
+        ]
+        return Mission.objects.filter(pk__in=[mission.pk for mission in made]).order_by("pk")
+
+    # --- What came of it ---
+
+    def _report(
+        self, missions: QuerySet[Mission], stats: dict[str, Any], paid: dict[str, int], processes: list[psutil.Process]
+    ) -> list[str]:
+        missions = missions.all()  # as they are now
+        problems = [
+            *verification.counts(missions),
+            *verification.files(missions),
+            *verification.payments(missions, paid, stats),
+            *_slot_problems(stats),
+            *verification.processes(processes),
+        ]
+        for mission in missions:
+            self.say(f"\n{mission.name} ({mission.model})")
+            for line in report.lines(mission):
+                self.say(f"  {line}")
+        self._sum_up(missions, stats)
+        self.say()
+        for problem in problems:
+            self.say(f"WRONG: {problem}")
+        if not problems:
+            self.say(
+                "Checked: every count, every file (kind, size, SHA-256), every payment, nothing left running. All well."
+            )
+        return problems
+
+    def _sum_up(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
+        total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"), cost=Sum("cost"))
+        files = Output.objects.filter(item__mission__in=missions).exclude(file="")
+        size = files.aggregate(sum=Sum("size_bytes"))["sum"] or 0
+        ideal, real = stats["slot_seconds"] / SLOTS, _real_seconds(missions)
+        self.say()
+        self.say(f"items     {total['done']} of {total['items']} completed")
+        self.say(f"cost      {report.money(total['cost'] or Decimal(0), 'CNY')}, simulated")
+        self.say(
+            f"time      {report.duration(real)} of work, {report.duration(time.monotonic() - self.started)} in all"
+        )
+        self.say(
+            f"slots     {ideal / real:.0%} used: ideal {ideal:.1f} s / real {real:.1f} s "
+            f"(ideal: the tasks' {stats['slot_seconds']:.0f} seconds at the provider, spread over {SLOTS} slots)"
+        )
+        self.say(f"files     {files.count()}, {size / 1024**2:.1f} MB, in {settings.RESULTS_ROOT}")
+
+
+def _rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
+    """The rows of an example file, with what the simulator is to do with them added to their prompts."""
+    path = EXAMPLES / FILES[task_type]
+    model = catalog.default_model(task_type)
+    rows = importers.read_lines(path, format=importers.format_of(path.name), lists=importers.list_fields(model))
+    taken = importers.upload_local_files(rows, model=model, folder=path.parent, owner=owner)
+    for number, row in enumerate(taken):
+        yield _marked(row.value, _marks(model, number))
+
+
+def _marks(model: catalog.Model, number: int) -> str:
+    """Videos take longer than images, and the very first image fails at its first try."""
+    if model.result_kind == "video":
+        shortest, longest = VIDEO_SECONDS
+        return f" [[sim:slow:{shortest + number % (longest - shortest + 1)}]]"
+    return f" {FAIL_ONCE}" if model.task_type is TaskType.TEXT_TO_IMAGE and number == 0 else ""
+
+
+def _marked(row: RowValue, marks: str) -> RowValue:
+    return f"{row}{marks}" if isinstance(row, str) else {**row, "prompt": f"{row['prompt']}{marks}"}
+
+
+def _real_seconds(missions: QuerySet[Mission]) -> float:
+    """From the moment the first mission was there to the last end of a task that we saw."""
+    first = missions.first()
+    last = Attempt.objects.filter(item__mission__in=missions).aggregate(last=Max("ended_at"))["last"]
+    return float((last - first.created_at).total_seconds()) if first and last else 0.0
+
+
+def _slot_problems(stats: dict[str, Any]) -> Iterator[str]:
+    if stats["max_in_flight"] > SLOTS:
+        yield f"{stats['max_in_flight']} tasks were in flight at once; {SLOTS} were allowed."

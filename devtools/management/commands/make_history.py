@@ -1,0 +1,306 @@
+"""``manage.py make_history``: a believable past of up to millions of items, to see how fast pages are with it.
+
+Written in bulk, past the engine: for databases that are thrown away.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.color import no_style
+from django.db import connection, models, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from core.db.bulk import Table
+from devtools.local_stack import SIMULATOR_KEY
+from missions.models import (
+    Attempt,
+    AttemptStatus,
+    ItemEvent,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    MissionStatus,
+    Output,
+    OutputStatus,
+)
+from operations import spend_rollup
+from providers import provider_accounts
+from providers.models import ProviderAccount
+
+DAYS = 40
+PEOPLE = 8
+SIZES = (40, 120, 300, 600, 1200, 4000)  # items of a mission
+FAILED, TRIED_TWICE = 0.04, 0.04  # shares of all items
+RECENT, PAUSED, IN_DOUBT = (
+    25,
+    40,
+    100,
+)  # one mission of so many ran within the last hours, is paused, has items in doubt
+CHUNK = 20_000  # items that are written together
+IS_SQLITE = connection.vendor == "sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A model and how it behaves: what one result costs and takes, and how often it is chosen."""
+
+    endpoint: str
+    task_type: str
+    price: str
+    seconds: float
+    weight: int
+
+
+KINDS = (
+    Kind("rhart-image-v1/text-to-image", "text_to_image", "0.05", 12, 10),
+    Kind("rhart-image-v1/edit", "image_to_image", "0.05", 15, 6),
+    Kind("rhart-image-n-pro/text-to-image", "text_to_image", "0.18", 30, 5),
+    Kind("rhart-video-s/text-to-video", "text_to_video", "0.3", 180, 2),
+    Kind("rhart-video-s/image-to-video", "image_to_video", "0.3", 200, 2),
+)
+# Code, message, whether the provider had accepted the task.
+CAUSES = (
+    ("1501", "The prompt or an image was refused by the content check.", True),
+    ("1015", "The task failed at the provider.", True),
+    ("1007", "A parameter was refused.", False),
+    ("deadline", "The task did not end in time.", True),
+)
+
+
+class Command(BaseCommand):
+    help = "Fill an empty database with a made-up past, for measurements. Nothing is sent, and there are no files."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--items", type=int, default=100_000)
+        parser.add_argument("--mission-size", type=int, default=0, help="items of each mission (0: from 40 to 4000)")
+        parser.add_argument("--seed", type=int, default=1, help="the same number makes the same past (1)")
+        parser.add_argument("--force", action="store_true", help="although there are missions, or the site is in use")
+
+    def handle(self, *args: Any, items: int, mission_size: int, seed: int, force: bool, **options: Any) -> None:
+        if not force:
+            _require_scratch()
+        random.seed(seed)
+        if IS_SQLITE:
+            connection.cursor().execute("PRAGMA cache_size = -400000")  # indexes grow at random places
+        with transaction.atomic():
+            count = Past(timezone.now(), items, [mission_size] if mission_size else SIZES).write()
+        if not IS_SQLITE:
+            connection.cursor().execute("ANALYZE")  # as PostgreSQL does by itself after a while
+        spend_rollup.count(timezone.now())
+        self.stdout.write(f"{items:,} items in {count:,} missions of {PEOPLE} people, over {DAYS} days.")
+
+
+def _require_scratch() -> None:
+    """Raises CommandError where a made-up past would stand beside a real one."""
+    if Mission.objects.exists():
+        raise CommandError("There are missions in this database. Name an empty one by DATABASE_URL, or add --force.")
+    is_real = (
+        settings.RUNNINGHUB_API_KEY not in ("", SIMULATOR_KEY)
+        or ProviderAccount.objects.exclude(sealed_key="").exists()
+    )
+    if settings.PUBLIC_BASE_URL or is_real:
+        raise CommandError("This site is in use: it has an API key or a public address. Add --force if it is not.")
+
+
+def next_ids(model: type[models.Model]) -> Iterator[int]:
+    last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+    return itertools.count(last + 1)
+
+
+@dataclass
+class Past:
+    """``items`` of them, the latest ending at ``now``."""
+
+    now: datetime
+    items: int
+    sizes: Sequence[int] = SIZES
+    missions: list[Mission] = field(default_factory=list)
+
+    def write(self) -> int:
+        """Returns how many missions there are."""
+        self.account = provider_accounts.environment_account()
+        people = [User.objects.get_or_create(username=f"history-{number}")[0] for number in range(1, PEOPLE + 1)]
+        self.mission_ids, self.item_ids, self.attempt_ids = map(next_ids, (Mission, MissionItem, Attempt))
+        self.item_table = Table(MissionItem, *_ITEM_COLUMNS)
+        self.attempt_table = Table(Attempt, *_ATTEMPT_COLUMNS)
+        self.output_table = Table(Output, *_OUTPUT_COLUMNS)
+        self.event_table = Table(ItemEvent, *_EVENT_COLUMNS)
+        number = 0
+        for number, size in enumerate(self._sizes(), start=1):
+            self._add_mission(number, random.choice(people), size)
+            if len(self.item_table.rows) > CHUNK:
+                self._flush()
+        self._flush()
+        for statement in connection.ops.sequence_reset_sql(no_style(), [Mission, MissionItem, Attempt]):
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        return number
+
+    def _sizes(self) -> Iterator[int]:
+        left = self.items
+        while left > 0:
+            size = min(random.choice(self.sizes), left)
+            left -= size
+            yield size
+
+    def _flush(self) -> None:
+        Mission.objects.bulk_create(self.missions)
+        self.missions = []
+        for table in (self.item_table, self.attempt_table, self.output_table, self.event_table):
+            table.write()
+
+    def _add_mission(self, number: int, owner: User, size: int) -> None:
+        kind = random.choices(KINDS, [kind.weight for kind in KINDS])[0]
+        age = timedelta(hours=3) if number % RECENT == 0 else timedelta(days=DAYS)
+        began = self.now - age * random.random() - timedelta(minutes=5)
+        mission = Mission(
+            pk=next(self.mission_ids),
+            owner=owner,
+            name=f"History {number}",
+            task_type=kind.task_type,
+            model=kind.endpoint,
+            params={"aspectRatio": "16:9"},
+            estimated_cost=Decimal(kind.price) * size,
+            created_at=began,
+            started_at=began,
+        )
+        # A result every so often: some 25 tasks at once.
+        step = min(timedelta(seconds=kind.seconds / 25), (self.now - began) / (size + 1))
+        outcomes = Counter[str]()
+        for index in range(1, size + 1):
+            outcomes[self._add_item(mission, kind, index, began + step * index, _outcome(number, index, size))] += 1
+        _finish(mission, kind, outcomes, began + step * size)
+        self.missions.append(mission)
+
+    def _add_item(self, mission: Mission, kind: Kind, index: int, end: datetime, status: str) -> str:
+        """Returns the status, which is what the mission counts."""
+        pk, ended_at = next(self.item_ids), _stored(end)
+        code, message, was_accepted = random.choice(CAUSES) if status == ItemStatus.FAILED else ("", "", True)
+        tries = 0 if status == ItemStatus.PENDING else 2 if random.random() < TRIED_TWICE else 1
+        for number in range(1, tries + 1):
+            outcome = status if number == tries else ItemStatus.FAILED
+            self._add_attempt(pk, number, kind, end, outcome, code or "1015" * (number < tries), was_accepted)
+        cost = kind.price if status == ItemStatus.COMPLETED else "0"
+        is_over = status in (ItemStatus.COMPLETED, ItemStatus.FAILED)
+        params = f'{{"prompt": "a lighthouse at dusk, oil on canvas, number {index}"}}'
+        paid = tries if was_accepted else tries - 1
+        moments = (ended_at if is_over else None, ended_at, ended_at)
+        self.item_table.add(pk, mission.pk, index, params, status, tries, paid, code, message, cost, *moments)
+        self.event_table.add(mission.pk, pk, "processing", status, ended_at)
+        return status
+
+    def _add_attempt(
+        self, item_id: int, number: int, kind: Kind, end: datetime, outcome: str, code: str, was_accepted: bool
+    ) -> None:
+        pk = next(self.attempt_ids)
+        took = timedelta(seconds=kind.seconds * random.uniform(0.7, 1.6))
+        accepted_at, sent_at = _stored(end - took), _stored(end - took - timedelta(seconds=random.uniform(0.2, 1.5)))
+        has_ended, has_result = outcome != ItemStatus.UNCONFIRMED, outcome == ItemStatus.COMPLETED
+        is_known = was_accepted and has_ended
+        self.attempt_table.add(
+            pk,
+            item_id,
+            number,
+            self.account.pk,
+            _ATTEMPT_STATUS[outcome] if was_accepted else AttemptStatus.REFUSED.value,
+            kind.endpoint,
+            secrets.token_urlsafe(24),
+            f"h{pk}" if is_known else "",
+            code,
+            kind.price if has_result else None,
+            sent_at,
+            sent_at,
+            accepted_at if is_known else None,
+            _stored(end) if has_ended else None,
+        )
+        if has_result:
+            name = f"history/{pk}.png"
+            size = random.randint(200_000, 3_000_000)
+            self.output_table.add(item_id, pk, 1, OutputStatus.STORED.value, name, "image/png", size, _stored(end))
+
+
+def _outcome(number: int, index: int, size: int) -> str:
+    """What became of the item at ``index`` of the mission with this number."""
+    if number % PAUSED == 1 and index > size * 0.7:
+        return ItemStatus.PENDING.value
+    if number % IN_DOUBT == 2 and index > size - 3:
+        return ItemStatus.UNCONFIRMED.value
+    return ItemStatus.FAILED.value if random.random() < FAILED else ItemStatus.COMPLETED.value
+
+
+def _finish(mission: Mission, kind: Kind, outcomes: Counter[str], end: datetime) -> None:
+    for status, count in outcomes.items():
+        setattr(mission, f"{status}_count", count)
+    mission.total_count = outcomes.total()
+    mission.cost = Decimal(kind.price) * mission.completed_count
+    if mission.pending_count or mission.unconfirmed_count:
+        mission.status, mission.pause_reason = MissionStatus.PAUSED, "A made-up past."
+    else:
+        mission.status, mission.ended_at = MissionStatus.COMPLETED, end
+
+
+def _stored(moment: datetime) -> Any:
+    """A moment as the database takes it.  (Django's own adapters look the connection up for each of five million.)"""
+    return str(moment.replace(tzinfo=None)) if IS_SQLITE else moment
+
+
+_ITEM_COLUMNS: Sequence[str] = (
+    "id",
+    "mission_id",
+    "index",
+    "params",
+    "status",
+    "submission_count",
+    "attempt_count",
+    "error_code",
+    "error_message",
+    "cost",
+    "ended_at",
+    "available_at",
+    "created_at",
+)
+_ATTEMPT_COLUMNS: Sequence[str] = (
+    "id",
+    "item_id",
+    "number",
+    "account_id",
+    "status",
+    "model",
+    "webhook_token",
+    "remote_task_id",
+    "error_code",
+    "cost",
+    "created_at",
+    "sending_at",
+    "accepted_at",
+    "ended_at",
+)
+_OUTPUT_COLUMNS: Sequence[str] = (
+    "item_id",
+    "attempt_id",
+    "index",
+    "status",
+    "file",
+    "content_type",
+    "size_bytes",
+    "stored_at",
+)
+_EVENT_COLUMNS: Sequence[str] = ("mission_id", "item_id", "from_status", "to_status", "at")
+_ATTEMPT_STATUS = {
+    ItemStatus.COMPLETED.value: AttemptStatus.SUCCEEDED.value,
+    ItemStatus.FAILED.value: AttemptStatus.FAILED.value,
+    ItemStatus.UNCONFIRMED.value: AttemptStatus.UNCONFIRMED.value,
+}

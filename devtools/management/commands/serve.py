@@ -1,0 +1,143 @@
+"""``manage.py serve``: everything on one machine, from an empty folder to a page in the browser.
+
+Runs the processes of ``Procfile`` and shows what they print.  One that ends, Ctrl-C or SIGTERM stops them all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import honcho.manager
+import psutil
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from devtools.local_stack import procfile, procfile_environment, simulator_environment
+from providers import provider_accounts
+from workers.supervisor import STOP_SECONDS
+
+KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor of the workers needs its own time to stop them
+STOPPED_BY_SIGNAL = (130, 143)  # SIGINT, SIGTERM
+ADMIN = "admin"
+
+
+class Command(BaseCommand):
+    help = "Start web pages, workers and, when no API key is set, the simulator. Ctrl-C stops all of it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--host", default=os.environ.get("HOST", "127.0.0.1"), help="address of the pages (127.0.0.1)"
+        )
+        parser.add_argument(
+            "--port", type=int, default=int(os.environ.get("PORT", "8000")), help="port of the pages (8000)"
+        )
+        parser.add_argument(
+            "--simulator-port", type=int, default=9100, help="port of the simulator, if it is free (9100)"
+        )
+
+    def handle(self, *args: Any, host: str, port: int, simulator_port: int, **options: Any) -> None:
+        if not _is_free(host, port):
+            raise CommandError(
+                f"Port {port} is in use: stop what listens there, or use `make serve ARGS='--port {port + 1}'`."
+            )
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        processes = procfile()
+        environment = _environment(host, port)
+        if provider_accounts.has_keys():
+            del processes["simulator"]
+            self.stdout.write(
+                "A key is set: missions run at the provider and cost money. `manage.py accounts` lists keys."
+            )
+        else:
+            environment |= _simulator(simulator_port if _is_free("127.0.0.1", simulator_port) else _any_free_port())
+            self.stdout.write("No RUNNINGHUB_API_KEY is set: missions run on the simulator and cost nothing.")
+        self._welcome(host, port)
+        code = _run(processes, environment)
+        if code:
+            raise CommandError("A process ended by itself; its last lines above say why.", returncode=code)
+        self.stdout.write("Everything has stopped.")
+
+    def _welcome(self, host: str, port: int) -> None:
+        self.stdout.write(f"\n    http://{host}:{port}/\n")
+        password = _create_first_admin()
+        if password:
+            self.stdout.write(
+                f"    user: {ADMIN}   password: {password}   (shown only now; change it after signing in)"
+            )
+        self.stdout.write("    Ctrl-C stops everything.\n\n")
+        self.stdout.flush()
+
+
+def _create_first_admin() -> str:
+    """Make a superuser when there is none, and return its password; else ""."""
+    if User.objects.filter(is_superuser=True).exists():
+        return ""
+    password = secrets.token_urlsafe(12)
+    User.objects.create_superuser(ADMIN, password=password)
+    return password
+
+
+def _environment(host: str, port: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        **procfile_environment(host, port),
+        "PYTHONUNBUFFERED": "1",
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # its processes write to this terminal, but see a pipe
+    }
+
+
+def _simulator(port: int) -> dict[str, str]:
+    return {
+        "SIMULATOR_PORT": str(port),
+        "SIMULATOR_STATE": str(settings.DATA_DIR / "simulator.sqlite3"),
+        **simulator_environment(f"http://127.0.0.1:{port}"),
+    }
+
+
+def _run(processes: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Run until one ends or a signal comes.  Returns 0 after a signal, else the code of the process that ended first."""
+    honcho.manager.KILL_WAIT = KILL_AFTER_SECONDS
+    manager = honcho.manager.Manager()
+    for name, command in processes.items():
+        manager.add_process(name, command, env=dict(environment), cwd=str(settings.BASE_DIR))
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
+    try:
+        manager.loop()
+    finally:
+        _end_what_is_left()
+    return 0 if manager.returncode in STOPPED_BY_SIGNAL else manager.returncode
+
+
+def _end_what_is_left() -> None:
+    """Nothing, unless honcho failed: a signal in its first moments, or a terminal that is gone."""
+    commands = [command for keeper in psutil.Process().children() for command in keeper.children()]
+    for command in commands:
+        command.terminate()
+    _, alive = psutil.wait_procs(commands, timeout=KILL_AFTER_SECONDS)
+    for command in alive:
+        command.kill()
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _any_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

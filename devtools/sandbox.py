@@ -1,0 +1,125 @@
+"""A sandbox: a command with a simulator, a database and files of its own.
+
+Settings are read once, when a process starts.  So the command starts itself anew with other ones: another data folder,
+another database, a key that opens nothing, and the address at which it will start the simulator.  Whatever ``.env`` says, the
+person's database and key are out of reach, and no mission can ever be run half here and half there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+
+from devtools.local_stack import simulator_environment
+from devtools.simulators.runninghub.process import SimulatorProcess
+from workers import heartbeat
+
+MARK = "RUNNINGHUB_BATCH_SANDBOX"
+PORT_FILE = "simulator.port"
+
+
+class SandboxBusy(RuntimeError):
+    """Another command is at work in the sandbox."""
+
+
+def is_inside() -> bool:
+    return os.environ.get(MARK) == str(settings.DATA_DIR)
+
+
+def enter(folder: Path, **environment: str) -> NoReturn:
+    """Start this very command anew, inside the sandbox of ``folder``.  ``environment`` are settings that it wants."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    inside = {**os.environ, **_environment(folder), **environment}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], inside)  # noqa: S606  the same command
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Every setting that could lead out of the sandbox, and those that would change what is shown."""
+    local = "127.0.0.1,localhost"
+    proxies = {
+        name: f"{os.environ[name]},{local}" if os.environ.get(name) else local for name in ("NO_PROXY", "no_proxy")
+    }
+    return {
+        MARK: str(folder),
+        "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
+        "DATA_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "SECRET_KEY": "a-sandbox-keeps-nothing-secret",
+        "STORAGE_URL": "",
+        "PUBLIC_BASE_URL": "",
+        "LOG_LEVEL": "WARNING",
+        "LOG_FORMAT": "text",
+        **{f"DEFAULT_MODEL_{kind}_TO_{result}": "" for kind in ("TEXT", "IMAGE") for result in ("IMAGE", "VIDEO")},
+        **simulator_environment(f"http://127.0.0.1:{_choose_port(folder)}"),
+        **proxies,
+    }
+
+
+def _choose_port(folder: Path) -> int:
+    """The port of the last time, because results that are not yet fetched have it in their addresses, or a free one."""
+    note = folder / PORT_FILE
+    wanted = note.read_text() if note.is_file() else ""
+    for port in (int(wanted) if wanted.isdecimal() else 0, 0):
+        with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port)) as listener:
+            chosen: int = listener.getsockname()[1]
+            note.write_text(str(chosen))
+            return chosen
+    raise RuntimeError("No port is free on this machine.")
+
+
+@contextlib.contextmanager
+def opened(*, is_fresh: bool, **knobs: Any) -> Iterator[SimulatorProcess]:
+    """Inside: an up-to-date database and a running simulator, for one command at a time.
+
+    ``is_fresh`` forgets what earlier commands left.  Raises SandboxBusy, or RuntimeError when the simulator does not start.
+    """
+    folder = Path(settings.DATA_DIR)
+    with _locked(folder):
+        heartbeat.end_leftovers()
+        if is_fresh:
+            _wipe(folder)
+        call_command("migrate", verbosity=0, interactive=False)
+        with _simulator(folder, knobs) as simulator:
+            yield simulator
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SandboxBusy(f"Another command is at work in {folder}. Wait until it has ended.") from None
+        yield
+
+
+def _wipe(folder: Path) -> None:
+    connections.close_all()
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _simulator(folder: Path, knobs: dict[str, Any]) -> SimulatorProcess:
+    """Started deaf to Ctrl-C, which a terminal sends to every process: it has to answer until the workers have stopped."""
+    port = urlsplit(settings.RUNNINGHUB_BASE_URL).port or 0
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return SimulatorProcess(port=port, state=folder / "simulator.sqlite3", **knobs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,72 @@
+"""The command line, shared by ``python -m devtools.simulators.runninghub`` and ``manage.py simulator``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from devtools.simulators.runninghub.faults import amount_of, fault_name
+from devtools.simulators.runninghub.options import Knobs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=9100, help="port to listen on; 0 picks a free one (9100)")
+    parser.add_argument("--state", default="", help="SQLite file that outlives a kill; without it a temporary one")
+    parser.add_argument("--tied", action="store_true", help="stop when standard input closes")
+    parser.add_argument("--fault", action="append", default=[], type=fault, metavar="NAME=AMOUNT", help="arm a fault")
+    for field in dataclasses.fields(Knobs):
+        _add_knob(parser, field)
+
+
+def _add_knob(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    default = getattr(Knobs(), field.name)
+    flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["help"]
+    if isinstance(default, dict):
+        parser.add_argument(flag, action="append", default=[], type=pair, metavar="NAME=VALUE", help=meaning)
+    else:
+        parser.add_argument(flag, default=default, metavar="VALUE", help=f"{meaning} ({default})")
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def fault(text: str) -> tuple[str, float]:
+    name, value = pair(text)
+    try:
+        fault_name(name)
+        return name, amount_of(value)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def run(options: dict[str, Any]) -> None:
+    """Serve with parsed options.  Raises ValueError for a bad knob, OSError when the port is taken."""
+    from devtools.simulators.runninghub.server import serve  # after the options: --help need not load a server
+
+    knobs = Knobs()
+    for field in dataclasses.fields(Knobs):
+        value = options[field.name]
+        knobs.change(field.name, dict(value) if isinstance(value, list) else value)
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+        state = options["state"] or str(Path(folder, "state.sqlite3"))
+        serve(options["host"], options["port"], state, knobs, dict(options["fault"]), options["tied"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m devtools.simulators.runninghub", description=DESCRIPTION)
+    add_options(parser)
+    try:
+        run(vars(parser.parse_args()))
+    except (OSError, ValueError) as problem:
+        parser.exit(1, f"simulator: {problem}\n")
+
+
+DESCRIPTION = "A server that answers like RunningHub, makes real files, costs nothing and fails on request."

@@ -1,0 +1,129 @@
+"""/__sim__/: what happened so far, and the knobs at run time.  Only for callers on the same machine; no key."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from devtools.simulators.runninghub import envelopes, service
+from devtools.simulators.runninghub.faults import Faults
+from devtools.simulators.runninghub.http import Answer, Request, as_json
+from devtools.simulators.runninghub.options import NAMES, Knobs
+from devtools.simulators.runninghub.service import Simulator
+from devtools.simulators.runninghub.tasks import Task
+
+Start = Callable[[Simulator], None]
+
+
+def answer(sim: Simulator, start: Start, request: Request) -> Answer:
+    """``start`` puts knobs and faults back to what the process was started with."""
+    if not request.is_local:
+        return as_json({"error": "only from the same machine"}, 403)
+    name = f"{request.method} {request.path.removeprefix('/__sim__/').rstrip('/')}"
+    if name == "POST reset":
+        return as_json(reset(sim, start))
+    if name == "POST knobs":
+        return turn(sim, request)
+    if name not in READERS:
+        return as_json({"error": "no such page", "pages": [*READERS, "POST knobs", "POST reset"]}, 404)
+    try:
+        return as_json(READERS[name](sim, request))
+    except ValueError as problem:
+        return as_json({"error": str(problem)}, 400)
+
+
+def stats(sim: Simulator, request: Request) -> envelopes.Json:
+    now = time.time()
+    counts = {name: sim.counts[name] for name in service.COUNTED}
+    sums = {"refused": sim.store.refusals(), **sim.store.sums(now), "files_uploaded": sim.store.uploads()}
+    return {**counts, **sums, "charged": str(service.charged(sim, now)), "now": now}
+
+
+def paid(sim: Simulator, request: Request) -> envelopes.Json:
+    """How often each distinct request, and each prompt, was accepted."""
+    rows = sim.store.paid()
+    prompts: Counter[str] = Counter()
+    for _, params, times in rows:
+        prompts[service.prompt_of(json.loads(params))] += times
+    return {"requests": {digest: times for digest, _, times in rows}, "prompts": dict(prompts)}
+
+
+def submits(sim: Simulator, request: Request) -> list[envelopes.Json]:
+    """Accepted and refused submits since ``?since=`` (epoch seconds), oldest first."""
+    since = float(request.query.get("since", ["0"])[0])
+    accepted = [
+        {"at": task.accepted_at, "endpoint": task.endpoint, "prompt": _prompt(task), "task_id": task.id, "refused": ""}
+        for task in sim.store.accepted_since(since)
+    ]
+    refused = [
+        {"at": at, "endpoint": endpoint, "prompt": prompt, "task_id": "", "refused": what}
+        for at, what, endpoint, prompt in sim.store.refused_since(since)
+    ]
+    return sorted(accepted + refused, key=lambda entry: entry["at"])
+
+
+def tasks(sim: Simulator, request: Request) -> list[envelopes.Json]:
+    """The newest tasks, ``?limit=`` of them (100)."""
+    now = time.time()
+    return [_shown(task, now) for task in sim.store.tasks(int(request.query.get("limit", ["100"])[0]))]
+
+
+def knobs(sim: Simulator, request: Request) -> envelopes.Json:
+    return {**dataclasses.asdict(sim.knobs), "faults": sim.faults.listed()}
+
+
+def turn(sim: Simulator, request: Request) -> Answer:
+    """Change knobs and arm faults, all or none."""
+    before, armed = sim.knobs, sim.faults.listed()
+    sim.knobs = dataclasses.replace(before)
+    try:
+        for name, value in request.json().items():
+            change(sim.knobs, sim.faults, name, value)
+    except ValueError as problem:
+        sim.knobs, sim.faults.armed = before, {}
+        for name, amount in armed.items():
+            sim.faults.arm(name, amount)
+        return as_json({"error": str(problem)}, 400)
+    return as_json(knobs(sim, request))
+
+
+def change(knobs: Knobs, faults: Faults, name: str, value: Any) -> None:
+    """One entry of ``{"task_seconds": 2, "submit_500": 0.1, "faults": {…}}``."""
+    if name == "faults" and isinstance(value, dict):
+        for fault, amount in value.items():
+            faults.arm(fault, amount)
+    elif name in NAMES:
+        knobs.change(name, value)
+    else:
+        faults.arm(name, value)
+
+
+def reset(sim: Simulator, start: Start) -> envelopes.Json:
+    sim.store.clear()
+    sim.counts.clear()
+    start(sim)
+    return {"reset": True}
+
+
+def _prompt(task: Task) -> str:
+    return service.prompt_of(json.loads(task.params))
+
+
+def _shown(task: Task, now: float) -> envelopes.Json:
+    hidden = ("owner", "params", "base")
+    shown = {name: value for name, value in dataclasses.asdict(task).items() if name not in hidden}
+    ends_at = None if task.outcome == "never" else task.ends_at
+    return {**shown, "ends_at": ends_at, "status": task.status(now), "params": json.loads(task.params)}
+
+
+READERS: dict[str, Callable[[Simulator, Request], Any]] = {
+    "GET stats": stats,
+    "GET paid": paid,
+    "GET submits": submits,
+    "GET tasks": tasks,
+    "GET knobs": knobs,
+}

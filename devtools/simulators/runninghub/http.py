@@ -1,0 +1,152 @@
+"""One HTTP request and its answer, over raw ASGI, with the ways in which an answer can be spoilt on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from devtools.simulators.runninghub.faults import CUT, HTTP, code_of
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PIECES = 20
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+class Gone(Exception):
+    """The caller hung up before it had said everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[bytes, bytes]
+    is_local: bool  # the caller is on this machine
+    body: bytes = b""
+
+    @property
+    def key(self) -> str:
+        scheme, _, key = self.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        return key.strip() if scheme.lower() == "bearer" else ""
+
+    @property
+    def base(self) -> str:
+        """The address under which the caller reached us, so that file URLs work from where it stands."""
+        return f"http://{self.headers.get(b'host', b'127.0.0.1').decode('latin-1')}"
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object; anything else reads as an empty one."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``how`` it leaves: "" whole, or one of ``faults.CUT``."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json;charset=UTF-8"
+    headers: dict[str, str] = field(default_factory=dict)
+    how: str = ""
+
+
+def as_json(content: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(content).encode())
+
+
+async def read(scope: Message, receive: Receive) -> Request:
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=parse_qs(scope["query_string"].decode("latin-1")),
+        headers=dict(scope["headers"]),
+        is_local=_is_local(scope["client"][0], scope["server"][0]),
+        body=await _body(receive),
+    )
+
+
+def _is_local(client: str, server: str) -> bool:
+    """Whether a connection comes from this machine: then it is from a loopback address, or from the very one that it goes to."""
+    return client.startswith(LOOPBACK) or client == server
+
+
+async def _body(receive: Receive) -> bytes:
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def spoil(answer: Answer, what: str, refuse: Callable[[str], Any], retry_after: int) -> Answer:
+    """The answer after a fault: another status, a refusal in the endpoint's own envelope, rubbish, or a cut."""
+    if not what:
+        return answer
+    if what in CUT:
+        return dataclasses.replace(answer, how=what)
+    if what in HTTP:
+        return _http_error(int(what), retry_after)
+    if what == "malformed":
+        return Answer(200, b"<html><body>Bad gateway</body></html>", "text/html")
+    return as_json(refuse(code_of(what)))
+
+
+def _http_error(status: int, retry_after: int) -> Answer:
+    answer = Answer(status, f"simulated HTTP {status}\n".encode(), "text/plain")
+    return dataclasses.replace(answer, headers={"retry-after": str(retry_after)}) if status in (429, 503) else answer
+
+
+# ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def deliver(answer: Answer, scope: Message, receive: Receive, send: Send, slow_seconds: float) -> None:
+    if answer.how == "drop":
+        scope["state"]["transport"].abort()
+    if answer.how not in ("drop", "hang"):
+        await _send(answer, send, slow_seconds)
+    if answer.how in ("drop", "hang", "half"):
+        await _hung_up(receive)
+
+
+async def _send(answer: Answer, send: Send, slow_seconds: float) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
+    if answer.how == "half":
+        await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+    elif answer.how == "slow":
+        await _trickle(answer.body, send, slow_seconds)
+    else:
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    fields = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
+    return [(name.encode(), value.encode()) for name, value in fields.items()]
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _trickle(body: bytes, send: Send, seconds: float) -> None:
+    size = len(body) // PIECES + 1
+    for start in range(0, len(body), size):
+        await asyncio.sleep(seconds * size / len(body))
+        await send({"type": "http.response.body", "body": body[start : start + size], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

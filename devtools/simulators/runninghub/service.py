@@ -1,0 +1,337 @@
+"""RunningHub's own endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+from devtools.simulators.runninghub import envelopes, faults
+from devtools.simulators.runninghub.http import Answer, Request, as_json, spoil
+from devtools.simulators.runninghub.multipart import file_part
+from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.state import Store
+from devtools.simulators.runninghub.tasks import Task, end_of, kind_of
+
+# what the first letters of a key mean on each family of endpoints; no key is a bad key
+KEY_CODES = {"bad": "1002", "consumer": "1014", "poor": "416"}
+ONLY_BAD = {"bad": "1002"}
+KEY_CAP = re.compile(r"cap([0-9]{1,4})-")  # cap20-anything: a key with a limit of its own
+
+REQUIRED = {
+    "rhart-image-v1/text-to-image": ("prompt", "aspectRatio"),
+    "rhart-image-v1/edit": ("prompt", "aspectRatio", "imageUrls"),
+    "rhart-video-s/text-to-video": ("prompt", "aspectRatio", "duration"),
+    "rhart-video-s/image-to-video": ("prompt", "aspectRatio", "duration", "imageUrl"),
+}
+TYPES: dict[str, type] = {
+    "prompt": str,
+    "aspectRatio": str,
+    "duration": str,
+    "resolution": str,
+    "imageUrl": str,
+    "imageUrls": list,
+    "webhookUrl": str,
+}
+UPLOAD_TYPES = {
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp"), "image"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv"), "video"),
+    **dict.fromkeys((".mp3", ".wav", ".flac"), "audio"),
+    ".zip": "zip",
+}
+FIRST_ID = 2_013_508_786_110_730_241
+COUNTED = ("submits", "queries", "uploads", "downloads", "webhooks", "webhooks_delivered", "webhooks_failed")
+
+
+@dataclass
+class Simulator:
+    """What every endpoint shares.  ``counts`` is since the start of the process; the rest is on disk."""
+
+    knobs: Knobs
+    faults: faults.Faults
+    store: Store
+    counts: Counter[str]
+    last_id: int = 0
+
+    def new_id(self) -> str:
+        """19 digits, never the same twice, also over restarts: microseconds, on a clock that never stands still."""
+        self.last_id = max(self.last_id + 1, time.time_ns() // 1000)
+        return str(FIRST_ID + self.last_id)
+
+    def meet(self, where: str, marks: str = "", subject: str = "") -> str:
+        return self.faults.meet(where, marks, subject, self.knobs.seed)
+
+    def spoilt(self, answer: Answer, what: str, refuse: Callable[[str], Any]) -> Answer:
+        return spoil(answer, what, refuse, self.knobs.retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a submit asks for.  ``request`` is its hash over endpoint and parameters, without the webhook."""
+
+    owner: str
+    request: str
+    endpoint: str
+    params: str
+    marks: str
+    base: str
+    webhook_url: str
+
+
+class Refused(Exception):
+    """A submit that is not accepted.  ``what`` as in faults: a code, an HTTP status, a cut."""
+
+    def __init__(self, what: str, said: str = "") -> None:
+        super().__init__(what, said)
+        self.what = what
+        self.said = said
+
+
+# ── submit ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def submit(sim: Simulator, request: Request) -> Answer:
+    sim.counts["submits"] += 1
+    endpoint = request.path.removeprefix("/openapi/v2/")
+    await asyncio.sleep(sim.knobs.submit_latency)
+    try:
+        task, now = _accept(sim, request, endpoint), time.time()
+    except Refused as refused:
+        sim.store.refused(refused.what, endpoint, prompt_of(request.json()))
+        said = refused.said
+        return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, said))
+    lost = sim.meet("paid", task.marks, task.request)
+    return sim.spoilt(as_json(envelopes.submitted(task, now)), lost, envelopes.refusal)
+
+
+def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:
+    """Check, then write the task down.  Nothing awaits in here, so that the cap is never exceeded."""
+    if code := key_problem(request.key, KEY_CODES):
+        raise Refused(code)
+    params = request.json()
+    _check(sim.knobs, endpoint, params)
+    order = _order(request, endpoint, params)
+    _refuse_by_fault(sim, order)
+    now = time.time()
+    if sim.store.unfinished(order.owner, now) >= cap_of(sim, request.key):
+        raise Refused(sim.knobs.cap_code)
+    task = _new_task(sim, order, now)
+    sim.store.add(task)
+    return task
+
+
+def _order(request: Request, endpoint: str, params: dict[str, Any]) -> Order:
+    said = json.dumps({name: value for name, value in params.items() if name != "webhookUrl"}, sort_keys=True)
+    return Order(
+        owner=owner_of(request.key),
+        request=hashlib.blake2b(f"{endpoint} {said}".encode(), digest_size=8).hexdigest(),
+        endpoint=endpoint,
+        params=said,
+        marks=" ".join(found.group() for found in faults.MARKER.finditer(said)),
+        base=request.base,
+        webhook_url=params.get("webhookUrl") or "",
+    )
+
+
+def _refuse_by_fault(sim: Simulator, order: Order) -> None:
+    try:
+        what = sim.meet("submit", order.marks, order.request)
+    except ValueError as problem:
+        raise Refused("1007", str(problem)) from None
+    if what:
+        raise Refused(what)
+
+
+def _new_task(sim: Simulator, order: Order, now: float) -> Task:
+    outcome = sim.meet("task", order.marks, order.request) or "success"
+    seconds = faults.number(order.marks, "slow", _usual_seconds(sim, order))
+    return Task(
+        id=sim.new_id(),
+        **dataclasses.asdict(order),
+        outcome=faults.code_of(outcome) or outcome,
+        results=int(faults.number(order.marks, "results", sim.knobs.results)),
+        price=sim.knobs.price_of(order.endpoint, kind_of(order.endpoint)),
+        accepted_at=now,
+        starts_at=now + seconds * sim.knobs.queued_share,
+        ends_at=end_of(now, seconds, outcome),
+    )
+
+
+def _usual_seconds(sim: Simulator, order: Order) -> float:
+    drawn = faults.chance(sim.knobs.seed, order.request, sim.store.times_paid(order.request))
+    return sim.knobs.task_seconds * (1 + sim.knobs.task_jitter * (2 * drawn - 1))
+
+
+def _check(knobs: Knobs, endpoint: str, params: dict[str, Any]) -> None:
+    if not knobs.knows(endpoint):
+        raise Refused("1001", endpoint)
+    if not params:
+        raise Refused("1007", "failed to parse request body")
+    for name, kind in TYPES.items():
+        if params.get(name) is not None and not isinstance(params[name], kind):
+            raise Refused("1007", f"{name} must be of type {kind.__name__}")
+    for name in REQUIRED.get(endpoint, ()) if knobs.strict else ():
+        if not params.get(name):
+            raise Refused("1007", f"{name} is required")
+
+
+# ── the others ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def query(sim: Simulator, request: Request) -> Answer:
+    sim.counts["queries"] += 1
+    await asyncio.sleep(sim.knobs.query_latency)
+    task_id = request.json().get("taskId")
+    task = sim.store.task(task_id) if isinstance(task_id, str) else None
+    what = sim.meet("query", task.marks, task.id) if task else sim.meet("query")
+    content = _stand(request.key, task_id, task)
+    if what == "early":
+        content, what = content | {"results": None}, ""
+    return sim.spoilt(as_json(content), what, envelopes.refusal)
+
+
+def _stand(key: str, task_id: Any, task: Task | None) -> envelopes.Json:
+    if code := key_problem(key, ONLY_BAD):
+        return envelopes.refusal(code)
+    if not isinstance(task_id, str) or not task_id.isdecimal():
+        said = "failed to parse request body" if task_id else "taskId must not be null"
+        return envelopes.refusal("1007", said)
+    if task is None or task.owner != owner_of(key):  # another key's tasks do not exist
+        return envelopes.not_found(task_id)
+    return envelopes.queried(task, time.time())
+
+
+async def upload(sim: Simulator, request: Request) -> Answer:
+    sim.counts["uploads"] += 1
+    await asyncio.sleep(sim.knobs.upload_latency)
+    what = sim.meet("upload")
+    content = v2_refusal("401") if key_problem(request.key, ONLY_BAD) else _receive(sim, request)
+    return sim.spoilt(as_json(content), what, v2_refusal)
+
+
+def _receive(sim: Simulator, request: Request) -> envelopes.Json:
+    part = file_part(request.headers.get(b"content-type", b""), request.body, b"file")
+    if part is None:
+        return envelopes.v2(None, "301", "PARAMS_INVALID: one part named file is expected")
+    extension = PurePosixPath(part.filename).suffix.lower()
+    if extension not in UPLOAD_TYPES:
+        return envelopes.v2(
+            None, "301", f"PARAMS_INVALID: file type {extension or 'without extension'} is not supported"
+        )
+    if len(part.body) > sim.knobs.upload_max_bytes:
+        return v2_refusal("809")
+    name = f"{hashlib.sha256(part.body).hexdigest()}{extension}"
+    sim.store.keep(name, part.content_type, part.body)
+    url, file_name = f"{request.base}/files/uploads/{name}", f"openapi/{name}"
+    kind, size = UPLOAD_TYPES[extension], str(len(part.body))
+    return envelopes.v2({"type": kind, "download_url": url, "fileName": file_name, "size": size})
+
+
+async def cancel(sim: Simulator, request: Request) -> Answer:
+    await asyncio.sleep(sim.knobs.query_latency)
+    said, what = request.json(), sim.meet("cancel")
+    task_id = str(said.get("taskId", ""))
+    if code := key_problem(str(said.get("apiKey") or request.key), {"bad": "802"}):
+        return as_json(legacy_refusal(code))
+    ended = sim.store.end(task_id, "cancel", time.time())
+    is_known = ended or sim.store.task(task_id)
+    return sim.spoilt(as_json(envelopes.legacy(None) if is_known else legacy_refusal("807")), what, legacy_refusal)
+
+
+async def account_status(sim: Simulator, request: Request) -> Answer:
+    await asyncio.sleep(sim.knobs.query_latency)
+    key = str(request.json().get("apikey") or "")
+    code = key_problem(key, {"bad": "802"}) if key else "1601"
+    content = legacy_refusal(code) if code else envelopes.legacy(_account(sim, key))
+    return sim.spoilt(as_json(content), sim.meet("account"), legacy_refusal)
+
+
+def _account(sim: Simulator, key: str) -> envelopes.Json:
+    now = time.time()
+    return {
+        "remainCoins": "99999",
+        "currentTaskCounts": str(sim.store.unfinished(owner_of(key), now)),
+        "remainMoney": "0.00" if key.startswith("poor") else str(Decimal(sim.knobs.balance) - charged(sim, now)),
+        "currency": sim.knobs.currency,
+        "apiType": _key_type(key),
+    }
+
+
+async def queue_status(sim: Simulator, request: Request) -> Answer:
+    await asyncio.sleep(sim.knobs.query_latency)
+    is_bad = key_problem(request.key, ONLY_BAD)
+    content = v2_refusal("401") if is_bad else envelopes.v2(_queue(sim, request.key))
+    return sim.spoilt(as_json(content), sim.meet("account"), v2_refusal)
+
+
+def _queue(sim: Simulator, key: str) -> envelopes.Json:
+    now, owner = time.time(), owner_of(key)
+    total, queued = sim.store.unfinished(owner, now), sim.store.waiting(owner, now)
+    return {
+        "apiKeyType": _key_type(key),
+        "concurrentLimit": cap_of(sim, key),
+        "runningCount": str(total - queued),
+        "queuedCount": str(queued),
+        "totalCurrentTasks": str(total),
+        "instanceCount": None,
+    }
+
+
+async def price_preview(sim: Simulator, request: Request) -> Answer:
+    await asyncio.sleep(sim.knobs.query_latency)
+    endpoint = request.path.removeprefix("/openapi/v2/price-preview/")
+    code = key_problem(request.key, {**ONLY_BAD, "consumer": "1014"}) or ("" if sim.knobs.knows(endpoint) else "1001")
+    price = sim.knobs.price_of(endpoint, kind_of(endpoint))
+    content = envelopes.price_refusal(code) if code else envelopes.price_preview(price, sim.knobs.currency)
+    return sim.spoilt(as_json(content), sim.meet("price"), envelopes.price_refusal)
+
+
+# ── shared ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def key_problem(key: str, codes: dict[str, str]) -> str:
+    """The code with which a key is refused, or "".  Without a key it is a bad one."""
+    if not key:
+        return codes["bad"]
+    return next((code for start, code in codes.items() if key.startswith(start)), "")
+
+
+def owner_of(key: str) -> str:
+    """What stands for a key on disk: somebody may use a real one here by mistake."""
+    return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
+
+
+def cap_of(sim: Simulator, key: str) -> int:
+    """Unfinished tasks that a key may have: the knob, or what the key itself says."""
+    said = KEY_CAP.match(key)
+    return int(said[1]) if said else sim.knobs.cap
+
+
+def _key_type(key: str) -> str:
+    return "NORMAL" if key.startswith("consumer") else "SHARED"
+
+
+def v2_refusal(code: str) -> envelopes.Json:
+    return envelopes.v2(None, code)
+
+
+def legacy_refusal(code: str) -> envelopes.Json:
+    return envelopes.legacy(None, code)
+
+
+def prompt_of(params: dict[str, Any]) -> str:
+    """The prompt, with what cannot be written as UTF-8 replaced."""
+    return str(params.get("prompt") or "").encode("utf-8", "replace").decode()
+
+
+def charged(sim: Simulator, now: float) -> Decimal:
+    return sum((Decimal(price) * times for price, times in sim.store.charges(now)), Decimal("0.00"))

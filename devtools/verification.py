@@ -1,0 +1,92 @@
+"""Proof that a finished run is what its rows say: the files, the counts, and what was paid at the simulator.
+
+Each check yields a sentence for everything that is wrong, and nothing when all is well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.core.files.storage import storages
+from django.db.models import QuerySet, Sum
+
+from missions.models import Attempt, ItemStatus, Mission, MissionItem, Output, OutputStatus
+from missions.results.media_probe import NotAResult, inspect
+from operations import reconcile_counts
+from providers import catalog
+
+CHUNK_BYTES = 1024 * 1024
+
+
+def counts(missions: QuerySet[Mission]) -> Iterator[str]:
+    """Every item is completed, and the missions' own numbers are those of their items."""
+    for mission in missions:
+        if mission.completed_count != mission.total_count:
+            yield f"{mission.name}: {mission.completed_count} of {mission.total_count} items are completed."
+    yield from map(str, reconcile_counts.differences(missions))
+
+
+def files(missions: QuerySet[Mission]) -> Iterator[str]:
+    """Each completed item has its file: of the right kind by content, not empty, unchanged since it was fetched."""
+    stored = Output.objects.filter(item__mission__in=missions, status=OutputStatus.STORED)
+    completed = MissionItem.objects.filter(mission__in=missions, status=ItemStatus.COMPLETED)
+    missing = completed.exclude(pk__in=stored.values("item"))
+    yield from (f"{item} is completed and has no file." for item in missing)
+    for output in stored.select_related("item__mission"):
+        problem = _file_problem(output)
+        if problem:
+            yield f"The file of {output.item} {problem}."
+
+
+def payments(missions: QuerySet[Mission], paid: dict[str, int], stats: dict[str, Any]) -> Iterator[str]:
+    """The simulator was paid for our attempts and for nothing else, and for no request twice unless it had failed.
+
+    ``paid`` counts accepted submissions by request, ``stats`` is the simulator's ``/__sim__/stats``.
+    """
+    attempts = Attempt.objects.filter(item__mission__in=missions).exclude(remote_task_id="")
+    ours = Counter(attempts.values_list("item", flat=True))
+    if sorted(ours.values()) != sorted(paid.values()):
+        yield f"The simulator accepted {sum(paid.values())} submissions, we know of {sum(ours.values())}."
+    retries = missions.aggregate(sum=Sum("items__retry_count"))["sum"] or 0
+    surplus = sum(paid.values()) - len(paid) - retries
+    if surplus:
+        yield f"{surplus} requests were paid twice although the first had not failed."
+    cost = missions.aggregate(sum=Sum("cost"))["sum"] or Decimal(0)
+    if cost != Decimal(stats["charged"]):
+        yield f"Our cost is {cost}, the simulator charged {stats['charged']}."
+
+
+def processes(started: Sequence[psutil.Process]) -> Iterator[str]:
+    """None of these processes is left."""
+    for process in psutil.wait_procs(started, timeout=5)[1]:
+        yield f"Process {process.pid} is still running."
+
+
+def sha256_of(name: str) -> str:
+    """The digest of a stored result."""
+    digest = hashlib.sha256()
+    with storages["results"].open(name) as file:
+        for chunk in file.chunks(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _file_problem(output: Output) -> str:
+    path = Path(storages["results"].path(output.file))
+    if not path.is_file() or not path.stat().st_size:
+        return "is missing or empty"
+    try:
+        found = inspect(path, claimed=output.extension)
+    except NotAResult as error:
+        return f"cannot be opened: {error}"
+    mission = output.item.mission
+    wanted = catalog.find_model(mission.model, mission.task_type).result_kind
+    if not found.content_type.startswith(f"{wanted}/"):
+        return f"is {found.content_type}, not {wanted}"
+    return "" if sha256_of(output.file) == output.sha256 else "was changed after it was fetched"

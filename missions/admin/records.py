@@ -1,0 +1,318 @@
+"""The rows behind an item: tries, results, events, and what the workers keep.
+
+Found by the numbers that have an index; a column to sort by, or a filter for a status that few of a million rows have, would read
+all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from core.admin.readonly import DetailAdmin, attempts_with_task, badge, column, mission_link, money, place_in, told
+from missions.models import (
+    LIVE_ATTEMPTS,
+    Attempt,
+    AttemptStatus,
+    ItemEvent,
+    ItemStatus,
+    MissionMedia,
+    MissionStatus,
+    Output,
+    RemovedSpending,
+)
+from providers.models import ProviderAccount, ProviderUpload
+from workers.models import WorkerCluster
+
+# What an event's statuses are called, be they a mission's or an item's.
+WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
+
+
+def _at_place(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+    """The rows of the item that people call ``12#5``; none when it is no such name."""
+    place = place_in(word)
+    return rows.filter(item__mission=place[0], item__index=place[1]) if place else rows.none()
+
+
+def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+    word = word.strip()
+    return rows.filter(mission=int(word)) if word.isdecimal() and len(word) < 19 else _at_place(rows, word)
+
+
+def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+    word = word.strip()
+    found = attempts_with_task(word).values("pk")
+    return _at_place(rows, word) if place_in(word) else rows.filter(pk__in=found)
+
+
+class LongTable(DetailAdmin):
+    """Newest first; ``find`` is how a word is looked for."""
+
+    ordering = ("-pk",)
+    sortable_by = ()
+    search_fields = ["pk"]  # shows the box; ``find`` decides
+
+    @staticmethod
+    def find(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+        raise NotImplementedError
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return (self.find(queryset, search_term) if search_term.strip() else queryset), False
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return super().page_context(request, row) | {"item": getattr(row, "item", None)}
+
+    @admin.display(description=_("item"))
+    def item_link(self, row: Any) -> SafeString:
+        if row.item_id is None:
+            return SafeString("")
+        address = reverse("admin:missions_missionitem_change", args=[row.item_id])
+        return format_html('<a class="nowrap" href="{}">{}</a>', address, row.item)
+
+
+class LiveFilter(admin.SimpleListFilter):
+    """What holds a slot, or may: an index knows these."""
+
+    title = _("status")
+    parameter_name = "live"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return [(status.value, status.label) for status in LIVE_ATTEMPTS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in LIVE_ATTEMPTS:
+            return queryset
+        return queryset.filter(account__in=ProviderAccount.objects.values("pk"), status=self.value())
+
+
+@admin.register(Attempt)
+class AttemptAdmin(LongTable):
+    list_display = [
+        "__str__",
+        "item_link",
+        column("account", _("account")),
+        "word",
+        column("remote_task_id", _("task id")),
+        column("error_code", _("cause")),
+        "charged",
+        column("created_at", _("made")),
+        column("ended_at", _("ended")),
+    ]
+    # Not the webhook's token: whoever knows it can answer in the provider's name.
+    facts = [
+        ("number", _("Number")),
+        ("account", _("Account")),
+        ("get_status_display", _("Status")),
+        ("model", _("Model")),
+        ("remote_task_id", _("Task ID")),
+        ("hinted_task_id", _("Task named by a webhook")),
+        ("error_code", _("Cause")),
+        ("error_message", _("What happened")),
+        ("cost", _("Cost")),
+        ("currency", _("Currency")),
+        ("worker", _("Worker")),
+        ("created_at", _("Made")),
+        ("sending_at", _("Sent")),
+        ("accepted_at", _("Accepted")),
+        ("running_seen_at", _("Last seen running")),
+        ("unanswered_since", _("Without an answer since")),
+        ("ended_at", _("Ended")),
+        ("next_poll_at", _("Asked about next")),
+        ("poll_count", _("Questions asked")),
+        ("request", _("Parameters as they were sent")),
+        ("raw", _("The provider's last answer")),
+    ]
+    list_filter = [LiveFilter]
+    list_select_related = ["account", "item"]
+    search_help_text = _("The provider's task id, or an item's place in its mission (12#5).")
+    find = staticmethod(_by_task)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        attempts: QuerySet[Attempt] = super().get_queryset(request)
+        return (
+            attempts if request.resolver_match and request.resolver_match.kwargs else attempts.defer("raw", "request")
+        )
+
+    @admin.display(description=_("status"))
+    def word(self, attempt: Attempt) -> str:
+        return str(AttemptStatus(attempt.status).label)
+
+    @admin.display(description=_("cost"))
+    def charged(self, attempt: Attempt) -> SafeString:
+        return money(attempt.cost, attempt.currency)
+
+
+@admin.register(Output)
+class OutputAdmin(LongTable):
+    list_display = [
+        "__str__",
+        "item_link",
+        "shown_status",
+        column("content_type", _("kind")),
+        column("size_bytes", _("bytes")),
+        column("try_count", _("downloads tried")),
+        "why",
+    ]
+    facts = [
+        ("index", _("Number")),
+        ("get_status_display", _("Status")),
+        ("file", _("File")),
+        ("thumbnail", _("Small picture")),
+        ("text", _("Text")),
+        ("remote_url", _("Address at the provider")),
+        ("expires_at", _("Address ends")),
+        ("content_type", _("Kind")),
+        ("size_bytes", _("Bytes")),
+        ("width", _("Width")),
+        ("height", _("Height")),
+        ("duration_seconds", _("Duration in seconds")),
+        ("sha256", _("SHA-256")),
+        ("try_count", _("Downloads tried")),
+        ("next_try_at", _("Tried next")),
+        ("error_message", _("What happened")),
+        ("created_at", _("Known since")),
+        ("stored_at", _("Stored")),
+    ]
+    list_select_related = ["item"]
+    search_help_text = _("An item's place in its mission (12#5).")
+    find = staticmethod(_at_place)
+
+    @admin.display(description=_("status"))
+    def shown_status(self, output: Output) -> SafeString:
+        return badge(output.status, "output")
+
+    @admin.display(description=_("what happened"))
+    def why(self, output: Output) -> SafeString:
+        return told(output.error_message)
+
+
+@admin.register(ItemEvent)
+class ItemEventAdmin(LongTable):
+    list_display = [
+        column("at", _("when")),
+        "mission_link",
+        "item_link",
+        "came_from",
+        "went_to",
+        "why",
+        column("actor", _("by")),
+    ]
+    facts = [
+        ("at", _("When")),
+        ("attempt_number", _("Try")),
+        ("from_status", _("From")),
+        ("to_status", _("To")),
+        ("reason", _("Why")),
+        ("actor", _("By")),
+    ]
+    list_select_related = ["mission", "item"]
+    search_help_text = _("The number of a mission (12), or an item's place in it (12#5).")
+    find = staticmethod(_of_mission)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
+        events: QuerySet[ItemEvent] = super().get_queryset(request)
+        return events.defer("mission__params", "mission__metadata", "item__params")
+
+    @admin.display(description=_("from"))
+    def came_from(self, event: ItemEvent) -> str:
+        return str(WORDS.get(event.from_status, event.from_status))
+
+    @admin.display(description=_("to"))
+    def went_to(self, event: ItemEvent) -> str:
+        return str(WORDS.get(event.to_status, event.to_status))
+
+    @admin.display(description=_("mission"))
+    def mission_link(self, event: ItemEvent) -> SafeString:
+        return mission_link(event.mission)
+
+    @admin.display(description=_("what happened"))
+    def why(self, event: ItemEvent) -> SafeString:
+        return told(event.reason)
+
+
+@admin.register(MissionMedia)
+class MissionMediaAdmin(LongTable):
+    list_display = ["__str__", column("mission", _("mission")), column("media", _("file"))]
+    facts = [("mission", _("Mission")), ("media", _("File"))]
+    list_select_related = ["mission", "media"]
+    search_help_text = _("The number of a mission.")
+    find = staticmethod(_of_mission)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # a file's page names its missions: nobody needs this table on the overview
+
+
+@admin.register(ProviderUpload)
+class ProviderUploadAdmin(DetailAdmin):
+    list_display = [
+        "sha256",
+        column("account", _("account")),
+        column("created_at", _("made")),
+        column("expires_at", _("ends")),
+    ]
+    facts = [
+        ("sha256", _("SHA-256")),
+        ("account", _("Account")),
+        ("url", _("Address at the provider")),
+        ("created_at", _("Made")),
+        ("expires_at", _("Address ends")),
+    ]
+    search_fields = ["=sha256"]
+    list_select_related = ["account"]
+
+
+@admin.register(WorkerCluster)
+class WorkerClusterAdmin(DetailAdmin):
+    list_display = [
+        "__str__",
+        column("worker_count", _("workers alive")),
+        column("restart_count", _("restarts")),
+        column("started_at", _("started")),
+        column("beat_at", _("last heard of")),
+        column("stopped_at", _("stopped")),
+    ]
+    facts = [
+        ("host", _("Host")),
+        ("pid", _("Process")),
+        ("worker_count", _("Workers alive")),
+        ("restart_count", _("Restarts")),
+        ("started_at", _("Started")),
+        ("beat_at", _("Last heard of")),
+        ("stopped_at", _("Stopped")),
+    ]
+
+
+@admin.register(RemovedSpending)
+class RemovedSpendingAdmin(DetailAdmin):
+    list_display = [
+        column("day", _("day")),
+        column("owner", _("owner")),
+        column("model", _("model")),
+        "sum",
+        column("ended_at", _("ended")),
+    ]
+    search_fields = ["owner__username", "model"]
+    list_select_related = ["owner"]
+    facts = [
+        ("day", _("Day")),
+        ("owner", _("Owner")),
+        ("model", _("Model")),
+        ("amount", _("Amount")),
+        ("currency", _("Currency")),
+        ("ended_at", _("Ended")),
+        ("untold_count", _("Without a told charge")),
+    ]
+
+    @admin.display(description=_("amount"))
+    def sum(self, row: RemovedSpending) -> SafeString:
+        return money(row.amount, row.currency)

@@ -1,0 +1,81 @@
+"""The heart of one account: claims what is due, re-arms itself, asks."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Min, Q
+from django.utils import timezone
+
+from missions.execution.poll import POLL_BATCH, POLL_LEASE, claim_due, count_due, poll
+from missions.models import Attempt, AttemptStatus
+from providers.models import ProviderAccount
+from workers import queue
+
+TICK_MIN_SECONDS = 0.02
+TICK_SPACING = 0.05  # of the polling floor: what falls due that soon after each other is asked about together
+TICK_MAX_SECONDS = 1.0
+TICK_AFTER_BURST_SECONDS = 0.1  # the helpers that were woken take what is due
+TICK_STALE = timedelta(seconds=3)
+REAP_INTERVAL = timedelta(seconds=2)
+
+
+def arm(account_id: int) -> None:
+    """Start an account's chain of ticks anew.  A chain that still runs ends by itself: its number is no longer the latest."""
+    with transaction.atomic():
+        number = (
+            ProviderAccount.objects.select_for_update(no_key=True)
+            .values_list("tick_number", flat=True)
+            .get(pk=account_id)
+        )
+        ProviderAccount.objects.filter(pk=account_id).update(tick_number=number + 1, ticked_at=timezone.now())
+        queue.send("tick", account_id, number + 1)
+
+
+def arm_stale() -> None:
+    """Re-arm every account whose ticks have stopped (a worker died between two of them)."""
+    late = Q(ticked_at=None) | Q(ticked_at__lt=timezone.now() - TICK_STALE)
+    for account_id in ProviderAccount.objects.filter(late).values_list("pk", flat=True):
+        arm(account_id)
+
+
+def tick(account_id: int, number: int) -> None:
+    """Drive one account: claim what is due, send the next tick on its way, then ask about what was claimed.
+
+    Ticks overlap: the next one is on its way before this one talks to the network, so a slow answer delays nothing else.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        is_mine = ProviderAccount.objects.filter(pk=account_id, tick_number=number).update(
+            tick_number=number + 1, ticked_at=now
+        )
+        if not is_mine:
+            return
+        attempt_ids = claim_due(account_id, now)
+        queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now, claimed=len(attempt_ids)))
+        if len(attempt_ids) == POLL_BATCH:
+            queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
+        is_time_to_reap = ProviderAccount.objects.filter(
+            Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
+        ).update(reaped_at=now)
+        if is_time_to_reap:
+            queue.send("reap", account_id)
+    if attempt_ids:
+        poll(account_id, attempt_ids)
+
+
+def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
+    """Seconds until something is due, within bounds."""
+    if claimed == POLL_BATCH:
+        return TICK_AFTER_BURST_SECONDS
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
+    next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
+    wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
+    # What is being asked about now may be due again as soon as the floor allows.
+    is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
+    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
+    shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SPACING, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
+    return max(min(wait, longest), shortest)

@@ -1,0 +1,95 @@
+"""A mission's results row by row, for programs (JSON Lines) and spreadsheets (CSV).
+
+Rows come in the order of the batch and are read in pages, so that 50,000 items take no more memory than 500.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ninja.responses import NinjaJSONEncoder
+
+from missions import selectors
+from missions.api.schemas import ItemOut
+from missions.models import Mission, MissionItem, Output
+from missions.results.export import safe_cell
+
+BLOCK_CHARACTERS = 64 * 1024
+ITEM_COLUMNS = ("index", "custom_id", "status", "config", "cost", "currency", "error_code", "error_message")
+OUTPUT_COLUMNS = (
+    "number", "file_url", "text", "content_type", "size_bytes", "sha256", "width", "height", "duration_seconds",
+)  # fmt: skip
+COLUMNS = (*ITEM_COLUMNS, *OUTPUT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An item and its outputs, for the schema that the API shows items by."""
+
+    item: MissionItem
+    outputs: Sequence[Output]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.item, name)
+
+
+def as_json_lines(mission: Mission) -> Iterator[bytes]:
+    """An object per item, each with the list of its outputs."""
+    yield from _in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in _items(mission))
+
+
+def as_csv(mission: Mission) -> Iterator[bytes]:
+    """A row per output, or one for an item that has none.  Cells are safe to open in a spreadsheet."""
+    rows = (row for item in _items(mission) for row in _rows(item))
+    yield from _in_blocks(_lines(rows))
+
+
+def _items(mission: Mission) -> Iterator[dict[str, Any]]:
+    """Items as the API shows them."""
+    for item, outputs in selectors.items_with_outputs(mission):
+        for output in outputs:
+            output.item = item
+        yield ItemOut.from_orm(_Found(item, outputs)).model_dump()
+
+
+def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What an item cost stands in its first row alone, so that a column can be summed up."""
+    item["config"] = json.dumps(item["config"], ensure_ascii=False, sort_keys=True)
+    for output in item["outputs"]:
+        facts = {name: output[name] for name in OUTPUT_COLUMNS}
+        error = {"error_message": output["error_message"]} if output["error_message"] else {}
+        yield item | facts | error
+        item["cost"] = ""
+    if not item["outputs"]:
+        yield item
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    line = io.StringIO()
+    table = csv.DictWriter(line, COLUMNS, extrasaction="ignore")
+    line.write("\ufeff")  # the mark by which spreadsheets know UTF-8
+    table.writeheader()
+    for row in rows:
+        table.writerow({name: safe_cell(row.get(name)) for name in COLUMNS})
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue()
+
+
+def _in_blocks(lines: Iterable[str]) -> Iterator[bytes]:
+    """The lines together, in pieces of some size."""
+    held: list[str] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= BLOCK_CHARACTERS:
+            yield "".join(held).encode()
+            held, size = [], 0
+    yield "".join(held).encode()

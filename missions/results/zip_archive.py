@@ -1,0 +1,202 @@
+"""A mission's results as one ZIP archive that is never on disk, and whose length is known before its first byte.
+
+    plan      read the rows, ask the storage for each file's size, write the manifest to a temporary file
+    stream    the files as they are stored, then the manifest
+
+A file that is missing or has another size when the archive is planned is left out, and its row in the manifest says so.  One
+whose bytes turn out to be others than those that were stored is marked there as well: the manifest comes last, and the cell
+for the SHA-256 has room for it.  Only what makes the promised length impossible breaks the archive off, and does so loudly: the
+client sees that bytes are missing, and the next archive is planned without that file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from zipstream import ZipStream
+
+from core.storage.listing import files_below
+from missions import selectors
+from missions.models import Mission, Output
+from missions.results import download, export
+
+BLOCK_BYTES = 256 * 1024
+FILE, DIGEST = (export.COLUMNS.index(name) for name in ("file", "sha256"))
+MISSING = "The file is missing from the storage, or cannot be read."
+RESIZED = "The file was changed after it was stored: it has another size."
+DIGEST_WIDTH = 64  # characters of a SHA-256
+CHANGED = "changed after it was stored".ljust(DIGEST_WIDTH)  # so that the manifest keeps its length
+
+logger = logging.getLogger(__name__)
+
+
+class BundleBroken(Exception):
+    """The archive cannot be finished as it was promised: a file vanished, shrank or grew while it was sent."""
+
+
+@dataclass(eq=False, slots=True)
+class _Member:
+    """One result file on its way into the archive."""
+
+    output_id: int
+    name: str
+    stored_as: str  # empty: a text, which is in the output's row
+    size: int
+    digest: str
+    changed: set[str]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The file, counted and compared.  Raises BundleBroken."""
+        found = hashlib.sha256()
+        size = 0
+        for chunk in self._content():
+            size += len(chunk)
+            if size > self.size:
+                break
+            found.update(chunk)
+            yield chunk
+        if size != self.size:
+            raise self._broken(f"it has {'more' if size > self.size else 'fewer'} bytes than before")
+        if self.digest and found.hexdigest() != self.digest:
+            logger.error("%s was changed after it was stored: its SHA-256 no longer fits", self.stored_as)
+            self.changed.add(self.name)
+
+    def _content(self) -> Iterator[bytes]:
+        try:
+            output = Output(file=self.stored_as) if self.stored_as else Output.objects.get(pk=self.output_id)
+            yield from export.content_of(output)
+        except Output.DoesNotExist:
+            raise self._broken("its mission was removed") from None
+        except OSError as error:
+            raise self._broken(error.strerror or str(error)) from error
+
+    def _broken(self, reason: str) -> BundleBroken:
+        return BundleBroken(f"The archive was broken off at {self.stored_as or self.name}: {reason}.")
+
+
+class _Manifest:
+    """The table of what is in the archive.  Its rows wait on disk until the files were sent."""
+
+    def __init__(self) -> None:
+        folder = Path(settings.DATA_DIR) / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._rows = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115 - closed by ``close``
+        self.close = weakref.finalize(self, self._rows.close)  # at the latest when nobody wants the archive any more
+        self.size = len(START)
+        self.changed: set[str] = set()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        cells = export.cells(row)
+        self._rows.write(json.dumps(cells) + "\n")
+        self.size += len(_line(cells))
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield START
+        self._rows.seek(0)
+        for line in self._rows:
+            cells = json.loads(line)
+            if cells[FILE] in self.changed:
+                cells[DIGEST] = CHANGED
+            yield _line(cells)
+
+
+class Bundle:
+    """The archive as it was planned: ``length`` in bytes, and its pieces, once.
+
+    Planning reads every row of the mission, or only those at ``indexes``.
+    """
+
+    def __init__(self, mission: Mission, indexes: Sequence[int] | None = None) -> None:
+        self._mission = mission
+        self._zip = ZipStream(sized=True)
+        self._manifest = _Manifest()
+        self._pieces = self._make()
+        self._sizes = _sizes_of_all(mission) if indexes is None else {}
+        for item, outputs in selectors.items_with_outputs(mission, indexes):
+            for row, output in export.manifest_rows(item, outputs):
+                self._manifest.add(row if output is None else self._with_file(row, output))
+        self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)
+
+    @property
+    def length(self) -> int:
+        return len(self._zip)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The archive, piece by piece.  Raises BundleBroken."""
+        return self._pieces
+
+    def close(self) -> None:
+        """Let go of the file that is being sent, and of the manifest."""
+        self._pieces.close()
+        self._manifest.close()
+
+    def _make(self) -> Generator[bytes]:
+        try:
+            yield from _in_blocks(self._zip)
+        except BundleBroken as error:
+            logger.error("mission %s: %s", self._mission.pk, error)
+            raise
+        finally:
+            self._manifest.close()
+
+    def _with_file(self, row: dict[str, Any], output: Output) -> dict[str, Any]:
+        """Put a result into the archive, or say in its row why it is not there."""
+        size = self._sizes.get(output.file)
+        if size is None:
+            size = _size_of(output)
+        if size is None:
+            return row | {"file": "", "error": MISSING}
+        if output.size_bytes not in (None, size):
+            return row | {"file": "", "error": RESIZED}
+        member = _Member(output.pk, row["file"], output.file, size, row["sha256"], self._manifest.changed)
+        self._zip.add(member, row["file"], size=size)
+        return row
+
+
+def _sizes_of_all(mission: Mission) -> dict[str, int]:
+    """The sizes of a mission's files, by name: listed together, because a remote storage takes long to answer for each."""
+    pages = files_below(storages["results"], download.folder_of(mission.pk))
+    return {file.name: file.size for page in pages for file in page}
+
+
+def _size_of(output: Output) -> int | None:
+    """In bytes; None when the storage does not have the file."""
+    if not output.file:
+        return len(output.text.encode())
+    try:
+        return storages["results"].size(output.file)
+    except OSError:
+        return None
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+START = codecs.BOM_UTF8 + _line(export.COLUMNS)  # the mark by which spreadsheets know UTF-8
+
+
+def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces, each of at least BLOCK_BYTES except the last."""
+    block = bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)

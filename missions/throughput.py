@@ -1,0 +1,46 @@
+"""How fast a mission goes, from what it did last, and how long it will still take: pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from missions.models import Mission, MissionStatus
+from missions.results.gallery import Completion
+
+WINDOW = timedelta(minutes=10)
+COMPLETIONS_SEEN = 60
+FEWEST = 3  # fewer say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """``per_minute`` and ``remaining_seconds`` are None while nothing can be told, and when nothing is left to do."""
+
+    elapsed_seconds: float | None
+    per_minute: float | None = None
+    remaining_seconds: float | None = None
+
+
+def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetime) -> Pace:
+    """``completions``: the latest, newest first."""
+    elapsed = ((mission.ended_at or now) - mission.started_at).total_seconds() if mission.started_at else None
+    if mission.status != MissionStatus.RUNNING:
+        return Pace(elapsed)
+    rate = _rate(completions, now=now)
+    if not rate:
+        return Pace(elapsed)
+    left = mission.pending_count + mission.in_flight_count
+    ended = mission.completed_count + mission.failed_count
+    expected = left * mission.completed_count / ended  # some of what is left will fail as well
+    return Pace(elapsed, rate * 60, expected / rate if left else None)
+
+
+def _rate(completions: Sequence[Completion], *, now: datetime) -> float | None:
+    """Completions per second, since the oldest of the latest: a mission that stands still grows slower."""
+    recent = [done for done in completions if done.at > now - WINDOW]
+    if len(recent) < FEWEST:
+        return None
+    span = (now - recent[-1].at).total_seconds()
+    return (len(recent) - 1) / span if span > 0 else None

@@ -1,0 +1,33 @@
+"""Chosen results as one ZIP archive.  All of them at once are fetched from the API's own address."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from core.http.streaming import ThreadedStream
+from missions.results.export import download_name
+from missions.results.zip_archive import Bundle
+from missions.web.access import visible_mission
+from missions.web.forms.mission_forms import SelectionForm
+
+
+@login_required
+@require_POST
+def download_selection(request: HttpRequest, mission_id: int) -> HttpResponseBase:
+    """The files of the ticked results, with a manifest."""
+    mission = visible_mission(request, mission_id)
+    form = SelectionForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose the results to download first."))
+        return redirect("missions:mission", mission_id)
+    bundle = Bundle(mission, form.cleaned_data["item"])
+    response = ThreadedStream(bundle, content_type="application/zip")
+    response["Content-Length"] = str(bundle.length)
+    response["Content-Disposition"] = content_disposition_header(True, f"{download_name(mission)}_selection.zip")
+    return response

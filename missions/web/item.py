@@ -1,0 +1,115 @@
+"""``/missions/ID/items/N``: one item, its attempts and its log; retry it as it is or changed, settle it when it is in doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from missions import failures, services
+from missions.models import AttemptStatus, ItemStatus, MissionItem
+from missions.services import MissionInvalid, NotPossible
+from missions.web.access import actor, visible_item, way_back
+from missions.web.forms.mission_forms import FoundTaskForm
+from missions.web.forms.parameters import ItemParametersForm
+from missions.web.item_presenter import shown_items
+from missions.web.mission import failures_context, head_context, render_tab
+from providers import catalog
+
+LATEST = 50
+
+
+@login_required
+@require_safe
+def show_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
+    item = visible_item(request, mission_id, index)
+    return _show(request, item, _parameters_form(item))
+
+
+@login_required
+@require_POST
+def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
+    """Retry with the parameters of the form; those that stayed as they are are not sent to the service."""
+    item = visible_item(request, mission_id, index)
+    form = _parameters_form(item, request.POST)
+    if not form.is_valid():
+        return _show(request, item, form, status=422)
+    try:
+        services.retry_item(item=item, actor=actor(request), params=form.changed_params() or None)
+    except MissionInvalid as invalid:
+        form.show_errors({error.field.removeprefix("params").lstrip("."): error.message for error in invalid.errors})
+        return _show(request, item, form, status=422)
+    except NotPossible as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
+    return redirect(_address(item))
+
+
+@login_required
+@require_POST
+def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
+    """The task was found at the provider: fetch its result, and pay nothing again."""
+    item = visible_item(request, mission_id, index)
+    form = FoundTaskForm(request.POST, auto_id=f"task-{index}-%s")
+    if form.is_valid():
+        try:
+            task_id = form.cleaned_data["remote_task_id"]
+            services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
+        except NotPossible as refusal:
+            form.add_error("remote_task_id", str(refusal))
+        else:
+            messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
+            return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
+    context = failures_context(item.mission, refused=form, at_index=index)
+    return render_tab(request, item.mission, "failures", context, status=422)
+
+
+@login_required
+@require_POST
+def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
+    """It never ran at the provider: submit it again, which is paid."""
+    item = visible_item(request, mission_id, index)
+    try:
+        services.resolve_as_not_run(item=item, actor=actor(request))
+    except NotPossible as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("Item %(number)d is submitted again.") % {"number": index})
+    return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
+
+
+def _address(item: MissionItem) -> str:
+    return reverse("missions:item", args=[item.mission_id, item.index])
+
+
+def _parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
+    model = catalog.find_model(item.mission.model, item.mission.task_type)
+    return ItemParametersForm(model, item.mission.params | item.params, data)
+
+
+def _show(request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, status: int = 200) -> HttpResponse:
+    attempts = list(item.attempts.defer("raw", "request").order_by("-number")[:LATEST])
+    outputs = list(item.outputs.all())
+    for output in outputs:
+        output.item = item
+    context = head_context(item.mission, "items") | {
+        "item": item,
+        "shown": shown_items(item.mission, [item])[0],
+        "form": form,
+        "outputs": outputs,
+        "attempts": attempts,
+        "doubt": next((attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED), None),
+        "events": list(item.events.order_by("-pk")[:LATEST]),
+        "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
+        "task_form": FoundTaskForm(auto_id=f"task-{item.index}-%s"),
+        "single_estimate": failures.estimate(item.mission, 1),
+        "can_retry": item.status == ItemStatus.FAILED,
+    }
+    return render(request, "missions/item.html", context, status=status)

@@ -1,0 +1,179 @@
+"""What people do with a mission.  Everything is a POST that leads back to a page with a message; nothing is spent by a GET."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from missions import lifecycle, services
+from missions.models import Mission
+from missions.services import MissionInvalid, NotPossible
+from missions.web.access import actor, visible_mission, way_back
+from missions.web.forms.mission_forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
+from missions.web.mission import render_tab, settings_context
+from templates_app import rules
+from templates_app import services as template_services
+from templates_app.services import TemplateInvalid
+
+
+@login_required
+@require_POST
+def pause(request: HttpRequest, mission_id: int) -> HttpResponse:
+    def act() -> str:
+        services.pause_mission(mission_id=mission_id, actor=actor(request))
+        return _("Paused. What is running ends; nothing more is sent until you resume.")
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, mission_id: int) -> HttpResponse:
+    def act() -> str:
+        services.resume_mission(mission_id=mission_id, actor=actor(request))
+        return _("Resumed.")
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Asked first: what will be lost, and what is paid all the same."""
+    mission = visible_mission(request, mission_id)
+    if request.method != "POST":
+        return render(request, "missions/cancel.html", {"mission": mission, "next": _way_back(request, mission_id)})
+
+    def act() -> str:
+        stopped = services.cancel_mission(mission_id=mission_id, actor=actor(request))
+        return ngettext(
+            "Cancelled. %(count)d item was not sent and costs nothing.",
+            "Cancelled. %(count)d items were not sent and cost nothing.",
+            stopped.cancelled_count,
+        ) % {"count": stopped.cancelled_count}
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Asked first: what will be lost."""
+    mission = visible_mission(request, mission_id)
+    if request.method != "POST":
+        context = {"mission": mission, "is_open": mission.status in lifecycle.OPEN}
+        return render(request, "missions/delete.html", context | {"next": _way_back(request, mission_id)})
+    stopped = services.delete_mission(mission_id=mission_id, actor=actor(request))
+    if stopped.is_removed:
+        messages.success(request, _("“%(name)s” and its files are deleted.") % {"name": mission.name})
+    else:
+        text = _("“%(name)s” is deleted. What is still running at the provider ends first; its files go with it.")
+        messages.success(request, text % {"name": mission.name})
+    return redirect("missions:list")
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Retry what failed, all of it or one cause: never more items than the button named."""
+    form = RetryForm(request.POST)
+    visible_mission(request, mission_id)
+    if not form.is_valid():
+        messages.error(request, _("Nothing was retried: choose again what to retry."))
+        return redirect("missions:failures", mission_id)
+    wanted = form.cleaned_data
+    code = (wanted["error_code"] or "") if wanted["has_code"] else None
+
+    def act() -> str:
+        done = services.retry_failed(
+            mission_id=mission_id, actor=actor(request), error_code=code, at_most=wanted["at_most"]
+        )
+        if not done.count:
+            return _("Nothing was retried: these items do not fail any more.")
+        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", done.count)
+        return text % {"count": done.count}
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_POST
+def change(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Name, description, priority."""
+    mission = visible_mission(request, mission_id)
+    form = MissionSettingsForm(request.POST)
+    if form.is_valid():
+        try:
+            services.change_mission(mission_id=mission_id, **form.cleaned_data)
+        except MissionInvalid as invalid:
+            for error in invalid.errors:
+                form.add_error(error.field if error.field in form.fields else None, error.message)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("missions:settings", mission_id)
+    return render_tab(request, mission, "settings", settings_context(mission, form=form), status=422)
+
+
+@login_required
+@require_POST
+def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Keep the mission's model and shared parameters as a template of the person who asks."""
+    mission = visible_mission(request, mission_id)
+    form = SaveTemplateForm(request.POST, prefix="template")
+    if form.is_valid() and _keep_template(request, mission, form):
+        messages.success(request, _("Template “%(name)s” is saved.") % {"name": form.cleaned_data["name"]})
+        return redirect("missions:settings", mission_id)
+    return render_tab(request, mission, "settings", settings_context(mission, template_form=form), status=422)
+
+
+@login_required
+@require_POST
+def star(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Mark the chosen results, or take the mark away.  Answers a page's script with JSON."""
+    visible_mission(request, mission_id)
+    form = SelectionForm(request.POST)
+    is_starred = request.POST.get("starred") != "0"
+    indexes = form.cleaned_data["item"] if form.is_valid() else []
+    services.star_results(mission_id=mission_id, indexes=indexes, is_starred=is_starred)
+    if request.headers.get("Accept") == "application/json":
+        return JsonResponse({"starred": is_starred})
+    return redirect(_way_back(request, mission_id))
+
+
+def _keep_template(request: HttpRequest, mission: Mission, form: SaveTemplateForm) -> bool:
+    """False when the form now says what is wrong."""
+    assert request.user.is_authenticated
+    given = {"model": mission.model, "params": mission.params}
+    try:
+        config = rules.clean_config(owner=request.user, task_type=mission.task_type, config=given)
+        template_services.create_template(
+            owner=request.user, task_type=mission.task_type, config=config, **form.cleaned_data
+        )
+    except TemplateInvalid as invalid:
+        for problem in invalid.errors:
+            form.add_error(problem.field if problem.field in form.fields else None, problem.message)
+        return False
+    return True
+
+
+def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpResponse:
+    """Do it to a mission that the person may see, say what came of it, and go back to where it was asked."""
+    visible_mission(request, mission_id)
+    try:
+        messages.success(request, act())
+    except NotPossible as refusal:
+        messages.error(request, str(refusal))
+    return redirect(_way_back(request, mission_id))
+
+
+def _way_back(request: HttpRequest, mission_id: int) -> str:
+    """Where the form says that it came from, else the mission."""
+    return way_back(request, reverse("missions:mission", args=[mission_id]))

@@ -1,0 +1,59 @@
+"""``/missions``: all missions that a person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from missions import lifecycle, selectors
+from missions.models import Mission, Output
+from missions.results import gallery
+from missions.throughput import COMPLETIONS_SEEN, Pace, pace_of
+from missions.web.forms.mission_forms import MissionFilterForm
+
+PAGE_SIZE = 12
+PICTURES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A mission as the list shows it."""
+
+    mission: Mission
+    pace: Pace
+    pictures: Sequence[Output]
+
+
+@login_required
+@require_safe
+def show_list(request: HttpRequest) -> HttpResponse:
+    """A page of missions.  Everything that was chosen stands in the address."""
+    form = MissionFilterForm(request.GET)
+    missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.wanted)
+    page = Paginator(missions.select_related("owner"), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "page": page,
+        "cards": _cards(page),
+        "is_live": any(mission.status in lifecycle.OPEN or mission.in_flight_count for mission in page),
+    }
+    return render(request, "missions/list.html", context)
+
+
+def _cards(page: Page[Mission]) -> list[Card]:
+    """In two statements more, however many missions there are."""
+    now = timezone.now()
+    with_results = [mission.pk for mission in page if mission.completed_count]
+    completions = gallery.recent_completions(with_results, limit=COMPLETIONS_SEEN)
+    pictures = gallery.newest_pictures(completions, limit=PICTURES)
+    return [
+        Card(mission, pace_of(mission, completions.get(mission.pk, ()), now=now), pictures.get(mission.pk, ()))
+        for mission in page
+    ]

@@ -1,0 +1,230 @@
+"""``/admin/control-room/``: how the whole site goes, for who runs it.  An open page asks for its pulse and swaps what changed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from core.admin.readonly import DetailAdmin, column, money
+from missions import failures, selectors, services
+from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
+from missions.services import NotPossible
+from missions.web.access import actor
+from missions.web.forms.mission_forms import FoundTaskForm, RetryCauseForm
+from missions.web.item_presenter import ShownItem, shown_items
+from operations import statistics
+from operations.spend_rollup import Spend
+from operations.statistics import SPEND_DAYS, Minute
+from providers import provider_accounts
+
+
+@require_safe
+def show(request: HttpRequest) -> HttpResponse:
+    return render(request, "operations/page.html", _context(request))
+
+
+@require_safe
+def show_pulse(request: HttpRequest) -> HttpResponse:
+    """The page's zones, and nothing else."""
+    return render(request, "operations/zones.html", _context(request))
+
+
+@require_POST
+def retry(request: HttpRequest) -> HttpResponse:
+    """Retry what failed for one cause, in each mission that the button counted, and never more items of it than it counted."""
+    form = RetryCauseForm(request.POST)
+    if not request.user.has_perm("missions.change_mission"):
+        messages.error(request, _("You may look at missions, but not change them: nothing was retried."))
+    elif not form.is_valid():
+        messages.error(request, _("Nothing was retried: choose again what to retry."))
+    else:
+        _retry(request, form.cleaned_data["error_code"], form.cleaned_data["mission"])
+    return redirect("control_room:show")
+
+
+def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> None:
+    total, refused = 0, 0
+    for mission in Mission.objects.visible_to(request.user).filter(pk__in=counts).order_by("pk"):
+        try:
+            done = services.retry_failed(
+                mission_id=mission.pk, actor=actor(request), error_code=error_code, at_most=counts[mission.pk]
+            )
+        except NotPossible as refusal:
+            messages.error(request, f"{mission.name}: {refusal}")
+            refused += 1
+            continue
+        if not done.count:
+            continue
+        total += done.count
+        note = f"Retried {done.count} failed items of cause {error_code or 'unknown'}."
+        assert request.user.pk
+        LogEntry.objects.log_actions(request.user.pk, [mission], CHANGE, note, single_object=True)
+    if not total and not refused:
+        messages.warning(request, _("Nothing was retried: these items do not fail any more."))
+    if total:
+        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", total)
+        messages.success(request, text % {"count": total})
+
+
+# --- What the page shows ---
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An unconfirmed attempt, its item as people see it, and the form that settles it; ``price``: of sending it again."""
+
+    attempt: Attempt
+    shown: ShownItem
+    form: FoundTaskForm
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """What one model, or one person's missions, were charged in one currency: an amount for each of SPEND_DAYS."""
+
+    name: str
+    query: str
+    currency: str
+    amounts: list[Decimal]
+    untold_count: int
+
+    @property
+    def cells(self) -> list[tuple[str, Decimal]]:
+        return list(zip(_span_names(), self.amounts, strict=True))
+
+
+def _context(request: HttpRequest) -> dict[str, Any]:
+    now = timezone.now()
+    counts = statistics.counts_by_model()
+    totals = sum(counts.values(), Counter[str]())
+    used = [model for model, of_model in counts.items() if of_model[ItemStatus.COMPLETED]]
+    flow = statistics.throughput(now=now)
+    spends = statistics.spend(now=now)
+    since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
+    accounts = selectors.account_queues(now=now)
+    obstacles = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
+    doubts = statistics.inbox()
+    return {
+        "now": now,
+        "totals": {status.value: totals[status] for status in ItemStatus},
+        "accounts": [(queue, obstacles[queue.account.pk]) for queue in accounts],
+        "in_flight": sum(queue.in_flight for queue in accounts),
+        "cap": sum(queue.cap for queue in accounts if obstacles[queue.account.pk] is None),
+        "waiting": statistics.oldest_waiting(now=now),
+        "flow": flow,
+        "bars": [_bar(minute) for minute in flow.minutes],
+        "flow_totals": [(AttemptStatus(status).label, count) for status, count in flow.ends.most_common()],
+        "durations": statistics.durations(used[: statistics.MODELS_SHOWN]),
+        "spend_total": _lines(spends, lambda spend: (_("All"), "")),
+        "spend_by_model": _lines(
+            spends, lambda spend: (spend.model, urlencode({"model": spend.model, "ended_at__gte": since}))
+        ),
+        "spend_by_owner": _lines(spends, lambda spend: (spend.owner_name, f"owner__id__exact={spend.owner_id}")),
+        "spend_days": _span_names(),
+        "causes": statistics.causes(now=now),
+        "inbox": doubts,
+        "doubts": [_doubt(attempt) for attempt in doubts.oldest],
+        "hearts": statistics.hearts(now=now),
+        "storage": statistics.storage(),
+        "archive": statistics.archive(now=now),
+        "can_act": request.user.has_perm("missions.change_mission"),
+    }
+
+
+def _span_names() -> list[str]:
+    count = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days} for days in SPEND_DAYS]
+    return [_("Today") if days == 1 else words for days, words in zip(SPEND_DAYS, count, strict=True)]
+
+
+def _bar(minute: Minute) -> dict[str, Any]:
+    at = timezone.localtime(minute.at)
+    text = f"{at:%H:%M}: {minute.succeeded} + {minute.failed}"
+    return {"text": text, "parts": [("completed", minute.succeeded), ("failed", minute.failed)]}
+
+
+def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -> list[SpendLine]:
+    """The spends that share a trait added up, the most expensive of the longest span first."""
+    groups: defaultdict[tuple[str, str, str], list[Spend]] = defaultdict(list)
+    for spend in spends:
+        groups[*trait(spend), spend.currency].append(spend)
+    windows = [f"days_{days}" for days in SPEND_DAYS]
+    lines = [
+        SpendLine(
+            *key,
+            amounts=[sum((spend.amounts[window] for spend in group), Decimal(0)) for window in windows],
+            untold_count=sum(spend.untold_counts[windows[-1]] for spend in group),
+        )
+        for key, group in groups.items()
+    ]
+    return sorted(lines, key=lambda line: line.amounts[-1], reverse=True)
+
+
+def _doubt(attempt: Attempt) -> Doubt:
+    item = attempt.item
+    form = FoundTaskForm(auto_id=f"task-{item.pk}-%s")
+    return Doubt(attempt, shown_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
+
+
+# --- Where it stands, and the rows behind it ---
+
+
+@admin.register(HourlySpend)
+class HourlySpendAdmin(DetailAdmin):
+    list_display = [
+        column("hour", gettext_lazy("hour")),
+        column("mission", gettext_lazy("mission")),
+        "charged",
+        column("untold_count", gettext_lazy("without a told charge")),
+    ]
+    search_fields = ["=mission__id"]
+    list_select_related = ["mission"]
+    facts = [
+        ("hour", gettext_lazy("Hour")),
+        ("mission", gettext_lazy("Mission")),
+        ("cost", gettext_lazy("Cost")),
+        ("untold_count", gettext_lazy("Without a told charge")),
+    ]
+
+    @admin.display(description=gettext_lazy("cost"))
+    def charged(self, row: HourlySpend) -> SafeString:
+        return money(row.cost, row.mission.currency)
+
+
+@admin.register(Tally)
+class TallyAdmin(DetailAdmin):
+    list_display = [
+        column("counted_to", gettext_lazy("counted to")),
+        column("file_count", gettext_lazy("files")),
+        column("file_bytes", gettext_lazy("bytes")),
+        column("files_counted_at", gettext_lazy("files counted")),
+    ]
+    facts = [
+        ("counted_to", gettext_lazy("Counted to")),
+        ("file_count", gettext_lazy("Files")),
+        ("file_bytes", gettext_lazy("Bytes")),
+        ("files_counted_at", gettext_lazy("Files counted")),
+    ]
+
+
+app_name = "control_room"
+urlpatterns = [
+    path("", admin.site.admin_view(show), name="show"),
+    path("pulse", admin.site.admin_view(show_pulse), name="pulse"),
+    path("retry", admin.site.admin_view(retry), name="retry"),
+]

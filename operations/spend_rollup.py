@@ -1,0 +1,193 @@
+"""Sums over all rows, kept so that no page adds up a million of them.
+
+``HourlySpend`` repeats what attempts that have ended say, hour by hour and mission by mission, up to ``Tally.counted_to``; what
+ended later is read from the attempts themselves.  A worker counts on every minute.  The last hour is always counted anew, so an
+end that was recorded late, after a long wait for a lock, is not missed; losing these rows loses nothing.  What removed missions
+had spent is in no attempt any more, but in ``RemovedSpending`` (``missions.purge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import CharField, Count, F, Func, Q, QuerySet, Sum
+
+from missions.models import (
+    COST_UNREPORTED,
+    Attempt,
+    AttemptStatus,
+    HourlySpend,
+    Output,
+    OutputStatus,
+    RemovedSpending,
+    Tally,
+)
+
+HOUR = timedelta(hours=1)
+LATENESS = timedelta(seconds=30)  # an end is written some time after the moment that it names
+KEPT = timedelta(days=32)  # how far back the first count goes
+FILES_EVERY = timedelta(minutes=10)
+TRIES = 5  # to read sums while they change
+
+
+class Instant(Func):
+    """A moment in UTC as text, to the hour (``2026-11-24 14``) or the minute (``2026-11-24 14:05``).
+
+    (Django's own truncation calls Python for every row on SQLite.)
+    """
+
+    output_field = CharField()
+    forms = {"hour": (13, "YYYY-MM-DD HH24"), "minute": (16, "YYYY-MM-DD HH24:MI")}
+
+    def __init__(self, moment: str, *, to: str) -> None:
+        super().__init__(F(moment))
+        self.to = to
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        template = f"SUBSTR(%(expressions)s, 1, {self.forms[self.to][0]})"
+        return self.as_sql(compiler, connection, template=template)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        template = f"TO_CHAR(%(expressions)s AT TIME ZONE 'UTC', '{self.forms[self.to][1]}')"
+        return self.as_sql(compiler, connection, template=template)
+
+
+# --- Counting ---
+
+
+def count(now: datetime) -> None:
+    """Count on to ``now``.  Two at once do it once."""
+    tally = Tally.objects.get_or_create(pk=1)[0]
+    _count_spend(tally, now - LATENESS)
+    if tally.files_counted_at is None or tally.files_counted_at < now - FILES_EVERY:
+        _count_files(now)
+
+
+def _count_spend(tally: Tally, until: datetime) -> None:
+    """Read first, without a transaction, and replace what was counted before only if nobody else has meanwhile, and nothing of
+    what was read is removed.
+    """
+    since = hour_of(tally.counted_to or until - KEPT) - HOUR
+    by_hour = _charges(since, until).values("item__mission", hour=Instant("ended_at", to="hour"))
+    rows = [
+        HourlySpend(
+            mission_id=row["item__mission"],
+            hour=datetime.fromisoformat(row["hour"] + ":00Z"),
+            cost=row["charged"] or Decimal(0),
+            untold_count=row["untold"],
+        )
+        for row in by_hour.annotate(charged=Sum("cost"), untold=Count("pk", filter=COST_UNREPORTED))
+    ]
+    unchanged = Tally.objects.filter(pk=tally.pk, counted_to=tally.counted_to, removal_count=tally.removal_count)
+    with transaction.atomic():
+        if unchanged.update(counted_to=until):
+            HourlySpend.objects.filter(hour__gte=since).delete()
+            HourlySpend.objects.bulk_create(rows, batch_size=1000)
+
+
+def _count_files(now: datetime) -> None:
+    stored = Output.objects.filter(status=OutputStatus.STORED).aggregate(n=Count("pk"), size=Sum("size_bytes"))
+    Tally.objects.update(file_count=stored["n"], file_bytes=stored["size"] or 0, files_counted_at=now)
+
+
+# --- Reading ---
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What the tasks of one model were charged in one person's missions, in each of the windows that were asked for.
+
+    ``untold_counts``: successes whose charge the provider has not told.
+    """
+
+    model: str
+    owner_id: int
+    owner_name: str
+    currency: str
+    amounts: dict[str, Decimal]
+    untold_counts: dict[str, int]
+
+
+def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
+    """What was charged since each of ``starts``, for attempts by the moment of their end.
+
+    Five statements, however many attempts there are; one more for each start that lies within an hour.
+    """
+    for _try in range(TRIES):
+        edition = _edition()
+        found = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
+        if _edition() == edition:
+            break  # else money moved between two of the statements: it may be missing, or told twice
+    return found
+
+
+def _edition() -> tuple[datetime | None, int]:
+    """Changes whenever money moves from one of the tables to another."""
+    return Tally.objects.values_list("counted_to", "removal_count").first() or (None, 0)
+
+
+def _spend_since(starts: Mapping[str, datetime], *, now: datetime, counted_to: datetime) -> list[Spend]:
+    whole = {name: hour_of(start - timedelta(microseconds=1)) + HOUR for name, start in starts.items()}
+    by_hour = {name: Q(hour__gte=hour) for name, hour in whole.items()}
+    by_end = {name: Q(ended_at__gte=start) for name, start in starts.items()}
+    removed = RemovedSpending.objects.filter(ended_at__gte=min(starts.values()), ended_at__lt=now)
+    parts = [
+        _sums(HourlySpend.objects.filter(hour__gte=min(whole.values())), "mission__", by_hour),
+        _sums(_charges(max(counted_to, min(starts.values())), now), "item__mission__", by_end),
+        _sums(removed, "", by_end),
+    ]
+    for name, start in starts.items():
+        if start < (end := min(whole[name], counted_to)):
+            parts.append(_sums(_charges(start, end), "item__mission__", {name: by_end[name]}))
+    return _added(parts, starts)
+
+
+def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QuerySet[Any, dict[str, Any]]:
+    """By model, owner and currency: ``cost_NAME`` and ``untold_NAME`` of the rows within each window.
+
+    ``mission`` leads from a row to these: "item__mission__".
+    """
+    cost = "amount" if rows.model is RemovedSpending else "cost"
+    is_one = rows.model is Attempt
+    sums: dict[str, Any] = {}
+    for name, window in windows.items():
+        sums[f"cost_{name}"] = Sum(cost, filter=window)
+        sums[f"untold_{name}"] = (
+            Count("pk", filter=window & COST_UNREPORTED) if is_one else Sum("untold_count", filter=window)
+        )
+    named = {
+        "of_model": F(f"{mission}model"),
+        "of_owner": F(f"{mission}owner"),
+        "owner_name": F(f"{mission}owner__username"),
+        "of_currency": F(f"{mission}currency"),
+    }
+    found: QuerySet[Any, dict[str, Any]] = rows.order_by().values(**named).annotate(**sums)
+    return found
+
+
+def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str]) -> list[Spend]:
+    """The parts put together, the most expensive first."""
+    found: dict[tuple[Any, ...], Spend] = {}
+    for row in (row for part in parts for row in part):
+        key = (row["of_model"], row["of_owner"], row["owner_name"], row["of_currency"])
+        spend = found.setdefault(key, Spend(*key, dict.fromkeys(names, Decimal(0)), dict.fromkeys(names, 0)))
+        for name in names:
+            spend.amounts[name] += row.get(f"cost_{name}") or 0
+            spend.untold_counts[name] += row.get(f"untold_{name}") or 0
+    return sorted(found.values(), key=lambda spend: max(spend.amounts.values()), reverse=True)
+
+
+def _charges(since: datetime, until: datetime) -> QuerySet[Attempt]:
+    """Attempts that ended in a span and were charged, or succeeded and may have been."""
+    ended = Attempt.objects.filter(ended_at__gte=since, ended_at__lt=until)
+    return ended.filter(Q(cost__isnull=False) | Q(status=AttemptStatus.SUCCEEDED)).order_by()
+
+
+def hour_of(moment: datetime) -> datetime:
+    """When the hour of a moment begins, in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

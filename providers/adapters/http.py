@@ -1,0 +1,222 @@
+"""How we speak HTTP to a provider: each request goes out once, and a failure says whether it can have arrived.
+
+Nothing here retries or follows a redirect: a request may cost money, and only the engine may decide to send it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
+from urllib3 import HTTPSConnectionPool, PoolManager, Retry
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError
+
+from core.version import VERSION
+
+
+class Timeout(NamedTuple):
+    """Seconds to wait for a connection, and then for the next bytes on it."""
+
+    connect: float
+    read: float
+
+
+SUBMIT_TIMEOUT = Timeout(10, 60)
+QUERY_TIMEOUT = Timeout(5, 10)
+UPLOAD_TIMEOUT = Timeout(10, 120)
+ACCOUNT_TIMEOUT = Timeout(5, 15)
+
+POOL_SIZE = 16
+ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
+LONGEST_WAIT_SECONDS = 3600.0
+
+_BadAddress = InvalidURL | InvalidSchema | MissingSchema | InvalidProxyURL | LocationValueError
+
+USER_AGENT = f"runninghub-batch/{VERSION}"
+
+
+class TransportFailure(Exception):
+    """No complete answer.  ``may_have_arrived`` is False only when not one byte of the request can have been sent.
+
+    ``reason`` is short and ours: never words of the server, a header or a URL, any of which could hold a key.
+    """
+
+    def __init__(self, reason: str, *, may_have_arrived: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.may_have_arrived = may_have_arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer.  ``retry_after_seconds`` is what the server asked for, None if it did not ask."""
+
+    status: int
+    body: bytes
+    retry_after_seconds: float | None = None
+
+
+class BearerAuth(AuthBase):
+    """Sets the key as ``session.auth``, which also keeps requests from putting a netrc entry in its place."""
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+def new_session(api_key: str) -> requests.Session:
+    """Return a session that sends ``api_key`` as a Bearer token, pools connections and never retries."""
+    session = requests.Session()
+    session.auth = BearerAuth(api_key)
+    session.headers["User-Agent"] = USER_AGENT
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(pool_maxsize=POOL_SIZE, max_retries=Retry(0, read=False)))
+    return session
+
+
+def exchange(session: requests.Session, method: str, url: str, *, timeout: Timeout, **content: Any) -> Answer:
+    """Send one request, once, and return its whole answer, whatever its status.
+
+    ``content`` is what ``requests.request`` takes: ``data``, ``files``, ``headers``.  Raises TransportFailure.
+    """
+    try:
+        with session.request(method, url, timeout=timeout, allow_redirects=False, stream=True, **content) as response:
+            wait = parse_retry_after(response.headers.get("Retry-After"))
+            return Answer(response.status_code, _read(response), wait)
+    except (OSError, ValueError, HTTPError) as exc:
+        failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+    raise failure  # outside of the handler, so that it does not drag the request with its headers along
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """That somebody answers at an address.  ``date``: what their clock says."""
+
+    status: int
+    date: datetime | None
+
+
+def glance(url: str) -> Reachability:
+    """GET an address as anybody may, without a key.  Raises TransportFailure."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # no key of a netrc
+            headers = {"User-Agent": USER_AGENT}
+            with session.get(url, timeout=ACCOUNT_TIMEOUT, allow_redirects=False, stream=True, headers=headers) as seen:
+                return Reachability(seen.status_code, _parse_date(seen.headers.get("Date")))
+    except (OSError, ValueError, HTTPError) as exc:
+        failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+    raise failure
+
+
+def _parse_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC) if text else None
+    except ValueError:
+        return None
+
+
+def post_once(api_key: str, url: str, *, timeout: Timeout, data: bytes, headers: Mapping[str, str]) -> Answer:
+    """POST over a connection of its own.  For the call that spends money.  Raises TransportFailure.
+
+    A pooled connection may have been closed by the server while it was idle.  The request then dies with "closed
+    without response", which cannot be told from a server that died after it accepted.  On a new connection that doubt
+    is rare, and its price, one more TLS handshake, is nothing beside a generation.
+    """
+    with new_session(api_key) as session:
+        return exchange(session, "POST", url, timeout=timeout, data=data, headers={**headers, "Connection": "close"})
+
+
+def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
+    """Read a Retry-After header, in seconds or as an HTTP date, as 0 to 3600 seconds.  None: absent or unreadable."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = _seconds_until(header, now or datetime.now(UTC))
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _seconds_until(http_date: str, now: datetime) -> float:
+    try:
+        moment = parsedate_to_datetime(http_date)
+    except ValueError:
+        return math.nan
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+
+
+def _read(response: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(64 * 1024):
+        body += chunk
+        if len(body) > ANSWER_LIMIT_BYTES:
+            raise OSError(errno.EMSGSIZE, "the answer is too long")
+    return bytes(body)
+
+
+def _never_left(exc: Exception) -> bool:
+    """Tell whether a failure is of a kind that comes before the first byte of the request."""
+    if isinstance(exc, ConnectTimeout | _BadAddress):
+        return True
+    reason = getattr(exc.args[0], "reason", None) if exc.args else None  # requests wraps MaxRetryError wraps the reason
+    if isinstance(reason, ProxyError):
+        reason = reason.original_error
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _reason(exc: BaseException) -> str:
+    """Name the root cause: "Connection refused", "RemoteDisconnected" ..."""
+    while cause := exc.__cause__ or exc.__context__:
+        exc = cause
+    return getattr(exc, "strerror", None) or type(exc).__name__
+
+
+class _HTTPSConnection(HTTPSConnection):
+    """TLS and a proxy's tunnel are negotiated before the request: a failure there is a failure to connect.
+
+    urllib3 reports it like an answer that was lost, and a flaky route would leave every second submit in doubt.
+    """
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (NewConnectionError, ConnectTimeoutError):
+            raise
+        except (OSError, ValueError, HTTPError) as exc:
+            raise NewConnectionError(self, "no secure connection") from exc
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Uses the connections above, directly and through an HTTP proxy.  A SOCKS proxy keeps urllib3's own."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _use_our_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        _use_our_pools(manager)
+        return manager
+
+
+def _use_our_pools(manager: PoolManager) -> None:
+    if manager.pool_classes_by_scheme["https"] is HTTPSConnectionPool:
+        manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _HTTPSPool}

@@ -1,0 +1,284 @@
+"""RunningHub's standard models as a ``Provider``.
+
+Section numbers are those of the API reference.  Two of its facts shape this file: HTTP 200 is normal for errors, so the
+body decides first; and a submit has no idempotency key, so whatever is not a clear answer to it is ``Unconfirmed``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal, InvalidOperation
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
+
+from providers.adapters.base import (
+    AccountStatus,
+    Credentials,
+    PricePreview,
+    Provider,
+    RemoteOutput,
+    RemoteState,
+    RemoteStatus,
+    RemoteTask,
+    SubmitRequest,
+    UploadedFile,
+)
+from providers.adapters.errors import NotAccepted, ProviderError, Remedy, Unavailable, Unconfirmed
+from providers.adapters.http import TransportFailure
+from providers.adapters.runninghub import codes
+from providers.adapters.runninghub.client import Client, Reply, decode, mapping, task_id_of, word
+
+QUERY_THREADS = 8
+UPLOAD_LIFETIME_SECONDS = 24 * 60 * 60  # section 6: the link lives for one day
+LARGEST_AMOUNT = Decimal(10**9)
+
+# Section 4: four are documented, CREATE and CANCEL are in the vendor's own contract, the rest in clients.
+STATUSES = {
+    "CREATE": RemoteStatus.RUNNING,
+    "PENDING": RemoteStatus.RUNNING,
+    "QUEUED": RemoteStatus.RUNNING,
+    "RUNNING": RemoteStatus.RUNNING,
+    "SUCCESS": RemoteStatus.SUCCEEDED,
+    "FAILED": RemoteStatus.FAILED,
+    "CANCEL": RemoteStatus.CANCELLED,
+    "CANCELED": RemoteStatus.CANCELLED,
+    "CANCELLED": RemoteStatus.CANCELLED,
+}
+
+# Codes that tell how a task stands, where the status is empty.
+STATUS_CODES = {
+    "804": RemoteStatus.RUNNING,
+    "813": RemoteStatus.RUNNING,
+    "805": RemoteStatus.FAILED,
+    "1004": RemoteStatus.GONE,
+    "423": RemoteStatus.GONE,
+    "807": RemoteStatus.GONE,
+}
+
+# Section 4, item 14.4: the vendor's example names a kind where real answers name the file's extension.
+KINDS_OF_OUTPUT = {"image", "video", "audio", "text", "file"}
+
+_EXTENSION = re.compile(r"[a-z0-9]{1,5}")
+_WEBHOOK_TASK_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+class _Tools:
+    """What belongs to one process.  Behind a fork, threads are gone, and a shared socket would mix up the answers."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.pid = os.getpid()
+        self.client = Client(credentials)
+        self.threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="runninghub-query")  # none is started yet
+
+
+class RunningHub(Provider):
+    """One RunningHub key on one of its two sites.  Safe to use from several threads, and after a fork."""
+
+    name = "runninghub"
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self._tools = _Tools(credentials)
+
+    def submit(self, request: SubmitRequest) -> RemoteTask:
+        """Start a generation with exactly one POST.
+
+        An answer that names a task is an accepted task, whatever code or HTTP status comes with it: an id can be asked
+        about for free, while a task that we forget is paid for and lost.  Only a final status in it ends the task.
+        """
+        try:
+            reply = self._own.client.submit(request.endpoint, _submit_body(request))
+        except TransportFailure as failure:
+            raise _submit_failure(failure) from failure
+        if not reply.task_id:
+            raise codes.submit_error(reply)
+        status = _status(reply)
+        if status in (None, RemoteStatus.GONE):
+            status = RemoteStatus.RUNNING
+        return RemoteTask(reply.task_id, _state(reply.task_id, status, reply))
+
+    def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
+        """Ask once for each id, up to eight at a time.  An error in place of a state says nothing about the task."""
+        ids = list(dict.fromkeys(task_ids))
+        return dict(zip(ids, self._own.threads.map(self._query, ids), strict=True))
+
+    def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> UploadedFile:
+        """Hand over a file.  Any answer with a link is a success: the two sites disagree about the code (section 6)."""
+        reply = _read(lambda: self._own.client.upload(file, filename=filename, content_type=content_type))
+        if url := word(reply.data, "download_url"):
+            return UploadedFile(url, UPLOAD_LIFETIME_SECONDS)
+        raise codes.read_error(reply)
+
+    def cancel(self, task_id: str) -> bool:
+        """Ask for a stop.  Whether that ends or refunds a standard-model task is not documented (section 8)."""
+        reply = _read(lambda: self._own.client.cancel(task_id))
+        if STATUS_CODES.get(reply.code) is RemoteStatus.GONE:
+            return False
+        _check(reply)
+        return True
+
+    def check_account(self) -> AccountStatus:
+        queue = _check(_read(self._own.client.queue_status)).data
+        wallet = self._wallet()
+        return AccountStatus(
+            concurrency=_count(queue, "concurrentLimit"),
+            running=_count(queue, "runningCount"),
+            queued=_count(queue, "queuedCount"),
+            balance=_money(wallet.get("remainMoney")),
+            currency=word(wallet, "currency"),
+            key_type=word(queue, "apiKeyType") or word(wallet, "apiType"),
+        )
+
+    def preview_price(self, request: SubmitRequest) -> PricePreview:
+        reply = _check(_read(lambda: self._own.client.preview_price(request.endpoint, request.params)))
+        amount = _money(reply.task.get("estimatedPrice"))
+        if amount is None:
+            raise codes.read_error(reply)
+        return PricePreview(amount, word(reply.task, "currency"), is_free=reply.task.get("isFreeThisCall") is True)
+
+    @staticmethod
+    def remedy_of(code: str) -> Remedy:
+        return codes.remedy_of(code)
+
+    @staticmethod
+    def parse_webhook(body: bytes) -> str:
+        """Find the task id.  ``eventData`` is an object, or for older calls a JSON string (section 7)."""
+        event = decode(body) or {}
+        data = event.get("eventData")
+        details = decode(data) if isinstance(data, str) else mapping(data)
+        task_id = task_id_of(event) or task_id_of(details or {})
+        if not _WEBHOOK_TASK_ID.fullmatch(task_id):
+            raise ValueError("The webhook names no task.")
+        return task_id
+
+    @property
+    def _own(self) -> _Tools:
+        if self._tools.pid != os.getpid():
+            self._tools = _Tools(self.credentials)
+        return self._tools
+
+    def _query(self, task_id: str) -> RemoteState | ProviderError:
+        try:
+            return _answered_state(task_id, _read(lambda: self._own.client.query(task_id)))
+        except ProviderError as error:
+            return error
+
+    def _wallet(self) -> Mapping[str, Any]:
+        """Return the balance and its kin, or {} for want of an answer: the queue's answer is worth having alone."""
+        try:
+            return _check(_read(self._own.client.account_status)).data
+        except ProviderError:
+            return {}
+
+
+def _submit_body(request: SubmitRequest) -> dict[str, Any]:
+    webhook = {"webhookUrl": request.webhook_url} if request.webhook_url else {}
+    return {**request.params, **webhook}
+
+
+def _submit_failure(failure: TransportFailure) -> ProviderError:
+    if failure.may_have_arrived:
+        return Unconfirmed(f"RunningHub did not answer ({failure.reason}). {codes.MAY_EXIST}")
+    return NotAccepted(f"RunningHub could not be reached ({failure.reason}). Nothing was sent.")
+
+
+def _read(call: Callable[[], Reply]) -> Reply:
+    """Make a call at which no money is at stake.  Raises Unavailable for want of an answer."""
+    try:
+        return call()
+    except TransportFailure as failure:
+        raise Unavailable(f"RunningHub did not answer ({failure.reason}).") from failure
+
+
+def _check(reply: Reply) -> Reply:
+    if not reply.is_fine:
+        raise codes.read_error(reply)
+    return reply
+
+
+def _answered_state(task_id: str, reply: Reply) -> RemoteState:
+    """Read the answer to a query in the order of section 4.  Raises AccountBlocked, Rejected or Unavailable."""
+    if reply.task_id not in ("", task_id):
+        raise Unavailable("RunningHub answered about another task than we asked for.")
+    status = _status(reply)
+    if status is None:
+        raise codes.read_error(reply)
+    return _state(task_id, status, reply)
+
+
+def _status(reply: Reply) -> RemoteStatus | None:
+    """Status first, then code.  A status that is new to us, in an answer without fault, means: not ended yet."""
+    known = STATUSES.get(reply.status) or STATUS_CODES.get(reply.code)
+    is_new = bool(reply.status and reply.task_id and reply.is_fine)
+    return known or (RemoteStatus.RUNNING if is_new else None)
+
+
+def _state(task_id: str, status: RemoteStatus, reply: Reply) -> RemoteState:
+    is_free = _has_empty_bill(reply.task)
+    return RemoteState(
+        task_id=task_id,
+        status=status,
+        outputs=tuple(_outputs(reply.task.get("results"))) if status is RemoteStatus.SUCCEEDED else (),
+        cost=_cost(reply.task),
+        error=codes.task_error(reply, is_free=is_free) if status is RemoteStatus.FAILED else None,
+        raw=reply.body,
+    )
+
+
+def _outputs(results: Any) -> Iterable[RemoteOutput]:
+    """Read results as a list or a single one, each an object or a bare string.  What holds nothing is left out."""
+    for result in results if isinstance(results, list) else [results]:
+        fields = _bare_result(result) if isinstance(result, str) else mapping(result)
+        url, text = word(fields, "url", "outputUrl", "fileUrl"), word(fields, "text", "content", "output")
+        if url or text:
+            yield RemoteOutput(url, text, _extension(word(fields, "outputType", "fileType"), url))
+
+
+def _bare_result(result: str) -> dict[str, str]:
+    return {"url" if result.startswith(("http://", "https://")) else "text": result}
+
+
+def _extension(output_type: str, url: str) -> str:
+    named = output_type.lower().removeprefix(".")
+    path = re.split(r"[?#]", url)[0]
+    from_path = PurePosixPath(path).suffix.lower().removeprefix(".")
+    candidates = (from_path,) if named in KINDS_OF_OUTPUT else (named, from_path)
+    return next((name for name in candidates if _EXTENSION.fullmatch(name)), "")
+
+
+def _cost(task: Mapping[str, Any]) -> Decimal | None:
+    """Return what the task cost.  The list of part tasks repeats the total, so it counts only where that is missing."""
+    if usage := mapping(task.get("usage")):
+        return _charge(usage)
+    parts = task.get("taskUsageList")
+    charges = [_charge(mapping(mapping(part).get("usage"))) for part in parts] if isinstance(parts, list) else []
+    known = [charge for charge in charges if charge is not None]
+    return sum(known, Decimal()) if known else None
+
+
+def _has_empty_bill(task: Mapping[str, Any]) -> bool:
+    """Tell whether the answer has a bill with nothing on it, which was seen to mean: not charged (section 4)."""
+    charges = ("thirdPartyConsumeMoney", "consumeMoney", "consumeCoins")
+    return "usage" in task and all(mapping(task["usage"]).get(charge) is None for charge in charges)
+
+
+def _charge(usage: Mapping[str, Any]) -> Decimal | None:
+    """Standard models are charged as third-party money, workflows as money.  Coins are not money."""
+    third_party = _money(usage.get("thirdPartyConsumeMoney"))
+    return _money(usage.get("consumeMoney")) if third_party is None else third_party
+
+
+def _money(value: Any) -> Decimal | None:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < LARGEST_AMOUNT else None
+
+
+def _count(source: Mapping[str, Any], name: str) -> int | None:
+    text = word(source, name)
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,209 @@
+"""RunningHub on the wire: addresses, headers, JSON, and the several spellings of its answers.
+
+What an answer means is decided in ``codes`` and ``adapter``; here it is only read.  Source of the facts: API reference,
+sections 1 to 8.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from providers.adapters import http
+from providers.adapters.base import Credentials
+from providers.adapters.errors import AccountBlocked, Rejected
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+FINE_CODES = {"0", "200"}  # an upload answers 0 on one site and, it is said, 200 on the other
+NO_TASK_IDS = {"0", "null", "None"}
+LONGEST_TEXT = 300
+
+_ENDPOINT = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+_KEY = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of RunningHub, with its spellings evened out.
+
+    ``body``   the JSON object as it came, or {} if ``is_readable`` is False (no JSON, or not an object)
+    ``text``   what the vendor says in words, shortened, without our key
+    """
+
+    http_status: int
+    body: Mapping[str, Any]
+    is_readable: bool
+    text: str = ""
+    retry_after_seconds: float | None = None
+
+    @property
+    def task(self) -> Mapping[str, Any]:
+        return task_of(self.body)
+
+    @property
+    def task_id(self) -> str:
+        return task_id_of(self.body)
+
+    @property
+    def status(self) -> str:
+        """The status in capitals, or ""."""
+        return (word(self.task, "status", "taskStatus") or word(self.body, "data")).upper()
+
+    @property
+    def code(self) -> str:
+        """The error code, or "" when there is none or it says that all is well."""
+        codes = (word(self.task, "errorCode", "error_code"), word(self.body, "errorCode", "error_code", "code"))
+        return next((code for code in codes if code and code not in FINE_CODES), "")
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return mapping(self.body.get("data"))
+
+    @property
+    def is_fine(self) -> bool:
+        return self.is_readable and self.http_status < 300 and not self.code
+
+
+class Client:
+    """One account's calls.
+
+    Each raises TransportFailure without an answer, AccountBlocked for settings that cannot work, and Rejected for a
+    request that cannot be sent.
+
+    The key travels in the Authorization header, and for the older calls in the JSON body: never in an address.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._session = http.new_session(credentials.api_key)
+
+    def submit(self, endpoint: str, body: Mapping[str, Any]) -> Reply:
+        """Start a generation.  This is the call that spends money: one POST over a connection of its own."""
+        url = self._url(f"/openapi/v2/{_checked(endpoint)}")
+        content = encode(body)
+        key = self._credentials.api_key
+        return self._reply(http.post_once(key, url, timeout=http.SUBMIT_TIMEOUT, data=content, headers=JSON_HEADERS))
+
+    def query(self, task_id: str) -> Reply:
+        return self._post("/openapi/v2/query", {"taskId": task_id}, http.QUERY_TIMEOUT)
+
+    def preview_price(self, endpoint: str, body: Mapping[str, Any]) -> Reply:
+        return self._post(f"/openapi/v2/price-preview/{_checked(endpoint)}", body, http.ACCOUNT_TIMEOUT)
+
+    def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> Reply:
+        url = self._url("/openapi/v2/media/upload/binary")
+        parts = {"file": (filename, file, content_type)}
+        return self._reply(http.exchange(self._session, "POST", url, timeout=http.UPLOAD_TIMEOUT, files=parts))
+
+    def queue_status(self) -> Reply:
+        url = self._url("/openapi/v2/queue/status")
+        return self._reply(http.exchange(self._session, "GET", url, timeout=http.ACCOUNT_TIMEOUT))
+
+    def account_status(self) -> Reply:
+        body = {"apikey": self._credentials.api_key}  # lower case here, else code 1601
+        return self._post("/uc/openapi/accountStatus", body, http.ACCOUNT_TIMEOUT)
+
+    def cancel(self, task_id: str) -> Reply:
+        body = {"apiKey": self._credentials.api_key, "taskId": task_id}
+        return self._post("/task/openapi/cancel", body, http.QUERY_TIMEOUT)
+
+    def _post(self, path: str, body: Mapping[str, Any], timeout: http.Timeout) -> Reply:
+        url, content = self._url(path), encode(body)
+        return self._reply(
+            http.exchange(self._session, "POST", url, timeout=timeout, data=content, headers=JSON_HEADERS)
+        )
+
+    def _url(self, path: str) -> str:
+        """Return the address of ``path``, after looking at the settings that every call depends on."""
+        if not _KEY.fullmatch(self._credentials.api_key):
+            raise AccountBlocked("The API key is empty or has characters that no key has. Enter it again.")
+        if not _is_web_address(self._credentials.base_url):
+            raise AccountBlocked("The base URL of the account is not a web address. Correct it.")
+        return self._credentials.base_url.rstrip("/") + path
+
+    def _reply(self, answer: http.Answer) -> Reply:
+        body = decode(answer.body)
+        return Reply(
+            http_status=answer.status,
+            body=body or {},
+            is_readable=body is not None,
+            text=self._without_key(_text_of(body or {})),
+            retry_after_seconds=answer.retry_after_seconds,
+        )
+
+    def _without_key(self, text: str) -> str:
+        return " ".join(text.replace(self._credentials.api_key, "***").split())[:LONGEST_TEXT]
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Write ``body`` as JSON.  Raises Rejected for values that JSON does not have."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise Rejected("The parameters hold a value that cannot be sent. Change them.") from exc
+
+
+def decode(body: bytes | str) -> dict[str, Any] | None:
+    """Read a JSON object.  None: not JSON, or not an object.  NaN and Infinity, which JSON lacks, become None."""
+    try:
+        value = json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def word(source: Mapping[str, Any], *names: str) -> str:
+    """Return the first of ``names`` that holds something, as text: ids and codes come as strings or as numbers."""
+    values = (source.get(name) for name in names)
+    texts = (str(value).strip() for value in values if isinstance(value, str | int) and not isinstance(value, bool))
+    return next((text for text in texts if text), "")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def task_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the task object: ``body`` itself, or its ``data`` when only that can be one."""
+    inner = mapping(body.get("data"))
+    return inner if inner and not word(body, "taskId", "task_id") else body
+
+
+def task_id_of(body: Mapping[str, Any]) -> str:
+    """Return the task id as text, since it is greater than 2^53; "" if there is none."""
+    task_id = word(task_of(body), "taskId", "task_id")
+    return "" if task_id in NO_TASK_IDS else task_id
+
+
+def _text_of(body: Mapping[str, Any]) -> str:
+    task = task_of(body)
+    said = word(task, "errorMessage", "error_message") or word(body, "errorMessage", "message", "msg")
+    texts = ("" if said.lower() in {"success", "ok"} else said, _failed_reason(task))
+    return "; ".join(text for text in texts if text)
+
+
+def _failed_reason(task: Mapping[str, Any]) -> str:
+    """Return what broke in which node of a workflow.  Models leave the object empty."""
+    reason = task.get("failedReason")
+    details = decode(reason) if isinstance(reason, str) else mapping(reason)
+    if details is None:
+        return str(reason)
+    return ": ".join(filter(None, (word(details, "node_name"), word(details, "exception_message"))))
+
+
+def _checked(endpoint: str) -> str:
+    if not _ENDPOINT.fullmatch(endpoint) or not all(part.strip(".") for part in endpoint.split("/")):
+        raise Rejected("This is not the name of a model endpoint. Correct it.")
+    return endpoint
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        return False

@@ -1,0 +1,183 @@
+"""Provider accounts: who is paid, with which key, how much at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from core import translated_reasons
+from missions import selectors
+from missions.models import Attempt
+from providers import encryption, provider_accounts
+from providers.adapters.base import AccountStatus
+from providers.adapters.errors import ProviderError
+from providers.forms import AccountForm
+from providers.models import ProviderAccount
+from providers.provider_accounts import BlockedReason
+
+AdminAction = Callable[[HttpRequest, ProviderAccount], None]
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = AccountForm
+    list_display = ["name", "state", "usage", "remote_concurrency", "key", "site", "checked_at"]
+    actions = ["pause", "resume"]
+
+    class Media:
+        css = {"all": ["missions/admin.css"]}
+
+    # --- What is shown ---
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
+        live = Attempt.objects.filter(account=OuterRef("pk"), status__in=selectors.IN_FLIGHT).order_by()
+        count = Subquery(live.values("account").annotate(count=Count("pk")).values("count"), IntegerField())
+        accounts: QuerySet[ProviderAccount] = super().get_queryset(request)
+        return accounts.annotate(in_flight=Coalesce(count, 0))
+
+    def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
+        if obj is None:
+            entered = ["name", "provider", "base_url", "api_key", "concurrency", "is_enabled"]
+            return [(None, {"fields": entered})]
+        own = ["site"] if provider_accounts.is_from_environment(obj) else ["base_url", "api_key"]
+        entered = ["name", "provider", "key", *own, "concurrency", "is_enabled", "is_draining"]
+        told = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency", "checked_at"]
+        return [(None, {"fields": entered}), (_("How it stands"), {"fields": told})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
+        fixed = ["key", "site", "state", "usage", "paused_at", "remote_concurrency", "checked_at"]
+        if obj is None:
+            return fixed
+        return [*fixed, "provider", *(["name"] if provider_accounts.is_from_environment(obj) else [])]
+
+    @admin.display(description=_("API key"))
+    def key(self, account: ProviderAccount) -> str:
+        try:
+            return provider_accounts.masked_key(account) or gettext("none")
+        except encryption.Unreadable:
+            return gettext("cannot be read: none of ENCRYPTION_KEYS opens it")
+
+    @admin.display(description=_("address"), ordering="base_url")
+    def site(self, account: ProviderAccount) -> str:
+        return provider_accounts.address(account)
+
+    @admin.display(description=_("state"))
+    def state(self, account: ProviderAccount) -> str:
+        why = provider_accounts.blocked_reason(account)
+        if why is BlockedReason.PAUSED:
+            reason = translated_reasons.in_readers_language(account.pause_reason)
+            return gettext("paused: %s") % reason if reason else str(why.label)
+        return str(why.label) if why else gettext("in use")
+
+    @admin.display(description=_("in flight"))
+    def usage(self, account: ProviderAccount) -> str:
+        counts = {"count": getattr(account, "in_flight", 0), "limit": selectors.slot_limit(account, now=timezone.now())}
+        return gettext("%(count)d of %(limit)d") % counts
+
+    def has_delete_permission(self, request: HttpRequest, obj: ProviderAccount | None = None) -> bool:
+        return False
+
+    # --- What is changed ---
+
+    @method_decorator(sensitive_post_parameters("api_key"))
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        return super().changeform_view(*args, **kwargs)
+
+    def save_model(
+        self, request: HttpRequest, obj: ProviderAccount, form: ModelForm[ProviderAccount], change: bool
+    ) -> None:
+        changed = [name for name in form.changed_data if name != "api_key"]
+        provider_accounts.store(obj, changed=changed, api_key=form.cleaned_data.get("api_key", ""))
+
+    def get_urls(self) -> list[URLPattern]:
+        verbs: dict[str, AdminAction] = {"test": self._test, "pause": self._pause, "resume": self._resume}
+        own = [
+            path(f"<int:pk>/{name}/", self._page(verb), name=f"providers_provideraccount_{name}")
+            for name, verb in verbs.items()
+        ]
+        return own + super().get_urls()
+
+    def _page(self, verb: AdminAction) -> Callable[..., HttpResponseBase]:
+        """A POST that does something with one account and leads back to its page."""
+
+        def view(request: HttpRequest, pk: int) -> HttpResponseBase:
+            account = get_object_or_404(ProviderAccount, pk=pk)
+            if not self.has_change_permission(request, account):
+                raise PermissionDenied
+            verb(request, account)
+            return HttpResponseRedirect(reverse("admin:providers_provideraccount_change", args=[pk]))
+
+        return self.admin_site.admin_view(require_POST(view))
+
+    def _test(self, request: HttpRequest, account: ProviderAccount) -> None:
+        began = time.monotonic()
+        try:
+            status = provider_accounts.check(account)
+        except ProviderError as error:
+            said = translated_reasons.in_readers_language(str(error))
+            self.message_user(request, gettext("The connection does not work. %s") % said, messages.ERROR)
+            return
+        self.message_user(request, _tell(status, time.monotonic() - began), messages.SUCCESS)
+        if account.paused_at:
+            self.message_user(request, gettext("The account is still paused."), messages.WARNING)
+
+    def _pause(self, request: HttpRequest, account: ProviderAccount) -> None:
+        reason = request.POST.get("reason", "").strip()[:500] or f"Paused by {request.user.get_username()}."
+        provider_accounts.block(account.pk, reason=reason)
+        self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
+        text = gettext(
+            "The account is paused: nothing more is sent. What the provider has accepted is watched to its end."
+        )
+        self.message_user(request, text, messages.SUCCESS)
+
+    def _resume(self, request: HttpRequest, account: ProviderAccount) -> None:
+        provider_accounts.resume(account.pk)
+        self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
+        self.message_user(request, gettext("The account is in use."), messages.SUCCESS)
+
+    @admin.action(description=_("Pause: submit nothing more"), permissions=["change"])
+    def pause(self, request: HttpRequest, accounts: QuerySet[ProviderAccount]) -> None:
+        for account in accounts:
+            provider_accounts.block(account.pk, reason=f"Paused by {request.user.get_username()}.")
+        text = ngettext("%d account is paused.", "%d accounts are paused.", len(accounts)) % len(accounts)
+        self.message_user(request, text, messages.SUCCESS)
+
+    @admin.action(description=_("Resume"), permissions=["change"])
+    def resume(self, request: HttpRequest, accounts: QuerySet[ProviderAccount]) -> None:
+        for account in accounts:
+            provider_accounts.resume(account.pk)
+        text = ngettext("%d account is in use.", "%d accounts are in use.", len(accounts)) % len(accounts)
+        self.message_user(request, text, messages.SUCCESS)
+
+
+def _tell(status: AccountStatus, seconds: float) -> str:
+    """What the provider said of an account, as one sentence for each thing that it told."""
+    told = [gettext("The connection works: answered in %(seconds).1f s.") % {"seconds": seconds}]
+    if status.concurrency is not None:
+        told.append(gettext("Tasks at once: %d.") % status.concurrency)
+    if status.running is not None:
+        told.append(
+            gettext("Running: %(running)d, waiting: %(waiting)d.")
+            % {"running": status.running, "waiting": status.queued or 0}
+        )
+    balance = gettext("not told") if status.balance is None else f"{status.balance} {status.currency}".strip()
+    told.append(gettext("Balance: %s.") % balance)
+    if status.key_type:
+        told.append(gettext("Kind of key: %s.") % status.key_type)
+    return " ".join(told)

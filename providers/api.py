@@ -1,0 +1,61 @@
+"""``/models``, ``/task_types``, ``/queue``: what can be made, at what price, and how busy we are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+from ninja import Router
+
+from missions import selectors
+from providers import catalog
+from providers.catalog.task_types import TaskType
+from providers.schemas import ModelOut, ModelsOut, QueueOut, TaskTypesOut
+
+router = Router(tags=["Catalogue"])
+
+
+@router.get("/models", response=ModelsOut, summary="List models")
+def list_models(request: HttpRequest, task_type: TaskType | None = None) -> dict[str, Any]:
+    """All of them, not in pages: the catalogue is a few dozen models long."""
+    found = catalog.all_models(task_type)
+    return {"items": found, "total": len(found)}
+
+
+# What a mission will cost is answered by submitting it with validate_only: a price depends on every row's parameters.
+@router.get("/models/{path:endpoint}", response=ModelOut, summary="Show a model")
+def show_model(request: HttpRequest, endpoint: str) -> catalog.Model:
+    try:
+        return catalog.get_model(endpoint)
+    except catalog.UnknownModel as error:
+        raise Http404 from error
+
+
+@router.get("/task_types", response=TaskTypesOut, summary="List task types")
+def list_task_types(request: HttpRequest) -> dict[str, Any]:
+    found = [_task_type(task_type) for task_type in TaskType]
+    return {"items": found, "total": len(found)}
+
+
+@router.get("/queue/status", response=QueueOut, summary="How busy the accounts are")
+def queue_status(request: HttpRequest) -> selectors.QueueStatus:
+    """Anybody who may submit may know why their items wait: caps, numbers of items, and why an account is paused.
+
+    Never shown: keys, addresses, balances, and whose the other items are.  Those are for operators, in the admin.
+    """
+    assert isinstance(request.user, User)
+    return selectors.queue_status(request.user, now=timezone.now())
+
+
+def _task_type(task_type: TaskType) -> dict[str, Any]:
+    shown = catalog.find_default(task_type)
+    usual = catalog.free_form_model("any", task_type)
+    return {
+        "task_type": task_type,
+        "label": str(task_type.label),
+        "result_kind": usual.result_kind,
+        "default_model": shown.endpoint if shown else None,
+        "batch_field": (shown or usual).batch_field,
+    }

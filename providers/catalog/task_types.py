@@ -1,0 +1,11 @@
+"""Kinds of generation that a model can make."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class TaskType(models.TextChoices):
+    TEXT_TO_IMAGE = "text_to_image", _("text to image")
+    IMAGE_TO_IMAGE = "image_to_image", _("image to image")
+    TEXT_TO_VIDEO = "text_to_video", _("text to video")
+    IMAGE_TO_VIDEO = "image_to_video", _("image to video")

@@ -1,0 +1,90 @@
+"""Accounts at providers, and the files that were uploaded to them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    def in_use(self) -> ProviderAccountQuerySet:
+        """Accounts that take new items up."""
+        return self.filter(is_enabled=True, is_draining=False, paused_at=None)
+
+
+class ProviderAccount(models.Model):
+    """One API key at one provider, with its limit.
+
+    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
+    values.  Every other account has a key of its own, which is stored sealed (``providers.encryption``).
+    """
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    provider = models.CharField(_("provider"), max_length=32, default="runninghub")
+    base_url = models.URLField(_("address"), blank=True)
+    sealed_key = models.TextField(blank=True, editable=False)
+    concurrency = models.PositiveIntegerField(
+        _("tasks at once"),
+        null=True,
+        blank=True,
+        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
+    )
+    is_enabled = models.BooleanField(
+        _("enabled"),
+        default=True,
+        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
+    )
+    is_draining = models.BooleanField(
+        _("drain"),
+        default=False,
+        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
+    )
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    pause_reason = models.TextField(_("reason for the pause"), blank=True)
+    key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
+
+    # What the provider told us.
+    remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
+    # After "no slot": fewer at once for a while (see missions.policy.retry.slot_limit).
+    soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The chain of ticks that drives this account: only the message that carries this number may run.
+    tick_number = models.PositiveBigIntegerField(default=0, editable=False)
+    ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    reaped_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ProviderAccountQuerySet.as_manager()
+
+    class Meta:
+        db_table = "missions_provideraccount"
+        verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def configured_concurrency(self) -> int:
+        return settings.RUNNINGHUB_CONCURRENCY if self.concurrency is None else self.concurrency
+
+
+class ProviderUpload(models.Model):
+    """A reference file that an account has already handed to the provider, until its link ends."""
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    url = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "missions_providerupload"
+        verbose_name = _("provider upload")
+        verbose_name_plural = _("provider uploads")
+        constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="upload_unique_per_account")]
+
+    def __str__(self) -> str:
+        return self.url

@@ -1,0 +1,162 @@
+"""The catalogue and the queue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ninja import Field, Schema
+
+from missions.selectors import AccountQueue
+from providers import catalog
+from providers.catalog.task_types import TaskType
+
+
+class FieldOut(Schema):
+    """One parameter.  ``default`` of a required one is sent when none is given; of an optional one, a price assumes it."""
+
+    name: str
+    type: catalog.FieldType
+    is_required: bool
+    choices: list[str]
+    default: str | int | bool | None
+    min_length: int | None
+    max_length: int | None
+    minimum: int | None
+    maximum: int | None
+    max_count: int | None
+    formats: list[str]
+    max_bytes: int | None
+
+
+class PriceRowOut(Schema):
+    """``amount`` holds when the parameters named in ``when`` have these values."""
+
+    when: dict[str, str]
+    amount: Decimal
+
+
+class PriceOut(Schema):
+    """``words`` is for people.  ``unit``: per ``call``, or per ``second`` of the parameter ``duration``.  No rows: not known."""
+
+    words: str
+    currency: str
+    unit: str = Field(examples=["call", "second"])
+    by: list[str]
+    rows: list[PriceRowOut]
+
+
+class ModelOut(Schema):
+    """A model.  ``deadline_seconds``: the longest wait for a result.  ``max_attempts``: paid attempts per item, at most."""
+
+    endpoint: str
+    name: str
+    task_type: TaskType
+    result_kind: str = Field(examples=["image", "video"])
+    batch_field: str
+    is_default: bool
+    note: str
+    deadline_seconds: int
+    max_attempts: int
+    price: PriceOut
+    fields: list[FieldOut]
+    params_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of an item's parameters.")
+
+    @staticmethod
+    def resolve_is_default(model: catalog.Model) -> bool:
+        return catalog.find_default(model.task_type) is model
+
+    @staticmethod
+    def resolve_price(model: catalog.Model) -> dict[str, Any]:
+        rule = model.price_rule
+        by = rule.by if rule else ()
+        return {
+            "words": catalog.price_in_words(model),
+            "currency": model.currency,
+            "unit": "second" if rule and rule.is_per_second else "call",
+            "by": list(by),
+            "rows": [
+                {"when": dict(zip(by, values, strict=True)), "amount": amount}
+                for values, amount in (rule.amounts.items() if rule else ())
+            ],
+        }
+
+    @staticmethod
+    def resolve_params_schema(model: catalog.Model) -> dict[str, Any]:
+        return model.json_schema()
+
+
+class ModelsOut(Schema):
+    items: list[ModelOut]
+    total: int
+
+
+class TaskTypeOut(Schema):
+    """``default_model`` is null when the settings name one that the catalogue does not have."""
+
+    task_type: TaskType
+    label: str
+    result_kind: str = Field(examples=["image", "video"])
+    default_model: str | None
+    batch_field: str
+
+
+class TaskTypesOut(Schema):
+    items: list[TaskTypeOut]
+    total: int
+
+
+class AccountOut(Schema):
+    """An account.  ``cap``: tasks at once, as it holds now.  ``unconfirmed`` may be running, too.  Draining: takes no new items.
+
+    ``pending`` counts what waits for any account of this provider.
+    """
+
+    name: str
+    provider: str
+    cap: int
+    in_flight: int
+    unconfirmed: int
+    pending: int
+    is_enabled: bool
+    is_draining: bool
+    is_paused: bool
+    paused_at: datetime | None
+    pause_reason: str
+
+    @staticmethod
+    def resolve_name(queue: AccountQueue) -> str:
+        return queue.account.name
+
+    @staticmethod
+    def resolve_provider(queue: AccountQueue) -> str:
+        return queue.account.provider
+
+    @staticmethod
+    def resolve_is_enabled(queue: AccountQueue) -> bool:
+        return queue.account.is_enabled
+
+    @staticmethod
+    def resolve_is_draining(queue: AccountQueue) -> bool:
+        return queue.account.is_draining
+
+    @staticmethod
+    def resolve_is_paused(queue: AccountQueue) -> bool:
+        return queue.account.paused_at is not None
+
+    @staticmethod
+    def resolve_paused_at(queue: AccountQueue) -> datetime | None:
+        return queue.account.paused_at
+
+    @staticmethod
+    def resolve_pause_reason(queue: AccountQueue) -> str:
+        return queue.account.pause_reason
+
+
+class QueueOut(Schema):
+    """``own_…`` counts the caller's own items."""
+
+    accounts: list[AccountOut]
+    own_in_flight: int
+    own_pending: int

@@ -1,0 +1,77 @@
+"""Templates: named sets of parameters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Field, Schema
+from pydantic import ConfigDict
+
+from core.api.pagination import PageIn, PageOut
+from providers.catalog.task_types import TaskType
+from templates_app import rules
+from templates_app.models import MissionTemplate
+
+FieldName = Annotated[str, Field(max_length=100)]
+
+
+class TemplateConfig(Schema):
+    """``model`` blank: the default of the task type.  ``params`` may lack any parameter, even a required one.
+
+    ``batch_fields``: which parameters a mission's rows fill; without them, the model's batch field.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(max_length=200)] = ""
+    params: dict[str, Any] = {}
+    batch_fields: Annotated[list[FieldName], Field(max_length=50)] = []
+
+
+class TemplateIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    task_type: TaskType
+    config: TemplateConfig
+
+
+class ProblemOut(Schema):
+    field: str
+    message: str
+
+
+class TemplateOut(Schema):
+    """``problems`` is empty while the template fits the catalogue, and says why it cannot be used when it does not."""
+
+    id: int
+    name: str
+    description: str
+    owner: str
+    task_type: str
+    config: dict[str, Any] = Field(description="As it was saved: model, params, batch_fields.")
+    problems: list[ProblemOut]
+    created_at: datetime
+    updated_at: datetime
+
+    @staticmethod
+    def resolve_owner(template: MissionTemplate) -> str:
+        return template.owner.get_username()
+
+    @staticmethod
+    def resolve_config(template: MissionTemplate) -> dict[str, Any]:
+        return template.config if isinstance(template.config, dict) else {}
+
+    @staticmethod
+    def resolve_problems(template: MissionTemplate) -> list[Any]:
+        return list(rules.problems(template))
+
+
+class TemplatePage(PageOut):
+    items: list[TemplateOut]
+
+
+class TemplateFilterIn(PageIn):
+    task_type: TaskType | None = None

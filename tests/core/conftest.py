@@ -1,0 +1,31 @@
+"""A real web server on the test's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from tests.process_fixtures import Web
+
+OpenServer = Callable[..., Web]
+
+
+@pytest.fixture
+def open_server(transactional_db: None, tmp_path: Path) -> Iterator[OpenServer]:
+    """Starts servers with more environment, or of another application; all are stopped when the test ends."""
+    opened: list[Web] = []
+
+    def open_(application: str = Web.APPLICATION, *, connection: str = Web.CONNECTION, **env: str) -> Web:
+        log = tmp_path / f"web-{len(opened)}.log"
+        web = Web({"LOG_LEVEL": "INFO", "READ_DOT_ENV": "0", **env}, log, application, connection)
+        opened.append(web)
+        web.start()
+        return web
+
+    yield open_
+    for web in opened:
+        web.stop()
+    connections.close_all()

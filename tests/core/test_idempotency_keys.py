@@ -1,0 +1,137 @@
+"""A key is claimed once, answers for a day, and can be taken over from the dead but not from the living."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import ApiToken
+from core.api import idempotency_keys
+from core.api.idempotency_keys import Answer, Claim, InProgress, Mismatch
+from core.models import IdempotencyKey
+
+pytestmark = pytest.mark.django_db
+
+
+def render(payload) -> bytes:
+    return json.dumps(payload).encode()
+
+
+def claim(user, key="k1", digest="d1"):
+    return idempotency_keys.claim(user=user, key=key, digest=digest, render=render)
+
+
+def age(by: timedelta) -> None:
+    """Let time pass for every key."""
+    for row in IdempotencyKey.objects.all():
+        row.claimed_at -= by
+        row.finished_at = row.finished_at and row.finished_at - by
+        row.save()
+
+
+def test_a_finished_request_has_its_answer(owner):
+    claim(owner).remember(201, {"id": 7}, {"Location": "/7"})
+    assert claim(owner) == Answer(201, '{"id": 7}', {"Location": "/7"})
+
+
+def test_another_request_with_the_same_key_is_refused(owner):
+    claim(owner).remember(201, {})
+    with pytest.raises(Mismatch):
+        claim(owner, digest="d2")
+
+
+def test_a_request_that_is_being_carried_out_is_not_carried_out_again(owner):
+    claim(owner)
+    with pytest.raises(InProgress):
+        claim(owner)
+    with pytest.raises(Mismatch):
+        claim(owner, digest="d2")
+
+
+def test_keys_of_two_users_do_not_meet(owner, stranger):
+    claim(owner).remember(201, {"secret": 1})
+    assert not isinstance(claim(stranger), Answer)
+
+
+def test_a_released_key_is_free(owner):
+    claim(owner).release()
+    assert not isinstance(claim(owner, digest="d2"), Answer)
+
+
+def test_releasing_does_not_forget_an_answer(owner):
+    mine = claim(owner)
+    mine.remember(201, {})
+    mine.release()
+    assert isinstance(claim(owner), Answer)
+
+
+def test_an_answer_is_forgotten_after_a_day(owner):
+    claim(owner).remember(201, {})
+    age(timedelta(hours=23, minutes=59))
+    assert isinstance(claim(owner), Answer)
+    age(timedelta(minutes=2))
+    assert not isinstance(claim(owner, digest="d2"), Answer)
+
+
+def test_old_keys_go_when_others_come(owner, stranger):
+    claim(owner).remember(201, {})
+    age(timedelta(days=2))
+    claim(stranger)
+    assert not IdempotencyKey.objects.filter(user=owner).exists()
+
+
+def test_the_claim_of_a_dead_process_is_taken_over(owner):
+    claim(owner)
+    age(idempotency_keys.LEASE + timedelta(seconds=1))
+    claim(owner).remember(201, {"id": 8})
+    assert claim(owner) == Answer(201, '{"id": 8}', {})
+
+
+def claim_of_a_slow_process(user):
+    long_ago = timezone.now() - idempotency_keys.LEASE - timedelta(seconds=1)
+    return Claim(IdempotencyKey.objects.create(user=user, key="k1", digest="d1", claimed_at=long_ago), render)
+
+
+def carry_out(mine: Claim, user: User, name: str, *, then: Exception | None = None) -> None:
+    """What an operation does: its work and its answer in one transaction."""
+    with transaction.atomic():
+        ApiToken.objects.create(user=user, name=name, digest=name)
+        mine.remember(201, {})
+        if then:
+            raise then
+
+
+def test_a_slow_process_whose_claim_was_taken_over_creates_nothing(owner):
+    slow = claim_of_a_slow_process(owner)
+    fast = claim(owner)
+    with pytest.raises(InProgress):
+        carry_out(slow, owner, "of the slow")
+    carry_out(fast, owner, "of the fast")
+    assert [token.name for token in ApiToken.objects.all()] == ["of the fast"]
+
+
+def test_a_slow_process_that_was_not_taken_over_still_finishes(owner):
+    claim_of_a_slow_process(owner).remember(201, {"id": 9})
+    assert claim(owner) == Answer(201, '{"id": 9}', {})
+
+
+def test_a_slow_process_does_not_release_what_was_taken_over(owner):
+    slow = claim_of_a_slow_process(owner)
+    claim(owner)
+    slow.release()
+    with pytest.raises(InProgress):
+        claim(owner)
+
+
+def test_an_answer_and_what_it_tells_of_are_stored_together_or_not_at_all(owner):
+    mine = claim(owner)
+    with pytest.raises(RuntimeError):
+        carry_out(mine, owner, "x", then=RuntimeError())
+    assert not ApiToken.objects.exists()
+    with pytest.raises(InProgress):
+        claim(owner)

@@ -1,0 +1,109 @@
+"""What holds for every page: the policy, its weight, and the pages of errors."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from core.templatetags import ui
+from core.ui import navigation
+from runninghub_batch.views import server_error
+
+TEMPLATES = [
+    path
+    for folder in ("accounts", "core", "media", "missions", "operations", "providers", "templates_app")
+    for path in sorted((settings.BASE_DIR / folder / "templates").rglob("*.html"))
+]
+SPRITE = (settings.BASE_DIR / "core/static/app/icons.svg").read_text()
+ICONS = set(re.findall(r'id="([\w-]+)"', SPRITE))
+
+
+def directives(answer) -> dict[str, set[str]]:
+    parts = (part.split() for part in answer["Content-Security-Policy"].split(";"))
+    return {name: set(values) for name, *values in parts}
+
+
+@pytest.mark.parametrize("address", ["/accounts/login/", "/nowhere", "/admin/login/", "/api/v1/docs", "/api/v1/health"])
+def test_nothing_inline_and_no_other_host_is_allowed(address, db):
+    policy = directives(Client().get(address))
+    assert policy["default-src"] == {"'none'"}
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == {"'self'"}
+    assert policy["frame-ancestors"] == policy["base-uri"] == {"'none'"}
+    assert set().union(*policy.values()) == {"'none'", "'self'", "blob:", "data:"}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(settings.BASE_DIR)))
+def test_a_template_has_nothing_inline_and_only_icons_that_exist(path: Path):
+    source = re.sub(r"{% comment %}.*?{% endcomment %}", "", path.read_text(), flags=re.DOTALL)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:", source)
+    assert not re.search(r"<script(?![^>]*\ssrc=)", source)
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', source)
+    assert set(re.findall(r'{% icon "([\w-]+)"', source)) <= ICONS
+
+
+def test_every_icon_that_python_names_exists():
+    named = {icon for _tone, icon in (*ui.STATUSES.values(), *ui.TONES.values())}
+    named |= set(ui.TASK_TYPE_ICONS.values()) | set(navigation.THEME_ICONS.values())
+    assert named | {icon for _name, _text, icon in navigation.NAVIGATION} <= ICONS
+
+
+# --- Errors ---
+
+
+def test_a_page_that_is_not_there_is_told_in_the_frame(owner):
+    client = Client()
+    client.force_login(owner)
+    page = client.get("/nowhere")
+    assert page.status_code == 404
+    assert "There is nothing here" in page.content.decode()
+    assert "Signed in as mei" in page.content.decode()
+
+
+def test_an_outdated_form_says_that_nothing_was_sent(db):
+    page = Client(enforce_csrf_checks=True).post("/accounts/login/", {})
+    assert page.status_code == 403
+    assert "Nothing was sent" in page.content.decode()
+
+
+def test_no_page_is_drawn_for_a_program(owner, django_assert_num_queries):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+    with django_assert_num_queries(3):  # session, person, profile
+        answer = client.get("/api/v1/nowhere")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    assert client.post("/api/v1/me/tokens", {}, content_type="application/json").json()["error"] == "forbidden"
+
+
+def test_a_defect_gets_a_page_that_asks_nobody(rf, django_assert_num_queries, db):
+    with django_assert_num_queries(0):
+        page = server_error(rf.get("/missions"))
+    assert page.status_code == 500
+    assert "Something went wrong" in page.content.decode()
+
+
+def test_a_wrong_theme_in_a_cookie_is_only_text(rf):
+    request = rf.get("/missions")
+    request.COOKIES["theme"] = '"><script>'
+    assert "<script>" not in server_error(request).content.decode()
+
+
+def test_the_components_are_for_staff(owner, admin_client):
+    client = Client()
+    client.force_login(owner)
+    assert client.get("/components").status_code == 302
+    assert admin_client.get("/components").status_code == 200
+
+
+# --- Weight ---
+
+
+def test_the_frame_is_light():
+    """Compressed, style sheets, script and icons together leave most of the 100 KB of a page to the page."""
+    folder = settings.BASE_DIR / "core/static/app"
+    size = sum(len(gzip.compress(path.read_bytes())) for path in folder.iterdir())
+    assert size < 25_000

@@ -1,0 +1,191 @@
+"""What only a real server shows: many at once, a process that dies, bodies without a length, files, connections."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import ApiToken
+from core.models import IdempotencyKey
+from tests.api_client import new_token
+from tests.missions.api.event_reader import ANSWERED_AT_ONCE, database_connections, wait_for
+from tests.process_fixtures import Web
+
+AT_ONCE = 12
+
+
+def session(user: User) -> requests.Session:
+    known = requests.Session()
+    known.headers["Authorization"] = f"Bearer {new_token(user)}"
+    return known
+
+
+def make_token(web: Web, known: requests.Session, *, key: str, **headers: str) -> requests.Response:
+    headers["Idempotency-Key"] = key
+    return known.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=30)
+
+
+def made() -> int:
+    return ApiToken.objects.filter(name="made").count()
+
+
+# --- Repeated requests ---
+
+
+def test_of_many_equal_requests_at_once_one_is_carried_out(open_server, transactional_db):
+    web, owner = open_server(), User.objects.create_user("mei")
+    sessions = [session(owner) for _ in range(AT_ONCE)]
+    for key in ("first", "second"):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = list(pool.map(lambda known, key=key: make_token(web, known, key=key), sessions))
+        fresh = [
+            answer for answer in answers if answer.status_code == 201 and "Idempotent-Replayed" not in answer.headers
+        ]
+        busy = [answer for answer in answers if answer.status_code == 409]
+        assert len(fresh) == 1
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert {answer.json()["error"] for answer in busy} <= {"idempotency_in_progress"}
+        assert make_token(web, sessions[0], key=key).json()["data"]["id"] == fresh[0].json()["data"]["id"]
+    assert made() == 2
+
+
+def test_a_process_killed_between_its_commit_and_its_answer_has_remembered_it(open_server, transactional_db):
+    owner = User.objects.create_user("mei")
+    known, dying = session(owner), open_server("tests.core.aborted_server:application")
+    with pytest.raises(requests.ConnectionError):
+        make_token(dying, known, key="k1", **{"X-Die": "1"})
+    assert dying.process.wait(10) == -9
+    assert made() == 1
+    again = make_token(open_server(), known, key="k1")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.json()["data"]["id"] == ApiToken.objects.get(name="made").pk
+    assert made() == 1
+    assert IdempotencyKey.objects.count() == 1
+
+
+# --- Bodies ---
+
+
+def chunks(count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 65536
+
+
+@pytest.mark.parametrize("body", [b"x" * 300_000, chunks(5)], ids=["with its length", "in chunks"])
+def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body):
+    web = open_server(API_MAX_BODY_BYTES="200000")
+    headers = {"X-Request-Id": "big-1", "Content-Type": "application/json"}
+    answer = requests.post(f"{web.url}/api/v1/me/tokens", data=body, headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == "big-1"
+    assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+
+
+def test_a_request_whose_client_left_is_carried_out_with_its_whole_body(open_server, tmp_path):
+    web = open_server("tests.core.slow_app:application", WHAT_WAS_READ=str(tmp_path / "read"))
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as caller:
+        caller.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
+        time.sleep(1.5)
+    wait_for((tmp_path / "read").exists)
+    assert (tmp_path / "read").read_bytes() == b"hello"
+    assert "Traceback" not in web.log.read_text()
+
+
+def test_a_body_that_is_announced_as_too_large_and_never_sent_is_answered(open_server):
+    web = open_server()
+    with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as caller:
+        head = "POST /api/v1/missions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        caller.sendall(f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
+        assert b"413" in caller.recv(4096).splitlines()[0]
+
+
+# --- Files ---
+
+
+def test_the_interactive_docs_come_from_this_host_alone(open_server, settings):
+    call_command("collectstatic", interactive=False, verbosity=0)
+    web = open_server("tests.core.with_static:application", STATIC_ROOT_OF_TEST=str(settings.STATIC_ROOT))
+    page = requests.get(f"{web.url}/api/v1/docs", timeout=30).text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) >= 4
+    assert all(address.startswith("/static/") for address in addresses)
+    assert "http" not in re.sub(r"<script[^>]*swagger-settings.*?</script>", "", page, flags=re.DOTALL)
+    for address in addresses:
+        assert requests.get(web.url + address, timeout=30).status_code == 200, address
+    told = json.loads(re.search(r'id="swagger-settings">(.*?)</script>', page, re.DOTALL)[1])
+    assert told["url"] == "/api/v1/openapi.json"
+    assert told["validatorUrl"] is None
+
+
+# --- Connections ---
+
+
+def test_no_more_connections_are_kept_than_requests_are_answered_at_once(open_server, transactional_db):
+    web, owner = open_server(), User.objects.create_user("mei")
+
+    def ask(known: requests.Session) -> set[Any]:
+        return {known.get(f"{web.url}/api/v1/me", timeout=30).status_code for _ in range(10)}
+
+    with ThreadPoolExecutor(3 * ANSWERED_AT_ONCE) as pool:
+        assert set().union(*pool.map(ask, [session(owner) for _ in range(3 * ANSWERED_AT_ONCE)])) == {200}
+    assert 0 < database_connections(web) <= ANSWERED_AT_ONCE
+
+
+@pytest.mark.parametrize("before", ["SELECT 1", "SELECT 1 FROM nowhere"], ids=["a good request", "one that erred"])
+def test_a_connection_that_broke_between_two_requests_is_replaced(open_server, transactional_db, before):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite is no server that could break one")
+    web = open_server("tests.core.asking:application")
+    for _ in range(3):
+        assert ask_database(web, before) == (200 if before == "SELECT 1" else 500)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.rowcount >= 1
+        assert ask_database(web, "SELECT 1") == 200
+
+
+def ask_database(web: Web, sql: str) -> int:
+    return requests.post(web.url, data=sql, timeout=30).status_code
+
+
+def test_requests_that_wait_for_their_turn_hold_no_connection(open_server, transactional_db):
+    web, headers = open_server(), session(User.objects.create_user("mei")).headers
+
+    def ask() -> int:
+        return requests.get(f"{web.url}/api/v1/missions", headers=headers, timeout=60).status_code
+
+    with ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(ask) for _ in range(240)]
+        seen = [database_connections(web)]
+        while not all(one.done() for one in asked):
+            seen.append(database_connections(web))
+    assert {one.result() for one in asked} == {200}
+    assert 0 < max(seen) <= ANSWERED_AT_ONCE
+
+
+# --- When the database is gone ---
+
+
+def test_a_server_without_its_database_says_so_and_lives(open_server):
+    web = open_server(DATABASE_URL="postgres://nobody@127.0.0.1:1/gone")
+    for name in ("health", "ready"):
+        answer = requests.get(f"{web.url}/api/v1/{name}", timeout=30)
+        assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
+        assert "database" in [error["field"] for error in answer.json()["errors"]]
+    answer = requests.get(f"{web.url}/api/v1/me", headers={"Authorization": "Bearer rhb_x"}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
+    assert answer.headers["Retry-After"]

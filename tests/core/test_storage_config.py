@@ -1,0 +1,48 @@
+"""STORAGE_URL: a bucket and a prefix in it, or nothing at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from core.storage.config import BUCKET, FOLDER, storages_of
+
+RESULTS = Path("/data/results")
+
+
+def test_without_it_files_are_kept_on_the_disk():
+    kept = storages_of("", RESULTS)
+    assert {name: entry["BACKEND"] for name, entry in kept.items()} == {"default": FOLDER, "results": FOLDER}
+    assert kept["results"]["OPTIONS"]["location"] == RESULTS
+
+
+def test_uploads_and_results_have_folders_of_their_own_in_the_bucket():
+    kept = storages_of("s3://pictures/our/site/?endpoint_url=http://minio.internal:9000&region_name=eu", RESULTS)
+    shared = {"bucket_name": "pictures", "endpoint_url": "http://minio.internal:9000", "region_name": "eu"}
+    assert {entry["BACKEND"] for entry in kept.values()} == {BUCKET}
+    assert kept["default"]["OPTIONS"] == {**shared, "location": "our/site/uploads", "file_overwrite": False}
+    assert kept["results"]["OPTIONS"] == {**shared, "location": "our/site/results", "file_overwrite": True}
+
+
+def test_a_bucket_may_be_ours_alone():
+    assert storages_of("s3://pictures", RESULTS)["results"]["OPTIONS"]["location"] == "results"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pictures",
+        "https://pictures.s3.amazonaws.com",
+        "s3://",
+        "s3:///folder",
+        "s3://id:very-secret@pictures",
+        "s3://pictures?endpoint=http://minio.internal",
+        "s3://pictures?default_acl=public-read",
+    ],
+)
+def test_what_cannot_be_meant_is_refused_without_repeating_it(url: str):
+    with pytest.raises(ImproperlyConfigured, match="not of the form s3://") as refused:
+        storages_of(url, RESULTS)
+    assert "very-secret" not in str(refused.value)

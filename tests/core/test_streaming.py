@@ -1,0 +1,104 @@
+"""Long answers are made as they are taken, by whoever serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from core.http.streaming import PIECES_AT_ONCE, ThreadedStream, dropped_when_stalled
+
+
+class Pieces:
+    """Counts how many were made, and knows when it was closed."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.threads: set[int] = set()
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(10):
+            self.made += 1
+            self.threads.add(threading.get_ident())
+            yield b"piece"
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_piece_is_made_in_a_thread_when_the_one_before_was_taken() -> None:
+    async def take() -> None:
+        stream = ThreadedStream(pieces)
+        async for piece in stream:
+            taken.append(piece)
+            assert pieces.made == len(taken)
+        stream.close()
+
+    pieces, taken = Pieces(), list[bytes]()
+    asyncio.run(take())
+    assert taken == [b"piece"] * 10
+    assert threading.get_ident() not in pieces.threads
+    assert pieces.is_closed
+
+
+def test_many_downloads_share_a_few_threads() -> None:
+    async def take(pieces: Pieces) -> int:
+        return len([piece async for piece in ThreadedStream(pieces)])
+
+    async def take_all() -> list[int]:
+        return await asyncio.gather(*map(take, downloads))
+
+    downloads = [Pieces() for _ in range(5 * PIECES_AT_ONCE)]
+    assert asyncio.run(take_all()) == [10] * len(downloads)
+    assert 1 <= len(set[int]().union(*(download.threads for download in downloads))) <= PIECES_AT_ONCE
+
+
+def test_a_client_that_leaves_has_its_download_closed_only_after_the_piece_that_is_being_made() -> None:
+    def make() -> Iterator[bytes]:
+        try:
+            is_begun.set()
+            may_go_on.wait(10)
+            yield b"piece"
+        finally:
+            is_closed.set()
+
+    async def leave() -> None:
+        stream = ThreadedStream(make())
+        taking = asyncio.ensure_future(anext(aiter(stream)))
+        await asyncio.to_thread(is_begun.wait)
+        taking.cancel()
+        await asyncio.sleep(0.05)
+        assert not taking.done()
+        may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        stream.close()  # with a generator that still runs: ValueError
+
+    is_begun, may_go_on, is_closed = (threading.Event() for _ in range(3))
+    asyncio.run(leave())
+    assert is_closed.is_set()
+
+
+def test_servers_without_asgi_are_served_piece_by_piece_as_well() -> None:
+    pieces = Pieces()
+    stream = iter(ThreadedStream(pieces))
+    next(stream)
+    assert pieces.made == 1
+
+
+def test_a_client_that_takes_nothing_for_too_long_is_dropped() -> None:
+    async def stall() -> None:
+        with dropped_when_stalled(0.05):
+            await asyncio.sleep(5)
+
+    async def take_in_time() -> None:
+        for _ in range(3):
+            with dropped_when_stalled(1.0):
+                await asyncio.sleep(0.4)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stall())
+    asyncio.run(take_in_time())

@@ -1,0 +1,117 @@
+"""How money, time and numbers are written, and what the components make of what they are given."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.paginator import Paginator
+from django.template import Context, Template
+from django.utils import timezone
+
+from core.templatetags import ui
+from missions.models import ItemStatus, MissionStatus, OutputStatus
+
+
+def render(source: str, **context) -> str:
+    return Template("{% load ui %}" + source).render(Context(context))
+
+
+@pytest.mark.parametrize(
+    "amount, currency, written",
+    [
+        (Decimal(12), "CNY", "¥12.00"),
+        (Decimal("0.05"), "CNY", "¥0.05"),
+        (Decimal("0.003500"), "USD", "$0.0035"),
+        (Decimal("1234567.8"), "CNY", "¥1,234,567.80"),
+        (Decimal(5), "JPY", "5.00 JPY"),
+        (None, "CNY", "—"),
+    ],
+)
+def test_money_has_its_sign_and_as_many_decimals_as_it_takes(amount, currency, written):
+    assert ui.money(amount, currency) == written
+
+
+@pytest.mark.parametrize(
+    "seconds, written",
+    [
+        (0, "0 s"),
+        (0.44, "0.4 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599.7, "1 h 0 min"),
+        (86_399.9, "1 d 0 h"),
+        (timedelta(days=3, hours=4, minutes=59), "3 d 4 h"),
+        (None, "—"),
+    ],
+)
+def test_a_duration_has_two_units_at_most(seconds, written):
+    assert ui.duration(seconds) == written
+
+
+@pytest.mark.parametrize(
+    "age, written",
+    [(5, "just now"), (60, "1 minute ago"), (3599, "59 minutes ago"), (7200, "2 hours ago"), (6 * 86400, "6 days ago")],
+)
+def test_ago_says_how_long_and_keeps_the_moment(age, written):
+    moment = timezone.now() - timedelta(seconds=age)
+    assert f">{written}</time>" in ui.ago(moment)
+    assert f'datetime="{moment.astimezone(UTC).isoformat(timespec="seconds")}"' in ui.ago(moment)
+
+
+def test_what_is_long_ago_or_still_to_come_is_a_date():
+    assert ">March 5, 2020</time>" in ui.ago(datetime(2020, 3, 5, 12, tzinfo=UTC))
+    assert ">03/05/2200 " in ui.ago(datetime(2200, 3, 5, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("kind, statuses", [("item", ItemStatus), ("mission", MissionStatus), ("output", OutputStatus)])
+def test_every_status_has_a_badge_with_an_icon_and_a_word(kind, statuses):
+    for status in statuses:
+        made = render("{% status_badge status kind %}", status=status.value, kind=kind)
+        assert status.label.capitalize() in made
+        assert 'class="icon' in made
+
+
+def test_the_bar_shows_every_count_and_says_it_to_a_screen_reader():
+    counts = dict.fromkeys(ItemStatus.values, 0) | {"completed": 49_999, "failed": 1}
+    made = render("{% status_bar counts %}", counts=counts)
+    assert 'aria-label="49,999 completed, 1 failed"' in made
+    assert "pending" not in made
+    piece = next(piece for piece in ui.status_bar(counts)["pieces"] if piece["status"] == "failed")
+    assert float(piece["width"]) >= 4, "one failure among thousands is to be seen"
+
+
+def test_the_bar_knows_every_status_of_an_item():
+    assert set(ui.BAR_ORDER) == set(ItemStatus.values)
+
+
+def test_an_empty_bar_says_so():
+    assert 'aria-label="No items"' in render("{% status_bar counts %}", counts=dict.fromkeys(ItemStatus.values, 0))
+
+
+def test_paging_keeps_the_rest_of_the_query(rf):
+    page = Paginator(range(200), 50).page(2)
+    made = render("{% pagination page %}", page=page, request=rf.get("/missions?status=failed&page=2&search=a+b"))
+    assert 'href="?status=failed&amp;page=3&amp;search=a+b"' in made
+    assert "51–100 of 200" in made
+
+
+def test_what_people_typed_is_text_in_every_component():
+    bad = "<script>alert(1)</script>"
+    sources = [
+        "{% page_header bad text=bad back_url='/' back_text=bad %}{{ bad }}{% endpage_header %}",
+        "{% card title=bad text=bad id=bad %}{{ bad }}{% endcard %}",
+        "{% empty_state bad text=bad %}{{ bad }}{% endempty_state %}",
+        "{% notice 'error' title=bad %}{{ bad }}{% endnotice %}",
+        "{% dialog bad bad %}{{ bad }}{% enddialog %}",
+        "{% menu bad text=bad %}{{ bad }}{% endmenu %}",
+        "{% thumbnail bad alt=bad href=bad mark=bad %}",
+        "{% copy_button bad label=bad %}",
+        "{% icon bad %}",
+    ]
+    for source in sources:
+        made = render(source, bad=bad)
+        assert "<script" not in made, source
+        assert "&lt;script" in made, source

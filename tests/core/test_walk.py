@@ -1,0 +1,105 @@
+"""Nobody gets anywhere without a token, or into what belongs to somebody else: every documented operation is tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from accounts.models import ApiToken
+from media.models import MediaFile
+from media.services import store_upload
+from missions import services
+from missions.models import ItemEvent, Mission, MissionItem
+from templates_app.models import MissionTemplate
+from tests.api_client import caller, new_token
+from tests.core.operations import Operation, operations, picture
+
+pytestmark = pytest.mark.django_db
+PUBLIC = {"/api/v1/health", "/api/v1/ready"}
+MARK = "belongs-to-mei"
+EVERYBODYS = {"endpoint"}  # names in paths that lead to what is everybody's
+OPERATIONS = operations()
+INTO_ROWS = [operation for operation in OPERATIONS if set(operation.parameters) - EVERYBODYS]
+REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and not operation.is_public]
+
+
+@pytest.fixture
+def places(owner: User) -> dict[str, Any]:
+    """A value for each name in a path, which leads to a row of the owner."""
+    mission = services.create_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
+    media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
+    new_token(owner)
+    return {
+        "mission_id": mission.pk,
+        "index": 1,
+        "number": 1,
+        "media_id": media.pk,
+        "template_id": MissionTemplate.objects.create(owner=owner, name=MARK, task_type="text_to_image").pk,
+        "token_id": ApiToken.objects.get(user=owner).pk,
+    }
+
+
+def address(operation: Operation, places: dict[str, Any]) -> str:
+    missing = set(operation.parameters) - EVERYBODYS - set(places)
+    assert not missing, f"{operation}: add {missing} to the fixture `places`, with a row of the owner"
+    return operation.path.format(**{"endpoint": "rhart-image-v1/text-to-image", **places})
+
+
+def ask(client: Client, operation: Operation, places: dict[str, Any]) -> Any:
+    return getattr(client, operation.method)(address(operation, places), **operation.request())
+
+
+def rows() -> list[Any]:
+    """Everything that a request could change."""
+    known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken)
+    ignored = {"last_used_at"}
+    return [
+        {name: value for name, value in row.items() if name not in ignored}
+        for model in known
+        for row in model.objects.order_by("pk").values()
+    ]
+
+
+def test_only_health_and_readiness_are_public():
+    assert {operation.path for operation in OPERATIONS if operation.is_public} == PUBLIC
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if not one.is_public], ids=str)
+def test_nothing_is_said_or_done_without_a_token(places, operation):
+    before = rows()
+    for client in (Client(), Client(headers={"Authorization": "Bearer rhb_wrong"})):
+        answer = ask(client, operation, places)
+        assert (answer.status_code, answer.json()["error"]) == (401, "unauthenticated")
+    assert rows() == before
+
+
+@pytest.mark.parametrize("operation", INTO_ROWS, ids=str)
+def test_what_is_somebody_elses_is_not_there(stranger, places, operation):
+    client = caller(stranger)
+    before = rows()
+    answer = ask(client, operation, places)
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found"), answer.content
+    assert rows() == before
+
+
+@pytest.mark.parametrize("operation", REST, ids=str)
+def test_no_list_shows_what_is_somebody_elses(stranger, places, operation):
+    answer = ask(caller(stranger), operation, places)
+    assert answer.status_code < 300, answer.content
+    assert MARK not in answer.content.decode()
+
+
+@pytest.mark.parametrize("operation", [one for one in INTO_ROWS if one.path.count("{") == 1], ids=str)
+def test_its_owner_finds_it(owner, places, operation):
+    """Otherwise the walk above would prove nothing."""
+    assert ask(caller(owner), operation, places).status_code != 404
+
+
+@pytest.mark.parametrize("operation", INTO_ROWS, ids=str)
+def test_an_id_that_no_database_could_hold_is_an_error_of_the_caller(owner, places, operation):
+    for impossible in (0, 2**63, 10**30):
+        bad = dict.fromkeys(places, impossible)
+        assert ask(caller(owner), operation, bad).status_code in (404, 422)

@@ -1,0 +1,28 @@
+"""The documentation names every knob with its default, and every kind of fault."""
+
+import dataclasses
+
+import pytest
+
+from devtools.simulators.runninghub.faults import HTTP, WAYS
+from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.process import ROOT
+
+PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Knobs), ids=lambda field: field.name)
+def test_a_knob_is_documented_with_its_default(field: dataclasses.Field[object]) -> None:
+    default = getattr(Knobs(), field.name)
+    shown = ", ".join(f"{name}={value}" for name, value in default.items()) if isinstance(default, dict) else default
+    assert f"| `{field.name}` | {shown} |".replace("|  |", "| |") in PAGE
+
+
+@pytest.mark.parametrize("where", WAYS)
+def test_a_fault_is_documented_with_its_ways(where: str) -> None:
+    rows = [row for row in PAGE.splitlines() if row.startswith("| `") and f"`{where}`" in row.split("|")[1]]
+    assert any(all(f"`{way}`" in row for way in WAYS[where][0]) for row in rows)
+
+
+def test_every_http_status_that_can_be_simulated_is_documented() -> None:
+    assert f"a status: {' '.join(sorted(HTTP))} |" in PAGE

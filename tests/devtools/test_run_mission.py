@@ -1,0 +1,260 @@
+"""``manage.py run_mission`` as a person runs it: a process of its own, real workers, a simulator."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from PIL import Image
+
+from devtools.simulators.runninghub.process import SimulatorProcess
+from missions import services
+from missions.results import export
+from workers import heartbeat
+from workers.models import WorkerCluster
+
+ROOT = Path(__file__).parents[3]
+KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
+
+
+@pytest.fixture
+def form_state(tmp_path: Path) -> Path:
+    """Where somebody works: an empty folder, with the program's data beside it."""
+    (tmp_path / "form_state").mkdir()
+    return tmp_path / "form_state"
+
+
+def environment(form_state: Path, **more: str) -> dict[str, str]:
+    return {
+        **{name: os.environ[name] for name in KEPT if name in os.environ},
+        "DATA_DIR": str(form_state.parent / "data"),
+        "DATABASE_URL": f"sqlite:///{form_state.parent / 'data' / 'db.sqlite3'}",
+        "SECRET_KEY": "tests",
+        "RUNNINGHUB_API_KEY": "",
+        "Q_WORKERS": "4",
+        "POLL_FLOOR_SECONDS": "0.2",
+        "COLUMNS": "200",
+        **more,
+    }
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "manage.py"), "run_mission", *arguments]
+
+
+def run(form_state: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=form_state,
+        env=environment(form_state, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def processes_of(form_state: Path) -> list[psutil.Process]:
+    """Whatever still works on this test's data."""
+    mine = str(form_state.parent)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            found += [process] if mine in process.environ().get("DATA_DIR", "") else []
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(form_state: Path) -> Iterator[None]:
+    yield
+    left = processes_of(form_state)
+    for process in left:
+        process.kill()
+    assert not left
+
+
+def manifest(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.begun_first
+@pytest.mark.processes
+def test_a_file_of_prompts_becomes_a_folder_of_pictures(form_state: Path) -> None:
+    (form_state / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
+
+    done = run(
+        form_state, "prompts.csv", "--type", "text_to_image", "--param", "aspectRatio=1:1", "--simulate", "--out", "out"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Nothing can be spent" in done.stdout
+    assert "2 items: 2 completed" in done.stdout
+    assert "cost: 0.10 CNY" in done.stdout
+    first, second = manifest(form_state / "out")
+    assert (first["custom_id"], first["status"], first["cost"]) == ("'=1+1", "completed", "0.050000")
+    assert second["file"] == "0002_a-blue-door.png"
+    for row in (first, second):
+        content = (form_state / "out" / row["file"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"]
+        with Image.open(form_state / "out" / row["file"]) as image:
+            assert image.format == "PNG"
+            assert image.width == image.height
+
+
+@pytest.mark.processes
+def test_local_images_are_handed_over_and_failures_are_explained(form_state: Path) -> None:
+    Image.new("RGB", (32, 32), "teal").save(form_state / "in.png")
+    (form_state / "edit.jsonl").write_text(
+        '{"imageUrls": ["in.png"], "prompt": "make it red"}\n{"imageUrls": "in.png", "prompt": "no [[sim:1501]]"}\n'
+    )
+
+    done = run(form_state, "edit.jsonl", "--type", "image_to_image", "--simulate", "--out", "out")
+
+    assert done.returncode == 1, done.stderr
+    assert "1 failed, item 2: Moderation refused the prompt or an image." in done.stdout
+    assert [row["status"] for row in manifest(form_state / "out")] == ["completed", "failed"]
+    assert "Moderation" in manifest(form_state / "out")[1]["error"]
+
+
+@pytest.mark.begun_first
+@pytest.mark.processes
+def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(form_state: Path) -> None:
+    seconds = [10, 10, 1, 1, 1, 1]  # the first two are in flight when it is stopped
+    (form_state / "many.txt").write_text(
+        "".join(f"number {place} [[sim:slow:{each}]]\n" for place, each in enumerate(seconds))
+    )
+    begun = subprocess.Popen(
+        command("many.txt", "--type", "text_to_image", "--simulate", "--out", "out"),
+        cwd=form_state,
+        env=environment(form_state, RUNNINGHUB_CONCURRENCY="2"),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert begun.stdout is not None
+    for line in begun.stdout:
+        if "2 in flight" in line:
+            break
+    os.killpg(begun.pid, signal.SIGINT)
+    said, _ = begun.communicate(timeout=60)
+
+    assert begun.returncode == 130, said
+    assert "2 in flight, 4 waiting" in said
+    assert "run_mission --resume 1 --out out --simulate" in said
+    assert not processes_of(form_state)
+
+    done = run(form_state, "--resume", "1", "--simulate", "--out", "out")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cost: 0.30 CNY" in done.stdout
+    assert len(manifest(form_state / "out")) == 6
+
+
+@pytest.mark.processes
+def test_a_key_runs_against_its_server_and_needs_a_yes(form_state: Path) -> None:
+    (form_state / "one.txt").write_text("a fox\n")
+    with SimulatorProcess(task_seconds=0.2) as server:
+        key = {"RUNNINGHUB_API_KEY": "a-key", "RUNNINGHUB_BASE_URL": server.url}
+        asked = run(form_state, "one.txt", "--type", "text_to_image", **key)
+        assert (asked.returncode, server.stats()["accepted"]) == (2, 0)
+        assert "add --yes" in asked.stderr
+
+        host = server.url.removeprefix("http://")
+        done = run(form_state, "one.txt", "--type", "text_to_image", "--yes", **key, RESULTS_ALLOWED_HOSTS=host)
+        assert (done.returncode, server.stats()["accepted"]) == (0, 1), done.stderr
+
+
+@pytest.mark.processes
+def test_a_wrong_key_spends_nothing_and_stores_nothing(form_state: Path) -> None:
+    (form_state / "one.txt").write_text("a fox\n")
+    with SimulatorProcess() as server:
+        key = {"RUNNINGHUB_API_KEY": "bad-key", "RUNNINGHUB_BASE_URL": server.url}
+        done = run(form_state, "one.txt", "--type", "text_to_image", "--yes", **key)
+
+        assert done.returncode == 2
+        assert "The API key cannot be used" in done.stderr
+        assert "bad-key" not in done.stdout + done.stderr
+        assert server.stats()["submits"] == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("content", "arguments", "words"),
+    [
+        ("a\n", [], "No API key is set"),
+        ("prompt,aspectRatio\na fox,1:1\nan owl,7:1\n", ["--simulate"], "line 3: aspectRatio: Must be one of"),
+        ("prompt\na fox\n", ["--simulate", "--param", "ratio=1:1"], "--param ratio: Unknown parameter"),
+        ("prompt\na fox\n", ["--simulate", "--param", "ratio"], "write it as name=value"),
+        ("prompt\na fox\n", ["--simulate", "--model", "some/other"], "not in the catalogue"),
+        ("prompt\n", ["--simulate"], "no rows"),
+        ("prompt\na fox\n", ["--simulate", "--user", "nobody"], "There is no user nobody"),
+        ("prompt\na fox\n", ["--simulate", "--out", "."], "is not empty"),
+    ],
+)
+def test_bad_input_is_explained_before_anything_starts(
+    form_state: Path, content: str, arguments: list[str], words: str
+) -> None:
+    (form_state / "rows.csv").write_text(content)
+
+    done = run(form_state, "rows.csv", "--type", "text_to_image", *arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "workers started" not in done.stdout
+
+
+# --- The parts ---
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝"])
+def test_no_cell_begins_as_a_formula(start: str) -> None:
+    assert export.safe_cell(f"{start}cmd") == f"'{start}cmd"
+    assert export.safe_cell("a=b") == "a=b"
+
+
+def test_a_file_is_named_after_its_place_and_its_prompt(owner: User) -> None:
+    rows: list[str | dict[str, str]] = [
+        "../../A fox, in *snow*!",
+        "一只猫 在窗台",
+        "…",
+        {"prompt": "x", "custom_id": "Red Fox"},
+        "word " * 60,
+    ]
+    mission = services.create_mission(owner=owner, name="m", task_type="text_to_image", rows=rows)
+
+    names = [export.file_stem(item) for item in mission.items.order_by("index")]
+
+    assert names[:4] == ["0001_a-fox-in-snow", "0002_一只猫-在窗台", "0003_item", "0004_red-fox"]
+    assert len(names[4]) <= 45
+
+
+def test_workers_are_alive_while_their_supervisor_is(db: None) -> None:
+    me = psutil.Process()
+    row = WorkerCluster.objects.create(host=os.uname().nodename, pid=me.pid, pid_started_at=me.create_time())
+    assert heartbeat.is_alive()
+
+    row.pid_started_at -= 100  # the number was given to another process since
+    row.save()
+    assert not heartbeat.is_alive()
+
+    row.host, row.beat_at = "elsewhere", timezone.now()
+    row.save()
+    assert heartbeat.is_alive()
+
+    row.beat_at -= heartbeat.SILENT_AFTER * 2
+    row.save()
+    assert not heartbeat.is_alive()

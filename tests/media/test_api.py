@@ -1,0 +1,171 @@
+"""Uploading, listing, showing and deleting reference images."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from media.models import MediaFile
+from missions import services
+from tests.api_client import caller
+from tests.factories import make_media, make_mission, picture
+from tests.missions.api.calls import data, errors, upload
+
+pytestmark = pytest.mark.django_db
+
+FILES = "/api/v1/media/files"
+
+
+def animation(owner: User, media: MediaFile, **more: object):
+    rows = [{"imageUrl": media.reference, "prompt": "it moves"}]
+    return make_mission(owner, rows, task_type="image_to_video", **more)
+
+
+def test_an_upload_tells_what_the_file_is_and_what_to_call_it(owner):
+    media = data(upload(caller(owner), picture("JPEG", (40, 30)), "holiday.JPG"), 201)
+
+    assert media["reference"] == f"media:{media['id']}"
+    assert (media["name"], media["owner"], media["content_type"]) == ("holiday.JPG", "mei", "image/jpeg")
+    assert (media["width"], media["height"]) == (40, 30)
+    assert Client().get(media["url"]).getvalue() == picture("JPEG", (40, 30))
+
+
+def test_the_same_bytes_again_are_the_same_file(owner):
+    client = caller(owner)
+    first, again = data(upload(client, name="a.png"), 201), data(upload(client, name="b.png"), 200)
+
+    assert again == first
+
+
+def test_the_same_bytes_of_somebody_else_are_another_file_and_tell_nothing(owner, stranger):
+    mine, theirs = data(upload(caller(owner), name="mine.png"), 201), data(upload(caller(stranger), name="x.png"), 201)
+
+    assert mine["id"] != theirs["id"]
+    assert mine["url"] != theirs["url"]
+    assert theirs["name"] == "x.png"
+    assert [file["id"] for file in data(caller(stranger).get(FILES))["items"]] == [theirs["id"]]
+
+
+def test_deleting_one_s_own_file_leaves_the_same_bytes_of_somebody_else(owner, stranger):
+    mine, theirs = data(upload(caller(owner)), 201), data(upload(caller(stranger)), 201)
+
+    assert caller(owner).delete(f"{FILES}/{mine['id']}").status_code == 204
+
+    assert Client().get(theirs["url"]).getvalue() == picture()
+
+
+def test_what_is_no_image_is_refused_and_the_field_is_named(owner):
+    found = errors(upload(caller(owner), b"<html></html>", "cat.png"))
+
+    assert "not a JPEG" in found["file"]
+    assert not MediaFile.objects.exists()
+
+
+@pytest.mark.parametrize("body", [{}, {"file": "text"}, {"files": "x"}])
+def test_an_upload_without_a_file_says_so(owner, body):
+    assert "file" in errors(caller(owner).post("/api/v1/media/upload", body))
+
+
+def test_files_are_listed_newest_first_in_pages(owner):
+    made = [make_media(owner, content=bytes([number]), name=f"{number}.png") for number in range(5)]
+
+    page = data(caller(owner).get(FILES, {"page": 2, "page_size": 2}))
+
+    assert [file["id"] for file in page["items"]] == [made[2].pk, made[1].pk]
+    assert (page["total"], page["page"], page["page_size"]) == (5, 2, 2)
+    assert data(caller(owner).get(FILES, {"page": 9}))["items"] == []
+
+
+def test_files_are_found_by_a_part_of_their_name(owner):
+    for name in ("black cat.png", "dog.png", "100%.png"):
+        make_media(owner, content=name.encode(), name=name)
+
+    def found(search: str) -> list[str]:
+        return [file["name"] for file in data(caller(owner).get(FILES, {"search": search}))["items"]]
+
+    assert found("CAT") == ["black cat.png"]
+    assert found("%") == ["100%.png"]
+    assert found("_") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("page=0", "page"),
+        ("page=x", "page"),
+        (f"page={10**30}", "page"),
+        ("page_size=101", "page_size"),
+        ("page_size=0", "page_size"),
+        ("search=" + "x" * 201, "search"),
+        ("search=%00", "search"),
+    ],
+)
+def test_a_list_is_asked_for_within_bounds(owner, query, field):
+    assert field in errors(caller(owner).get(f"{FILES}?{query}"))
+
+
+@pytest.mark.parametrize("media_id", ["0", "-1", str(2**63), str(10**40), "abc", "1.5", "%00"])
+def test_an_id_that_cannot_be_is_no_error_of_ours(owner, media_id):
+    for method in ("get", "delete"):
+        assert getattr(caller(owner), method)(f"{FILES}/{media_id}").status_code in (404, 422)
+
+
+def test_a_list_takes_as_many_statements_for_many_files_as_for_one(owner, django_assert_num_queries):
+    client = caller(owner)
+    for number in range(30):
+        make_media(owner, content=bytes([number]))
+    data(client.get(FILES))  # notes the token's use
+
+    with django_assert_num_queries(3):
+        assert len(data(client.get(FILES, {"page_size": 30}))["items"]) == 30
+
+
+def test_a_file_tells_where_it_is_used(owner):
+    media = make_media(owner)
+    mission = animation(owner, media, name="Film")
+
+    shown = data(caller(owner).get(f"{FILES}/{media.pk}"))
+
+    assert shown["used_by"] == [{"api_mission_id": mission.pk, "name": "Film", "status": "queued"}]
+
+
+def test_nobody_else_sees_or_deletes_a_file(owner, stranger):
+    media = make_media(owner)
+    for client, status in ((caller(stranger), 404), (Client(), 401)):
+        assert client.get(f"{FILES}/{media.pk}").status_code == status
+        assert client.delete(f"{FILES}/{media.pk}").status_code == status
+    assert data(caller(stranger).get(FILES))["total"] == 0
+    assert MediaFile.objects.filter(pk=media.pk).exists()
+
+
+def test_staff_see_the_files_of_all(owner):
+    media = make_media(owner)
+    staff = caller(User.objects.create_user("boss", is_staff=True))
+
+    assert data(staff.get(FILES))["items"][0]["owner"] == "mei"
+    assert staff.delete(f"{FILES}/{media.pk}").status_code == 204
+
+
+def test_a_file_that_an_open_mission_names_stays(owner):
+    media = make_media(owner)
+    mission = animation(owner, media, name="Film")
+    client = caller(owner)
+
+    refused = client.delete(f"{FILES}/{media.pk}")
+
+    assert refused.status_code == 409
+    assert refused.json()["error"] == "not_possible"
+    assert f"mission {mission.pk} (Film)" in refused.json()["message"]
+    services.cancel_mission(mission_id=mission.pk, actor="test")
+    assert client.delete(f"{FILES}/{media.pk}").status_code == 204
+    assert client.delete(f"{FILES}/{media.pk}").status_code == 404
+    assert client.get(f"{FILES}/{media.pk}").status_code == 404
+
+
+def test_an_upload_by_a_browser_needs_its_csrf_token(owner):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+
+    assert upload(client).status_code == 403
+    assert not MediaFile.objects.exists()

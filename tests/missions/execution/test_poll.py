@@ -1,0 +1,378 @@
+"""Asking how tasks stand, and what comes of the answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from missions import execution, services
+from missions.execution.poll import claim_due
+from missions.models import Attempt, Mission, MissionItem, Output
+from providers.models import ProviderAccount
+from tests.factories import Workers, check_mission, make_mission, pass_time
+
+pytestmark = pytest.mark.django_db
+
+
+def start(owner: User, workers: Workers, rows: Any = 1, **more: Any) -> Mission:
+    """A mission whose items the simulator runs."""
+    mission = make_mission(owner, rows, **more)
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    assert not Attempt.objects.exclude(status="running").exists()
+    return mission
+
+
+def ask(workers: Workers, *, times: int = 1) -> None:
+    """Ask about everything that runs, without waiting."""
+    for _ in range(times):
+        execution.poll(workers.account.pk, list(Attempt.objects.filter(status="running").values_list("pk", flat=True)))
+
+
+def test_a_success_is_recorded_with_its_cost_its_answer_and_its_file(owner, workers, simulator):
+    simulator.set(task_seconds=0)
+    mission = start(owner, workers)
+    ask(workers)
+    attempt = Attempt.objects.get()
+    assert (attempt.status, attempt.item.status) == ("succeeded", "completed")
+    assert str(attempt.cost) == "0.050000"
+    assert attempt.raw["taskId"] == attempt.remote_task_id
+    output = Output.objects.get()
+    assert (output.status, output.extension) == ("pending", "png")
+    assert output.expires_at > timezone.now() + timedelta(hours=23)
+    assert [name for name, _ in workers.waiting() if name == "archive"] == ["archive"]
+    check_mission(mission.pk)
+
+
+def test_several_results_are_all_kept_in_order(owner, workers, simulator):
+    simulator.set(task_seconds=0)
+    start(owner, workers, ["three of them [[sim:results:3]]"])
+    ask(workers)
+    assert list(Output.objects.values_list("index", flat=True)) == [1, 2, 3]
+
+
+def test_a_text_result_needs_no_file(owner, workers, simulator):
+    mission = make_mission(owner, ["x"], model="some/image-to-text", allow_free_form=True)
+    workers.finish(mission)
+    output = Output.objects.get()
+    assert (output.status, output.file) == ("stored", "")
+    assert "simulated text" in output.text
+    assert simulator.stats()["downloads"] == 0
+
+
+FAILURES = [
+    # marker, attempts, code, words
+    ("[[sim:fail:1501]]", 1, "1501", "Moderation refused"),
+    ("[[sim:fail:1505]]", 1, "1505", "real people"),
+    ("[[sim:fail:1015]]", 2, "1015", "failed"),
+    ("[[sim:fail:1504]]", 3, "1504", "ran out of time"),
+    ("[[sim:cancel]]", 1, "cancelled_remotely", "cancelled"),
+    ("[[sim:vanish]]", 1, "gone", "no longer knows"),
+    ("[[sim:no-result]]", 1, "no_result", "without a result"),
+]
+
+
+@pytest.mark.parametrize("marker, attempts, code, words", FAILURES)
+def test_a_failed_task_is_paid_for_again_only_as_often_as_it_may_help(
+    marker, attempts, code, words, owner, workers, simulator
+):
+    mission = make_mission(owner, [f"a teapot {marker}", "a good one"], max_attempts=3)
+    workers.finish(mission, limit=30)
+    assert (mission.status, mission.completed_count, mission.failed_count) == ("completed", 1, 1)
+    item = mission.items.get(index=1)
+    assert (item.attempt_count, item.retry_count) == (attempts, attempts - 1)
+    assert item.error_code == code
+    assert words in item.error_message
+    assert simulator.stats()["accepted"] == attempts + 1
+    assert all(attempt.remote_task_id for attempt in item.attempts.all())
+
+
+def test_a_task_that_fails_once_succeeds_at_its_second_attempt(owner, workers, simulator):
+    mission = workers.finish(make_mission(owner, ["a teapot [[sim:fail-once:1015]]"]), limit=30)
+    item = mission.items.get()
+    assert (mission.status, item.attempt_count, item.error_code) == ("completed", 2, "")
+    assert list(item.attempts.values_list("number", "status", "error_code")) == [
+        (1, "failed", "1015"),
+        (2, "succeeded", ""),
+    ]
+
+
+def test_a_new_attempt_waits_before_it_is_sent(owner, workers, simulator):
+    simulator.set(task_seconds=0)
+    start(owner, workers, ["a teapot [[sim:fail-once:1015]]"])
+    ask(workers)
+    item = MissionItem.objects.get()
+    assert item.status == "pending"
+    assert timezone.now() + timedelta(seconds=3) < item.available_at < timezone.now() + timedelta(seconds=7)
+
+
+def test_an_empty_success_is_asked_about_for_a_minute_ever_less_often(owner, workers, simulator, settings):
+    settings.POLL_FLOOR_SECONDS = 2.0
+    simulator.set(task_seconds=0)
+    start(owner, workers, ["x [[sim:no-result]]"])
+    waits = []
+    for _ in range(5):
+        ask(workers)
+        attempt = Attempt.objects.get()
+        assert attempt.status == "running"
+        waits.append((attempt.next_poll_at - timezone.now()).total_seconds())
+    assert waits == pytest.approx([2, 4, 8, 16, 32], abs=1)
+    ask(workers)
+    attempt = Attempt.objects.get()
+    assert (attempt.status, attempt.error_code) == ("failed", "no_result")
+
+
+def test_a_result_that_comes_late_is_kept(owner, workers, simulator):
+    simulator.set(task_seconds=0)
+    start(owner, workers, ["x [[sim:query:early:3]]"])
+    ask(workers, times=3)
+    assert not Output.objects.exists()
+    ask(workers)
+    assert (Attempt.objects.get().status, Output.objects.count()) == ("succeeded", 1)
+
+
+def test_an_empty_success_gets_its_second_chance_after_a_long_run_too(owner, workers, simulator):
+    simulator.set(task_seconds=0)
+    start(owner, workers, ["x [[sim:no-result]]"])
+    Attempt.objects.update(poll_count=10)
+    ask(workers)
+    assert Attempt.objects.get().status == "running"
+
+
+QUESTIONS = ["query_500", "query_503", "query_429", "query_drop", "query_malformed", "query_1003", "query_1005"]
+
+
+@pytest.mark.parametrize("fault", QUESTIONS)
+def test_a_question_without_an_answer_says_nothing_about_the_task(fault, owner, workers, simulator, account, settings):
+    settings.POLL_FLOOR_SECONDS = 30.0
+    simulator.set(task_seconds=0, **{fault: 3})
+    mission = start(owner, workers)
+    ask(workers, times=3)
+    attempt = Attempt.objects.get()
+    assert (attempt.status, attempt.poll_count, attempt.running_seen_at) == ("running", 3, None)
+    assert attempt.next_poll_at > timezone.now()
+    account.refresh_from_db()
+    assert account.paused_at is None
+    ask(workers)
+    mission.refresh_from_db()
+    assert mission.completed_count == 1
+
+
+@pytest.mark.parametrize("fault", ["query_1002", "query_401"])
+def test_a_wrong_key_in_a_question_pauses_the_account_and_fails_nothing(fault, owner, workers, simulator, account):
+    mission = start(owner, workers, 2)
+    simulator.set(**{fault: "always"})
+    ask(workers)
+    account.refresh_from_db()
+    assert account.paused_at
+    assert account.pause_reason
+    assert set(Attempt.objects.values_list("status", flat=True)) == {"running"}
+    check_mission(mission.pk)
+
+
+def test_what_was_accepted_is_watched_to_its_end_although_the_account_is_paused(owner, workers, simulator, account):
+    mission = start(owner, workers, 2)
+    ProviderAccount.objects.update(paused_at=timezone.now(), pause_reason="by hand")
+    assert workers.finish(mission).completed_count == 2
+
+
+def test_without_a_key_a_question_pauses_the_account_and_fails_nothing(owner, workers, simulator, account, settings):
+    start(owner, workers)
+    settings.RUNNINGHUB_API_KEY = ""
+    ask(workers)
+    account.refresh_from_db()
+    assert account.paused_at
+    assert Attempt.objects.get().status == "running"
+
+
+def test_a_running_task_is_asked_about_again_in_proportion_to_its_age(owner, workers, simulator, settings):
+    settings.POLL_FLOOR_SECONDS = 0.5
+    simulator.set(task_seconds=600)
+    start(owner, workers, 30)
+    Attempt.objects.update(accepted_at=timezone.now() - timedelta(seconds=40))
+    before = timezone.now()
+    ask(workers)
+    waits = [
+        (attempt.next_poll_at - before).total_seconds() for attempt in Attempt.objects.all() if attempt.next_poll_at
+    ]
+    assert len({round(wait, 3) for wait in waits}) > 20
+    assert min(waits) > 40 * 0.12 * 0.84
+    assert max(waits) < 40 * 0.12 * 1.16 + 3
+    assert not Attempt.objects.filter(running_seen_at=None).exists()
+    assert set(Attempt.objects.values_list("poll_count", flat=True)) == {1}
+
+
+def test_nothing_is_asked_more_often_than_the_floor_allows(owner, workers, simulator, settings):
+    settings.POLL_FLOOR_SECONDS = 7.0
+    simulator.set(task_seconds=600)
+    start(owner, workers, 5)
+    first = Attempt.objects.order_by("next_poll_at").first()
+    assert first
+    assert first.next_poll_at > first.accepted_at + timedelta(seconds=5.9)
+    ask(workers)
+    assert not Attempt.objects.filter(next_poll_at__lt=timezone.now() + timedelta(seconds=4)).exists()
+
+
+def test_once_the_durations_are_known_nothing_is_asked_before_they_have_passed(owner, workers, simulator, settings):
+    start(owner, workers, 8)
+    workers.run(lambda: not Attempt.objects.filter(status="running").exists())
+    Attempt.objects.update(accepted_at=F("ended_at") - timedelta(seconds=100), running_seen_at=None)
+    Attempt.objects.update(running_seen_at=F("ended_at") - timedelta(seconds=2))
+    from missions import selectors
+
+    selectors._expectations.clear()
+    simulator.set(task_seconds=600)
+    start_at = timezone.now()
+    mission = make_mission(owner, ["one more"])
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    attempt = Attempt.objects.get(item__mission=mission)
+    assert attempt.next_poll_at > start_at + timedelta(seconds=90)
+
+
+# --- The tick ---
+
+
+def test_a_tick_claims_what_is_due_once(owner, workers, simulator, account):
+    simulator.set(task_seconds=600)
+    start(owner, workers, 3)
+    pass_time(60)
+    number = ProviderAccount.objects.get().tick_number
+    queries = simulator.stats()["queries"]
+    execution.tick(account.pk, number)
+    execution.tick(account.pk, number)
+    assert simulator.stats()["queries"] == queries + 3
+
+
+def test_what_one_tick_has_claimed_is_left_to_it_for_a_while(owner, workers, simulator, account):
+    simulator.set(task_seconds=600)
+    start(owner, workers, 3)
+    pass_time(60)
+    assert len(claim_due(account.pk, timezone.now())) == 3
+    assert claim_due(account.pk, timezone.now()) == []
+    soon, later = timezone.now() + timedelta(seconds=5), timezone.now() + timedelta(seconds=15)
+    assert Attempt.objects.filter(next_poll_at__gt=soon, next_poll_at__lt=later).count() == 3
+
+
+def test_a_question_that_came_too_early_is_repeated_after_the_floor_not_after_the_longest_tick(
+    owner, workers, simulator, account
+):
+    simulator.set(task_seconds=600)
+    start(owner, workers, 1)
+    Attempt.objects.update(next_poll_at=timezone.now())
+    execution.tick(account.pk, ProviderAccount.objects.get().tick_number)
+    [tick] = [row for row in OrmQ.objects.all() if "tick" in SignedPackage.loads(row.payload)["func"]]
+    assert tick.lock <= timezone.now() + timedelta(seconds=0.1)  # POLL_FLOOR_SECONDS is 0.05 here
+
+
+def test_each_tick_sends_the_next_one_and_only_the_latest_chain_lives(workers, account, simulator):
+    execution.arm(account.pk)
+    execution.arm(account.pk)
+    ticks = [args for name, args in workers.waiting() if name == "tick"]
+    for args in ticks:
+        execution.tick(*args)
+    later = [args for name, args in workers.waiting() if name == "tick"][len(ticks) :]
+    assert len(ticks) == 2
+    assert later == [(account.pk, ProviderAccount.objects.get().tick_number)]
+
+
+def test_ticks_that_have_stopped_are_started_again_and_running_ones_left_alone(workers, account, simulator):
+    execution.arm(account.pk)
+    number = ProviderAccount.objects.get().tick_number
+    execution.arm_stale()
+    assert ProviderAccount.objects.get().tick_number == number
+    pass_time(10)
+    execution.arm_stale()
+    assert ProviderAccount.objects.get().tick_number == number + 1
+    ProviderAccount.objects.update(is_enabled=False)  # what it has accepted is still watched
+    pass_time(10)
+    execution.arm_stale()
+    assert ProviderAccount.objects.get().tick_number == number + 2
+
+
+def test_a_claimed_question_that_nobody_asked_is_asked_again(owner, workers, simulator, account):
+    mission = start(owner, workers)
+    pass_time(5)
+    number = ProviderAccount.objects.get().tick_number
+    simulator.set(query_drop=1)  # the worker's question came to nothing
+    execution.tick(account.pk, number)
+    assert workers.finish(mission).completed_count == 1
+
+
+def test_a_lost_message_costs_time_and_nothing_else(owner, workers, simulator):
+    mission = make_mission(owner, 5)
+    execution.dispatch(workers.account.pk)
+    OrmQ.objects.all().delete()
+    workers.finish(mission)
+    assert mission.completed_count == 5
+    assert workers.seconds_passed > 5
+    assert set(simulator.paid()["requests"].values()) == {1}
+
+
+def test_a_hint_about_a_task_that_has_ended_does_nothing(owner, workers, simulator):
+    mission = workers.finish(make_mission(owner, 1))
+    queries = simulator.stats()["queries"]
+    execution.poll_attempt(Attempt.objects.get().pk)
+    execution.poll(workers.account.pk, [Attempt.objects.get().pk])
+    execution.poll_attempt(999_999_999)
+    assert simulator.stats()["queries"] == queries
+    check_mission(mission.pk)
+
+
+# --- A person's rescue ---
+
+
+def test_a_person_attaches_the_task_they_found_and_pays_nothing_again(owner, workers, simulator):
+    simulator.set(paid_drop=1)
+    mission = make_mission(owner, 1)
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    task_id = simulator.tasks()[0]["id"]
+    services.resolve_with_task(item=MissionItem.objects.get(), remote_task_id=task_id, actor="user:1")
+    assert workers.finish(mission).completed_count == 1
+    assert simulator.stats()["accepted"] == 1
+    assert Attempt.objects.get().remote_task_id == task_id
+
+
+def test_a_person_who_found_that_it_never_ran_has_it_sent_again(owner, workers, simulator):
+    simulator.set(submit_500=1)
+    mission = make_mission(owner, 1)
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    services.resolve_as_not_run(item=MissionItem.objects.get(), actor="user:7")
+    assert workers.finish(mission).completed_count == 1
+    assert list(Attempt.objects.values_list("status", flat=True)) == ["void", "succeeded"]
+    assert MissionItem.objects.get().attempt_count == 1
+    event = mission.events.filter(actor="user:7").get()
+    assert (event.from_status, event.to_status) == ("unconfirmed", "pending")
+
+
+def test_an_unconfirmed_item_cannot_be_resolved_with_a_task_that_is_not_its_own(owner, workers, simulator):
+    simulator.set(paid_drop=1)
+    make_mission(owner, ["lost"])
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    start_other = make_mission(owner, ["other"])
+    execution.dispatch(workers.account.pk)
+    workers.play("submit")
+    lost = MissionItem.objects.get(status="unconfirmed")
+    other = Attempt.objects.get(item__mission=start_other)
+    for task_id in (other.remote_task_id, "1234567890123456789"):
+        with pytest.raises(services.NotPossible, match="Check the id"):
+            services.resolve_with_task(item=lost, remote_task_id=task_id, actor="user:1")
+    with pytest.raises(services.NotPossible, match="nothing to resolve"):
+        services.resolve_with_task(item=other.item, remote_task_id="1", actor="user:1")
+    with pytest.raises(services.NotPossible, match="nothing to resolve"):
+        services.resolve_as_not_run(item=other.item, actor="user:7")
+    simulator.set(query_503=1)
+    with pytest.raises(services.NotPossible, match="Try again"):
+        services.resolve_with_task(item=lost, remote_task_id="1234567890123456789", actor="user:1")
+    lost.refresh_from_db()
+    assert lost.status == "unconfirmed"

@@ -1,0 +1,164 @@
+"""What a file really is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from media.pictures import THUMBNAIL_PIXELS
+from missions.results.media_probe import Inspected, NotAResult, inspect
+from tests.factories import picture
+
+
+def inspected(folder: Path, content: bytes, *, claimed: str = "png") -> Inspected:
+    path = folder / "result.part"
+    path.write_bytes(content)
+    return inspect(path, claimed=claimed)
+
+
+def thumbnail_of(found: Inspected) -> Image.Image:
+    assert found.thumbnail
+    image = Image.open(io.BytesIO(found.thumbnail))
+    assert image.format == "JPEG"
+    return image
+
+
+def clip(*, container: str = "mp4", codec: str = "libx264", size: tuple[int, int] = (64, 48)) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as file:
+        stream: Any = file.add_stream(codec, rate=10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for _ in range(10):
+            file.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", size, "teal"))))
+        file.mux(stream.encode())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind, extension, content_type",
+    [
+        ("PNG", "png", "image/png"),
+        ("JPEG", "jpg", "image/jpeg"),
+        ("WEBP", "webp", "image/webp"),
+        ("GIF", "gif", "image/gif"),
+    ],
+)
+@pytest.mark.parametrize("claimed", ["png", "mp4", "", "exe"])
+def test_a_picture_is_told_by_its_content_whatever_is_claimed(kind, extension, content_type, claimed, tmp_path):
+    found = inspected(tmp_path, picture(kind, (800, 400)), claimed=claimed)
+    assert (found.extension, found.content_type, found.width, found.height) == (extension, content_type, 800, 400)
+    assert found.duration_seconds is None
+    assert thumbnail_of(found).size == (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS // 2)
+
+
+def test_a_photo_of_several_frames_is_a_photo(tmp_path):
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
+    found = inspected(tmp_path, buffer.getvalue(), claimed="jpg")
+    assert (found.extension, found.content_type, found.width) == ("jpg", "image/jpeg", 60)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16", "CMYK"])
+def test_every_kind_of_colour_gets_a_thumbnail(mode, tmp_path):
+    buffer = io.BytesIO()
+    Image.new(mode, (600, 300)).save(buffer, "JPEG" if mode == "CMYK" else "PNG")
+    found = inspected(tmp_path, buffer.getvalue())
+    assert (found.width, found.height) == (600, 300)
+    assert thumbnail_of(found).mode == "RGB"
+
+
+def test_what_is_transparent_becomes_white(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(buffer, "PNG")
+    colour = thumbnail_of(inspected(tmp_path, buffer.getvalue())).getpixel((25, 25))
+    assert isinstance(colour, tuple)
+    assert min(colour) > 250
+
+
+def test_a_picture_that_lies_on_its_side_gets_an_upright_thumbnail(tmp_path):
+    image = Image.new("RGB", (80, 40))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", exif=exif)
+    assert thumbnail_of(inspected(tmp_path, buffer.getvalue())).size == (40, 80)
+
+
+@pytest.mark.parametrize("container, codec, extension", [("mp4", "libx264", "mp4"), ("webm", "libvpx", "webm")])
+def test_a_clip_is_measured_and_gets_a_poster(container, codec, extension, tmp_path):
+    found = inspected(tmp_path, clip(container=container, codec=codec), claimed="png")
+    assert (found.extension, found.content_type, found.width, found.height) == (
+        extension,
+        f"video/{extension}",
+        64,
+        48,
+    )
+    assert found.duration_seconds == pytest.approx(1.0, abs=0.2)
+    assert thumbnail_of(found).size == (64, 48)
+
+
+BROKEN = {
+    "empty": b"",
+    "page": b"<html><body>403 Forbidden</body></html>",
+    "json": b'{"error": "expired"}',
+    "half a picture": picture(size=(600, 600))[:400],
+    "half a photo": picture("JPEG", (600, 600))[:2000],
+    "head of a clip": clip()[:40],
+    "beginning of a clip": clip()[:300],
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    "program": b"MZ\x90\x00" + b"\x00" * 100,
+    "text that claims": b"just text",
+}
+
+
+@pytest.mark.parametrize("claimed", ["png", "mp4", "zip", ""])
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_result_is_refused(what, claimed, tmp_path):
+    with pytest.raises(NotAResult):
+        inspected(tmp_path, BROKEN[what], claimed=claimed)
+
+
+@pytest.mark.parametrize("claimed, head", [("zip", b"PK\x03\x04"), ("glb", b"glTF"), ("wav", b"RIFF"), ("mp3", b"ID3")])
+def test_other_kinds_are_taken_only_when_they_are_what_they_claim(claimed, head, tmp_path):
+    assert inspected(tmp_path, head + b"\x00" * 50, claimed=claimed).extension == claimed
+    with pytest.raises(NotAResult):
+        inspected(tmp_path, head + b"\x00" * 50, claimed="png")
+
+
+def test_a_picture_too_large_to_open_is_refused_and_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(NotAResult):
+        inspected(tmp_path, picture(size=(20, 10)))
+
+
+def test_a_clip_with_pictures_too_large_to_open_is_refused(tmp_path):
+    """Of a clip of 400 KB, one picture would take a gigabyte."""
+    path = tmp_path / "wide.mov"
+    with av.open(str(path), "w", format="mov") as container:
+        stream = container.add_stream("png", rate=1, options={"compression_level": "1"})
+        stream.width, stream.height, stream.pix_fmt = 12_000, 8_000, "gray"
+        frame = av.VideoFrame(stream.width, stream.height, "gray")
+        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with pytest.raises(NotAResult):
+        inspect(path, claimed="mp4")
+
+
+def test_a_thumbnail_tells_neither_place_nor_camera_nor_what_was_noted(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Mei"
+    exif.get_ifd(0x8825).update({1: "N", 2: (31.0, 14.0, 0.0), 3: "E", 4: (121.0, 28.0, 0.0)})
+    buffer = io.BytesIO()
+    more = {"comment": b"a note of Mei", "xmp": b"<x:xmpmeta>of Mei</x:xmpmeta>", "icc_profile": b"profile of Mei"}
+    Image.new("RGB", (80, 40)).save(buffer, "JPEG", exif=exif, **more)
+    assert buffer.getvalue().count(b"Mei") == 4
+    found = inspected(tmp_path, buffer.getvalue())
+    assert b"Mei" not in found.thumbnail
+    assert not thumbnail_of(found).getexif().get_ifd(0x8825)

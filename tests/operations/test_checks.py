@@ -1,0 +1,166 @@
+"""Bad settings are found at the start."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from django.core.checks import Tags, run_checks
+
+from providers import catalog, encryption
+from tests.factories import add_account
+
+
+def own_messages(*, deploy: bool = False) -> dict[str, str]:
+    """The ids of our own messages, and their hints."""
+    messages = {str(message.id): message.hint or "" for message in run_checks(include_deployment_checks=deploy)}
+    return {check_id: hint for check_id, hint in messages.items() if check_id.startswith("missions.")}
+
+
+def found(*, deploy: bool = False) -> set[str]:
+    messages = own_messages(deploy=deploy)
+    assert all(messages.values())  # each has a hint
+    return set(messages)
+
+
+def test_the_settings_as_they_are_raise_nothing():
+    assert found() == set()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check_id"),
+    [
+        ("RUNNINGHUB_CONCURRENCY", 0, "missions.E001"),
+        ("RUNNINGHUB_CONCURRENCY", -1, "missions.E001"),
+        ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
+        ("LOG_FORMAT", "xml", "missions.E012"),
+        ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
+        ("Q_WORKERS", 0, "missions.E002"),
+        ("Q_WORKERS", 1, "missions.W002"),
+        ("POLL_FLOOR_SECONDS", 0.0, "missions.E003"),
+        ("POLL_FLOOR_SECONDS", -1.0, "missions.E003"),
+        ("POLL_FLOOR_SECONDS", float("nan"), "missions.E003"),
+        ("PUBLIC_BASE_URL", "batch.example.com", "missions.E004"),
+        ("PUBLIC_BASE_URL", "ftp://batch.example.com", "missions.E004"),
+        ("PUBLIC_BASE_URL", "https://", "missions.E004"),
+        ("PUBLIC_BASE_URL", "https://batch.example.com/?a=1", "missions.E004"),
+        ("PUBLIC_BASE_URL", "https://batch.example.com//hooks", "missions.E004"),
+        ("PUBLIC_BASE_URL", "https://user:password@batch.example.com", "missions.E004"),
+        ("PUBLIC_BASE_URL", "https://[::1", "missions.E004"),
+        ("DEFAULT_MODELS", {"text_to_image": "no/such-model"}, "missions.E005"),
+        ("DEFAULT_MODELS", {"text_to_image": "rhart-image-v1/edit"}, "missions.E005"),
+        ("API_REQUESTS_PER_MINUTE", -1, "missions.E009"),
+        ("API_MAX_BODY_BYTES", 1000, "missions.E009"),
+        ("ENCRYPTION_KEYS", ["too short"], "missions.E010"),
+        ("RESULTS_ALLOWED_HOSTS", ["http://127.0.0.1:9100"], "missions.E006"),
+        ("RESULTS_ALLOWED_HOSTS", ["127.0.0.1:90000"], "missions.E006"),
+        ("RESULTS_ALLOWED_HOSTS", ["files.internal/results"], "missions.E006"),
+        ("RESULTS_ALLOWED_HOSTS", [""], "missions.E006"),
+        ("SECRET_KEY", "insecure-key-for-local-use-only-set-SECRET_KEY", "missions.W001"),
+    ],
+)
+def test_a_bad_value_is_named(settings, setting, value, check_id):
+    setattr(settings, setting, value)
+    assert found() == {check_id}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("PUBLIC_BASE_URL", "http://192.0.2.1:8000"),
+        ("PUBLIC_BASE_URL", "https://batch.example.com/below"),
+        ("RESULTS_ALLOWED_HOSTS", ["127.0.0.1:9100", "files.internal", "[::1]:80"]),
+        ("DEFAULT_MODELS", {"text_to_video": "rhart-video-g/text-to-video"}),
+        ("Q_WORKERS", 2),
+    ],
+)
+def test_a_good_value_passes(settings, setting, value):
+    setattr(settings, setting, value)
+    assert found() == set()
+
+
+def test_fast_polling_is_for_the_simulator_only(settings):
+    settings.POLL_FLOOR_SECONDS = 0.1
+    settings.RUNNINGHUB_BASE_URL = "https://www.runninghub.cn"
+    assert found() == {"missions.W003"}
+    for local in ("http://127.0.0.1:9100", "http://localhost:9100", "http://[::1]:9100"):
+        settings.RUNNINGHUB_BASE_URL = local
+        assert found() == set()
+
+
+def test_the_hint_for_an_unfit_default_lists_those_that_fit(settings):
+    settings.DEFAULT_MODELS = {"image_to_video": "rhart-video-s/text-to-video"}
+    assert "rhart-video-s/image-to-video" in own_messages()["missions.E005"]
+    assert "rhart-video-s/text-to-video" not in own_messages()["missions.E005"]
+
+
+def test_a_broken_catalogue_is_an_error_and_not_a_crash(monkeypatch, tmp_path):
+    (tmp_path / "broken.toml").write_text("[[model]]\nendpoint = 'a/b'\n")
+    monkeypatch.setattr(catalog, "DIRECTORY", tmp_path)
+    catalog._catalogue.cache_clear()
+    try:
+        assert found() == {"missions.E007"}
+    finally:
+        catalog._catalogue.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["DATA_DIR", "MEDIA_ROOT", "RESULTS_ROOT"])
+def test_a_folder_below_a_file_cannot_be_written(settings, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    setattr(settings, name, tmp_path / "file" / "data")
+    assert found() == {"missions.E008"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write_is_named(settings, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    settings.DATA_DIR = locked / "data"
+    assert found() == {"missions.E008"}
+
+
+def test_a_folder_that_will_be_made_passes_and_is_not_made(settings, tmp_path):
+    settings.DATA_DIR = tmp_path / "not" / "yet"
+    assert found() == set()
+    assert not settings.DATA_DIR.exists()
+
+
+def test_a_bucket_needs_a_package_and_no_folders(settings, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    settings.MEDIA_ROOT = settings.RESULTS_ROOT = tmp_path / "file" / "data"
+    settings.STORAGE_URL = "s3://pictures"
+    assert found() == set()
+    monkeypatch.setitem(sys.modules, "storages", None)
+    assert found() == {"missions.E014"}
+
+
+def test_the_known_secret_key_is_fine_while_debugging(settings):
+    settings.DEBUG = True
+    settings.SECRET_KEY = "insecure-key-for-local-use-only-set-SECRET_KEY"
+    assert found() == set()
+
+
+def test_a_token_that_can_be_guessed_is_told(settings):
+    for token, problems in (("", set()), ("secret", {"missions.W020"}), ("x" * 20, set())):
+        settings.METRICS_TOKEN = token
+        assert found() == problems
+
+
+def test_a_missing_api_key_is_told_only_before_a_deployment(settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    assert "missions.I001" in found(deploy=True)
+    settings.RUNNINGHUB_API_KEY = "a-key"
+    assert "missions.I001" not in found(deploy=True)
+
+
+@pytest.mark.django_db
+def test_a_stored_key_that_cannot_be_read_is_told(settings, encryption_key):
+    add_account("other", "a-key-of-its-own", "https://site.example")
+
+    def told() -> list[str]:
+        return [str(message.id) for message in run_checks(tags=[Tags.database], databases=["default"])]
+
+    assert told() == []
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
+    assert told() == ["missions.W004"]

@@ -1,0 +1,99 @@
+"""``/metrics``: who is answered, and that every name is explained and known to the alerts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings as django_settings
+from django.urls import reverse
+from prometheus_client.parser import text_string_to_metric_families
+
+from workers.models import WorkerCluster
+
+pytestmark = pytest.mark.django_db
+DOCS = Path(django_settings.BASE_DIR) / "docs"
+PREFIX = "runninghub_batch_"
+
+
+@pytest.fixture
+def address() -> str:
+    return reverse("missions:metrics")
+
+
+@pytest.fixture
+def told(client, mixed, address):
+    """Every sample, by the metric's name without its prefix."""
+    WorkerCluster.objects.create(host="here", pid=1, pid_started_at=0, worker_count=4)
+    families = list(text_string_to_metric_families(client.get(address).content.decode()))
+    assert all(family.name.startswith(PREFIX) and family.documentation for family in families)
+    return {family.name.removeprefix(PREFIX): family.samples for family in families}
+
+
+def value(samples, **labels) -> float:
+    [found] = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+    return found
+
+
+def test_this_machine_is_answered_without_a_token(client, address):
+    answer = client.get(address)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert client.get(address, REMOTE_ADDR="::1").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["10.0.0.7", "", "2001:db8::1"])
+def test_other_machines_are_not(client, address, origin):
+    assert client.get(address, REMOTE_ADDR=origin).status_code == 403
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via", "X-Forwarded-Proto"])
+def test_a_proxy_on_this_machine_is_not_this_machine(client, address, header):
+    assert client.get(address, headers={header: "127.0.0.1"}).status_code == 403
+
+
+def test_a_site_with_a_public_address_needs_a_token(client, address, settings):
+    settings.PUBLIC_BASE_URL = "https://batch.example.org"
+    assert client.get(address).status_code == 403
+
+
+def test_with_a_token_it_is_needed_from_everywhere(client, address, settings):
+    settings.METRICS_TOKEN = "a token of twenty letters"
+    for wrong in ("", "Bearer", "Bearer another", "Basic a token of twenty letters", "a token of twenty letters"):
+        answer = client.get(address, headers={"Authorization": wrong})
+        assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+    right = {"Authorization": "Bearer a token of twenty letters", "X-Forwarded-For": "10.0.0.7"}
+    assert client.get(address, headers=right, REMOTE_ADDR="10.0.0.7").status_code == 200
+
+
+def test_the_values_are_those_of_the_rows(told, mixed):
+    assert {sample.labels["status"]: sample.value for sample in told["items"]} == mixed.counts
+    assert value(told["in_flight"], account="environment") == 1
+    assert value(told["unconfirmed_attempts"], account="environment") == 1
+    assert value(told["attempts_ended_last_hour"], status="failed") == 2
+    assert value(told["submissions_recent"], result="refused", code="1003") == 1
+    assert value(told["spend"], days="1", model=mixed.model, currency="CNY") == 0.05
+    assert value(told["unconfirmed_stake"], currency="CNY") == 0.05
+    assert value(told["workers"], host="here") == 4
+    assert value(told["results_to_fetch"]) == 1
+
+
+def test_every_metric_and_its_labels_are_explained(told):
+    rows = re.findall(r"^\| `([a-z_]+)` \|([a-z_, ]*)\|", (DOCS / "monitoring.md").read_text(), re.MULTILINE)
+    explained = {name: set(re.findall(r"[a-z_]+", labels)) for name, labels in rows}
+    assert explained == {name: set(samples[0].labels) for name, samples in told.items()}
+
+
+def test_every_metric_of_the_alert_rules_exists(told):
+    groups = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) > 8
+    for rule in rules:
+        assert {"alert", "expr", "labels", "annotations"} <= rule.keys()
+        assert rule["annotations"]["summary"]
+        named = set(re.findall(rf"{PREFIX}([a-z_]+)", rule["expr"]))
+        assert named
+        assert named <= told.keys(), rule["alert"]
+        for name, labels in re.findall(rf"{PREFIX}([a-z_]+){{([^}}]*)}}", rule["expr"]):
+            assert set(re.findall(r"(\w+)!?=", labels)) <= set(told[name][0].labels), rule["alert"]

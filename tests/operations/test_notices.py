@@ -1,0 +1,110 @@
+"""What is told above every page: whether it is real, and whether it runs."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from operations import notices
+from providers import provider_accounts
+from tests.factories import add_account
+from workers.models import WorkerCluster
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _key(settings):
+    settings.RUNNINGHUB_API_KEY = "a real key"
+
+
+@pytest.fixture
+def _workers():
+    me = psutil.Process()
+    WorkerCluster.objects.create(
+        host=os.uname().nodename, pid=me.pid, pid_started_at=me.create_time(), beat_at=timezone.now()
+    )
+
+
+@pytest.fixture
+def operator():
+    return User.objects.create_superuser("operator")
+
+
+def names(user) -> list[str]:
+    return [notice.name for notice in notices.current(user)]
+
+
+@pytest.mark.usefixtures("_workers")
+def test_where_all_is_well_nothing_is_said(owner):
+    provider_accounts.environment_account()
+    assert names(owner) == []
+
+
+@pytest.mark.usefixtures("_workers")
+@pytest.mark.parametrize("key, name", [("", "no-key"), ("simulator", "simulator")])
+def test_nobody_takes_the_simulator_for_real(owner, settings, key, name):
+    settings.RUNNINGHUB_API_KEY = key
+    assert names(owner) == [name]
+
+
+def test_without_workers_everybody_is_told_and_staff_what_to_do(owner, operator):
+    assert "manage.py" not in notices.current(owner)[0].text
+    assert "manage.py workers" in notices.current(operator)[0].text
+
+
+@pytest.mark.usefixtures("_workers")
+def test_a_paused_account_is_told_to_staff_with_its_reason(owner, operator):
+    account = provider_accounts.environment_account()
+    provider_accounts.block(account.pk, reason="The balance is 0.00 CNY.")
+    (told,) = notices.current(owner)
+    assert "balance" not in told.text
+    assert not told.url
+    (told,) = notices.current(operator)
+    assert "The balance is 0.00 CNY." in told.text
+    assert str(account.pk) in told.url
+
+
+@pytest.mark.usefixtures("_workers")
+@pytest.mark.usefixtures("encryption_key")
+def test_one_account_that_can_be_used_is_enough(owner, settings):
+    provider_accounts.block(provider_accounts.environment_account().pk, reason="No.")
+    add_account("second", "another real key", "https://site.example")
+    assert names(owner) == []
+    settings.RUNNINGHUB_API_KEY = ""
+    assert names(owner) == []
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+@pytest.mark.parametrize(
+    "changes, words", [({"is_draining": True}, "draining"), ({"is_enabled": False}, "switched off")]
+)
+def test_accounts_that_take_nothing_are_told(owner, operator, settings, changes, words):
+    add_account("second", "another real key", "https://site.example", **changes)
+    assert names(owner) == ["account"]
+    assert f"“second” is {words}" in notices.current(operator)[0].text
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+def test_a_key_that_cannot_be_read_is_told(operator, settings):
+    add_account("second", "another real key", "https://site.example")
+    settings.ENCRYPTION_KEYS = []
+    assert "unreadable key" in notices.current(operator)[0].text
+
+
+@pytest.mark.usefixtures("_workers", "encryption_key")
+def test_beside_a_real_account_nothing_is_called_a_simulation(owner, settings):
+    settings.RUNNINGHUB_API_KEY = "simulator"
+    provider_accounts.environment_account()
+    assert names(owner) == ["simulator"]
+    add_account("real", "a real key", "https://site.example")
+    assert names(owner) == []
+
+
+def test_the_gravest_comes_first(owner, settings):
+    settings.RUNNINGHUB_API_KEY = "simulator"
+    assert names(owner) == ["workers", "simulator"]

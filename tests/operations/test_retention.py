@@ -1,0 +1,167 @@
+"""What goes by itself after a time, and what never does."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone
+from django_q.models import Schedule
+
+from media.models import MediaFile
+from missions import services, tasks
+from missions.models import ItemEvent, Mission, MissionMedia, Output
+from templates_app.models import MissionTemplate
+from tests.factories import make_media, make_mission, picture
+from tests.result_factories import run
+from workers import queue
+
+pytestmark = pytest.mark.django_db
+
+LONG_AGO = timedelta(days=40)
+
+
+def cleanup(**options: bool) -> str:
+    out = io.StringIO()
+    call_command("cleanup", stdout=out, **options)
+    return out.getvalue()
+
+
+def age(*missions: Mission) -> None:
+    """Let missions have ended long ago."""
+    for mission in missions:
+        Mission.objects.filter(pk=mission.pk).update(ended_at=timezone.now() - LONG_AGO)
+        ItemEvent.objects.filter(mission=mission).update(at=timezone.now() - LONG_AGO)
+
+
+def done(owner: User, **more: object) -> Mission:
+    mission = make_mission(owner, 1, **more)
+    run(mission, [picture()])
+    age(mission)
+    return mission
+
+
+def path_of(output: Output) -> Path:
+    return Path(django_settings.RESULTS_ROOT) / output.file
+
+
+@pytest.fixture(autouse=True)
+def _no_uploads() -> None:
+    """Files that earlier tests left without their rows."""
+    shutil.rmtree(django_settings.MEDIA_ROOT, ignore_errors=True)
+
+
+@pytest.fixture
+def thirty_days(settings):
+    settings.RETENTION_RESULTS_DAYS = settings.RETENTION_EVENTS_DAYS = settings.RETENTION_MEDIA_DAYS = 30
+    return settings
+
+
+def test_old_results_go_and_their_rows_say_so(owner, account, thirty_days, api, client):
+    mission = done(owner)
+    output = Output.objects.get()
+    path = path_of(output)
+    assert "1 results, " in cleanup()
+    assert path.exists()  # only shown so far
+    assert "1 results, " in cleanup(apply=True)
+    assert not path.exists()
+    output.refresh_from_db()
+    assert (output.status, output.file, output.thumbnail) == ("removed", "", "")
+    assert output.sha256
+    assert output.removed_at
+    shown = api.data(f"/{mission.pk}/items/1")["outputs"][0]
+    assert (shown["status"], shown["file_url"], bool(shown["removed_at"])) == ("removed", None, True)
+    assert "limited time" in shown["error_message"]
+    gone = api.get(f"/{mission.pk}/items/1/outputs/1")
+    assert (gone.status_code, gone.json()["error"]) == (410, "gone")
+    assert "limited time" in api.get(f"/{mission.pk}/results.csv").getvalue().decode()
+    client.force_login(owner)
+    assert "limited time" in client.get(f"/missions/{mission.pk}/items/1").content.decode()
+    assert "0 in all" in cleanup()
+
+
+def test_without_a_setting_nothing_goes(owner, account):
+    done(owner)
+    ItemEvent.objects.update(at=timezone.now() - LONG_AGO)
+    assert "0 in all" in cleanup(apply=True)
+    assert path_of(Output.objects.get()).exists()
+
+
+@pytest.mark.parametrize("reason", ["young", "starred", "unconfirmed", "open again"])
+def test_what_must_stay_stays(reason, owner, account, thirty_days):
+    mission = done(owner)
+    changes: dict[str, dict[str, Any]] = {
+        "young": {"ended_at": timezone.now()},
+        "unconfirmed": {"unconfirmed_count": 1, "total_count": 2},
+        "open again": {"status": "running", "ended_at": None},
+        "starred": {},
+    }
+    Mission.objects.filter(pk=mission.pk).update(**changes[reason])
+    if reason == "starred":
+        services.star_results(mission_id=mission.pk, indexes=[1], is_starred=True)
+    events = mission.events.count()
+    cleanup(apply=True)
+    assert path_of(Output.objects.get()).exists()
+    assert mission.events.count() == (0 if reason == "starred" else events)
+
+
+def test_old_uploads_go_unless_something_needs_them(owner, account, thirty_days):
+
+    media = {
+        name: make_media(owner, content=picture(colour=name), name=name) for name in ("red", "green", "blue", "gold")
+    }
+    MediaFile.objects.update(created_at=timezone.now() - LONG_AGO)
+    MissionMedia.objects.create(mission=make_mission(owner, 1), media=media["green"])
+    MissionMedia.objects.create(mission=done(owner), media=media["red"])
+    config = {"params": {"imageUrls": [media["blue"].reference]}}
+    MissionTemplate.objects.create(owner=owner, name="t", task_type="image_to_image", config=config)
+    assert "2 uploaded images" in cleanup(apply=True)
+    left = set(MediaFile.objects.values_list("name", flat=True))
+    assert left == {"green", "blue"}
+
+
+def test_files_without_a_row_go_once_they_are_old(owner, account):
+    done(owner)
+    make_media(owner)
+    old = time.time() - 2 * 86400
+    kept, strays = [path_of(Output.objects.get())], []
+    for root, top in ((django_settings.RESULTS_ROOT, "missions/9"), (django_settings.MEDIA_ROOT, "media/2020/01")):
+        folder = Path(root) / top
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "young.png").write_bytes(b"1234")
+        (folder / "old.png").write_bytes(b"1234")
+        kept.append(folder / "young.png")
+        strays.append(folder / "old.png")
+    part = Path(django_settings.DATA_DIR) / "tmp" / "x.part"
+    part.parent.mkdir(exist_ok=True)
+    part.write_bytes(b"1234")
+    strays.append(part)
+    for root in (django_settings.RESULTS_ROOT, django_settings.MEDIA_ROOT, part.parent):
+        for path in Path(root).rglob("*"):
+            if path.is_file() and path.name != "young.png":
+                os.utime(path, (old, old))
+    kept += list((Path(django_settings.MEDIA_ROOT) / "media").rglob("*/cat*.png"))
+    told = cleanup(apply=True)
+    assert "1 result files that belong to no row, 4\xa0bytes" in told
+    assert [path for path in strays if path.exists()] == []
+    assert all(path.exists() for path in kept)
+
+
+def test_workers_clean_up_once_a_day_if_anything_is_to_go(owner, account, thirty_days):
+    queue.schedule_cleanup(is_wanted=True)
+    queue.schedule_cleanup(is_wanted=True)
+    assert Schedule.objects.get(name="missions: cleanup").func == "missions.tasks.cleanup"
+    done(owner)
+    tasks.cleanup()
+    assert Output.objects.get().status == "removed"
+    queue.schedule_cleanup(is_wanted=False)
+    assert not Schedule.objects.exists()

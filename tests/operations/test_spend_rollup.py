@@ -1,0 +1,261 @@
+"""What was spent: added up by the hour, and never different from what the attempts say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.db.models import F, Sum
+from django.utils import timezone
+
+from missions import lifecycle, purge, services
+from missions.models import Attempt, HourlySpend, Mission, Output, Tally
+from operations import spend_rollup, statistics
+from tests.factories import at_once, bring_to, claim, make_mission
+
+NOW = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+def ended(owner, stranger, account) -> list[Mission]:
+    """Two people's missions, whose attempts ended at some moment of the last 31 days each."""
+    moments = random.Random(7)
+    missions = [make_mission(owner, 12), make_mission(stranger, 12, model="rhart-image-v1-official/text-to-image")]
+    for mission in missions:
+        for attempt_id in claim(mission, account, 12):
+            bring_to("succeeded", attempt_id)
+            ended_at = NOW - timedelta(minutes=moments.choice([3, 50, 900, 9_000, 44_000]) * moments.random())
+            Attempt.objects.filter(pk=attempt_id).update(ended_at=ended_at, cost=Decimal(moments.randint(1, 99)) / 100)
+    return missions
+
+
+def told(zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
+    with timezone.override(ZoneInfo(zone)):
+        return {(s.owner_id, s.model): list(s.amounts.values()) for s in statistics.spend(now=NOW)}
+
+
+def added_up(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
+    """The same from the attempts alone."""
+    midnight = NOW.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
+    starts = [midnight - timedelta(days=days) for days in (0, 6, 29)]
+    return {
+        (mission.owner_id, mission.model): [
+            Attempt.objects.filter(item__mission=mission, ended_at__gte=start).aggregate(s=Sum("cost", default=0))["s"]
+            for start in starts
+        ]
+        for mission in missions
+    }
+
+
+@contextmanager
+def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
+    """Right after the first SELECT that reads a table, somebody else acts."""
+
+    def interrupt(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        if table in sql and sql.startswith("SELECT") and still:
+            still.pop()
+            act()
+        return answer
+
+    still = [1]
+    with connection.execute_wrapper(interrupt):
+        yield
+    assert not still
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/St_Johns"])
+def test_spend_is_what_the_attempts_say_whenever_it_was_counted(ended, zone):
+    assert told(zone) == added_up(ended, zone)
+    for age in (timedelta(days=8), timedelta(hours=5), timedelta(minutes=31), timedelta(0)):
+        spend_rollup.count(NOW - age)
+        assert told(zone) == added_up(ended, zone)
+    assert HourlySpend.objects.exists()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Asia/Kathmandu"])
+@pytest.mark.parametrize("counted_ago", [None, timedelta(hours=5), timedelta(0)])
+def test_deleting_a_mission_hides_nothing_of_what_it_was_charged(ended, zone, counted_ago, monkeypatch):
+    if counted_ago is not None:
+        spend_rollup.count(NOW - counted_ago)
+    charged = added_up(ended, zone)
+    monkeypatch.setattr(purge, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    while purge._remove_part(ended[0].pk):
+        assert told(zone) == charged
+        spend_rollup.count(NOW)
+        assert told(zone) == charged
+    assert not Mission.objects.filter(pk=ended[0].pk).exists()
+    assert told(zone) == charged
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    assert told(zone) == charged
+
+
+def test_a_success_without_a_charge_is_told_when_its_mission_is_gone(owner, account):
+    mission = make_mission(owner)
+    attempt_id = bring_to("succeeded", claim(mission, account)[0])
+    Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(minutes=1), cost=None)
+    spend_rollup.count(NOW)
+    services.delete_mission(mission_id=mission.pk, actor="user:1")
+    [spend] = statistics.spend(now=NOW)
+    assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
+
+
+@pytest.mark.parametrize("counted_ago", [timedelta(hours=5), timedelta(0)])
+def test_successes_without_a_charge_are_told_in_every_part_of_a_removal(ended, counted_ago, monkeypatch):
+    Attempt.objects.filter(item__mission=ended[0], item__index__in=[1, 4, 7, 12]).update(
+        cost=None, ended_at=NOW - timedelta(minutes=30)
+    )
+    spend_rollup.count(NOW - counted_ago)
+    monkeypatch.setattr(purge, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    while purge._remove_part(ended[0].pk):
+        assert untold(ended[0]) == 4
+    assert untold(ended[0]) == 4
+
+
+def untold(mission: Mission) -> int:
+    [spend] = [spend for spend in statistics.spend(now=NOW) if spend.owner_id == mission.owner_id]
+    return spend.untold_counts["days_30"]
+
+
+def test_a_removal_between_two_statements_is_noticed(ended):
+    """Whoever reads while a mission is removed is told neither twice nor too little."""
+    spend_rollup.count(NOW)
+    charged = added_up(ended)
+    with meanwhile("hourlyspend", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+        assert told() == charged
+
+
+def test_whoever_reads_while_removals_never_end_is_answered(ended):
+    spend_rollup.count(NOW)
+
+    def remove_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "removedspending" in sql and sql.startswith("SELECT"):
+            Tally.objects.update(removal_count=F("removal_count") + 1)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(remove_meanwhile):
+        assert told() == added_up(ended)
+
+
+def test_a_part_that_is_removed_while_spend_is_counted_is_not_told_twice(ended, monkeypatch):
+    """What was read of it before must not come back into the hours."""
+
+    def remove_part() -> None:
+        assert purge._remove_part(ended[0].pk)
+
+    monkeypatch.setattr(purge, "BATCH", 5)
+    spend_rollup.count(NOW - timedelta(hours=1))
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    charged = added_up(ended)
+    with meanwhile("missions_attempt", remove_part):
+        spend_rollup.count(NOW)
+    assert told() == charged
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+
+
+def test_an_end_that_was_recorded_late_takes_no_more_from_an_hour_than_is_there(ended, monkeypatch):
+    late = Attempt.objects.filter(item__mission=ended[0]).first()
+    Attempt.objects.filter(pk=late.pk).update(ended_at=None)
+    spend_rollup.count(NOW)
+    Attempt.objects.filter(pk=late.pk).update(ended_at=NOW - timedelta(minutes=5), cost=Decimal("7"))
+    charged = added_up(ended)
+    monkeypatch.setattr(purge, "BATCH", 5)
+    lifecycle.request_deletion(ended[0].pk, actor="user:1")
+    assert purge._remove_part(ended[0].pk)
+    assert not HourlySpend.objects.filter(cost__lt=0).exists()
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_mission_is_removed_while_others_count(owner, stranger, account, monkeypatch):
+    """Neither waits for the other for ever, and nothing is told twice."""
+    monkeypatch.setattr(purge, "BATCH", 10)
+    monkeypatch.setattr(purge, "PAUSE_SECONDS", 0.0)
+    missions = [make_mission(owner, 60), make_mission(stranger, 60)]
+    for mission in missions:
+        for attempt_id in claim(mission, account, 60):
+            bring_to("succeeded", attempt_id)
+    Attempt.objects.update(ended_at=NOW - timedelta(minutes=20), cost=Decimal("0.01"))
+    charged = added_up(missions)
+    for mission in missions:
+        lifecycle.request_deletion(mission.pk, actor="user:1")
+
+    def count() -> None:
+        for second in range(40):
+            spend_rollup.count(NOW + timedelta(seconds=second))
+
+    removals = [lambda pk=mission.pk: purge.purge_mission(pk) for mission in missions]
+    results = at_once(*removals, count, count)
+    assert [result for result in results if isinstance(result, Exception)] == []
+    assert not Mission.objects.exists()
+    assert told() == charged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mission_that_is_removed_while_its_spend_is_counted_stops_no_count(ended):
+    """Its hours cannot be written any more.  The next count finds what is left."""
+    charged = added_up(ended)
+    with meanwhile("missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+        spend_rollup.count(NOW)
+    assert told() == charged
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    assert told() == charged
+    assert set(HourlySpend.objects.values_list("mission", flat=True)) == {ended[1].pk}
+
+
+def test_an_end_that_was_recorded_late_is_found_when_its_hour_is_counted_again(ended):
+    spend_rollup.count(NOW)
+    late = Attempt.objects.filter(item__mission=ended[0]).first()
+    Attempt.objects.filter(pk=late.pk).update(ended_at=NOW - timedelta(minutes=5), cost=Decimal("7"))
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    hour = HourlySpend.objects.get(hour=spend_rollup.hour_of(NOW), mission=ended[0])
+    assert hour.cost >= 7
+
+
+def test_whoever_counts_from_an_old_reading_changes_nothing(ended):
+    spend_rollup.count(NOW - timedelta(hours=2))
+    old = Tally.objects.get()
+    spend_rollup.count(NOW)
+    before = list(HourlySpend.objects.values("hour", "mission", "cost"))
+    spend_rollup._count_spend(old, NOW - timedelta(hours=1))
+    assert list(HourlySpend.objects.values("hour", "mission", "cost")) == before
+    assert Tally.objects.get().counted_to == NOW - spend_rollup.LATENESS
+
+
+def test_a_count_between_two_statements_is_noticed(ended):
+    """Whoever reads while a worker counts is told neither twice nor too little."""
+    spend_rollup.count(NOW - timedelta(days=2))
+    with meanwhile("hourlyspend", lambda: spend_rollup.count(NOW)):
+        assert told() == added_up(ended)
+
+
+def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
+    attempt_id = bring_to("succeeded", claim(make_mission(owner), account)[0])
+    Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(hours=1), cost=None)
+    for _ in range(2):
+        [spend] = statistics.spend(now=NOW)
+        assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
+        spend_rollup.count(NOW)
+
+
+def test_result_files_are_added_up_now_and_then(owner, account):
+    bring_to("succeeded", claim(make_mission(owner), account)[0])
+    Output.objects.update(status="stored", size_bytes=5_000)
+    spend_rollup.count(NOW)
+    Output.objects.update(size_bytes=6_000)
+    spend_rollup.count(NOW + timedelta(minutes=1))
+    assert statistics.storage().file_bytes == 5_000
+    spend_rollup.count(NOW + timedelta(minutes=11))
+    kept = statistics.storage()
+    assert (kept.file_bytes, kept.file_count) == (6_000, 1)

@@ -1,0 +1,73 @@
+"""A spreadsheet as Excel writes it, as far as reading one needs it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from xml.sax.saxutils import escape
+
+from missions.batch_input.tables import letter
+
+_TYPES = (
+    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="xml" ContentType="application/xml"/>'
+    '<Override PartName="/xl/workbook.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>'
+)
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def xlsx(*sheets: Iterable[Sequence[object]]) -> bytes:
+    return book(*(sheet(_rows(rows)) for rows in sheets))
+
+
+def book(*sheets: str | bytes) -> bytes:
+    """A file of sheets that are given as XML."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("[Content_Types].xml", _TYPES)
+        file.writestr("_rels/.rels", _links(_PACKAGE, [(f"{_RELATIONS}/officeDocument", "xl/workbook.xml")]))
+        numbers = range(1, len(sheets) + 1)
+        listed = "".join(f'<sheet name="Sheet{number}" sheetId="{number}" r:id="rId{number}"/>' for number in numbers)
+        book = f'<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>{listed}</sheets></workbook>'
+        file.writestr("xl/workbook.xml", book)
+        links = [(f"{_RELATIONS}/worksheet", f"worksheets/sheet{number}.xml") for number in numbers]
+        file.writestr("xl/_rels/workbook.xml.rels", _links(_PACKAGE, links))
+        for number, written in enumerate(sheets, start=1):
+            file.writestr(f"xl/worksheets/sheet{number}.xml", written)
+    return out.getvalue()
+
+
+def sheet(rows: str, head: str = "") -> str:
+    """A sheet as XML around its rows; ``head`` is what stands before it."""
+    return f'{head}<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+
+
+def _links(space: str, targets: Iterable[tuple[str, str]]) -> str:
+    links = "".join(
+        f'<Relationship Id="rId{number}" Type="{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, start=1)
+    )
+    return f'<Relationships xmlns="{space}">{links}</Relationships>'
+
+
+def _rows(rows: Iterable[Sequence[object]]) -> str:
+    return "".join(
+        f'<row r="{line}">{"".join(_cell(place, line, value) for place, value in enumerate(row))}</row>'
+        for line, row in enumerate(rows, start=1)
+    )
+
+
+def _cell(place: int, line: int, value: object) -> str:
+    if value is None:
+        return ""
+    where = f"{letter(place)}{line}"
+    if isinstance(value, bool):
+        return f'<c r="{where}" t="b"><v>{int(value)}</v></c>'
+    if isinstance(value, int | float):
+        return f'<c r="{where}"><v>{value}</v></c>'
+    return f'<c r="{where}" t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'

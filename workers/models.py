@@ -1,0 +1,33 @@
+"""Heartbeats of worker clusters."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class WorkerCluster(models.Model):
+    """The heartbeat of one supervisor and its worker processes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField(help_text=_("The supervisor's process id."))
+    pid_started_at = models.FloatField(help_text=_("When that process began, to tell it from a later one."))
+    group_id = models.PositiveIntegerField(null=True, help_text=_("The process group of the workers."))
+    worker_count = models.PositiveIntegerField(default=0, help_text=_("Worker processes alive."))
+    restart_count = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+    beat_at = models.DateTimeField(default=timezone.now)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "missions_workercluster"
+        ordering = ["-started_at"]
+        verbose_name = _("worker cluster")
+        verbose_name_plural = _("worker clusters")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
