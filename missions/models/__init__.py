@@ -1,0 +1,36 @@
+"""The rows behind a batch.
+
+    Mission ──< MissionItem ──< Attempt ──< Output    Mission ──< MissionMedia >── MediaFile
+       └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload
+
+Only ``missions.lifecycle`` writes a status. The constraints make the costly mistakes impossible in
+any case: an item has at most one live attempt, a remote task belongs to one attempt, and a mission's
+counts add up to its total.
+"""
+
+from missions.models.attempt import COST_UNREPORTED, LIVE_ATTEMPTS, Attempt, AttemptStatus, new_webhook_token
+from missions.models.event import ItemEvent
+from missions.models.item import ItemStatus, MissionItem
+from missions.models.mission import Mission, MissionMedia, MissionQuerySet, MissionStatus
+from missions.models.output import Output, OutputStatus
+from missions.models.spending import HourlySpend, RemovedSpending, Tally
+
+__all__ = [
+    "COST_UNREPORTED",
+    "LIVE_ATTEMPTS",
+    "Attempt",
+    "AttemptStatus",
+    "HourlySpend",
+    "ItemEvent",
+    "ItemStatus",
+    "Mission",
+    "MissionItem",
+    "MissionMedia",
+    "MissionQuerySet",
+    "MissionStatus",
+    "Output",
+    "OutputStatus",
+    "RemovedSpending",
+    "Tally",
+    "new_webhook_token",
+]

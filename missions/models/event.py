@@ -1,0 +1,35 @@
+"""Events: the history of missions and their items."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from missions.models.item import MissionItem
+from missions.models.mission import Mission
+
+
+class ItemEvent(models.Model):
+    """What happened, in order: written in the transaction of the move it tells of, never edited.
+
+    Events without an item tell of the mission as a whole.
+    """
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="events")
+    item = models.ForeignKey(MissionItem, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    attempt_number = models.PositiveIntegerField(null=True, blank=True)
+    from_status = models.CharField(max_length=16, blank=True)
+    to_status = models.CharField(max_length=16)
+    reason = models.TextField(blank=True)
+    actor = models.CharField(max_length=150, default="engine", help_text=_("engine, or user:ID"))
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [models.Index(fields=["mission", "id"], name="event_mission_order")]
+
+    def __str__(self) -> str:
+        return f"{self.from_status} → {self.to_status}"

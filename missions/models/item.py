@@ -1,0 +1,76 @@
+"""Items: the generations of a mission."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core.db.fields import money_field
+
+
+class ItemStatus(models.TextChoices):
+    PENDING = "pending", _("pending")  # waits for a slot
+    SUBMITTING = "submitting", _("submitting")  # holds a slot, not yet accepted by the provider
+    PROCESSING = "processing", _("processing")  # accepted, and paid unless it fails
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    UNCONFIRMED = "unconfirmed", _("unconfirmed")  # sent without an answer: only a person or proof resolves it
+
+
+class MissionItem(models.Model):
+    """One generation.  ``params`` holds what differs from the mission's own parameters."""
+
+    mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="items")
+    index = models.PositiveIntegerField(help_text=_("The place in the batch, from 1."))
+    custom_id = models.CharField(max_length=200, blank=True)
+    params = models.JSONField(default=dict)
+    status = models.CharField(max_length=16, choices=ItemStatus.choices, default=ItemStatus.PENDING)
+    account = models.ForeignKey(
+        "providers.ProviderAccount", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # A pending item is taken up no sooner than this.
+    available_at = models.DateTimeField(default=timezone.now)
+    submission_count = models.PositiveIntegerField(default=0, help_text=_("The number of the latest attempt."))
+    attempt_count = models.PositiveIntegerField(default=0, help_text=_("Attempts that may have been paid."))
+    attempt_limit = models.PositiveIntegerField(default=2, help_text=_("No attempt beyond this without a person."))
+    retry_count = models.PositiveIntegerField(default=0)
+    refusal_count = models.PositiveIntegerField(default=0, help_text=_("Submissions in a row that were not accepted."))
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    cost = money_field(default=Decimal(0))
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["mission_id", "index"]
+        verbose_name = _("mission item")
+        verbose_name_plural = _("mission items")
+        constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
+        indexes = [
+            # selectors: a mission's items of one status, in order.
+            models.Index(fields=["mission", "status", "index"], name="item_mission_status"),
+            # engine.dispatch: the next items of a mission.
+            models.Index(
+                fields=["mission", "available_at", "index"], name="item_dispatchable", condition=Q(status="pending")
+            ),
+            # gallery: the newest results, and how fast they come; failures: how many of each cause.
+            # (The condition holds no value, so that SQLite sees that it is met.)
+            models.Index(
+                fields=["mission", "status", "error_code", "-ended_at"],
+                name="item_ended",
+                condition=Q(ended_at__isnull=False),
+            ),
+            # operations: what failed lately, whichever mission it is of.
+            models.Index(
+                fields=["ended_at", "error_code", "mission"], name="item_failed", condition=Q(status="failed")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}#{self.index}"

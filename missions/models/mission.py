@@ -1,0 +1,160 @@
+"""Missions, and the uploaded files that they use."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core.db.fields import money_field
+from missions.models.item import ItemStatus
+from providers.catalog.task_types import TaskType
+
+
+class MissionStatus(models.TextChoices):
+    SCHEDULED = "scheduled", _("scheduled")  # waits for ``not_before``
+    QUEUED = "queued", _("queued")  # ready, nothing taken up yet
+    RUNNING = "running", _("running")  # at least one item was taken up
+    PAUSED = "paused", _("paused")  # a person or a limit stopped it; it can go on
+    COMPLETED = "completed", _("completed")  # every item ended, at least one succeeded
+    FAILED = "failed", _("failed")  # every item ended, none succeeded
+    CANCELLED = "cancelled", _("cancelled")  # a person stopped it for good
+
+
+class MissionQuerySet(models.QuerySet["Mission"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MissionQuerySet:
+        """A person's own missions, everybody's for staff; none whose removal was asked for."""
+        standing = self.filter(delete_requested_at=None)
+        return standing if getattr(user, "is_staff", False) else standing.filter(owner_id=user.pk)
+
+
+class Mission(models.Model):
+    """A batch.  Its counts per item status are moved in the same transaction as the items."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="missions")
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    task_type = models.CharField(max_length=32, choices=TaskType.choices)
+    provider = models.CharField(max_length=32, default="runninghub")
+    model = models.CharField(max_length=200, help_text=_("The endpoint that every item is sent to."))
+    params = models.JSONField(default=dict, help_text=_("Parameters shared by all items."))
+    metadata = models.JSONField(default=dict, blank=True)
+    template = models.ForeignKey(
+        "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    status = models.CharField(max_length=16, choices=MissionStatus.choices, default=MissionStatus.QUEUED)
+    priority = models.SmallIntegerField(default=0, help_text=_("Higher goes first."))
+    max_attempts = models.PositiveSmallIntegerField(
+        default=2, validators=[MinValueValidator(1)], help_text=_("Paid attempts per item without asking a person.")
+    )
+
+    total_count = models.PositiveIntegerField(default=0)
+    pending_count = models.PositiveIntegerField(default=0)
+    submitting_count = models.PositiveIntegerField(default=0)
+    processing_count = models.PositiveIntegerField(default=0)
+    completed_count = models.PositiveIntegerField(default=0)
+    failed_count = models.PositiveIntegerField(default=0)
+    cancelled_count = models.PositiveIntegerField(default=0)
+    unconfirmed_count = models.PositiveIntegerField(default=0)
+
+    currency = models.CharField(max_length=8, default="CNY")
+    estimated_cost = money_field(null=True, blank=True)
+    cost = money_field(default=Decimal(0))
+    reserved_cost = money_field(
+        default=Decimal(0), help_text=_("The expected price of all attempts that may still be charged.")
+    )
+    spending_limit = money_field(
+        null=True, blank=True, help_text=_("Cost and reserved cost stay within it. Empty: none.")
+    )
+
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.TextField(blank=True)
+    # The latest ends of items, as long as they are failures with one code (see missions.policy.circuit_breaker).
+    failure_streak = models.PositiveIntegerField(default=0, editable=False)
+    failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
+    delete_requested_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MissionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = _("mission")
+        verbose_name_plural = _("missions")
+        constraints = [
+            models.CheckConstraint(
+                name="mission_counts_add_up",
+                condition=Q(
+                    total_count=models.F("pending_count")
+                    + models.F("submitting_count")
+                    + models.F("processing_count")
+                    + models.F("completed_count")
+                    + models.F("failed_count")
+                    + models.F("cancelled_count")
+                    + models.F("unconfirmed_count")
+                ),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="mission_owner_created"),
+            # engine.dispatch: which missions may have work.
+            models.Index(fields=["provider", "status"], name="mission_dispatchable"),
+            # engine.tick: which scheduled missions are due.
+            models.Index(fields=["not_before"], name="mission_scheduled", condition=Q(status="scheduled")),
+            # engine.reap: which missions wait to be removed.
+            models.Index(
+                fields=["delete_requested_at"], name="mission_to_delete", condition=Q(delete_requested_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Items per status, with a key for every status."""
+        return {status.value: getattr(self, f"{status.value}_count") for status in ItemStatus}
+
+    @property
+    def in_flight_count(self) -> int:
+        return self.submitting_count + self.processing_count
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Nothing goes on any more, but items are unconfirmed, which only a person can decide."""
+        return bool(self.unconfirmed_count) and not self.pending_count + self.in_flight_count
+
+    @property
+    def progress(self) -> float:
+        """Completed items in percent, to one decimal."""
+        return round(100 * self.completed_count / self.total_count, 1) if self.total_count else 0.0
+
+
+class MissionMedia(models.Model):
+    """An uploaded file that a mission names, however many of its items do.
+
+    Written in the transaction that creates the mission, so that nobody has to search its items' parameters to learn whether a
+    file is still needed.  RESTRICT: a file goes only by ``services.delete_media``, which asks whether these missions have ended.
+    """
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="media")
+    media = models.ForeignKey("media.MediaFile", on_delete=models.RESTRICT, related_name="+", db_index=False)
+
+    class Meta:
+        verbose_name = _("file of a mission")
+        verbose_name_plural = _("files of missions")
+        # Begins with the file: it also answers which missions name one.
+        constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}: media:{self.media_id}"

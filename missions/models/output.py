@@ -1,0 +1,61 @@
+"""Outputs: the results of an attempt."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from missions.models.attempt import Attempt
+from missions.models.item import MissionItem
+
+
+class OutputStatus(models.TextChoices):
+    PENDING = "pending", _("pending")  # known to the provider, not yet fetched
+    STORED = "stored", _("stored")
+    LOST = "lost", _("lost")  # could not be fetched before its address expired
+    REMOVED = "removed", _("removed")  # was stored, and went by the operator's retention; what is known of it stays
+
+
+class Output(models.Model):
+    """One result of an attempt: a file that is fetched from the provider, or a text."""
+
+    item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, related_name="outputs")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="outputs")
+    index = models.PositiveSmallIntegerField(help_text=_("The place among the attempt's results, from 1."))
+    status = models.CharField(max_length=16, choices=OutputStatus.choices, default=OutputStatus.PENDING)
+    text = models.TextField(blank=True)
+    remote_url = models.TextField(blank=True)
+    extension = models.CharField(max_length=16, blank=True)
+    file = models.CharField(max_length=300, blank=True, help_text=_("The name in the results storage."))
+    thumbnail = models.CharField(max_length=300, blank=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+    try_count = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    error_message = models.TextField(blank=True)
+    is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
+    created_at = models.DateTimeField(default=timezone.now)
+    stored_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["item_id", "attempt_id", "index"]
+        verbose_name = _("output")
+        verbose_name_plural = _("outputs")
+        constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
+        indexes = [
+            # engine.claim_downloads: what to fetch next.
+            models.Index(fields=["next_try_at"], name="output_due", condition=Q(status="pending")),
+            # gallery: what a person marked.
+            models.Index(fields=["item"], name="output_starred", condition=Q(is_starred=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.file or self.remote_url or f"text of {self.attempt_id}"

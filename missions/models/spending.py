@@ -1,0 +1,84 @@
+"""Sums of money that outlive or repeat the attempts' rows."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from core.db.fields import money_field
+from missions.models.mission import Mission
+
+
+class RemovedSpending(models.Model):
+    """What attempts of removed missions were charged, or what may still come: deleting wins no limit back and hides no spend."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    amount = money_field()
+    model = models.CharField(max_length=200, db_default="")
+    currency = models.CharField(max_length=8, db_default="")
+    ended_at = models.DateTimeField(
+        null=True,
+        help_text=_(
+            "When these attempts ended, to the quarter of an hour. Empty: not known, or they may still be charged."
+        ),
+    )
+    untold_count = models.PositiveIntegerField(
+        db_default=0, help_text=_("Successes whose charge the provider has not told.")
+    )
+
+    class Meta:
+        verbose_name = _("spending of a removed mission")
+        verbose_name_plural = _("spending of removed missions")
+        indexes = [
+            models.Index(fields=["owner", "day"], name="removed_spending_of_owner"),
+            # tally: what was spent since a moment.
+            models.Index(fields=["ended_at"], name="removed_spending_since"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.amount:.2f} {self.currency}"
+
+
+class HourlySpend(models.Model):
+    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``operations.spend_rollup``)."""
+
+    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
+    hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
+    cost = money_field()
+    untold_count = models.PositiveIntegerField(help_text=_("Successes whose charge the provider has not told."))
+
+    class Meta:
+        ordering = ["-hour", "mission"]
+        verbose_name = _("hourly spend")
+        verbose_name_plural = _("hourly spends")
+        # Begins with the hour: it also answers what was spent since one.
+        constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id} {self.hour:%Y-%m-%d %H:00}"
+
+
+class Tally(models.Model):
+    """How far ``HourlySpend`` reaches, and what the stored results took up when they were last added up: one row."""
+
+    counted_to = models.DateTimeField(
+        null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")
+    )
+    file_count = models.PositiveBigIntegerField(default=0)
+    file_bytes = models.PositiveBigIntegerField(default=0)
+    files_counted_at = models.DateTimeField(null=True)
+    removal_count = models.PositiveBigIntegerField(
+        db_default=0,
+        help_text=_(
+            "How often a part of a mission was removed: attempts that were read before are not what they were."
+        ),
+    )
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+
+    def __str__(self) -> str:
+        return f"{self.counted_to}"

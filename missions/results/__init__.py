@@ -1,0 +1,1 @@
+"""Results of missions: stored files, galleries, exports and archives."""
