@@ -232,8 +232,9 @@ def claim(
     """pending → submitting for up to ``limit`` due items of a mission, each with a new prepared attempt.
 
     Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on the
-    owner's spending limit.  Returns the attempts' ids, in batch order: those that the limits afford, none when the mission was stopped in
-    the meantime.  When they afford none and nothing in flight can change that, the mission is paused.
+    owner's spending limit. Return the ids of the new attempts in batch order: as many as the limits
+    afford, none when the mission was stopped meanwhile. When the limits afford none, and nothing in
+    flight can change that, the mission is paused.
     """
     mission = _lock(mission_id, *_PRICE_FIELDS)
     if mission.status not in RUNNABLE:
