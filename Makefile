@@ -14,7 +14,7 @@ NOT_OURS := --ignore .venv --ignore var --ignore staticfiles --ignore tests --ig
 TYPED := accounts billing core devtools drafts events media missions operations providers runninghub_batch templates_app workers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test screenshots bench bench-api bench-pages bench-control bench-download bench-web messages check lock format bench-scale bench-verbs audit chaos
+.PHONY: help setup demo serve test test-postgresql prove screenshots bench bench-api bench-pages bench-control bench-download bench-web messages check lock format bench-scale bench-verbs audit chaos
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -28,8 +28,14 @@ demo: $(INSTALLED)  ## run 24 items through real workers and the simulator, and 
 serve: $(INSTALLED) .env  ## start web pages, workers and, without an API key, the simulator
 	@$(BIN)/python manage.py serve $(ARGS)
 
-test: $(INSTALLED)  ## run the tests, JOBS=2 at a time; ARGS="-k words" chooses some
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: $(INSTALLED)  ## run the tests on SQLite, JOBS=2 at a time; ARGS="-k words" chooses some
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not prove" $(ARGS)
+
+test-postgresql: $(INSTALLED)  ## run the tests that depend on the database on PostgreSQL, on a server of their own
+	$(BIN)/python -m tests.postgres_server $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "postgresql and not prove" $(ARGS)
+
+prove: $(INSTALLED)  ## run the long proofs: processes, browser, machines, upgrades, chaos; writes var/prove/report.md
+	@$(BIN)/python -m tests.prove $(ARGS)
 
 screenshots: $(INSTALLED)  ## take a picture of every page, with chromium; ARGS="--help" lists the options
 	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
@@ -61,9 +67,10 @@ bench-web: $(INSTALLED)  ## measure the web server under open event streams and 
 chaos: $(INSTALLED)  ## let everything fail for 20 minutes, and check that nothing is lost or paid twice; ARGS="--help" lists the options
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-check: $(INSTALLED)  ## lint, format, types, import rules, migrations, settings
+check: $(INSTALLED)  ## lint, format, prose, types, import rules, migrations, settings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(BIN)/python .ci/prose
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 	SECRET_KEY=only-for-this-check $(BIN)/python manage.py check --fail-level WARNING

@@ -29,6 +29,8 @@ from tests.api_client import caller
 from tests.factories import Workers, bring_to_all, make_mission
 from tests.missions.api.client import Api
 
+TESTS = Path(__file__).parent
+
 hypothesis_settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -38,13 +40,15 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+PROVEN = {"chaos", "machines", "processes", "upgrade"}  # folders of the long proofs
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What uses no database is the same on any; what takes long comes first."""
+    """Mark the long proofs, which ``make prove`` runs: whole folders, and every test that starts worker processes."""
     for item in items:
-        names = {"db", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", []))
-        if not names and not item.get_closest_marker("django_db"):
-            item.add_marker(pytest.mark.any_database)
-    items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in PROVEN or item.get_closest_marker("processes"):
+            item.add_marker(pytest.mark.prove)
 
 
 @pytest.fixture(scope="session", autouse=True)

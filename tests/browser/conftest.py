@@ -36,10 +36,15 @@ StartWorkers = Callable[..., Cluster]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of this folder is marked.  Without chromium it says how to get it; under CI it fails."""
+    """Mark every test of this folder.  Those marked ``smoke`` are part of the merge gate, the rest of ``make prove``.
+
+    Without chromium they are skipped with a hint; under CI they fail.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if not item.get_closest_marker("smoke"):
+                item.add_marker(pytest.mark.prove)
             if not chromium.PATH and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason=MISSING))
 

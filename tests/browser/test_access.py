@@ -63,7 +63,6 @@ def _is_page(response) -> bool:
     return response.status_code == 200 and is_html and response.content.lstrip().lower().startswith(b"<!doctype")
 
 
-@pytest.mark.begun_first
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
 def test_every_page_can_be_used_by_everybody(open_page, person, places, theme, width):
     found = pages(person, places)
@@ -77,7 +76,6 @@ def test_every_page_can_be_used_by_everybody(open_page, person, places, theme, w
         page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "404" not in wrong]
 
 
-@pytest.mark.begun_first
 def test_who_has_to_wait_after_wrong_passwords_can_read_why(open_page):
     page = open_page("/accounts/login/", user=None)
     for _ in range(settings.AXES_FAILURE_LIMIT):

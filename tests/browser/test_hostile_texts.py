@@ -21,8 +21,6 @@ from templates_app import services as template_services
 from tests.browser.test_access import pages, places_of
 from tests.factories import bring_to_all, make_media, make_mission, picture
 
-pytestmark = pytest.mark.minutes
-
 EVIL = "\"'><img src=x onerror=run()><script>run()</script><svg onload=run()>{{7*7}}</textarea></title>"
 TOLD = "<img src=x onerror=run()>"
 

@@ -110,7 +110,6 @@ class Creator:
         expect(self.page.locator("#mission-state")).to_contain_text(self.reads(words), timeout=LIMIT_MS)
 
 
-@pytest.mark.begun_first
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
 def test_a_creator_goes_all_the_way(open_page, person, simulator, start_workers, language):

@@ -1,6 +1,5 @@
 """The fault campaign: ``make chaos``.
 
-postgres   a server of its own, that may fall over
 people     somebody who makes missions and meddles with them
 faults     what goes wrong, and when
 oracle     what must be true when everything has come to its end

@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.bench import ROOT, free_port, scratch_site
-from tests.chaos.postgres import Server
+from tests.postgres_server import PostgresServer
 
 OWN_SERVER = "postgresql"
 
@@ -47,8 +47,8 @@ def main() -> int:
     console.print(", ".join(f"{name} {value}" for name, value in about.items()))
     folder = ROOT / "var" / f"chaos-{os.getpid()}"
     with ExitStack() as stack:
-        server = stack.enter_context(Server(free_port())) if arguments.database == OWN_SERVER else None
-        url, port = server.url if server else arguments.database, free_port()
+        server = stack.enter_context(PostgresServer()) if arguments.database == OWN_SERVER else None
+        url, port = server.url() if server else arguments.database, free_port()
         stack.enter_context(scratch_site(url, folder, **environment(port)))
         rounds = play(seed, arguments.seconds, folder, port, server, console)
     from tests.chaos import report
@@ -78,7 +78,9 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-def play(seed: int, seconds: float, folder: Path, port: int, server: Server | None, console: Console) -> list[Any]:
+def play(
+    seed: int, seconds: float, folder: Path, port: int, server: PostgresServer | None, console: Console
+) -> list[Any]:
     """Play the rounds, and tell of each when it is over."""
     from django.core.management import call_command
 

@@ -32,8 +32,8 @@ from tests.chaos import oracle
 from tests.chaos.faults import PROVIDER, Scene
 from tests.chaos.oracle import Violation, Witness
 from tests.chaos.people import ACTOR, ApiHands, Hands, Person, open_business, put_in_order
-from tests.chaos.postgres import Server
 from tests.factories import add_account
+from tests.postgres_server import PostgresServer
 from tests.process_fixtures import Stage, deadlocks
 
 SHORTEST_ROUND = 30.0
@@ -63,7 +63,7 @@ class Round:
 class Campaign:
     """``rounds()`` plays one round after another until ``seconds`` are over."""
 
-    def __init__(self, *, seed: int, seconds: float, folder: Path, port: int, server: Server | None) -> None:
+    def __init__(self, *, seed: int, seconds: float, folder: Path, port: int, server: PostgresServer | None) -> None:
         self.seed = seed
         self.folder = folder
         self.port = port

@@ -24,7 +24,7 @@ import requests
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
-from tests.chaos.postgres import Server
+from tests.postgres_server import PostgresServer
 from tests.process_fixtures import Cluster, Stage
 
 QUICK = 8.0  # a person's look, a retry of what was refused once, or a new group of workers
@@ -65,7 +65,7 @@ class Scene:
     stage: Stage
     cluster: Cluster
     dice: random.Random
-    server: Server | None
+    server: PostgresServer | None
     seconds: float
     injected: Counter[str] = field(default_factory=Counter)
     had_trouble: bool = False  # with disk or database

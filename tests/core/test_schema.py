@@ -66,7 +66,6 @@ def furnished(transactional_db: None) -> User:
     return owner
 
 
-@pytest.mark.any_database
 def test_schemathesis_finds_no_failure(furnished, open_server, tmp_path):
     web = open_server(
         LOG_LEVEL="ERROR",

@@ -20,8 +20,6 @@ from tests.factories import make_media, make_mission, picture
 from tests.missions.api.event_reader import connections, deaf, request_for, wait_for
 from tests.process_fixtures import Web
 
-pytestmark = pytest.mark.any_database
-
 MANY = 300
 HASTY = "tests.core.short_timeouts:HastyConnection"
 HEAD = (

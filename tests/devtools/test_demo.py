@@ -32,7 +32,6 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.begun_first
 @pytest.mark.processes
 def test_the_demo_proves_itself_and_leaves_the_person_s_own_data_alone(checkout: Path) -> None:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}

@@ -91,7 +91,6 @@ def manifest(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.begun_first
 @pytest.mark.processes
 def test_a_file_of_prompts_becomes_a_folder_of_pictures(form_state: Path) -> None:
     (form_state / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
@@ -130,7 +129,6 @@ def test_local_images_are_handed_over_and_failures_are_explained(form_state: Pat
     assert "Moderation" in manifest(form_state / "out")[1]["error"]
 
 
-@pytest.mark.begun_first
 @pytest.mark.processes
 def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(form_state: Path) -> None:
     seconds = [10, 10, 1, 1, 1, 1]  # the first two are in flight when it is stopped

@@ -14,11 +14,11 @@ from django.core.management import call_command
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
+from tests import postgres_server
 from tests.machines import network as networks
-from tests.machines import postgresql
 from tests.machines.network import Machine, Network
-from tests.machines.postgresql import PostgresServer
 from tests.object_storage import ObjectStorage
+from tests.postgres_server import PostgresServer
 from tests.process_fixtures import Cluster, Stage
 from tests.processes.conftest import open_stage as open_stage
 
@@ -30,14 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     reason = _missing() if ours else ""
     for item in ours:
-        for mark in (pytest.mark.processes, pytest.mark.any_database, pytest.mark.minutes, pytest.mark.timeout(400)):
+        for mark in (pytest.mark.processes, pytest.mark.prove, pytest.mark.timeout(400)):
             item.add_marker(mark)
         if reason and not os.environ.get("CI"):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _missing() -> str:
-    return networks.missing() or postgresql.missing()
+    return networks.missing() or postgres_server.missing()
 
 
 @pytest.fixture(scope="package")

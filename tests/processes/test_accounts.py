@@ -12,13 +12,12 @@ from tests.factories import add_account
 from tests.process_fixtures import Stage
 from tests.processes.conftest import OpenStage
 
-pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 FIRST, SECOND, LOWERED = 50, 20, 5
 ITEMS = 240
 
 
-@pytest.mark.begun_first
 def test_two_accounts_share_a_mission_and_a_lowered_limit_holds_for_all_that_is_sent_from_then_on(
     open_stage: OpenStage, settings: Settings
 ) -> None:

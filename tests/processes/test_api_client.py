@@ -18,7 +18,7 @@ from tests.api_client import new_token
 from tests.process_fixtures import Stage, Web
 from tests.processes.conftest import OpenStage
 
-pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).parents[2]
 

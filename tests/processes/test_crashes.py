@@ -37,7 +37,6 @@ def kill_at_random_moments(stage: Stage, cluster: Cluster, mission: Mission, kil
     return resumed
 
 
-@pytest.mark.begun_first
 def test_kill_9_of_everything_again_and_again_pays_nothing_twice_and_loses_nothing(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=4.0, submit_latency=0.3, cap=50)
     cluster = stage.start_workers(12, cap=50)
@@ -58,7 +57,6 @@ def test_kill_9_of_everything_again_and_again_pays_nothing_twice_and_loses_nothi
     assert stage.simulator.stats()["max_in_flight"] <= 50
 
 
-@pytest.mark.begun_first
 def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=3.0, submit_latency=0.3, cap=50, webhook_wait=1.0)
     stage.start_web()
@@ -109,7 +107,6 @@ def test_a_webhook_that_arrives_while_no_worker_lives_still_rescues_its_attempt(
     stage.check_paid_once(mission)
 
 
-@pytest.mark.begun_first
 def test_single_workers_may_be_killed_all_the_time(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=1.0, submit_latency=0.2, cap=20)
     stage.start_web()
@@ -178,7 +175,6 @@ def living() -> set[int]:
     return {process.pid for process in psutil.process_iter(["status"]) if process.info["status"] != "zombie"}
 
 
-@pytest.mark.begun_first
 def test_a_file_whose_download_died_with_its_worker_is_fetched_soon(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.2, cap=10, slow_seconds=4.0, faults={"file_slow": "always"})
     cluster = stage.start_workers(6, cap=10)

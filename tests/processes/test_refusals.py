@@ -13,10 +13,9 @@ from providers.models import ProviderAccount
 from tests.process_fixtures import LONG
 from tests.processes.conftest import OpenStage
 
-pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.begun_first
 @pytest.mark.parametrize("fault", ["submit_421", "submit_1003", pytest.param("submit_429", marks=LONG)])
 def test_fifty_refused_submits_in_a_row_leak_no_slot(open_stage: OpenStage, fault: str) -> None:
     stage = open_stage(task_seconds=0.3, cap=50, faults={fault: 50})

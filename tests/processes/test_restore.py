@@ -17,7 +17,7 @@ from providers.models import ProviderAccount
 from tests.process_fixtures import statuses
 from tests.processes.conftest import OpenStage
 
-pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def restore(copy: Path) -> None:
     name.write_bytes(copy.read_bytes())
 
 
-@pytest.mark.begun_first
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="copies the file of a SQLite database")
 def test_nothing_that_was_sent_since_the_copy_is_sent_again(
     own_database: None, open_stage: OpenStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]

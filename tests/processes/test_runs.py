@@ -39,7 +39,6 @@ def test_a_mission_completes_with_each_prompt_paid_once_and_never_more_in_flight
     assert cluster.group() == []
 
 
-@pytest.mark.begun_first
 def test_two_clusters_share_the_cap_and_the_work_and_one_of_them_may_die(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.8, submit_latency=0.1, cap=50)
     first = stage.start_workers(6, cap=12)
@@ -126,7 +125,6 @@ def test_the_number_of_statements_that_make_a_mission_does_not_follow_its_size(o
     stage.note(statements={100: len(small), 10_000: len(large)})
 
 
-@pytest.mark.begun_first
 def test_the_memory_of_the_workers_does_not_grow_with_the_mission(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.2, cap=20)
     used = {}

@@ -14,14 +14,13 @@ from tests.factories import pass_time
 from tests.process_fixtures import freeze, sending, statuses
 from tests.processes.conftest import OpenStage
 
-pytestmark = [pytest.mark.processes, pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 REPLACED_WITHIN = 30.0
 STOPPED_WITHIN = 10.0
 ON_A_BUSY_MACHINE = 5.0
 
 
-@pytest.mark.begun_first
 def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
@@ -34,7 +33,6 @@ def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None
     stage.check_paid_once(mission)
 
 
-@pytest.mark.begun_first
 def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
@@ -49,7 +47,6 @@ def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) 
     stage.check_paid_once(mission)
 
 
-@pytest.mark.begun_first
 def test_a_cluster_that_is_only_busy_is_left_alone(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, submit_latency=16.0, cap=100)
     cluster = stage.start_workers(2, cap=16)
@@ -84,7 +81,6 @@ def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open
     stage.check_paid_once(mission)
 
 
-@pytest.mark.begun_first
 def test_sigterm_while_submits_hang_leaves_them_unconfirmed_and_they_are_never_sent_again(
     open_stage: OpenStage,
 ) -> None:

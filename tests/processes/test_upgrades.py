@@ -75,7 +75,6 @@ def last_migration() -> Iterator[str]:
     call_command("migrate", verbosity=0)
 
 
-@pytest.mark.begun_first
 def test_workers_go_on_while_the_tables_of_the_next_release_are_made(
     open_stage: OpenStage, next_release: NextRelease
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,10 +69,3 @@ def everything() -> dict[str, list[Any]]:
         ]
         for model in models
     }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is attacked here is the same over any database."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.any_database)
