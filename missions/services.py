@@ -9,7 +9,6 @@ Those sentences are in the reader's language.  What is kept in a row (``reason``
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,7 +35,6 @@ from providers.catalog import FieldError, ParamsInvalid
 from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
 
-SETTLE_SECONDS = 5.0
 MAX_ERRORS = 1000
 MOST_MONEY = Decimal(10) ** 10  # what a column takes
 MAX_METADATA_BYTES = 16 * 1024
@@ -92,7 +90,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What stopping a mission did.  ``still_sending`` were on the wire and got no answer yet: they may be paid."""
+    """The effect of a stop.
+
+    ``still_sending``: attempts whose request was sent before the stop and has no answer yet. They
+    may be paid. No other attempt of the mission is sent.
+    """
 
     cancelled_count: int = 0
     still_sending: list[int] = field(default_factory=list)
@@ -551,12 +553,15 @@ def change_mission(
 
 
 def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERSON) -> Stopped:
-    """Stop submitting.  When this returns nothing of the mission is sent any more, until it is resumed."""
+    """Stop submitting: no further attempt is sent until the mission is resumed.
+
+    Returns at once; the answer names the attempts that are still on the wire.
+    """
     try:
         wire = lifecycle.pause(mission_id, actor=actor, reason=reason)
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission_id, "pause")) from None
-    return Stopped(still_sending=_wait_for_answers(wire))
+    return Stopped(still_sending=wire)
 
 
 def pause_after_key_change() -> int:
@@ -602,33 +607,22 @@ def resume_mission(*, mission_id: int, actor: str) -> None:
 
 
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
-    """Stop for good.  When this returns nothing of the mission is sent any more.
+    """Stop for good: no further attempt of the mission is sent.
 
-    What the provider has already accepted is paid, so it is watched to its end and its results are kept.
+    Returns at once; the answer names the attempts that are still on the wire. Accepted tasks are
+    paid, so they are polled to their end and their results are kept.
     """
     try:
         count, wire = lifecycle.cancel(mission_id, actor=actor)
     except lifecycle.LostRace:
         raise NotPossible(_state_message(mission_id, "cancel")) from None
-    return Stopped(cancelled_count=count, still_sending=_wait_for_answers(wire))
+    return Stopped(cancelled_count=count, still_sending=wire)
 
 
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
     wire = lifecycle.request_deletion(mission_id, actor=actor)
-    still_sending = _wait_for_answers(wire)
-    return Stopped(still_sending=still_sending, is_removed=purge.purge_mission(mission_id))
-
-
-def _wait_for_answers(attempt_ids: Sequence[int]) -> list[int]:
-    """Wait until the attempts on the wire got their answers.  Returns those that did not within SETTLE_SECONDS."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    sending = Attempt.objects.filter(pk__in=attempt_ids, status=AttemptStatus.SENDING)
-    while attempt_ids and time.monotonic() < deadline:
-        if not sending.exists():
-            return []
-        time.sleep(0.05)
-    return list(sending.values_list("pk", flat=True))
+    return Stopped(still_sending=wire, is_removed=purge.purge_mission(mission_id))
 
 
 # --- Again ---

@@ -474,7 +474,11 @@ class StateOut(Schema):
 
 class StoppedOut(StateOut):
     still_sending_count: Annotated[
-        int, Field(description="Items that were on the wire and got no answer yet. They may be paid.")
+        int,
+        Field(
+            description="Requests sent before the stop that have no answer yet; they may be paid. "
+            "Nothing more is sent. Until they settle, the mission counts them in `counts.submitting`."
+        ),
     ]
 
 

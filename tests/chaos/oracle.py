@@ -64,15 +64,17 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A person stopped a mission, and was told that nothing is on the wire: from ``at`` to ``until`` nothing is submitted.
+    """A person stopped a mission: from ``at`` to ``until`` nothing is sent but what was on the wire.
 
-    ``prefix``: how the mission's prompts begin.  Moments are epoch seconds.
+    ``prefix`` begins the mission's prompts. Moments are epoch seconds. ``still_sending`` is the
+    number of requests on the wire that the stop reported; they may still arrive.
     """
 
     verb: str
     prefix: str
     at: float
     until: float = math.inf
+    still_sending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +266,14 @@ def slots(witness: Witness, cap: int) -> Iterator[Violation]:
 
 
 def silence(witness: Witness, stops: Collection[Stop]) -> Iterator[Violation]:
-    """Nothing was submitted after a stop had returned."""
+    """Check that nothing was submitted after a stop except the requests on the wire."""
     for stop in stops:
         late = [
             submit
             for submit in witness.submits
             if submit["prompt"].startswith(stop.prefix) and stop.at + LATENESS < submit["at"] < stop.until
         ]
-        for submit in late:
+        for submit in late[stop.still_sending :]:
             after = submit["at"] - stop.at
             yield Violation(f"{submit['prompt']!r} was submitted {after:.1f} s after {stop.verb} had returned.")
 

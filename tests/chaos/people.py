@@ -215,8 +215,8 @@ class Person:
         self._stopped("delete", mission, hands.delete)
 
     def _stopped(self, verb: str, mission: Mission, stop: Callable[[int], int]) -> None:
-        if not stop(mission.pk):
-            self.stops.append(Stop(verb, mission.name, at=time.time()))
+        still_sending = stop(mission.pk)
+        self.stops.append(Stop(verb, mission.name, at=time.time(), still_sending=still_sending))
 
     def _resume(self, hands: Hands) -> None:
         self.resume(self._some(MissionStatus.PAUSED), hands)

@@ -149,6 +149,8 @@ def test_a_submission_after_a_stop_is_found_until_the_mission_is_resumed(
     long_ago = time.time() - 60
     stop = Stop("pause", PREFIX, at=long_ago)
     assert any("after pause had returned" in str(wrong) for wrong in found(simulator, stops=[stop]))
+    wire = len(simulator.submits())
+    assert found(simulator, stops=[Stop("pause", PREFIX, at=long_ago, still_sending=wire)]) == []
     resumed = Stop("pause", PREFIX, at=long_ago, until=long_ago + 30)
     assert found(simulator, stops=[resumed]) == []
 

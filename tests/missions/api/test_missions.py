@@ -17,7 +17,7 @@ from missions.models import ItemStatus, Mission
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from tests.api_client import caller
-from tests.factories import Workers, accept, begin, bring_to, check_mission, claim, make_mission, pass_time
+from tests.factories import Workers, begin, bring_to, check_mission, claim, make_mission, pass_time
 from tests.missions.api.client import Api, errors_of
 
 pytestmark = pytest.mark.django_db
@@ -290,8 +290,7 @@ def test_cancel_says_how_many_items_it_stopped(api: Api, owner, account):
     check_mission(mission.pk)
 
 
-def test_a_stop_says_how_many_got_no_answer_yet(api: Api, owner, account, monkeypatch):
-    monkeypatch.setattr("missions.services.SETTLE_SECONDS", 0.1)
+def test_stop_counts_unanswered_requests(api: Api, owner, account):
     mission = make_mission(owner, 3)
     begin(claim(mission, account)[0])
     assert api.done(f"/{mission.pk}/pause")["still_sending_count"] == 1
@@ -430,21 +429,3 @@ def test_a_cancel_and_a_retry_at_once_leave_a_mission_whole():
     check_mission(mission.pk)
     assert Mission.objects.get().status == "cancelled"
     assert execution.dispatch(account.pk) == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_stop_waits_for_what_is_on_the_wire():
-    owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
-    api = Api(caller(owner))
-    mission = make_mission(owner, 2)
-    (attempt_id,) = claim(mission, account)
-    begin(attempt_id)
-
-    def answer() -> None:
-        accept(attempt_id)
-        connections.close_all()
-
-    timer = threading.Timer(0.3, answer)
-    timer.start()
-    assert api.done(f"/{mission.pk}/cancel")["still_sending_count"] == 0
-    timer.join()
