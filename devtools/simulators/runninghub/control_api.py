@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from devtools.simulators.http import Answer, Request, as_json
 from devtools.simulators.runninghub import envelopes, service
 from devtools.simulators.runninghub.faults import Faults
-from devtools.simulators.runninghub.http import Answer, Request, as_json
 from devtools.simulators.runninghub.options import NAMES, Knobs
 from devtools.simulators.runninghub.service import Simulator
 from devtools.simulators.runninghub.tasks import Task

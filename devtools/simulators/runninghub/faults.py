@@ -22,20 +22,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-HTTP = frozenset(map(str, (400, 401, 403, 404, 405, 408, 413, 422, 429, 500, 502, 503, 504)))
-CUT = frozenset({"drop", "hang", "half", "slow"})
+from devtools.simulators.http import CUT_FAULTS, HTTP_FAULTS
 
 # where → the named ways in which it can go wrong, whether an HTTP status is one, whether a RunningHub code is one
 WAYS: dict[str, tuple[frozenset[str], bool, bool]] = {
     "submit": (frozenset({"drop", "hang", "malformed", "no_id"}), True, True),
-    "paid": (CUT | {"malformed", "no_id"}, True, True),
-    "query": (CUT | {"malformed", "early"}, True, True),
-    "upload": (CUT | {"malformed"}, True, True),
-    "cancel": (CUT | {"malformed"}, True, True),
-    "account": (CUT | {"malformed"}, True, True),
-    "price": (CUT | {"malformed"}, True, True),
+    "paid": (CUT_FAULTS | {"malformed", "no_id"}, True, True),
+    "query": (CUT_FAULTS | {"malformed", "early"}, True, True),
+    "upload": (CUT_FAULTS | {"malformed"}, True, True),
+    "cancel": (CUT_FAULTS | {"malformed"}, True, True),
+    "account": (CUT_FAULTS | {"malformed"}, True, True),
+    "price": (CUT_FAULTS | {"malformed"}, True, True),
     "task": (frozenset({"cancel", "never", "vanish", "empty"}), False, True),
-    "file": (CUT | {"html", "short", "zip"}, True, False),
+    "file": (CUT_FAULTS | {"html", "short", "zip"}, True, False),
     "webhook": (frozenset({"lost", "double", "late"}), False, False),
 }
 
@@ -52,7 +51,7 @@ def fault_name(text: str) -> tuple[str, str]:
 
 def _is_way(where: str, what: str) -> bool:
     names, takes_status, takes_code = WAYS[where]
-    return what in names or (takes_status and what in HTTP) or (takes_code and bool(code_of(what)))
+    return what in names or (takes_status and what in HTTP_FAULTS) or (takes_code and bool(code_of(what)))
 
 
 def code_of(what: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
-from devtools.simulators.runninghub.http import Answer, Request
+from devtools.simulators.http import Answer, Request
 from devtools.simulators.runninghub.service import Simulator
 from devtools.simulators.runninghub.tasks import SUCCESS, Task
 

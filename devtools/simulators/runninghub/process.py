@@ -29,6 +29,8 @@ class SimulatorProcess:
     ``restart`` keeps port, state file and the flags of the start.  Raises RuntimeError when it does not come up.
     """
 
+    module = "devtools.simulators.runninghub"  # what ``python -m`` starts
+
     def __init__(
         self, *, port: int = 0, state: str | Path = "", faults: dict[str, Any] | None = None, **knobs: Any
     ) -> None:
@@ -44,7 +46,7 @@ class SimulatorProcess:
             raise
 
     def _begin(self, port: int) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "devtools.simulators.runninghub", "--tied", f"--port={port}", *self._flags]
+        command = [sys.executable, "-m", self.module, "--tied", f"--port={port}", *self._flags]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         return process, _wait_until_ready(process)
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
+from devtools.simulators.http import Answer, Request, as_json, spoil
 from devtools.simulators.runninghub import envelopes, faults
-from devtools.simulators.runninghub.http import Answer, Request, as_json, spoil
 from devtools.simulators.runninghub.multipart import file_part
 from devtools.simulators.runninghub.options import Knobs
 from devtools.simulators.runninghub.state import Store
@@ -71,7 +71,7 @@ class Simulator:
         return self.faults.meet(where, marks, subject, self.knobs.seed)
 
     def spoilt(self, answer: Answer, what: str, refuse: Callable[[str], Any]) -> Answer:
-        return spoil(answer, what, refuse, self.knobs.retry_after)
+        return spoil(answer, what, lambda name: refuse(faults.code_of(name)), self.knobs.retry_after)
 
 
 @dataclass(frozen=True, slots=True)

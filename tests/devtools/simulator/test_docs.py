@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from devtools.simulators.runninghub.faults import HTTP, WAYS
+from devtools.simulators.http import HTTP_FAULTS
+from devtools.simulators.runninghub.faults import WAYS
 from devtools.simulators.runninghub.options import Knobs
 from devtools.simulators.runninghub.process import ROOT
 
@@ -25,4 +26,4 @@ def test_a_fault_is_documented_with_its_ways(where: str) -> None:
 
 
 def test_every_http_status_that_can_be_simulated_is_documented() -> None:
-    assert f"a status: {' '.join(sorted(HTTP))} |" in PAGE
+    assert f"a status: {' '.join(sorted(HTTP_FAULTS))} |" in PAGE

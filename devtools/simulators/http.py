@@ -1,4 +1,7 @@
-"""One HTTP request and its answer, over raw ASGI, with the ways in which an answer can be spoilt on the wire."""
+"""One HTTP request and its answer over raw ASGI, and the ways to spoil an answer on the wire.
+
+Every simulator uses this module.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from devtools.simulators.runninghub.faults import CUT, HTTP, code_of
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+HTTP_FAULTS = frozenset(map(str, (400, 401, 403, 404, 405, 408, 413, 422, 429, 500, 502, 503, 504)))
+CUT_FAULTS = frozenset({"drop", "hang", "half", "slow"})
 PIECES = 20
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 
@@ -54,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``how`` it leaves: "" whole, or one of ``faults.CUT``."""
+    """``how`` it leaves: "" whole, or one of CUT_FAULTS."""
 
     status: int
     body: bytes
@@ -95,16 +98,19 @@ async def _body(receive: Receive) -> bytes:
 
 
 def spoil(answer: Answer, what: str, refuse: Callable[[str], Any], retry_after: int) -> Answer:
-    """The answer after a fault: another status, a refusal in the endpoint's own envelope, rubbish, or a cut."""
+    """Return the answer after a fault: another status, a refusal, rubbish, or a cut.
+
+    ``refuse`` makes the refusal in the envelope of the endpoint from the name of the fault.
+    """
     if not what:
         return answer
-    if what in CUT:
+    if what in CUT_FAULTS:
         return dataclasses.replace(answer, how=what)
-    if what in HTTP:
+    if what in HTTP_FAULTS:
         return _http_error(int(what), retry_after)
     if what == "malformed":
         return Answer(200, b"<html><body>Bad gateway</body></html>", "text/html")
-    return as_json(refuse(code_of(what)))
+    return as_json(refuse(what))
 
 
 def _http_error(status: int, retry_after: int) -> Answer:
