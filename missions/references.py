@@ -44,7 +44,7 @@ def names_in(model: Model, params: Mapping[str, Any]) -> list[str]:
     """The fields of ``params`` that hold files.  Of a free-form model nothing is known but how such names end."""
     if model.is_free_form:
         return [name for name, value in params.items() if name.endswith(("Url", "Urls")) and _is_addresses(value)]
-    return [field.name for field in model.fields if field.is_file and params.get(field.name)]
+    return [field.name for field in model.parameters if field.is_file and params.get(field.name)]
 
 
 def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -389,8 +389,8 @@ def size_problem(count: int) -> FieldError | None:
 
 def _check_shared(model: catalog.Model, shared: Mapping[str, Any], rows: Sequence[Any]) -> list[FieldError]:
     """What is wrong with the parameters that all rows share, and which needed ones no row has."""
-    given_by_rows = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
-    errors = model.check_shared(shared, given_by_rows=given_by_rows)
+    row_names = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
+    errors = model.check_shared(shared, row_names=row_names)
     if model.is_free_form and not _is_storable(shared):
         errors.append(FieldError("", _(UNSTORABLE)))
     return errors
@@ -465,7 +465,7 @@ def _missing_files(
 def _file_problem(model: catalog.Model, name: str, media: MediaFile | None, media_id: int) -> str:
     if media is None:
         return _("There is no uploaded file %s: upload it first.") % media_id
-    described = model.field(name)
+    described = model.parameter(name)
     if described is None:
         return ""
     kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")

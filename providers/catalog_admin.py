@@ -24,7 +24,7 @@ def show_models(request: HttpRequest) -> HttpResponse:
                 "model": model,
                 "price": catalog.price_in_words(model),
                 "is_default": default is not None and model.endpoint == default.endpoint,
-                "parameters": [(field, parameter_label(field.name)) for field in model.fields],
+                "parameters": [(field, parameter_label(field.name)) for field in model.parameters],
             }
             for model in catalog.all_models(task_type)
         ]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from media.models import MediaFile
 from missions.batch_input import importers
-from providers.catalog import MEGABYTE, Field, FieldType
+from providers.catalog import MEGABYTE, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 
 PARAMETER = "param-"  # what the names of these fields begin with in a form
@@ -31,7 +31,9 @@ class SpendingLimitField(forms.DecimalField):
         )
 
 
-def parameter_field(field: Field, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True) -> forms.Field:
+def parameter_field(
+    field: Parameter, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True
+) -> forms.Field:
     """A form field for one parameter, empty for "not given".
 
     ``images`` are offered to choose from; without them images are named in lines of text.  ``is_decided``: nothing can be left
@@ -40,14 +42,14 @@ def parameter_field(field: Field, *, images: Sequence[MediaFile] | None = None, 
     """
     options: dict[str, Any] = {"label": parameter_label(field.name), "required": False, "help_text": _help(field)}
     if field.is_file and images is not None:
-        is_single = field.type is FieldType.IMAGE
+        is_single = field.type is ParameterType.IMAGE
         return FilesField(is_single=is_single, widget=FilesWidget(images, is_single=is_single), **options)
     if field.is_file:
         options["help_text"] = _how_to_name(field)
     return forms.CharField(widget=_widget(field, is_decided=is_decided), strip=False, **options)
 
 
-def is_always_sent(field: Field) -> bool:
+def is_always_sent(field: Parameter) -> bool:
     """The model wants it, and has a usual value for it."""
     return field.is_required and field.default is not None
 
@@ -59,38 +61,38 @@ def as_typed(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def wire_value(field: Field, value: Any) -> Any:
+def wire_value(field: Parameter, value: Any) -> Any:
     """What a form field holds, as the catalogue takes it; "" or an empty list for nothing."""
     if field.is_file:
         names = value if isinstance(value, list) else _names_in(value)
-        return names[0] if field.type is FieldType.IMAGE and len(names) == 1 else names
-    return value.replace("\r\n", "\n") if field.type is FieldType.TEXT else value.strip()
+        return names[0] if field.type is ParameterType.IMAGE and len(names) == 1 else names
+    return value.replace("\r\n", "\n") if field.type is ParameterType.TEXT else value.strip()
 
 
 def _names_in(text: str) -> list[str]:
     return [name for _number, line in importers.lines_of(text) for name in importers.split(line)]
 
 
-def _widget(field: Field, *, is_decided: bool) -> forms.Widget:
+def _widget(field: Parameter, *, is_decided: bool) -> forms.Widget:
     nothing = ("", _nothing_chosen(field))
     match field.type:
-        case FieldType.CHOICE:
+        case ParameterType.CHOICE:
             words = [(word, word) for word in field.choices]
             return forms.Select(choices=words if is_decided and is_always_sent(field) else [nothing, *words])
-        case FieldType.BOOLEAN:
+        case ParameterType.BOOLEAN:
             return forms.Select(choices=[nothing, ("true", _("Yes")), ("false", _("No"))])
-        case FieldType.INTEGER:
+        case ParameterType.INTEGER:
             limits = {"min": field.minimum, "max": field.maximum, "placeholder": field.default}
             return forms.NumberInput({name: limit for name, limit in limits.items() if limit is not None})
-        case FieldType.IMAGE:
+        case ParameterType.IMAGE:
             return forms.TextInput()
-        case FieldType.IMAGES:
+        case ParameterType.IMAGES:
             return forms.Textarea({"rows": 2})
-        case FieldType.TEXT:
+        case ParameterType.TEXT:
             return forms.Textarea({"rows": 3})
 
 
-def _nothing_chosen(field: Field) -> str:
+def _nothing_chosen(field: Parameter) -> str:
     """What happens when nothing is chosen."""
     if field.default is None:
         return gettext("As the model likes")
@@ -98,30 +100,30 @@ def _nothing_chosen(field: Field) -> str:
     return gettext("Usual (%(default)s)") % {"default": word}
 
 
-def _how_to_name(field: Field) -> Promise:
+def _how_to_name(field: Parameter) -> Promise:
     """How images are named in a text."""
-    if field.type is FieldType.IMAGE:
+    if field.type is ParameterType.IMAGE:
         return _("An address, or media:ID of an uploaded image.")
     return _("Addresses, or media:ID of uploaded images, one per line.")
 
 
-def _help(field: Field) -> str:
+def _help(field: Parameter) -> str:
     match field.type:
-        case FieldType.INTEGER:
+        case ParameterType.INTEGER:
             return _range(field)
-        case FieldType.IMAGE | FieldType.IMAGES:
+        case ParameterType.IMAGE | ParameterType.IMAGES:
             return gettext(" · ").join(_file_limits(field))
         case _:
             return ""
 
 
-def _range(field: Field) -> str:
+def _range(field: Parameter) -> str:
     if field.minimum is None or field.maximum is None:
         return ""
     return gettext("From %(least)d to %(most)d.") % {"least": field.minimum, "most": field.maximum}
 
 
-def _file_limits(field: Field) -> list[str]:
+def _file_limits(field: Parameter) -> list[str]:
     limits = []
     if field.max_count:
         limits.append(ngettext("%d image at most", "%d images at most", field.max_count) % field.max_count)

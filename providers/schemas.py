@@ -17,7 +17,7 @@ class FieldOut(Schema):
     """One parameter.  ``default`` of a required one is sent when none is given; of an optional one, a price assumes it."""
 
     name: str
-    type: catalog.FieldType
+    type: catalog.ParameterType
     is_required: bool
     choices: list[str]
     default: str | int | bool | None
@@ -81,6 +81,10 @@ class ModelOut(Schema):
                 for values, amount in (rule.amounts.items() if rule else ())
             ],
         }
+
+    @staticmethod
+    def resolve_fields(model: catalog.Model) -> list[catalog.Parameter]:
+        return list(model.parameters)
 
     @staticmethod
     def resolve_params_schema(model: catalog.Model) -> dict[str, Any]:

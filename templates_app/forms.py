@@ -62,9 +62,9 @@ class TemplateForm(forms.Form):
         super().__init__(data, initial={"batch_fields": [self.chosen.batch_field], **(values or {})})
         self._choices("model").choices = _model_choices(task_type)
         self._choices("batch_fields").choices = [
-            (field.name, parameter_label(field.name)) for field in self.chosen.fields
+            (field.name, parameter_label(field.name)) for field in self.chosen.parameters
         ]
-        for field in self.chosen.fields:
+        for field in self.chosen.parameters:
             self.fields[PARAMETER + field.name] = parameter_field(field, images=images, is_decided=False)
 
     def _choices(self, name: str) -> forms.ChoiceField:
@@ -74,13 +74,13 @@ class TemplateForm(forms.Form):
 
     def parameters(self) -> list[forms.BoundField]:
         """The fields of the model's parameters, in the catalogue's order."""
-        return [self[PARAMETER + field.name] for field in self.chosen.fields]
+        return [self[PARAMETER + field.name] for field in self.chosen.parameters]
 
     def config(self) -> dict[str, Any]:
         """What was sent, as ``template_rules.clean_config`` takes it."""
         params = {
             field.name: wire_value(field, self.cleaned_data.get(PARAMETER + field.name) or "")
-            for field in self.chosen.fields
+            for field in self.chosen.parameters
         }
         return {
             "model": self.cleaned_data.get("model", ""),
@@ -91,7 +91,7 @@ class TemplateForm(forms.Form):
     def typed(self) -> dict[str, Any]:
         """What was sent so far, right or wrong, to fill the form of another model with."""
         typed = {name: self[name].data for name in self.fields}
-        fitting = set(typed["batch_fields"]) & {field.name for field in self.chosen.fields}
+        fitting = set(typed["batch_fields"]) & {field.name for field in self.chosen.parameters}
         return typed | {"batch_fields": sorted(fitting) or [self.chosen.batch_field]}
 
     def show_problems(self, problems: Iterable[Problem]) -> None:

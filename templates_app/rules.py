@@ -77,7 +77,7 @@ def _model(task_type: str, endpoint: str) -> catalog.Model:
 
 def _clean_params(model: catalog.Model, params: Any) -> tuple[dict[str, Any], list[Problem]]:
     try:
-        return model.clean_given(params), []
+        return model.clean_partial(params), []
     except catalog.ParamsInvalid as invalid:
         return {}, [Problem(_param(error.field), error.message) for error in invalid.errors]
 
@@ -91,10 +91,10 @@ def _param(name: str) -> str:
 
 
 def _batch_field_problems(model: catalog.Model, names: Iterable[str]) -> list[Problem]:
-    allowed = ", ".join(field.name for field in model.fields)
+    allowed = ", ".join(field.name for field in model.parameters)
     found, seen = [], set()
     for number, name in enumerate(names):
-        if model.field(name) is None:
+        if model.parameter(name) is None:
             message = _("The model has no such parameter. Allowed: %s.") % allowed
             found.append(Problem(f"config.batch_fields.{number}", message))
         elif name in seen:

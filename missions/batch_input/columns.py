@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from missions.batch_input.tables import TEXT_KEY, Record, Table
-from providers.catalog import Field, FieldType, Model
+from providers.catalog import Model, Parameter, ParameterType
 
 CUSTOM_ID = "custom_id"
 LOOKED_AT = 50  # rows that show what a column holds
@@ -29,17 +29,17 @@ _IMAGE = re.compile(r"(?i)(https?://|media:\d|.+\.(png|jpe?g|webp|gif)$)")
 _DIGITS = "0123456789０１２３４５６７８９"
 
 
-def prompt_field(model: Model) -> Field | None:
+def prompt_field(model: Model) -> Parameter | None:
     """The field that a prompt fills: the batch field if it is a text, else the first text."""
-    batch = model.field(model.batch_field)
-    if batch is not None and batch.type is FieldType.TEXT:
+    batch = model.parameter(model.batch_field)
+    if batch is not None and batch.type is ParameterType.TEXT:
         return batch
-    return next((field for field in model.fields if field.type is FieldType.TEXT), None)
+    return next((field for field in model.parameters if field.type is ParameterType.TEXT), None)
 
 
-def image_field(model: Model) -> Field | None:
+def image_field(model: Model) -> Parameter | None:
     """The field that an item's image fills: the batch field if it is one, else the first that is needed, else the first."""
-    files = sorted((field for field in model.fields if field.is_file), key=lambda field: not field.is_required)
+    files = sorted((field for field in model.parameters if field.is_file), key=lambda field: not field.is_required)
     return next((field for field in files if field.name == model.batch_field), files[0] if files else None)
 
 
@@ -62,10 +62,10 @@ def guess(table: Table, model: Model, *, header: bool) -> list[str]:
 
 def _by_name(name: str, model: Model) -> str:
     if name == TEXT_KEY:
-        prompt = model.field(model.batch_field)
+        prompt = model.parameter(model.batch_field)
         return prompt.name if prompt else ""
     plain = _plain(name)
-    exact = {_plain(field.name): field.name for field in model.fields} | {_plain(CUSTOM_ID): CUSTOM_ID}
+    exact = {_plain(field.name): field.name for field in model.parameters} | {_plain(CUSTOM_ID): CUSTOM_ID}
     known = exact | {_plain(word): target for word, target in _words(model).items() if _plain(word) not in exact}
     unnumbered = plain.rstrip(_DIGITS)
     if plain in known or unnumbered in known:
@@ -78,7 +78,7 @@ def _words(model: Model) -> dict[str, str]:
     """The other words for the fields that this model has."""
     prompt, image = prompt_field(model), image_field(model)
     roles = {"prompt": prompt and prompt.name, "image": image and image.name, CUSTOM_ID: CUSTOM_ID}
-    roles |= {field.name: field.name for field in model.fields if field.name not in roles}
+    roles |= {field.name: field.name for field in model.parameters if field.name not in roles}
     return {word: target for role, words in _WORDS.items() if (target := roles.get(role)) for word in (role, *words)}
 
 
@@ -93,8 +93,8 @@ def _keep_first(found: list[str], model: Model) -> None:
 
 
 def takes_many(model: Model, name: str) -> bool:
-    field = model.field(name)
-    return field is not None and field.type is FieldType.IMAGES
+    field = model.parameter(name)
+    return field is not None and field.type is ParameterType.IMAGES
 
 
 def _guess_by_content(found: list[str], records: Sequence[Record], model: Model) -> None:

@@ -219,7 +219,7 @@ def _from_file(imported: Import, model: Model, owner: AbstractBaseUser) -> Compo
     reader = _RecordReader(imported.meaning, names, model)
     records = imported.table.body(has_header=imported.has_header)
     rows = [reader.read(record) for record in records]
-    files = [field_.name for field_ in model.fields if field_.is_file]
+    files = [field_.name for field_ in model.parameters if field_.is_file]
     _name_files(rows, files, owner)
     found = [
         (number, problem)

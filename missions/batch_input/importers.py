@@ -24,7 +24,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from media.services import UploadInvalid, store_upload
 from missions import references
-from providers.catalog import FieldType, Model
+from providers.catalog import Model, ParameterType
 
 FORMATS = {".txt": "txt", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 SEPARATOR = "|"
@@ -135,7 +135,7 @@ def list_fields(model: Model) -> set[str] | None:
     """The fields of a model that hold lists, for ``read_lines``."""
     if model.is_free_form:
         return None
-    return {field.name for field in model.fields if field.type is FieldType.IMAGES}
+    return {field.name for field in model.parameters if field.type is ParameterType.IMAGES}
 
 
 def _bytes(source: Path | str | IO[bytes]) -> bytes:

@@ -68,7 +68,7 @@ def _shown(
 
 def _parameters(model: catalog.Model, params: Mapping[str, Any], files: Mapping[str, MediaFile]) -> list[Parameter]:
     """As the catalogue lists them, then what it does not know."""
-    known = [field.name for field in model.fields if field.name in params]
+    known = [field.name for field in model.parameters if field.name in params]
     unknown = [name for name in params if name not in known]
     return [_parameter(name, params[name], files) for name in known + unknown]
 

@@ -161,7 +161,7 @@ def _without_usual(fields: dict[str, str], *, shown: str) -> dict[str, str]:
         before = catalog.get_model(shown)
     except catalog.UnknownModel:
         return fields
-    usual = {PARAMETER + field.name: str(field.default) for field in before.fields if field.default is not None}
+    usual = {PARAMETER + field.name: str(field.default) for field in before.parameters if field.default is not None}
     return {name: value for name, value in fields.items() if usual.get(name) != value}
 
 

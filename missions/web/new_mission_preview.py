@@ -15,7 +15,7 @@ from missions.batch_input import columns, importers
 from missions.batch_input.composition import RowProblem
 from missions.batch_input.tables import Record
 from missions.web.forms.new_mission import NewMissionForm
-from providers.catalog import FieldType, Model
+from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label
 from providers.parameter_fields import PARAMETER, as_typed
 
@@ -33,7 +33,7 @@ def keep_typing(form: NewMissionForm, changed: Collection[str]) -> None:
 def image_limit(model: Model) -> int:
     """How many images one item may have."""
     field = columns.image_field(model)
-    return (field.max_count or 50) if field and field.type is FieldType.IMAGES else 1
+    return (field.max_count or 50) if field and field.type is ParameterType.IMAGES else 1
 
 
 def shown(file: MediaFile) -> dict[str, str]:

@@ -14,7 +14,7 @@ from missions.batch_input.tables import Record, Table
 from missions.models import Mission
 from missions.web.new_mission_form import MissionFormState
 from providers import catalog
-from providers.catalog import Field, FieldType, Model
+from providers.catalog import Model, Parameter, ParameterType
 from providers.catalog.task_types import TaskType
 from providers.parameter_fields import PARAMETER, as_typed
 from templates_app.models import MissionTemplate
@@ -89,17 +89,17 @@ def _table_of(items: list[tuple[int, str, dict[str, Any]]]) -> Table:
 
 def sample_of(model: Model) -> tuple[list[str], list[list[object]]]:
     """Columns and two rows for a model: what it needs, and the choices that it offers."""
-    fields = [field for field in model.fields if field.is_required or field.type is FieldType.CHOICE]
+    fields = [field for field in model.parameters if field.is_required or field.type is ParameterType.CHOICE]
     rows: list[list[object]] = [[f"item-{number}", *(_example(field, number) for field in fields)] for number in (1, 2)]
     return [columns.CUSTOM_ID, *(field.name for field in fields)], rows
 
 
-def _example(field: Field, number: int) -> object:
+def _example(field: Parameter, number: int) -> object:
     match field.type:
-        case FieldType.TEXT:
+        case ParameterType.TEXT:
             return [_("A red fox asleep in fresh snow"), _("A lighthouse on a cliff in a storm")][number - 1]
-        case FieldType.IMAGE | FieldType.IMAGES:
+        case ParameterType.IMAGE | ParameterType.IMAGES:
             return f"photo-{number}.png"
-        case FieldType.CHOICE:
+        case ParameterType.CHOICE:
             return field.default or field.choices[0]
     return "" if field.default is None else field.default

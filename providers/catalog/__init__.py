@@ -77,7 +77,7 @@ class ParamsInvalid(ValueError):
         self.errors = errors
 
 
-class FieldType(enum.StrEnum):
+class ParameterType(enum.StrEnum):
     TEXT = "text"
     CHOICE = "choice"  # one of a few strings, also where they look like numbers
     INTEGER = "integer"
@@ -87,7 +87,7 @@ class FieldType(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Field:
+class Parameter:
     """One parameter of a model.  Lengths are in characters, ``formats`` are upper case ("JPG").
 
     ``default`` of a required parameter is sent when the caller gives none, because the provider demands a value.
@@ -95,7 +95,7 @@ class Field:
     """
 
     name: str
-    type: FieldType
+    type: ParameterType
     is_required: bool = False
     choices: tuple[str, ...] = ()
     default: str | int | bool | None = None
@@ -109,7 +109,7 @@ class Field:
 
     @property
     def is_file(self) -> bool:
-        return self.type in (FieldType.IMAGE, FieldType.IMAGES)
+        return self.type in (ParameterType.IMAGE, ParameterType.IMAGES)
 
     def clean(self, value: Any) -> Any:
         """Return ``value`` as it goes on the wire, or None for a parameter to leave out.
@@ -152,7 +152,7 @@ class Model:
     task_type: TaskType
     batch_field: str
     deadline_seconds: int
-    fields: tuple[Field, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     price_rule: PriceRule | None = None
     max_attempts: int = 2
     is_default: bool = False
@@ -171,10 +171,10 @@ class Model:
         return _result_kind(self.task_type)
 
     @functools.cached_property
-    def _by_name(self) -> dict[str, Field]:
-        return {field.name: field for field in self.fields}
+    def _by_name(self) -> dict[str, Parameter]:
+        return {field.name: field for field in self.parameters}
 
-    def field(self, name: str) -> Field | None:
+    def parameter(self, name: str) -> Parameter | None:
         return self._by_name.get(name)
 
     def clean(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,14 +182,14 @@ class Model:
 
         Raises ``ParamsInvalid`` with all that is wrong.
         """
-        return self._clean(params, self.fields)
+        return self._clean(params, self.parameters)
 
-    def clean_given(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def clean_partial(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """As ``clean``, but only of what is given: nothing is required, and no default is added."""
         _require_object(params)
-        return self._clean(params, [field for field in self.fields if not _is_absent(params.get(field.name))])
+        return self._clean(params, [field for field in self.parameters if not _is_absent(params.get(field.name))])
 
-    def _clean(self, params: Mapping[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
+    def _clean(self, params: Mapping[str, Any], fields: Iterable[Parameter]) -> dict[str, Any]:
         _require_object(params)
         errors = [FieldError(str(name), problem) for name in params if (problem := self._name_problem(name))]
         cleaned = dict(params) if self.is_free_form else {}
@@ -205,15 +205,15 @@ class Model:
             raise ParamsInvalid(errors)
         return cleaned
 
-    def check_shared(self, params: Mapping[str, Any], *, given_by_rows: Collection[str]) -> list[FieldError]:
+    def check_shared(self, params: Mapping[str, Any], *, row_names: Collection[str]) -> list[FieldError]:
         """Return what is wrong with parameters that are given once for many rows, whatever the rows hold.
 
         A needed parameter that is absent is wrong here unless it is one of those that rows give.
         """
         errors = [FieldError(str(name), problem) for name in params if (problem := self._name_problem(name))]
-        for field in self.fields:
+        for field in self.parameters:
             value = params.get(field.name)
-            if _is_absent(value) and field.name in given_by_rows:
+            if _is_absent(value) and field.name in row_names:
                 continue
             try:
                 field.clean(value)
@@ -264,8 +264,8 @@ class Model:
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": self.name,
             "type": "object",
-            "properties": {field.name: _field_schema(field) for field in self.fields},
-            "required": [field.name for field in self.fields if field.is_required and field.default is None],
+            "properties": {field.name: _field_schema(field) for field in self.parameters},
+            "required": [field.name for field in self.parameters if field.is_required and field.default is None],
             "additionalProperties": self.is_free_form,
         }
 
@@ -381,7 +381,7 @@ def _spelled(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _clean_text(field: Field, value: object) -> str:
+def _clean_text(field: Parameter, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(_("Must be text."))
     _require_sendable(value)
@@ -412,14 +412,14 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _clean_choice(field: Field, value: object) -> str:
+def _clean_choice(field: Parameter, value: object) -> str:
     word = str(value) if isinstance(value, int) else value
     if not isinstance(word, str) or word not in field.choices:
         raise ValueError(_("Must be one of: %(allowed)s.") % {"allowed": ", ".join(field.choices)})
     return word
 
 
-def _clean_integer(field: Field, value: object) -> int:
+def _clean_integer(field: Parameter, value: object) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -431,7 +431,7 @@ def _clean_integer(field: Field, value: object) -> int:
     return value
 
 
-def _clean_boolean(_field: Field, value: object) -> bool:
+def _clean_boolean(_field: Parameter, value: object) -> bool:
     word = value.lower() if isinstance(value, str) else value
     if word in ("true", "false"):
         return word == "true"
@@ -440,7 +440,7 @@ def _clean_boolean(_field: Field, value: object) -> bool:
     return word
 
 
-def _clean_image(_field: Field, value: object) -> str:
+def _clean_image(_field: Parameter, value: object) -> str:
     if not isinstance(value, str) or not _FILE.fullmatch(value):
         raise ValueError(
             _('Must be an http(s) address or "media:" with the id of an uploaded file. Upload the file, then name it.')
@@ -449,7 +449,7 @@ def _clean_image(_field: Field, value: object) -> str:
     return value
 
 
-def _clean_images(field: Field, value: object) -> list[str]:
+def _clean_images(field: Parameter, value: object) -> list[str]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple):
         raise ValueError(_("Must be a list of addresses."))
@@ -461,44 +461,44 @@ def _clean_images(field: Field, value: object) -> list[str]:
     return [_clean_image(field, item) for item in values]
 
 
-_CLEANERS: dict[FieldType, Callable[[Field, Any], Any]] = {
-    FieldType.TEXT: _clean_text,
-    FieldType.CHOICE: _clean_choice,
-    FieldType.INTEGER: _clean_integer,
-    FieldType.BOOLEAN: _clean_boolean,
-    FieldType.IMAGE: _clean_image,
-    FieldType.IMAGES: _clean_images,
+_CLEANERS: dict[ParameterType, Callable[[Parameter, Any], Any]] = {
+    ParameterType.TEXT: _clean_text,
+    ParameterType.CHOICE: _clean_choice,
+    ParameterType.INTEGER: _clean_integer,
+    ParameterType.BOOLEAN: _clean_boolean,
+    ParameterType.IMAGE: _clean_image,
+    ParameterType.IMAGES: _clean_images,
 }
 
 
 # --- JSON Schema ---
 
 
-def _field_schema(field: Field) -> dict[str, Any]:
+def _field_schema(field: Parameter) -> dict[str, Any]:
     schema = {key: value for key, value in _type_schema(field).items() if value is not None}
     if field.default is not None:
         schema["default"] = field.default
     return schema
 
 
-def _type_schema(field: Field) -> dict[str, Any]:
+def _type_schema(field: Parameter) -> dict[str, Any]:
     match field.type:
-        case FieldType.TEXT:
+        case ParameterType.TEXT:
             shortest = field.min_length or (1 if field.is_required else None)
             return {"type": "string", "minLength": shortest, "maxLength": field.max_length}
-        case FieldType.CHOICE:
+        case ParameterType.CHOICE:
             return {"type": "string", "enum": list(field.choices)}
-        case FieldType.INTEGER:
+        case ParameterType.INTEGER:
             return {"type": "integer", "minimum": field.minimum, "maximum": field.maximum}
-        case FieldType.BOOLEAN:
+        case ParameterType.BOOLEAN:
             return {"type": "boolean"}
-        case FieldType.IMAGE:
+        case ParameterType.IMAGE:
             return _file_schema(field)
-        case FieldType.IMAGES:
+        case ParameterType.IMAGES:
             return {"type": "array", "items": _file_schema(field), "minItems": 1, "maxItems": field.max_count}
 
 
-def _file_schema(field: Field) -> dict[str, Any]:
+def _file_schema(field: Parameter) -> dict[str, Any]:
     limits = [", ".join(field.formats)] if field.formats else []
     if field.max_bytes:
         limits.append(f"≤ {field.max_bytes // MEGABYTE} MB")
@@ -523,13 +523,13 @@ _MODEL_KEYS = {
 _MODEL_KEYS_NEEDED = ("endpoint", "name", "task_type", "batch_field", "fields")
 _PRICE_KEYS = {"amount": str, "by": list, "rows": list, "unit": str}
 _COMMON_FIELD_KEYS = {"type": str, "is_required": bool, "default": object}
-_FIELD_KEYS: dict[FieldType, dict[str, type]] = {
-    FieldType.TEXT: {"min_length": int, "max_length": int},
-    FieldType.CHOICE: {"choices": list},
-    FieldType.INTEGER: {"minimum": int, "maximum": int},
-    FieldType.BOOLEAN: {},
-    FieldType.IMAGE: {"formats": list, "max_megabytes": int},
-    FieldType.IMAGES: {"formats": list, "max_megabytes": int, "max_count": int},
+_FIELD_KEYS: dict[ParameterType, dict[str, type]] = {
+    ParameterType.TEXT: {"min_length": int, "max_length": int},
+    ParameterType.CHOICE: {"choices": list},
+    ParameterType.INTEGER: {"minimum": int, "maximum": int},
+    ParameterType.BOOLEAN: {},
+    ParameterType.IMAGE: {"formats": list, "max_megabytes": int},
+    ParameterType.IMAGES: {"formats": list, "max_megabytes": int, "max_count": int},
 }
 _Enum = TypeVar("_Enum", bound=enum.Enum)
 
@@ -574,25 +574,26 @@ def _build_model(table: dict[str, Any], document: dict[str, Any]) -> Model:
     if table["batch_field"] not in fields:
         raise CatalogError(f"batch_field {table['batch_field']!r} is not one of its fields: {', '.join(fields)}")
     given = {"deadline_seconds": _DEADLINES[_result_kind(task_type)]} | table
-    given |= {"provider": document["provider"], "task_type": task_type, "fields": tuple(fields.values())}
+    given |= {"provider": document["provider"], "task_type": task_type, "parameters": tuple(fields.values())}
+    del given["fields"]
     if "price" in given:
         given["price_rule"] = _build_price_rule(given.pop("price"), fields)
     return Model(**given)
 
 
-def _build_field(name: str, spec: object, lists: Mapping[str, list[str]]) -> Field:
+def _build_field(name: str, spec: object, lists: Mapping[str, list[str]]) -> Parameter:
     where = f"field {name}"
     if not isinstance(spec, dict):
         raise CatalogError(f"{where} must be a table")
-    kind = _member(FieldType, spec.get("type"))
+    kind = _member(ParameterType, spec.get("type"))
     given = spec | {"choices": _choices(spec["choices"], lists)} if "choices" in spec else dict(spec)
     _check_keys(where, given, _COMMON_FIELD_KEYS | _FIELD_KEYS[kind])
     if "max_megabytes" in given:
         given["max_bytes"] = given.pop("max_megabytes") * MEGABYTE
     words = {key: _words(f"{where}.{key}", given.get(key, [])) for key in ("choices", "formats")}
-    if kind is FieldType.CHOICE and not words["choices"]:
+    if kind is ParameterType.CHOICE and not words["choices"]:
         raise CatalogError(f"{where} needs choices")
-    field = Field(name=name, **given | words | {"type": kind})
+    field = Parameter(name=name, **given | words | {"type": kind})
     _check_default(field)
     return field
 
@@ -612,7 +613,7 @@ def _words(where: str, values: list[Any]) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _check_default(field: Field) -> None:
+def _check_default(field: Parameter) -> None:
     if field.default is None:
         return
     try:
@@ -623,7 +624,7 @@ def _check_default(field: Field) -> None:
         raise CatalogError(f"field {field.name}: default {field.default!r} should be written {cleaned!r}")
 
 
-def _build_price_rule(table: dict[str, Any], fields: Mapping[str, Field]) -> PriceRule:
+def _build_price_rule(table: dict[str, Any], fields: Mapping[str, Parameter]) -> PriceRule:
     _check_keys("price", table, _PRICE_KEYS)
     if ("amount" in table) == ("rows" in table) or ("by" in table) != ("rows" in table):
         raise CatalogError("price needs either amount, or by and rows")
@@ -638,7 +639,7 @@ def _build_price_rule(table: dict[str, Any], fields: Mapping[str, Field]) -> Pri
 
 
 def _build_price_row(
-    row: list[str], by: tuple[str, ...], fields: Mapping[str, Field]
+    row: list[str], by: tuple[str, ...], fields: Mapping[str, Parameter]
 ) -> tuple[tuple[str, ...], Decimal]:
     if not isinstance(row, list) or len(row) != len(by) + 1 or not all(isinstance(cell, str) for cell in row):
         raise CatalogError(f"price row {row!r} must be strings: a value for each of {', '.join(by)}, then the amount")
@@ -648,7 +649,7 @@ def _build_price_row(
     return tuple(values), _amount(amount)
 
 
-def _check_price_value(name: str, value: str, fields: Mapping[str, Field]) -> None:
+def _check_price_value(name: str, value: str, fields: Mapping[str, Parameter]) -> None:
     if name not in fields:
         raise CatalogError(f"price goes by {name!r}, which is not one of its fields: {', '.join(fields)}")
     try:
@@ -659,7 +660,7 @@ def _check_price_value(name: str, value: str, fields: Mapping[str, Field]) -> No
         raise CatalogError(f"price has a row for {name} = {value!r}, a value that the field cannot have")
 
 
-def _is_per_second(unit: str, fields: Mapping[str, Field]) -> bool:
+def _is_per_second(unit: str, fields: Mapping[str, Parameter]) -> bool:
     if unit not in ("call", "second"):
         raise CatalogError(f"price unit {unit!r} must be call or second")
     if unit == "second" and "duration" not in fields:

@@ -12,9 +12,9 @@ from django.utils import translation
 from providers.catalog import (
     DIRECTORY,
     CatalogError,
-    Field,
-    FieldType,
     Model,
+    Parameter,
+    ParameterType,
     ParamsInvalid,
     UnknownModel,
     all_models,
@@ -45,12 +45,16 @@ every_model = pytest.mark.parametrize("model", all_models(), ids=lambda model: m
 
 def sample(model: Model) -> dict[str, Any]:
     """The least that a caller must give: every required parameter that has no default."""
-    values: dict[FieldType, Any] = {FieldType.TEXT: "a red teapot", FieldType.IMAGE: URL, FieldType.IMAGES: [URL]}
-    return {field.name: values[field.type] for field in model.fields if field.is_required and field.default is None}
+    values: dict[ParameterType, Any] = {
+        ParameterType.TEXT: "a red teapot",
+        ParameterType.IMAGE: URL,
+        ParameterType.IMAGES: [URL],
+    }
+    return {field.name: values[field.type] for field in model.parameters if field.is_required and field.default is None}
 
 
-def field_of(model: Model, name: str) -> Field:
-    field = model.field(name)
+def field_of(model: Model, name: str) -> Parameter:
+    field = model.parameter(name)
     assert field is not None
     return field
 
@@ -67,7 +71,7 @@ def errors_of(endpoint: str, params: Any) -> dict[str, str]:
 @every_model
 def test_the_least_that_a_caller_must_give_is_valid_and_cleaning_twice_changes_nothing(model):
     cleaned = model.clean(sample(model))
-    assert {field.name for field in model.fields if field.is_required} <= set(cleaned)
+    assert {field.name for field in model.parameters if field.is_required} <= set(cleaned)
     assert model.clean(cleaned) == cleaned
 
 
@@ -75,7 +79,7 @@ def test_the_least_that_a_caller_must_give_is_valid_and_cleaning_twice_changes_n
 def test_a_call_with_defaults_has_a_price_unless_the_model_bills_a_length_that_has_no_default(model):
     price = model.price(sample(model))
     if price is None:
-        assert model.field("duration").default is None
+        assert model.parameter("duration").default is None
         price = model.price({**sample(model), "duration": 6})
     assert price > 0
 
@@ -85,14 +89,14 @@ def test_json_schema_demands_what_cleaning_demands(model):
     schema = json.loads(json.dumps(model.json_schema()))
     assert schema["$schema"].endswith("2020-12/schema")
     assert schema["required"] == list(sample(model))
-    assert set(schema["properties"]) == {field.name for field in model.fields}
+    assert set(schema["properties"]) == {field.name for field in model.parameters}
     assert schema["additionalProperties"] is False
 
 
 @every_model
 def test_a_field_whose_name_ends_in_urls_is_a_list_and_one_that_ends_in_url_is_not(model):
-    for field in model.fields:
-        assert (field.type is FieldType.IMAGES) == field.name.endswith("Urls")
+    for field in model.parameters:
+        assert (field.type is ParameterType.IMAGES) == field.name.endswith("Urls")
         assert field.is_file == (field.name.endswith(("Url", "Urls")) or field.name == "image")
 
 
@@ -106,7 +110,7 @@ def test_a_model_says_how_long_and_how_often_to_try(model):
 @every_model
 def test_a_batch_of_images_fills_an_image_field_and_a_batch_of_prompts_the_prompt(model):
     takes_images = model.task_type in (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
-    assert model.field(model.batch_field).is_file == takes_images
+    assert model.parameter(model.batch_field).is_file == takes_images
 
 
 @pytest.mark.parametrize("model", [m for m in all_models() if m.endpoint.startswith("rhart-video-s")])
@@ -393,7 +397,7 @@ def test_json_schema_of_an_integer_has_its_range():
 
 
 def test_a_field_that_a_model_does_not_have_is_none():
-    assert get_model(T2I).field("duration") is None
+    assert get_model(T2I).parameter("duration") is None
 
 
 # --- Looking up -------------------------------------------------------------------------------------------------------
@@ -544,8 +548,8 @@ PRICE = 'price = { by = ["size"], rows = [["s", "0.1"], ["m", "0.2"]] }'
         ("max_length = 10", 'max_length = "10"', "max_length must be a int"),
         ("max_length = 10", "max_length = true", "max_length must be a int"),
         ("max_length = 10", 'choices = ["a"]', "unknown key 'choices'"),
-        ('type = "text"', 'type = "string"', "'string' is not a FieldType"),
-        ('type = "text", ', "", "None is not a FieldType"),
+        ('type = "text"', 'type = "string"', "'string' is not a ParameterType"),
+        ('type = "text", ', "", "None is not a ParameterType"),
         ('prompt = { type = "text", is_required = true, max_length = 10 }', "prompt = 5", "prompt must be a table"),
         ('default = "s"', 'default = "xl"', "default 'xl' is not allowed"),
         ('default = "s"', 'default = ""', "default '' is not allowed"),
@@ -623,17 +627,17 @@ def test_the_shipped_files_are_all_loaded():
 
 @every_model
 def test_of_part_of_the_parameters_nothing_is_required_and_none_is_added(model):
-    assert model.clean_given({}) == {}
+    assert model.clean_partial({}) == {}
     for name, value in model.clean(sample(model)).items():
-        assert model.clean_given({name: value}) == {name: value}
+        assert model.clean_partial({name: value}) == {name: value}
 
 
 def test_what_is_given_is_checked_all_the_same():
     with pytest.raises(ParamsInvalid) as caught:
-        get_model(T2I).clean_given({"aspectRatio": "7:1", "size": 1})
+        get_model(T2I).clean_partial({"aspectRatio": "7:1", "size": 1})
     assert {error.field for error in caught.value.errors} == {"aspectRatio", "size"}
     with pytest.raises(ParamsInvalid):
-        get_model(T2I).clean_given([])  # type: ignore[arg-type]
+        get_model(T2I).clean_partial([])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["https://a.example/\0.png", "https://a.example/\ud800.png"])

@@ -43,7 +43,7 @@ def text(answer) -> str:
 def test_every_parameter_of_every_model_is_asked():
     for model in catalog.all_models():
         form = TemplateForm(model.task_type, values={"model": model.endpoint})
-        assert [bound.name for bound in form.parameters()] == [f"param-{field.name}" for field in model.fields]
+        assert [bound.name for bound in form.parameters()] == [f"param-{field.name}" for field in model.parameters]
 
 
 def test_a_template_needs_nothing_but_a_name(client):

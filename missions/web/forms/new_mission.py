@@ -23,7 +23,7 @@ from missions.batch_input.composition import Entry, Import, Source
 from missions.batch_input.preview import Wanted
 from missions.batch_input.tables import Table
 from providers import catalog
-from providers.catalog import Field, FieldType, Model
+from providers.catalog import Model, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 from providers.catalog.task_types import TaskType
 from providers.parameter_fields import PARAMETER, SpendingLimitField, is_always_sent, parameter_field, wire_value
@@ -103,7 +103,7 @@ class ParametersForm(forms.Form):
     """The parameters that all items share.  An empty one is not given."""
 
     def __init__(self, data: Mapping[str, Any], *, model: Model, filled: set[str]) -> None:
-        self._shown = [field for field in model.fields if field.name not in filled]
+        self._shown = [field for field in model.parameters if field.name not in filled]
         super().__init__({PARAMETER + field.name: _typed(field, data) for field in self._shown})
         self.fields.update({PARAMETER + field.name: parameter_field(field) for field in self._shown})
 
@@ -232,16 +232,16 @@ def model_of(fields: Mapping[str, str]) -> Model:
     return found[0] if found else catalog.default_model(task_type)
 
 
-def _typed(field: Field, data: Mapping[str, Any]) -> str:
+def _typed(field: Parameter, data: Mapping[str, Any]) -> str:
     """What the control shows: what was typed, or the usual value where the model has no such choice (any more)."""
     given = str(data.get(PARAMETER + field.name, ""))
-    if field.type is not FieldType.CHOICE or given in field.choices:
+    if field.type is not ParameterType.CHOICE or given in field.choices:
         return given
     return str(field.default) if is_always_sent(field) else ""
 
 
 def _meanings(model: Model) -> list[tuple[str, str]]:
-    named = [(field.name, parameter_label(field.name)) for field in model.fields]
+    named = [(field.name, parameter_label(field.name)) for field in model.parameters]
     return [("", _("Not used")), *named, (columns.CUSTOM_ID, parameter_label(columns.CUSTOM_ID))]
 
 

@@ -16,18 +16,18 @@ class ItemParametersForm(forms.Form):
 
     def __init__(self, model: Model, values: Mapping[str, Any], data: Any = None) -> None:
         self.model = model
-        usual = {field.name: field.default for field in model.fields if is_always_sent(field)}
+        usual = {field.name: field.default for field in model.parameters if is_always_sent(field)}
         super().__init__(
             data, initial={PARAMETER + name: as_typed(value) for name, value in {**usual, **values}.items()}
         )
-        self.fields.update({PARAMETER + field.name: parameter_field(field) for field in model.fields})
+        self.fields.update({PARAMETER + field.name: parameter_field(field) for field in model.parameters})
 
     def changed_params(self) -> dict[str, Any]:
         """The parameters that differ from what they were, as the services take them."""
         before, now = self.initial, self.cleaned_data
         pairs = {
             field.name: [wire_value(field, values.get(PARAMETER + field.name, "")) for values in (before, now)]
-            for field in self.model.fields
+            for field in self.model.parameters
         }
         return {name: new for name, (old, new) in pairs.items() if new != old}
 

@@ -231,7 +231,7 @@ def test_every_model_of_the_catalogue_can_be_filled_by_each_of_its_ways() -> Non
     for model in catalog.all_models():
         for source in composition.sources_for(model):
             filled = composition.filled_by_rows(Entry(source=source, has_prompt_each=True), model)
-            assert filled <= {field.name for field in model.fields}
+            assert filled <= {field.name for field in model.parameters}
             assert bool(filled) == (source != Source.FILE)
 
 
