@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import ApiToken
+from core.errors import NotPossible
 
 MARK = "rhb_"  # lets a person, and a scanner of leaked secrets, see what it is
 SHOWN = 12  # characters kept to tell a token by
@@ -19,8 +20,8 @@ LAST_USE_EVERY = timedelta(minutes=1)
 MAX_TOKENS = 100
 
 
-class TooManyTokens(Exception):
-    """A person has as many usable tokens as anybody may have.  The message is for people."""
+class TooManyTokens(NotPossible):
+    """The person has the maximum number of usable tokens."""
 
 
 def create_token(

@@ -22,6 +22,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
+from core.errors import FieldError, Invalid
 from media.models import MediaFile, new_key
 from media.pictures import AT_ONCE, UNREADABLE
 from media.previews import preview_path
@@ -37,8 +38,13 @@ CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "w
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # control, and reversed writing
 
 
-class UploadInvalid(ValueError):
-    """The file cannot be used, and nothing of it was kept.  The message is for people."""
+class UploadInvalid(Invalid):
+    """The file cannot be used, and nothing of it was stored.  The message is for people."""
+
+    error = "upload_invalid"
+
+    def __init__(self, message: str) -> None:
+        super().__init__([FieldError("file", message)], message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core.errors import NotPossible
 from media.forms import MediaFilterForm, SelectionForm
 from media.models import MediaFile
 from media.services import CONTENT_TYPES, UploadInvalid, store_upload
 from missions import selectors, services
-from missions.services import NotPossible
 
 PAGE_SIZE = 60
 USES_SHOWN = 20

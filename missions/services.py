@@ -25,13 +25,14 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from billing.models import SpendingLimit
 from core.db import bulk
+from core.errors import FieldError, Invalid, NotPossible
 from media import services as media_services
 from media.models import MediaFile
 from missions import execution, lifecycle, purge, references, selectors
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, Output
 from providers import catalog, provider_accounts
 from providers.adapters.errors import ProviderError
-from providers.catalog import FieldError, ParamsInvalid
+from providers.catalog import ParamsInvalid
 from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
 
@@ -55,20 +56,25 @@ RESTORED = gettext_noop(
 )
 
 
-class MissionInvalid(ValueError):
-    """The mission cannot be made.  Nothing was stored and nothing will be paid; ``errors`` names every field.
+class MissionInvalid(Invalid):
+    """The mission cannot be created.  Nothing was stored and nothing is charged; ``errors`` names every field.
 
     ``batch_input.3.prompt`` is a parameter of the fourth row, ``params.prompt`` one that all rows share; other names are
     arguments of ``create_mission``.
     """
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors[:5]))
-        self.errors = list(errors)
+    @property
+    def request_errors(self) -> Sequence[FieldError]:
+        """The problems, with their paths in a request body: rows and parameters are in ``config``."""
+        return [FieldError(place_in_body(error.field), error.message) for error in self.errors]
 
 
-class NotPossible(Exception):
-    """The verb does not fit the state of things.  The message says why and what to do instead."""
+def place_in_body(field: str) -> str:
+    """Return the path that the field of a mission's error has in a request body."""
+    head, _dot, rest = field.partition(".")
+    if head == "params":
+        return f"config.{rest}" if rest else "config"
+    return f"config.{field}" if head == "batch_input" else field
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from core.admin.readonly import DetailAdmin, column, money
+from core.errors import NotPossible
 from missions import failures, selectors, services
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
-from missions.services import NotPossible
 from missions.web.access import actor
 from missions.web.forms.mission_forms import FoundTaskForm, RetryCauseForm
 from missions.web.item_presenter import ShownItem, shown_items

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connection
 
 from core.db import pending_migrations
+from core.errors import FieldError, Unavailable
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from workers import heartbeat
@@ -19,12 +20,14 @@ class Part:
     message: str
 
 
-class NotReady(Exception):
-    """Something is in the way.  ``parts`` holds them all, by name."""
+class NotReady(Unavailable):
+    """Some parts are not ready.  ``errors`` names each of them."""
+
+    error = "not_ready"
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
-        super().__init__(" ".join(part.message for part in parts.values() if not part.is_ok))
-        self.parts = parts
+        errors = [FieldError(name, part.message) for name, part in parts.items() if not part.is_ok]
+        super().__init__(" ".join(error.message for error in errors), errors=errors)
 
 
 def require(**parts: Part) -> dict[str, Part]:

@@ -19,6 +19,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from core.api import idempotency_keys
+from core.errors import NotPossible
 from core.models import IdempotencyKey
 from core.storage.listing import files_below
 from drafts import services as drafts
@@ -119,7 +120,7 @@ def _media(before: datetime | None, apply: bool) -> Found:
 def _let_go(media: MediaFile) -> bool:
     try:
         services.delete_media(media=media)
-    except (services.NotPossible, MediaFile.DoesNotExist):
+    except (NotPossible, MediaFile.DoesNotExist):
         return False
     return True
 

@@ -22,8 +22,9 @@ from pydantic_core import from_json
 
 from accounts.authentication import BearerToken, Session
 from core.api import errors, idempotency, openapi
-from core.api.errors import ApiError, Failure
+from core.api.errors import BAD_JSON
 from core.api.throttling import PerCaller
+from core.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType
 from core.version import VERSION
 
 # Only a body with one of these can hold a NUL character or a number that becomes infinite.
@@ -48,18 +49,18 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type not in ("application/json", ""):
-            raise ApiError(Failure(415))
+            raise UnsupportedMediaType
         value = from_json(request.body, allow_inf_nan=False)
         if _SUSPICIOUS.search(request.body):
             _refuse_unstorable(value)
         if not isinstance(value, dict):  # django-ninja would look for a schema's fields among the attributes of a list
-            raise ApiError(Failure(422, errors=[("body", _("Send a JSON object."))]))
+            raise Invalid([FieldError("body", _("Send a JSON object."))])
         return value
 
     def parse_querydict(self, data: Any, list_fields: list[str], request: HttpRequest) -> Any:
         for name, values in data.lists():
             if any(isinstance(value, str) and _UNSTORABLE.search(value) for value in values):
-                raise ApiError(Failure(422, errors=[(name, _("This holds characters that cannot be kept."))]))
+                raise Invalid([FieldError(name, _("Contains characters that cannot be stored."))])
         return super().parse_querydict(data, list_fields, request)
 
 
@@ -106,7 +107,7 @@ class Api(NinjaAPI):
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """Raises ApiError for a text with a NUL character, or an infinite number, anywhere inside."""
+    """Raises BadRequest for a text with a NUL character, or an infinite number, anywhere inside."""
     if isinstance(value, dict):
         for name, inner in value.items():
             _refuse_unstorable(name)
@@ -115,7 +116,7 @@ def _refuse_unstorable(value: Any) -> None:
         for inner in value:
             _refuse_unstorable(inner)
     elif _UNSTORABLE.search(value) if isinstance(value, str) else isinstance(value, float) and not math.isfinite(value):
-        raise ApiError(Failure(400, "bad_json", _("The body holds a NUL character or a number without an end.")))
+        raise BadRequest(_("The body contains a NUL character or an infinite number."), error=BAD_JSON)
 
 
 api = Api(urls_namespace="api")

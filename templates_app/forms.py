@@ -11,13 +11,14 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.errors import FieldError
 from media.models import MediaFile
 from providers import catalog
 from providers.catalog.labels import parameter_label
 from providers.catalog.task_types import TaskType
 from providers.parameter_fields import PARAMETER, as_typed, parameter_field, wire_value
 from templates_app.models import MissionTemplate
-from templates_app.services import MAX_DESCRIPTION, MAX_NAME, Problem
+from templates_app.services import MAX_DESCRIPTION, MAX_NAME
 
 _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
@@ -94,7 +95,7 @@ class TemplateForm(forms.Form):
         fitting = set(typed["batch_fields"]) & {field.name for field in self.chosen.parameters}
         return typed | {"batch_fields": sorted(fitting) or [self.chosen.batch_field]}
 
-    def show_problems(self, problems: Iterable[Problem]) -> None:
+    def show_problems(self, problems: Iterable[FieldError]) -> None:
         """Put each beside its field, or above the form."""
         for problem in problems:
             place = field_of(problem.field)

@@ -6,34 +6,25 @@ config before it gets here.  This module keeps the rows in order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from core.errors import FieldError, Invalid
 from templates_app.models import MissionTemplate
 
 MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one field.  ``field`` is its path, such as ``config.params.aspectRatio``."""
+class TemplateInvalid(Invalid):
+    """The template cannot be saved, and nothing was stored.
 
-    field: str
-    message: str
-
-
-class TemplateInvalid(ValueError):
-    """The template cannot be kept.  Nothing was stored; ``errors`` names every field."""
-
-    def __init__(self, errors: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors[:5]))
-        self.errors = list(errors)
+    The field of each error is a path such as ``config.params.aspectRatio``.
+    """
 
 
 def create_template(
@@ -65,7 +56,7 @@ def delete_template(*, template: MissionTemplate) -> None:
 def _fill(template: MissionTemplate, *, name: str, task_type: str, config: Mapping[str, Any], description: str) -> None:
     errors = [*_text_problems("name", name, MAX_NAME), *_text_problems("description", description, MAX_DESCRIPTION)]
     if not name.strip():
-        errors.append(Problem("name", _("Give the template a name.")))
+        errors.append(FieldError("name", _("Give the template a name.")))
     if errors:
         raise TemplateInvalid(errors)
     template.name = name.strip()
@@ -74,11 +65,11 @@ def _fill(template: MissionTemplate, *, name: str, task_type: str, config: Mappi
     template.description = description
 
 
-def _text_problems(field: str, text: str, longest: int) -> list[Problem]:
+def _text_problems(field: str, text: str, longest: int) -> list[FieldError]:
     if len(text) > longest:
-        return [Problem(field, _("At most %s characters.") % f"{longest:,}")]
+        return [FieldError(field, _("At most %s characters.") % f"{longest:,}")]
     if "\0" in text:
-        return [Problem(field, _("Holds a character that cannot be kept: write it again."))]
+        return [FieldError(field, _("Holds a character that cannot be kept: write it again."))]
     return []
 
 
@@ -92,4 +83,4 @@ def _save(template: MissionTemplate) -> None:
         if not twins.exists():
             raise
         message = _("There is already a template named %s: choose another name, or change that one.") % template.name
-        raise TemplateInvalid([Problem("name", message)]) from None
+        raise TemplateInvalid([FieldError("name", message)]) from None

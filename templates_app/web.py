@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core.errors import FieldError
 from media.models import MediaFile
 from missions import selectors
 from providers import catalog
@@ -26,7 +27,7 @@ from providers.catalog.task_types import TaskType
 from templates_app import rules, services
 from templates_app.forms import TemplateFilterForm, TemplateForm, references_in, values_of
 from templates_app.models import MissionTemplate
-from templates_app.services import Problem, TemplateInvalid
+from templates_app.services import TemplateInvalid
 
 PAGE_SIZE = 24
 IMAGES_OFFERED = 24
@@ -163,7 +164,7 @@ def _explained(template: MissionTemplate) -> list[dict[str, str]]:
     return [{"label": _label(problem), "message": problem.message} for problem in rules.problems(template)]
 
 
-def _label(problem: Problem) -> str:
+def _label(problem: FieldError) -> str:
     _before, is_parameter, name = problem.field.partition("config.params.")
     return parameter_label(name) if is_parameter else ""
 

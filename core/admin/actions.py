@@ -24,8 +24,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.admin.readonly import LATEST, ReadOnlyAdmin
+from core.errors import DomainError
 from missions.models import Mission, MissionItem
-from missions.services import MissionInvalid, NotPossible
 from missions.web.access import actor
 
 MOST_AT_ONCE = LATEST  # one page of a list: what a person can see before agreeing
@@ -49,7 +49,7 @@ class AdminAction:
     """Something that people do to rows.
 
     ``title`` names it in a list, ``question`` heads the page that asks, ``money`` says what its sum is.  ``do`` gets the row, who
-    acts, and what the page sent; it raises NotPossible.  ``record`` is what the log keeps: English, translated when it is shown.
+    acts, and what the page sent; it raises DomainError.  ``record`` is what the log keeps: English, translated when it is shown.
     """
 
     name: str
@@ -139,7 +139,7 @@ def _do(verb: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, row
     for row in rows:
         try:
             verb.do(row, actor(request), request.POST)
-        except (NotPossible, MissionInvalid) as refusal:
+        except DomainError as refusal:
             refusals.append(f"{row}: {refusal}")
         else:
             log(model_admin, request, row, verb.record)

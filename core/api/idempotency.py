@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 
 from core.api import idempotency_keys
-from core.api.errors import ApiError, Failure
 from core.api.idempotency_keys import Answer, Claim
+from core.errors import FieldError, Invalid
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _replay(answer: Answer) -> HttpResponse:
 def _valid(key: str) -> str:
     if not re.fullmatch(KEY_PATTERN, key):
         told = _("Use 1 to 200 visible ASCII characters, such as a UUID.")
-        raise ApiError(Failure(422, errors=[("Idempotency-Key", told)]))
+        raise Invalid([FieldError("Idempotency-Key", told)])
     return key
 
 

@@ -15,7 +15,10 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from core.api.errors import RETRY_SECONDS
+from core.errors import NotPossible
 from core.models import IdempotencyKey
 
 KEPT = timedelta(hours=24)
@@ -23,12 +26,23 @@ LEASE = timedelta(minutes=1)  # after it an unfinished request is taken for dead
 FORGET_AT_ONCE = 100
 
 
-class Mismatch(Exception):
+class Mismatch(NotPossible):
     """The key was used for another request."""
 
+    error = "idempotency_mismatch"
 
-class InProgress(Exception):
+    def __init__(self) -> None:
+        super().__init__(_("This Idempotency-Key was used for another request. Use a new one."))
+
+
+class InProgress(NotPossible):
     """The same request is being carried out, or was taken over by another process, and has no answer yet."""
+
+    error = "idempotency_in_progress"
+
+    def __init__(self) -> None:
+        message = _("The same request is still running. Try again in a moment.")
+        super().__init__(message, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ninja.throttling import BaseThrottle
 
 from accounts.models import ApiToken
 from core.api import errors
-from core.api.errors import Failure
+from core.errors import TooLarge
 from core.logging import request_ids
 
 UPLOAD = "/api/v1/media/upload"
@@ -107,7 +107,7 @@ class BoundedBodies:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_discard(receive, allowed), DISCARD_SECONDS)
             request_ids.begin(headers.get(b"x-request-id"))
-            await _send(errors.respond(Failure(413)), send)
+            await _send(errors.respond(TooLarge()), send)
 
 
 def _bounded(receive: Receive, allowed: int) -> Receive:

@@ -13,7 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 
 from core.api import errors, throttling
-from core.api.errors import Failure
+from core.errors import DomainError, TooLarge
 from core.logging import request_ids
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _arrive(request: HttpRequest) -> HttpRequest:
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     """As BoundedBodies does, for servers that do not go through it."""
     length = request.META.get("CONTENT_LENGTH") or ""
-    return errors.respond(Failure(413)) if throttling.is_too_large(request.path_info, length) else None
+    return errors.respond(TooLarge()) if throttling.is_too_large(request.path_info, length) else None
 
 
 def _leave(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
@@ -91,7 +91,7 @@ def _in_form(response: HttpResponse) -> None:
     """Django's own error pages (no such address, no such method, a bad host) become the API's error body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
-    told = errors.respond(Failure(response.status_code))
+    told = errors.respond(DomainError(status=response.status_code))
     response.content = told.content
     del response["ETag"]  # it was that of Django's page
     for name, value in told.items():

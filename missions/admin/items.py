@@ -36,9 +36,9 @@ from core.admin.readonly import (
     told,
     with_actors,
 )
+from core.errors import NotPossible
 from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
-from missions.services import NotPossible
 from missions.web.access import actor
 from missions.web.forms.mission_forms import FoundTaskForm
 from missions.web.item_presenter import shown_items

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from core.admin.actions import ActionPreview, AdminAction
 from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, with_actors
+from core.errors import NotPossible
 from missions import failures, lifecycle, services
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.web.mission import failures_context, head_context
@@ -106,7 +107,7 @@ def _retry(mission: Mission, actor: str, asked: QueryDict) -> object:
     most = int(seen) if seen.isdecimal() else 0
     done = services.retry_failed(mission_id=mission.pk, actor=actor, error_code=_cause(asked), at_most=most)
     if not done.count:
-        raise services.NotPossible(_("Nothing was retried: these items do not fail any more."))
+        raise NotPossible(_("Nothing was retried: these items do not fail any more."))
     return done
 
 

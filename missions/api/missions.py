@@ -14,6 +14,7 @@ from ninja import Path, Query, Router, Status
 
 from core.api.ids import RowId
 from core.api.pagination import page_of
+from core.errors import FieldError
 from missions import selectors, services
 from missions.api.schemas import (
     CancelledOut,
@@ -32,12 +33,10 @@ from missions.api.schemas import (
     ValidationOut,
     money,
     path_of,
-    place_in_body,
     urls_of,
 )
 from missions.models import Mission
-from missions.services import MissionInvalid, Retried, Stopped
-from providers.catalog import FieldError
+from missions.services import MissionInvalid, Retried, Stopped, place_in_body
 
 router = Router(tags=["Missions"])
 

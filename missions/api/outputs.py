@@ -15,6 +15,7 @@ from django.utils.http import content_disposition_header
 from ninja import Field, Path, Router
 
 from core.api.ids import RowId
+from core.errors import Gone
 from core.http.streaming import ThreadedStream
 from core.translated_reasons import in_readers_language
 from missions.api.items import ItemIndex, visible_item
@@ -75,8 +76,8 @@ def fetch_thumbnail(
     return _serve(request, kept)
 
 
-class Removed(Exception):
-    """The file was there, and was removed on purpose.  The message says why."""
+class Removed(Gone):
+    """The file was removed on purpose.  The message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,14 +81,6 @@ def output_url(output: Output) -> str:
     return f"{path_of(output.item.mission_id)}/items/{output.item.index}/outputs/{output.index}"
 
 
-def place_in_body(field: str) -> str:
-    """Where the field of a ``FieldError`` stands in a request: rows and parameters are in ``config``."""
-    head, _dot, rest = field.partition(".")
-    if head == "params":
-        return f"config.{rest}" if rest else "config"
-    return f"config.{field}" if head == "batch_input" else field
-
-
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_require_moment),

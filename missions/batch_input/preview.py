@@ -15,10 +15,11 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
+from core.errors import FieldError
 from missions import selectors, services
 from missions.batch_input import columns, composition, importers
 from missions.batch_input.composition import Composed, Entry, RowProblem
-from providers.catalog import FieldError, Model
+from providers.catalog import Model
 from providers.models import ProviderAccount
 
 FIRST_ITEMS = 3

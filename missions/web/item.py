@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from core.errors import NotPossible
 from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, MissionItem
-from missions.services import MissionInvalid, NotPossible
+from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item, way_back
 from missions.web.forms.mission_forms import FoundTaskForm
 from missions.web.forms.parameters import ItemParametersForm

@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from core.errors import NotPossible
 from missions import lifecycle, services
 from missions.models import Mission
-from missions.services import MissionInvalid, NotPossible
+from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission, way_back
 from missions.web.forms.mission_forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.web.mission import render_tab, settings_context

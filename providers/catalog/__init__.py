@@ -22,6 +22,7 @@ from django.conf import settings
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as _
 
+from core.errors import FieldError
 from providers.catalog.task_types import TaskType
 
 DIRECTORY = Path(__file__).parent
@@ -59,14 +60,6 @@ class CatalogError(Exception):
 
 class UnknownModel(LookupError):
     """No model has that endpoint."""
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """What is wrong with one parameter.  ``field`` is its name, or "" when the parameters as a whole are wrong."""
-
-    field: str
-    message: str
 
 
 class ParamsInvalid(ValueError):

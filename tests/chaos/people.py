@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from accounts import services as account_services
 from billing.models import SpendingLimit
+from core.errors import NotPossible
 from devtools.simulators.runninghub.process import SimulatorProcess
 from devtools.simulators.runninghub.tasks import GONE, RUNNING
 from missions import services
@@ -114,7 +115,7 @@ class ApiHands(Hands):
 def _expect(answer: requests.Response) -> None:
     """2xx, a refusal for the mission's state, or a server that is in trouble.  Anything else is a defect."""
     if answer.status_code in (404, 409) or answer.status_code >= 500:
-        raise services.NotPossible(answer.text)
+        raise NotPossible(answer.text)
     answer.raise_for_status()
 
 
@@ -153,7 +154,7 @@ class Person:
         try:
             getattr(self, f"_{verb}")(self.dice.choice(self.hands))
             self.did[verb] += 1
-        except (services.NotPossible, services.MissionInvalid, Mission.DoesNotExist):
+        except (NotPossible, services.MissionInvalid, Mission.DoesNotExist):
             self.did[f"{verb}, refused"] += 1
         except (DatabaseError, InterfaceError, requests.RequestException):
             self.did[f"{verb}, in vain"] += 1
@@ -264,7 +265,7 @@ def put_in_order(person: Person, simulator: SimulatorProcess) -> None:
         provider_accounts.resume(account.pk)
     for mission in Mission.objects.filter(status=MissionStatus.PAUSED, delete_requested_at=None):
         services.change_mission(mission_id=mission.pk, spending_limit=None)
-        with suppress(services.NotPossible):
+        with suppress(NotPossible):
             person.resume(mission, Hands(person.owner))
     tasks = [task for task in simulator.tasks(limit=ALL_TASKS) if task["status"] != GONE]  # those are not on the site
     _cancel_endless(tasks, simulator)
@@ -287,7 +288,7 @@ def _resolve(latest: dict[str, str]) -> None:
     for item in MissionItem.objects.filter(attempts__in=sent_long_ago).select_related("mission"):
         known = set(item.attempts.exclude(remote_task_id="").values_list("remote_task_id", flat=True))
         task_id = latest.get(prompt_of(item), "")
-        with suppress(services.NotPossible):
+        with suppress(NotPossible):
             if task_id and task_id not in known:
                 services.resolve_with_task(item=item, remote_task_id=task_id, actor=ACTOR)
             elif not item.attempts.exclude(hinted_task_id="").exists():

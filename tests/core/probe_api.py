@@ -12,8 +12,8 @@ from django.urls import path
 from ninja import Query, Schema, Status
 
 from accounts.models import ApiToken
-from missions.services import MissionInvalid, NotPossible
-from providers.catalog import FieldError
+from core.errors import FieldError, NotPossible
+from missions.services import MissionInvalid
 from runninghub_batch.api import Api
 
 api = Api(urls_namespace="probe")

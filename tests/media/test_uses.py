@@ -12,11 +12,12 @@ from django.db import connection
 from django.db.models import RestrictedError
 from pytest_django import DjangoAssertNumQueries
 
+from core.errors import NotPossible
 from media import services as media_services
 from media.models import MediaFile
 from missions import lifecycle, references, services
 from missions.models import Mission, MissionMedia, MissionStatus
-from missions.services import MissionInvalid, NotPossible
+from missions.services import MissionInvalid
 from tests.factories import Workers, commit, make_media, make_mission, picture
 
 pytestmark = pytest.mark.django_db

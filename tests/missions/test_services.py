@@ -14,9 +14,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from core.errors import NotPossible
 from missions import execution, lifecycle, purge, services
 from missions.models import Attempt, Mission, MissionItem, Output
-from missions.services import MissionInvalid, NotPossible
+from missions.services import MissionInvalid
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from tests.factories import (

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from core.api.errors import STANDARD
+from core.api.errors import BAD_JSON, STANDARD
+from core.errors import DomainError
 from missions.models import Mission
 from runninghub_batch.api import api
 from tests.processes.conftest import OpenStage
@@ -44,8 +45,10 @@ def test_the_commands_lead_from_a_token_to_a_zip(open_stage: OpenStage, tmp_path
 
 
 def test_every_word_of_an_error_is_explained() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "core" / "api").glob("*.py"))
-    words = {word for word, _ in STANDARD.values()} | set(re.findall(r'Failure\(\s*\d+,\s*"(\w+)"', source))
+    kinds = [DomainError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    words = {word for word, _ in STANDARD.values()} | {kind.error for kind in kinds if kind.error} | {BAD_JSON}
     explained = re.findall(r"^\| \d+ \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert sorted(explained) == sorted(words)
 

@@ -16,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from pytest_django import Settings
 
 from accounts.services import authenticate
+from core.errors import NotPossible
 from media.models import MediaFile
 from missions import services
 from missions.models import Attempt, Mission, MissionItem
@@ -78,7 +79,7 @@ def test_what_the_rows_must_not_say_is_refused_afterwards(site):
 def test_a_file_that_an_older_mission_names_cannot_be_deleted(site):
     upgrade()
     media = MediaFile.objects.get()
-    with pytest.raises(services.NotPossible):
+    with pytest.raises(NotPossible):
         services.delete_media(media=media)
     services.cancel_mission(mission_id=site.with_files.pk, actor="user:1")
     services.delete_media(media=media)

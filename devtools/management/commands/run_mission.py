@@ -23,6 +23,7 @@ from django.db.models import Sum
 from rich.console import Console
 
 from core.db import pending_migrations
+from core.errors import NotPossible
 from devtools import progress, report, sandbox
 from missions import lifecycle, services
 from missions.batch_input import importers
@@ -260,7 +261,7 @@ class Run:
     def _pause(self, mission: Mission, reason: str) -> None:
         """Stop submitting, and say what that leaves."""
         wire: list[int] = []
-        with suppress(services.NotPossible):  # it has ended, or is paused already
+        with suppress(NotPossible):  # it has ended, or is paused already
             wire = services.pause_mission(mission_id=mission.pk, actor=self.actor, reason=reason).still_sending
         sending = Attempt.objects.filter(pk__in=wire, status=AttemptStatus.SENDING)
         deadline = time.monotonic() + SETTLE_SECONDS

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from core.errors import NotPossible
 from missions import execution, services
 from missions.execution.poll import claim_due
 from missions.models import Attempt, Mission, MissionItem, Output
@@ -365,14 +366,14 @@ def test_an_unconfirmed_item_cannot_be_resolved_with_a_task_that_is_not_its_own(
     lost = MissionItem.objects.get(status="unconfirmed")
     other = Attempt.objects.get(item__mission=start_other)
     for task_id in (other.remote_task_id, "1234567890123456789"):
-        with pytest.raises(services.NotPossible, match="Check the id"):
+        with pytest.raises(NotPossible, match="Check the id"):
             services.resolve_with_task(item=lost, remote_task_id=task_id, actor="user:1")
-    with pytest.raises(services.NotPossible, match="nothing to resolve"):
+    with pytest.raises(NotPossible, match="nothing to resolve"):
         services.resolve_with_task(item=other.item, remote_task_id="1", actor="user:1")
-    with pytest.raises(services.NotPossible, match="nothing to resolve"):
+    with pytest.raises(NotPossible, match="nothing to resolve"):
         services.resolve_as_not_run(item=other.item, actor="user:7")
     simulator.set(query_503=1)
-    with pytest.raises(services.NotPossible, match="Try again"):
+    with pytest.raises(NotPossible, match="Try again"):
         services.resolve_with_task(item=lost, remote_task_id="1234567890123456789", actor="user:1")
     lost.refresh_from_db()
     assert lost.status == "unconfirmed"

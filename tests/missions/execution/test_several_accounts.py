@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from core.errors import NotPossible
 from missions import execution, lifecycle, services, tasks
 from missions.models import Attempt, MissionItem
 from providers import provider_accounts
@@ -214,7 +215,7 @@ def test_the_new_key_cannot_prove_that_an_unconfirmed_task_never_ran(owner, seco
         execution.attach(attempt.pk, task_id)
     execution.rescue(attempt.pk)
     assert Attempt.objects.get().hinted_task_id == task_id
-    with pytest.raises(services.NotPossible):
+    with pytest.raises(NotPossible):
         services.resolve_as_not_run(item=MissionItem.objects.get(), actor=ME)
     change_key(second, OLD)
     execution.rescue(attempt.pk)

@@ -7,6 +7,7 @@ import time
 import pytest
 from django.contrib.auth.models import User
 
+from core.errors import NotPossible
 from missions import execution, selectors, services
 from missions.models import Attempt, Mission, MissionItem
 from providers import catalog
@@ -127,7 +128,7 @@ def test_a_person_may_attach_it_or_have_it_sent_anew(owner, workers, simulator):
     mission = start(owner, workers)
     simulator.set(query_500=1.0)
     task_id = mark_unreachable(workers).remote_task_id
-    with pytest.raises(services.NotPossible, match="could not be asked"):
+    with pytest.raises(NotPossible, match="could not be asked"):
         services.resolve_with_task(item=mission.items.get(), remote_task_id=task_id, actor="user:1")
     services.resolve_as_not_run(item=mission.items.get(), actor="user:1")
     assert mission.items.get().status == "pending"
@@ -140,7 +141,7 @@ def test_what_a_webhook_has_named_cannot_be_declared_never_run(owner, workers, s
     simulator.set(paid_drop=1)
     mission = start(owner, workers)
     Attempt.objects.update(hinted_task_id=simulator.tasks()[0]["id"])
-    with pytest.raises(services.NotPossible, match="nothing has to be paid twice"):
+    with pytest.raises(NotPossible, match="nothing has to be paid twice"):
         services.resolve_as_not_run(item=mission.items.get(), actor="user:1")
     assert workers.finish(mission).completed_count == 1
     assert simulator.stats()["accepted"] == 1
