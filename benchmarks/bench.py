@@ -258,8 +258,9 @@ def statements_per_item(items: int = 20) -> float:
     from django.test import override_settings
     from django.utils import timezone
 
+    from core.db import bulk
     from devtools.simulators.runninghub.process import SimulatorProcess
-    from missions import execution, lifecycle, services
+    from missions import execution, services
     from missions.models import Attempt, Output
     from missions.results import download
     from providers import provider_accounts
@@ -295,7 +296,7 @@ def statements_per_item(items: int = 20) -> float:
                     account.refresh_from_db()
                     execution.tick(account.pk, account.tick_number)
                 output_ids = list(Output.objects.filter(item__mission=mission).values_list("pk", flat=True))
-                for batch in lifecycle.batches(output_ids, download.BATCH):
+                for batch in bulk.batches(output_ids, download.BATCH):
                     download.archive(0, batch)
     return round(count / items, 1)
 

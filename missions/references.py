@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from django.utils import timezone
 
+from core.db import bulk
 from media.models import MediaFile
 from missions import lifecycle
 from missions.models import Mission, MissionMedia
@@ -64,7 +65,7 @@ def note_uses(mission_id: int, media_ids: Iterable[int]) -> list[int]:
     Must run in the transaction that makes the mission name them, and late in it: the files stay locked to its end.
     """
     gone: list[int] = []
-    for ids in lifecycle.batches(sorted(set(media_ids)), lifecycle.BATCH):
+    for ids in bulk.batches(sorted(set(media_ids)), lifecycle.BATCH):
         files = MediaFile.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
         found = set(files.values_list("pk", flat=True))
         MissionMedia.objects.bulk_create(

@@ -25,6 +25,8 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from billing.models import SpendingLimit
 from core.db import bulk
+from core.db.transactions import durable_transaction
+from core.db.values import storable
 from core.errors import FieldError, Invalid, NotPossible
 from media import services as media_services
 from media.models import MediaFile
@@ -214,7 +216,7 @@ def create_mission(
         raise MissionInvalid(errors)
     now = timezone.now()
     items = _item_rows(draft)
-    with lifecycle.durably():
+    with durable_transaction():
         mission = Mission.objects.create(
             owner_id=owner.pk,
             name=name.strip()[:200],
@@ -330,7 +332,7 @@ def _is_storable(value: Any) -> bool:
     """Whether every database takes this JSON value as it is."""
     try:
         json.dumps(value, allow_nan=False)
-        return bool(lifecycle.storable(value) == value)
+        return bool(storable(value) == value)
     except (ValueError, TypeError, RecursionError):
         return False
 
@@ -700,7 +702,7 @@ def _put_back(
 ) -> Retried:
     """Put the items at these places back.  ``rows`` holds their own parameters, ``params`` new ones to store."""
     count = 0
-    parts = [*lifecycle.batches(list(rows), lifecycle.BATCH)] or [()]  # the mission may forbid it even for no item
+    parts = [*bulk.batches(list(rows), lifecycle.BATCH)] or [()]  # the mission may forbid it even for no item
     try:
         for part in parts:
             items = MissionItem.objects.filter(index__in=part)

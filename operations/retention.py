@@ -19,6 +19,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from core.api import idempotency_keys
+from core.db import bulk
 from core.errors import NotPossible
 from core.models import IdempotencyKey
 from core.storage.listing import files_below
@@ -169,7 +170,7 @@ def _known_uploads(names: Sequence[str]) -> set[str]:
     """Images that have a row, and the previews beside them."""
     stems = {name.removesuffix(".preview.jpg").rpartition("/")[2].partition(".")[0] for name in names}
     kept: set[str] = set()
-    for part in lifecycle.batches(sorted(stems), BATCH):
+    for part in bulk.batches(sorted(stems), BATCH):
         for media in MediaFile.objects.filter(key__in=part):
             kept |= {str(media.file.name), preview_path(media)}
     return kept | _in_columns(names, MediaFile.objects.all(), "file")
@@ -177,7 +178,7 @@ def _known_uploads(names: Sequence[str]) -> set[str]:
 
 def _in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> set[str]:
     kept: set[str] = set()
-    for part in lifecycle.batches(names, BATCH):
+    for part in bulk.batches(names, BATCH):
         for column in columns:
             kept |= set(rows.filter(**{f"{column}__in": part}).values_list(column, flat=True))
     return kept

@@ -1,38 +1,47 @@
-"""Writing many rows at the cost of a few."""
+"""Bulk writes that cost few statements."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Case, Field, Model, Value, When
 from django.db.models.functions import Cast
 
+_T = TypeVar("_T")
+
+
+def batches(values: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
+    """Split ``values`` into parts of at most ``size``, in order."""
+    return (tuple(values[start : start + size]) for start in range(0, len(values), size))
+
 
 def columns(rows: Sequence[Model], *fields: str) -> dict[str, Any]:
-    """The arguments for ``QuerySet.update`` that write ``fields`` of each of ``rows``.
+    """Return the arguments for ``QuerySet.update`` that write ``fields`` of each of ``rows``.
 
-    ``bulk_update`` chooses every field row by row, and to build such a choice costs more than to carry it out.  Here a field
-    that is the same in all rows is a plain value.  The caller's query set must hold these rows and no others.
+    ``bulk_update`` writes a CASE expression for every field, and building it costs more than running
+    it. Here a field with the same value in all rows is a plain value. The caller's query set must hold
+    exactly these rows.
     """
-    return {name: _column(rows, name) for name in fields}
-
-
-def _column(rows: Sequence[Model], name: str) -> Any:
-    first, *others = (getattr(row, name) for row in rows)
-    if all(other == first for other in others):
-        return first
-    field: Field[Any, Any] = rows[0]._meta.get_field(name)  # type: ignore[assignment]
-    choices = (When(pk=row.pk, then=Value(getattr(row, name), output_field=field)) for row in rows)
-    choice = Case(*choices, output_field=field)
-    return Cast(choice, output_field=field) if connection.features.requires_casted_case_in_updates else choice
+    changes: dict[str, Any] = {}
+    for name in fields:
+        first, *others = (getattr(row, name) for row in rows)
+        if all(other == first for other in others):
+            changes[name] = first
+            continue
+        field: Field[Any, Any] = rows[0]._meta.get_field(name)  # type: ignore[assignment]
+        choices = (When(pk=row.pk, then=Value(getattr(row, name), output_field=field)) for row in rows)
+        choice = Case(*choices, output_field=field)
+        is_cast = connection.features.requires_casted_case_in_updates
+        changes[name] = Cast(choice, output_field=field) if is_cast else choice
+    return changes
 
 
 class Table:
-    """New rows of a model, inserted in one go at a tenth of what ``bulk_create`` takes: it looks at each value of each row.
+    """New rows of one model, inserted at a tenth of the cost of ``bulk_create``.
 
-    ``varying`` columns are given for each row, in the form in which the database takes them (JSON as text).
+    ``varying`` columns get a value per row, in the form that the database takes (JSON as text).
     """
 
     def __init__(self, model: type[Model], *varying: str) -> None:
@@ -44,7 +53,10 @@ class Table:
         self.rows.append(values)
 
     def write(self, **same: Any) -> None:
-        """Insert what was added.  ``same`` in all rows, by column, are these values, and in the other columns their defaults."""
+        """Insert the added rows.
+
+        Columns named in ``same`` get that value in all rows; the other columns get their defaults.
+        """
         fixed = {
             column.attname: column.get_db_prep_save(same.get(column.attname, column.get_default()), connection)
             for column in self.model._meta.concrete_fields
@@ -52,14 +64,12 @@ class Table:
         }
         repeated = tuple(fixed.values())
         rows, self.rows = [row + repeated for row in self.rows], []
-        self._insert([*self.varying, *fixed], rows)
-
-    def _insert(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        names = [*self.varying, *fixed]
         quote = connection.ops.quote_name
-        into = f"{quote(self.model._meta.db_table)} ({', '.join(map(quote, columns))})"
+        into = f"{quote(self.model._meta.db_table)} ({', '.join(map(quote, names))})"
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":
-                places = ", ".join(["%s"] * len(columns))
+                places = ", ".join(["%s"] * len(names))
                 cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows)  # noqa: S608  names of our own tables
             else:
                 with cursor.copy(f"COPY {into} FROM STDIN") as copy:

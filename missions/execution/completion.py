@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from core.db import bulk
 from missions import lifecycle
 from missions.execution.batch_record import record_together
 from missions.execution.intervals import seconds_from_now
@@ -53,7 +54,7 @@ def _apply_successes(ended: Mapping[Attempt, RemoteState]) -> None:
         first_try_at=now + DOWNLOAD_LEASE,
     )
     queue.send_many(
-        "archive", [(0, *batch) for batch in lifecycle.batches(output_ids, download.BATCH)], delay=ARCHIVE_DELAY_SECONDS
+        "archive", [(0, *batch) for batch in bulk.batches(output_ids, download.BATCH)], delay=ARCHIVE_DELAY_SECONDS
     )
 
 

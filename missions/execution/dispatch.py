@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from billing.models import SpendingLimit
+from core.db import bulk
 from missions import failures, lifecycle, selectors
 from missions.models import Attempt, AttemptStatus, Mission
 from providers.catalog.task_types import TaskType
@@ -61,7 +62,7 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
         mission = mission_of[mission_id]
         budget = budgets.get(mission.owner_id)
         attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now, budget=budget)
-        batches += lifecycle.batches(attempt_ids, 1 if _needs_files(mission) else SUBMIT_BATCH)
+        batches += bulk.batches(attempt_ids, 1 if _needs_files(mission) else SUBMIT_BATCH)
     return batches
 
 
@@ -79,7 +80,7 @@ def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> in
 
     The claim knows exactly, and pauses a mission that cannot go on: so with nothing in flight it gets a slot to find out.
     """
-    limits = [budget for budget in (lifecycle.budget_of(mission), budgets.get(mission.owner_id)) if budget]
+    limits = [budget for budget in (lifecycle.mission_budget(mission), budgets.get(mission.owner_id)) if budget]
     price = failures.estimate(mission, 1) if limits else None
     if price:
         due = min([due, *(max(int(budget.left / price), 0 if budget.in_flight else 1) for budget in limits)])

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from core.db.transactions import durable_transaction
 from core.logging.context import about_attempt
 from missions import lifecycle, references
 from missions.execution.batch_record import record_together
@@ -52,7 +53,7 @@ def refill(account_id: int) -> None:
     to be handed over, which takes time, and no lock is held meanwhile.
     """
     marked = None
-    with lifecycle.durably():
+    with durable_transaction():
         mine, *others = take_up(account_id) or [()]
         queue.send_many("submit", others)
         attempts = _prepared(mine)

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from core.db.transactions import durable_transaction
 from missions import execution, lifecycle
 from missions.lifecycle import LostRace
 from missions.models import (
@@ -182,7 +183,7 @@ def test_the_mark_before_a_post_is_synced_to_disk_and_other_commits_are_not():
             return int(cursor.execute("PRAGMA synchronous").fetchone()[0])
 
     assert synchronous() == 1
-    with lifecycle.durably():
+    with durable_transaction():
         assert synchronous() == 2
     assert synchronous() == 1
 

@@ -1,0 +1,71 @@
+"""The only code that writes a status.
+
+Every move is a compare-and-swap: it names the statuses that it may come from, changes the row only if
+it still has one of them, and writes an event. Whoever loses the race gets ``LostRace`` (or False) and
+walks away.
+
+Locks are taken in the order account, a person's spending limit, mission, item, attempt. A move locks
+its mission's row first. That keeps the counts and the reserved money in step with the items, gives the
+events of one mission ids in the order of time, and keeps a worker that is about to send from
+overtaking a person who has just stopped the mission.
+
+    moves       locks, and the compare-and-swap of missions, items and attempts
+    missions    open, start, pause, resume, cancel, request deletion
+    items       claim for a provider account, retry after a failure
+    attempts    from the mark before the POST to the end of the task
+    outputs     downloads and their ends
+"""
+
+from missions.lifecycle.attempts import (
+    Acceptance,
+    NewOutput,
+    Success,
+    accept,
+    fail,
+    mark_sending,
+    mark_unconfirmed,
+    mark_unreachable,
+    refuse,
+    succeed,
+    void_unconfirmed,
+    withdraw,
+)
+from missions.lifecycle.items import claim, mission_budget, retry_failed
+from missions.lifecycle.missions import cancel, open_mission, pause, request_deletion, resume, start_scheduled
+from missions.lifecycle.moves import BATCH, ENDED, ENGINE, OPEN, RUNNABLE, LostRace
+from missions.lifecycle.outputs import abandon_outputs, claim_downloads, lose_output, remove_outputs, store_outputs
+
+__all__ = [
+    "BATCH",
+    "ENDED",
+    "ENGINE",
+    "OPEN",
+    "RUNNABLE",
+    "Acceptance",
+    "LostRace",
+    "NewOutput",
+    "Success",
+    "abandon_outputs",
+    "accept",
+    "cancel",
+    "claim",
+    "claim_downloads",
+    "fail",
+    "lose_output",
+    "mark_sending",
+    "mark_unconfirmed",
+    "mark_unreachable",
+    "mission_budget",
+    "open_mission",
+    "pause",
+    "refuse",
+    "remove_outputs",
+    "request_deletion",
+    "resume",
+    "retry_failed",
+    "start_scheduled",
+    "store_outputs",
+    "succeed",
+    "void_unconfirmed",
+    "withdraw",
+]

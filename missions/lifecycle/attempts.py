@@ -1,0 +1,322 @@
+"""Moves of attempts and their items, from the mark before the POST to the end of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from core.db.transactions import durable_transaction
+from core.db.values import storable
+from missions.lifecycle.missions import pause_locked
+from missions.lifecycle.moves import (
+    ENGINE,
+    RUNNABLE,
+    atomic,
+    group_by,
+    lock_attempt,
+    lock_attempts,
+    move_attempt,
+    move_attempts,
+    move_items,
+    reopen,
+)
+from missions.models import (
+    Attempt,
+    AttemptStatus,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    MissionStatus,
+    Output,
+    OutputStatus,
+)
+from missions.policy import circuit_breaker
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutput:
+    """A result that the provider reported: a file that is still to be fetched, or a text."""
+
+    url: str = ""
+    text: str = ""
+    extension: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A submission that the provider accepted: its task, the raw answer, and the time of the first poll."""
+
+    remote_task_id: str
+    raw: Mapping[str, Any]
+    at: datetime
+    next_poll_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A task that ended well. ``cost`` is None when the provider did not report it."""
+
+    outputs: Sequence[NewOutput]
+    cost: Decimal | None
+    raw: Mapping[str, Any]
+
+
+# --- Submission ---
+
+
+def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
+    """Move prepared → sending: the mark that is on disk before a POST goes out.
+
+    ``requests`` holds the parameters to send, by attempt. Return the attempts that may be sent now. Left
+    out are those that were withdrawn, whose mission or account was stopped, or whose account got another
+    key.
+    """
+    with durable_transaction():
+        now = timezone.now()
+        ready = []
+        for mission, attempt in lock_attempts(requests, AttemptStatus.PREPARED):
+            account = attempt.account
+            is_usable = account.is_enabled and not account.paused_at
+            if mission.status in RUNNABLE and is_usable and attempt.key_fingerprint == account.key_fingerprint:
+                attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
+                ready.append((mission, attempt))
+            else:
+                _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
+        move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
+        items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
+        items.update(started_at=now)
+        return {attempt.pk for _, attempt in ready}
+
+
+def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
+    """Move sending → running, and the items submitting → processing: the provider gave the tasks ids.
+
+    Also moves unconfirmed attempts, for which a person may be the ``actor``. ``acceptances`` by attempt.
+    Return the attempts that were moved; one that had already moved on is left out.
+    """
+    with atomic():
+        attempts = lock_attempts(acceptances, AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
+        for _, attempt in attempts:
+            answer = acceptances[attempt.pk]
+            attempt.remote_task_id, attempt.raw = answer.remote_task_id, storable(answer.raw)
+            attempt.accepted_at, attempt.next_poll_at = answer.at, answer.next_poll_at
+            attempt.unanswered_since, attempt.gone_count = None, 0
+            attempt.error_code, attempt.error_message = "", ""
+        move_attempts(
+            attempts,
+            AttemptStatus.RUNNING,
+            "remote_task_id",
+            "raw",
+            "accepted_at",
+            "next_poll_at",
+            "unanswered_since",
+            "gone_count",
+            "error_code",
+            "error_message",
+        )
+        by_source = group_by(((mission, attempt.item.status), attempt) for mission, attempt in attempts)
+        for (mission, source), group in by_source.items():
+            is_counted = source == ItemStatus.UNCONFIRMED
+            move_items(
+                mission,
+                group,
+                ItemStatus.PROCESSING,
+                reason=reason,
+                actor=actor,
+                refusal_count=0,
+                error_code="",
+                error_message="",
+                attempt_count=F("attempt_count") + (0 if is_counted else 1),
+            )
+        return {attempt.pk for _, attempt in attempts}
+
+
+def refuse(
+    attempt_id: int,
+    *,
+    code: str,
+    message: str,
+    retry_at: datetime | None,
+    counts: bool = True,
+    sources: Collection[AttemptStatus] = (AttemptStatus.PREPARED, AttemptStatus.SENDING),
+) -> bool:
+    """Move prepared or sending → refused: the provider certainly did not accept it, nothing was paid.
+
+    With ``retry_at`` the item is pending until then, without it the item has failed. ``counts=False``
+    when the refusal does not concern the item (no free slot, blocked account). Return False when the
+    attempt is in none of ``sources`` any more, or was deleted with its mission.
+    """
+    with atomic():
+        locked = lock_attempt(attempt_id, *sources)
+        if not locked:
+            return False
+        mission, attempt = locked
+        error = {"error_code": code[:64], "error_message": storable(message)}
+        move_attempt(attempt, AttemptStatus.REFUSED, ended_at=timezone.now(), **error)
+        count = F("refusal_count") + (1 if counts else 0)
+        _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
+        return True
+
+
+def withdraw(attempt_id: int, *, reason: str) -> bool:
+    """Move prepared → void, and its item back to pending: it was provably never sent."""
+    with atomic():
+        locked = lock_attempt(attempt_id, AttemptStatus.PREPARED)
+        if locked:
+            _void(*locked, reason=reason)
+        return bool(locked)
+
+
+# --- Unknown fate ---
+
+
+def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
+    """Move sending → unconfirmed: it may have been paid, so only a person or proof moves it on."""
+    return _to_unconfirmed(
+        attempt_id, AttemptStatus.SENDING, code=code, message=message, attempt_count=F("attempt_count") + 1
+    )
+
+
+def mark_unreachable(attempt_id: int, *, code: str, message: str) -> bool:
+    """Move running → unconfirmed: the provider accepted it, and then could not report on it for long."""
+    return _to_unconfirmed(attempt_id, AttemptStatus.RUNNING, code=code, message=message)
+
+
+def _to_unconfirmed(attempt_id: int, source: AttemptStatus, *, code: str, message: str, **changes: Any) -> bool:
+    with atomic():
+        locked = lock_attempt(attempt_id, source)
+        if not locked:
+            return False
+        mission, attempt = locked
+        error = {"error_code": code[:64], "error_message": storable(message)}
+        move_attempt(attempt, AttemptStatus.UNCONFIRMED, **error)
+        move_items(mission, [attempt], ItemStatus.UNCONFIRMED, reason=message, **error, **changes)
+        return True
+
+
+def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
+    """Move unconfirmed → void: a person says, or a late refusal proves, that it never ran.
+
+    The item may be submitted again. Return False when the attempt had already moved on, or when a
+    webhook has named its task and that is still to be checked.
+    """
+    with atomic():
+        locked = lock_attempt(attempt_id, AttemptStatus.UNCONFIRMED)
+        if not locked:
+            return False
+        mission, attempt = locked
+        unhinted = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
+        if not unhinted.select_for_update(no_key=True).exists():
+            return False
+        changes = {"attempt_count": F("attempt_count") - 1, "error_code": "", "error_message": ""}
+        _void(mission, attempt, reason=reason, actor=actor, **changes)
+        reopen(mission, actor=actor)
+        return True
+
+
+def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGINE, **changes: Any) -> None:
+    """Move a locked attempt to void, and its item back to pending, or to cancelled with its mission."""
+    now = timezone.now()
+    move_attempt(attempt, AttemptStatus.VOID, error_message=storable(reason), ended_at=now)
+    if mission.status == MissionStatus.CANCELLED:
+        move_items(mission, [attempt], ItemStatus.CANCELLED, reason=reason, actor=actor, ended_at=now, **changes)
+    else:
+        move_items(mission, [attempt], ItemStatus.PENDING, reason=reason, actor=actor, available_at=now, **changes)
+
+
+# --- The end of a task ---
+
+
+def succeed(successes: Mapping[int, Success], *, expires_at: datetime, first_try_at: datetime) -> list[int]:
+    """Move running → succeeded, and the items processing → completed. Return the outputs to fetch.
+
+    ``successes`` by attempt; one that had already moved on is left out. ``expires_at``: when the provider
+    deletes the files. ``first_try_at``: when the reaper fetches a file that nobody has fetched.
+    """
+    with atomic():
+        attempts = lock_attempts(successes, AttemptStatus.RUNNING)
+        now = timezone.now()
+        for _, attempt in attempts:
+            success = successes[attempt.pk]
+            attempt.raw, attempt.cost, attempt.ended_at = storable(success.raw), success.cost, now
+        move_attempts(attempts, AttemptStatus.SUCCEEDED, "raw", "cost", "ended_at")
+        by_cost = group_by(((mission, attempt.cost), attempt) for mission, attempt in attempts)
+        for (mission, cost), group in by_cost.items():
+            move_items(mission, group, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
+        rows = Output.objects.bulk_create(
+            Output(
+                item_id=attempt.item_id,
+                attempt=attempt,
+                index=index,
+                status=OutputStatus.PENDING if output.url else OutputStatus.STORED,
+                text=storable(output.text),
+                remote_url=storable(output.url),
+                extension=storable(output.extension)[:16],
+                expires_at=expires_at if output.url else None,
+                next_try_at=first_try_at if output.url else None,
+                stored_at=None if output.url else now,
+            )
+            for _, attempt in attempts
+            for index, output in enumerate(successes[attempt.pk].outputs, start=1)
+        )
+        return [row.pk for row in rows if row.status == OutputStatus.PENDING]
+
+
+def fail(
+    attempt_id: int,
+    *,
+    code: str,
+    message: str,
+    cost: Decimal | None = None,
+    raw: Mapping[str, Any] | None = None,
+    retry_at: datetime | None = None,
+) -> bool:
+    """Move running → failed. The item fails too, or waits until ``retry_at`` for a new attempt."""
+    with atomic():
+        locked = lock_attempt(attempt_id, AttemptStatus.RUNNING)
+        if not locked:
+            return False
+        mission, attempt = locked
+        changes: dict[str, Any] = {"error_code": code[:64], "error_message": storable(message), "cost": cost}
+        if raw is not None:
+            changes["raw"] = storable(raw)
+        move_attempt(attempt, AttemptStatus.FAILED, ended_at=timezone.now(), **changes)
+        retries = {} if retry_at is None else {"retry_count": F("retry_count") + 1}
+        _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, cost=cost, **retries)
+        return True
+
+
+def _end_or_requeue(
+    mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
+) -> None:
+    """Move the item of an attempt without result: pending until ``retry_at``, cancelled with its mission, or failed."""
+    message = storable(message)
+    changes |= {"reason": message, "error_code": code[:64], "error_message": message}
+    if retry_at is None:
+        move_items(mission, [attempt], ItemStatus.FAILED, ended_at=timezone.now(), **changes)
+        _count_failure(mission, code=code[:64], message=message)
+    elif mission.status == MissionStatus.CANCELLED:
+        move_items(mission, [attempt], ItemStatus.CANCELLED, ended_at=timezone.now(), **changes)
+    else:
+        move_items(mission, [attempt], ItemStatus.PENDING, available_at=retry_at, **changes)
+
+
+def _count_failure(mission: Mission, *, code: str, message: str) -> None:
+    """Count a failed item. Pause the mission when too many in a row failed with one code."""
+    streak = mission.failure_streak + 1 if code == mission.failure_streak_code else 1
+    Mission.objects.filter(pk=mission.pk).update(failure_streak=streak, failure_streak_code=code)
+    is_at_work = mission.status in RUNNABLE and mission.pending_count + mission.in_flight_count
+    if not is_at_work or not circuit_breaker.trips(streak):
+        return
+    failed = mission.items.filter(status=ItemStatus.FAILED, error_code=code, ended_at__isnull=False)
+    latest = failed.order_by("-ended_at").values_list("cost", flat=True)[:streak]
+    charged = sum(latest, Decimal(0))
+    reason = circuit_breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
+    pause_locked(mission, reason=reason)

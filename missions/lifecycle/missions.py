@@ -1,0 +1,106 @@
+"""Moves of a mission: open, start, pause, resume, cancel, request deletion."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from missions.lifecycle.moves import (
+    ENGINE,
+    OPEN,
+    RUNNABLE,
+    lock_mission,
+    move_many,
+    move_mission,
+    require,
+    settle,
+    submitting_attempts,
+    withdraw_unsent,
+)
+from missions.models import AttemptStatus, ItemStatus, Mission, MissionStatus
+
+log = logging.getLogger(__name__)
+
+
+def open_mission(mission: Mission, *, actor: str) -> None:
+    """Give a new mission its first status: scheduled when its start lies in the future, else queued."""
+    is_later = mission.not_before is not None and mission.not_before > timezone.now()
+    with transaction.atomic():
+        move_mission(mission, MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED, actor=actor, is_new=True)
+
+
+def start_scheduled(mission_id: int) -> None:
+    """Move scheduled → queued, when the time has come. Raises LostRace."""
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        require(mission.status == MissionStatus.SCHEDULED)
+        move_mission(mission, MissionStatus.QUEUED, reason=gettext_noop("The planned start has come."))
+
+
+def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
+    """Stop taking items up. Items that hold a slot but were not sent go back to pending.
+
+    Return the ids of the attempts that are being sent at this moment: they cannot be called back.
+    Raises LostRace when the mission is not scheduled, queued or running.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
+        pause_locked(mission, actor=actor, reason=reason)
+        return _sending_ids(mission)
+
+
+def pause_locked(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
+    """Pause a locked mission."""
+    move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+    if actor == ENGINE:
+        log.warning("Mission %s was paused by the engine: its page says why.", mission.pk)
+    withdrawn = gettext_noop("The mission was paused before it was sent.")
+    withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=withdrawn)
+
+
+def resume(mission_id: int, *, actor: str) -> None:
+    """Move paused → scheduled, queued or running. Raises LostRace when the mission is not paused."""
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        require(mission.status == MissionStatus.PAUSED)
+        is_later = mission.not_before is not None and mission.not_before > timezone.now()
+        waiting = MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED
+        status = MissionStatus.RUNNING if mission.started_at else waiting
+        move_mission(mission, status, actor=actor, pause_reason="", failure_streak=0)
+
+
+def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
+    """Stop for good. Items that were not sent are cancelled; what was sent is paid and watched to its end.
+
+    Return how many items were cancelled, and the ids of the attempts that are being sent at this moment.
+    Raises LostRace when the mission has already ended.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        require(mission.status in OPEN)
+        move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, pause_reason="")
+        reason = reason or gettext_noop("The mission was cancelled before it was sent.")
+        count = withdraw_unsent(mission, ItemStatus.CANCELLED, actor=actor, reason=reason)
+        pending = mission.items.filter(status=ItemStatus.PENDING)
+        count += move_many(mission, pending, ItemStatus.PENDING, ItemStatus.CANCELLED, actor=actor, reason=reason)
+        settle(mission)
+        return count, _sending_ids(mission)
+
+
+def request_deletion(mission_id: int, *, actor: str) -> list[int]:
+    """Stop for good and mark for removal. Return the ids of the attempts that are being sent at this moment."""
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        sending: list[int] = []
+        if mission.status in OPEN:
+            _, sending = cancel(mission_id, actor=actor, reason=gettext_noop("The mission was deleted."))
+        Mission.objects.filter(pk=mission_id, delete_requested_at=None).update(delete_requested_at=timezone.now())
+        return sending
+
+
+def _sending_ids(mission: Mission) -> list[int]:
+    return list(submitting_attempts(mission, AttemptStatus.SENDING).values_list("pk", flat=True))

@@ -1,0 +1,279 @@
+"""Locks, and the compare-and-swap of missions, items and attempts. Private to ``missions.lifecycle``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from core.db import bulk
+from core.db.values import storable
+from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
+
+ENGINE = "engine"  # the actor of moves that no person asked for
+BATCH = 2000  # rows per statement in bulk moves
+
+RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
+OPEN = (MissionStatus.SCHEDULED, *RUNNABLE, MissionStatus.PAUSED)
+ENDED = (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
+LIVE_ITEMS = (ItemStatus.SUBMITTING, ItemStatus.PROCESSING, ItemStatus.UNCONFIRMED)
+
+# The engine moves many attempts in one transaction; a savepoint for each would cost two statements.
+atomic = functools.partial(transaction.atomic, savepoint=False)
+
+_MISSION_FIELDS = (
+    "status",
+    "model",
+    "currency",
+    "max_attempts",
+    "not_before",
+    "started_at",
+    "delete_requested_at",
+    "failure_streak",
+    "failure_streak_code",
+    *(f"{status}_count" for status in ItemStatus.values),
+)
+_ATTEMPT_FIELDS = (
+    "status",
+    "number",
+    "key_fingerprint",
+    "expected_cost",
+    "item__status",
+    "item__mission",
+    "account__paused_at",
+    "account__is_enabled",
+    "account__key_fingerprint",
+)
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
+
+class LostRace(Exception):
+    """The row has already moved on: somebody else did the same, or undid the reason for it."""
+
+
+def require(condition: bool) -> None:
+    """Raise LostRace unless ``condition`` holds."""
+    if not condition:
+        raise LostRace
+
+
+def group_by(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, list[_V]]:
+    """Group values by key, both in the order of their first appearance."""
+    groups: dict[_K, list[_V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def expected_cost(attempts: Iterable[Attempt]) -> Decimal:
+    """Return what is reserved for ``attempts``."""
+    return sum((attempt.expected_cost or Decimal(0) for attempt in attempts), Decimal(0))
+
+
+# --- Locks ---
+
+
+def lock_mission(mission_id: int, *fields: str) -> Mission:
+    """Lock a mission's row and read what moves need of it, and ``fields``."""
+    return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS, *fields).get(pk=mission_id)
+
+
+def lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list[tuple[Mission, Attempt]]:
+    """Lock the missions of attempts, then read those attempts that have one of ``statuses``.
+
+    Each comes with its item and account. An attempt that has moved on, or was deleted with its mission,
+    is left out. Two attempts of one mission share the mission object.
+    """
+    attempts = Attempt.objects.filter(pk__in=attempt_ids)
+    locked = Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).order_by("pk")
+    missions = {mission.pk: mission for mission in locked.filter(pk__in=attempts.values("item__mission"))}
+    rows = attempts.select_related("item", "account").only(*_ATTEMPT_FIELDS).order_by("pk")
+    return [(missions[attempt.item.mission_id], attempt) for attempt in rows if attempt.status in statuses]
+
+
+def lock_attempt(attempt_id: int, *statuses: AttemptStatus) -> tuple[Mission, Attempt] | None:
+    """Do the same for one attempt. Return None when it has none of ``statuses`` any more."""
+    return next(iter(lock_attempts([attempt_id], *statuses)), None)
+
+
+# --- Missions ---
+
+
+def move_mission(
+    mission: Mission, to: MissionStatus, *, actor: str = ENGINE, reason: str = "", is_new: bool = False, **changes: Any
+) -> None:
+    """Move a locked mission to another status. ``changes`` are written with it. Raises LostRace."""
+    source = mission.status
+    moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=timezone.now(), **changes)
+    require(moved == 1)
+    mission.status = to
+    ItemEvent.objects.create(
+        mission=mission,
+        from_status="" if is_new else source,
+        to_status=to,
+        reason=storable(reason),
+        actor=actor,
+    )
+
+
+def settle(mission: Mission) -> None:
+    """End a locked mission when its counts say that nothing is left to do."""
+    is_busy = mission.in_flight_count or mission.pending_count
+    if is_busy or (mission.unconfirmed_count and mission.status != MissionStatus.CANCELLED):
+        return
+    now = timezone.now()
+    if mission.status == MissionStatus.CANCELLED:
+        Mission.objects.filter(pk=mission.pk).update(ended_at=now)
+    elif mission.status in OPEN:
+        to = MissionStatus.COMPLETED if mission.completed_count else MissionStatus.FAILED
+        move_mission(mission, to, ended_at=now, pause_reason="")
+
+
+def reopen(mission: Mission, *, actor: str) -> None:
+    """Put a locked mission that has ended back to work, when it has pending items again."""
+    if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED) and mission.pending_count:
+        to = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
+        move_mission(mission, to, actor=actor, ended_at=None)
+
+
+def _shift_counts(
+    mission: Mission, source: str, to: str, number: int, *, cost: Decimal | None = None, reserved: Decimal = Decimal(0)
+) -> None:
+    """Move ``number`` items between a mission's counts; add to its cost and its reserved cost."""
+    changes: dict[str, Any] = {
+        f"{source}_count": F(f"{source}_count") - number,
+        f"{to}_count": F(f"{to}_count") + number,
+        "updated_at": timezone.now(),
+    }
+    if cost:
+        changes["cost"] = F("cost") + cost
+    if to == ItemStatus.COMPLETED:
+        changes["failure_streak"] = 0
+    if reserved:
+        changes["reserved_cost"] = F("reserved_cost") + reserved
+    Mission.objects.filter(pk=mission.pk).update(**changes)
+    setattr(mission, f"{source}_count", getattr(mission, f"{source}_count") - number)
+    setattr(mission, f"{to}_count", getattr(mission, f"{to}_count") + number)
+
+
+# --- Items ---
+
+
+def move_items(
+    mission: Mission,
+    attempts: Sequence[Attempt],
+    to: ItemStatus,
+    *,
+    reason: str = "",
+    actor: str = ENGINE,
+    cost: Decimal | None = None,
+    **changes: Any,
+) -> None:
+    """Move the items of ``attempts`` from the one status that was read under the mission's lock.
+
+    ``cost`` is what each was charged. The money reserved for them is released once the provider is done
+    with them and their cost is known. Raises LostRace.
+    """
+    [source] = {attempt.item.status for attempt in attempts}
+    if cost:
+        changes["cost"] = F("cost") + cost
+    items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in attempts], status=source)
+    require(items.update(status=to, **changes) == len(attempts))
+    ItemEvent.objects.bulk_create(
+        ItemEvent(
+            mission=mission,
+            item_id=attempt.item_id,
+            attempt_number=attempt.number,
+            from_status=source,
+            to_status=to,
+            reason=storable(reason),
+            actor=actor,
+        )
+        for attempt in attempts
+    )
+    is_reserved = to in LIVE_ITEMS or (to == ItemStatus.COMPLETED and cost is None)
+    _shift_counts(
+        mission,
+        source,
+        to,
+        len(attempts),
+        cost=cost * len(attempts) if cost else None,
+        reserved=Decimal(0) if is_reserved else -expected_cost(attempts),
+    )
+    settle(mission)
+
+
+def move_many(
+    mission: Mission,
+    items: QuerySet[MissionItem],
+    source: ItemStatus,
+    to: ItemStatus,
+    *,
+    actor: str = ENGINE,
+    reason: str = "",
+    changes: Mapping[str, Any] | None = None,
+    reserved: Decimal = Decimal(0),
+) -> int:
+    """Move all of ``items`` that are in ``source``. Return how many. Raises LostRace.
+
+    ``reserved`` is added to the mission's reserved cost.
+    """
+    ids = list(items.filter(status=source).order_by("pk").values_list("pk", flat=True))
+    ended = {"ended_at": timezone.now()} if to == ItemStatus.CANCELLED else {}
+    moved = 0
+    for part in bulk.batches(ids, BATCH):
+        rows = MissionItem.objects.filter(pk__in=part, status=source)
+        moved += rows.update(**{"status": to, **ended, **(changes or {})})
+    require(moved == len(ids))
+    events = bulk.Table(ItemEvent, "item_id")
+    for pk in ids:
+        events.add(pk)
+    events.write(mission_id=mission.pk, from_status=source, to_status=to, reason=reason, actor=actor)
+    if moved:
+        _shift_counts(mission, source, to, moved, reserved=reserved)
+    return moved
+
+
+# --- Attempts ---
+
+
+def move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
+    """Move one attempt from the status that was read under its mission's lock. Raises LostRace."""
+    require(Attempt.objects.filter(pk=attempt.pk, status=attempt.status).update(status=to, **changes) == 1)
+
+
+def move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus, *fields: str) -> None:
+    """Move attempts and write ``fields`` of their objects, in one statement for each status that they come from."""
+    for source, rows in group_by((attempt.status, attempt) for _, attempt in attempts).items():
+        ids = [attempt.pk for attempt in rows]
+        moved = Attempt.objects.filter(pk__in=ids, status=source).update(status=to, **bulk.columns(rows, *fields))
+        require(moved == len(rows))
+        for attempt in rows:
+            attempt.status = to
+
+
+def submitting_attempts(mission: Mission, status: AttemptStatus) -> QuerySet[Attempt]:
+    """Return the attempts that hold a slot and have no task yet.
+
+    They are selected by their items: few items are being submitted, however large the mission is.
+    """
+    items = ItemStatus.SUBMITTING
+    return Attempt.objects.filter(item__mission=mission, item__status=items, status=status).order_by("pk")
+
+
+def withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:
+    """Take the slot from every item of the mission that holds one and was not sent. Return how many."""
+    attempts = list(submitting_attempts(mission, AttemptStatus.PREPARED).only("item", "expected_cost"))
+    item_ids = [attempt.item_id for attempt in attempts]
+    Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(
+        status=AttemptStatus.VOID, error_message=reason, ended_at=timezone.now()
+    )
+    items = MissionItem.objects.filter(pk__in=item_ids)
+    reserved = -expected_cost(attempts)
+    return move_many(mission, items, ItemStatus.SUBMITTING, to, actor=actor, reason=reason, reserved=reserved)

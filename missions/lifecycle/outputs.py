@@ -1,0 +1,74 @@
+"""Moves of outputs: downloads and their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from core.db.values import storable
+from missions.lifecycle.moves import atomic, lock_mission
+from missions.models import ItemEvent, Output, OutputStatus
+
+
+def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: datetime) -> list[int]:
+    """Take downloads up. Return those that are still pending and whose try ``try_number`` was not made yet."""
+    with atomic():
+        free = Output.objects.filter(pk__in=output_ids, status=OutputStatus.PENDING, try_count=try_number)
+        locked = free.order_by("pk").select_for_update(skip_locked=True, no_key=True)
+        ids = list(locked.values_list("pk", flat=True))
+        Output.objects.filter(pk__in=ids).update(try_count=try_number + 1, next_try_at=lease_until)
+        return ids
+
+
+def store_outputs(facts: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Move pending → stored. ``facts`` holds the columns of each file, by output. Return the moved outputs."""
+    stored = {"status": OutputStatus.STORED, "stored_at": timezone.now(), "next_try_at": None, "error_message": ""}
+    with atomic():
+        return {
+            pk
+            for pk, columns in facts.items()
+            if Output.objects.filter(pk=pk, status=OutputStatus.PENDING).update(**stored, **columns)
+        }
+
+
+def lose_output(output_id: int, *, message: str) -> bool:
+    """Move pending → lost: its address has expired. The item stays completed; it ran and was paid."""
+    with atomic():
+        output = Output.objects.select_related("item", "attempt").get(pk=output_id)
+        mission = lock_mission(output.item.mission_id)
+        is_lost = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(
+            status=OutputStatus.LOST, next_try_at=None, error_message=message
+        )
+        if is_lost:
+            ItemEvent.objects.create(
+                mission=mission,
+                item_id=output.item_id,
+                attempt_number=output.attempt.number,
+                from_status=output.item.status,
+                to_status=output.item.status,
+                reason=storable(message),
+            )
+        return bool(is_lost)
+
+
+def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
+    """Move stored → removed. Return the names of the files, to be deleted after the commit."""
+    with atomic():
+        rows = list(outputs.filter(status=OutputStatus.STORED).values_list("pk", "file", "thumbnail"))
+        Output.objects.filter(pk__in=[pk for pk, _, _ in rows], status=OutputStatus.STORED).update(
+            status=OutputStatus.REMOVED, file="", thumbnail="", error_message=message, removed_at=now
+        )
+        return [name for _, *names in rows for name in names if name]
+
+
+def abandon_outputs(mission_id: int) -> None:
+    """Move pending → lost for all outputs of a mission that is being deleted.
+
+    No download in flight can store a file of it after that.
+    """
+    pending = Output.objects.filter(item__mission=mission_id, status=OutputStatus.PENDING)
+    pending.update(status=OutputStatus.LOST, next_try_at=None)
