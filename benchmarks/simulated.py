@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import Any
 
 import psutil
 import time_machine
@@ -29,17 +29,19 @@ from django_q.signing import SignedPackage
 from missions import selectors, tasks
 from providers.adapters import registry
 from providers.adapters.base import (
+    NO_UPDATES,
+    Accepted,
     AccountStatus,
-    PricePreview,
+    Capabilities,
     Provider,
     RemoteOutput,
     RemoteState,
     RemoteStatus,
-    RemoteTask,
     SubmitRequest,
-    UploadedFile,
+    Updates,
 )
 from providers.adapters.errors import ProviderError, Remedy
+from providers.adapters.runninghub.adapter import RunningHub
 
 SCHEDULED = ("watchdog", "tally")  # what django-q2's own scheduler starts every minute
 PRICE = Decimal("0.05")
@@ -81,12 +83,16 @@ class SimulatedProvider(Provider):
     """A provider in this process's memory, whose tasks end by the simulated clock."""
 
     name = "runninghub"  # the catalogue's models are its
+    label = "Simulated"
+    account_name = "environment"
+    capabilities = Capabilities()
+    environment = RunningHub.environment
     remote: Remote
 
-    def submit(self, request: SubmitRequest) -> RemoteTask:
+    def submit(self, request: SubmitRequest, updates: Updates = NO_UPDATES) -> Accepted:
         self.remote.calls["submit"] += 1
         task_id = self.remote.begin()
-        return RemoteTask(task_id, RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING")))
+        return Accepted(task_id, RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING")))
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
         self.remote.calls["query"] += len(task_ids)
@@ -103,21 +109,8 @@ class SimulatedProvider(Provider):
     def check_account(self) -> AccountStatus:
         return AccountStatus(concurrency=self.remote.slots)
 
-    def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> UploadedFile:
-        raise NotImplementedError
-
-    def cancel(self, task_id: str) -> bool:
-        raise NotImplementedError
-
-    def preview_price(self, request: SubmitRequest) -> PricePreview:
-        raise NotImplementedError
-
     @staticmethod
     def remedy_of(code: str) -> Remedy:
-        raise NotImplementedError
-
-    @staticmethod
-    def parse_webhook(body: bytes) -> str:
         raise NotImplementedError
 
 

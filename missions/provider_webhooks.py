@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
@@ -49,13 +49,15 @@ class Hint:
     provider: str
     token: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
     """Answer at once; the work is done by a worker."""
-    [status] = take([Hint(provider, token, request.body)])
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    [status] = take([Hint(provider, token, request.body, headers)])
     return HttpResponse(status=status)
 
 
@@ -79,7 +81,7 @@ def _judge(hint: Hint, attempts: Mapping[str, Attempt]) -> int:
     if attempts[hint.token].status not in LOST:
         return 204
     try:
-        PROVIDERS[hint.provider].parse_webhook(hint.body)
+        PROVIDERS[hint.provider].parse_webhook(hint.headers, hint.body)
     except ValueError:
         return 400
     return 204
@@ -100,7 +102,7 @@ def _make_due(attempts: Sequence[Attempt]) -> None:
 def _note_tasks(hints: Mapping[Attempt, Hint]) -> None:
     """Let a worker ask whether the task that a webhook names is the one whose answer was lost."""
     for attempt, hint in hints.items():
-        remote_task_id = PROVIDERS[hint.provider].parse_webhook(hint.body)
+        remote_task_id = PROVIDERS[hint.provider].parse_webhook(hint.headers, hint.body)
         with transaction.atomic():
             Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=remote_task_id)
             queue.send("rescue", attempt.pk)
@@ -125,7 +127,8 @@ class Receiver:
         body = await _read(receive)
         if body is None:
             return  # the caller has gone
-        status = await self._taken(Hint(address[1], address[2], body))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        status = await self._taken(Hint(address[1], address[2], body, headers))
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 

@@ -572,13 +572,14 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERS
     return Stopped(still_sending=wire)
 
 
-def pause_after_key_change() -> int:
-    """Pause every open mission: it was made for another key, perhaps the simulator's, and must not spend unasked.
+def pause_after_key_change(provider: str) -> int:
+    """Pause every open mission of a provider: it was made for another key and must not spend unasked.
 
     Returns how many were paused.
     """
     return _hold(
-        gettext_noop("The API key or the provider's address has changed. Resume to go on, and pay, with the new one.")
+        gettext_noop("The API key or the provider's address has changed. Resume to go on, and pay, with the new one."),
+        provider,
     )
 
 
@@ -592,9 +593,11 @@ def pause_after_restore() -> int:
     return _hold(RESTORED)
 
 
-def _hold(reason: str) -> int:
+def _hold(reason: str, provider: str = "") -> int:
     held = 0
     active = Mission.objects.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
+    if provider:
+        active = active.filter(provider=provider)
     for mission_id in active.values_list("pk", flat=True):
         try:
             lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason)

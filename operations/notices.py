@@ -51,7 +51,7 @@ def _key(accounts: Sequence[ProviderAccount]) -> list[Notice]:
 
 def _key_of(account: ProviderAccount) -> str:
     try:
-        return provider_accounts.credentials(account).api_key
+        return provider_accounts.settings_of(account).api_key
     except encryption.Unreadable:
         return account.sealed_key
 

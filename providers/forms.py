@@ -12,7 +12,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from devtools.local_stack import SIMULATOR_KEY
 from providers import encryption, provider_accounts
-from providers.adapters.base import Credentials
+from providers.adapters.base import ProviderSettings
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 
@@ -57,7 +57,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip()
-        if name == provider_accounts.ENVIRONMENT_ACCOUNT:
+        if name in provider_accounts.environment_account_names():
             raise forms.ValidationError(gettext("This is the name of the account that the environment describes."))
         return name
 
@@ -93,7 +93,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
                 "This site runs on the simulator, and its missions would become real and cost money. Put the key into .env "
                 "as RUNNINGHUB_API_KEY, restart, and add further accounts then."
             )
-        if duplicate_of := provider_accounts.duplicate_of(self.instance, Credentials(base_url, api_key)):
+        if duplicate_of := provider_accounts.duplicate_of(self.instance, ProviderSettings(base_url, api_key)):
             return gettext("The account “%s” has this key: two would exceed its limit.") % duplicate_of.name
         return ""
 

@@ -7,6 +7,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from providers.adapters.registry import PROVIDERS
+
 
 class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
     def in_use(self) -> ProviderAccountQuerySet:
@@ -15,10 +17,11 @@ class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
 
 
 class ProviderAccount(models.Model):
-    """One API key at one provider, with its limit.
+    """One API key, or one server, at one provider, with its limit.
 
-    The key of the account that the environment describes stays there, and blank ``base_url`` and empty ``concurrency`` mean its
-    values.  Every other account has a key of its own, which is stored sealed (``providers.encryption``).
+    Blank ``base_url`` and empty ``concurrency`` mean the environment's values, else the provider's
+    defaults (``provider_accounts.public_settings``). The key of an account that the environment
+    describes stays there; every other account has its own key, stored encrypted.
     """
 
     name = models.CharField(_("name"), max_length=100, unique=True)
@@ -30,6 +33,12 @@ class ProviderAccount(models.Model):
         null=True,
         blank=True,
         help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
+    )
+    options = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text=_("Other settings by name, such as result_lifetime_seconds or a provider's own."),
     )
     is_enabled = models.BooleanField(
         _("enabled"),
@@ -68,7 +77,12 @@ class ProviderAccount(models.Model):
 
     @property
     def configured_concurrency(self) -> int:
-        return settings.RUNNINGHUB_CONCURRENCY if self.concurrency is None else self.concurrency
+        """Tasks in flight at once: the row's own number, else the settings'."""
+        if self.concurrency is not None:
+            return self.concurrency
+        kind = PROVIDERS[self.provider]
+        name = kind.environment.get("concurrency")
+        return (getattr(settings, name, None) if name else None) or kind.defaults.concurrency
 
 
 class ProviderUpload(models.Model):

@@ -1,15 +1,18 @@
-"""The way from a row to a provider that can be asked: keys, sessions, pausing.
+"""The way from a row to a provider that can be used: settings, keys, sessions, pausing.
 
-The key of the account that the environment describes is read from the settings at each use and never stored.  Those of other
-accounts are stored sealed, and opened at each use.  No key is shown, logged or handed out again.
+The keys of the accounts that the environment describes are read from the settings at each use and
+never stored. Those of other accounts are stored encrypted, and decrypted at each use. No key is
+shown, logged or handed out again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
@@ -17,28 +20,28 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from providers import encryption
-from providers.adapters.base import AccountStatus, Credentials, Provider
-from providers.adapters.errors import AccountBlocked
+from providers.adapters.base import AccountStatus, Provider, ProviderSettings
+from providers.adapters.errors import AccountBlocked, Unavailable
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount, ProviderUpload
 from workers import queue
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENT_ACCOUNT = "environment"
 HINT_LENGTH = 4
-LEAST_HIDDEN = 12  # of a key that is shorter nothing is shown
-NO_KEY = gettext_noop("No API key is set: put RUNNINGHUB_API_KEY into .env and restart.")
+SHORTEST_HINTED_KEY = 12  # of a shorter key nothing is shown
+NO_KEY = gettext_noop("No API key is set: put %s into .env and restart.")
 NO_OWN_KEY = gettext_noop("The account has no API key: enter one.")
 UNREADABLE_KEY = gettext_noop(
     "The stored API key cannot be read: put the encryption key that sealed it back into ENCRYPTION_KEYS and restart, "
     "or enter the API key again."
 )
 _connections: dict[int, Provider] = {}
+_FIELDS = {field.name for field in dataclasses.fields(ProviderSettings)}
 
 
 class BlockedReason(models.TextChoices):
-    """What keeps an account from taking new items up."""
+    """A reason for which an account takes no new items."""
 
     SWITCHED_OFF = "switched off", gettext_lazy("switched off")
     PAUSED = "paused", gettext_lazy("paused")
@@ -47,124 +50,173 @@ class BlockedReason(models.TextChoices):
     UNREADABLE_KEY = "with an unreadable key", gettext_lazy("with an unreadable key")
 
 
-# --- Which accounts there are ---
+# --- The accounts ---
 
 
-def environment_account() -> ProviderAccount:
-    """The account that the settings describe, made at first use."""
-    return ProviderAccount.objects.get_or_create(name=ENVIRONMENT_ACCOUNT)[0]
+def environment_account(provider: str = "") -> ProviderAccount:
+    """Return a provider's account that the settings describe, made at first use. "": the first."""
+    kind = PROVIDERS[provider] if provider else next(iter(PROVIDERS.values()))
+    return ProviderAccount.objects.get_or_create(name=kind.account_name, defaults={"provider": kind.name})[0]
 
 
 def is_from_environment(account: ProviderAccount) -> bool:
-    return account.name == ENVIRONMENT_ACCOUNT
+    return account.name == PROVIDERS[account.provider].account_name
 
 
-def has_keys() -> bool:
-    """Whether any account, in use or not, has a key: then no simulator may stand in, real work and simulated must not mix."""
-    return bool(settings.RUNNINGHUB_API_KEY) or ProviderAccount.objects.exclude(sealed_key="").exists()
+def environment_account_names() -> set[str]:
+    """Return the names that no other account may have."""
+    return {kind.account_name for kind in PROVIDERS.values()}
+
+
+def has_keys(provider: str = "") -> bool:
+    """Return True when any account, in use or not, has a key. ``provider``: of this one only.
+
+    Then no simulator may stand in: real work and simulated work must not mix.
+    """
+    kinds = [PROVIDERS[provider]] if provider else list(PROVIDERS.values())
+    rows = ProviderAccount.objects.filter(provider__in=[kind.name for kind in kinds])
+    return any(_environment_value(kind, "api_key") for kind in kinds) or rows.exclude(sealed_key="").exists()
+
+
+def needs_key(account: ProviderAccount) -> bool:
+    return PROVIDERS[account.provider].capabilities.needs_key
 
 
 def blocked_reason(account: ProviderAccount) -> BlockedReason | None:
-    """What keeps an account from taking new items up; None if nothing does."""
+    """Return why an account takes no new items, None if it does."""
     if not account.is_enabled:
         return BlockedReason.SWITCHED_OFF
     if account.paused_at:
         return BlockedReason.PAUSED
     if account.is_draining:
         return BlockedReason.DRAINING
-    if not has_key(account):
+    if needs_key(account) and not has_key(account):
         return BlockedReason.NO_KEY
     return None if can_read_key(account) else BlockedReason.UNREADABLE_KEY
 
 
 def describe_blocked(accounts: Iterable[ProviderAccount]) -> str:
-    """Why none of the accounts can be used: "1 paused, 2 without a key"; "" if one can, or there is none."""
-    found = Counter(blocked_reason(account) for account in accounts)
-    if None in found:
+    """Return why none of the accounts can be used: "1 paused, 2 without a key"; "" if one can."""
+    reasons = Counter(blocked_reason(account) for account in accounts)
+    if None in reasons:
         return ""
-    return ", ".join(sorted(f"{count} {name.value}" for name, count in found.items() if name))
+    return ", ".join(sorted(f"{count} {reason.value}" for reason, count in reasons.items() if reason))
 
 
 def wake(provider: str) -> None:
-    """Let every account of a provider fill its free slots: each takes as many items as it has room for."""
+    """Let every account of a provider fill its free slots: each takes as many items as it can."""
     ids = ProviderAccount.objects.in_use().filter(provider=provider).values_list("pk", flat=True)
     queue.send_many("dispatch", [(account_id,) for account_id in ids])
 
 
-# --- Keys ---
+# --- Settings and keys ---
+
+
+def public_settings(account: ProviderAccount) -> ProviderSettings:
+    """Return an account's settings without its key: its row's, else the environment's, else the provider's defaults."""
+    kind = PROVIDERS[account.provider]
+    names = [name for name in kind.environment if name != "api_key"]
+    values = {name: value for name in names if (value := _environment_value(kind, name)) not in ("", None)}
+    values |= account.options
+    if account.base_url:
+        values["base_url"] = account.base_url
+    if account.concurrency is not None:
+        values["concurrency"] = account.concurrency
+    options = {name: str(value) for name, value in values.items() if name not in _FIELDS}
+    fields: dict[str, Any] = {name: value for name, value in values.items() if name in _FIELDS}
+    fields["options"] = {**kind.defaults.options, **options}
+    fields["result_hosts"] = (*kind.defaults.result_hosts, *settings.RESULTS_ALLOWED_HOSTS)
+    return dataclasses.replace(kind.defaults, **fields)
+
+
+def settings_of(account: ProviderAccount) -> ProviderSettings:
+    """Return an account's settings with its key: "" when it has none. Raises encryption.Unreadable."""
+    if is_from_environment(account):
+        api_key = _environment_value(PROVIDERS[account.provider], "api_key") or ""
+    else:
+        api_key = encryption.unseal(account.sealed_key) if account.sealed_key else ""
+    return dataclasses.replace(public_settings(account), api_key=api_key)
 
 
 def address(account: ProviderAccount) -> str:
-    return account.base_url or settings.RUNNINGHUB_BASE_URL
+    return public_settings(account).base_url
 
 
 def has_key(account: ProviderAccount) -> bool:
-    """Whether the account has a key at all, be it readable or not."""
-    return bool(settings.RUNNINGHUB_API_KEY if is_from_environment(account) else account.sealed_key)
-
-
-def credentials(account: ProviderAccount) -> Credentials:
-    """Where the account lives, and its key: "" when it has none.  Raises sealing.Unreadable."""
+    """Return True when the account has a key, readable or not."""
     if is_from_environment(account):
-        api_key = settings.RUNNINGHUB_API_KEY
-    else:
-        api_key = encryption.unseal(account.sealed_key) if account.sealed_key else ""
-    return Credentials(base_url=address(account), api_key=api_key)
+        return bool(_environment_value(PROVIDERS[account.provider], "api_key"))
+    return bool(account.sealed_key)
 
 
 def can_read_key(account: ProviderAccount) -> bool:
-    """Whether the account's key can be opened; true when it has none."""
+    """Return True when the account's key can be decrypted, or it has none."""
     try:
-        credentials(account)
+        settings_of(account)
     except encryption.Unreadable:
         return False
     return True
 
 
 def masked_key(account: ProviderAccount) -> str:
-    """What may be shown of an account's key: its end, so that people can tell keys apart.  Raises sealing.Unreadable."""
-    api_key = credentials(account).api_key
+    """Return the end of an account's key, so that people can tell keys apart. Raises encryption.Unreadable."""
+    api_key = settings_of(account).api_key
     if not api_key:
         return ""
-    return "••••" + (api_key[-HINT_LENGTH:] if len(api_key) >= LEAST_HIDDEN else "")
+    return "••••" + (api_key[-HINT_LENGTH:] if len(api_key) >= SHORTEST_HINTED_KEY else "")
 
 
-def duplicate_of(account: ProviderAccount, opened: Credentials) -> ProviderAccount | None:
-    """Another account that is opened so, too.  Two would be one at the provider, with the sum of both limits."""
-    wanted = _fingerprint(opened)
-    others = ProviderAccount.objects.exclude(pk=account.pk)
-    return next((other for other in others if wanted == _present_fingerprint(other)), None)
+def duplicate_of(account: ProviderAccount, values: ProviderSettings) -> ProviderAccount | None:
+    """Return another account with this address and key: two would exceed the limit of one."""
+    fingerprint = _fingerprint(values)
+    others = ProviderAccount.objects.filter(provider=account.provider).exclude(pk=account.pk)
+    return next((other for other in others if fingerprint == _present_fingerprint(other)), None)
 
 
-def sync_env_key(on_change: Callable[[], object] = lambda: None) -> bool:
-    """Take note of the key and the address in the settings.  Returns whether they replace others.
+def sync_env_key(on_change: Callable[[str], object] = lambda provider: None) -> bool:
+    """Note the keys and addresses in the settings. Returns True when they replace others.
 
-    ``on_change`` runs first, in the same transaction: nobody uses the new key before it is done, and a crash repeats it.
-    A change ends a pause of the account: the reason for it may be gone, and if not it will be found again.  Without a key it is
-    paused where others have one, so that it takes up no item that it could not send.
+    ``on_change`` is called with the provider, first and in the same transaction: nobody uses the new
+    key before it is done, and a crash repeats it. A change ends a pause of the account: its reason
+    may be gone, and if not it is noticed again. Without a key, the account is paused where others of
+    the provider have one, so that it takes no item that it could not send.
     """
-    account = environment_account()
+    changes = [_sync(environment_account(name), on_change) for name in PROVIDERS if _is_configured(name)]
+    return any(changes)
+
+
+def _is_configured(provider: str) -> bool:
+    """Return True when the environment describes an account of a provider. The first one always exists."""
+    kind = PROVIDERS[provider]
+    if provider == next(iter(PROVIDERS)) or _environment_value(kind, "api_key"):
+        return True
+    return not kind.capabilities.needs_key and (
+        "base_url" not in kind.environment or bool(_environment_value(kind, "base_url"))
+    )
+
+
+def _sync(account: ProviderAccount, on_change: Callable[[str], object]) -> bool:
     fingerprint = _present_fingerprint(account)
-    if not fingerprint and has_keys():
-        block(account.pk, reason=NO_KEY)
+    if not fingerprint and has_keys(account.provider):
+        block(account.pk, reason=_no_key(account))
     before = account.key_fingerprint
     if not fingerprint or fingerprint == before:
         return False
     with transaction.atomic():
         ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
         if before:
-            on_change()
+            on_change(account.provider)
         _begin_anew(account.pk, fingerprint)
         resume(account.pk)
     return bool(before)
 
 
 def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: str = "") -> None:
-    """Store a new account, or the fields ``changed`` of one that there is; ``api_key`` replaces its key.
+    """Store a new account, or the fields ``changed`` of one that exists; ``api_key`` replaces its key.
 
-    Nothing else of the row is written, because workers write to it at the same time.  It takes effect at the next slot that
-    is given away: at once.  A new key ends no pause, and what the old one has sent is judged by its fingerprint.
-    Raises sealing.NoKey, and then nothing is stored.
+    Nothing else of the row is written, because workers write to it at the same time. It takes effect
+    with the next slot that is given away: at once. A new key ends no pause, and what the old one has
+    sent is judged by its fingerprint. Raises encryption.NoKey, and then nothing is stored.
     """
     fields = set(changed)
     if api_key:
@@ -176,15 +228,16 @@ def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: s
         elif fields:
             ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
             account.save(update_fields=fields)
-        if api_key and _present_fingerprint(account) != account.key_fingerprint:
-            _begin_anew(account.pk, _present_fingerprint(account))
+        fingerprint = _present_fingerprint(account)
+        if fingerprint and fingerprint != account.key_fingerprint and not is_from_environment(account):
+            _begin_anew(account.pk, fingerprint)
         wake(account.provider)
 
 
 def reseal_keys() -> tuple[int, list[ProviderAccount]]:
-    """Seal every stored key with the first of ENCRYPTION_KEYS.  Returns how many, and the accounts whose key cannot be read.
+    """Encrypt every stored key with the first of ENCRYPTION_KEYS.
 
-    Raises sealing.NoKey.
+    Returns how many, and the accounts whose key cannot be read. Raises encryption.NoKey.
     """
     if not encryption.is_possible():
         raise encryption.NoKey
@@ -199,8 +252,16 @@ def reseal_keys() -> tuple[int, list[ProviderAccount]]:
     return count, unreadable
 
 
+def _environment_value(kind: type[Provider], name: str) -> Any:
+    return getattr(settings, kind.environment[name], None) if name in kind.environment else None
+
+
+def _no_key(account: ProviderAccount) -> str:
+    return NO_KEY % PROVIDERS[account.provider].environment["api_key"] if is_from_environment(account) else NO_OWN_KEY
+
+
 def _begin_anew(account_id: int, fingerprint: str) -> None:
-    """The account has another key, or lives elsewhere: what was learned from, and handed to, the old one holds no longer."""
+    """Forget what was learned from, and uploaded with, another key or address."""
     ProviderUpload.objects.filter(account=account_id).delete()
     ProviderAccount.objects.filter(pk=account_id).update(
         key_fingerprint=fingerprint, remote_concurrency=None, checked_at=None, soft_limit=None, soft_limit_at=None
@@ -208,45 +269,47 @@ def _begin_anew(account_id: int, fingerprint: str) -> None:
 
 
 def _present_fingerprint(account: ProviderAccount) -> str:
-    """Of what the account would be opened with now; "" without a key; the last that is known if the key cannot be read."""
+    """Return the fingerprint of key and address as they are now.
+
+    "" while a key is missing; the stored one if the key cannot be read.
+    """
     try:
-        opened = credentials(account)
+        values = settings_of(account)
     except encryption.Unreadable:
         return account.key_fingerprint
-    return _fingerprint(opened) if opened.api_key else ""
+    return "" if needs_key(account) and not values.api_key else _fingerprint(values)
 
 
-def _fingerprint(opened: Credentials) -> str:
-    return hashlib.sha256(f"{opened.base_url} {opened.api_key}".encode()).hexdigest()[:16]
+def _fingerprint(values: ProviderSettings) -> str:
+    return hashlib.sha256(f"{values.base_url} {values.api_key}".encode()).hexdigest()[:16]
 
 
 # --- Use ---
 
 
 def connect(account: ProviderAccount) -> Provider:
-    """A provider for the account, with a pooled session that this process keeps.
+    """Return a provider for the account, with a pooled session that this process keeps.
 
-    Raises AccountBlocked when there is no key, or none that can be read.
+    Raises AccountBlocked when there is no key, or none that can be read, and Unavailable when this
+    program does not have the provider: during an upgrade another host may be newer.
     """
-    opened = _opened(account)
-    known = _connections.get(account.pk)
-    if known is None or known.credentials != opened:
-        known = _connections[account.pk] = PROVIDERS[account.provider](opened)
-    return known
-
-
-def _opened(account: ProviderAccount) -> Credentials:
+    kind = PROVIDERS.get(account.provider)
+    if kind is None:
+        raise Unavailable(gettext_noop("This server does not have the provider."), code="unknown_provider")
     try:
-        opened = credentials(account)
+        values = settings_of(account)
     except encryption.Unreadable:
         raise AccountBlocked(UNREADABLE_KEY, code="unreadable_key") from None
-    if opened.api_key:
-        return opened
-    raise AccountBlocked(NO_KEY if is_from_environment(account) else NO_OWN_KEY, code="no_key")
+    if kind.capabilities.needs_key and not values.api_key:
+        raise AccountBlocked(_no_key(account), code="no_key")
+    connection = _connections.get(account.pk)
+    if connection is None or type(connection) is not kind or connection.settings != values:
+        connection = _connections[account.pk] = kind(values)
+    return connection
 
 
 def block(account_id: int, *, reason: str) -> None:
-    """Stop using an account until a person resumes it.  Its items stay pending."""
+    """Stop using an account until a person resumes it. Its items stay pending."""
     paused = ProviderAccount.objects.filter(pk=account_id, paused_at=None).update(
         paused_at=timezone.now(), pause_reason=reason
     )
@@ -255,14 +318,16 @@ def block(account_id: int, *, reason: str) -> None:
 
 
 def block_all(*, reason: str) -> None:
-    """Stop using every account, the one that the environment describes included."""
-    environment_account()
+    """Stop using every account, those that the environment describes included."""
+    for name in PROVIDERS:
+        if _is_configured(name):
+            environment_account(name)
     for account_id in ProviderAccount.objects.values_list("pk", flat=True):
         block(account_id, reason=reason)
 
 
 def resume(account_id: int) -> None:
-    """Use an account again, from now on with its full limit."""
+    """Use an account again, with its full limit."""
     with transaction.atomic():
         ProviderAccount.objects.filter(pk=account_id).update(
             paused_at=None, pause_reason="", soft_limit=None, soft_limit_at=None
@@ -271,7 +336,7 @@ def resume(account_id: int) -> None:
 
 
 def check(account: ProviderAccount) -> AccountStatus:
-    """Ask the provider for the account's limit and remember it.
+    """Read the account's limit at the provider and store it.
 
     Raises AccountBlocked (and pauses the account) or Unavailable.
     """

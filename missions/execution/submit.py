@@ -26,7 +26,7 @@ from missions.execution.liveness import CLUSTER_DEAD_AFTER, worker_name
 from missions.models import Attempt, AttemptStatus
 from missions.policy import retry
 from providers import catalog, provider_accounts
-from providers.adapters.base import Provider, RemoteStatus, RemoteTask, SubmitRequest
+from providers.adapters.base import Accepted, Finished, Provider, RemoteStatus, SubmitRequest
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
@@ -108,7 +108,7 @@ def _post(marked: Sequence[_Ready], marked_at: datetime) -> None:
             _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
 
 
-def _send(provider: Provider, request: SubmitRequest, marked_at: datetime) -> RemoteTask:
+def _send(provider: Provider, request: SubmitRequest, marked_at: datetime) -> Accepted | Finished:
     """The one POST, unless this machine has stood still since the mark.
 
     Others may have taken it for dead by now, and a person may have found that nothing was sent, and sent it again.
@@ -139,7 +139,7 @@ def _prepare(attempt: Attempt) -> _Ready | None:
     return None
 
 
-def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> None:
+def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]]]) -> None:
     for attempt, answer in answers:
         _tell_account(attempt.account_id, answer.exception())
     accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
@@ -150,7 +150,7 @@ def _record_answers(answers: Sequence[tuple[Attempt, Future[RemoteTask]]]) -> No
         dispatch(refused[0].account_id)
 
 
-def _record_acceptances(accepted: Mapping[Attempt, RemoteTask]) -> None:
+def _record_acceptances(accepted: Mapping[Attempt, Accepted | Finished]) -> None:
     lifecycle.accept({attempt.pk: _acceptance(attempt, task) for attempt, task in accepted.items()})
 
 
@@ -218,13 +218,14 @@ def _names_files(attempt: Attempt) -> bool:
     return bool(references.names_in(*_asked(attempt)))
 
 
-def _acceptance(attempt: Attempt, task: RemoteTask) -> lifecycle.Acceptance:
+def _acceptance(attempt: Attempt, answer: Accepted | Finished) -> lifecycle.Acceptance:
     now = timezone.now()
     wait = next_interval(0.0, attempt.model)
-    is_over = task.state.status is not RemoteStatus.RUNNING
+    state = answer.state
+    is_over = state.status is not RemoteStatus.RUNNING
     return lifecycle.Acceptance(
-        remote_task_id=task.task_id,
-        raw=task.state.raw,
+        remote_task_id=state.task_id,
+        raw=state.raw,
         at=now,
         next_poll_at=now if is_over else now + timedelta(seconds=wait),
     )

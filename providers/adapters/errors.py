@@ -1,6 +1,6 @@
-"""What can go wrong between us and a provider, in our words.
+"""The errors between us and a provider, in our words.
 
-Drawn from the question that matters: was money spent?
+The tree follows from the question that matters: was money spent?
 
     ProviderError
     ├── NotAccepted       certainly not accepted, nothing was paid: try again later
@@ -11,9 +11,9 @@ Drawn from the question that matters: was money spent?
     ├── Unavailable       a read or an upload got no useful answer: ask again, nothing was at stake
     └── TaskFailed        the remote task itself ended badly
 
-``submit`` raises NotAccepted, NoSlot, Rejected, AccountBlocked or Unconfirmed.
-``query``, ``upload``, ``cancel``, ``check_account`` and ``preview_price`` raise Rejected, AccountBlocked or
-Unavailable.  TaskFailed is never raised: it is carried by ``RemoteState.error``.
+``submit`` raises NotAccepted, NoSlot, Rejected, AccountBlocked or Unconfirmed. ``query``, ``find``,
+``upload``, ``fetch``, ``cancel`` and ``check_account`` raise Rejected, AccountBlocked or
+Unavailable. TaskFailed is never raised: ``RemoteState.error`` carries it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import enum
 
 
 class Remedy(enum.StrEnum):
-    """What may help after a remote task failed.  A hint from the adapter; ``missions.policy.retry`` decides."""
+    """A hint from the adapter about a failed task; ``missions.policy.retry`` decides."""
 
     NONE = "none"
     ONE_MORE_TRY = "one_more_try"
@@ -32,9 +32,9 @@ class Remedy(enum.StrEnum):
 class ProviderError(Exception):
     """Base of the tree.
 
-    ``message``      a plain sentence for a person, without the vendor's code
-    ``code``         the vendor's code as a string, or "" (HTTP errors: "http_503")
-    ``wait_seconds`` how long the provider asks us to wait before trying again, or None
+    ``message``       a plain sentence for a person, without the vendor's code
+    ``code``          the vendor's code as a string, or "" (HTTP errors: "http_503")
+    ``wait_seconds``  the wait before the next try that the provider asks for, or None
     """
 
     remedy: Remedy = Remedy.NONE
@@ -66,15 +66,18 @@ class AccountBlocked(ProviderError):
 
 
 class Unconfirmed(ProviderError):
-    """The request went out and no answer settles whether it was accepted.  Never sent again by a machine."""
+    """The request was sent, and no answer settles whether it was accepted.
+
+    Never sent again by the program, unless ``Provider.find`` proves that it was not accepted.
+    """
 
 
 class Unavailable(ProviderError):
-    """A read or an upload got no useful answer.  Asking again is free."""
+    """A read or an upload got no useful answer. Trying again is free."""
 
 
 class TaskFailed(ProviderError):
-    """The remote task ended badly.  ``remedy`` says whether a new, paid, attempt may help."""
+    """The remote task failed. ``remedy`` tells if a new, paid attempt may help."""
 
     def __init__(self, message: str, *, code: str = "", remedy: Remedy = Remedy.NONE) -> None:
         super().__init__(message, code=code)

@@ -1,19 +1,23 @@
-"""How we speak HTTP to a provider: each request goes out once, and a failure says whether it can have arrived.
+"""HTTP to providers: each request is sent once, and a failure tells if it can have arrived.
 
-Nothing here retries or follows a redirect: a request may cost money, and only the engine may decide to send it again.
+No request to a provider's API is retried or redirected: it may cost money, and only the engine may
+decide to send it again. Downloads of results follow redirects, each hop checked like the first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 import requests
+import requests_hardened
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
@@ -22,6 +26,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError
 
 from core.version import VERSION
+from providers.adapters.errors import Unavailable
 
 
 class Timeout(NamedTuple):
@@ -35,10 +40,13 @@ SUBMIT_TIMEOUT = Timeout(10, 60)
 QUERY_TIMEOUT = Timeout(5, 10)
 UPLOAD_TIMEOUT = Timeout(10, 120)
 ACCOUNT_TIMEOUT = Timeout(5, 15)
+DOWNLOAD_TIMEOUT = Timeout(10, 30)
 
 POOL_SIZE = 16
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 LONGEST_WAIT_SECONDS = 3600.0
+DOWNLOAD_CHUNK_BYTES = 256 * 1024
+MAX_REDIRECTS = 3
 
 _BadAddress = InvalidURL | InvalidSchema | MissingSchema | InvalidProxyURL | LocationValueError
 
@@ -138,6 +146,83 @@ def post_once(api_key: str, url: str, *, timeout: Timeout, data: bytes, headers:
     """
     with new_session(api_key) as session:
         return exchange(session, "POST", url, timeout=timeout, data=data, headers={**headers, "Connection": "close"})
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A result that is being streamed. ``size_bytes``: the announced size, None if there is none.
+
+    Reading ``chunks`` raises Unavailable when the stream breaks.
+    """
+
+    chunks: Iterator[bytes]
+    size_bytes: int | None = None
+
+
+@contextlib.contextmanager
+def download(url: str, *, allowed_hosts: Collection[str] = (), api_key: str = "") -> Iterator[Download]:
+    """GET a result, following redirects by hand so that every hop is checked like the first.
+
+    Private addresses are refused unless ``allowed_hosts`` names the host, as "host" or "host:port".
+    ``api_key`` is sent as a Bearer token to the host of ``url`` only. Raises Unavailable.
+    """
+    first = urlsplit(url).netloc
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            url = _as_sent(url)
+            parts = urlsplit(url)
+            is_allowed = parts.netloc in allowed_hosts or parts.hostname in allowed_hosts
+            session = _download_sessions["any" if is_allowed else "public"]
+            headers = {"Authorization": f"Bearer {api_key}"} if api_key and parts.netloc == first else {}
+            answer = session.get(url, stream=True, allow_redirects=False, timeout=DOWNLOAD_TIMEOUT, headers=headers)
+            with contextlib.closing(answer):
+                if answer.is_redirect:
+                    url = urljoin(url, answer.headers["Location"])
+                    continue
+                if answer.status_code != requests.codes.ok:
+                    raise Unavailable(f"The result's address answered {answer.status_code}.")
+                length = answer.headers.get("Content-Length", "")
+                is_plain = length.isdecimal() and "Content-Encoding" not in answer.headers
+                yield Download(_chunks(answer), int(length) if is_plain else None)
+                return
+    except (requests.RequestException, OSError, HTTPError) as error:
+        raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
+    raise Unavailable("The result's address redirects too often.")
+
+
+_download_sessions: dict[str, requests.Session] = {
+    "public": requests_hardened.HTTPSession(
+        requests_hardened.Config(
+            ip_filter_enable=True,
+            ip_filter_allow_loopback_ips=False,
+            never_redirect=True,
+            default_timeout=DOWNLOAD_TIMEOUT,
+        )
+    ),
+    "any": requests.Session(),
+}
+
+
+def _as_sent(url: str) -> str:
+    """Return an address as it is sent. Raises Unavailable.
+
+    ``http://a\\@b/`` has one host for urlsplit and another for requests: only the latter counts.
+    """
+    try:
+        prepared = requests.Request("GET", url).prepare().url or ""
+    except (requests.RequestException, ValueError):
+        prepared = ""
+    parts = urlsplit(prepared)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unavailable("The result's address is not an http address.")
+    return prepared
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from answer.iter_content(DOWNLOAD_CHUNK_BYTES)
+    except (requests.RequestException, OSError, HTTPError) as error:
+        raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
 
 
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:

@@ -1,8 +1,10 @@
-"""Which providers there are.  A new one is a folder beside this file and a line here."""
+"""The providers. A new one is a folder beside this file and a line here."""
 
 from __future__ import annotations
 
 from providers.adapters.base import Provider
 from providers.adapters.runninghub.adapter import RunningHub
 
-PROVIDERS: dict[str, type[Provider]] = {RunningHub.name: RunningHub}
+PROVIDERS: dict[str, type[Provider]] = {
+    RunningHub.name: RunningHub,
+}

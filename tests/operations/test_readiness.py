@@ -86,4 +86,4 @@ def test_without_a_key_nothing_is_ready_and_no_account_is_named(client, all_well
     told = bad_parts(client)
     assert set(told) == {"provider"}
     assert "1 without a key" in told["provider"]
-    assert provider_accounts.ENVIRONMENT_ACCOUNT not in told["provider"]
+    assert "environment" not in told["provider"]

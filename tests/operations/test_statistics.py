@@ -11,7 +11,6 @@ from django.utils import timezone
 from missions import services
 from missions.models import Attempt, MissionItem
 from operations import statistics
-from providers import provider_accounts
 from tests.factories import bring_to, claim, make_mission
 from workers.models import WorkerCluster
 
@@ -93,11 +92,11 @@ def test_the_inbox_names_the_money_at_stake(mixed):
 
 def test_submissions_are_told_by_what_came_of_them(mixed):
     Attempt.objects.filter(status="running").update(sending_at=timezone.now() - timedelta(seconds=3))
-    found = statistics.submissions(now=timezone.now())[provider_accounts.ENVIRONMENT_ACCOUNT]
+    found = statistics.submissions(now=timezone.now())["environment"]
     assert found.results == {("accepted", ""): 4, ("refused", "1003"): 1, ("unconfirmed", "lost"): 1}
     assert max(found.latencies) > 2
     later = timezone.now() + timedelta(minutes=6)
-    assert not statistics.submissions(now=later)[provider_accounts.ENVIRONMENT_ACCOUNT].results
+    assert not statistics.submissions(now=later)["environment"].results
 
 
 def test_questions_and_downloads_that_are_late_are_noticed(mixed):

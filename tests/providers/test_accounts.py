@@ -26,7 +26,7 @@ def test_the_key_is_never_stored(settings, simulator):
     stored = ProviderAccount.objects.filter(pk=account.pk).values().get()
     assert stored["key_fingerprint"]
     assert "very-secret-key" not in str(stored)
-    assert "very-secret-key" not in repr(provider_accounts.credentials(account))
+    assert "very-secret-key" not in repr(provider_accounts.settings_of(account))
 
 
 def test_without_a_key_nothing_is_connected(settings, account):
@@ -44,9 +44,9 @@ def test_a_connection_is_kept_until_the_key_changes(settings, simulator, account
 
 def test_an_account_s_own_address_goes_before_the_environment_s(settings, simulator):
     settings.RUNNINGHUB_BASE_URL = "https://www.example.org"
-    assert provider_accounts.credentials(ProviderAccount()).base_url == "https://www.example.org"
+    assert provider_accounts.settings_of(ProviderAccount()).base_url == "https://www.example.org"
     own = ProviderAccount(base_url=simulator.url)
-    assert provider_accounts.credentials(own).base_url == simulator.url
+    assert provider_accounts.settings_of(own).base_url == simulator.url
 
 
 def test_the_first_reason_of_a_pause_is_kept(account):

@@ -89,7 +89,7 @@ def test_stored_keys_are_sealed_anew_with_the_first_encryption_key(settings, enc
     assert "Sealed with the first of ENCRYPTION_KEYS: 1." in accounts("reseal")
     settings.ENCRYPTION_KEYS = [new]
     other.refresh_from_db()
-    assert provider_accounts.credentials(other).api_key == "the-key-of-the-other"
+    assert provider_accounts.settings_of(other).api_key == "the-key-of-the-other"
 
 
 def test_what_cannot_be_sealed_anew_is_named_and_left_as_it_is(settings, encryption_key):

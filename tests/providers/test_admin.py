@@ -38,7 +38,7 @@ def test_a_key_goes_in_and_never_comes_out(admin_client, encryption_key, caplog)
     caplog.set_level(logging.DEBUG)
     assert admin_client.post(ADD, form(api_key=KEY)).status_code == 302
     account = ProviderAccount.objects.get(name="second")
-    assert provider_accounts.credentials(account).api_key == KEY
+    assert provider_accounts.settings_of(account).api_key == KEY
     assert account.concurrency == 20
     admin_client.post(page_of(account), form(api_key=KEY + "2"))
     shown = [
@@ -132,7 +132,7 @@ def test_a_key_that_cannot_be_read_is_told_and_can_be_entered_again(admin_client
     assert "cannot be read" in admin_client.get(page_of(second)).content.decode()
     assert admin_client.post(page_of(second), form(api_key=KEY)).status_code == 302
     again = ProviderAccount.objects.get(pk=second.pk)
-    assert provider_accounts.credentials(again).api_key == KEY
+    assert provider_accounts.settings_of(again).api_key == KEY
     assert again.key_fingerprint == second.key_fingerprint
 
 

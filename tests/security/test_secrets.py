@@ -131,5 +131,5 @@ def test_a_copy_of_the_database_opens_nothing(owner, mixed, encryption_key):
 
 def test_objects_that_hold_a_key_do_not_show_it(encryption_key, simulator):
     account = add_account("second", "a-key-of-a-second-account", simulator.url)
-    for thing in (account, provider_accounts.connect(account), provider_accounts.credentials(account)):
+    for thing in (account, provider_accounts.connect(account), provider_accounts.settings_of(account)):
         assert "a-key-of-a-second-account" not in f"{thing!r} {thing!s}"

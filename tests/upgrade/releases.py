@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 from django.utils import timezone
 
-from providers.adapters.base import Credentials, Provider, SubmitRequest
+from providers.adapters.base import Provider, ProviderSettings, SubmitRequest
 from tests.factories import TEXT_TO_IMAGE, picture
 
 # The latest migration of each of our apps in 0.1.0.  An app that is not named was not there.
@@ -195,11 +195,11 @@ def _columns(model: Any) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def fingerprint(opened: Credentials) -> str:
+def fingerprint(opened: ProviderSettings) -> str:
     """How the first release remembered a key and its address."""
     return hashlib.sha256(f"{opened.base_url} {opened.api_key}".encode()).hexdigest()[:16]
 
 
 def start_task(provider: Provider, prompt: str) -> str:
     """Have the provider run a task, as a worker of the first release had.  Returns its id."""
-    return provider.submit(SubmitRequest(TEXT_TO_IMAGE, {"prompt": prompt, "aspectRatio": "1:1"})).task_id
+    return provider.submit(SubmitRequest(TEXT_TO_IMAGE, {"prompt": prompt, "aspectRatio": "1:1"})).state.task_id

@@ -21,7 +21,7 @@ from media.models import MediaFile
 from missions import services
 from missions.models import Attempt, Mission, MissionItem
 from operations import reconcile_counts
-from providers.adapters.base import Credentials
+from providers.adapters.base import ProviderSettings
 from providers.adapters.runninghub.adapter import RunningHub
 from tests.factories import check_mission, make_mission
 from tests.process_fixtures import Stage
@@ -108,7 +108,7 @@ def stage(empty_database: None, settings: Settings, tmp_path: Path) -> Iterator[
 
 @pytest.mark.processes
 def test_workers_go_on_with_what_the_first_release_had_begun(stage):
-    opened = Credentials(base_url=stage.simulator.url, api_key="simulator")
+    opened = ProviderSettings(base_url=stage.simulator.url, api_key="simulator")
     task = start_task(RunningHub(opened), "At work: running")
     site = FirstSite(go_to(first_schema()), key_fingerprint=fingerprint(opened), running_task=task)
     upgrade()

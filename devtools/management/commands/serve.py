@@ -51,7 +51,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         processes = procfile()
         environment = _environment(host, port)
-        if provider_accounts.has_keys():
+        if provider_accounts.has_keys("runninghub"):
             del processes["simulator"]
             self.stdout.write(
                 "A key is set: missions run at the provider and cost money. `manage.py accounts` lists keys."

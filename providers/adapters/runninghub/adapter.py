@@ -15,15 +15,18 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from providers.adapters.base import (
+    NO_UPDATES,
+    Accepted,
     AccountStatus,
-    Credentials,
-    PricePreview,
+    Capabilities,
+    Finished,
     Provider,
+    ProviderSettings,
     RemoteOutput,
     RemoteState,
     RemoteStatus,
-    RemoteTask,
     SubmitRequest,
+    Updates,
     UploadedFile,
 )
 from providers.adapters.errors import NotAccepted, ProviderError, Remedy, Unavailable, Unconfirmed
@@ -48,6 +51,8 @@ STATUSES = {
     "CANCELLED": RemoteStatus.CANCELLED,
 }
 
+WAITING = {"CREATE", "PENDING", "QUEUED"}
+
 # Codes that tell how a task stands, where the status is empty.
 STATUS_CODES = {
     "804": RemoteStatus.RUNNING,
@@ -68,9 +73,9 @@ _WEBHOOK_TASK_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 class _Tools:
     """What belongs to one process.  Behind a fork, threads are gone, and a shared socket would mix up the answers."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, settings: ProviderSettings) -> None:
         self.pid = os.getpid()
-        self.client = Client(credentials)
+        self.client = Client(settings)
         self.threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="runninghub-query")  # none is started yet
 
 
@@ -78,16 +83,32 @@ class RunningHub(Provider):
     """One RunningHub key on one of its two sites.  Safe to use from several threads, and after a fork."""
 
     name = "runninghub"
+    label = "RunningHub"
+    account_name = "environment"
+    capabilities = Capabilities(uploads=True, webhooks=True, cancels=True)
+    defaults = ProviderSettings(
+        base_url="https://www.runninghub.cn",
+        concurrency=50,
+        result_lifetime_seconds=24 * 60 * 60,  # section 10
+    )
+    environment = {
+        "api_key": "RUNNINGHUB_API_KEY",
+        "base_url": "RUNNINGHUB_BASE_URL",
+        "concurrency": "RUNNINGHUB_CONCURRENCY",
+        "poll_floor_seconds": "POLL_FLOOR_SECONDS",
+    }
 
-    def __init__(self, credentials: Credentials) -> None:
-        super().__init__(credentials)
-        self._tools = _Tools(credentials)
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        self._tools = _Tools(settings)
 
-    def submit(self, request: SubmitRequest) -> RemoteTask:
+    def submit(self, request: SubmitRequest, updates: Updates = NO_UPDATES) -> Accepted | Finished:
         """Start a generation with exactly one POST.
 
-        An answer that names a task is an accepted task, whatever code or HTTP status comes with it: an id can be asked
-        about for free, while a task that we forget is paid for and lost.  Only a final status in it ends the task.
+        An answer that names a task is an accepted task, whatever code or HTTP status comes with it:
+        an id can be queried for free, while a task that we forget is paid for and lost. Only a
+        final status in it ends the task. A success without results is queried like a running task:
+        they may appear a moment later.
         """
         try:
             reply = self._own.client.submit(request.endpoint, _submit_body(request))
@@ -98,7 +119,10 @@ class RunningHub(Provider):
         status = _status(reply)
         if status in (None, RemoteStatus.GONE):
             status = RemoteStatus.RUNNING
-        return RemoteTask(reply.task_id, _state(reply.task_id, status, reply))
+        state = _state(reply.task_id, status, reply)
+        if status is RemoteStatus.RUNNING or (status is RemoteStatus.SUCCEEDED and not state.outputs):
+            return Accepted(reply.task_id, state)
+        return Finished(state)
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
         """Ask once for each id, up to eight at a time.  An error in place of a state says nothing about the task."""
@@ -113,7 +137,11 @@ class RunningHub(Provider):
         raise codes.read_error(reply)
 
     def cancel(self, task_id: str) -> bool:
-        """Ask for a stop.  Whether that ends or refunds a standard-model task is not documented (section 8)."""
+        """Cancel a task.
+
+        It is not documented if that refunds a task that has started (section 8), so the engine
+        cancels only waiting ones.
+        """
         reply = _read(lambda: self._own.client.cancel(task_id))
         if STATUS_CODES.get(reply.code) is RemoteStatus.GONE:
             return False
@@ -132,20 +160,16 @@ class RunningHub(Provider):
             key_type=word(queue, "apiKeyType") or word(wallet, "apiType"),
         )
 
-    def preview_price(self, request: SubmitRequest) -> PricePreview:
-        reply = _check(_read(lambda: self._own.client.preview_price(request.endpoint, request.params)))
-        amount = _money(reply.task.get("estimatedPrice"))
-        if amount is None:
-            raise codes.read_error(reply)
-        return PricePreview(amount, word(reply.task, "currency"), is_free=reply.task.get("isFreeThisCall") is True)
-
     @staticmethod
     def remedy_of(code: str) -> Remedy:
         return codes.remedy_of(code)
 
-    @staticmethod
-    def parse_webhook(body: bytes) -> str:
-        """Find the task id.  ``eventData`` is an object, or for older calls a JSON string (section 7)."""
+    @classmethod
+    def parse_webhook(cls, headers: Mapping[str, str], body: bytes) -> str:
+        """Return the task id. RunningHub signs nothing.
+
+        ``eventData`` is an object, or for older calls a JSON string (section 7).
+        """
         event = decode(body) or {}
         data = event.get("eventData")
         details = decode(data) if isinstance(data, str) else mapping(data)
@@ -157,7 +181,7 @@ class RunningHub(Provider):
     @property
     def _own(self) -> _Tools:
         if self._tools.pid != os.getpid():
-            self._tools = _Tools(self.credentials)
+            self._tools = _Tools(self.settings)
         return self._tools
 
     def _query(self, task_id: str) -> RemoteState | ProviderError:
@@ -225,6 +249,7 @@ def _state(task_id: str, status: RemoteStatus, reply: Reply) -> RemoteState:
         cost=_cost(reply.task),
         error=codes.task_error(reply, is_free=is_free) if status is RemoteStatus.FAILED else None,
         raw=reply.body,
+        is_waiting=status is RemoteStatus.RUNNING and (reply.status in WAITING or reply.code == "813"),
     )
 
 

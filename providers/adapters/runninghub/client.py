@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from providers.adapters import http
-from providers.adapters.base import Credentials
+from providers.adapters.base import ProviderSettings
 from providers.adapters.errors import AccountBlocked, Rejected
 
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -77,22 +77,19 @@ class Client:
     The key travels in the Authorization header, and for the older calls in the JSON body: never in an address.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-        self._session = http.new_session(credentials.api_key)
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings
+        self._session = http.new_session(settings.api_key)
 
     def submit(self, endpoint: str, body: Mapping[str, Any]) -> Reply:
         """Start a generation.  This is the call that spends money: one POST over a connection of its own."""
         url = self._url(f"/openapi/v2/{_checked(endpoint)}")
         content = encode(body)
-        key = self._credentials.api_key
+        key = self._settings.api_key
         return self._reply(http.post_once(key, url, timeout=http.SUBMIT_TIMEOUT, data=content, headers=JSON_HEADERS))
 
     def query(self, task_id: str) -> Reply:
         return self._post("/openapi/v2/query", {"taskId": task_id}, http.QUERY_TIMEOUT)
-
-    def preview_price(self, endpoint: str, body: Mapping[str, Any]) -> Reply:
-        return self._post(f"/openapi/v2/price-preview/{_checked(endpoint)}", body, http.ACCOUNT_TIMEOUT)
 
     def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> Reply:
         url = self._url("/openapi/v2/media/upload/binary")
@@ -104,11 +101,11 @@ class Client:
         return self._reply(http.exchange(self._session, "GET", url, timeout=http.ACCOUNT_TIMEOUT))
 
     def account_status(self) -> Reply:
-        body = {"apikey": self._credentials.api_key}  # lower case here, else code 1601
+        body = {"apikey": self._settings.api_key}  # lower case here, else code 1601
         return self._post("/uc/openapi/accountStatus", body, http.ACCOUNT_TIMEOUT)
 
     def cancel(self, task_id: str) -> Reply:
-        body = {"apiKey": self._credentials.api_key, "taskId": task_id}
+        body = {"apiKey": self._settings.api_key, "taskId": task_id}
         return self._post("/task/openapi/cancel", body, http.QUERY_TIMEOUT)
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: http.Timeout) -> Reply:
@@ -119,11 +116,11 @@ class Client:
 
     def _url(self, path: str) -> str:
         """Return the address of ``path``, after looking at the settings that every call depends on."""
-        if not _KEY.fullmatch(self._credentials.api_key):
+        if not _KEY.fullmatch(self._settings.api_key):
             raise AccountBlocked("The API key is empty or has characters that no key has. Enter it again.")
-        if not _is_web_address(self._credentials.base_url):
+        if not _is_web_address(self._settings.base_url):
             raise AccountBlocked("The base URL of the account is not a web address. Correct it.")
-        return self._credentials.base_url.rstrip("/") + path
+        return self._settings.base_url.rstrip("/") + path
 
     def _reply(self, answer: http.Answer) -> Reply:
         body = decode(answer.body)
@@ -136,7 +133,7 @@ class Client:
         )
 
     def _without_key(self, text: str) -> str:
-        return " ".join(text.replace(self._credentials.api_key, "***").split())[:LONGEST_TEXT]
+        return " ".join(text.replace(self._settings.api_key, "***").split())[:LONGEST_TEXT]
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

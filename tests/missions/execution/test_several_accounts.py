@@ -153,7 +153,7 @@ def test_what_workers_write_meanwhile_is_not_overwritten(second):
 def test_a_stored_key_is_nowhere_in_the_clear_and_is_used(second, simulator):
     assert provider_accounts.check(second).concurrency == 2
     assert OLD not in str(ProviderAccount.objects.filter(pk=second.pk).values().get())
-    assert OLD not in repr(vars(second)) + repr(provider_accounts.credentials(second))
+    assert OLD not in repr(vars(second)) + repr(provider_accounts.settings_of(second))
     assert provider_accounts.masked_key(second) == "••••-key"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import responses
 
-from providers.adapters.base import Credentials, SubmitRequest
+from providers.adapters.base import ProviderSettings, SubmitRequest
 from providers.adapters.runninghub.adapter import RunningHub
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -28,7 +28,7 @@ NO_USAGE = {"consumeMoney": None, "consumeCoins": None, "taskCostTime": None, "t
 
 
 def runninghub(host: str = HOST, key: str = KEY) -> RunningHub:
-    return RunningHub(Credentials(base_url=host, api_key=key))
+    return RunningHub(ProviderSettings(base_url=host, api_key=key))
 
 
 def submitted(**changes: Any) -> dict[str, Any]:

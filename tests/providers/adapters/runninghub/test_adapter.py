@@ -12,8 +12,9 @@ import requests
 import responses
 
 from providers.adapters.base import (
+    Accepted,
     AccountStatus,
-    PricePreview,
+    Finished,
     RemoteOutput,
     RemoteState,
     RemoteStatus,
@@ -74,6 +75,7 @@ def test_a_submit_posts_the_parameters_and_the_webhook_once():
     responses.post(wire.SUBMIT, json=wire.submitted())
     request = SubmitRequest(wire.ENDPOINT, {"prompt": "红茶壶", "duration": "10"}, "https://us.example/hook")
     task = wire.runninghub().submit(request)
+    assert isinstance(task, Accepted)
     assert task.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
     assert task.state.raw == wire.submitted()
@@ -91,7 +93,7 @@ def test_a_submit_without_a_webhook_names_none():
 
 def test_a_slash_at_the_end_of_the_base_url_does_no_harm():
     responses.post(wire.SUBMIT, json=wire.submitted())
-    assert wire.runninghub(host=f"{wire.HOST}/").submit(wire.REQUEST).task_id == wire.TASK
+    assert wire.runninghub(host=f"{wire.HOST}/").submit(wire.REQUEST).state.task_id == wire.TASK
 
 
 @pytest.mark.parametrize(
@@ -109,13 +111,16 @@ def test_a_slash_at_the_end_of_the_base_url_does_no_harm():
 def test_a_submit_finds_the_task_in_every_spelling(body: dict[str, object]):
     responses.post(wire.SUBMIT, json=body)
     task = wire.runninghub().submit(wire.REQUEST)
+    assert isinstance(task, Accepted)
     assert task.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
 
 
 def test_a_submit_may_be_answered_with_the_result_at_once():
     responses.post(wire.SUBMIT, json=wire.queried())
-    state = wire.runninghub().submit(wire.REQUEST).state
+    answer = wire.runninghub().submit(wire.REQUEST)
+    assert isinstance(answer, Finished)
+    state = answer.state
     assert state.status is RemoteStatus.SUCCEEDED
     assert state.outputs == (RemoteOutput("https://files.example/x.png", "", "png"),)
     assert state.cost == Decimal("0.05")
@@ -126,6 +131,7 @@ def test_a_submit_may_be_answered_with_the_result_at_once():
 def test_an_answer_with_a_task_and_a_code_is_an_accepted_task(status: str, code: str):
     responses.post(wire.SUBMIT, json=wire.submitted(status=status, errorCode=code))
     task = wire.runninghub().submit(wire.REQUEST)
+    assert isinstance(task, Accepted)
     assert task.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
 
@@ -133,7 +139,7 @@ def test_an_answer_with_a_task_and_a_code_is_an_accepted_task(status: str, code:
 @pytest.mark.parametrize("status", [400, 500, 504])
 def test_an_answer_with_a_task_is_an_accepted_task_whatever_the_http_status(status: int):
     responses.post(wire.SUBMIT, json=wire.submitted(), status=status)
-    assert wire.runninghub().submit(wire.REQUEST).task_id == wire.TASK
+    assert wire.runninghub().submit(wire.REQUEST).state.task_id == wire.TASK
 
 
 def test_a_task_that_failed_at_once_is_a_failed_task_and_not_a_refusal():
@@ -214,7 +220,8 @@ def test_a_query_posts_the_id_as_text():
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "CREATE", "PENDING", "running", "SOMETHING_NEW"])
 def test_a_task_that_has_not_ended_is_running(status: str):
     answer = state(wire.queried(status=status, results=None, usage=None, taskUsageList=None))
-    assert answer == RemoteState(wire.TASK, RemoteStatus.RUNNING, raw=answer.raw)
+    is_waiting = status in ("QUEUED", "CREATE", "PENDING")
+    assert answer == RemoteState(wire.TASK, RemoteStatus.RUNNING, raw=answer.raw, is_waiting=is_waiting)
 
 
 @pytest.mark.parametrize("code", ["", "0", "804", "805", "1003", "1004", "1005", "1501", "9999"])
@@ -603,31 +610,6 @@ def test_an_account_that_cannot_be_checked_says_why(answer: dict[str, Any], erro
     assert type(error_of(wire.runninghub().check_account)) is error
 
 
-PREVIEW = {"errorCode": "", "errorMessage": "", "estimatedPrice": "0.05", "currency": "CNY", "isFreeThisCall": False}
-
-
-@pytest.mark.parametrize("is_free", [True, False])
-def test_a_price_preview_sends_the_request_and_starts_nothing(is_free: bool):
-    responses.post(wire.PRICE, json={**PREVIEW, "isFreeThisCall": is_free})
-    assert wire.runninghub().preview_price(wire.REQUEST) == PricePreview(Decimal("0.05"), "CNY", is_free)
-    assert wire.sent_json() == wire.REQUEST.params
-
-
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [
-        (wire.refusal("1014"), AccountBlocked),
-        (wire.refusal("1007"), Rejected),
-        (wire.refusal("1005"), Unavailable),
-        ({**PREVIEW, "estimatedPrice": None}, Unavailable),
-        ([], Unavailable),
-    ],
-)
-def test_a_price_that_cannot_be_had_says_why(body: object, error: type[ProviderError]):
-    responses.post(wire.PRICE, json=body)
-    assert type(error_of(wire.runninghub().preview_price, wire.REQUEST)) is error
-
-
 # Webhook -----------------------------------------------------------------------------------------------------------
 
 
@@ -644,7 +626,7 @@ def test_a_price_that_cannot_be_had_says_why(body: object, error: type[ProviderE
     ],
 )
 def test_a_webhook_names_its_task(event: dict[str, object]):
-    assert wire.runninghub().parse_webhook(json.dumps(event).encode()) == wire.TASK
+    assert wire.runninghub().parse_webhook({}, json.dumps(event).encode()) == wire.TASK
 
 
 @pytest.mark.parametrize(
@@ -670,4 +652,4 @@ def test_a_webhook_names_its_task(event: dict[str, object]):
 )
 def test_junk_names_no_task(body: bytes):
     with pytest.raises(ValueError, match="names no task"):
-        wire.runninghub().parse_webhook(body)
+        wire.runninghub().parse_webhook({}, body)

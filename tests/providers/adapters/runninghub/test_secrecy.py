@@ -26,7 +26,6 @@ CALLS: dict[str, Call] = {
     "upload": lambda provider: provider.upload(io.BytesIO(b"x"), filename="x.png", content_type="image/png"),
     "cancel": lambda provider: provider.cancel(answers.TASK),
     "check_account": lambda provider: provider.check_account(),
-    "preview_price": lambda provider: provider.preview_price(answers.REQUEST),
 }
 ADDRESSES = [answers.SUBMIT, answers.QUERY, answers.UPLOAD, answers.CANCEL, answers.ACCOUNT, answers.PRICE]
 
@@ -123,5 +122,5 @@ def test_no_successful_call_puts_the_key_in_an_address(call: Call):
 def test_no_repr_tells_the_key():
     provider = answers.runninghub()
     assert answers.KEY not in repr(provider)
-    assert answers.KEY not in repr(provider.credentials)
+    assert answers.KEY not in repr(provider.settings)
     assert all(answers.KEY not in repr(value) for value in vars(provider).values())
