@@ -1,7 +1,4 @@
-"""What people keep for their missions: templates and uploaded images.
-
-Registered here and not in their own apps, because only missions know what uses them.
-"""
+"""Admin of media files."""
 
 from __future__ import annotations
 
@@ -15,11 +12,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from core.admin.readonly import PageAdmin, column, picture
-from media.models import MediaFile
-from missions import selectors, services
-
-USES_SHOWN = 20
+from core.admin.readonly import DetailAdmin, PageAdmin, column, picture
+from media.models import MediaFile, MediaUse
+from media.web.library import file_context
 
 
 @admin.register(MediaFile)
@@ -56,10 +51,17 @@ class MediaFileAdmin(PageAdmin):
         return format_html('<span class="nowrap figures">{} × {}</span>', media.width, media.height)
 
     def page_context(self, request: HttpRequest, row: MediaFile) -> dict[str, Any]:
-        uses = selectors.missions_naming(row, limit=USES_SHOWN + 1)
-        return {
-            "media": row,
-            "uses": uses[:USES_SHOWN],
-            "has_more_uses": len(uses) > USES_SHOWN,
-            "blocked_reason": services.media_blocked_reason(row),
-        }
+        return file_context(row)
+
+
+@admin.register(MediaUse)
+class MediaUseAdmin(DetailAdmin):
+    list_display = ["__str__", column("mission", _("mission")), column("media", _("file"))]
+    facts = [("mission", _("Mission")), ("media", _("File"))]
+    list_select_related = ["mission", "media"]
+    ordering = ["-pk"]
+    search_fields = ["=mission__id"]
+    search_help_text = _("The number of a mission.")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # a file's page lists its missions: nobody needs this table on the overview

@@ -1,8 +1,4 @@
-"""``/media``: reference images.
-
-It stands here and not in the media app because deleting a file needs to know whether a mission still needs it, and the media
-app knows no missions.
-"""
+"""``/media``: upload, list, show and delete reference images."""
 
 from __future__ import annotations
 
@@ -15,41 +11,39 @@ from ninja import File, Path, Query, Router, Status, UploadedFile
 
 from core.api.ids import RowId
 from core.api.pagination import page_of
+from media import selectors, services
 from media.models import MediaFile
 from media.schemas import MediaDetailOut, MediaFilterIn, MediaOut, MediaPage
-from media.services import store_upload
-from missions import selectors, services
 
 router = Router(tags=["Media"])
 
 
 @router.post("/upload", response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
 def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
-    """JPEG, PNG, GIF or WebP, told by its content.  201: kept.  200: you had uploaded the same bytes before; that one."""
-    stored = store_upload(owner=cast(User, request.user), file=file, name=file.name or "")
+    """JPEG, PNG, GIF or WebP. Type is detected from content. 201: created. 200: an identical file already exists."""
+    stored = services.store_upload(owner=cast(User, request.user), file=file, name=file.name or "")
     return Status(201 if stored.is_new else 200, stored.media)
 
 
 @router.get("/files", response=MediaPage, summary="List images")
-def list_files(request: HttpRequest, wanted: Query[MediaFilterIn]) -> dict[str, object]:
-    """The newest first."""
+def list_files(request: HttpRequest, filters: Query[MediaFilterIn]) -> dict[str, object]:
+    """Newest first."""
     files = MediaFile.objects.visible_to(cast(User, request.user))
-    return page_of(selectors.find_media(files, search=wanted.search), wanted)
+    return page_of(selectors.find_media(files, search=filters.search), filters)
 
 
-@router.get("/files/{media_id}", response=MediaDetailOut, summary="Show an image and where it is used")
+@router.get("/files/{media_id}", response=MediaDetailOut, summary="Show an image and its uses")
 def show_file(request: HttpRequest, media_id: Path[RowId]) -> MediaFile:
-    return _visible(request, media_id)
+    return _visible_file(request, media_id)
 
 
 @router.delete("/files/{media_id}", response={204: None}, summary="Delete an image")
 def delete_file(request: HttpRequest, media_id: Path[RowId]) -> Status[None]:
-    """Refused while a mission that has not ended names it."""
-    services.delete_media(media=_visible(request, media_id))
+    """Refused while an open mission uses it."""
+    services.delete_media(media=_visible_file(request, media_id))
     return Status(204, None)
 
 
-def _visible(request: HttpRequest, media_id: int) -> MediaFile:
-    return get_object_or_404(
-        MediaFile.objects.visible_to(cast(User, request.user)).select_related("owner"), pk=media_id
-    )
+def _visible_file(request: HttpRequest, media_id: int) -> MediaFile:
+    files = MediaFile.objects.visible_to(cast(User, request.user)).select_related("owner")
+    return get_object_or_404(files, pk=media_id)

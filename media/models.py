@@ -1,4 +1,4 @@
-"""Reference images that people upload, to be used in missions."""
+"""Media files that people upload, and the missions that use them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from django.utils.translation import gettext_lazy as _
 
 
 def new_key() -> str:
-    """An unguessable name for a file's public path."""
+    """Return an unguessable name for a file's public path."""
     return secrets.token_urlsafe(24)
 
 
 class MediaFileQuerySet(models.QuerySet["MediaFile"]):
     def visible_to(self, user: AbstractUser) -> Self:
-        """One's own files; staff see those of all."""
+        """Return the user's own files; staff see everybody's."""
         return self if user.is_staff else self.filter(owner_id=user.pk)
 
 
 class MediaFile(models.Model):
-    """One uploaded image.  The same bytes uploaded twice by one person are one row."""
+    """One uploaded image. The same bytes uploaded twice by one person are one row."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="media_files")
     key = models.CharField(max_length=40, unique=True, default=new_key, editable=False)
     file = models.FileField(upload_to="media/%Y/%m/")
-    name = models.CharField(max_length=255, help_text=_("The name that the file had on the person's machine."))
+    name = models.CharField(max_length=255, help_text=_("The file's name on the uploader's computer."))
     sha256 = models.CharField(max_length=64, editable=False)
     content_type = models.CharField(max_length=100)
     size_bytes = models.PositiveBigIntegerField()
@@ -53,5 +53,27 @@ class MediaFile(models.Model):
 
     @property
     def reference(self) -> str:
-        """What a mission's row calls the file."""
+        """Return the name that parameters use for the file: ``media:ID``."""
         return f"media:{self.pk}"
+
+
+class MediaUse(models.Model):
+    """A mission that uses a media file: one row per pair, however many of its items name the file.
+
+    Written in the transaction that creates the mission, so that nobody has to search the parameters of
+    its items to learn if a file is still needed. RESTRICT: a file is deleted only by
+    ``media.services.delete_media``, which refuses while one of these missions is open.
+    """
+
+    mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="media")
+    media = models.ForeignKey(MediaFile, on_delete=models.RESTRICT, related_name="uses", db_index=False)
+
+    class Meta:
+        db_table = "missions_missionmedia"  # programs of the last release write here during an upgrade
+        verbose_name = _("use of a media file")
+        verbose_name_plural = _("uses of media files")
+        # Begins with the file: it also answers which missions use one.
+        constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}: media:{self.media_id}"

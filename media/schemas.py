@@ -1,25 +1,22 @@
-"""Uploaded reference images."""
+"""Schemas of the media API."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.urls import reverse
 from ninja import Field, Schema
 
 from core.api.pagination import PageIn, PageOut
-from media.models import MediaFile
-from missions import selectors
-from missions.models import Mission
-
-USES_SHOWN = 20
+from media import selectors
+from media.models import MediaFile, MediaUse
 
 
 class MediaOut(Schema):
-    """An image.  ``reference`` names it in a mission's rows; ``url`` is the file, for whoever has the address.
+    """An image. ``reference`` names it in a mission's rows; ``url`` is the file, readable by anyone who has it.
 
-    ``preview_url`` is a JPEG of it of at most 384 pixels a side.
+    ``preview_url`` is a JPEG of at most 384 pixels a side.
     """
 
     id: int
@@ -49,25 +46,21 @@ class MediaOut(Schema):
 
 
 class MediaUseOut(Schema):
-    """A mission that names the file."""
+    """A mission that uses the file."""
 
-    api_mission_id: int
-    name: str
-    status: str
-
-    @staticmethod
-    def resolve_api_mission_id(mission: Mission) -> int:
-        return mission.pk
+    api_mission_id: int = Field(alias="mission_id")
+    name: str = Field(alias="mission.name")
+    status: str = Field(alias="mission.status")
 
 
 class MediaDetailOut(MediaOut):
-    """``used_by``: the newest missions that name the file, at most 20.  It can be deleted when none of them is open."""
+    """``used_by``: the newest missions that use the file, at most 20. It can be deleted when none of them is open."""
 
     used_by: list[MediaUseOut]
 
     @staticmethod
-    def resolve_used_by(media: MediaFile) -> list[Any]:
-        return list(selectors.missions_naming(media, limit=USES_SHOWN))
+    def resolve_used_by(media: MediaFile) -> list[MediaUse]:
+        return selectors.newest_uses(media)
 
 
 class MediaPage(PageOut):

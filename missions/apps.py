@@ -6,3 +6,11 @@ class MissionsConfig(AppConfig):
     name = "missions"
     verbose_name = _("Missions")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django.db.models import Q
+
+        from media.uses import register_open_uses
+        from missions.lifecycle import OPEN
+
+        register_open_uses(Q(mission__status__in=OPEN))

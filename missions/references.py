@@ -1,21 +1,15 @@
-"""Reference files of a request: ``media:ID`` becomes a URL that the provider can read.
-
-Which mission names which file is written down when it is created, so that no file is removed that is still needed.
-"""
+"""Reference files of a request: ``media:ID`` becomes a URL that the provider can read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
 from django.utils import timezone
 
-from core.db import bulk
 from media.models import MediaFile
-from missions import lifecycle
-from missions.models import Mission, MissionMedia
 from providers import provider_accounts
 from providers.adapters.errors import Rejected
 from providers.catalog import Model
@@ -57,34 +51,6 @@ def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
             if match := _MEDIA.fullmatch(entry):
                 found.append((name, int(match[1])))
     return found
-
-
-def note_uses(mission_id: int, media_ids: Iterable[int]) -> list[int]:
-    """Write down that a mission names these files, so that none is removed before it has ended.  Returns those that are gone.
-
-    Must run in the transaction that makes the mission name them, and late in it: the files stay locked to its end.
-    """
-    gone: list[int] = []
-    for ids in bulk.batches(sorted(set(media_ids)), lifecycle.BATCH):
-        files = MediaFile.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-        found = set(files.values_list("pk", flat=True))
-        MissionMedia.objects.bulk_create(
-            [MissionMedia(mission_id=mission_id, media_id=media_id) for media_id in ids if media_id in found],
-            ignore_conflicts=True,
-        )
-        gone += [media_id for media_id in ids if media_id not in found]
-    return gone
-
-
-def needed_by(media: MediaFile) -> Mission | None:
-    """The first mission that names the file and has not ended: it may still have to hand it over."""
-    open_missions = Mission.objects.filter(media__media=media, status__in=lifecycle.OPEN)
-    return open_missions.order_by("pk").first()
-
-
-def let_go(media: MediaFile) -> None:
-    """Forget which missions named a file.  The caller holds its lock and has found that none of them needs it."""
-    MissionMedia.objects.filter(media=media).delete()
 
 
 def _is_addresses(value: Any) -> bool:

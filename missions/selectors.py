@@ -14,7 +14,6 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from billing.budget import Budget
 from billing.models import SpendingLimit
-from media.models import MediaFile
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -285,12 +284,6 @@ def _pending_counts(accounts: Sequence[ProviderAccount]) -> dict[str, int]:
     return dict(missions.order_by().values_list("provider").annotate(Sum("pending_count")))
 
 
-def find_media(files: QuerySet[MediaFile], *, search: str = "") -> QuerySet[MediaFile]:
-    """Those of ``files`` whose name has ``search`` in it, in any case; the newest first."""
-    words = search.replace("\0", "").strip()
-    return (files.filter(name__icontains=words) if words else files).select_related("owner")
-
-
 def find_templates(
     templates: QuerySet[MissionTemplate], *, task_type: str | None = None, search: str = ""
 ) -> QuerySet[MissionTemplate]:
@@ -300,12 +293,6 @@ def find_templates(
     if words := search.replace("\0", "").strip():
         templates = templates.filter(Q(name__icontains=words) | Q(description__icontains=words))
     return templates.select_related("owner")
-
-
-def missions_naming(media: MediaFile, *, limit: int) -> Sequence[Mission]:
-    """The newest missions with an item that uses an uploaded file."""
-    named = Mission.objects.filter(media__media=media, delete_requested_at=None)
-    return list(named.only("pk", "name", "status", "owner_id").order_by("-pk")[:limit])
 
 
 def slot_limit(account: ProviderAccount, *, now: datetime) -> int:

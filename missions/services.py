@@ -1,4 +1,4 @@
-"""People's verbs: create, cancel, pause, resume, retry, resolve, delete; and delete a reference file.
+"""People's verbs: create, cancel, pause, resume, retry, resolve, delete.
 
 Called by every interface.  Keyword-only; ``actor`` is whoever asks ("user:7").  Bad input raises ``MissionInvalid`` with
 every error at once; a verb that does not fit the mission's state raises ``NotPossible`` with a sentence for people.
@@ -28,8 +28,8 @@ from core.db import bulk
 from core.db.transactions import durable_transaction
 from core.db.values import storable
 from core.errors import FieldError, Invalid, NotPossible
-from media import services as media_services
 from media.models import MediaFile
+from media.uses import record_uses
 from missions import execution, lifecycle, purge, references, selectors
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus, Output
 from providers import catalog, provider_accounts
@@ -500,7 +500,7 @@ def _keep_files(mission: Mission, draft: Draft) -> None:
 
 
 def _note_files(mission: Mission, media_ids: Iterable[int], *, place: str) -> None:
-    gone = references.note_uses(mission.pk, media_ids)
+    gone = record_uses(mission.pk, media_ids)
     if gone:
         names = ", ".join(f"media:{media_id}" for media_id in gone[:5])
         raise MissionInvalid([FieldError(place, _("%s was removed in the meantime: upload it again.") % names)])
@@ -780,38 +780,6 @@ def star_results(*, mission_id: int, indexes: Sequence[int], is_starred: bool) -
     """Mark the results of the items at these places, or take the mark away.  Returns how many results changed."""
     outputs = Output.objects.filter(item__mission=mission_id, item__index__in=indexes, is_starred=not is_starred)
     return outputs.update(is_starred=is_starred)
-
-
-# --- Reference files ---
-
-
-def delete_media(*, media: MediaFile) -> None:
-    """Remove an uploaded image.  Raises NotPossible while a mission that has not ended names it, DoesNotExist if it is gone.
-
-    The file's row is locked as ``references.note_uses`` locks it: either the new mission is seen here, or it finds the file gone.
-    A mission that has ended lets go: to retry it then fails those items, for free, with a message that names the file.
-    """
-    with transaction.atomic():
-        media = MediaFile.objects.select_for_update().get(pk=media.pk)
-        if blocked_reason := media_blocked_reason(media):
-            raise NotPossible(blocked_reason)
-        references.let_go(media)
-        media_services.delete_media(media=media)
-
-
-def media_blocked_reason(media: MediaFile) -> str:
-    """Why an uploaded image cannot be deleted now; "" when it can."""
-    mission = references.needed_by(media)
-    if mission is None:
-        return ""
-    known = {"file": media.name, "id": mission.pk, "mission": mission.name, "status": mission.get_status_display()}
-    return (
-        _(
-            "%(file)s is needed by mission %(id)s (%(mission)s), which is %(status)s: "
-            "cancel that first, or wait for its end."
-        )
-        % known
-    )
 
 
 def _unconfirmed_attempt(item: MissionItem) -> Attempt:

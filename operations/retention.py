@@ -20,15 +20,15 @@ from django.utils.translation import gettext_noop
 
 from core.api import idempotency_keys
 from core.db import bulk
-from core.errors import NotPossible
 from core.models import IdempotencyKey
 from core.storage.listing import files_below
 from drafts import services as drafts
 from drafts.models import FormDraft
-from media.models import MediaFile
+from media.models import MediaFile, MediaUse
 from media.previews import preview_path
-from missions import lifecycle, services
-from missions.models import ItemEvent, Mission, MissionMedia, Output, OutputStatus
+from media.services import MediaInUse, delete_media
+from missions import lifecycle
+from missions.models import ItemEvent, Mission, Output, OutputStatus
 from missions.results import download
 from providers.models import ProviderUpload
 from templates_app.models import MissionTemplate
@@ -108,20 +108,20 @@ def _media(before: datetime | None, apply: bool) -> Found:
     count = size = 0
     if before is None:
         return Found("uploaded images")
-    uses = MissionMedia.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended(before))
+    uses = MediaUse.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended(before))
     named = _named_elsewhere()
     for media in MediaFile.objects.filter(~Exists(uses), created_at__lt=before).order_by("pk").iterator(BATCH):
-        if media.pk in named or (apply and not _let_go(media)):
+        if media.pk in named or (apply and not _delete_media(media)):
             continue
         count += 1
         size += media.size_bytes
     return Found("uploaded images", count, size)
 
 
-def _let_go(media: MediaFile) -> bool:
+def _delete_media(media: MediaFile) -> bool:
     try:
-        services.delete_media(media=media)
-    except (NotPossible, MediaFile.DoesNotExist):
+        delete_media(media=media)
+    except (MediaInUse, MediaFile.DoesNotExist):
         return False
     return True
 

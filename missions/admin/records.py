@@ -24,7 +24,6 @@ from missions.models import (
     AttemptStatus,
     ItemEvent,
     ItemStatus,
-    MissionMedia,
     MissionStatus,
     Output,
     RemovedSpending,
@@ -238,18 +237,6 @@ class ItemEventAdmin(LongTable):
     @admin.display(description=_("what happened"))
     def why(self, event: ItemEvent) -> SafeString:
         return told(event.reason)
-
-
-@admin.register(MissionMedia)
-class MissionMediaAdmin(LongTable):
-    list_display = ["__str__", column("mission", _("mission")), column("media", _("file"))]
-    facts = [("mission", _("Mission")), ("media", _("File"))]
-    list_select_related = ["mission", "media"]
-    search_help_text = _("The number of a mission.")
-    find = staticmethod(_of_mission)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return False  # a file's page names its missions: nobody needs this table on the overview
 
 
 @admin.register(ProviderUpload)

@@ -1,6 +1,6 @@
 """The rows behind a batch.
 
-    Mission ──< MissionItem ──< Attempt ──< Output    Mission ──< MissionMedia >── MediaFile
+    Mission ──< MissionItem ──< Attempt ──< Output    Mission ──< MediaUse >── MediaFile
        └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload
 
 Only ``missions.lifecycle`` writes a status. The constraints make the costly mistakes impossible in
@@ -11,7 +11,7 @@ counts add up to its total.
 from missions.models.attempt import COST_UNREPORTED, LIVE_ATTEMPTS, Attempt, AttemptStatus, new_webhook_token
 from missions.models.event import ItemEvent
 from missions.models.item import ItemStatus, MissionItem
-from missions.models.mission import Mission, MissionMedia, MissionQuerySet, MissionStatus
+from missions.models.mission import Mission, MissionQuerySet, MissionStatus
 from missions.models.output import Output, OutputStatus
 from missions.models.spending import HourlySpend, RemovedSpending, Tally
 
@@ -25,7 +25,6 @@ __all__ = [
     "ItemStatus",
     "Mission",
     "MissionItem",
-    "MissionMedia",
     "MissionQuerySet",
     "MissionStatus",
     "Output",

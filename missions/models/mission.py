@@ -138,23 +138,3 @@ class Mission(models.Model):
     def progress(self) -> float:
         """Completed items in percent, to one decimal."""
         return round(100 * self.completed_count / self.total_count, 1) if self.total_count else 0.0
-
-
-class MissionMedia(models.Model):
-    """An uploaded file that a mission names, however many of its items do.
-
-    Written in the transaction that creates the mission, so that nobody has to search its items' parameters to learn whether a
-    file is still needed.  RESTRICT: a file goes only by ``services.delete_media``, which asks whether these missions have ended.
-    """
-
-    mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="media")
-    media = models.ForeignKey("media.MediaFile", on_delete=models.RESTRICT, related_name="+", db_index=False)
-
-    class Meta:
-        verbose_name = _("file of a mission")
-        verbose_name_plural = _("files of missions")
-        # Begins with the file: it also answers which missions name one.
-        constraints = [models.UniqueConstraint(fields=["media", "mission"], name="media_once_per_mission")]
-
-    def __str__(self) -> str:
-        return f"{self.mission_id}: media:{self.media_id}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from media.pictures import small_jpeg
+from media.images import small_jpeg
 
 Image.init()  # load Pillow's formats now, so that worker processes share them
 

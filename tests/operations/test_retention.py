@@ -17,9 +17,9 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule
 
-from media.models import MediaFile
+from media.models import MediaFile, MediaUse
 from missions import services, tasks
-from missions.models import ItemEvent, Mission, MissionMedia, Output
+from missions.models import ItemEvent, Mission, Output
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
 from tests.result_factories import run
@@ -120,8 +120,8 @@ def test_old_uploads_go_unless_something_needs_them(owner, account, thirty_days)
         name: make_media(owner, content=picture(colour=name), name=name) for name in ("red", "green", "blue", "gold")
     }
     MediaFile.objects.update(created_at=timezone.now() - LONG_AGO)
-    MissionMedia.objects.create(mission=make_mission(owner, 1), media=media["green"])
-    MissionMedia.objects.create(mission=done(owner), media=media["red"])
+    MediaUse.objects.create(mission=make_mission(owner, 1), media=media["green"])
+    MediaUse.objects.create(mission=done(owner), media=media["red"])
     config = {"params": {"imageUrls": [media["blue"].reference]}}
     MissionTemplate.objects.create(owner=owner, name="t", task_type="image_to_image", config=config)
     assert "2 uploaded images" in cleanup(apply=True)

@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from pytest_django import Settings
 
 from accounts.services import authenticate
-from core.errors import NotPossible
+from media import services as media_services
 from media.models import MediaFile
 from missions import services
 from missions.models import Attempt, Mission, MissionItem
@@ -79,10 +79,10 @@ def test_what_the_rows_must_not_say_is_refused_afterwards(site):
 def test_a_file_that_an_older_mission_names_cannot_be_deleted(site):
     upgrade()
     media = MediaFile.objects.get()
-    with pytest.raises(NotPossible):
-        services.delete_media(media=media)
+    with pytest.raises(media_services.MediaInUse):
+        media_services.delete_media(media=media)
     services.cancel_mission(mission_id=site.with_files.pk, actor="user:1")
-    services.delete_media(media=media)
+    media_services.delete_media(media=media)
 
 
 def test_people_and_programs_go_on_with_what_they_had(site):

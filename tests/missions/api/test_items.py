@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from missions import execution, references
+from media.uses import first_open_use
+from missions import execution
 from missions.models import Attempt, ItemEvent, Mission
 from providers import provider_accounts
 from tests.api_client import caller
@@ -219,7 +220,9 @@ def test_a_file_that_a_retry_names_is_kept_for_it(api: Api, owner, account):
     mission = make_mission(owner, rows, task_type="image_to_image")
     bring_to("failed", claim(mission, account)[0])
     api.done(f"/{mission.pk}/items/1/retry", {"config": {"imageUrls": [f"media:{second.pk}"]}})
-    assert references.needed_by(second) == mission
+    use = first_open_use(second)
+    assert use
+    assert use.mission == mission
 
 
 @pytest.mark.django_db(transaction=True)

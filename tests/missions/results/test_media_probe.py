@@ -10,7 +10,7 @@ import av
 import pytest
 from PIL import Image
 
-from media.pictures import THUMBNAIL_PIXELS
+from media.images import THUMBNAIL_PIXELS
 from missions.results.media_probe import Inspected, NotAResult, inspect
 from tests.factories import picture
 

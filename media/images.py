@@ -1,4 +1,4 @@
-"""Reading images that may be large or damaged, and making small ones of them."""
+"""Decode images that may be large or damaged, and make small JPEGs of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import zlib
 from PIL import Image, ImageOps
 
 THUMBNAIL_PIXELS = 384
-AT_ONCE = threading.BoundedSemaphore(2)  # uploads decoded at a time in this process: a large one takes 320 MB
-# What Pillow raises for a file that is damaged, or larger than anybody means.
+FORMATS = ["JPEG", "PNG", "GIF", "WEBP"]
+# Uploads that one process decodes at the same time: a large one takes 320 MB of memory.
+DECODE_SLOTS = threading.BoundedSemaphore(2)
+# Pillow raises these for a file that is damaged or larger than any real picture.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -27,9 +29,10 @@ UNREADABLE = (
 
 
 def small_jpeg(image: Image.Image) -> bytes:
-    """Shrink an image in place to a JPEG, upright, transparency on white, without what a camera wrote into it.
+    """Return a JPEG of ``image``, shrunk in place to at most 384 pixels a side.
 
-    WebP would save a tenth of the bytes for thirty times the CPU.
+    The result is upright, has a white background instead of transparency, and carries no metadata.
+    (WebP would save a tenth of the bytes for thirty times the CPU.)
     """
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR, reducing_gap=1.0)
     ImageOps.exif_transpose(image, in_place=True)
@@ -38,5 +41,5 @@ def small_jpeg(image: Image.Image) -> bytes:
         opaque.alpha_composite(image.convert("RGBA"))
         image = opaque.convert("RGB")
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82, comment=b"")  # else that of the image goes along
+    image.save(buffer, "JPEG", quality=82, comment=b"")  # without comment=, the original's comment is copied
     return buffer.getvalue()

@@ -77,7 +77,7 @@ def test_several_files_are_taken_at_once_and_each_error_names_its_file(client, o
 
     shown = text(client.post("/media/upload", {"file": files}, follow=True))
 
-    assert "2 images are in the library." in shown
+    assert "2 images were uploaded." in shown
     assert "c.png: This is not a JPEG, PNG, GIF or WebP image." in shown
     assert MediaFile.objects.filter(owner=owner).count() == 2
 
@@ -96,7 +96,7 @@ def test_an_image_tells_what_it_is_and_where_it_is_used(client, owner):
     assert "Moving cats" in shown
     assert f"media:{media.pk}" in shown
     assert "It cannot be deleted now" in shown
-    assert "is needed by mission" in shown
+    assert "is used by mission" in shown
 
 
 def test_an_image_that_nothing_needs_is_deleted_after_asking(client, owner):
@@ -121,7 +121,7 @@ def test_of_many_those_that_a_mission_needs_stay_with_the_reason(client, owner):
     shown = text(client.post("/media/delete", ticked | {"confirmed": "1"}, follow=True))
 
     assert "1 image was deleted." in shown
-    assert "needed.png is needed by mission" in shown
+    assert "needed.png is used by mission" in shown
     assert list(MediaFile.objects.all()) == [needed]
 
     services.cancel_mission(mission_id=mission.pk, actor="user:1")
