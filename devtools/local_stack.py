@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -152,3 +152,24 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+
+@contextlib.contextmanager
+def own_workers() -> Iterator[WorkerProcess]:
+    """Run workers for the time of a block. Raises RuntimeError if they do not start."""
+    workers = WorkerProcess(
+        {"PYTHONUNBUFFERED": "1"}, log=log_file()
+    )  # its line that says "ready" must not be buffered
+    try:
+        workers.start()
+        yield workers
+    finally:
+        try:
+            workers.stop()
+        except subprocess.TimeoutExpired:
+            workers.kill()
+
+
+def log_file() -> Path:
+    """Return the log file of workers that a command started."""
+    return Path(settings.DATA_DIR) / "workers.log"

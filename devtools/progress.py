@@ -89,7 +89,7 @@ class _Watchdog:
 
     def look(self, now: Sequence[Standing]) -> None:
         """Raises Halted."""
-        if heartbeat.is_alive():
+        if heartbeat.is_any_alive():
             self.last_alive = time.monotonic()
         elif time.monotonic() - self.last_alive > NO_WORKERS_SECONDS:
             raise Halted("The workers have ended.")

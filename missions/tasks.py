@@ -1,21 +1,29 @@
-"""What a message can wake a worker for.  Ids only; the verbs are in ``engine``, ``archive``, ``removal`` and ``upkeep``."""
+"""The tasks that a message can wake a worker for. They take ids only.
+
+The work is in ``execution``, ``results.download`` and ``purge``. Messages name these functions by
+their path, so a function that moves away stays available here for one release.
+"""
 
 from __future__ import annotations
 
-import logging
-
-from django.utils import timezone
+from collections.abc import Callable
 
 from core.logging.context import about
 from missions import execution, purge
-from missions.results import download as archiving
-from operations import retention
-from operations import spend_rollup as tallying
+from missions.results import download
 from providers import provider_accounts
 from providers.adapters.errors import ProviderError
 from providers.models import ProviderAccount
+from workers import queue
 
-log = logging.getLogger(__name__)
+MOVED = ("cleanup", "tally")  # to operations.tasks; schedules of the last release name them here
+
+
+def __getattr__(name: str) -> Callable[..., None]:
+    """Return a task that has moved to another app."""
+    if name in MOVED:
+        return queue.load(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def tick(account_id: int, number: int) -> None:
@@ -46,7 +54,7 @@ def reap(account_id: int) -> None:
 
 
 def archive(try_number: int, *output_ids: int) -> None:
-    archiving.archive(try_number, output_ids)
+    download.archive(try_number, output_ids)
 
 
 def purge_mission(mission_id: int) -> None:
@@ -54,26 +62,14 @@ def purge_mission(mission_id: int) -> None:
 
 
 def check_account(account_id: int) -> None:
+    """Check an account's key and balance; failures are stored on the account, or checked again later."""
     account = ProviderAccount.objects.get(pk=account_id)
     try:
         provider_accounts.check(account)
     except ProviderError:
-        return  # a blocked account was paused; an unavailable provider is asked again later
+        return  # a blocked account was paused; an unavailable provider is checked again later
 
 
 def watchdog() -> None:
+    """Re-arm the ticks that have stopped."""
     execution.arm_stale()
-
-
-def cleanup() -> None:
-    for found in retention.clean(now=timezone.now(), apply=True):
-        if found.count:
-            log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
-
-
-def tally() -> None:
-    tallying.count(timezone.now())
-
-
-def canary() -> None:
-    """Prove that messages travel."""

@@ -9,3 +9,8 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from operations import checks  # noqa: F401  registers them
+        from workers import hooks, queue
+
+        for task in ("cleanup", "tally"):
+            queue.register(task, f"operations.tasks.{task}")
+        hooks.register("operations.tasks.OperationsHooks")

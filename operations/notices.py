@@ -57,7 +57,7 @@ def _key_of(account: ProviderAccount) -> str:
 
 
 def _workers(is_staff: bool) -> list[Notice]:
-    if heartbeat.is_alive():
+    if heartbeat.is_any_alive():
         return []
     todo = _("Start them: manage.py workers.") if is_staff else _("Tell an administrator.")
     return [Notice("workers", "error", _("Nothing is being worked on: no workers are running.") + " " + todo)]

@@ -68,7 +68,7 @@ def _missing_migrations() -> list[str]:
 
 
 def workers() -> Part:
-    if heartbeat.is_alive():
+    if heartbeat.is_any_alive():
         return Part(True, "Workers are running.")
     return Part(False, "No workers are running: start `manage.py workers`.")
 

@@ -1,65 +1,81 @@
-"""Workers for the time that a command runs: those that are there, or its own."""
+"""Liveness of worker clusters, supervisors and workers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import psutil
-from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from devtools.local_stack import WorkerProcess
-from missions import execution
+from workers import queue
 from workers.models import WorkerCluster
 
-SILENT_AFTER = timedelta(seconds=30)  # a heart beats every two seconds; a start takes some
+CLUSTER_DEAD_AFTER = timedelta(seconds=60)
+SILENT_AFTER = timedelta(seconds=30)  # a heart beats every two seconds; a start takes some more
 STOP_SECONDS = 15
 
 
-def is_alive() -> bool:
-    """Whether workers serve this database: ours, somebody else's, on this host or another."""
-    beating = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=timezone.now() - SILENT_AFTER)
-    return any(cluster.host != os.uname().nodename or execution.supervisor_of(cluster) for cluster in beating)
+def worker_name() -> str:
+    """Return the name of this process as ``Attempt.worker`` stores it: CLUSTER:PID."""
+    return f"{queue.cluster_id()}:{os.getpid()}"
 
 
-@contextlib.contextmanager
-def own_workers() -> Iterator[WorkerProcess]:
-    """Start workers, and stop them whatever happens.  Raises RuntimeError when they do not come up."""
-    workers = WorkerProcess({"PYTHONUNBUFFERED": "1"}, log=log_file())  # we wait for the line that says they are ready
+def is_dead(worker: str, now: datetime) -> bool:
+    """Return True if the named worker has certainly ended.
+
+    The process table decides for this host; a silent heartbeat decides for another.
+    """
+    cluster_id, _, pid = worker.rpartition(":")
+    cluster = WorkerCluster.objects.filter(pk=cluster_id).first() if cluster_id else None
+    if cluster is None:
+        return False  # not run by a supervisor: only a timeout can decide
+    if cluster.host != os.uname().nodename:
+        return cluster.beat_at < now - CLUSTER_DEAD_AFTER
     try:
-        workers.start()
-        yield workers
-    finally:
-        try:
-            workers.stop()
-        except subprocess.TimeoutExpired:
-            workers.kill()
+        is_member = os.getpgid(int(pid)) == cluster.group_id
+        return not is_member or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return True
 
 
-def log_file() -> Path:
-    """Where workers that a command started write what they have to say."""
-    return Path(settings.DATA_DIR) / "workers.log"
+def supervisor_of(cluster: WorkerCluster) -> psutil.Process | None:
+    """Return the living supervisor of a cluster of this host, or None.
+
+    A process is the supervisor if its id and its start time agree with the row.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(cluster.pid)
+        is_same = abs(process.create_time() - cluster.pid_started_at) < 1
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    return None
+
+
+def is_alive(cluster: WorkerCluster, *, silent_after: timedelta = CLUSTER_DEAD_AFTER) -> bool:
+    """Return True if a cluster's supervisor runs here, or beat elsewhere within ``silent_after``."""
+    if cluster.host == os.uname().nodename:
+        return supervisor_of(cluster) is not None
+    return cluster.beat_at > timezone.now() - silent_after
+
+
+def is_any_alive() -> bool:
+    """Return True if workers serve this database, on this host or another."""
+    beating = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=timezone.now() - SILENT_AFTER)
+    return any(is_alive(cluster) for cluster in beating)
 
 
 def end_leftovers() -> None:
-    """End the workers of this database that a killed command left behind on this machine."""
+    """End the workers of this database that a killed command left behind on this host."""
     with contextlib.suppress(DatabaseError):  # there is no database yet, or a very old one
         for cluster in WorkerCluster.objects.filter(host=os.uname().nodename, stopped_at=None):
-            process = execution.supervisor_of(cluster)
-            if process is not None:
-                _end(process)
-
-
-def _end(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
+            process = supervisor_of(cluster)
+            if process is None:
+                continue
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+                try:
+                    process.wait(STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    process.kill()

@@ -1,16 +1,18 @@
-"""One parent that keeps a django-q2 cluster at work.
+"""Supervision of a django-q2 cluster by one parent process.
 
-django-q2 leaves three holes that this process closes (docs/decisions/0003-supervised-cluster.md):
+django-q2 has three gaps that this process closes (docs/decisions/0003-supervised-cluster.md):
 
-    a worker that dies while it holds the queue's lock freezes the whole cluster
-        → a canary travels round the cluster; when it does not come back although a worker is idle, the cluster is replaced
-    workers whose parent died go on for ever
-        → every process of the cluster holds the read end of a pipe whose write end only the supervisor has: end of file
-          means that the supervisor is gone
-    a guard that waits for a dead worker's lock replaces nobody
-        → workers are counted; when some are missing for long, the cluster is replaced
+    A worker that dies while it holds the queue's lock freezes the whole cluster.
+        A canary message travels round the cluster. If it does not come back although a worker is
+        idle, the cluster is replaced.
+    Workers whose parent died run for ever.
+        Every process of the cluster holds the read end of a pipe, the lifeline, whose write end only
+        the supervisor has. End of file means that the supervisor is gone.
+    A guard that waits for a dead worker's lock replaces no worker.
+        Workers are counted. If some are missing for long, the cluster is replaced.
 
-The cluster runs in a process group of its own, so that all of it can be ended, even by a successor.
+The cluster runs in a process group of its own, so that even a successor can end all of it. What
+other apps do when workers start, live and stop is in their ``WorkerHooks``.
 """
 
 from __future__ import annotations
@@ -38,12 +40,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from core.db import pending_migrations
-from missions import execution, services
-from missions import tasks as tasks  # loaded here, so that the workers share it
-from operations import retention
-from providers import provider_accounts
-from providers.models import ProviderAccount
-from workers import queue
+from workers import clock_skew, heartbeat, hooks, queue
 from workers.models import WorkerCluster
 
 log = logging.getLogger(__name__)
@@ -61,9 +58,10 @@ MALLOC_ARENA_MAX = -8
 
 
 class WorkerSlots:
-    """Shared memory with a place for each worker: its process id, and since when it is at work.
+    """Shared memory with a cell for each worker: its process id, and since when it is busy.
 
-    The supervisor reads it, so that it does not end a busy cluster as frozen.  A place of a dead worker is taken by the next.
+    The supervisor reads it, so that it does not take a busy cluster for a frozen one. The cell of a
+    dead worker is taken by the next. One more cell holds the time of the latest result.
     """
 
     CELL = struct.Struct("qd")
@@ -76,7 +74,7 @@ class WorkerSlots:
         self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115  a record lock ends with its process, however it ends
 
     def take_place(self) -> int:
-        """Take the first free place for this process, and return its number."""
+        """Take the first free cell for this process, and return its number."""
         fcntl.lockf(self._lock_file, fcntl.LOCK_EX)
         try:
             free = (place for place in range(self.places) if not _exists(self._read(place)[0]))
@@ -87,28 +85,31 @@ class WorkerSlots:
             fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
 
     def idle(self) -> None:
+        """Note that this worker waits for a task."""
         self._write(self.IDLE)
 
     def busy(self) -> None:
+        """Note that this worker has begun a task."""
         self._write(time.monotonic())
 
     @property
     def is_busy(self) -> bool:
-        """Whether this process is a worker that is at work."""
+        """True if this process is a worker that runs a task."""
         return self.mine is not None and self._read(self.mine)[1] > 0
 
     def note_result(self) -> None:
-        """In the monitor: a message has come all the way round."""
+        """Note, in the monitor, that a result has come back."""
         self.CELL.pack_into(self._memory, self.places * self.CELL.size, 0, time.monotonic())
 
     @property
     def last_result(self) -> float:
+        """Monotonic time of the latest result."""
         return self._read(self.places)[1]
 
     def workers(self) -> list[float]:
-        """What each living worker says: IDLE, or since when it is busy."""
-        said = (self._read(place) for place in range(self.places))
-        return [since for pid, since in said if _exists(pid)]
+        """Return an entry for each living worker: IDLE, or since when it is busy."""
+        cells = (self._read(place) for place in range(self.places))
+        return [since for pid, since in cells if _exists(pid)]
 
     def _read(self, place: int) -> tuple[int, float]:
         return self.CELL.unpack_from(self._memory, place * self.CELL.size)
@@ -119,7 +120,7 @@ class WorkerSlots:
 
 
 class Supervisor:
-    """Runs one cluster until it is told to stop (SIGTERM or SIGINT)."""
+    """The parent of one cluster, which it runs until SIGTERM or SIGINT."""
 
     def __init__(self) -> None:
         me = psutil.Process()
@@ -130,12 +131,12 @@ class Supervisor:
         self.is_stopping = False
         self.canary_sent = 0.0
         self.missing_since: float | None = None
-        self.clock = _clock()
+        self.clock = _clock_offset()
 
     # --- The life of the supervisor ---
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Start the cluster and watch over it.  Returns when it was told to stop and the cluster has ended."""
+        """Start the cluster and supervise it. Returns when it was stopped and has ended."""
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         queue.set_cluster_id(self.row.pk)
@@ -145,54 +146,48 @@ class Supervisor:
         self._take_over()
         self._start_group()
         try:
-            self._wait_for_workers()
+            deadline = time.monotonic() + START_LIMIT_SECONDS
+            while not self.is_stopping and len(self.slots.workers()) < settings.Q_WORKERS:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
             on_ready()
             self._watch()
         finally:
             self._end()
 
     def stop(self) -> None:
-        """Make ``run`` end.  May be called from any thread, or from a signal handler."""
+        """Make ``run`` end. Safe to call from any thread and from a signal handler."""
         self.is_stopping = True
 
     def _wait_for_migrations(self) -> None:
-        """A newer program on an older database: nothing is touched before ``migrate`` was run, perhaps on another host."""
-        is_told = False
+        """Touch nothing while the database is older than this program.
+
+        ``migrate`` may be run on another host.
+        """
+        is_logged = False
         while not self.is_stopping and (missing := pending_migrations.missing_migrations()):
-            if not is_told:
+            if not is_logged:
                 log.warning("%s The workers wait for that.", pending_migrations.tell(missing))
-                is_told = True
+                is_logged = True
             time.sleep(BEAT_SECONDS)
 
     def _take_over(self) -> None:
-        """End what a killed predecessor on this host left, and repair its rows."""
+        """End what a killed predecessor on this host left behind, and register this cluster."""
         for cluster in WorkerCluster.objects.filter(host=self.row.host, stopped_at=None):
-            if execution.supervisor_of(cluster) is None:
+            if heartbeat.supervisor_of(cluster) is None:
                 _end_group(cluster.group_id, born_after=cluster.started_at.timestamp())
                 WorkerCluster.objects.filter(pk=cluster.pk).update(stopped_at=timezone.now())
         last_beat = WorkerCluster.objects.filter(host=self.row.host).aggregate(latest=Max("beat_at"))["latest"]
         if last_beat:
-            _catch_up(last_beat - timezone.now())
+            _correct_due_times(last_beat - timezone.now())
         self.row.save(force_insert=True)
-        queue.ensure_schedules()
-        queue.schedule_cleanup(is_wanted=retention.is_wanted())
-        if provider_accounts.sync_env_key(on_change=services.pause_after_key_change):
-            log.warning(
-                "The API key or address has changed: missions that had not ended are paused until you resume them."
-            )
-        if self._is_alone():
-            execution.recover()
-        for account_id in ProviderAccount.objects.values_list("pk", flat=True):
-            execution.arm(account_id)
+        for hook in hooks.all_hooks():
+            hook.on_start(is_alone=self._is_alone())
 
     def _is_alone(self) -> bool:
         others = WorkerCluster.objects.filter(stopped_at=None).exclude(pk=self.row.pk)
-        return not any(_is_alive(cluster) for cluster in others)
-
-    def _wait_for_workers(self) -> None:
-        deadline = time.monotonic() + START_LIMIT_SECONDS
-        while not self.is_stopping and time.monotonic() < deadline and len(self.slots.workers()) < settings.Q_WORKERS:
-            time.sleep(0.05)
+        return not any(heartbeat.is_alive(cluster) for cluster in others)
 
     def _watch(self) -> None:
         last_beat = 0.0
@@ -210,42 +205,42 @@ class Supervisor:
                 time.sleep(BEAT_SECONDS)
 
     def _beat(self) -> None:
-        """Say that this cluster lives, and how others can see it: all of it, for an earlier word may have been lost."""
-        self._check_clock()
+        """Write the heartbeat: every field, because an earlier write may have been lost."""
+        clock = _clock_offset()
+        _correct_due_times(timedelta(seconds=self.clock - clock))
+        self.clock = clock
         workers = self.slots.workers()
         WorkerCluster.objects.filter(pk=self.row.pk).update(
             beat_at=timezone.now(),
             worker_count=len(workers),
             group_id=self.child,
-            pid_started_at=psutil.Process().create_time(),  # which the kernel tells by the clock as it is now
+            pid_started_at=psutil.Process().create_time(),  # the kernel computes it from the clock as it is now
         )
-        execution.arm_stale()
-        reason = self._trouble(workers)
-        if reason:
+        for hook in hooks.all_hooks():
+            hook.on_beat()
+        if reason := self._failure(workers):
             self._restart(reason)
 
     def _end(self) -> None:
         self._end_child()
         queue.drop_own_messages()
-        if self._is_alone():
-            execution.recover()  # messages died with the workers: what was only prepared must not look as if it were under way
-        for account_id in ProviderAccount.objects.values_list("pk", flat=True):
-            execution.repair(account_id)
+        for hook in hooks.all_hooks():
+            hook.on_stop(is_alone=self._is_alone())
         WorkerCluster.objects.filter(pk=self.row.pk).update(stopped_at=timezone.now(), worker_count=0)
-
-    def _check_clock(self) -> None:
-        clock = _clock()
-        _catch_up(timedelta(seconds=self.clock - clock))
-        self.clock = clock
 
     # --- Its cluster ---
 
     def _start_group(self) -> None:
-        execution.warm_up()
+        queue.load_all()
+        for hook in hooks.all_hooks():
+            hook.warm_up()
         connections.close_all()  # a connection must not be shared with a forked process
         read_end, write_end = os.pipe()
         gc.freeze()  # what is loaded by now stays shared between all workers
-        _share_heap()
+        # glibc gives each thread a heap of its own and keeps it when the thread ends; let the threads
+        # of a worker share one (M_ARENA_MAX of mallopt(3)). Without glibc nothing happens.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(MALLOC_ARENA_MAX, 1)
         self.child = os.fork()
         if self.child == 0:
             os.close(write_end)
@@ -258,7 +253,14 @@ class Supervisor:
         WorkerCluster.objects.filter(pk=self.row.pk).update(group_id=self.child)
 
     def _become_cluster(self, lifeline: int) -> NoReturn:
-        """In the child: lead a new process group and run django-q2's sentinel in it."""
+        """Lead, in the child, a new process group, and run django-q2's sentinel in it."""
+
+        def on_start(stop: Any) -> None:
+            """Stop at the end of the lifeline, and make every process that is forked do so too."""
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the supervisor is stopped, which ends the lifeline
+            _watch_lifeline(lifeline, stop.set)
+            os.register_at_fork(after_in_child=lambda: _watch_lifeline(lifeline, self._leave))
+
         code = 1
         try:
             with contextlib.suppress(PermissionError):
@@ -266,28 +268,23 @@ class Supervisor:
             queue.on_worker_start(self._become_worker)
             queue.on_task(self.slots.busy, self.slots.idle)
             queue.on_result(self.slots.note_result)
-            queue.run_cluster(cluster_id=self.row.pk, on_start=lambda stop: self._obey(lifeline, stop))
+            queue.run_cluster(cluster_id=self.row.pk, on_start=on_start)
             code = 0
         except Exception:
             log.exception("The worker cluster failed.")
         finally:
             os._exit(code)
 
-    def _obey(self, lifeline: int, stop: Any) -> None:
-        """In the sentinel, before it forks: stop at the end of the lifeline, and so does every process that it forks."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever stops us stops the supervisor, which ends the lifeline
-        _hold(lifeline, stop.set)
-        os.register_at_fork(after_in_child=lambda: _hold(lifeline, self._leave))
-
     def _become_worker(self) -> int:
         place = self.slots.take_place()
         if place < queue.CORE_WORKERS:
             with contextlib.suppress(DatabaseError):
-                execution.warm_up()
+                for hook in hooks.all_hooks():
+                    hook.warm_up()
         return place
 
     def _leave(self) -> None:
-        """The lifeline has ended and the sentinel is stopping everybody.  Whoever is left after that ends itself."""
+        """End this process after the sentinel had time to stop it, and after its task."""
         deadline = time.monotonic() + ORPHAN_LIMIT_SECONDS
         time.sleep(ORPHAN_GRACE_SECONDS)
         while self.slots.is_busy and time.monotonic() < deadline:
@@ -297,16 +294,16 @@ class Supervisor:
     def _restart(self, reason: str) -> None:
         log.error("The worker cluster is replaced: %s.", reason)
         self._end_child()
-        if self.is_stopping:  # told so while the old one came to its end
+        if self.is_stopping:  # stopped while the old cluster ended
             return
         queue.drop_own_messages()
         WorkerCluster.objects.filter(pk=self.row.pk).update(restart_count=F("restart_count") + 1)
         self._start_group()
-        for account_id in ProviderAccount.objects.values_list("pk", flat=True):
-            execution.arm(account_id)
+        for hook in hooks.all_hooks():
+            hook.on_restart()
 
     def _end_child(self) -> None:
-        """End the lifeline, wait, and kill what is left after STOP_SECONDS."""
+        """Close the lifeline, wait, and kill what is left after STOP_SECONDS."""
         if self.lifeline >= 0:
             os.close(self.lifeline)
             self.lifeline = -1
@@ -325,10 +322,8 @@ class Supervisor:
         except ChildProcessError:
             return True
 
-    # --- Is it well? ---
-
-    def _trouble(self, workers: list[float]) -> str:
-        """Why the cluster must be replaced, or ""."""
+    def _failure(self, workers: list[float]) -> str:
+        """Return the reason to replace the cluster, or "". Sends the next canary when it is due."""
         now = time.monotonic()
         if len(workers) < settings.Q_WORKERS:
             self.missing_since = self.missing_since or now
@@ -337,9 +332,6 @@ class Supervisor:
                 return f"only {len(workers)} of {settings.Q_WORKERS} workers are left"
         else:
             self.missing_since = None
-        return self._canary_trouble(workers, now)
-
-    def _canary_trouble(self, workers: list[float], now: float) -> str:
         is_out = self.canary_sent > self.slots.last_result
         if is_out and now - self.canary_sent > CANARY_LIMIT_SECONDS and WorkerSlots.IDLE in workers:
             return f"no message came through for {CANARY_LIMIT_SECONDS:.0f} seconds"
@@ -349,36 +341,27 @@ class Supervisor:
         return ""
 
 
-def _share_heap() -> None:
-    """Let the threads of each worker share one heap.  (glibc gives each a heap of its own, which it keeps when the thread ends.)
-
-    M_ARENA_MAX of mallopt(3).  Where there is no glibc nothing happens.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(MALLOC_ARENA_MAX, 1)
-
-
-def _hold(lifeline: int, then: Callable[[], None]) -> None:
-    """Wait in a thread for the end of the pipe, then act."""
+def _watch_lifeline(lifeline: int, on_end: Callable[[], None]) -> None:
+    """Wait in a thread for the end of the pipe, then call ``on_end``."""
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             os.read(lifeline, 1)
-        then()
+        on_end()
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
-def _clock() -> float:
-    """By how much the machine's clock is ahead of one that nobody can set."""
+def _clock_offset() -> float:
+    """Return how far the machine's clock is ahead of one that cannot be set."""
     return time.time() - time.monotonic()
 
 
-def _catch_up(by: timedelta) -> None:
-    """The clock is so far behind what it said before."""
-    if by > execution.CLOCK_TOLERANCE:
-        log.warning("The clock was set back by %s: what waits for a moment is brought forward.", by)
-        execution.set_back(by)
+def _correct_due_times(by: timedelta) -> None:
+    """Move due times back if the clock was set back by more than the tolerance."""
+    if by > clock_skew.CLOCK_TOLERANCE:
+        log.warning("The clock was set back by %s: due times are moved back too.", by)
+        clock_skew.set_back(by)
 
 
 def _exists(pid: int) -> bool:
@@ -386,7 +369,7 @@ def _exists(pid: int) -> bool:
 
 
 def _members(group_id: int | None) -> Iterator[psutil.Process]:
-    """The living processes of a group."""
+    """Yield the living processes of a group."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             if os.getpgid(process.pid) == group_id and process.status() != psutil.STATUS_ZOMBIE:
@@ -394,21 +377,15 @@ def _members(group_id: int | None) -> Iterator[psutil.Process]:
 
 
 def _end_group(group_id: int | None, *, born_after: float) -> None:
-    """End a group that a killed supervisor left.  Processes that began before it are somebody else's."""
+    """Wait for a group that a killed supervisor left, then kill it.
+
+    Processes that began before ``born_after`` (epoch seconds) belong to somebody else.
+    """
     deadline = time.monotonic() + STOP_SECONDS
-    while True:
-        left = [process for process in _members(group_id) if process.create_time() > born_after - 1]
-        if not left:
-            return
+    while members := [process for process in _members(group_id) if process.create_time() > born_after - 1]:
         if time.monotonic() > deadline:
-            for process in left:
+            for process in members:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             return
         time.sleep(0.1)
-
-
-def _is_alive(cluster: WorkerCluster) -> bool:
-    if cluster.host == os.uname().nodename:
-        return execution.supervisor_of(cluster) is not None
-    return cluster.beat_at > timezone.now() - execution.CLUSTER_DEAD_AFTER

@@ -9,22 +9,17 @@ steps, the rows say what may have been paid.
     submission  marks *sending*, makes ONE POST, records the answer
     watching    asks how tasks stand; ``ends`` records how they ended
     rescue      attaches a task to an attempt of unknown fate
-    clock       what waits, when the machine's clock is set back
     repair      reap: repairs what dead workers left, and starts what time has made due
 """
 
 from missions.execution.dispatch import dispatch
-from missions.execution.liveness import CLUSTER_DEAD_AFTER, supervisor_of, warm_up
 from missions.execution.poll import POLL_BATCH, poll, poll_attempt, poll_due
 from missions.execution.reaper import reap, recover, repair
 from missions.execution.reconcile import attach, rescue
 from missions.execution.scheduler import arm, arm_stale, tick
 from missions.execution.submit import refill, submit
-from workers.clock_skew import CLOCK_TOLERANCE, set_back
 
 __all__ = [
-    "CLOCK_TOLERANCE",
-    "CLUSTER_DEAD_AFTER",
     "POLL_BATCH",
     "arm",
     "arm_stale",
@@ -38,9 +33,6 @@ __all__ = [
     "refill",
     "repair",
     "rescue",
-    "set_back",
     "submit",
-    "supervisor_of",
     "tick",
-    "warm_up",
 ]

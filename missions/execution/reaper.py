@@ -12,13 +12,13 @@ from django.utils.translation import gettext_noop
 from missions import lifecycle, selectors
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import WITH_FILES, dispatch
-from missions.execution.liveness import is_dead
 from missions.execution.poll import POLL_LEASE
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus
 from missions.results import download
 from providers import catalog
 from providers.models import ProviderAccount
 from workers import queue
+from workers.heartbeat import is_dead
 
 DIED_BEFORE = gettext_noop("The worker died before it was sent.")
 NOT_SENT = gettext_noop("No worker sent it in time.")

@@ -22,7 +22,6 @@ from missions import lifecycle, references
 from missions.execution.batch_record import record_together
 from missions.execution.dispatch import SUBMIT_BATCH, dispatch, slow_down, take_up
 from missions.execution.intervals import next_interval, seconds_from_now
-from missions.execution.liveness import CLUSTER_DEAD_AFTER, worker_name
 from missions.models import Attempt, AttemptStatus
 from missions.policy import retry
 from providers import catalog, provider_accounts
@@ -37,6 +36,7 @@ from providers.adapters.errors import (
     Unconfirmed,
 )
 from workers import queue
+from workers.heartbeat import CLUSTER_DEAD_AFTER, worker_name
 
 log = logging.getLogger(__name__)
 

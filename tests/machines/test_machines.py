@@ -11,16 +11,16 @@ import pytest
 from django.conf import settings
 from django.db.models import QuerySet
 
-from missions import execution
 from missions.models import Attempt, AttemptStatus, Mission
 from tests.machines.conftest import StartOn
 from tests.machines.network import Network
 from tests.process_fixtures import Cluster, freeze
 from tests.processes.conftest import OpenStage
 from tests.processes.test_crashes import wait_until_nothing_paid_is_in_doubt
+from workers.heartbeat import CLUSTER_DEAD_AFTER
 
 CAP = 20
-WITHIN_A_MINUTE = execution.CLUSTER_DEAD_AFTER.total_seconds() + 15  # and as long as a busy machine takes to notice
+WITHIN_A_MINUTE = CLUSTER_DEAD_AFTER.total_seconds() + 15  # and as long as a busy machine takes to notice
 NO_ANSWER = "The database did not answer the supervisor"
 HOLD_THE_LOCK = """
 import time

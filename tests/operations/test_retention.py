@@ -15,15 +15,16 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django_q.models import Schedule
 
 from media.models import MediaFile, MediaUse
-from missions import services, tasks
+from missions import services
 from missions.models import ItemEvent, Mission, Output
+from operations.tasks import OperationsHooks
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
 from tests.result_factories import run
-from workers import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -156,12 +157,12 @@ def test_files_without_a_row_go_once_they_are_old(owner, account):
     assert all(path.exists() for path in kept)
 
 
-def test_workers_clean_up_once_a_day_if_anything_is_to_go(owner, account, thirty_days):
-    queue.schedule_cleanup(is_wanted=True)
-    queue.schedule_cleanup(is_wanted=True)
-    assert Schedule.objects.get(name="missions: cleanup").func == "missions.tasks.cleanup"
+def test_workers_clean_up_daily_if_retention_is_set(owner, account, thirty_days):
+    OperationsHooks().on_start(is_alone=True)
+    OperationsHooks().on_start(is_alone=True)
     done(owner)
-    tasks.cleanup()
+    import_string(Schedule.objects.get(name="missions: cleanup").func)()
     assert Output.objects.get().status == "removed"
-    queue.schedule_cleanup(is_wanted=False)
-    assert not Schedule.objects.exists()
+    thirty_days.RETENTION_RESULTS_DAYS = thirty_days.RETENTION_EVENTS_DAYS = thirty_days.RETENTION_MEDIA_DAYS = 0
+    OperationsHooks().on_start(is_alone=True)
+    assert [schedule.name for schedule in Schedule.objects.all()] == ["missions: tally"]

@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from devtools.simulators.runninghub.process import SimulatorProcess
-from missions import execution
 from missions.models import Mission
 from providers.models import ProviderAccount
 from tests.factories import Workers, make_mission, pass_time
+from workers import clock_skew
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def test_nothing_stands_still_after_the_clock_was_set_back(
     mission: Mission, workers: Workers, simulator: SimulatorProcess
 ) -> None:
     pass_time(-HOUR.total_seconds())
-    execution.set_back(HOUR)
+    clock_skew.set_back(HOUR)
     workers.seconds_passed = 0.0
     workers.finish(mission)
     assert workers.seconds_passed < HOUR.total_seconds() / 2
@@ -56,6 +56,6 @@ def test_nothing_is_lost_or_paid_twice_after_the_clock_was_set_forward(
 def test_a_planned_start_means_the_true_clock(owner: User, account: ProviderAccount) -> None:
     planned = timezone.now() + 2 * HOUR
     mission = make_mission(owner, 1, not_before=planned)
-    execution.set_back(HOUR)
+    clock_skew.set_back(HOUR)
     mission.refresh_from_db()
     assert mission.not_before == planned

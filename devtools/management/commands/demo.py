@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Max, QuerySet, Sum
 from rich.console import Console
 
-from devtools import progress, report, sandbox, verification
+from devtools import local_stack, progress, report, sandbox, verification
 from devtools.management.commands.run_mission import INTERRUPTED, obey_stop_signals
 from missions import services
 from missions.batch_input import importers
@@ -26,7 +26,6 @@ from missions.batch_input.importers import RowValue
 from missions.models import Attempt, Mission, Output
 from providers import catalog
 from providers.catalog.task_types import TaskType
-from workers import heartbeat
 
 FOLDER = settings.BASE_DIR / "var" / "demo"
 EXAMPLES = settings.BASE_DIR / "examples"
@@ -59,7 +58,7 @@ class Command(BaseCommand):
             self.stderr.write("Interrupted.")
             raise SystemExit(INTERRUPTED) from None
         except (RuntimeError, progress.Halted) as error:
-            raise CommandError(f"{error} See {heartbeat.log_file()}.") from error
+            raise CommandError(f"{error} See {local_stack.log_file()}.") from error
         if problems:
             raise SystemExit(1)
 
@@ -78,7 +77,7 @@ class Demo:
         self.say("24 items of all four types, real workers, a simulated RunningHub. Nothing can be spent.")
         with ExitStack() as stack:
             simulator = stack.enter_context(sandbox.opened(is_fresh=True, **SIMULATOR))
-            with heartbeat.own_workers() as workers:
+            with local_stack.own_workers() as workers:
                 self.say(f"{settings.Q_WORKERS} workers, {SLOTS} slots.")
                 missions = self._missions()
                 progress.follow([mission.pk for mission in missions], self.console)

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from core.db import pending_migrations
 from core.errors import NotPossible
-from devtools import progress, report, sandbox
+from devtools import local_stack, progress, report, sandbox
 from missions import lifecycle, services
 from missions.batch_input import importers
 from missions.batch_input.importers import Row, RowsInvalid
@@ -120,7 +120,7 @@ class Run:
         """Returns the exit code."""
         _prepare_database()
         self.user = _user(self.options["user"])
-        self.has_workers = heartbeat.is_alive()
+        self.has_workers = heartbeat.is_any_alive()
         if not self.has_workers and not settings.RUNNINGHUB_API_KEY:
             raise CommandError(NO_KEY, returncode=BAD_INPUT)
         _require_folder(self.out, is_resumed=self.options["resume"] is not None)
@@ -236,9 +236,9 @@ class Run:
             return
         _check_key()
         try:
-            stack.enter_context(heartbeat.own_workers())
+            stack.enter_context(local_stack.own_workers())
         except RuntimeError as error:
-            raise CommandError(f"{error} Nothing was sent. See {heartbeat.log_file()}.") from error
+            raise CommandError(f"{error} Nothing was sent. See {local_stack.log_file()}.") from error
         self.say(f"{settings.Q_WORKERS} workers started.")
 
     # --- While it runs, and after ---

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if heartbeat.is_alive():
+        if heartbeat.is_any_alive():
             raise CommandError("Workers are running, and may be sending. Stop them, put the copy back, and come again.")
         held = services.pause_after_restore()
         self.stdout.write(f"Every account is paused, and missions that had not ended: {held}.")

@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from missions import execution, tasks
 from missions.models import Attempt, Mission, Output
+from missions.worker_hooks import MissionHooks
 from providers.models import ProviderAccount
 from tests.factories import Workers, begin, bring_to, check_mission, claim, make_mission, pass_time
 from workers.models import WorkerCluster
-from workers.queue import ensure_schedules
 
 pytestmark = pytest.mark.django_db
 
@@ -281,13 +281,7 @@ def test_a_mission_that_was_interrupted_anywhere_goes_on_after_a_start(owner, wo
     assert set(simulator.paid()["requests"].values()) == {1}
 
 
-def test_the_watchdog_starts_ticks_and_what_runs_every_minute_is_registered_once(workers: Workers, account):
-    from django_q.models import Schedule
-
-    ensure_schedules()
-    ensure_schedules()
-    names = sorted(Schedule.objects.values_list("func", flat=True))
-    assert names == [f"{tasks.__name__}.tally", f"{tasks.__name__}.watchdog"]
+def test_watchdog_rearms_ticks(workers: Workers, account):
     tasks.watchdog()
     assert "tick" in [name for name, _ in workers.waiting()]
 
@@ -296,5 +290,5 @@ def test_warming_up_changes_nothing(owner, account, simulator):
     mission = make_mission(owner, 1)
     begin(claim(mission, account)[0])
     before = list(Attempt.objects.values()), list(Mission.objects.values())
-    execution.warm_up()
+    MissionHooks().warm_up()
     assert (list(Attempt.objects.values()), list(Mission.objects.values())) == before

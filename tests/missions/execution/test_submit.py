@@ -36,6 +36,7 @@ from tests.factories import (
     picture,
     refuse,
 )
+from workers.heartbeat import CLUSTER_DEAD_AFTER
 
 pytestmark = pytest.mark.django_db
 
@@ -100,7 +101,7 @@ def test_a_task_that_is_over_at_once_is_asked_about_at_once(answered, owner, wor
 def test_a_machine_that_stood_still_between_the_mark_and_the_post_sends_nothing(account, simulator):
     provider = provider_accounts.connect(account)
     request = SubmitRequest(endpoint=TEXT_TO_IMAGE, params={"prompt": "a teapot", "aspectRatio": "1:1"})
-    woke_up_late = timezone.now() - execution.CLUSTER_DEAD_AFTER
+    woke_up_late = timezone.now() - CLUSTER_DEAD_AFTER
     with pytest.raises(NotAccepted):
         _send(provider, request, woke_up_late)
     assert simulator.stats()["submits"] == 0

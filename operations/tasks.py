@@ -1,0 +1,33 @@
+"""Scheduled tasks and worker hooks of the operators' tools."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from operations import retention, spend_rollup
+from workers import queue
+from workers.hooks import WorkerHooks
+
+log = logging.getLogger(__name__)
+
+
+class OperationsHooks(WorkerHooks):
+    """Schedules the sums of every minute, and the daily clean-up where retention is set."""
+
+    def on_start(self, *, is_alone: bool) -> None:
+        queue.ensure_schedule("tally")
+        queue.ensure_schedule("cleanup", daily=True, is_wanted=retention.is_wanted())
+
+
+def cleanup() -> None:
+    """Delete what the retention settings say, and log how much it was."""
+    for found in retention.clean(now=timezone.now(), apply=True):
+        if found.count:
+            log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
+
+
+def tally() -> None:
+    """Bring the kept sums of spending up to date."""
+    spend_rollup.count(timezone.now())
