@@ -25,7 +25,7 @@ from core.errors import NotPossible
 from missions import failures, selectors, services
 from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
 from missions.web.access import actor
-from missions.web.forms.mission_forms import FoundTaskForm, RetryCauseForm
+from missions.web.forms import ProviderTaskForm, RetryCauseForm
 from missions.web.item_presenter import ShownItem, shown_items
 from operations import statistics
 from operations.spend_rollup import Spend
@@ -90,7 +90,7 @@ class Doubt:
 
     attempt: Attempt
     shown: ShownItem
-    form: FoundTaskForm
+    form: ProviderTaskForm
     price: Decimal | None
 
 
@@ -177,7 +177,7 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
 
 def _doubt(attempt: Attempt) -> Doubt:
     item = attempt.item
-    form = FoundTaskForm(auto_id=f"task-{item.pk}-%s")
+    form = ProviderTaskForm(auto_id=f"task-{item.pk}-%s")
     return Doubt(attempt, shown_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
 
 

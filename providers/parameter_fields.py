@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from media.models import MediaFile
-from missions.batch_input import importers
 from providers.catalog import MEGABYTE, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 
@@ -70,7 +70,7 @@ def wire_value(field: Parameter, value: Any) -> Any:
 
 
 def _names_in(text: str) -> list[str]:
-    return [name for _number, line in importers.lines_of(text) for name in importers.split(line)]
+    return [name.strip() for name in re.split(r"[\r\n|]+", text) if name.strip()]
 
 
 def _widget(field: Parameter, *, is_decided: bool) -> forms.Widget:

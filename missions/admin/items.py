@@ -40,7 +40,7 @@ from core.errors import NotPossible
 from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.web.access import actor
-from missions.web.forms.mission_forms import FoundTaskForm
+from missions.web.forms import ProviderTaskForm
 from missions.web.item_presenter import shown_items
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -227,7 +227,7 @@ class MissionItemAdmin(PageAdmin):
         if not self.has_act_permission(request):
             raise PermissionDenied
         item = get_object_or_404(self.get_queryset(request).select_related("mission"), pk=item_id)
-        form = FoundTaskForm(request.POST if request.POST.get("found") == "task" else None)
+        form = ProviderTaskForm(request.POST if request.POST.get("found") == "task" else None)
         if request.method == "POST" and self._settle(request, item, form):
             return redirect(self._way_back(request, item))
         attempt = item.attempts.select_related("account").filter(status=AttemptStatus.UNCONFIRMED).first()
@@ -242,7 +242,7 @@ class MissionItemAdmin(PageAdmin):
         status = 422 if form.is_bound else 200
         return TemplateResponse(request, "admin/missions/resolve.html", context, status=status)
 
-    def _settle(self, request: HttpRequest, item: MissionItem, form: FoundTaskForm) -> bool:
+    def _settle(self, request: HttpRequest, item: MissionItem, form: ProviderTaskForm) -> bool:
         """Do what the person found.  False when there is something to say about it first."""
         try:
             if form.is_bound:

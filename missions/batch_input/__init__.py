@@ -1,1 +1,1 @@
-"""What a person has at hand, a file or a form, becomes the rows of a mission."""
+"""Turn a file or the texts of a form into the rows of a mission."""

@@ -14,7 +14,7 @@ from core.http.streaming import ThreadedStream
 from missions.results.export import download_name
 from missions.results.zip_archive import Bundle
 from missions.web.access import visible_mission
-from missions.web.forms.mission_forms import SelectionForm
+from missions.web.forms import SelectionForm
 
 
 @login_required

@@ -17,8 +17,7 @@ from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, MissionItem
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item, way_back
-from missions.web.forms.mission_forms import FoundTaskForm
-from missions.web.forms.parameters import ItemParametersForm
+from missions.web.forms import ItemParametersForm, ProviderTaskForm
 from missions.web.item_presenter import shown_items
 from missions.web.mission import failures_context, head_context, render_tab
 from providers import catalog
@@ -44,7 +43,7 @@ def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpRespons
     try:
         services.retry_item(item=item, actor=actor(request), params=form.changed_params() or None)
     except MissionInvalid as invalid:
-        form.show_errors({error.field.removeprefix("params").lstrip("."): error.message for error in invalid.errors})
+        form.add_errors({error.field.removeprefix("params").lstrip("."): error.message for error in invalid.errors})
         return _show(request, item, form, status=422)
     except NotPossible as refusal:
         messages.error(request, str(refusal))
@@ -58,7 +57,7 @@ def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpRespons
 def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     """The task was found at the provider: fetch its result, and pay nothing again."""
     item = visible_item(request, mission_id, index)
-    form = FoundTaskForm(request.POST, auto_id=f"task-{index}-%s")
+    form = ProviderTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():
         try:
             task_id = form.cleaned_data["remote_task_id"]
@@ -109,7 +108,7 @@ def _show(request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, 
         "doubt": next((attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED), None),
         "events": list(item.events.order_by("-pk")[:LATEST]),
         "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
-        "task_form": FoundTaskForm(auto_id=f"task-{item.index}-%s"),
+        "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
         "single_estimate": failures.estimate(item.mission, 1),
         "can_retry": item.status == ItemStatus.FAILED,
     }

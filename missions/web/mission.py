@@ -23,7 +23,7 @@ from missions.models import ItemStatus, Mission, MissionItem
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of
 from missions.web.access import visible_mission
-from missions.web.forms.mission_forms import FoundTaskForm, ItemFilterForm, MissionSettingsForm, SaveTemplateForm
+from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm
 from missions.web.item_presenter import shared_parameters, shown_items
 from providers import catalog
 
@@ -100,7 +100,7 @@ def show_pulse(request: HttpRequest, mission_id: int) -> HttpResponse:
     return render(request, "missions/_head.html", head_context(mission, tab))
 
 
-def failures_context(mission: Mission, *, refused: FoundTaskForm | None = None, at_index: int = 0) -> dict[str, Any]:
+def failures_context(mission: Mission, *, refused: ProviderTaskForm | None = None, at_index: int = 0) -> dict[str, Any]:
     """``refused``: what was entered for the unconfirmed item ``at_index``, with its errors."""
     found = failures.unconfirmed_items(mission, limit=UNCONFIRMED_SHOWN) if mission.unconfirmed_count else []
     shown = shown_items(mission, [item for item, _attempt in found])
@@ -115,8 +115,8 @@ def failures_context(mission: Mission, *, refused: FoundTaskForm | None = None, 
     }
 
 
-def _task_form(item: MissionItem) -> FoundTaskForm:
-    return FoundTaskForm(auto_id=f"task-{item.index}-%s")
+def _task_form(item: MissionItem) -> ProviderTaskForm:
+    return ProviderTaskForm(auto_id=f"task-{item.index}-%s")
 
 
 def settings_context(

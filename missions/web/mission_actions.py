@@ -18,7 +18,7 @@ from missions import lifecycle, services
 from missions.models import Mission
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission, way_back
-from missions.web.forms.mission_forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
+from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.web.mission import render_tab, settings_context
 from templates_app import rules
 from templates_app import services as template_services

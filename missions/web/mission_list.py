@@ -16,7 +16,7 @@ from missions import lifecycle, selectors
 from missions.models import Mission, Output
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, Pace, pace_of
-from missions.web.forms.mission_forms import MissionFilterForm
+from missions.web.forms import MissionFilterForm
 
 PAGE_SIZE = 12
 PICTURES = 5
@@ -36,7 +36,7 @@ class Card:
 def show_list(request: HttpRequest) -> HttpResponse:
     """A page of missions.  Everything that was chosen stands in the address."""
     form = MissionFilterForm(request.GET)
-    missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.wanted)
+    missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.filters)
     page = Paginator(missions.select_related("owner"), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "form": form,

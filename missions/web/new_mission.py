@@ -1,13 +1,16 @@
-"""The page New mission.
+"""The new-mission page.
 
-One form, one address: every button posts the whole form with an ``action``, which may change the fields, and the page is drawn
-from them again; they are kept in a draft first.  htmx asks for parts: the preview while somebody types, the form when its shape
-changes.  Only ``submit`` spends money: what the button promised must still be true, and the draft is finished with it.
+One form at one address. Every button posts the whole form with an ``action``, and the request goes one way: load the
+draft, apply the button, save the draft, parse the form, check it, then show it or create the mission. htmx asks for
+parts of the page: the preview while somebody types, the whole form when its controls change.
+
+Only ``submit`` spends money. It creates the mission only if the count and price on the button are still right, and
+finishes the draft in the same transaction, so that a second click creates nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -26,122 +29,104 @@ from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
 from media.models import MediaFile
 from missions import services
-from missions.batch_input.preview import Preview, preview
 from missions.batch_input.tables import sample_csv
-from missions.models import Mission
 from missions.services import MissionInvalid
-from missions.web import new_mission_actions, new_mission_preview, prefill
+from missions.web import prefill
 from missions.web.access import visible_mission
-from missions.web.new_mission_form import MissionFormState, typed
+from missions.web.new_mission_actions import apply_action
+from missions.web.new_mission_form import FormState, model_of, parse, posted_fields
+from missions.web.new_mission_page import library_image, page_context, title_of
+from missions.web.new_mission_preview import check
 from providers import catalog
 
 PAGE = "missions/new/page.html"
 FORM = "missions/new/form.html"
 PREVIEW = "missions/new/preview_response.html"
-LIBRARY_PAGE = 48
-OFFERED = 3  # unfinished forms
+LIBRARY_PAGE_SIZE = 48
+SHOWN_DRAFTS = 3
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_mission(request: HttpRequest) -> HttpResponse:
-    return _post(request) if request.method == "POST" else _get(request)
-
-
-def _get(request: HttpRequest) -> HttpResponse:
-    """A draft as it was left, or an empty form, perhaps with a template or images in it."""
+    """Show the form: a draft, or an empty form that may begin with a template or with images."""
+    if request.method == "POST":
+        return _post(request)
     owner = cast(User, request.user)
     draft = drafts.find_draft(owner=owner, key=request.GET.get("draft", ""))
     if draft is not None and draft.mission_id:
         return redirect("missions:mission", draft.mission_id)
-    work = (
-        MissionFormState.of_draft(draft)
-        if draft
-        else MissionFormState(owner, drafts.new_key(), prefill.prefilled(request.GET))
-    )
-    if draft is None and "template" in work.fields:
-        new_mission_actions.act(work, "load_template", request)
-    unfinished = (
-        []
-        if draft
-        else [(kept, new_mission_preview.title_of(kept)) for kept in FormDraft.objects.unfinished(owner)[:OFFERED]]
-    )
-    return _draw(request, PAGE, work, unfinished=unfinished)
+    unfinished = []
+    if draft is not None:
+        state = FormState.of_draft(draft)
+    else:
+        state = FormState(owner, drafts.new_key(), prefill.fields_of_query(request.GET))
+        if "template" in state.fields:
+            apply_action(state, "load_template", request)
+        unfinished = [(draft, title_of(draft)) for draft in FormDraft.objects.unfinished(owner)[:SHOWN_DRAFTS]]
+    entry = parse(state)
+    return render(request, PAGE, page_context(state, entry, check(entry)) | {"unfinished": unfinished})
 
 
 def _post(request: HttpRequest) -> HttpResponse:
+    """Apply the button that was pressed, and show the form again or create the mission."""
     owner = cast(User, request.user)
     action = request.POST.get("action", "redraw")
+    is_submit = action == "submit"
     draft = drafts.open_draft(owner=owner, key=request.POST.get("draft", ""))
-    if action == "submit":
-        return _submit(request, draft)
-    if draft.mission_id:  # somebody went back and goes on: that is another mission
+    if draft.mission_id and is_submit:
+        messages.info(request, _("This form was submitted before. Here is its mission."))
+        return _to_mission(request, draft.mission_id)
+    if draft.mission_id:  # the person went back and changed something: that is another mission
         draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    work = MissionFormState.of_draft(draft, typed(request.POST, draft.fields))
-    new_mission_actions.act(work, action, request)
+
+    state = FormState.of_draft(draft, posted_fields(request.POST, draft.fields))
+    apply_action(state, action, request)
     try:
-        work.keep(draft)
-    except AlreadySubmitted as done:
-        return _to_mission(request, done.mission_id)
-    return _answer(request, work, action)
+        state.save(draft)
+    except AlreadySubmitted as submitted:
+        return _to_mission(request, submitted.mission_id)
+    entry = parse(state)
+    preview = check(entry)
+    if is_submit and preview.is_ready and request.POST.get("promise") == preview.promise:
+        try:
+            mission = services.create_mission(
+                **entry.arguments(preview.rows),
+                priority=entry.priority,
+                not_before=entry.not_before,
+                on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),
+            )
+        except AlreadySubmitted as submitted:
+            return _to_mission(request, submitted.mission_id)
+        except MissionInvalid as invalid:  # a file was removed, or the catalogue changed, after the check
+            state.note("error", str(invalid))
+            preview = check(entry)
+        else:
+            text = ngettext("%(count)d item submitted.", "%(count)d items submitted.", mission.total_count)
+            messages.success(request, text % {"count": mission.total_count})
+            return _to_mission(request, mission.pk)
+    elif is_submit:
+        state.note("warning", _("Nothing was submitted yet. Check the number of items and the price, then submit."))
 
-
-def _answer(request: HttpRequest, work: MissionFormState, action: str) -> HttpResponse:
+    context = page_context(state, entry, preview)
+    if is_submit:
+        return render(request, PAGE, context, status=422)
     if not request.headers.get("HX-Request"):
-        return _draw(request, PAGE, work)
-    response = _draw(request, PREVIEW if action == "preview" else FORM, work)
-    response["HX-Replace-Url"] = _address(work.key)
+        return render(request, PAGE, context)
+    response = render(request, PREVIEW if action == "preview" else FORM, context)
+    response["HX-Replace-Url"] = _draft_url(state.key)
     return response
 
 
-def _submit(request: HttpRequest, draft: FormDraft) -> HttpResponse:
-    if draft.mission_id:
-        messages.info(request, _("This was submitted already: here it is."))
-        return _to_mission(request, draft.mission_id)
-    work = MissionFormState.of_draft(draft, typed(request.POST, draft.fields))
-    try:
-        work.keep(draft)
-        found = preview(work.entered.wanted)
-        if not work.may_submit(found) or request.POST.get("promise") != found.promise:
-            work.say("warning", _("Nothing was submitted yet. Look at the number and the price, and submit then."))
-            return _draw(request, PAGE, work, status=422)
-        mission = _create(work, found, draft)
-    except AlreadySubmitted as done:
-        return _to_mission(request, done.mission_id)
-    except MissionInvalid as invalid:  # between the two checks a file was removed, or the catalogue changed
-        work.say("error", str(invalid))
-        return _draw(request, PAGE, work, status=422)
-    known = {"count": mission.total_count}
-    messages.success(
-        request, ngettext("%(count)d item submitted.", "%(count)d items submitted.", known["count"]) % known
-    )
-    return _to_mission(request, mission.pk)
-
-
-def _create(work: MissionFormState, found: Preview, draft: FormDraft) -> Mission:
-    """Store the mission, and finish the draft in the same transaction."""
-    return services.create_mission(
-        **found.wanted.arguments(found.rows),
-        **work.entered.schedule,
-        on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),
-    )
-
-
 def _to_mission(request: HttpRequest, mission_id: int) -> HttpResponse:
-    address = reverse("missions:mission", args=[mission_id])
+    url = reverse("missions:mission", args=[mission_id])
     if request.headers.get("HX-Request"):
-        return HttpResponse(headers={"HX-Redirect": address})
-    return HttpResponseRedirect(address)
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
 
 
-def _address(key: str) -> str:
+def _draft_url(key: str) -> str:
     return f"{reverse('missions:new')}?{urlencode({'draft': key})}"
-
-
-def _draw(
-    request: HttpRequest, template: str, work: MissionFormState, *, status: int = 200, **more: Any
-) -> HttpResponse:
-    return render(request, template, work.context() | more, status=status)
 
 
 # --- Beside the form ---
@@ -157,22 +142,22 @@ def discard_draft(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def duplicate(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """A new form that holds what a mission was made of.  Nothing is submitted."""
-    owner = cast(User, request.user)
+    """Open a new form with the contents of a mission. Nothing is submitted."""
     mission = visible_mission(request, mission_id)
-    draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    work = prefill.copy_of(mission, owner=owner, key=draft.key)
-    work.keep(draft)
-    if work.entered.model.endpoint != mission.model:
-        words = _("The model %(model)s cannot be chosen here: look at the settings of another one.")
-        messages.warning(request, words % {"model": mission.model})
-    return redirect(_address(draft.key))
+    draft = drafts.open_draft(owner=cast(User, request.user), key=drafts.new_key())
+    state = FormState.of_draft(draft)
+    prefill.copy_mission(mission, state)
+    state.save(draft)
+    if model_of(state.fields).endpoint != mission.model:
+        text = _("The model %(model)s is not available here. Check the settings of the model that replaces it.")
+        messages.warning(request, text % {"model": mission.model})
+    return redirect(_draft_url(draft.key))
 
 
 @login_required
 @require_GET
 def sample(request: HttpRequest) -> HttpResponse:
-    """A file to begin with, for the chosen model."""
+    """Download a CSV file to fill in for the chosen model."""
     try:
         model = catalog.get_model(request.GET.get("model", ""))
     except catalog.UnknownModel:
@@ -186,11 +171,11 @@ def sample(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def library(request: HttpRequest) -> HttpResponse:
-    """The person's own images to choose from, a page of them, the newest first."""
+    """Show a page of the person's own images to choose from, the newest first."""
     files = MediaFile.objects.filter(owner_id=request.user.pk)
     search = request.GET.get("search", "").replace("\0", "").strip()
     if search:
         files = files.filter(name__icontains=search)
-    page = Paginator(files, LIBRARY_PAGE).get_page(request.GET.get("page"))
-    images = [new_mission_preview.shown(file) | {"reference": file.reference} for file in page]
-    return render(request, "missions/new/library.html", {"page": page, "images": images, "search": search})
+    page = Paginator(files, LIBRARY_PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"page": page, "images": [library_image(file) for file in page], "search": search}
+    return render(request, "missions/new/library.html", context)

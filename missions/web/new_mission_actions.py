@@ -1,8 +1,7 @@
-"""What the buttons of New mission do to what lies on the form_state.  None of them spends anything."""
+"""Apply the buttons of the new-mission page to its form. None of them spends anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django.core.files.uploadedfile import UploadedFile
@@ -10,12 +9,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from media.services import UploadInvalid, store_upload
-from missions.batch_input import columns, composition, importers
-from missions.batch_input.composition import Source
-from missions.batch_input.importers import RowsInvalid
-from missions.batch_input.tables import Table, read_table
-from missions.web.forms.new_mission import COLUMN, Entered, model_of
-from missions.web.new_mission_form import NAMES, MissionFormState
+from missions.batch_input import columns
+from missions.batch_input.rows import Source, fields_of_rows, sources_for, without_item, without_repeats
+from missions.batch_input.tables import RowsInvalid, read_table
+from missions.web.new_mission_form import COLUMN, SAVED_NAMES, FormState, model_of, parse
 from missions.web.prefill import fields_of_template
 from providers.parameter_fields import PARAMETER
 from templates_app import rules
@@ -23,148 +20,112 @@ from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from templates_app.services import TemplateInvalid
 
-TYPED_LINES = 2000  # so many lines of a file become prompts that can be edited; more are a table
+EDITABLE_LINES = 2000  # a text file of up to so many lines becomes prompts; a longer one becomes a table
+SHOWN_ERRORS = 5
 
 
-def act(form_state: MissionFormState, action: str, request: HttpRequest) -> None:
-    """Do what a button says to the fields.  ``remove_image:3`` is an action with an argument."""
+def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
+    """Change the form as a button says. ``remove_image:3`` is an action with an argument; unknown ones do nothing."""
+    before = dict(state.fields)
     name, _colon, argument = action.partition(":")
-    verb = _ACTIONS.get(name)
-    if verb is None:
-        return
-    before = dict(form_state.fields)
-    verb(form_state, request, argument)
-    form_state.changed = frozenset(name for name in NAMES if before.get(name) != form_state.fields.get(name))
+    match name:
+        case "import":
+            _import_file(state, request)
+        case "forget_file":
+            state.use_table(None)
+        case "guess_columns":
+            state.drop_fields(COLUMN)
+        case "upload_images":
+            _upload_images(state, request)
+        case "remove_image" if argument.isdecimal():
+            images, prompts = without_item(parse(state).batch, int(argument))
+            state.fields |= {"images": images, "image_prompts": prompts}
+        case "clear_images":
+            state.fields["images"] = ""
+        case "clear_prompts":
+            state.fields["prompts"] = ""
+        case "remove_repeats":
+            state.fields["prompts"] = without_repeats(state.fields.get("prompts", ""))
+        case "load_template":
+            _load_template(state)
+        case "save_template":
+            _save_template(state)
+    state.changed = frozenset(name for name in SAVED_NAMES if before.get(name) != state.fields.get(name))
 
 
-def _import_file(form_state: MissionFormState, request: HttpRequest, _argument: str) -> None:
+def _import_file(state: FormState, request: HttpRequest) -> None:
+    """Read a file: lines of text become prompts that can be edited, everything else a table with columns."""
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile) or not file.name:
-        form_state.say("warning", _("Choose a file first."))
+        state.note("warning", _("Choose a file first."))
         return
     try:
         table = read_table(cast(Any, file), name=file.name)
     except RowsInvalid as invalid:
-        for error in invalid.errors[:5]:
-            form_state.say("error", f"{file.name}: {error}")
+        for error in invalid.errors[:SHOWN_ERRORS]:
+            state.note("error", f"{file.name}: {error}")
         return
-    _put(form_state, table, file.name)
-
-
-def _put(form_state: MissionFormState, table: Table, name: str) -> None:
-    """Use a file: plain lines become prompts that can be edited, everything else a table with columns."""
-    model = model_of(form_state.fields)
-    is_text = name.lower().endswith(".txt") and len(table.records) <= TYPED_LINES
-    if is_text and Source.PROMPTS in composition.sources_for(model):
-        lines = [str(record.cells[0]) for record in table.records]
-        form_state.fields["prompts"] = "\n".join(
-            [*filter(None, [form_state.fields.get("prompts", "").strip()]), *lines]
-        )
-        form_state.fields["source"] = Source.PROMPTS.value
+    model = model_of(state.fields)
+    is_short_text = file.name.lower().endswith(".txt") and len(table.records) <= EDITABLE_LINES
+    if is_short_text and Source.PROMPTS in sources_for(model):
+        _append_lines(state, "prompts", [str(record.cells[0]) for record in table.records])
+        state.fields["source"] = Source.PROMPTS.value
         return
-    form_state.put_table(table, name)
-    form_state.fields["source"] = Source.FILE.value
-    _set(form_state, "has_header", columns.has_header(table, model))
+    state.use_table(table, file.name)
+    state.fields["source"] = Source.FILE.value
+    state.fields.pop("has_header", None)
+    if columns.has_header(table, model):
+        state.fields["has_header"] = "on"
 
 
-def _set(form_state: MissionFormState, name: str, value: bool) -> None:
-    form_state.fields.pop(name, None)
-    if value:
-        form_state.fields[name] = "on"
-
-
-def _forget_file(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    form_state.put_table(None)
-
-
-def _guess_columns(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    form_state.forget(COLUMN)
-
-
-def _upload_images(form_state: MissionFormState, request: HttpRequest, _argument: str) -> None:
-    """Without JavaScript: the images that came with the form."""
-    stored = []
+def _upload_images(state: FormState, request: HttpRequest) -> None:
+    """Store the images that came with the form, as browsers without JavaScript send them."""
+    references = []
     for file in request.FILES.getlist("image_files"):
         try:
-            stored.append(
-                store_upload(owner=form_state.owner, file=cast(Any, file), name=file.name or "").media.reference
-            )
+            stored = store_upload(owner=state.owner, file=cast(Any, file), name=file.name or "")
+            references.append(stored.media.reference)
         except UploadInvalid as error:
-            form_state.say("error", f"{file.name}: {error}")
-    before = form_state.fields.get("images", "").strip()
-    form_state.fields["images"] = "\n".join([*filter(None, [before]), *stored])
+            state.note("error", f"{file.name}: {error}")
+    _append_lines(state, "images", references)
 
 
-def _remove_image(form_state: MissionFormState, _request: HttpRequest, argument: str) -> None:
-    """Take one item's images out, and its prompt with them."""
-    if not argument.isdecimal():
-        return
-    entered = Entered(form_state.fields, owner=form_state.owner)
-    groups = composition.image_groups(entered.entry)
-    number = int(argument)
-    per_item = max(entered.entry.images_per_item, 1)
-    is_line = len(groups) == len(list(importers.lines_of(form_state.fields.get("images", ""))))
-    lines = [number] if is_line else range((number - 1) * per_item + 1, number * per_item + 1)
-    for line in sorted(lines, reverse=True):
-        form_state.fields["images"] = composition.without_image(form_state.fields.get("images", ""), line)
-    texts = form_state.fields.get("image_prompts", "").splitlines()
-    form_state.fields["image_prompts"] = "\n".join(text for place, text in enumerate(texts, start=1) if place != number)
+def _append_lines(state: FormState, name: str, lines: list[str]) -> None:
+    text = state.fields.get(name, "").strip()
+    state.fields[name] = "\n".join([text, *lines] if text else lines)
 
 
-def _clear_images(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    form_state.fields["images"] = ""
-
-
-def _clear_prompts(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    form_state.fields["prompts"] = ""
-
-
-def _remove_repeats(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    form_state.fields["prompts"] = composition.without_repeats(form_state.fields.get("prompts", ""))
-
-
-def _load_template(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    number = form_state.fields.get("template", "")
-    template = (
-        MissionTemplate.objects.filter(owner_id=form_state.owner.pk, pk=int(number)).first()
-        if number.isdecimal()
-        else None
-    )
+def _load_template(state: FormState) -> None:
+    pk = state.fields.get("template", "")
+    templates = MissionTemplate.objects.filter(owner_id=state.owner.pk)
+    template = templates.filter(pk=int(pk)).first() if pk.isdecimal() else None
     if template is None:
-        form_state.say("warning", _("Choose a template first."))
+        state.note("warning", _("Choose a template first."))
         return
     for problem in rules.problems(template):
-        form_state.say("warning", f"{template.name}: {problem.message}")
-    form_state.forget(PARAMETER)
-    form_state.fields |= fields_of_template(template)
-    form_state.say("success", _("“%(name)s” is loaded.") % {"name": template.name})
+        state.note("warning", f"{template.name}: {problem.message}")
+    state.drop_fields(PARAMETER)
+    state.fields |= fields_of_template(template)
+    state.note("success", _("Template “%(name)s” loaded.") % {"name": template.name})
 
 
-def _save_template(form_state: MissionFormState, _request: HttpRequest, _argument: str) -> None:
-    """Save the model and its parameters under a name; prompts and images are not part of it."""
-    entered = Entered(form_state.fields, owner=form_state.owner, table=form_state.table)
-    name = form_state.fields.get("new_template", "").strip()
+def _save_template(state: FormState) -> None:
+    """Save the model and the shared parameters under a name. Prompts and images are not part of a template."""
+    entry = parse(state)
+    task_type = str(entry.model.task_type.value)
+    name = state.fields.get("new_template", "").strip()
+    config = {
+        "model": entry.model.endpoint if state.fields.get("model") else "",
+        "params": entry.params,
+        "batch_fields": sorted(fields_of_rows(entry.batch, entry.model)) or [entry.model.batch_field],
+    }
     try:
-        config = rules.clean_config(owner=form_state.owner, task_type=entered.task_type, config=entered.template_config)
-        template_services.create_template(owner=form_state.owner, name=name, task_type=entered.task_type, config=config)
+        config = rules.clean_config(owner=state.owner, task_type=task_type, config=config)
+        template_services.create_template(owner=state.owner, name=name, task_type=task_type, config=config)
     except TemplateInvalid as invalid:
         for problem in invalid.errors:
-            form_state.say("error", problem.message)
-        form_state.is_saving_template = True
+            state.note("error", problem.message)
+        state.is_saving_template = True
         return
-    form_state.fields.pop("new_template", None)
-    form_state.say("success", _("The template “%(name)s” is saved.") % {"name": name})
-
-
-_ACTIONS: dict[str, Callable[[MissionFormState, HttpRequest, str], None]] = {
-    "import": _import_file,
-    "forget_file": _forget_file,
-    "guess_columns": _guess_columns,
-    "upload_images": _upload_images,
-    "remove_image": _remove_image,
-    "clear_images": _clear_images,
-    "clear_prompts": _clear_prompts,
-    "remove_repeats": _remove_repeats,
-    "load_template": _load_template,
-    "save_template": _save_template,
-}
+    state.fields.pop("new_template", None)
+    state.note("success", _("Template “%(name)s” saved.") % {"name": name})

@@ -1,44 +1,151 @@
-"""What lies on the form_state while a mission is put together: the form and the imported file, and what a page shows of them."""
+"""The form of a new mission: the state that a draft keeps, its controls, and the parser that reads both.
+
+A form is a set of named texts, exactly as they were typed. Nothing is required here: ``new_mission_preview`` reports
+every problem at once. The catalogue decides which parameters there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self
 
+from django import forms
 from django.contrib.auth.models import User
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from drafts import services as drafts
 from drafts.models import FormDraft
-from missions.batch_input import columns, composition
-from missions.batch_input.preview import Preview, longest_prompt, preview
+from missions.batch_input import columns
+from missions.batch_input.rows import BatchInput, ImportedTable, Source, fields_of_rows, sources_for
 from missions.batch_input.tables import Table
-from missions.web.forms.new_mission import COLUMN, Entered, NewMissionForm, model_of
-from missions.web.new_mission_preview import (
-    cell_of,
-    image_limit,
-    images_of,
-    item_as_sent,
-    keep_typing,
-    problem_of_form,
-    problem_of_row,
-)
 from providers import catalog
+from providers.catalog import Model, ParameterType
+from providers.catalog.labels import parameter_label
 from providers.catalog.task_types import TaskType
-from providers.parameter_fields import PARAMETER
-from templates_app.models import MissionTemplate
+from providers.parameter_fields import PARAMETER, SpendingLimitField, is_always_sent, parameter_field, wire_value
 
-TILES = 48  # images shown of a batch: the rest is counted
-ROW_PROBLEMS = 20
-SAMPLES = 3  # rows of a file
+COLUMN = "column-"
+MAX_REPEAT = 1000
+MAX_PER_ITEM = 50
+PRIORITIES = [(10, gettext_lazy("High")), (0, gettext_lazy("Normal")), (-10, gettext_lazy("Low"))]
+DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0"}
+DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
 
-NAMES = frozenset(NewMissionForm.base_fields) | {"model", "template"}
+
+class NewMissionForm(forms.Form):
+    """All controls but the model's parameters and the columns of a file."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), required=False, max_length=200)
+    description = forms.CharField(
+        label=gettext_lazy("Description"), required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    task_type = forms.ChoiceField(required=False, choices=TaskType.choices)
+    source = forms.ChoiceField(required=False, choices=Source.choices)
+    prompts = forms.CharField(
+        label=gettext_lazy("Prompts, one per line"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false"}),
+    )
+    images = forms.CharField(
+        label=gettext_lazy("Images, one item per line"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy("A URL, or media:ID of an uploaded image. Separate several images of one item with |."),
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+    )
+    images_per_item = forms.IntegerField(
+        label=gettext_lazy("Images per item"), required=False, min_value=1, max_value=MAX_PER_ITEM, initial=1
+    )
+    prompt_each = forms.ChoiceField(
+        required=False,
+        choices=[("", gettext_lazy("One prompt for all")), ("each", gettext_lazy("A prompt per image"))],
+    )
+    image_prompts = forms.CharField(
+        label=gettext_lazy("Prompts, one line per image"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    )
+    has_header = forms.BooleanField(label=gettext_lazy("The first row contains column names"), required=False)
+    leave_out = forms.BooleanField(label=gettext_lazy("Skip invalid rows and use the others"), required=False)
+    repeat = forms.IntegerField(
+        label=gettext_lazy("Repeat each item"), required=False, min_value=1, max_value=MAX_REPEAT, initial=1
+    )
+    priority = forms.TypedChoiceField(
+        label=gettext_lazy("Priority"), required=False, choices=PRIORITIES, coerce=int, initial=0
+    )
+    not_before = forms.DateTimeField(
+        label=gettext_lazy("Start later"),
+        required=False,
+        input_formats=[DATE_TIME_FORMAT, f"{DATE_TIME_FORMAT}:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=DATE_TIME_FORMAT),
+    )
+    spending_limit = SpendingLimitField()
+    new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
+
+    def clean_not_before(self) -> datetime | None:
+        start: datetime | None = self.cleaned_data["not_before"]
+        if start is not None and start < timezone.now():
+            raise forms.ValidationError(_("That time is in the past. Choose a later one, or leave this empty."))
+        return start
+
+
+class ParametersForm(forms.Form):
+    """The parameters that all items share. An empty one is not sent."""
+
+    def __init__(self, fields: Mapping[str, str], *, model: Model, row_fields: set[str]) -> None:
+        shared = [field for field in model.parameters if field.name not in row_fields]
+        texts = {}
+        for field_ in shared:
+            text = fields.get(PARAMETER + field_.name, "")
+            if field_.type is ParameterType.CHOICE and text not in field_.choices:  # perhaps a choice of another model
+                text = str(field_.default) if is_always_sent(field_) else ""
+            texts[field_.name] = text
+        super().__init__({PARAMETER + name: text for name, text in texts.items()})
+        self.fields.update({PARAMETER + field_.name: parameter_field(field_) for field_ in shared})
+        self.params = {
+            field_.name: wire_value(field_, texts[field_.name]) for field_ in shared if texts[field_.name].strip()
+        }
+
+
+class ColumnsForm(forms.Form):
+    """The meaning of each column of an imported file: as chosen, else as guessed."""
+
+    def __init__(self, table: Table, *, model: Model, has_header: bool, fields: Mapping[str, str]) -> None:
+        guesses = columns.guess(table, model, header=has_header)
+        choices = [("", _("Not used"))]
+        choices += [(field_.name, parameter_label(field_.name)) for field_ in model.parameters]
+        choices += [(columns.CUSTOM_ID, parameter_label(columns.CUSTOM_ID))]
+        options = dict(choices)
+        chosen = [fields.get(f"{COLUMN}{place}") for place in range(len(guesses))]
+        self.meanings = [
+            choice if choice is not None and choice in options else guess
+            for choice, guess in zip(chosen, guesses, strict=True)
+        ]
+        super().__init__({f"{COLUMN}{place}": meaning for place, meaning in enumerate(self.meanings)})
+        for place, name in enumerate(table.names(has_header=has_header)[: len(guesses)]):
+            self.fields[f"{COLUMN}{place}"] = forms.ChoiceField(
+                label=name or _("Text"), required=False, choices=choices
+            )
+
+
+SAVED_NAMES = frozenset(NewMissionForm.base_fields) | {"model", "template"}
 
 
 @dataclass
-class MissionFormState:
-    """``notes`` are (kind, text) for the person, told once."""
+class FormState:
+    """The fields and the imported file of one form. The buttons of the page change it.
+
+    ``notes`` are (kind, text) messages for the person; ``changed`` names the texts that a button has changed, so that the
+    page must not keep what is typed there.
+    """
 
     owner: User
     key: str
@@ -47,123 +154,146 @@ class MissionFormState:
     file_name: str = ""
     notes: list[tuple[str, str]] = field(default_factory=list)
     is_new_table: bool = False
-    is_saving_template: bool = False  # the fold in which a template is named stays open
-    changed: frozenset[str] = frozenset()  # the texts that a button has changed: the page must show them anew
+    is_saving_template: bool = False  # keeps the panel that names a template open
+    changed: frozenset[str] = frozenset()
 
     @classmethod
     def of_draft(cls, draft: FormDraft, fields: Mapping[str, str] | None = None) -> Self:
+        """Return the state that a draft holds, with other fields if they are passed."""
         table = Table.from_json(draft.rows) if draft.table else None
         return cls(draft.owner, draft.key, dict(draft.fields if fields is None else fields), table, draft.file_name)
 
-    @cached_property
-    def entered(self) -> Entered:
-        """Only to be asked when the fields do not change any more."""
-        return Entered(self.fields, owner=self.owner, table=self.table)
-
-    def keep(self, draft: FormDraft) -> None:
-        """Raises AlreadySubmitted."""
+    def save(self, draft: FormDraft) -> None:
+        """Write the fields, and the file if it is new, to the draft. Raises AlreadySubmitted."""
         drafts.keep_form(draft, self.fields)
         if self.is_new_table:
-            table = self.table.as_json() if self.table else None
-            drafts.keep_table(draft, file_name=self.file_name, table=table)
+            drafts.keep_table(draft, file_name=self.file_name, table=self.table.as_json() if self.table else None)
 
-    def say(self, kind: str, text: str) -> None:
+    def note(self, kind: str, text: str) -> None:
         self.notes.append((kind, text))
 
-    def put_table(self, table: Table | None, name: str = "") -> None:
-        """Take another file: what its columns mean is guessed anew."""
+    def use_table(self, table: Table | None, name: str = "") -> None:
+        """Replace the imported file, or remove it. The meanings of its columns are guessed again."""
         self.table, self.file_name, self.is_new_table = table, name, True
-        self.forget(COLUMN)
+        self.drop_fields(COLUMN)
         self.fields.pop("leave_out", None)
 
-    def forget(self, prefix: str) -> None:
+    def drop_fields(self, prefix: str) -> None:
         self.fields = {name: value for name, value in self.fields.items() if not name.startswith(prefix)}
 
-    def may_submit(self, found: Preview) -> bool:
-        return found.is_ready and not self.entered.form.errors
 
-    def context(self) -> dict[str, Any]:
-        """All that the templates show."""
-        entered = self.entered
-        keep_typing(entered.form, self.changed)
-        found = preview(entered.wanted)
-        prompt = columns.prompt_field(entered.model)
-        shared = list(entered.parameters_form)
-        prompts = [bound for bound in shared if prompt and bound.name == PARAMETER + prompt.name]
+@dataclass(frozen=True)
+class MissionEntry:
+    """The mission that a form describes. Only ``form`` may hold errors; everything else is a usable value."""
+
+    owner: User
+    fields: Mapping[str, str]
+    form: NewMissionForm
+    model: Model
+    batch: BatchInput
+    parameters_form: ParametersForm
+    columns_form: ColumnsForm | None
+    default_name: str
+    name: str
+    description: str
+    params: Mapping[str, Any]
+    repeat: int
+    leave_out: bool
+    spending_limit: Decimal | None
+    priority: int
+    not_before: datetime | None
+
+    def arguments(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Return the arguments of ``services.check_mission`` for these rows."""
         return {
-            "form_state": self,
-            "entered": entered,
-            "form": entered.form,
-            "found": found,
-            "may_submit": self.may_submit(found),
-            "types": list(TaskType),
-            "models": [(model, catalog.price_in_words(model)) for model in catalog.all_models(entered.task_type)],
-            "price": catalog.price_in_words(entered.model),
-            "templates": MissionTemplate.objects.filter(owner_id=self.owner.pk).order_by("name"),
-            "sources": composition.sources_for(entered.model),
-            "shared_prompt": prompts[0] if prompts else None,
-            "parameters": [bound for bound in shared if bound not in prompts],
-            "longest": longest_prompt(entered.wanted),
-            "line_count": len(composition.prompt_lines(entered.entry.prompts)),
-            "image_limit": image_limit(entered.model),
-            "tiles": self._tiles(),
-            "problems": [problem_of_form(error.field, error.message) for error in found.problems],
-            "row_problems": [problem_of_row(problem) for problem in found.row_problems[:ROW_PROBLEMS]],
-            "row_problem_count": len(found.row_problems),
-            "row_count": composition.count(entered.entry),
-            "samples": self._samples(),
-            "first_items": [item_as_sent(item, self.owner) for item in found.first_items],
-            "further_count": max(found.count - len(found.first_items), 0),
+            "owner": self.owner,
+            "name": self.name,
+            "description": self.description,
+            "task_type": self.model.task_type.value,
+            "model": self.model.endpoint,
+            "params": self.params,
+            "rows": rows,
+            "repeat": self.repeat,
+            "spending_limit": self.spending_limit,
         }
 
-    def _samples(self) -> list[list[str]]:
-        """The first rows of the file, as many cells each as there are columns."""
-        if self.table is None or self.entered.columns_form is None:
-            return []
-        width = len(self.entered.columns_form.fields)
-        records = self.table.body(has_header=self.entered.has_header)[:SAMPLES]
-        return [[cell_of(record, place) for place in range(width)] for record in records]
 
-    def _tiles(self) -> dict[str, Any]:
-        """The first images of the batch, with the prompt of each."""
-        entry = self.entered.entry
-        groups = composition.image_groups(entry)
-        files = images_of((name for group in groups[:TILES] for name in group), self.owner)
-        texts = entry.image_prompts.splitlines() if entry.has_prompt_each else []
-        shown = [
-            {
-                "number": number,
-                "images": [files.get(name, {"name": name}) for name in group],
-                "prompt": texts[number - 1] if number <= len(texts) else "",
-            }
-            for number, group in enumerate(groups[:TILES], start=1)
-        ]
-        return {"shown": shown, "count": len(groups), "more": max(len(groups) - TILES, 0)}
+def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str]) -> dict[str, str]:
+    """Return the saved fields, replaced by those that were posted.
 
-
-def typed(posted: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
-    """The fields as they were posted.  What the page did not show, or did not post again because it has not changed, stays.
-
-    A box that is not checked is not posted: ``header_shown`` tells that from one that was not there.
+    A text that has not changed is not posted again, and neither are the controls that the page does not show. An
+    unchecked box is not posted either: ``header_shown`` tells whether the page had that box. When another model was
+    chosen, parameters that only had the default of the model shown before are dropped.
     """
-    wanted = {name: str(value) for name, value in posted.items() if _is_field(name)}
     boxes = {"leave_out"} | ({"has_header"} if "header_shown" in posted else set())
-    fields = {name: value for name, value in kept.items() if name not in boxes} | wanted
-    return _without_usual(fields, shown=str(posted.get("shown_model", "")))
-
-
-def _without_usual(fields: dict[str, str], *, shown: str) -> dict[str, str]:
-    """When another model was chosen, leave what was only the usual value of the one that was shown: nobody has chosen it."""
-    model = model_of(fields)
-    if shown == model.endpoint:
+    fields = {name: value for name, value in saved.items() if name not in boxes}
+    for name, value in posted.items():
+        if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN)):
+            fields[name] = str(value)
+    shown = str(posted.get("shown_model", ""))
+    if shown == model_of(fields).endpoint:
         return fields
     try:
-        before = catalog.get_model(shown)
+        shown_model = catalog.get_model(shown)
     except catalog.UnknownModel:
         return fields
-    usual = {PARAMETER + field.name: str(field.default) for field in before.parameters if field.default is not None}
-    return {name: value for name, value in fields.items() if usual.get(name) != value}
+    defaults = {
+        PARAMETER + field_.name: str(field_.default) for field_ in shown_model.parameters if field_.default is not None
+    }
+    return {name: value for name, value in fields.items() if defaults.get(name) != value}
 
 
-def _is_field(name: str) -> bool:
-    return name in NAMES or name.startswith((PARAMETER, COLUMN))
+def model_of(fields: Mapping[str, str]) -> Model:
+    """Return the chosen model, or the default of the chosen type if none of that type is chosen."""
+    chosen_type = fields.get("task_type", "")
+    task_type = chosen_type if chosen_type in TaskType.values else TaskType.TEXT_TO_IMAGE.value
+    for model in catalog.all_models(task_type):
+        if model.endpoint == fields.get("model"):
+            return model
+    return catalog.default_model(task_type)
+
+
+def parse(state: FormState) -> MissionEntry:
+    """Read the fields and the file of a form. Values that are invalid get their default, and ``form`` the error."""
+    fields = DEFAULTS | state.fields
+    form = NewMissionForm(fields)
+    form.is_valid()
+    values = form.cleaned_data
+    model = model_of(fields)
+    task_type = TaskType(model.task_type)
+
+    columns_form, imported = None, None
+    if state.table is not None:
+        has_header = state.table.keys is not None or bool(values.get("has_header"))
+        columns_form = ColumnsForm(state.table, model=model, has_header=has_header, fields=fields)
+        imported = ImportedTable(state.table, has_header, columns_form.meanings)
+    sources = sources_for(model)
+    batch = BatchInput(
+        source=Source(values["source"]) if values.get("source") in sources else sources[0],
+        prompts=fields.get("prompts", ""),
+        images=fields.get("images", ""),
+        images_per_item=values.get("images_per_item") or 1,
+        has_prompt_each=values.get("prompt_each") == "each" and columns.prompt_field(model) is not None,
+        image_prompts=fields.get("image_prompts", ""),
+        imported=imported,
+    )
+    parameters_form = ParametersForm(fields, model=model, row_fields=fields_of_rows(batch, model))
+    default_name = f"{task_type.label.capitalize()}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
+    return MissionEntry(
+        owner=state.owner,
+        fields=fields,
+        form=form,
+        model=model,
+        batch=batch,
+        parameters_form=parameters_form,
+        columns_form=columns_form,
+        default_name=default_name,
+        name=fields.get("name", "").strip() or default_name,
+        description=fields.get("description", ""),
+        params=parameters_form.params,
+        repeat=values.get("repeat") or 1,
+        leave_out=bool(values.get("leave_out")),
+        spending_limit=values.get("spending_limit"),
+        priority=values.get("priority") or 0,
+        not_before=values.get("not_before"),
+    )

@@ -1,99 +1,143 @@
-"""How parts of New mission are shown: images, items as they will be sent, problems with the place that they are about."""
+"""Check a mission entry: the items, the price and the time it would take, or every problem. Nothing is stored or spent."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.models import User
-from django.urls import reverse
-from django.utils.translation import gettext as _
+from django.conf import settings
+from django.utils import timezone
 
-from drafts.models import FormDraft
-from media.models import MediaFile
-from missions.batch_input import columns, importers
-from missions.batch_input.composition import RowProblem
-from missions.batch_input.tables import Record
-from missions.web.forms.new_mission import NewMissionForm
-from providers.catalog import Model, ParameterType
-from providers.catalog.labels import parameter_label
-from providers.parameter_fields import PARAMETER, as_typed
+from core.errors import FieldError
+from missions import selectors, services
+from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats, count_rows
+from missions.batch_input.tables import SEPARATOR
+from missions.web.new_mission_form import MissionEntry
+from providers.catalog import Model
+from providers.models import ProviderAccount
 
-SHOWN_CELL = 120
-TITLE = 60
+FIRST_ITEMS = 3
+MAX_VALUE_LENGTH = 80  # characters of an invalid value that are shown
+MAX_ROUNDS = 60  # of skipping invalid rows; each round finds up to services.MAX_ERRORS of them
 
 
-def keep_typing(form: NewMissionForm, changed: Collection[str]) -> None:
-    """When the form is drawn anew, a text that somebody goes on typing in stays as it is, unless a button has changed it."""
-    for name in ("name", "description", "prompts", "images", "image_prompts"):
-        if name not in changed:
-            form.fields[name].widget.attrs["data-typed"] = ""
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The result of a check. ``rows`` would be submitted and make ``count`` items; ``seconds`` is None if unknown.
+
+    ``problems`` concern the form as a whole, named as the arguments of ``create_mission`` are (``params.prompt``);
+    ``row_problems`` concern single rows.
+    """
+
+    entry: MissionEntry
+    rows: Sequence[Any] = ()
+    count: int = 0
+    repeated_count: int = 0
+    skipped_count: int = 0
+    estimate: Decimal | None = None
+    seconds: float | None = None
+    first_items: Sequence[dict[str, Any]] = ()
+    problems: list[FieldError] = field(default_factory=list)
+    row_problems: list[RowProblem] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.count and not self.problem_count
+
+    @property
+    def is_ready(self) -> bool:
+        """True if the mission can be submitted as it is."""
+        has_row_problems = bool(self.row_problems) and not self.entry.leave_out
+        return bool(self.count) and not self.problems and not has_row_problems and not self.entry.form.errors
+
+    @property
+    def currency(self) -> str:
+        return self.entry.model.currency
+
+    @property
+    def exceeds_limit(self) -> bool:
+        """True if the mission will pause at its own spending limit before it ends."""
+        limit = self.entry.spending_limit
+        return limit is not None and self.estimate is not None and self.estimate > limit
+
+    @property
+    def promise(self) -> str:
+        """Return what the submit button promises. A mission is created only while this is still true."""
+        return f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+
+    @property
+    def problem_count(self) -> int:
+        return len(self.problems) + len(self.row_problems)
 
 
-def image_limit(model: Model) -> int:
-    """How many images one item may have."""
-    field = columns.image_field(model)
-    return (field.max_count or 50) if field and field.type is ParameterType.IMAGES else 1
+def check(entry: MissionEntry) -> Preview:
+    """Build the rows and validate them. If invalid rows are to be skipped, validate again without them."""
+    count = count_rows(entry.batch) * entry.repeat
+    if too_many := services.size_problem(count):
+        return Preview(entry, count=count, problems=[too_many])
+    built = build_rows(entry.batch, entry.model, owner=entry.owner)
+    if not built.rows and not built.problems:
+        return Preview(entry)
+
+    numbers = [number for number in range(len(built.rows)) if number not in built.invalid]
+    row_problems = list(built.problems)
+    problems: list[FieldError] = []
+    draft = None
+    for _round in range(MAX_ROUNDS if entry.leave_out else 1):
+        errors, draft = services.check_mission(**entry.arguments([built.rows[number] for number in numbers]))
+        row_errors = [error for error in errors if error.field.startswith("batch_input.")]
+        problems = [error for error in errors if not error.field.startswith("batch_input.")] if numbers else []
+        row_problems += [_row_problem(error, built, numbers) for error in row_errors]
+        if draft is not None or not row_errors:
+            break
+        if entry.leave_out:
+            invalid = {int(error.field.split(".")[1]) for error in row_errors}
+            numbers = [number for place, number in enumerate(numbers) if place not in invalid]
+
+    rows = [built.rows[number] for number in numbers]
+    if draft is not None:
+        count = len(draft.rows)
+        first_items = [draft.params | row for row in draft.rows[:FIRST_ITEMS]]
+    else:
+        count = len(rows) * entry.repeat
+        first_items = [
+            {name: value for name, value in (dict(entry.params) | row).items() if value not in ("", None, [])}
+            for row in rows[:FIRST_ITEMS]
+        ]
+    return Preview(
+        entry,
+        rows=rows,
+        count=count,
+        repeated_count=count_repeats(rows),
+        skipped_count=len(built.rows) - len(rows) if draft is not None else 0,
+        estimate=draft.estimated_cost if draft is not None else None,
+        seconds=expected_seconds(entry.model, count),
+        first_items=first_items,
+        problems=problems,
+        row_problems=row_problems,
+    )
 
 
-def shown(file: MediaFile) -> dict[str, str]:
-    """An uploaded image for a tile."""
-    return {"name": file.name, "url": reverse("media:preview", args=[file.key])}
+def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) -> RowProblem:
+    """Return an error of the services, ``batch_input.3.prompt``, with the origin and the value of its row."""
+    _batch_input, place, name = error.field.split(".", 2)
+    number = numbers[int(place)]
+    value = built.rows[number].get(name, "")
+    text = SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
+    if len(text) > MAX_VALUE_LENGTH:
+        text = text[: MAX_VALUE_LENGTH - 1] + "…"
+    return RowProblem(built.origins[number], error.message, field=name, column=built.columns.get(name, ""), value=text)
 
 
-def title_of(draft: FormDraft) -> str:
-    """What tells an unfinished form from another: its name, its file, or how its prompts begin."""
-    fields = draft.fields
-    first = next(iter(importers.lines_of(fields.get("prompts", ""))), (0, ""))[1]
-    return fields.get("name", "").strip() or draft.file_name or first[:TITLE]
-
-
-def images_of(references: Iterable[str], owner: User) -> dict[str, dict[str, Any]]:
-    """Name and address of the owner's images, by reference."""
-    numbers = {
-        int(name.removeprefix("media:")) for name in references if name.startswith("media:") and name[6:].isdecimal()
-    }
-    files = MediaFile.objects.filter(owner_id=owner.pk, pk__in=[number for number in numbers if number < 2**63])
-    return {file.reference: shown(file) for file in files}
-
-
-def item_as_sent(item: Mapping[str, Any], owner: User) -> dict[str, Any]:
-    """An item as it will be sent: its texts, its images, and the rest."""
-    images = [name for value in item.values() for name in (value if isinstance(value, list) else [value])]
-    files = images_of((name for name in images if isinstance(name, str)), owner)
-    texts, pictures, rest = [], [], []
-    for name, value in item.items():
-        values = value if isinstance(value, list) else [value]
-        if any(entry in files for entry in values if isinstance(entry, str)) or isinstance(value, list):
-            pictures += [files.get(str(entry), {"name": str(entry)}) for entry in values]
-        elif "prompt" in name.lower():
-            texts.append(str(value))
-        else:
-            rest.append((parameter_label(name), value))
-    return {"texts": texts, "pictures": pictures, "rest": rest}
-
-
-def cell_of(record: Record, place: int) -> str:
-    value = record.cells[place] if place < len(record.cells) else None
-    return "" if value is None else as_typed(value)[:SHOWN_CELL]
-
-
-def problem_of_row(problem: RowProblem) -> dict[str, Any]:
-    """A row's error with the column that it is in, as the file or the model calls it."""
-    where = problem.column or (parameter_label(problem.field) if problem.field else "")
-    return {"place": problem.place, "where": where, "value": problem.value, "message": problem.message}
-
-
-def problem_of_form(name: str, message: str) -> dict[str, str]:
-    """An error of the form as a whole, with the control that it is about."""
-    if name.startswith("params."):
-        parameter = name.removeprefix("params.")
-        return {"label": parameter_label(parameter), "message": message, "target": f"id_{PARAMETER}{parameter}"}
-    labels = {
-        "name": _("Name"),
-        "description": _("Description"),
-        "repeat": _("Repeat each item"),
-        "model": _("Model"),
-        "spending_limit": _("Spending limit"),
-    }
-    return {"label": labels.get(name, ""), "message": message, "target": f"id_{name}" if name in labels else "batch"}
+def expected_seconds(model: Model, count: int) -> float | None:
+    """Return how long ``count`` items take if nothing else runs, judged by recent successes; None if there are too few."""
+    expectation = selectors.expectation(model.endpoint)
+    if expectation is None or not count:
+        return None
+    accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
+    slots = sum(selectors.slot_limit(account, now=timezone.now()) for account in accounts)
+    waves = math.ceil(count / (slots or settings.RUNNINGHUB_CONCURRENCY or 1))
+    return (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last

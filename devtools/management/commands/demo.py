@@ -21,8 +21,8 @@ from rich.console import Console
 from devtools import local_stack, progress, report, sandbox, verification
 from devtools.management.commands.run_mission import INTERRUPTED, obey_stop_signals
 from missions import services
-from missions.batch_input import importers
-from missions.batch_input.importers import RowValue
+from missions.batch_input.local_files import read_rows, upload_local_files
+from missions.batch_input.rows import RowValue
 from missions.models import Attempt, Mission, Output
 from providers import catalog
 from providers.catalog.task_types import TaskType
@@ -144,9 +144,9 @@ def _rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
     """The rows of an example file, with what the simulator is to do with them added to their prompts."""
     path = EXAMPLES / FILES[task_type]
     model = catalog.default_model(task_type)
-    rows = importers.read_lines(path, format=importers.format_of(path.name), lists=importers.list_fields(model))
-    taken = importers.upload_local_files(rows, model=model, folder=path.parent, owner=owner)
-    for number, row in enumerate(taken):
+    rows = read_rows(path, model=model)
+    uploaded = upload_local_files(rows, model=model, folder=path.parent, owner=owner)
+    for number, row in enumerate(uploaded):
         yield _marked(row.value, _marks(model, number))
 
 

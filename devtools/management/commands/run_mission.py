@@ -26,8 +26,9 @@ from core.db import pending_migrations
 from core.errors import NotPossible
 from devtools import local_stack, progress, report, sandbox
 from missions import lifecycle, services
-from missions.batch_input import importers
-from missions.batch_input.importers import Row, RowsInvalid
+from missions.batch_input.local_files import Row, holds_list, read_rows, upload_local_files
+from missions.batch_input.rows import count_repeats
+from missions.batch_input.tables import RowsInvalid, split_list
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
 from missions.results import export
 from providers import catalog, provider_accounts
@@ -168,9 +169,8 @@ class Run:
         path = Path(file)
         try:
             model = _model(task_type, self.options["model"])
-            lists = importers.list_fields(model)
-            rows = importers.read_lines(path, format=importers.format_of(path.name), lists=lists)
-            rows = importers.upload_local_files(rows, model=model, folder=path.parent, owner=self.user)
+            rows = read_rows(path, model=model)
+            rows = upload_local_files(rows, model=model, folder=path.parent, owner=self.user)
             params = self._params(model)
         except RowsInvalid as invalid:
             raise _bad_input([str(error) for error in invalid.errors]) from invalid
@@ -186,8 +186,8 @@ class Run:
 
     def _params(self, model: catalog.Model) -> dict[str, Any]:
         """The --param options.  Paths of images are relative to where the command is run."""
-        given = dict(_param(text, importers.list_fields(model)) for text in self.options["param"])
-        shared = importers.upload_local_files([Row(0, given)], model=model, folder=Path(), owner=self.user)
+        given = dict(_param(text, model) for text in self.options["param"])
+        shared = upload_local_files([Row(0, given)], model=model, folder=Path(), owner=self.user)
         value = shared[0].value
         return value if isinstance(value, dict) else {}
 
@@ -208,7 +208,7 @@ class Run:
         self.say(f"Estimated price: {price}{' (as published; the invoice decides)' if draft.estimated_cost else ''}")
         if model.note:
             self.say(f"Note: {model.note.strip()}")
-        same = importers.duplicates([row.value for row in rows])
+        same = count_repeats([row.value for row in rows])
         if same:
             self.say(f"Note: {same} of {len(rows)} rows repeat an earlier one. Each is generated, and paid.")
         self._mention_others()
@@ -349,7 +349,7 @@ def _model(task_type: str, endpoint: str) -> catalog.Model:
         raise CommandError(str(error), returncode=BAD_INPUT) from error
 
 
-def _param(text: str, lists: set[str] | None) -> tuple[str, Any]:
+def _param(text: str, model: catalog.Model) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip(":"):
         raise CommandError(f"--param {text}: write it as name=value.", returncode=BAD_INPUT)
@@ -358,8 +358,7 @@ def _param(text: str, lists: set[str] | None) -> tuple[str, Any]:
             return name.removesuffix(":"), json.loads(value)
         except ValueError as error:
             raise CommandError(f"--param {text}: what follows := is not JSON.", returncode=BAD_INPUT) from error
-    is_list = name in lists if lists is not None else name.endswith("Urls")
-    return name, importers.split(value) if is_list else value
+    return name, split_list(value) if holds_list(model, name) else value
 
 
 def _check_key() -> None:

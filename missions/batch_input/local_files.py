@@ -1,0 +1,135 @@
+"""Read a batch for the commands that run on the person's own machine: the rows of a file, and the images it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils.translation import gettext as _
+
+from media.services import UploadInvalid, store_upload
+from missions import references
+from missions.batch_input.columns import takes_many
+from missions.batch_input.rows import RowValue
+from missions.batch_input.tables import (
+    MAX_ERRORS,
+    TEXT_KEY,
+    RowError,
+    RowsInvalid,
+    extra_cells_problem,
+    read_table,
+    split_list,
+)
+from providers.catalog import Model
+
+_REFERENCE = re.compile(r"(?i)https?://|media:|output:")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item, and the line on which it begins."""
+
+    line: int
+    value: RowValue
+
+
+def read_rows(path: Path, *, model: Model) -> list[Row]:
+    """Return the rows of a prompts file, as ``services.validate`` takes them.
+
+    A text file has one prompt per line. The first line of a table names the fields (``custom_id`` is one of them), and
+    lists are written with "|" between their values. Raises RowsInvalid with every problem.
+    """
+    try:
+        with path.open("rb") as file:
+            table = read_table(file, name=path.name)
+    except OSError as error:
+        raise RowsInvalid([RowError(0, f"{path} cannot be read: {error.strerror}.")]) from error
+    if table.problems:
+        raise RowsInvalid(table.problems)
+    if path.suffix.lower() == ".txt":
+        return [Row(record.line, record.cells[0]) for record in table.records]
+
+    names = table.keys
+    if names is None:
+        names = [str(cell).strip() for cell in table.records[0].cells]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        problem = ""
+        if not all(names):
+            problem = _("A column has no name. The first line must name the fields, such as prompt,aspectRatio.")
+        elif repeated:
+            problem = _("Columns are named twice: %(names)s.") % {"names": ", ".join(repeated)}
+        if problem:
+            raise RowsInvalid([RowError(table.records[0].line, problem)])
+    rows: list[Row] = []
+    errors: list[RowError] = []
+    for record in table.body(has_header=True):
+        value: dict[str, Any] = {}
+        for name, cell in zip(names, record.cells, strict=False):
+            if cell is None or (table.keys is None and not str(cell).strip()):
+                continue
+            if table.keys is None:
+                value[name] = split_list(cell) if holds_list(model, name) else cell.strip()
+            else:
+                value[name] = cell
+        if problem := extra_cells_problem(names, record.cells):
+            errors.append(RowError(record.line, problem))
+        rows.append(Row(record.line, value.get(TEXT_KEY, value)))
+    if errors:
+        raise RowsInvalid(errors[:MAX_ERRORS])
+    if not rows:
+        raise RowsInvalid([RowError(0, _("The file has no rows."))])
+    return rows
+
+
+def holds_list(model: Model, name: str) -> bool:
+    """Return True if a field holds a list. The fields of a free-form model are known by their names only."""
+    return name.endswith("Urls") if model.is_free_form else takes_many(model, name)
+
+
+def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner: AbstractBaseUser) -> list[Row]:
+    """Upload every local image that a row names, and return the rows with ``media:ID`` in its place.
+
+    Paths are relative to ``folder``. Each file is uploaded once, however many rows name it. Only for commands: over the
+    network it would hand out the server's files. Raises RowsInvalid with every problem.
+    """
+    uploaded: dict[str, str] = {}
+    errors: list[RowError] = []
+
+    def reference_to(name: Any, line: int) -> Any:
+        if not isinstance(name, str) or not name.strip() or _REFERENCE.match(name):
+            return name
+        if name not in uploaded:
+            uploaded[name] = name
+            path = folder / Path(name).expanduser()
+            try:
+                with path.open("rb") as file:
+                    uploaded[name] = store_upload(owner=owner, file=file, name=path.name).media.reference
+            except UploadInvalid as error:
+                errors.append(RowError(line, f"{name}: {error}"))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "not a path"
+                errors.append(RowError(line, f"The image {name} cannot be read: {reason}."))
+        return uploaded[name]
+
+    replaced: list[Row] = []
+    for row in rows:
+        value = row.value
+        batch_field = model.batch_field
+        if isinstance(value, str) and references.names_in(model, {batch_field: value}):
+            value = {batch_field: split_list(value) if holds_list(model, batch_field) else value}
+        if isinstance(value, dict):
+            value = dict(value)
+            for name in references.names_in(model, value):
+                files = value[name]
+                is_list = isinstance(files, list)
+                value[name] = (
+                    [reference_to(file, row.line) for file in files] if is_list else reference_to(files, row.line)
+                )
+        replaced.append(Row(row.line, value))
+    if errors:
+        raise RowsInvalid(errors[:MAX_ERRORS])
+    return replaced

@@ -1,0 +1,288 @@
+"""Put together the rows of a mission from prompts, images or an imported table. The services validate them later.
+
+    prompts        one row per prompt
+    images         one row per line of images, with one prompt for all or one prompt each
+    combinations   every prompt with every line of images
+    file           one row per record of an imported table, by the meanings of its columns
+
+Every row keeps its origin, so that an error can be shown at its line, image or cell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from media.models import MediaFile
+from missions.batch_input.columns import image_field, prompt_field, takes_many
+from missions.batch_input.tables import Table, extra_cells_problem, lines_of, split_list
+from providers.catalog import Model
+
+RowValue = str | dict[str, Any]
+
+NAMES_PER_QUERY = 2000
+
+_REFERENCE = re.compile(r"(?i)https?://|(media:\d+|output:\d+/\d+)$")
+
+
+class Source(models.TextChoices):
+    """What the rows are made from."""
+
+    PROMPTS = "prompts", gettext_lazy("Prompts")
+    IMAGES = "images", gettext_lazy("Images")
+    COMBINATIONS = "combinations", gettext_lazy("Prompts × images")
+    FILE = "file", gettext_lazy("File")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTable:
+    """A table with the meanings of its columns: a field name, ``custom_id`` or "" for each."""
+
+    table: Table
+    has_header: bool
+    meanings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """The contents of the form that become rows. A line of ``images`` may name several, separated by "|"."""
+
+    source: str
+    prompts: str = ""
+    images: str = ""
+    images_per_item: int = 1
+    has_prompt_each: bool = False
+    image_prompts: str = ""
+    imported: ImportedTable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place that a row came from: a line of the prompts or of the file, an image, or both. 0 means none."""
+
+    line: int = 0
+    image: int = 0
+
+    def __str__(self) -> str:
+        numbers = {"line": self.line, "image": self.image}
+        if self.line and self.image:
+            return _("Prompt %(line)d, image %(image)d") % numbers
+        return _("Image %(image)d") % numbers if self.image else _("Line %(line)d") % numbers
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A problem of one row, with the field, the column of the file and the value that it is about."""
+
+    origin: Origin
+    message: str
+    field: str = ""
+    column: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """The rows with their origins.
+
+    ``invalid`` holds the numbers of the rows that ``problems`` already name; ``columns`` maps a field to the heading of
+    the column that fills it.
+    """
+
+    rows: list[Any] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    invalid: frozenset[int] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def sources_for(model: Model) -> list[Source]:
+    """Return the sources that suit a model, the usual one first."""
+    if image_field(model) is None:
+        return [Source.PROMPTS, Source.FILE]
+    if prompt_field(model) is None:
+        return [Source.IMAGES, Source.FILE]
+    return [Source.IMAGES, Source.COMBINATIONS, Source.FILE]
+
+
+def fields_of_rows(batch: BatchInput, model: Model) -> set[str]:
+    """Return the fields that every row fills, so that the form does not ask for them again."""
+    prompt, image = prompt_field(model), image_field(model)
+    fields = {
+        Source.PROMPTS: [prompt],
+        Source.IMAGES: [image, prompt if batch.has_prompt_each else None],
+        Source.COMBINATIONS: [prompt, image],
+        Source.FILE: [],
+    }[Source(batch.source)]
+    return {field.name for field in fields if field is not None}
+
+
+def count_rows(batch: BatchInput) -> int:
+    """Return the number of rows without building them."""
+    match batch.source:
+        case Source.PROMPTS:
+            return sum(1 for _line in lines_of(batch.prompts))
+        case Source.IMAGES:
+            return len(image_groups(batch))
+        case Source.COMBINATIONS:
+            return sum(1 for _line in lines_of(batch.prompts)) * len(image_groups(batch))
+    imported = batch.imported
+    return len(imported.table.body(has_header=imported.has_header)) if imported else 0
+
+
+def build_rows(batch: BatchInput, model: Model, *, owner: AbstractBaseUser) -> BatchRows:
+    """Return the rows for ``services.validate``."""
+    prompt = prompt_field(model)
+    match batch.source:
+        case Source.PROMPTS if prompt is not None:
+            lines = list(lines_of(batch.prompts))
+            return BatchRows(
+                [{prompt.name: text} for _line, text in lines], [Origin(line=line) for line, _text in lines]
+            )
+        case Source.IMAGES:
+            rows = [_image_params(model, group) for group in image_groups(batch)]
+            if batch.has_prompt_each and prompt is not None:
+                texts = re.split(r"\r\n|\r|\n", batch.image_prompts)
+                for number, row in enumerate(rows):
+                    row[prompt.name] = texts[number].strip() if number < len(texts) else ""
+            return BatchRows(rows, [Origin(image=number) for number in range(1, len(rows) + 1)])
+        case Source.COMBINATIONS if prompt is not None:
+            pairs = [
+                ({prompt.name: text} | _image_params(model, group), Origin(line=line, image=number))
+                for line, text in lines_of(batch.prompts)
+                for number, group in enumerate(image_groups(batch), start=1)
+            ]
+            return BatchRows([row for row, _origin in pairs], [origin for _row, origin in pairs])
+        case Source.FILE if batch.imported is not None:
+            return _rows_of_table(batch.imported, model, owner)
+    return BatchRows()
+
+
+def count_repeats(rows: Sequence[RowValue]) -> int:
+    """Return how many rows equal an earlier one. Each of them is generated and paid for."""
+    return len(rows) - len({json.dumps(row, sort_keys=True) for row in rows})
+
+
+# --- Edit the texts ---
+
+
+def without_repeats(text: str) -> str:
+    """Return the lines of a text without those that repeat an earlier one."""
+    return "\n".join(dict.fromkeys(line for _number, line in lines_of(text)))
+
+
+def image_groups(batch: BatchInput) -> list[list[str]]:
+    """Return the images of each item. ``images_per_item`` joins lines only if every line names one image."""
+    groups = [group for _number, line in lines_of(batch.images) if (group := split_list(line))]
+    size = max(batch.images_per_item, 1)
+    if size == 1 or any(len(group) > 1 for group in groups):
+        return groups
+    return [[name for group in groups[start : start + size] for name in group] for start in range(0, len(groups), size)]
+
+
+def without_item(batch: BatchInput, number: int) -> tuple[str, str]:
+    """Return the images and their prompts without those of one item, counted from 1."""
+    images = [line for _number, line in lines_of(batch.images)]
+    size = 1 if len(image_groups(batch)) == len(images) else max(batch.images_per_item, 1)
+    if number > 0:
+        del images[(number - 1) * size : number * size]
+    prompts = batch.image_prompts.splitlines()
+    if 0 < number <= len(prompts):
+        del prompts[number - 1]
+    return "\n".join(images), "\n".join(prompts)
+
+
+# --- Build the rows ---
+
+
+def _image_params(model: Model, group: Sequence[str]) -> dict[str, Any]:
+    image = image_field(model)
+    if image is None:
+        return {}
+    is_single = len(group) == 1 and not takes_many(model, image.name)
+    return {image.name: group[0] if is_single else list(group)}
+
+
+def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUser) -> BatchRows:
+    """Return a row per record. A cell may name an uploaded image by its file name: ``media:ID`` replaces it."""
+    names = imported.table.names(has_header=imported.has_header)
+    records = imported.table.body(has_header=imported.has_header)
+    meanings = [(place, name) for place, name in enumerate(imported.meanings) if name]
+    list_fields = {name for _place, name in meanings if takes_many(model, name)}
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        row: dict[str, Any] = {}
+        for place, name in meanings:
+            cell = record.cells[place] if place < len(record.cells) else None
+            cell = cell.strip() if isinstance(cell, str) else cell
+            if cell is None or cell == "":
+                continue
+            if name in list_fields:
+                values = cell if isinstance(cell, list) else split_list(cell) if isinstance(cell, str) else [cell]
+                row[name] = [*row.get(name, []), *values]
+            else:
+                row[name] = cell
+        rows.append(row)
+
+    file_fields = [field.name for field in model.parameters if field.is_file]
+    cells = [(row, name) for row in rows for name in file_fields if name in row]
+    references = _references_by_name({text for row, name in cells for text in _file_names(row[name])}, owner)
+    for row, name in cells:
+        value = row[name]
+        if isinstance(value, list):
+            row[name] = [references.get(entry, entry) if isinstance(entry, str) else entry for entry in value]
+        elif isinstance(value, str):
+            row[name] = references.get(value, value)
+
+    problems = [RowProblem(Origin(line=error.line), error.message) for error in imported.table.problems]
+    invalid = set()
+    for number, (record, row) in enumerate(zip(records, rows, strict=True)):
+        origin = Origin(line=record.line)
+        found = [
+            RowProblem(
+                origin,
+                _("You have no uploaded image of this name. Upload it to your library first."),
+                field=name,
+                value=text,
+            )
+            for name in file_fields
+            for text in _file_names(row.get(name))
+        ]
+        if message := extra_cells_problem(names, record.cells):
+            found.insert(0, RowProblem(origin, message))
+        if found:
+            problems += found
+            invalid.add(number)
+    return BatchRows(
+        rows,
+        [Origin(line=record.line) for record in records],
+        problems,
+        frozenset(invalid),
+        columns={name: names[place] for place, name in meanings if place < len(names)},
+    )
+
+
+def _file_names(value: Any) -> Iterator[str]:
+    """Yield the texts of a cell that are neither an address nor a reference."""
+    for entry in value if isinstance(value, list) else [value]:
+        if isinstance(entry, str) and not _REFERENCE.match(entry):
+            yield entry
+
+
+def _references_by_name(names: set[str], owner: AbstractBaseUser) -> dict[str, str]:
+    """Return the owner's newest image of each name, as ``media:ID``."""
+    references: dict[str, str] = {}
+    ordered = sorted(names)
+    for start in range(0, len(ordered), NAMES_PER_QUERY):
+        part = ordered[start : start + NAMES_PER_QUERY]
+        files = MediaFile.objects.filter(owner_id=owner.pk, name__in=part).order_by("created_at", "pk")
+        references |= {file.name: file.reference for file in files}
+    return references

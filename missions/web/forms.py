@@ -1,0 +1,177 @@
+"""The forms of the missions list and of a mission's pages. They check shape only; the services decide what is possible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from missions.models import ItemStatus, MissionStatus
+from providers.catalog import Model
+from providers.catalog.task_types import TaskType
+from providers.parameter_fields import (
+    PARAMETER,
+    SpendingLimitField,
+    as_typed,
+    is_always_sent,
+    parameter_field,
+    wire_value,
+)
+
+MAX_SELECTED = 5000
+MAX_RETRIED_MISSIONS = 50
+ORDERINGS = [
+    ("-created_at", _("Newest first")),
+    ("created_at", _("Oldest first")),
+    ("-updated_at", _("Recently changed first")),
+    ("name", _("By name")),
+    ("-priority", _("Highest priority first")),
+    ("-cost", _("Most expensive first")),
+]
+
+
+class FilterSelect(forms.Select):
+    """A select without the frame of a field."""
+
+    def __init__(self, attrs: Any = None, choices: Any = ()) -> None:
+        super().__init__({"class": "input", **(attrs or {})}, choices)
+
+
+class MissionFilterForm(forms.Form):
+    """The filters of the missions list, as they stand in its URL. Invalid values are ignored."""
+
+    search = forms.CharField(
+        required=False,
+        max_length=200,
+        label=_("Search"),
+        widget=forms.TextInput(attrs={"class": "input", "type": "search", "placeholder": _("Name or description")}),
+    )
+    status = forms.ChoiceField(
+        required=False, label=_("Status"), choices=[("", _("Any status")), *MissionStatus.choices], widget=FilterSelect
+    )
+    task_type = forms.ChoiceField(
+        required=False, label=_("Type"), choices=[("", _("Any type")), *TaskType.choices], widget=FilterSelect
+    )
+    ordering = forms.ChoiceField(required=False, label=_("Order"), choices=ORDERINGS, widget=FilterSelect)
+
+    @property
+    def selects(self) -> list[forms.BoundField]:
+        return [self["status"], self["task_type"], self["ordering"]]
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """Return the arguments for ``selectors.find_missions``."""
+        self.is_valid()
+        values = {name: value for name, value in self.cleaned_data.items() if value}
+        return {"ordering": "-created_at", **values}
+
+    @property
+    def is_filtering(self) -> bool:
+        return bool(self.filters.keys() - {"ordering"})
+
+
+class ItemFilterForm(forms.Form):
+    """The filters of the table of items, and the number it begins with."""
+
+    status = forms.ChoiceField(required=False, label=_("Status"), choices=[("", _("All items")), *ItemStatus.choices])
+    error_code = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    start = forms.IntegerField(required=False, min_value=1, max_value=10**8, label=_("Start at number"))
+
+
+class MissionSettingsForm(forms.Form):
+    """The settings of a mission that can be changed at any time."""
+
+    name = forms.CharField(max_length=200, label=_("Name"))
+    description = forms.CharField(
+        required=False, max_length=10_000, label=_("Description"), widget=forms.Textarea(attrs={"rows": 3})
+    )
+    priority = forms.IntegerField(
+        min_value=-100, max_value=100, label=_("Priority"), help_text=_("From −100 to 100. Higher goes first.")
+    )
+    spending_limit = SpendingLimitField()
+
+
+class SaveTemplateForm(forms.Form):
+    """The name of a template that is made from a mission's model and shared parameters."""
+
+    name = forms.CharField(max_length=200, label=_("Template name"))
+    description = forms.CharField(required=False, max_length=10_000, label=_("Description"))
+
+
+class RetryForm(forms.Form):
+    """A retry of failed items. ``at_most`` is the number on the button, whose price the person has seen."""
+
+    error_code = forms.CharField(required=False, max_length=64, empty_value=None)
+    has_code = forms.BooleanField(required=False)
+    at_most = forms.IntegerField(min_value=1, max_value=10**7)
+
+
+class MissionCountsField(forms.MultipleChoiceField):
+    """Pairs ``mission=12:340``: a mission's ID, and how many of its items the person agreed to pay for."""
+
+    def valid_value(self, value: str) -> bool:
+        return re.fullmatch(r"[0-9]{1,18}:[0-9]{1,9}", value) is not None
+
+    def clean(self, value: Any) -> dict[int, int]:
+        pairs = (entry.split(":") for entry in super().clean(value)[:MAX_RETRIED_MISSIONS])
+        return {int(mission_id): int(count) for mission_id, count in pairs}
+
+
+class RetryCauseForm(forms.Form):
+    """A retry of the items that failed for one cause, in several missions."""
+
+    error_code = forms.CharField(required=False, max_length=64)
+    mission = MissionCountsField()
+
+
+class ProviderTaskForm(forms.Form):
+    """The ID of a task that a person has looked up at the provider."""
+
+    remote_task_id = forms.RegexField(
+        regex=r"^[A-Za-z0-9_-]{1,64}$",
+        label=_("Task ID"),
+        error_messages={"invalid": _("A task ID contains only letters, digits, “-” and “_”.")},
+    )
+
+
+class SelectionForm(forms.Form):
+    """Selected results, by their numbers in the batch. Anything that is not a number is ignored."""
+
+    item = forms.TypedMultipleChoiceField(coerce=int)
+
+    def __init__(self, data: QueryDict) -> None:
+        numbers = [value for value in data.getlist("item") if value.isdecimal() and len(value) < 10][:MAX_SELECTED]
+        valid = data.copy()
+        valid.setlist("item", numbers)
+        super().__init__(valid)
+        self.fields["item"].choices = [(number, number) for number in numbers]  # type: ignore[attr-defined]
+
+
+class ItemParametersForm(forms.Form):
+    """All parameters of one item, for a retry with other values. The catalogue checks them; an empty one is not sent."""
+
+    def __init__(self, model: Model, params: Mapping[str, Any], data: Any = None) -> None:
+        self.model = model
+        defaults = {field.name: field.default for field in model.parameters if is_always_sent(field)}
+        initial = {PARAMETER + name: as_typed(value) for name, value in {**defaults, **params}.items()}
+        super().__init__(data, initial=initial)
+        self.fields.update({PARAMETER + field.name: parameter_field(field) for field in model.parameters})
+
+    def changed_params(self) -> dict[str, Any]:
+        """Return the parameters that differ from the item's, as the services take them."""
+        changed = {}
+        for field in self.model.parameters:
+            name = PARAMETER + field.name
+            before, after = (wire_value(field, values.get(name, "")) for values in (self.initial, self.cleaned_data))
+            if after != before:
+                changed[field.name] = after
+        return changed
+
+    def add_errors(self, errors: Mapping[str, str]) -> None:
+        """Put each message at its parameter, or above the form."""
+        for name, message in errors.items():
+            self.add_error(PARAMETER + name if PARAMETER + name in self.fields else None, message)

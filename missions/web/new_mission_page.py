@@ -1,0 +1,156 @@
+"""The template context of the new-mission page: its controls, the images, the preview and the problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from drafts.models import FormDraft
+from media.models import MediaFile
+from missions.batch_input.columns import image_field, prompt_field
+from missions.batch_input.rows import count_rows, image_groups, sources_for
+from missions.batch_input.tables import lines_of
+from missions.web.new_mission_form import FormState, MissionEntry
+from missions.web.new_mission_preview import Preview
+from providers import catalog
+from providers.catalog import ParameterType
+from providers.catalog.labels import parameter_label
+from providers.catalog.task_types import TaskType
+from providers.parameter_fields import PARAMETER, as_typed
+from templates_app.models import MissionTemplate
+
+SHOWN_TILES = 48  # images; the others are counted
+SHOWN_ROW_PROBLEMS = 20
+SAMPLE_ROWS = 3  # of an imported file
+MAX_CELL_LENGTH = 120
+MAX_TITLE_LENGTH = 60
+
+
+def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dict[str, Any]:
+    """Return everything that the templates of the page show."""
+    model, batch, form = entry.model, entry.batch, entry.form
+    for name in ("name", "description", "prompts", "images", "image_prompts"):
+        if name not in state.changed:  # new.js then keeps what is typed while the form is redrawn
+            form.fields[name].widget.attrs["data-typed"] = ""
+
+    prompt, image = prompt_field(model), image_field(model)
+    shared = list(entry.parameters_form)
+    shared_prompt = next((bound for bound in shared if prompt and bound.name == PARAMETER + prompt.name), None)
+    lengths = [len(text) for _line, text in lines_of(batch.prompts)]
+    takes_several = image is not None and image.type is ParameterType.IMAGES
+    return {
+        "state": state,
+        "entry": entry,
+        "form": form,
+        "preview": preview,
+        "task_types": list(TaskType),
+        "models": [(model, catalog.price_in_words(model)) for model in catalog.all_models(model.task_type)],
+        "price": catalog.price_in_words(model),
+        "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
+        "sources": sources_for(model),
+        "shared_prompt": shared_prompt,
+        "parameters": [bound for bound in shared if bound is not shared_prompt],
+        "prompt_count": len(lengths),
+        "longest_prompt": max(lengths, default=0),
+        "max_prompt_length": prompt.max_length if prompt else None,
+        "image_limit": (image.max_count or 50) if image and takes_several else 1,
+        "tiles": _tiles(entry),
+        "row_count": count_rows(batch),
+        "sample_rows": _sample_rows(state, entry),
+        "problems": [_problem_with_target(error.field, error.message) for error in preview.problems],
+        "row_problems": [
+            {
+                "origin": problem.origin,
+                "column": problem.column or (parameter_label(problem.field) if problem.field else ""),
+                "value": problem.value,
+                "message": problem.message,
+            }
+            for problem in preview.row_problems[:SHOWN_ROW_PROBLEMS]
+        ],
+        "first_items": [_item_as_sent(params, state.owner) for params in preview.first_items],
+        "further_count": max(preview.count - len(preview.first_items), 0),
+    }
+
+
+def library_image(file: MediaFile) -> dict[str, str]:
+    """Return an uploaded image as a tile shows it."""
+    return {"name": file.name, "url": reverse("media:preview", args=[file.key]), "reference": file.reference}
+
+
+def title_of(draft: FormDraft) -> str:
+    """Return a title for an unfinished form: its name, its file, or the beginning of its prompts; "" if it has none."""
+    _line, prompt = next(lines_of(draft.fields.get("prompts", "")), (0, ""))
+    return draft.fields.get("name", "").strip() or draft.file_name or prompt[:MAX_TITLE_LENGTH]
+
+
+def _images_by_reference(references: Iterable[str], owner: User) -> dict[str, dict[str, str]]:
+    """Return the owner's images that are named ``media:ID``."""
+    ids = {reference.removeprefix("media:") for reference in references if reference.startswith("media:")}
+    pks = [int(pk) for pk in ids if pk.isdecimal() and len(pk) <= 18]
+    files = MediaFile.objects.filter(owner_id=owner.pk, pk__in=pks) if pks else ()
+    return {file.reference: library_image(file) for file in files}
+
+
+def _tiles(entry: MissionEntry) -> dict[str, Any]:
+    """Return the first images of the batch, each with its prompt, and how many there are."""
+    groups = image_groups(entry.batch)
+    images = _images_by_reference((name for group in groups[:SHOWN_TILES] for name in group), entry.owner)
+    prompts = entry.batch.image_prompts.splitlines() if entry.batch.has_prompt_each else []
+    tiles = [
+        {
+            "number": number,
+            "images": [images.get(name, {"name": name}) for name in group],
+            "prompt": prompts[number - 1] if number <= len(prompts) else "",
+        }
+        for number, group in enumerate(groups[:SHOWN_TILES], start=1)
+    ]
+    return {"shown": tiles, "count": len(groups), "further_count": max(len(groups) - SHOWN_TILES, 0)}
+
+
+def _sample_rows(state: FormState, entry: MissionEntry) -> list[list[str]]:
+    """Return the first rows of the imported file, with one cell per column."""
+    imported = entry.batch.imported
+    if imported is None or entry.columns_form is None:
+        return []
+    rows = []
+    for record in imported.table.body(has_header=imported.has_header)[:SAMPLE_ROWS]:
+        width = len(entry.columns_form.fields)
+        cells = ["" if cell is None else as_typed(cell)[:MAX_CELL_LENGTH] for cell in record.cells[:width]]
+        rows.append(cells + [""] * (width - len(cells)))
+    return rows
+
+
+def _item_as_sent(params: Mapping[str, Any], owner: User) -> dict[str, Any]:
+    """Return the parameters of an item as its texts, its images and the others."""
+    values = {name: value if isinstance(value, list) else [value] for name, value in params.items()}
+    files = _images_by_reference(
+        (entry for entries in values.values() for entry in entries if isinstance(entry, str)), owner
+    )
+    texts, images, others = [], [], []
+    for name, entries in values.items():
+        if isinstance(params[name], list) or any(isinstance(entry, str) and entry in files for entry in entries):
+            images += [files.get(str(entry), {"name": str(entry)}) for entry in entries]
+        elif "prompt" in name.lower():
+            texts.append(str(params[name]))
+        else:
+            others.append((parameter_label(name), params[name]))
+    return {"texts": texts, "images": images, "others": others}
+
+
+def _problem_with_target(name: str, message: str) -> dict[str, str]:
+    """Return a problem of the form as a whole, with the label and the id of the control that it is about."""
+    if name.startswith("params."):
+        parameter = name.removeprefix("params.")
+        return {"label": parameter_label(parameter), "message": message, "target": f"id_{PARAMETER}{parameter}"}
+    labels = {
+        "name": _("Name"),
+        "description": _("Description"),
+        "repeat": _("Repeat each item"),
+        "model": _("Model"),
+        "spending_limit": _("Spending limit"),
+    }
+    return {"label": labels.get(name, ""), "message": message, "target": f"id_{name}" if name in labels else "batch"}

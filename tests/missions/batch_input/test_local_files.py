@@ -1,0 +1,125 @@
+"""The commands read prompts files and upload the local images that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from PIL import Image
+from pytest_django import Settings
+
+from media.models import MediaFile
+from missions.batch_input.local_files import Row, read_rows, upload_local_files
+from missions.batch_input.rows import RowValue, count_repeats
+from missions.batch_input.tables import RowsInvalid
+from providers import catalog
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
+EDIT = catalog.get_model("rhart-image-v1/edit")
+
+
+@pytest.fixture
+def folder(settings: Settings, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path / "uploads"
+    for name, colour in [("red.png", "red"), ("blue.png", "blue")]:
+        Image.new("RGB", (8, 8), colour).save(tmp_path / name)
+    return tmp_path
+
+
+def rows(tmp_path: Path, name: str, content: str, model: catalog.Model = TEXT_TO_IMAGE) -> list[RowValue]:
+    (tmp_path / name).write_text(content)
+    return [row.value for row in read_rows(tmp_path / name, model=model)]
+
+
+def uploaded(owner: User, folder: Path, task_type: str, *values: RowValue) -> list[RowValue]:
+    numbered = [Row(number, value) for number, value in enumerate(values, start=1)]
+    model = catalog.default_model(task_type)
+    return [row.value for row in upload_local_files(numbered, model=model, folder=folder, owner=owner)]
+
+
+def test_rows_are_read_by_format(tmp_path: Path) -> None:
+    lists = "imageUrls,prompt,aspectRatio\na.png | b.png,x|y,\n"
+
+    assert rows(tmp_path, "a.txt", "one\n\ntwo\none\n") == ["one", "two", "one"]
+    assert rows(tmp_path, "a.csv", "custom_id,prompt\n第一,一只“猫”\n") == [{"custom_id": "第一", "prompt": "一只“猫”"}]
+    assert rows(tmp_path, "b.csv", lists, EDIT) == [{"imageUrls": ["a.png", "b.png"], "prompt": "x|y"}]
+    assert rows(tmp_path, "a.jsonl", '"猫"\n\n{"prompt": "a", "n": 1}\n') == ["猫", {"prompt": "a", "n": 1}]
+    assert count_repeats(["one", "two", "one"]) == 1
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.csv", "prompt,\na,b\n", "line 1: A column has no name"),
+        ("a.csv", "prompt,prompt\na,b\n", "line 1: Columns are named twice: prompt"),
+        ("a.csv", "prompt\na fox, in snow\n", "line 2: 2 cells, but 1 columns"),
+        ("a.csv", 'prompt\n"never closed\n', "quotation mark"),
+        ("a.csv", "prompt\n", "no rows"),
+        ("a.jsonl", '"ok"\n17\n', "line 2: Each line must be"),
+        ("a.docx", "x", ".xlsx"),
+    ],
+)
+def test_invalid_file_is_explained(tmp_path: Path, name: str, content: str, message: str) -> None:
+    with pytest.raises(RowsInvalid) as raised:
+        rows(tmp_path, name, content)
+    assert message in str(raised.value.errors[0])
+
+
+def test_missing_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(RowsInvalid, match="cannot be read"):
+        read_rows(tmp_path / "none.txt", model=TEXT_TO_IMAGE)
+
+
+# --- Local images ---
+
+
+def test_paths_are_uploaded_and_urls_stay(owner: User, folder: Path) -> None:
+    params = {"imageUrls": ["red.png", "https://example.com/a.png", "media:7"], "prompt": "red.png"}
+
+    (row,) = uploaded(owner, folder, "image_to_image", params)
+
+    red = MediaFile.objects.get()
+    assert row == {"imageUrls": [f"media:{red.pk}", "https://example.com/a.png", "media:7"], "prompt": "red.png"}
+    assert red.name == "red.png"
+
+
+def test_bare_line_is_a_path_for_image_models_only(owner: User, folder: Path) -> None:
+    several, one = uploaded(owner, folder, "image_to_image", "red.png|blue.png", "red.png")
+
+    assert MediaFile.objects.count() == 2
+    assert several == {"imageUrls": [f"media:{media.pk}" for media in MediaFile.objects.order_by("pk")]}
+    assert one == {"imageUrls": [f"media:{MediaFile.objects.get(name='red.png').pk}"]}
+    assert uploaded(owner, folder, "text_to_image", "red.png") == ["red.png"]
+
+
+def test_unusable_images_are_named_with_their_lines(owner: User, folder: Path) -> None:
+    (folder / "page.png").write_text("<html>")
+    names = ["none.png", "page.png", "\0"]
+
+    with pytest.raises(RowsInvalid) as raised:
+        uploaded(owner, folder, "image_to_video", *[{"imageUrl": name} for name in names])
+
+    assert [error.line for error in raised.value.errors] == [1, 2, 3]
+    assert "No such file" in raised.value.errors[0].message
+
+
+@pytest.mark.parametrize(
+    "name, task_type",
+    [
+        ("text_to_image.txt", "text_to_image"),
+        ("image_to_image.csv", "image_to_image"),
+        ("text_to_video.jsonl", "text_to_video"),
+        ("image_to_video.jsonl", "image_to_video"),
+    ],
+)
+def test_examples_fit_their_default_models(owner: User, folder: Path, name: str, task_type: str) -> None:
+    model = catalog.default_model(task_type)
+    replaced = upload_local_files(read_rows(EXAMPLES / name, model=model), model=model, folder=EXAMPLES, owner=owner)
+
+    assert len(replaced) == 6
+    for row in replaced:
+        params = {model.batch_field: row.value} if isinstance(row.value, str) else dict(row.value)
+        params.pop("custom_id", None)
+        assert model.clean(params)

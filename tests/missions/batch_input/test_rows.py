@@ -1,0 +1,156 @@
+"""Prompts, images and tables become rows that know where they came from."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from missions.batch_input import columns
+from missions.batch_input.rows import (
+    BatchInput,
+    BatchRows,
+    ImportedTable,
+    Source,
+    build_rows,
+    count_rows,
+    fields_of_rows,
+    sources_for,
+    without_item,
+    without_repeats,
+)
+from missions.batch_input.tables import read_table
+from providers import catalog
+from tests.factories import make_media
+
+TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
+EDIT = catalog.get_model("rhart-image-v1/edit")
+IMAGE_TO_VIDEO = catalog.get_model("rhart-video-s/image-to-video")
+URLS = [f"https://a.example/{number}.png" for number in range(1, 6)]
+
+
+def imported(content: str, model: catalog.Model, name: str = "rows.csv") -> ImportedTable:
+    table = read_table(io.BytesIO(content.encode()), name=name)
+    header = columns.has_header(table, model)
+    return ImportedTable(table, header, columns.guess(table, model, header=header))
+
+
+def build(owner: User, model: catalog.Model, **batch: Any) -> BatchRows:
+    return build_rows(BatchInput(**batch), model, owner=owner)
+
+
+def from_table(owner: User, model: catalog.Model, content: str, name: str = "rows.csv") -> BatchRows:
+    return build(owner, model, source="file", imported=imported(content, model, name))
+
+
+def test_prompts_are_lines(owner: User) -> None:
+    built = build(owner, TEXT_TO_IMAGE, source="prompts", prompts="a cat\r\n\r\n  a dog \na cat")
+
+    assert built.rows == [{"prompt": "a cat"}, {"prompt": "a dog"}, {"prompt": "a cat"}]
+    assert [str(origin) for origin in built.origins] == ["Line 1", "Line 3", "Line 4"]
+
+
+@pytest.mark.parametrize(
+    "lines, images_per_item, expected",
+    [
+        (URLS, 1, [1, 1, 1, 1, 1]),
+        (URLS, 2, [2, 2, 1]),
+        ([" | ".join(URLS[:3]), *URLS[3:]], 1, [3, 1, 1]),
+        ([" | ".join(URLS[:3]), *URLS[3:]], 2, [3, 1, 1]),
+    ],
+)
+def test_images_are_grouped(owner: User, lines: list[str], images_per_item: int, expected: list[int]) -> None:
+    built = build(owner, EDIT, source="images", images="\n".join(lines), images_per_item=images_per_item)
+
+    assert [len(row["imageUrls"]) for row in built.rows] == expected
+    assert str(built.origins[1]) == "Image 2"
+
+
+def test_images_have_a_prompt_each(owner: User) -> None:
+    prompts = {"has_prompt_each": True, "image_prompts": "one\n\n"}
+    built = build(owner, EDIT, source="images", images="\n".join(URLS[:3]), **prompts)
+
+    assert [row["prompt"] for row in built.rows] == ["one", "", ""]
+
+
+def test_model_with_one_image_gets_no_list(owner: User) -> None:
+    assert build(owner, IMAGE_TO_VIDEO, source="images", images=URLS[0]).rows == [{"imageUrl": URLS[0]}]
+
+
+def test_combinations_are_all_pairs(owner: User) -> None:
+    batch = {"source": "combinations", "prompts": "in ink\nin oil", "images": "\n".join(URLS[:2])}
+    built = build(owner, EDIT, **batch)
+
+    assert [(row["prompt"], row["imageUrls"]) for row in built.rows] == [
+        ("in ink", [URLS[0]]),
+        ("in ink", [URLS[1]]),
+        ("in oil", [URLS[0]]),
+        ("in oil", [URLS[1]]),
+    ]
+    assert str(built.origins[2]) == "Prompt 2, image 1"
+    assert count_rows(BatchInput(**batch)) == 4
+
+
+def test_table_names_uploaded_images(owner: User, stranger: User) -> None:
+    media = make_media(owner, name="cat.png")
+    make_media(stranger, name="dog.png", content=b"dog")
+
+    built = from_table(owner, EDIT, "image,prompt\ncat.png,in ink\ndog.png,in oil\n")
+
+    assert built.rows[0] == {"imageUrls": [media.reference], "prompt": "in ink"}
+    assert [(str(problem.origin), problem.value) for problem in built.problems] == [("Line 3", "dog.png")]
+    assert built.invalid == {1}
+
+
+def test_image_columns_are_joined(owner: User) -> None:
+    built = from_table(owner, EDIT, "image1,image2,prompt\nmedia:1,https://a.example/2.png | media:3,join\n")
+
+    assert built.rows == [{"imageUrls": ["media:1", "https://a.example/2.png", "media:3"], "prompt": "join"}]
+
+
+@pytest.mark.parametrize(
+    "content, name, line",
+    [('"one"\n{broken\n"two"\n', "rows.jsonl", "Line 2"), ("prompt\na cat\na dog, brown\n", "rows.csv", "Line 3")],
+)
+def test_unreadable_lines_are_problems(owner: User, content: str, name: str, line: str) -> None:
+    assert [str(problem.origin) for problem in from_table(owner, TEXT_TO_IMAGE, content, name).problems] == [line]
+
+
+def test_repeats_are_removed() -> None:
+    assert without_repeats("a\n\nb\n a \n") == "a\nb"
+
+
+@pytest.mark.parametrize(
+    "number, images_per_item, expected",
+    [
+        (2, 1, ("a\nc", "one\nthree")),
+        (1, 2, ("c", "two\nthree")),
+        (0, 1, ("a\nb\nc", "one\ntwo\nthree")),
+        (9, 1, ("a\nb\nc", "one\ntwo\nthree")),
+    ],
+)
+def test_item_is_removed_with_its_prompt(number: int, images_per_item: int, expected: tuple[str, str]) -> None:
+    batch = BatchInput("images", images="a\nb\nc", images_per_item=images_per_item, image_prompts="one\ntwo\nthree")
+
+    assert without_item(batch, number) == expected
+
+
+@pytest.mark.parametrize(
+    "endpoint, expected",
+    [
+        ("rhart-image-v1/text-to-image", ["prompts", "file"]),
+        ("rhart-image-v1/edit", ["images", "combinations", "file"]),
+    ],
+)
+def test_sources_suit_the_model(endpoint: str, expected: list[str]) -> None:
+    assert sources_for(catalog.get_model(endpoint)) == expected
+
+
+def test_every_model_can_be_filled() -> None:
+    for model in catalog.all_models():
+        for source in sources_for(model):
+            fields = fields_of_rows(BatchInput(source=source, has_prompt_each=True), model)
+            assert fields <= {field.name for field in model.parameters}
+            assert bool(fields) == (source != Source.FILE)

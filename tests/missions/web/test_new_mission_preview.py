@@ -1,0 +1,129 @@
+"""The check of a form reports the items, the price and every problem, and makes nothing."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from missions import selectors
+from missions.batch_input.tables import read_table
+from missions.models import Mission
+from missions.web.new_mission_form import FormState, parse
+from missions.web.new_mission_preview import Preview, check
+from providers.models import ProviderAccount
+from tests.factories import Workers, make_media, make_mission
+
+EDIT = {"task_type": "image_to_image", "model": "rhart-image-v1/edit", "source": "images"}
+URLS = [f"https://a.example/{number}.png" for number in range(1, 4)]
+TOO_LONG = "x" * 20_001
+
+
+def preview(owner: User, *, table: str = "", name: str = "rows.csv", **fields: str) -> Preview:
+    """Check a form. ``param_prompt`` stands for the field ``param-prompt``."""
+    named = {key.replace("param_", "param-"): value for key, value in fields.items()}
+    if table:
+        named = {"source": "file", "has_header": "on"} | named
+    imported = read_table(io.BytesIO(table.encode()), name=name) if table else None
+    return check(parse(FormState(owner, "", named, imported)))
+
+
+def test_items_and_price_are_counted(owner: User) -> None:
+    found = preview(owner, prompts="a cat\n\n a dog \na cat", param_aspectRatio="1:1")
+    tripled = preview(owner, prompts="a cat\na dog", repeat="3")
+
+    assert found.is_ready
+    assert (found.count, found.estimate, found.repeated_count) == (3, Decimal("0.15"), 1)
+    assert found.first_items[1] == {"prompt": "a dog", "aspectRatio": "1:1"}
+    assert (tripled.count, tripled.estimate) == (6, Decimal("0.30"))
+    assert not Mission.objects.exists()
+
+
+def test_empty_form_is_no_problem(owner: User) -> None:
+    assert preview(owner).is_empty
+    assert not preview(owner).is_ready
+
+
+def test_invalid_rows_are_named_and_can_be_skipped(owner: User) -> None:
+    prompts = "\n".join(["fine"] * 216 + [TOO_LONG] + ["fine"] * 3)
+    found = preview(owner, prompts=prompts)
+    skipping = preview(owner, prompts=prompts, leave_out="on")
+
+    assert [(str(problem.origin), problem.field) for problem in found.row_problems] == [("Line 217", "prompt")]
+    assert len(found.row_problems[0].value) <= 80
+    assert not found.is_ready
+    assert skipping.is_ready
+    assert (skipping.count, skipping.skipped_count, len(skipping.rows)) == (219, 1, 219)
+
+
+def test_more_invalid_rows_than_one_check_reports_are_skipped(owner: User) -> None:
+    found = preview(owner, prompts="\n".join([TOO_LONG] * 1500 + ["fine"]), leave_out="on")
+
+    assert (found.count, found.skipped_count) == (1, 1500)
+    assert not preview(owner, prompts=TOO_LONG, leave_out="on").is_ready
+
+
+def test_shared_problem_is_reported_once(owner: User) -> None:
+    found = preview(owner, prompts="a\nb\nc", spending_limit="-1")
+
+    assert [error.field for error in found.problems] == ["spending_limit"]
+    assert not found.row_problems
+
+
+@pytest.mark.parametrize(
+    "fields, table, expected",
+    [
+        (
+            {"images": "\n".join(URLS), "prompt_each": "each", "image_prompts": "one\n\n"},
+            "",
+            ("Image 2", "prompt", "", ""),
+        ),
+        ({}, "image,prompt,比例\nhttps://a.example/1.png,a,16x9\n", ("Line 2", "aspectRatio", "比例", "16x9")),
+        ({}, "image,prompt\ncat.png,a\n", ("Line 2", "imageUrls", "", "cat.png")),
+    ],
+)
+def test_row_problem_has_its_origin(owner: User, fields: Any, table: str, expected: Any) -> None:
+    problem = preview(owner, table=table, **EDIT | ({"source": "file"} if table else {}) | fields).row_problems[0]
+
+    assert (str(problem.origin), problem.field, problem.column, problem.value) == expected
+
+
+def test_unsuitable_upload_is_named(owner: User) -> None:
+    media = make_media(owner, name="loop.gif", content_type="image/gif")
+
+    found = preview(owner, **EDIT, images=media.reference, param_prompt="in ink")
+
+    assert "loop.gif is GIF" in found.row_problems[0].message
+
+
+def test_unreadable_lines_must_be_skipped_explicitly(owner: User) -> None:
+    lines = '"one"\n{broken\n"two"\n'
+
+    assert not preview(owner, table=lines, name="rows.jsonl").is_ready
+    assert preview(owner, table=lines, name="rows.jsonl", leave_out="on").count == 2
+
+
+def test_too_many_items_are_counted_but_not_built(owner: User, settings: Settings) -> None:
+    many = "\n".join(f"https://a.example/{number}.png" for number in range(5000))
+    found = preview(owner, **EDIT | {"source": "combinations"}, prompts=many, images=many)
+
+    assert found.count == 25_000_000
+    assert "more than one mission may hold" in found.problems[0].message
+    settings.MISSION_MAX_ITEMS = 3
+    assert preview(owner, prompts="a\nb", repeat="2").problems[0].field == "batch_input"
+
+
+def test_duration_follows_the_slots(owner: User, workers: Workers, account: ProviderAccount) -> None:
+    assert preview(owner, prompts="a cat").seconds is None
+
+    workers.finish(make_mission(owner, 6))
+    selectors._expectations.clear()  # cached for a moment
+    ProviderAccount.objects.update(concurrency=2)
+    few, many = preview(owner, prompts="a cat"), preview(owner, prompts="a cat\n" * 200)
+
+    assert few.seconds is not None
+    assert many.seconds == pytest.approx(few.seconds * 100, rel=0.6)
