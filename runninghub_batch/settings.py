@@ -30,6 +30,11 @@ RUNNINGHUB_API_KEY: str = env.str("RUNNINGHUB_API_KEY", default="")
 RUNNINGHUB_BASE_URL: str = env.str("RUNNINGHUB_BASE_URL", default="https://www.runninghub.cn").rstrip("/")
 RUNNINGHUB_CONCURRENCY: int = env.int("RUNNINGHUB_CONCURRENCY", default=50)
 
+# Programs on this server, such as ffmpeg. One task keeps one core busy.
+LOCAL_CONCURRENCY: int | None = env.int("LOCAL_CONCURRENCY", default=None)
+LOCAL_TIMEOUT_SECONDS: float = env.float("LOCAL_TIMEOUT_SECONDS", default=900.0)
+LOCAL_FOLDER = str(DATA_DIR / "local")
+
 # Seal the keys of further accounts: the first seals, all open (providers.encryption).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 
