@@ -24,8 +24,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError
 
 from core.http.streaming import dropped_when_stalled, kept_connections
+from core.money import amount_text
 from missions import lifecycle
-from missions.api.schemas import money
 from missions.models import ItemEvent, Mission, Output, OutputStatus
 
 POLL_SECONDS = 0.5
@@ -89,7 +89,7 @@ def state_of(mission: Mission) -> dict[str, Any]:
         "total_count": mission.total_count,
         "counts": mission.counts,
         "progress": mission.progress,
-        "cost": money(mission.cost),
+        "cost": amount_text(mission.cost),
         "currency": mission.currency,
     }
 

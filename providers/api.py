@@ -1,18 +1,15 @@
-"""``/models``, ``/task_types``, ``/queue``: what can be made, at what price, and how busy we are."""
+"""``/models``, ``/task_types``: the models, their parameters and prices."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest
-from django.utils import timezone
 from ninja import Router
 
-from missions import selectors
 from providers import catalog
 from providers.catalog.task_types import TaskType
-from providers.schemas import ModelOut, ModelsOut, QueueOut, TaskTypesOut
+from providers.schemas import ModelOut, ModelsOut, TaskTypesOut
 
 router = Router(tags=["Catalogue"])
 
@@ -37,16 +34,6 @@ def show_model(request: HttpRequest, endpoint: str) -> catalog.Model:
 def list_task_types(request: HttpRequest) -> dict[str, Any]:
     found = [_task_type(task_type) for task_type in TaskType]
     return {"items": found, "total": len(found)}
-
-
-@router.get("/queue/status", response=QueueOut, summary="How busy the accounts are")
-def queue_status(request: HttpRequest) -> selectors.QueueStatus:
-    """Anybody who may submit may know why their items wait: caps, numbers of items, and why an account is paused.
-
-    Never shown: keys, addresses, balances, and whose the other items are.  Those are for operators, in the admin.
-    """
-    assert isinstance(request.user, User)
-    return selectors.queue_status(request.user, now=timezone.now())
 
 
 def _task_type(task_type: TaskType) -> dict[str, Any]:

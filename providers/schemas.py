@@ -1,14 +1,12 @@
-"""The catalogue and the queue."""
+"""The catalogue in responses."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ninja import Field, Schema
 
-from missions.selectors import AccountQueue
 from providers import catalog
 from providers.catalog.task_types import TaskType
 
@@ -109,58 +107,3 @@ class TaskTypeOut(Schema):
 class TaskTypesOut(Schema):
     items: list[TaskTypeOut]
     total: int
-
-
-class AccountOut(Schema):
-    """An account.  ``cap``: tasks at once, as it holds now.  ``unconfirmed`` may be running, too.  Draining: takes no new items.
-
-    ``pending`` counts what waits for any account of this provider.
-    """
-
-    name: str
-    provider: str
-    cap: int
-    in_flight: int
-    unconfirmed: int
-    pending: int
-    is_enabled: bool
-    is_draining: bool
-    is_paused: bool
-    paused_at: datetime | None
-    pause_reason: str
-
-    @staticmethod
-    def resolve_name(queue: AccountQueue) -> str:
-        return queue.account.name
-
-    @staticmethod
-    def resolve_provider(queue: AccountQueue) -> str:
-        return queue.account.provider
-
-    @staticmethod
-    def resolve_is_enabled(queue: AccountQueue) -> bool:
-        return queue.account.is_enabled
-
-    @staticmethod
-    def resolve_is_draining(queue: AccountQueue) -> bool:
-        return queue.account.is_draining
-
-    @staticmethod
-    def resolve_is_paused(queue: AccountQueue) -> bool:
-        return queue.account.paused_at is not None
-
-    @staticmethod
-    def resolve_paused_at(queue: AccountQueue) -> datetime | None:
-        return queue.account.paused_at
-
-    @staticmethod
-    def resolve_pause_reason(queue: AccountQueue) -> str:
-        return queue.account.pause_reason
-
-
-class QueueOut(Schema):
-    """``own_…`` counts the caller's own items."""
-
-    accounts: list[AccountOut]
-    own_in_flight: int
-    own_pending: int

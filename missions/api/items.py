@@ -1,4 +1,4 @@
-"""``/missions/{id}/items``: watch single items, retry them, settle what is unconfirmed."""
+"""``/missions/{id}/items``: list and show items, retry failed ones, resolve unconfirmed ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from ninja import Field, Path, Query, Router
 
 from core.api.ids import RowId
 from missions import services
-from missions.api.missions import actor, caller, remembering, retried, visible_mission
-from missions.api.schemas import (
-    MAX_INDEX,
-    ItemDetailOut,
-    ItemFilterIn,
-    ItemPage,
-    ItemRetryIn,
-    ResolveIn,
-    RetriedOut,
-    item_page,
-)
+from missions.api.missions import actor, caller, remember_retry, retried, visible_mission
+from missions.api.schemas.items import ItemDetailOut, ItemFilterIn, ItemPage, ItemRetryIn, ResolveIn, item_page
+from missions.api.schemas.missions import RetriedOut
+from missions.api.schemas.values import MAX_INDEX
 from missions.models import MissionItem
 
 router = Router(tags=["Items"])
@@ -29,10 +22,10 @@ ItemIndex = Annotated[int, Field(ge=1, le=MAX_INDEX)]
 
 
 @router.get("/{mission_id}/items", response=ItemPage, summary="List the items of a mission")
-def list_items(request: HttpRequest, mission_id: Path[RowId], wanted: Query[ItemFilterIn]) -> dict[str, Any]:
-    """In batch order. `next_cursor` leads to the next page, and is null on the last. Items never change their place: walking
-    through sees each once, whatever happens meanwhile."""
-    return item_page(visible_mission(request, mission_id), wanted)
+def list_items(request: HttpRequest, mission_id: Path[RowId], filters: Query[ItemFilterIn]) -> dict[str, Any]:
+    """In batch order. `next_cursor` leads to the next page, and is null on the last. An item's index never changes, so
+    that paging sees each item once, whatever happens meanwhile."""
+    return item_page(visible_mission(request, mission_id), filters)
 
 
 @router.get("/{mission_id}/items/{index}", response=ItemDetailOut, summary="Show an item")
@@ -45,24 +38,24 @@ def show_item(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemInd
 def retry_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ItemRetryIn | None = None
 ) -> dict[str, Any]:
-    """Submits it again, which costs money. `config` replaces some of its parameters; they are checked before anything
+    """Submit it again, which costs money. `config` replaces some of its parameters; they are checked before anything
     changes. An item that did not fail is refused."""
     item = visible_item(request, mission_id, index)
-    done = services.retry_item(
+    result = services.retry_item(
         item=item,
         actor=actor(request),
         params=None if payload is None else payload.config,
         allow_free_form=caller(request).is_staff,
-        on_done=remembering(request, mission_id),
+        on_done=remember_retry(request, mission_id),
     )
-    return retried(mission_id, done)
+    return retried(mission_id, result)
 
 
-@router.post("/{mission_id}/items/{index}/resolve", response=ItemDetailOut, summary="Settle an unconfirmed item")
+@router.post("/{mission_id}/items/{index}/resolve", response=ItemDetailOut, summary="Resolve an unconfirmed item")
 def resolve_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ResolveIn
 ) -> MissionItem:
-    """After a look at the provider's own site. `remote_task_id`: the task is there; it is attached, and not paid again.
+    """Look at the provider's own site first. `remote_task_id`: the task exists there; it is attached, and not paid again.
     `not_run`: it never ran there; the item is submitted again."""
     item = visible_item(request, mission_id, index)
     if payload.remote_task_id is not None:
@@ -73,4 +66,5 @@ def resolve_item(
 
 
 def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionItem:
+    """Return an item that the caller may see. Raises Http404."""
     return get_object_or_404(visible_mission(request, mission_id).items.all(), index=index)

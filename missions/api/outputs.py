@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from django.core.files.storage import storages
@@ -26,7 +25,8 @@ router = Router(tags=["Results"])
 
 OutputNumber = Annotated[int, Field(ge=1, le=32767)]
 CHUNK_BYTES = 256 * 1024
-SHOWN = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
+# Types that a browser shows; others are downloaded.
+INLINE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'",
@@ -36,58 +36,48 @@ HEADERS = {
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def _documented(*types: str) -> dict[str, Any]:
+class Removed(Gone):
+    """The file was deleted on purpose. The message says why."""
+
+
+def _responses(*types: str) -> dict[str, Any]:
+    """Return the OpenAPI description of a file of one of these types."""
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
-    gone = {"description": "It was removed: the operator keeps results for a limited time."}
+    gone = {"description": "Deleted: the operator keeps results for a limited time."}
     return {"responses": {**{status: {"content": content} for status in (200, 206)}, 410: gone}}
 
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}",
     response={200: None, 206: None, 304: None, 410: None},
-    summary="Fetch a result file",
-    openapi_extra=_documented("application/octet-stream", "text/plain", *SHOWN),
+    summary="Download a result file",
+    openapi_extra=_responses("application/octet-stream", "text/plain", *INLINE_TYPES),
 )
 def fetch_output(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
-    """As it was stored. A single `Range` is served."""
+    """The stored file. A single `Range` is supported."""
     output = _stored_output(request, mission_id, index, number)
     if not output.file:
-        return _serve_text(output)
-    kept = _Kept(output.file, output.content_type, _name(output, output.extension), output.sha256)
-    return _serve(request, kept)
+        headers = HEADERS | {"Content-Disposition": str(content_disposition_header(True, _file_name(output, "txt")))}
+        return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
+    return _serve(request, output, output.file, output.content_type, output.extension, output.sha256)
 
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}/thumbnail",
     response={200: None, 206: None, 304: None, 410: None},
-    summary="Fetch a small picture of a result",
-    openapi_extra=_documented("image/jpeg"),
+    summary="Download a result's thumbnail",
+    openapi_extra=_responses("image/jpeg"),
 )
 def fetch_thumbnail(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
-    """A JPEG of at most 384 pixels a side; of a video its first frame."""
+    """A JPEG of at most 384 pixels a side; for a video, its first frame."""
     output = _stored_output(request, mission_id, index, number)
     if not output.thumbnail:
         raise Http404
-    kept = _Kept(output.thumbnail, "image/jpeg", _name(output, "thumb.jpg"), f"{output.sha256}-thumbnail")
-    return _serve(request, kept)
-
-
-class Removed(Gone):
-    """The file was removed on purpose.  The message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A file in the results storage, and how it is handed out."""
-
-    stored_as: str
-    content_type: str
-    name: str
-    digest: str
+    return _serve(request, output, output.thumbnail, "image/jpeg", "thumb.jpg", f"{output.sha256}-thumbnail")
 
 
 def _stored_output(request: HttpRequest, mission_id: int, index: int, number: int) -> Output:
@@ -98,32 +88,36 @@ def _stored_output(request: HttpRequest, mission_id: int, index: int, number: in
     return output
 
 
-def _name(output: Output, extension: str) -> str:
+def _file_name(output: Output, extension: str) -> str:
     suffix = f"-{output.index}" if output.index > 1 else ""
     return f"{file_stem(output.item)}{suffix}.{extension}"
 
 
-def _disposition(name: str, *, is_shown: bool) -> str:
-    return str(content_disposition_header(not is_shown, name))
-
-
-def _serve_text(output: Output) -> HttpResponse:
-    headers = HEADERS | {"Content-Disposition": _disposition(_name(output, "txt"), is_shown=False)}
-    return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
-
-
-def _serve(request: HttpRequest, kept: _Kept) -> HttpResponseBase:
-    etag = f'"{kept.digest}"'
+def _serve(
+    request: HttpRequest, output: Output, path: str, content_type: str, extension: str, digest: str
+) -> HttpResponseBase:
+    """Send a file of the results storage, or the single range of it that the request asks for."""
+    etag = f'"{digest}"'
     unchanged: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if unchanged is not None:
         return unchanged
     try:
-        size = storages["results"].size(kept.stored_as)
+        size = storages["results"].size(path)
     except FileNotFoundError:
         raise Http404 from None
-    first, last = _wanted_bytes(request, etag, size) or (0, size - 1)
-    response = ThreadedStream(_pieces(kept.stored_as, first, last), content_type=kept.content_type, headers=HEADERS)
-    response["Content-Disposition"] = _disposition(kept.name, is_shown=kept.content_type in SHOWN)
+    first, last = _requested_range(request, etag, size) or (0, size - 1)
+
+    def chunks() -> Iterator[bytes]:
+        left = last - first + 1
+        with storages["results"].open(path) as file:
+            file.seek(first)
+            while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+                left -= len(chunk)
+                yield chunk
+
+    response = ThreadedStream(chunks(), content_type=content_type, headers=HEADERS)
+    disposition = content_disposition_header(content_type not in INLINE_TYPES, _file_name(output, extension))
+    response["Content-Disposition"] = str(disposition)
     response["Content-Length"] = str(last - first + 1)
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag
@@ -133,8 +127,8 @@ def _serve(request: HttpRequest, kept: _Kept) -> HttpResponseBase:
     return response
 
 
-def _wanted_bytes(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
-    """The first and last byte of a single range that the file has.  Anything else is answered with all of it."""
+def _requested_range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
+    """Return the first and last byte of a single valid range. None for anything else: the whole file is sent."""
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if not match or request.headers.get("If-Range", etag) != etag:
         return None
@@ -144,12 +138,3 @@ def _wanted_bytes(request: HttpRequest, etag: str, size: int) -> tuple[int, int]
     else:
         first, last = max(size - int(end or 0), 0), size - 1
     return (first, last) if first <= last else None
-
-
-def _pieces(stored_as: str, first: int, last: int) -> Iterator[bytes]:
-    left = last - first + 1
-    with storages["results"].open(stored_as) as file:
-        file.seek(first)
-        while left > 0 and (piece := file.read(min(left, CHUNK_BYTES))):
-            left -= len(piece)
-            yield piece

@@ -1,7 +1,9 @@
-"""``/missions/{id}/download`` and ``results.jsonl | .csv``: all that a mission made, streamed."""
+"""``/missions/{id}/download`` and ``results.jsonl | .csv``: all results of a mission, streamed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,6 +13,8 @@ from ninja import Path, Router
 from core.api.ids import RowId
 from core.http.streaming import ThreadedStream
 from missions.api.missions import visible_mission
+from missions.api.schemas.items import ItemOut
+from missions.models import MissionItem, Output
 from missions.results import tables
 from missions.results.export import download_name
 from missions.results.zip_archive import Bundle
@@ -18,55 +22,71 @@ from missions.results.zip_archive import Bundle
 router = Router(tags=["Results"])
 
 
-def _documented(content_type: str, description: str) -> dict[str, Any]:
+def _responses(content_type: str, description: str) -> dict[str, Any]:
     schema = {"type": "string", "format": "binary"}
     return {"responses": {200: {"description": description, "content": {content_type: {"schema": schema}}}}}
 
 
 @router.get(
     "/{mission_id}/download",
-    summary="All result files as one ZIP archive",
-    openapi_extra=_documented("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
+    summary="Download all result files as one ZIP archive",
+    openapi_extra=_responses("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
 )
 def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """What is stored at this moment, as `{name}_results.zip`.
+    """The files that are stored now, as `{name}_results.zip`.
 
-    `manifest.csv` has a row per file, with its SHA-256, and one for each item without a file, with the reason. A connection
-    that ends before Content-Length bytes came means that the archive is not whole: ask again.
+    `manifest.csv` has a row per file, with its SHA-256, and a row for each item without a file, with the reason. If the
+    connection ends before Content-Length bytes arrived, the archive is incomplete: download it again.
     """
     mission = visible_mission(request, mission_id)
     bundle = Bundle(mission)
     response = ThreadedStream(bundle, content_type="application/zip")
     response["Content-Length"] = str(bundle.length)
-    return _named(response, f"{download_name(mission)}_results.zip")
+    return _as_attachment(response, f"{download_name(mission)}_results.zip")
 
 
 @router.get(
     "/{mission_id}/results.jsonl",
-    summary="All items with their results, as JSON Lines",
-    openapi_extra=_documented("application/x-ndjson", "An object per item, in the order of the batch."),
+    summary="Download all items with their results as JSON Lines",
+    openapi_extra=_responses("application/x-ndjson", "An object per item, in batch order."),
 )
 def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """An object per line and item, as `GET /missions/{id}/items` has them, without pages and without the envelope."""
+    """One item per line, as in `GET /missions/{id}/items`, without pages and without the envelope."""
     mission = visible_mission(request, mission_id)
-    lines = tables.as_json_lines(mission)
-    return _named(ThreadedStream(lines, content_type="application/x-ndjson"), f"{download_name(mission)}_results.jsonl")
+    response = ThreadedStream(tables.as_json_lines(mission, item_row), content_type="application/x-ndjson")
+    return _as_attachment(response, f"{download_name(mission)}_results.jsonl")
 
 
 @router.get(
     "/{mission_id}/results.csv",
-    summary="All items with their results, as a table",
-    openapi_extra=_documented("text/csv", "A row per result, in the order of the batch."),
+    summary="Download all items with their results as CSV",
+    openapi_extra=_responses("text/csv", "A row per result, in batch order."),
 )
 def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """A row per result, and one for each item without any. UTF-8; no cell is taken for a formula."""
+    """A row per result, and one for each item without any. UTF-8; spreadsheets do not run any cell as a formula."""
     mission = visible_mission(request, mission_id)
-    table = tables.as_csv(mission)
-    return _named(
-        ThreadedStream(table, content_type="text/csv; charset=utf-8"), f"{download_name(mission)}_results.csv"
-    )
+    response = ThreadedStream(tables.as_csv(mission, item_row), content_type="text/csv; charset=utf-8")
+    return _as_attachment(response, f"{download_name(mission)}_results.csv")
 
 
-def _named(response: ThreadedStream, name: str) -> ThreadedStream:
+@dataclass(frozen=True, slots=True)
+class _ItemWithOutputs:
+    """An item with outputs that were read already, for ``ItemOut``."""
+
+    item: MissionItem
+    outputs: Sequence[Output]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.item, name)
+
+
+def item_row(item: MissionItem, outputs: Sequence[Output]) -> dict[str, Any]:
+    """Return an item and its outputs as the API shows them."""
+    for output in outputs:
+        output.item = item
+    return ItemOut.from_orm(_ItemWithOutputs(item, outputs)).model_dump()
+
+
+def _as_attachment(response: ThreadedStream, name: str) -> ThreadedStream:
     response["Content-Disposition"] = content_disposition_header(True, name)
     return response

@@ -8,14 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ninja.responses import NinjaJSONEncoder
 
 from missions import selectors
-from missions.api.schemas import ItemOut
 from missions.models import Mission, MissionItem, Output
 from missions.results.export import safe_cell
 
@@ -27,34 +25,20 @@ OUTPUT_COLUMNS = (
 COLUMNS = (*ITEM_COLUMNS, *OUTPUT_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An item and its outputs, for the schema that the API shows items by."""
-
-    item: MissionItem
-    outputs: Sequence[Output]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.item, name)
+# Returns an item and its outputs as plain values, by the names of COLUMNS.
+ItemRenderer = Callable[[MissionItem, Sequence[Output]], dict[str, Any]]
 
 
-def as_json_lines(mission: Mission) -> Iterator[bytes]:
-    """An object per item, each with the list of its outputs."""
-    yield from _in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in _items(mission))
+def as_json_lines(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
+    """Yield a JSON object per item, each with the list of its outputs, as ``render`` makes it."""
+    items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
+    yield from _in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in items)
 
 
-def as_csv(mission: Mission) -> Iterator[bytes]:
-    """A row per output, or one for an item that has none.  Cells are safe to open in a spreadsheet."""
-    rows = (row for item in _items(mission) for row in _rows(item))
-    yield from _in_blocks(_lines(rows))
-
-
-def _items(mission: Mission) -> Iterator[dict[str, Any]]:
-    """Items as the API shows them."""
-    for item, outputs in selectors.items_with_outputs(mission):
-        for output in outputs:
-            output.item = item
-        yield ItemOut.from_orm(_Found(item, outputs)).model_dump()
+def as_csv(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
+    """Yield a row per output, or one for an item that has none. Cells are safe to open in a spreadsheet."""
+    items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
+    yield from _in_blocks(_lines(row for item in items for row in _rows(item)))
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 
 from missions import failures
-from missions.api.schemas import output_url, urls_of
+from missions.links import mission_urls, output_url, thumbnail_url
 from missions.models import ItemStatus, Mission, Output
 
 register = template.Library()
@@ -24,7 +24,7 @@ def file_url(output: Output) -> str:
 @register.filter
 def picture_url(output: Output) -> str:
     """Its small picture, of a video the first frame."""
-    return f"{output_url(output)}/thumbnail"
+    return thumbnail_url(output)
 
 
 @register.filter
@@ -51,7 +51,7 @@ def as_json(data: Any) -> str:
 @register.filter
 def api_url(mission: Mission, name: str) -> str:
     """One of the mission's addresses in the API: ``{{ mission|api_url:"download" }}``."""
-    return urls_of(mission.pk)[name]
+    return mission_urls(mission.pk)[name]
 
 
 @register.filter

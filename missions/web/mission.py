@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from core.money import amount_text
 from events import streams
 from missions import failures, lifecycle, selectors
-from missions.api.schemas import money
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of
@@ -126,7 +126,7 @@ def settings_context(
         "name": mission.name,
         "description": mission.description,
         "priority": mission.priority,
-        "spending_limit": money(mission.spending_limit),
+        "spending_limit": amount_text(mission.spending_limit),
     }
     suggested = {"name": mission.name, "description": mission.description}
     return {

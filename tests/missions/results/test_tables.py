@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from missions.api.results import item_row
 from missions.models import Mission
 from missions.results import tables
 from providers import provider_accounts
@@ -23,12 +24,12 @@ RED, BLUE = picture(colour="red"), picture(colour="blue")
 
 
 def as_objects(mission: Mission) -> list[dict[str, Any]]:
-    text = b"".join(tables.as_json_lines(mission)).decode()
+    text = b"".join(tables.as_json_lines(mission, item_row)).decode()
     return [json.loads(line) for line in text.splitlines()]
 
 
 def as_rows(mission: Mission) -> list[dict[str, str]]:
-    text = b"".join(tables.as_csv(mission)).decode("utf-8-sig")
+    text = b"".join(tables.as_csv(mission, item_row)).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -92,7 +93,7 @@ def test_memory_does_not_grow_with_the_mission(owner: User, write: Callable[...,
     def peak(mission: Mission) -> int:
         tracemalloc.start()
         try:
-            assert sum(piece.count(b"\n") for piece in write(mission)) >= mission.total_count
+            assert sum(piece.count(b"\n") for piece in write(mission, item_row)) >= mission.total_count
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -1,0 +1,23 @@
+"""``/queue/status``: the load of the provider accounts."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Router
+
+from missions import selectors
+from missions.api.schemas.queue import QueueOut
+
+router = Router(tags=["Catalogue"])
+
+
+@router.get("/status", response=QueueOut, summary="Show the load of the accounts")
+def queue_status(request: HttpRequest) -> selectors.QueueStatus:
+    """Anybody who may submit may see why items wait: limits, counts, and why an account is paused.
+
+    Keys, URLs, balances and the owners of other items are not shown here; operators see them in the admin.
+    """
+    assert isinstance(request.user, User)
+    return selectors.queue_status(request.user, now=timezone.now())

@@ -1,0 +1,169 @@
+"""Items, their attempts, results and events in requests and responses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.utils.translation import gettext as _
+from ninja import Field, Schema
+from pydantic import ConfigDict, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from core.money import amount_text
+from missions import links, selectors
+from missions.api.schemas.values import Amount, Cursor, ErrorCode, Strict
+from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, Output, OutputStatus
+
+LATEST = 100  # attempts and events that an item shows
+
+
+# --- Requests ---
+
+
+class ItemFilterIn(Schema):
+    status: ItemStatus | None = None
+    error_code: ErrorCode | None = None
+    cursor: Cursor = "0"
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ItemRetryIn(Strict):
+    """``config``: parameters to replace for this item."""
+
+    config: Annotated[
+        dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
+    ] = None  # type: ignore[assignment]
+
+
+class ResolveIn(Strict):
+    """Exactly one of the two: the task that you found at the provider, or that it never ran there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "minProperties": 1,
+            "maxProperties": 1,
+            "examples": [{"remote_task_id": "1904152026220003329"}],
+        }
+    )
+
+    remote_task_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None
+    not_run: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ResolveIn:
+        if (self.remote_task_id is None) == (self.not_run is None):
+            raise PydanticCustomError("either_or", _("Give either remote_task_id, or not_run: true."))
+        return self
+
+
+# --- Responses ---
+
+
+class OutputOut(Schema):
+    """One result. The URLs are null until the file is stored."""
+
+    number: Annotated[int, Field(description="From 1.", alias="index")]
+    status: OutputStatus
+    content_type: str
+    extension: str
+    size_bytes: int | None
+    sha256: str
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+    text: str
+    error_message: str
+    removed_at: Annotated[datetime | None, Field(description="When the operator's retention deleted the file.")]
+    file_url: str | None
+    thumbnail_url: str | None
+
+    @staticmethod
+    def resolve_file_url(output: Output) -> str | None:
+        return links.output_url(output) if output.status == OutputStatus.STORED else None
+
+    @staticmethod
+    def resolve_thumbnail_url(output: Output) -> str | None:
+        return links.thumbnail_url(output) if output.thumbnail else None
+
+
+class ItemOut(Schema):
+    index: int
+    custom_id: str
+    status: ItemStatus
+    config: Annotated[dict[str, Any], Field(description="All parameters that are sent for it.")]
+    error_code: str
+    error_message: str
+    retry_count: int
+    attempt_count: Annotated[int, Field(description="Attempts that may have been paid.")]
+    cost: Amount
+    currency: str = Field(alias="mission.currency")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    outputs: list[OutputOut]
+
+    @staticmethod
+    def resolve_config(item: MissionItem) -> dict[str, Any]:
+        return dict(item.mission.params | item.params)
+
+    @staticmethod
+    def resolve_cost(item: MissionItem) -> str | None:
+        return amount_text(item.cost)
+
+
+class ItemPage(Schema):
+    items: list[ItemOut]
+    next_cursor: str | None
+
+
+def item_page(mission: Mission, filters: ItemFilterIn) -> dict[str, Any]:
+    """Read one page of a mission's items, in two statements."""
+    items, last = selectors.items_after(
+        mission, int(filters.cursor), limit=filters.limit, status=filters.status, error_code=filters.error_code
+    )
+    return {"items": items, "next_cursor": None if last is None else str(last)}
+
+
+class AttemptOut(Schema):
+    number: int
+    status: AttemptStatus
+    model: str
+    remote_task_id: str
+    error_code: str
+    error_message: str
+    cost: Amount | None
+    currency: str
+    created_at: datetime
+    sending_at: datetime | None
+    accepted_at: datetime | None
+    ended_at: datetime | None
+
+    @staticmethod
+    def resolve_cost(attempt: Attempt) -> str | None:
+        return amount_text(attempt.cost)
+
+
+class EventOut(Schema):
+    id: int
+    at: datetime
+    attempt_number: int | None
+    from_status: str
+    to_status: str
+    reason: str
+    actor: str
+
+
+class ItemDetailOut(ItemOut):
+    """``attempts`` and ``events`` hold the latest hundred, oldest first."""
+
+    attempts: list[AttemptOut]
+    events: list[EventOut]
+
+    @staticmethod
+    def resolve_attempts(item: MissionItem) -> list[Attempt]:
+        return list(item.attempts.order_by("-number")[:LATEST])[::-1]
+
+    @staticmethod
+    def resolve_events(item: MissionItem) -> list[ItemEvent]:
+        return list(item.events.order_by("-pk")[:LATEST])[::-1]

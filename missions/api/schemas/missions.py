@@ -1,0 +1,255 @@
+"""Missions in requests and responses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from ninja import Field, Schema
+from pydantic import WithJsonSchema
+
+from core.api.pagination import PageIn, PageOut
+from core.money import amount_text
+from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
+from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
+from missions.links import mission_urls
+from missions.models import Mission, MissionStatus
+from providers.catalog.task_types import TaskType
+
+ORDERINGS = Literal[
+    "created_at", "-created_at", "updated_at", "-updated_at", "name", "-name", "priority", "-priority", "cost", "-cost"
+]  # fmt: skip
+
+CONFIG_SCHEMA = {
+    "type": "object",
+    "description": "The model's parameters that all items share, and batch_input: one row per item.",
+    "required": ["batch_input"],
+    "properties": {
+        "batch_input": {
+            "type": "array",
+            "minItems": 1,
+            "description": "A string fills the model's batch field. An object overrides shared parameters for its item "
+            'and may contain custom_id. A file is a URL, or "media:ID" of an uploaded file.',
+            "items": {"anyOf": [{"type": "string"}, {"type": "object"}]},
+        }
+    },
+    "additionalProperties": True,
+    "examples": [{"aspectRatio": "1:1", "batch_input": ["a red fox", {"prompt": "an owl", "custom_id": "B-2"}]}],
+}
+
+
+# --- Requests ---
+
+
+class MissionIn(Strict):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    task_type: TaskType
+    model: Annotated[
+        str, Field(max_length=200, description="An endpoint of /models. Empty: the task type's default.")
+    ] = ""
+    config: Annotated[dict[str, Any], WithJsonSchema(CONFIG_SCHEMA)]
+    priority: Priority = 0
+    not_before: Annotated[DateTime | None, Field(description="The planned start. Empty: now.")] = None
+    repeat: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="Makes this many items of each row.")] = 1
+    template_id: Annotated[
+        int | None,
+        Field(
+            strict=True, ge=1, le=2**63 - 1, description="Supplies model and parameters that the request leaves out."
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[str, Any], Field(description="Your own data: stored and returned, never read. At most 16 KiB.")
+    ] = {}
+    max_attempts: Annotated[
+        int | None, Field(strict=True, ge=1, le=10, description="Paid attempts per item. Empty: the model's default.")
+    ] = None
+    spending_limit: Annotated[
+        Money | None,
+        Field(
+            description="The mission pauses before charged and expected costs exceed it. Empty: only your own limit."
+        ),
+    ] = None
+    allow_free_form: Annotated[
+        bool, Field(strict=True, description="Operators only: allow an endpoint that is not in /models, unchecked.")
+    ] = False
+
+
+class MissionChangeIn(Strict):
+    """Absent fields stay unchanged."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    priority: Priority = 0
+    spending_limit: Annotated[
+        Money | None, Field(description="null removes it. A mission that it paused continues after a resume.")
+    ] = None
+
+
+class MissionFilterIn(PageIn):
+    status: MissionStatus | None = None
+    task_type: TaskType | None = None
+    search: Annotated[str, Field(max_length=200, description="Part of the name or the description.")] = ""
+    created_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
+    created_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
+    ordering: ORDERINGS = "-created_at"
+
+
+class RetryIn(Strict):
+    """The failed items to retry: all of them, unless an error code or indexes are given."""
+
+    # Without "| None": a null that a caller did not intend must not retry, and pay for, everything.
+    error_code: ErrorCode = None  # type: ignore[assignment]
+    indexes: Annotated[list[Index], Field(max_length=50_000)] = None  # type: ignore[assignment]
+
+
+# --- Responses ---
+
+
+class EstimateOut(Schema):
+    """``amount`` is null when a price is unknown."""
+
+    amount: Amount | None
+    currency: str
+
+
+class UrlsOut(Schema):
+    """Paths on this host."""
+
+    self: str
+    items: str
+    events: str
+    download: str
+    results_jsonl: str
+    results_csv: str
+    cancel: str
+    pause: str
+    resume: str
+    retry: str
+
+
+class SubmittedOut(Schema):
+    api_mission_id: int
+    total_count: int
+    status: MissionStatus
+    estimate: EstimateOut
+    urls: UrlsOut
+
+
+class ProblemOut(Schema):
+    field: str
+    message: str
+
+
+class ValidationOut(Schema):
+    """The result of a check. ``errors``: those of a 422 response, up to 1,000; with any, ``estimate`` is null."""
+
+    valid: bool
+    total_count: int
+    estimate: EstimateOut | None
+    errors: list[ProblemOut]
+
+
+class CountsOut(Schema):
+    pending: int
+    submitting: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+    unconfirmed: int
+
+
+class MissionOut(Schema):
+    api_mission_id: int = Field(alias="pk")
+    name: str
+    description: str
+    task_type: TaskType
+    model: str
+    status: MissionStatus
+    pause_reason: str
+    priority: int
+    progress: Annotated[float, Field(description="Completed items in percent, to one decimal.")]
+    total_count: int
+    completed_count: int
+    failed_count: int
+    counts: CountsOut
+    estimate: EstimateOut
+    cost: Annotated[Amount, Field(description="The cost that the provider has reported so far.")]
+    reserved_cost: Annotated[Amount, Field(description="The expected price of attempts that may still be charged.")]
+    spending_limit: Annotated[Amount | None, Field(description="cost plus reserved_cost never exceeds it.")]
+    currency: str
+    created_at: datetime
+    updated_at: datetime
+    not_before: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    urls: UrlsOut
+
+    @staticmethod
+    def resolve_estimate(mission: Mission) -> dict[str, Any]:
+        return {"amount": amount_text(mission.estimated_cost), "currency": mission.currency}
+
+    @staticmethod
+    def resolve_cost(mission: Mission) -> str | None:
+        return amount_text(mission.cost)
+
+    @staticmethod
+    def resolve_reserved_cost(mission: Mission) -> str | None:
+        return amount_text(mission.reserved_cost)
+
+    @staticmethod
+    def resolve_spending_limit(mission: Mission) -> str | None:
+        return amount_text(mission.spending_limit)
+
+    @staticmethod
+    def resolve_urls(mission: Mission) -> dict[str, str]:
+        return mission_urls(mission.pk)
+
+
+class MissionPage(PageOut):
+    items: list[MissionOut]
+
+
+class MissionDetailOut(MissionOut):
+    config: Annotated[dict[str, Any], Field(description="The parameters that all items share.", alias="params")]
+    metadata: dict[str, Any]
+    max_attempts: int
+    template_id: int | None
+    items: Annotated[ItemPage, Field(description="The first page of items.")]
+
+    @staticmethod
+    def resolve_items(mission: Mission) -> dict[str, Any]:
+        return item_page(mission, ItemFilterIn())
+
+
+class StateOut(Schema):
+    api_mission_id: int
+    status: MissionStatus
+
+
+class StoppedOut(StateOut):
+    still_sending_count: Annotated[
+        int,
+        Field(
+            description="Requests sent before the stop that have no answer yet; they may be paid. "
+            "Nothing more is sent. Until they settle, the mission counts them in `counts.submitting`."
+        ),
+    ]
+
+
+class CancelledOut(StoppedOut):
+    cancelled_count: int
+
+
+class RetriedOut(StateOut):
+    retry_count: int
+    estimate: EstimateOut
+
+
+class DeletedOut(Schema):
+    api_mission_id: int
+    is_removed: Annotated[
+        bool, Field(description="false: something is still in flight; the mission is removed when that has ended.")
+    ]
+    still_sending_count: int

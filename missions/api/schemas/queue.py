@@ -1,0 +1,40 @@
+"""The load of the provider accounts in responses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ninja import Field, Schema
+
+from missions.selectors import AccountQueue
+
+
+class AccountOut(Schema):
+    """An account. ``cap``: its current limit of tasks at a time. ``unconfirmed`` attempts may be running, too.
+
+    A draining account takes no new items. ``pending`` counts items that wait for any account of the provider.
+    """
+
+    name: str = Field(alias="account.name")
+    provider: str = Field(alias="account.provider")
+    cap: int
+    in_flight: int
+    unconfirmed: int
+    pending: int
+    is_enabled: bool = Field(alias="account.is_enabled")
+    is_draining: bool = Field(alias="account.is_draining")
+    is_paused: bool
+    paused_at: datetime | None = Field(alias="account.paused_at")
+    pause_reason: str = Field(alias="account.pause_reason")
+
+    @staticmethod
+    def resolve_is_paused(queue: AccountQueue) -> bool:
+        return queue.account.paused_at is not None
+
+
+class QueueOut(Schema):
+    """``own_…`` counts the caller's own items."""
+
+    accounts: list[AccountOut]
+    own_in_flight: int
+    own_pending: int
