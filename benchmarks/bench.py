@@ -207,7 +207,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         workers = stack.enter_context(WorkerProcess(env))
         cpu_before = cpu_seconds(workers.members())
         began = time.perf_counter()
-        mission = services.create_mission(
+        mission = services.submit_mission(
             owner=owner,
             name="bench",
             task_type="text_to_image",
@@ -285,7 +285,7 @@ def statements_per_item(items: int = 20) -> float:
             account.is_enabled = True
             provider_accounts.store(account, changed=["is_enabled"])
             rows = [f"count {number}" for number in range(items)]
-            mission = services.create_mission(
+            mission = services.submit_mission(
                 owner=owner, name="count", task_type="text_to_image", rows=rows, params={"aspectRatio": "1:1"}
             )
             with connection.execute_wrapper(counting):

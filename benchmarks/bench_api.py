@@ -85,7 +85,7 @@ def prepare(missions: int) -> str:
     call_command("migrate", verbosity=0)
     owner = User.objects.create_user("bench")
     for number in range(missions):
-        services.create_mission(owner=owner, name=f"Mission {number}", task_type="text_to_image", rows=["a", "b", "c"])
+        services.submit_mission(owner=owner, name=f"Mission {number}", task_type="text_to_image", rows=["a", "b", "c"])
     return create_token(user=owner, name="bench")[1]
 
 

@@ -151,7 +151,7 @@ def open_case(case: dict[str, Any], missions: int, *, has_limit: bool) -> None:
     with standing_clock(datetime.fromisoformat(case["begin_at"])):
         for _ in range(missions):
             rows = [f"a lighthouse at dusk, oil on canvas, number {n}" for n in range(case["items"] // missions)]
-            services.create_mission(owner=owner, name="scale", task_type="text_to_image", rows=rows)
+            services.submit_mission(owner=owner, name="scale", task_type="text_to_image", rows=rows)
         execution.arm(account.pk)
 
 

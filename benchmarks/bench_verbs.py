@@ -116,7 +116,7 @@ def prepared(verb: str, rows: int) -> Callable[[], object]:
         return partial(services.delete_mission, mission_id=Mission.objects.latest("pk").pk, actor="bench")
     owner = get_user_model().objects.get_or_create(username="bench")[0]
     prompts = [f"a lighthouse at dusk, oil on canvas, number {number}" for number in range(rows)]
-    create = partial(services.create_mission, owner=owner, name="bench", task_type="text_to_image", rows=prompts)
+    create = partial(services.submit_mission, owner=owner, name="bench", task_type="text_to_image", rows=prompts)
     if verb == "create":
         return create
     mission = create()

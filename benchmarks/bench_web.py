@@ -88,7 +88,7 @@ def prepare(missions: int, items: int) -> list[Person]:
         person = Person(create_token(user=user, name="bench")[1], client.cookies["sessionid"].value)
         rows = [f"a lighthouse, number {row}" for row in range(items)]
         for turn in range(number, missions, USERS):
-            made = services.create_mission(owner=user, name=f"Mission {turn}", task_type="text_to_image", rows=rows)
+            made = services.submit_mission(owner=user, name=f"Mission {turn}", task_type="text_to_image", rows=rows)
             person.missions.append(made.pk)
         people.append(person)
     return people

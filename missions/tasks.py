@@ -1,6 +1,6 @@
 """The tasks that a message can wake a worker for. They take ids only.
 
-The work is in ``execution``, ``results.download`` and ``purge``. Messages name these functions by
+The work is in ``execution``, ``results.download`` and ``services``. Messages name these functions by
 their path, so a function that moves away stays available here for one release.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.logging.context import about
-from missions import execution, purge
+from missions import execution, services
 from missions.results import download
 from providers import provider_accounts
 from providers.adapters.errors import ProviderError
@@ -58,7 +58,7 @@ def archive(try_number: int, *output_ids: int) -> None:
 
 
 def purge_mission(mission_id: int) -> None:
-    purge.purge_mission(mission_id)
+    services.purge_mission(mission_id)
 
 
 def check_account(account_id: int) -> None:

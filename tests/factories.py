@@ -51,7 +51,7 @@ def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mis
     if isinstance(rows, int):
         rows = [f"a teapot, number {number}" for number in range(1, rows + 1)]
     more = {"name": "Teapots", "task_type": "text_to_image"} | more
-    return services.create_mission(owner=owner, rows=list(rows), **more)
+    return services.submit_mission(owner=owner, rows=list(rows), **more)
 
 
 def add_account(name: str, api_key: str, base_url: str, **fields: Any) -> ProviderAccount:

@@ -157,7 +157,7 @@ class Stage:
     def mission(self, items: int, **more: Any) -> Mission:
         fields = {"name": "processes", "task_type": "text_to_image", "params": {"aspectRatio": "1:1"}} | more
         rows = fields.pop("rows", None) or [f"prompt {number:05d}" for number in range(items)]
-        return services.create_mission(owner=self.owner, rows=rows, **fields)
+        return services.submit_mission(owner=self.owner, rows=rows, **fields)
 
     def wait(self, condition: Callable[[], object], limit: float, *, every: float = 0.1) -> float:
         """Wait until something is true, and return after how many seconds it was.  Fails after ``limit``."""

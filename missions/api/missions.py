@@ -69,7 +69,12 @@ def submit_mission(
         **{name: getattr(payload, name) for name in names},
     }
     if validate_only:
-        errors, draft = services.check_mission(**arguments)
+        errors: list[FieldError] = []
+        draft = None
+        try:
+            draft = services.validate_mission(**arguments)
+        except MissionInvalid as invalid:
+            errors = invalid.errors
         result = {
             "valid": draft is not None,
             "total_count": len(rows) * payload.repeat if isinstance(rows, list) else 0,
@@ -77,7 +82,7 @@ def submit_mission(
             "errors": [{"field": place_in_body(error.field), "message": error.message} for error in errors],
         }
         return Status(200, result)
-    mission = services.create_mission(
+    mission = services.submit_mission(
         **arguments,
         priority=payload.priority,
         not_before=payload.not_before,

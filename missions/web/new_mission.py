@@ -88,10 +88,10 @@ def _post(request: HttpRequest) -> HttpResponse:
         return _to_mission(request, submitted.mission_id)
     entry = parse(state)
     preview = check(entry)
-    if is_submit and preview.is_ready and request.POST.get("promise") == preview.promise:
+    if is_submit and preview.draft is not None and preview.is_ready and request.POST.get("promise") == preview.promise:
         try:
             mission = services.create_mission(
-                **entry.arguments(preview.rows),
+                preview.draft,
                 priority=entry.priority,
                 not_before=entry.not_before,
                 on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),

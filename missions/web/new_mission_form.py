@@ -204,7 +204,7 @@ class MissionEntry:
     not_before: datetime | None
 
     def arguments(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """Return the arguments of ``services.check_mission`` for these rows."""
+        """Return the arguments of ``services.validate_mission`` for these rows."""
         return {
             "owner": self.owner,
             "name": self.name,

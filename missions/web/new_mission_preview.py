@@ -28,7 +28,7 @@ MAX_ROUNDS = 60  # of skipping invalid rows; each round finds up to services.MAX
 class Preview:
     """The result of a check. ``rows`` would be submitted and make ``count`` items; ``seconds`` is None if unknown.
 
-    ``problems`` concern the form as a whole, named as the arguments of ``create_mission`` are (``params.prompt``);
+    ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are (``params.prompt``);
     ``row_problems`` concern single rows.
     """
 
@@ -42,6 +42,7 @@ class Preview:
     first_items: Sequence[dict[str, Any]] = ()
     problems: list[FieldError] = field(default_factory=list)
     row_problems: list[RowProblem] = field(default_factory=list)
+    draft: services.Draft | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -51,7 +52,7 @@ class Preview:
     def is_ready(self) -> bool:
         """True if the mission can be submitted as it is."""
         has_row_problems = bool(self.row_problems) and not self.entry.leave_out
-        return bool(self.count) and not self.problems and not has_row_problems and not self.entry.form.errors
+        return self.draft is not None and not has_row_problems and not self.entry.form.errors
 
     @property
     def currency(self) -> str:
@@ -87,15 +88,19 @@ def check(entry: MissionEntry) -> Preview:
     problems: list[FieldError] = []
     draft = None
     for _round in range(MAX_ROUNDS if entry.leave_out else 1):
-        errors, draft = services.check_mission(**entry.arguments([built.rows[number] for number in numbers]))
+        errors: list[FieldError] = []
+        try:
+            draft = services.validate_mission(**entry.arguments([built.rows[number] for number in numbers]))
+        except services.MissionInvalid as invalid:
+            errors = invalid.errors
         row_errors = [error for error in errors if error.field.startswith("batch_input.")]
         problems = [error for error in errors if not error.field.startswith("batch_input.")] if numbers else []
         row_problems += [_row_problem(error, built, numbers) for error in row_errors]
         if draft is not None or not row_errors:
             break
         if entry.leave_out:
-            invalid = {int(error.field.split(".")[1]) for error in row_errors}
-            numbers = [number for place, number in enumerate(numbers) if place not in invalid]
+            invalid_places = {int(error.field.split(".")[1]) for error in row_errors}
+            numbers = [number for place, number in enumerate(numbers) if place not in invalid_places]
 
     rows = [built.rows[number] for number in numbers]
     if draft is not None:
@@ -118,6 +123,7 @@ def check(entry: MissionEntry) -> Preview:
         first_items=first_items,
         problems=problems,
         row_problems=row_problems,
+        draft=draft,
     )
 
 

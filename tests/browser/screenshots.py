@@ -199,7 +199,7 @@ def mission(owner: User, name: str, items: int, **more: Any) -> Mission:
     prompts = itertools.cycle(SUBJECTS)
     fields = {"task_type": "text_to_image", "params": {"aspectRatio": "1:1"}} | more
     rows = [f"{next(prompts)}, {number}" for number in range(1, items + 1)]
-    return services.create_mission(owner=owner, name=name, rows=rows, **fields)
+    return services.submit_mission(owner=owner, name=name, rows=rows, **fields)
 
 
 def wait(mission: Mission) -> None:

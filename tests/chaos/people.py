@@ -50,7 +50,7 @@ class Hands:
         self.owner = owner
 
     def create(self, *, rows: list[Any], params: dict[str, Any], **fields: Any) -> None:
-        services.create_mission(owner=self.owner, rows=rows, params=params, **fields)
+        services.submit_mission(owner=self.owner, rows=rows, params=params, **fields)
 
     def pause(self, mission_id: int) -> int:
         return len(services.pause_mission(mission_id=mission_id, actor=ACTOR).still_sending)

@@ -61,7 +61,7 @@ def furnished(transactional_db: None) -> User:
     provider_accounts.environment_account()
     in_an_hour = timezone.now() + timedelta(hours=1)
     WorkerCluster.objects.create(host="elsewhere", pid=1, pid_started_at=0, beat_at=in_an_hour)
-    services.create_mission(owner=owner, name="Cats", task_type="text_to_image", rows=["a cat", "two cats"])
+    services.submit_mission(owner=owner, name="Cats", task_type="text_to_image", rows=["a cat", "two cats"])
     MissionTemplate.objects.create(owner=owner, name="Cats", task_type="text_to_image")
     return owner
 

@@ -29,7 +29,7 @@ REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and 
 @pytest.fixture
 def places(owner: User) -> dict[str, Any]:
     """A value for each name in a path, which leads to a row of the owner."""
-    mission = services.create_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
+    mission = services.submit_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     new_token(owner)
     return {

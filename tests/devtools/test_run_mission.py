@@ -233,7 +233,7 @@ def test_a_file_is_named_after_its_place_and_its_prompt(owner: User) -> None:
         {"prompt": "x", "custom_id": "Red Fox"},
         "word " * 60,
     ]
-    mission = services.create_mission(owner=owner, name="m", task_type="text_to_image", rows=rows)
+    mission = services.submit_mission(owner=owner, name="m", task_type="text_to_image", rows=rows)
 
     names = [export.file_stem(item) for item in mission.items.order_by("index")]
 

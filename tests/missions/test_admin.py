@@ -29,7 +29,7 @@ LOOK_ONLY = [
 @pytest.fixture
 def mission(admin_user: User) -> Mission:
     account = provider_accounts.environment_account()
-    mission = services.create_mission(owner=admin_user, name="Cats", task_type="text_to_image", rows=["a cat"])
+    mission = services.submit_mission(owner=admin_user, name="Cats", task_type="text_to_image", rows=["a cat"])
     Attempt.objects.create(item=mission.items.get(), number=1, account=account, model=mission.model)
     return mission
 

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core.errors import NotPossible
-from missions import execution, lifecycle, purge, services
+from missions import execution, lifecycle, services
 from missions.models import Attempt, Mission, MissionItem, Output
 from missions.services import MissionInvalid
 from providers import provider_accounts
@@ -42,7 +42,7 @@ def errors_of(owner: User, **more: Any) -> dict[str, str]:
     """What is wrong, by field.  Nothing may have been stored."""
     arguments: dict[str, Any] = {"name": "x", "task_type": "text_to_image", "rows": ["a teapot"]} | more
     with pytest.raises(MissionInvalid) as caught:
-        services.create_mission(owner=owner, **arguments)
+        services.submit_mission(owner=owner, **arguments)
     assert not Mission.objects.exists()
     assert not MissionItem.objects.exists()
     return {error.field: error.message for error in caught.value.errors}
@@ -52,7 +52,7 @@ def errors_of(owner: User, **more: Any) -> dict[str, str]:
 
 
 def test_a_mission_is_stored_whole(owner, account):
-    mission = services.create_mission(
+    mission = services.submit_mission(
         owner=owner,
         name="  Teapots  ",
         description="for the kitchen",
@@ -168,8 +168,8 @@ def test_a_number_as_custom_id_is_kept(owner):
 
 
 def test_the_estimate_sums_what_each_item_costs(owner):
-    draft = services.draft_mission(
-        owner=owner, task_type="text_to_image", model="rhart-image-n-pro/text-to-image",
+    draft = services.validate_mission(
+        owner=owner, name="Cats", task_type="text_to_image", model="rhart-image-n-pro/text-to-image",
         rows=["a", {"prompt": "b", "resolution": "4k"}],
     )  # fmt: skip
     assert draft.estimated_cost == Decimal("0.9")
@@ -247,8 +247,8 @@ def test_files_are_looked_up_in_one_question(owner):
     media = make_media(owner)
     rows = edit_rows(*[f"media:{media.pk}"] * 500)
     with CaptureQueriesContext(connection) as captured:
-        services.draft_mission(owner=owner, task_type="image_to_image", rows=rows)
-    assert len(captured) == 1
+        services.validate_mission(owner=owner, name="Cats", task_type="image_to_image", rows=rows)
+    assert len(captured) == 2  # the files, and the owner's limit
 
 
 # --- Planned ---
@@ -345,7 +345,7 @@ def test_after_a_change_of_key_nothing_is_spent_with_the_new_one_unasked(status,
     waiting, taken_up, ended = make_mission(owner, 2), make_mission(owner, 1), make_mission(owner, 1)
     bring_to(status, claim(taken_up, account)[0])
     bring_to("succeeded", claim(ended, account)[0])
-    services.pause_after_key_change()
+    services.pause_after_key_change("runninghub")
     execution.recover()  # what was not sent waits again; a failure may ask for a new attempt
     if status == "running":
         lifecycle.fail(Attempt.objects.get(status="running").pk, code="1015", message="x", retry_at=timezone.now())
@@ -451,9 +451,9 @@ def test_messages_of_a_deleted_mission_disturb_nobody(owner, workers: Workers, s
 
 def test_a_mission_is_not_purged_unless_it_is_marked_and_quiet(owner, account):
     mission = make_mission(owner, 1)
-    assert purge.purge_mission(mission.pk) is False
+    assert services.purge_mission(mission.pk) is False
     bring_to("running", claim(mission, account)[0])
     Mission.objects.update(delete_requested_at=timezone.now())
-    assert purge.purge_mission(mission.pk) is False
-    assert purge.purge_mission(999_999) is False
+    assert services.purge_mission(mission.pk) is False
+    assert services.purge_mission(999_999) is False
     assert Mission.objects.count() == 1

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
-from missions import execution, lifecycle, purge, selectors, services
+from missions import execution, lifecycle, selectors, services
 from missions.models import Attempt, Mission, RemovedSpending
-from missions.services import MissionInvalid
+from missions.services import MissionInvalid, purge
 from operations import reconcile_counts
 from providers.models import ProviderAccount
 from tests.factories import accept, at_once, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed

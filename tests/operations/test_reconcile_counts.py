@@ -17,7 +17,7 @@ from operations import reconcile_counts
 
 
 def mission(owner: User, *, items: int = 3) -> Mission:
-    return services.create_mission(owner=owner, name="m", task_type="text_to_image", rows=["a fox"] * items)
+    return services.submit_mission(owner=owner, name="m", task_type="text_to_image", rows=["a fox"] * items)
 
 
 def recount(**options: bool) -> str:

@@ -15,8 +15,9 @@ from django.db import connection
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from missions import lifecycle, purge, services
+from missions import lifecycle, services
 from missions.models import Attempt, HourlySpend, Mission, Output, Tally
+from missions.services import purge
 from operations import spend_rollup, statistics
 from tests.factories import at_once, bring_to, claim, make_mission
 
@@ -88,7 +89,7 @@ def test_deleting_a_mission_hides_nothing_of_what_it_was_charged(ended, zone, co
     charged = added_up(ended, zone)
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
-    while purge._remove_part(ended[0].pk):
+    while purge.purge_part(ended[0].pk):
         assert told(zone) == charged
         spend_rollup.count(NOW)
         assert told(zone) == charged
@@ -116,7 +117,7 @@ def test_successes_without_a_charge_are_told_in_every_part_of_a_removal(ended, c
     spend_rollup.count(NOW - counted_ago)
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
-    while purge._remove_part(ended[0].pk):
+    while purge.purge_part(ended[0].pk):
         assert untold(ended[0]) == 4
     assert untold(ended[0]) == 4
 
@@ -150,7 +151,7 @@ def test_a_part_that_is_removed_while_spend_is_counted_is_not_told_twice(ended, 
     """What was read of it before must not come back into the hours."""
 
     def remove_part() -> None:
-        assert purge._remove_part(ended[0].pk)
+        assert purge.purge_part(ended[0].pk)
 
     monkeypatch.setattr(purge, "BATCH", 5)
     spend_rollup.count(NOW - timedelta(hours=1))
@@ -171,7 +172,7 @@ def test_an_end_that_was_recorded_late_takes_no_more_from_an_hour_than_is_there(
     charged = added_up(ended)
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
-    assert purge._remove_part(ended[0].pk)
+    assert purge.purge_part(ended[0].pk)
     assert not HourlySpend.objects.filter(cost__lt=0).exists()
     spend_rollup.count(NOW + timedelta(minutes=1))
     assert told() == charged

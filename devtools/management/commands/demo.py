@@ -88,7 +88,7 @@ class Demo:
     def _missions(self) -> QuerySet[Mission]:
         owner = User.objects.create(username="demo", password="!")  # noqa: S106  a password that nothing matches
         made = [
-            services.create_mission(
+            services.submit_mission(
                 owner=owner, name=str(task_type.label), task_type=task_type, rows=list(_rows(task_type, owner))
             )
             for task_type in FILES

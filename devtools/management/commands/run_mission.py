@@ -132,18 +132,14 @@ class Run:
     def _start(self) -> int:
         rows, arguments = self._read()
         try:
-            draft = services.draft_mission(**arguments)
+            draft = services.validate_mission(name=self.options["name"] or Path(self.options["file"]).stem, **arguments)
         except services.MissionInvalid as invalid:
             raise _bad_input(_by_line(invalid, rows, arguments["params"])) from invalid
         self._describe(draft, rows)
         self._confirm()
         with ExitStack() as stack:
             self._find_workers(stack)
-            mission = services.create_mission(
-                **arguments,
-                name=self.options["name"] or Path(self.options["file"]).stem,
-                priority=self.options["priority"],
-            )
+            mission = services.create_mission(draft, priority=self.options["priority"])
             return self._watch(mission)
 
     def _resume(self) -> int:
@@ -162,7 +158,7 @@ class Run:
         return f"user:{self.user.pk}"
 
     def _read(self) -> tuple[list[Row], dict[str, Any]]:
-        """The rows of the file, and the arguments for ``services.draft_mission``."""
+        """The rows of the file, and the arguments for ``services.validate_mission``."""
         file, task_type = self.options["file"], self.options["task_type"]
         if not file or not task_type:
             raise CommandError("Give a FILE and its --type, or --resume ID.", returncode=BAD_INPUT)

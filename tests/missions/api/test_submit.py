@@ -84,7 +84,7 @@ def test_uploaded_files_are_named_by_their_id(api: Api, owner):
 
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "at least 1"),
-    ({"name": "  "}, "name", "Give the mission a name"),
+    ({"name": "  "}, "name", "Enter a name"),
     ({"name": "x" * 201}, "name", "at most 200"),
     ({"name": None}, "name", "string"),
     ({"task_type": "text_to_music"}, "task_type", "text_to_image"),
@@ -212,11 +212,11 @@ def test_what_no_database_can_keep_is_refused(text, api: Api):
 def test_services_refuse_what_no_database_can_keep_whoever_asks(owner):
     for wrong in ({"name": "a\0"}, {"description": "\ud800"}, {"metadata": {"a": float("inf")}}):
         with pytest.raises(services.MissionInvalid):
-            services.create_mission(
+            services.submit_mission(
                 **{"owner": owner, "name": "x", "task_type": "text_to_image", "rows": ["a"]} | wrong
             )
     with pytest.raises(services.MissionInvalid):
-        services.create_mission(
+        services.submit_mission(
             owner=owner, name="x", task_type="text_to_image", model="a/b", rows=[{"x": ["\0"]}], allow_free_form=True
         )
     assert nothing_is_stored()
@@ -326,7 +326,7 @@ def test_what_is_hooked_to_a_creation_fails_with_it(owner):
         raise RuntimeError("the process ends here")
 
     with pytest.raises(RuntimeError):
-        services.create_mission(owner=owner, name="x", task_type="text_to_image", rows=["a", "b"], on_created=break_off)
+        services.submit_mission(owner=owner, name="x", task_type="text_to_image", rows=["a", "b"], on_created=break_off)
     assert nothing_is_stored()
 
 

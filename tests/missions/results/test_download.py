@@ -20,7 +20,7 @@ from django.db import connection
 from django.utils import timezone
 from PIL import Image
 
-from missions import execution, purge, services
+from missions import execution, services
 from missions.models import Mission, Output, OutputStatus
 from missions.results import download
 from providers.models import ProviderAccount
@@ -420,7 +420,7 @@ def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output,
     internet.add_callback("GET", URL, callback=delete_meanwhile)
     download.archive(0, [output.pk])
     for _ in range(3):
-        purge.purge_mission(mission.pk)
+        services.purge_mission(mission.pk)
     assert not Mission.objects.filter(pk=mission.pk).exists()
     assert stored_files() == []
 

@@ -1,4 +1,4 @@
-"""Removing a mission that is marked for it: files first, then rows, part by part.  What it spent is kept."""
+"""Remove a deleted mission: files first, then rows, part by part. Its spending is kept."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ from missions.models import COST_UNREPORTED, Attempt, HourlySpend, Mission, Miss
 from missions.results import download
 
 BATCH = 2000  # items that are removed in one transaction: others can write in between
-PAUSE_SECONDS = 0.1  # and get their turn
+PAUSE_SECONDS = 0.1  # between two parts, so that others get their turn
 QUARTER_MINUTES = 15  # days begin at a quarter of an hour, in every time zone
-
-_SUMS = {"charged": Sum("cost"), "untold": Count("pk", filter=COST_UNREPORTED)}
 
 
 def purge_mission(mission_id: int) -> bool:
-    """Remove a mission that is marked for removal and has nothing in flight.  Files go first, so that none stays behind.
+    """Remove a mission that is marked for it and has nothing in flight. Return True if there was one.
 
-    Returns whether it was one.
+    Files go first, so that none stays behind without a row.
     """
     mission = _removable(mission_id).first()
     if mission is None:
@@ -35,9 +33,36 @@ def purge_mission(mission_id: int) -> bool:
     Tally.objects.get_or_create(pk=1)
     lifecycle.abandon_outputs(mission_id)
     download.remove_files(mission)
-    while _remove_part(mission_id):
+    while purge_part(mission_id):
         time.sleep(PAUSE_SECONDS)
     return True
+
+
+def purge_part(mission_id: int) -> bool:
+    """Remove some of a mission's items, and with the last of them the mission. Return True if more are left.
+
+    The tally's row is locked first, as by everybody who adds up money: it moves here between rows.
+    """
+    with transaction.atomic():
+        Tally.objects.update(removal_count=F("removal_count") + 1)
+        mission = _removable(mission_id).select_for_update().first()
+        if mission is None:
+            return False  # somebody else has removed it
+        ids = list(mission.items.order_by("index").values_list("pk", flat=True)[:BATCH])
+        _keep_spending(mission, ids)
+        MissionItem.objects.filter(pk__in=ids).delete()
+        if len(ids) == BATCH:
+            return True
+        if mission.reserved_cost:  # may still be charged
+            RemovedSpending.objects.create(
+                owner_id=mission.owner_id,
+                day=timezone.now().astimezone(UTC).date(),
+                amount=mission.reserved_cost,
+                model=mission.model,
+                currency=mission.currency,
+            )
+        mission.delete()
+        return False
 
 
 def _removable(mission_id: int) -> QuerySet[Mission]:
@@ -46,36 +71,19 @@ def _removable(mission_id: int) -> QuerySet[Mission]:
     )
 
 
-def _remove_part(mission_id: int) -> bool:
-    """Remove some of a mission's items, and with the last of them itself.  Returns whether there are more.
-
-    The tally's row is locked first, as whoever counts does: money moves here from rows that they add up.
-    """
-    with transaction.atomic():
-        Tally.objects.update(removal_count=F("removal_count") + 1)
-        mission = _removable(mission_id).select_for_update().first()
-        if mission is None:
-            return False  # somebody else has removed it
-        ids = list(mission.items.order_by("index").values_list("pk", flat=True)[:BATCH])
-        is_last = len(ids) < BATCH
-        _keep_spending(mission, ids)
-        MissionItem.objects.filter(pk__in=ids).delete()
-        if is_last:
-            _keep_reserved(mission)
-            mission.delete()
-        return not is_last
-
-
 def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
-    """Move what items were charged from the mission's sums to a row for each quarter of an hour in which attempts ended."""
+    """Move what items were charged to rows of their own, one for each quarter of an hour in which attempts ended.
+
+    It leaves the mission's cost, and its hourly spend as far as it is counted there.
+    """
+    sums = {"charged": Sum("cost"), "unreported": Count("pk", filter=COST_UNREPORTED)}
     charged = Attempt.objects.filter(Q(cost__gt=0) | COST_UNREPORTED, item__in=item_ids).order_by()
-    by_minute = charged.values_list(TruncMinute("ended_at", tzinfo=UTC)).annotate(**_SUMS)
     costs: defaultdict[datetime, Decimal] = defaultdict(Decimal)
-    untold: defaultdict[datetime, int] = defaultdict(int)
-    for minute, cost, untold_count in by_minute:
+    unreported: defaultdict[datetime, int] = defaultdict(int)
+    for minute, cost, count in charged.values_list(TruncMinute("ended_at", tzinfo=UTC)).annotate(**sums):
         quarter = minute.replace(minute=minute.minute - minute.minute % QUARTER_MINUTES)
         costs[quarter] += cost or 0
-        untold[quarter] += untold_count
+        unreported[quarter] += count
     RemovedSpending.objects.bulk_create(
         RemovedSpending(
             owner_id=mission.owner_id,
@@ -84,32 +92,14 @@ def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
             model=mission.model,
             currency=mission.currency,
             ended_at=quarter,
-            untold_count=untold[quarter],
+            untold_count=unreported[quarter],
         )
         for quarter, cost in costs.items()
     )
     Mission.objects.filter(pk=mission.pk).update(cost=F("cost") - sum(costs.values()))
-    _take_from_hours(mission, charged)
-
-
-def _take_from_hours(mission: Mission, charged: QuerySet[Attempt]) -> None:
-    """Take from the mission's hours what is counted there of these attempts (``operations.spend_rollup``)."""
     counted = charged.filter(ended_at__lt=Tally.objects.values("counted_to")[:1])
-    for hour, cost, untold_count in counted.values_list(TruncHour("ended_at", tzinfo=UTC)).annotate(**_SUMS):
+    for hour, cost, count in counted.values_list(TruncHour("ended_at", tzinfo=UTC)).annotate(**sums):
         HourlySpend.objects.filter(mission=mission, hour=hour).update(
             cost=Greatest(F("cost") - (cost or 0), Decimal(0)),
-            untold_count=Greatest(F("untold_count") - untold_count, 0),
-        )
-
-
-def _keep_reserved(mission: Mission) -> None:
-    """Note what may still be charged, when nothing else of the mission is left."""
-    if mission.reserved_cost:
-        today = timezone.now().astimezone(UTC).date()
-        RemovedSpending.objects.create(
-            owner_id=mission.owner_id,
-            day=today,
-            amount=mission.reserved_cost,
-            model=mission.model,
-            currency=mission.currency,
+            untold_count=Greatest(F("untold_count") - count, 0),
         )

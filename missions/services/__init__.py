@@ -1,0 +1,66 @@
+"""What people and programs can do with missions. Pages, API, admin and commands call these functions.
+
+Arguments are keyword-only; ``actor`` is who asks ("user:7"). Invalid input raises ``MissionInvalid``
+with all errors at once. An action that does not fit the current state raises ``NotPossible`` with a
+sentence for people, in the language of the request.
+
+    validate    check and price a mission without storing it
+    create      store a validated mission
+    control     change, pause, resume, cancel, delete
+    retry       submit failed items again, resolve unconfirmed ones
+    results     star results
+    purge       remove the rows and files of a deleted mission
+"""
+
+from missions.services.control import (
+    RESTORED,
+    Stopped,
+    cancel_mission,
+    change_mission,
+    delete_mission,
+    pause_after_key_change,
+    pause_after_restore,
+    pause_mission,
+    resume_mission,
+)
+from missions.services.create import create_mission, submit_mission
+from missions.services.purge import purge_mission
+from missions.services.results import star_results
+from missions.services.retry import Retried, resolve_as_not_run, resolve_with_task, retry_failed, retry_item
+from missions.services.validate import (
+    MAX_ERRORS,
+    Draft,
+    MissionInvalid,
+    file_problems,
+    place_in_body,
+    size_problem,
+    validate_mission,
+)
+
+__all__ = [
+    "MAX_ERRORS",
+    "RESTORED",
+    "Draft",
+    "MissionInvalid",
+    "Retried",
+    "Stopped",
+    "cancel_mission",
+    "change_mission",
+    "create_mission",
+    "delete_mission",
+    "file_problems",
+    "pause_after_key_change",
+    "pause_after_restore",
+    "pause_mission",
+    "place_in_body",
+    "purge_mission",
+    "resolve_as_not_run",
+    "resolve_with_task",
+    "resume_mission",
+    "retry_failed",
+    "retry_item",
+    "size_problem",
+    "star_results",
+    "submit_mission",
+    "validate_mission",
+]

@@ -1,0 +1,152 @@
+"""Change, pause, resume, cancel and delete missions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import EllipsisType
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from core.errors import NotPossible
+from missions import lifecycle
+from missions.models import Mission, MissionStatus
+from missions.services.purge import purge_mission
+from missions.services.validate import MissionInvalid, limit_errors, text_errors
+from providers import provider_accounts
+
+PAUSED_BY_A_PERSON = gettext_noop("Paused by a person.")
+RESTORED = gettext_noop(
+    "The database was restored from a backup: what is pending here may have been sent and paid since."
+)
+_REFUSALS = {
+    "pause": gettext_lazy("A mission that is %(status)s cannot be paused."),
+    "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
+    "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
+    "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The effect of a stop.
+
+    ``still_sending``: attempts whose request was sent before the stop and has no answer yet. They
+    may be paid. No other attempt of the mission is sent.
+    """
+
+    cancelled_count: int = 0
+    still_sending: list[int] = field(default_factory=list)
+    is_removed: bool = False
+
+
+def change_mission(
+    *,
+    mission_id: int,
+    name: str | None = None,
+    description: str | None = None,
+    priority: int | None = None,
+    spending_limit: Decimal | EllipsisType | None = ...,
+) -> Mission:
+    """Change a mission's name, description, priority or spending limit; None leaves the first three as they are.
+
+    ``spending_limit=None`` removes the limit. Raises MissionInvalid.
+    """
+    values = {"name": name, "description": description, "priority": priority}
+    changes: dict[str, Any] = {attribute: value for attribute, value in values.items() if value is not None}
+    if spending_limit is not ...:
+        changes["spending_limit"] = spending_limit
+    with transaction.atomic():
+        mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
+        for attribute, value in changes.items():
+            setattr(mission, attribute, value)
+        errors = text_errors(mission.name, mission.description, None)
+        if "spending_limit" in changes:
+            errors += limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
+        if errors:
+            raise MissionInvalid(errors)
+        mission.name = mission.name.strip()
+        mission.save(update_fields=[*changes, "updated_at"])
+    return mission
+
+
+def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERSON) -> Stopped:
+    """Stop submitting: no further attempt is sent until the mission is resumed.
+
+    Returns at once; the answer names the attempts that are still being sent.
+    """
+    try:
+        return Stopped(still_sending=lifecycle.pause(mission_id, actor=actor, reason=reason))
+    except lifecycle.LostRace:
+        raise refusal(mission_id, "pause") from None
+
+
+def resume_mission(*, mission_id: int, actor: str) -> None:
+    """Go on with a paused mission."""
+    with transaction.atomic():
+        try:
+            lifecycle.resume(mission_id, actor=actor)
+        except lifecycle.LostRace:
+            raise refusal(mission_id, "resume") from None
+        provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
+
+
+def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
+    """Stop for good: no further attempt of the mission is sent.
+
+    Returns at once; the answer names the attempts that are still being sent. Accepted tasks are paid,
+    so they are polled to their end and their results are kept.
+    """
+    try:
+        count, sending = lifecycle.cancel(mission_id, actor=actor)
+    except lifecycle.LostRace:
+        raise refusal(mission_id, "cancel") from None
+    return Stopped(cancelled_count=count, still_sending=sending)
+
+
+def delete_mission(*, mission_id: int, actor: str) -> Stopped:
+    """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
+    sending = lifecycle.request_deletion(mission_id, actor=actor)
+    return Stopped(still_sending=sending, is_removed=purge_mission(mission_id))
+
+
+def pause_after_key_change(provider: str) -> int:
+    """Pause every open mission of a provider. Return how many.
+
+    They were created for another key, perhaps the simulator's, and must not spend without consent.
+    """
+    reason = gettext_noop(
+        "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    )
+    return _pause_all(Mission.objects.filter(provider=provider), reason)
+
+
+def pause_after_restore() -> int:
+    """Pause every account and every open mission after a restore. Return how many missions.
+
+    Some of what is pending in a backup may have been sent since it was made.
+    """
+    provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
+    provider_accounts.block_all(reason=RESTORED)
+    return _pause_all(Mission.objects.all(), RESTORED)
+
+
+def _pause_all(missions: QuerySet[Mission], reason: str) -> int:
+    paused = 0
+    active = missions.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
+    for mission_id in active.values_list("pk", flat=True):
+        try:
+            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason)
+            paused += 1
+        except lifecycle.LostRace:
+            continue
+    return paused
+
+
+def refusal(mission_id: int, action: str) -> NotPossible:
+    """Return the error that ``action`` does not fit the mission's current status."""
+    status = MissionStatus(Mission.objects.values_list("status", flat=True).get(pk=mission_id))
+    return NotPossible(_REFUSALS[action] % {"status": status.label})

@@ -1,0 +1,94 @@
+"""Store a validated mission with all its items, or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from core.db import bulk
+from core.db.transactions import durable_transaction
+from core.errors import FieldError
+from media.uses import record_uses
+from missions import lifecycle
+from missions.models import Mission, MissionItem
+from missions.services.validate import Draft, MissionInvalid, validate_mission
+from providers import provider_accounts
+
+
+def create_mission(
+    draft: Draft,
+    *,
+    priority: int = 0,
+    not_before: datetime | None = None,
+    max_attempts: int | None = None,
+    on_created: Callable[[Mission], None] | None = None,
+) -> Mission:
+    """Store a validated mission and wake the workers.
+
+    ``on_created`` is called in the transaction of the creation: what it stores exists if and only if the
+    mission does. Raises MissionInvalid when an uploaded file was deleted since the validation.
+    """
+    now = timezone.now()
+    # Built before the transaction: while it runs, nobody else can write to a SQLite database.
+    items = bulk.Table(MissionItem, "index", "custom_id", "params")
+    for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1):
+        items.add(index, custom_id, json.dumps(row))
+    with durable_transaction():
+        mission = Mission.objects.create(
+            owner_id=draft.owner.pk,
+            name=draft.name,
+            description=draft.description,
+            task_type=draft.task_type,
+            provider=draft.model.provider,
+            model=draft.model.endpoint,
+            params=draft.params,
+            metadata=draft.metadata,
+            template_id=draft.template_id,
+            priority=priority,
+            not_before=not_before,
+            max_attempts=max_attempts or draft.model.max_attempts,
+            total_count=len(draft.rows),
+            pending_count=len(draft.rows),
+            currency=draft.model.currency,
+            estimated_cost=draft.estimated_cost,
+            spending_limit=draft.spending_limit,
+            created_at=now,
+        )
+        items.write(mission_id=mission.pk, attempt_limit=mission.max_attempts, available_at=now, created_at=now)
+        lifecycle.open_mission(mission, actor=f"user:{draft.owner.pk}")
+        record_file_uses(mission, draft.media_ids, field="batch_input")
+        provider_accounts.wake(mission.provider)
+        if on_created is not None:
+            on_created(mission)
+    return mission
+
+
+def submit_mission(
+    *,
+    priority: int = 0,
+    not_before: datetime | None = None,
+    max_attempts: int | None = None,
+    on_created: Callable[[Mission], None] | None = None,
+    **fields: Any,
+) -> Mission:
+    """Validate a mission and store it. ``fields`` are the arguments of ``validate_mission``.
+
+    Raises MissionInvalid.
+    """
+    draft = validate_mission(**fields)
+    return create_mission(
+        draft, priority=priority, not_before=not_before, max_attempts=max_attempts, on_created=on_created
+    )
+
+
+def record_file_uses(mission: Mission, media_ids: Iterable[int], *, field: str) -> None:
+    """Keep a mission's files until it has ended. Raises MissionInvalid when one was just deleted."""
+    missing = record_uses(mission.pk, media_ids)
+    if missing:
+        names = ", ".join(f"media:{media_id}" for media_id in missing[:5])
+        raise MissionInvalid([FieldError(field, _("%s was removed in the meantime: upload it again.") % names)])

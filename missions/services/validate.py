@@ -1,0 +1,383 @@
+"""Check a mission and price it. Nothing is stored, nothing is charged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from billing.models import SpendingLimit
+from core.db.values import is_storable
+from core.errors import FieldError, Invalid
+from media.models import MediaFile
+from missions import references, selectors
+from providers import catalog
+from providers.catalog import ParamsInvalid
+from providers.catalog.task_types import TaskType
+from templates_app.models import MissionTemplate
+
+MAX_ERRORS = 1000
+MAX_MONEY = Decimal(10) ** 10  # what a column holds
+MAX_METADATA_BYTES = 16 * 1024
+MAX_CUSTOM_ID = 200
+UNSTORABLE = gettext_noop("Contains a value that cannot be stored: NUL, an infinite number, or too many levels.")
+
+
+class MissionInvalid(Invalid):
+    """The mission cannot be created. Nothing was stored and nothing is charged.
+
+    ``errors`` names every field: ``batch_input.3.prompt`` is a parameter of the fourth row,
+    ``params.prompt`` one that all rows share; other names are arguments of ``validate_mission``.
+    """
+
+    @property
+    def request_errors(self) -> Sequence[FieldError]:
+        """The problems, with their paths in a request body: rows and parameters are in ``config``."""
+        return [FieldError(place_in_body(error.field), error.message) for error in self.errors]
+
+
+def place_in_body(field: str) -> str:
+    """Return the path that the field of a mission's error has in a request body."""
+    head, _dot, rest = field.partition(".")
+    if head == "params":
+        return f"config.{rest}" if rest else "config"
+    return f"config.{field}" if head == "batch_input" else field
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A validated mission that is not stored yet.
+
+    ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when the
+    price of an item is not known.
+    """
+
+    owner: AbstractBaseUser
+    name: str
+    description: str
+    task_type: str
+    model: catalog.Model
+    params: dict[str, Any]
+    rows: list[dict[str, Any]]
+    custom_ids: list[str]
+    estimated_cost: Decimal | None
+    metadata: dict[str, Any]
+    template_id: int | None
+    spending_limit: Decimal | None
+
+    @property
+    def media_ids(self) -> set[int]:
+        """The uploaded files that any item names."""
+        return {
+            media_id for row in (self.params, *self.rows) for _name, media_id in references.media_ids(self.model, row)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A valid row: its place, its own parameters as entered, and all parameters that it is sent with."""
+
+    number: int
+    own: dict[str, Any]
+    params: dict[str, Any]
+    custom_id: str
+
+
+def validate_mission(
+    *,
+    owner: AbstractBaseUser,
+    name: str,
+    task_type: str,
+    rows: Iterable[str | Mapping[str, Any]],
+    params: Mapping[str, Any] | None = None,
+    model: str = "",
+    description: str = "",
+    repeat: int = 1,
+    metadata: Mapping[str, Any] | None = None,
+    template_id: int | None = None,
+    spending_limit: Decimal | None = None,
+    allow_free_form: bool = False,
+) -> Draft:
+    """Check everything about a mission and price it. Raises MissionInvalid with all errors, up to MAX_ERRORS.
+
+    A row that is a string fills the model's batch field. A row that is an object overrides ``params`` for
+    its item and may hold ``custom_id``. Each row becomes ``repeat`` items. A template of the owner's fills
+    in ``model`` and ``params`` where they are missing. ``allow_free_form`` accepts an endpoint that is not
+    in the catalogue, whose parameters nobody can check.
+
+    A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more than its
+    owner may still spend. An error in a shared parameter is reported once, not for every row.
+    """
+    errors = text_errors(name, description, metadata)
+    try:
+        shared = dict(params or {})
+        if template_id is not None:
+            config = _template_config(owner, template_id, task_type)
+            model, shared = model or config.get("model") or "", config.get("params", {}) | shared
+        chosen = _choose_model(task_type, model, allow_free_form)
+        valid_rows = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
+    except MissionInvalid as invalid:
+        raise MissionInvalid([*errors, *invalid.errors][:MAX_ERRORS]) from None
+    price = total_price(chosen, [row.params for row in valid_rows])
+    estimated_cost = None if price is None else price * repeat
+    errors += limit_errors(spending_limit, has_price=price is not None)
+    errors += _owner_limit_errors(owner, chosen, estimated_cost)
+    if errors:
+        raise MissionInvalid(errors[:MAX_ERRORS])
+    # What all items share is stored once, on the mission. The batch field is always the item's own.
+    common = {name: value for name, value in valid_rows[0].params.items() if name != chosen.batch_field}
+    for row in valid_rows[1:]:
+        for field in [
+            field for field, value in common.items() if field not in row.params or row.params[field] != value
+        ]:
+            del common[field]
+        if not common:
+            break
+    own = [{field: row.params[field] for field in row.params if field not in common} for row in valid_rows]
+    return Draft(
+        owner=owner,
+        name=name.strip()[:200],
+        description=description,
+        task_type=task_type,
+        model=chosen,
+        params=common,
+        rows=own * repeat,
+        custom_ids=[row.custom_id for row in valid_rows] * repeat,
+        estimated_cost=estimated_cost,
+        metadata=dict(metadata or {}),
+        template_id=template_id,
+        spending_limit=spending_limit,
+    )
+
+
+# --- The mission's own fields ---
+
+
+def text_errors(name: str, description: str, metadata: Mapping[str, Any] | None) -> list[FieldError]:
+    """Return the errors in a mission's name, description and metadata."""
+    texts = {"name": name, "description": description, "metadata": metadata}
+    errors = [FieldError(label, _(UNSTORABLE)) for label, value in texts.items() if not is_storable(value)]
+    if not name.strip():
+        errors.append(FieldError("name", _("Enter a name for the mission.")))
+    if not errors and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        message = _("At most %(limit)s bytes of JSON.") % {"limit": f"{MAX_METADATA_BYTES:,}"}
+        errors.append(FieldError("metadata", message))
+    return errors
+
+
+def limit_errors(limit: Decimal | None, *, has_price: bool) -> list[FieldError]:
+    """Return the errors in a mission's own spending limit."""
+    if limit is None:
+        return []
+    if not limit.is_finite() or not 0 < limit < MAX_MONEY or limit != round(limit, 6):
+        message = _("Enter an amount above 0 with at most six decimals, or leave it empty for no limit.")
+    elif not has_price:
+        message = _(
+            "The price of this model is unknown, so a limit cannot be kept. Leave it empty, or choose another model."
+        )
+    else:
+        return []
+    return [FieldError("spending_limit", message)]
+
+
+def _owner_limit_errors(
+    owner: AbstractBaseUser, model: catalog.Model, estimated_cost: Decimal | None
+) -> list[FieldError]:
+    """Return an error if the owner may not spend what the mission is expected to cost."""
+    limit = SpendingLimit.objects.filter(user=owner.pk).first()
+    if limit is None:
+        return []
+    if estimated_cost is None:
+        message = _("You have a spending limit, and the price of this model is unknown. Choose another model.")
+        return [FieldError("model", message)]
+    budget = selectors.budget_of(limit, now=timezone.now())
+    if estimated_cost <= budget.left:
+        return []
+    facts = {
+        "price": f"{estimated_cost:.2f}",
+        "left": f"{max(budget.left, Decimal(0)):.2f}",
+        "limit": f"{limit.amount:.2f}",
+        "period": limit.get_period_display(),
+        "currency": model.currency,
+    }
+    message = _(
+        "This costs about %(price)s %(currency)s, and %(left)s is left of your spending limit of %(limit)s %(currency)s "
+        "%(period)s. Make fewer items, or ask an operator to raise the limit."
+    )
+    return [FieldError("batch_input", message % facts)]
+
+
+def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) -> dict[str, Any]:
+    """Return the saved parameters of a template of the owner's."""
+    template = MissionTemplate.objects.filter(owner_id=owner.pk, pk=template_id).first()
+    if template is None:
+        message = _("You have no template %s.") % template_id
+    elif template.task_type != task_type:
+        facts = {"name": template.name, "made_for": template.task_type, "wanted": task_type}
+        message = _("“%(name)s” is a template for %(made_for)s, not %(wanted)s.") % facts
+    elif not isinstance(template.config, dict) or not isinstance(template.config.get("params", {}), dict):
+        message = _("“%s” cannot be read: save it again.") % template.name
+    else:
+        return template.config
+    raise MissionInvalid([FieldError("template_id", message)])
+
+
+def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catalog.Model:
+    if task_type not in TaskType.values:
+        raise MissionInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
+    if not endpoint:
+        return catalog.default_model(task_type)
+    try:
+        model = catalog.find_model(endpoint, task_type) if allow_free_form else catalog.get_model(endpoint)
+    except (catalog.UnknownModel, ValueError) as error:
+        raise MissionInvalid([FieldError("model", str(error))]) from error
+    if model.task_type != task_type:
+        facts = {"model": endpoint, "makes": model.task_type, "wanted": task_type}
+        raise MissionInvalid([FieldError("model", _("%(model)s makes %(makes)s, not %(wanted)s.") % facts)])
+    return model
+
+
+# --- Rows ---
+
+
+def size_problem(count: int) -> FieldError | None:
+    """Return an error if ``count`` items are more than one mission may hold."""
+    if count <= settings.MISSION_MAX_ITEMS:
+        return None
+    message = _("%(count)d items are more than one mission may hold (%(limit)d): split it.") % {
+        "count": count,
+        "limit": settings.MISSION_MAX_ITEMS,
+    }
+    return FieldError("batch_input", message)
+
+
+def _read_rows(rows: object, repeat: int) -> list[Any]:
+    """Return ``rows`` as a list. A string is not a list of rows: it would be split into letters."""
+    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+        raise MissionInvalid([FieldError("batch_input", _("Give a list of rows."))])
+    entries = list(rows)
+    if repeat < 1:
+        raise MissionInvalid([FieldError("repeat", _("Repeat each row at least once."))])
+    if not entries:
+        raise MissionInvalid([FieldError("batch_input", _("Give at least one row."))])
+    if too_many := size_problem(len(entries) * repeat):
+        raise MissionInvalid([too_many])
+    return entries
+
+
+def _check_rows(
+    owner: AbstractBaseUser, model: catalog.Model, shared: dict[str, Any], rows: Sequence[Any]
+) -> list[_Row]:
+    """Return the valid rows. Raises MissionInvalid with the errors of all rows, parameters and files."""
+    row_names = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
+    shared_errors = model.check_shared(shared, row_names=row_names)
+    if model.is_free_form and not is_storable(shared):
+        shared_errors.append(FieldError("", _(UNSTORABLE)))
+    errors = [shared_error(error) for error in shared_errors]
+    reported = {error.field for error in shared_errors}
+    shared = {name: value for name, value in shared.items() if name not in reported}
+
+    valid_rows: list[_Row] = []
+    row_errors: list[FieldError] = []
+    for number, row in enumerate(rows):
+        own: dict[str, Any] = {}
+        try:
+            own, custom_id = _read_row(model, row)
+            valid_rows.append(_Row(number, own, model.clean(shared | own), custom_id))
+        except ParamsInvalid as invalid:
+            new = [error for error in invalid.errors if error.field not in reported or error.field in own]
+            row_errors += [FieldError(f"batch_input.{number}.{error.field}", error.message) for error in new]
+        if len(row_errors) >= MAX_ERRORS:
+            break
+    errors += row_errors
+
+    names = [(f"params.{name}", name, media_id) for name, media_id in references.media_ids(model, shared)]
+    names += [
+        (f"batch_input.{row.number}.{name}", name, media_id)
+        for row in valid_rows
+        for name, media_id in references.media_ids(model, row.own)
+    ]
+    errors += _file_errors(owner.pk, model, names)
+    if errors:
+        raise MissionInvalid(errors[:MAX_ERRORS])
+    return valid_rows
+
+
+def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return an item's own parameters and its custom id. Raises ParamsInvalid."""
+    if isinstance(row, str):
+        return {model.batch_field: row}, ""
+    if not isinstance(row, Mapping):
+        raise ParamsInvalid([FieldError(model.batch_field, _("Give a text, or an object of parameters."))])
+    own = dict(row)
+    value = own.pop("custom_id", None)
+    custom_id = "" if value is None else str(value)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise ParamsInvalid([FieldError("custom_id", _("Give a text or a whole number."))])
+    if len(custom_id) > MAX_CUSTOM_ID:
+        raise ParamsInvalid([FieldError("custom_id", _("At most 200 characters."))])
+    if not is_storable(custom_id):
+        raise ParamsInvalid([FieldError("custom_id", _(UNSTORABLE))])
+    if model.is_free_form and not is_storable(own):
+        raise ParamsInvalid([FieldError(model.batch_field, _(UNSTORABLE))])
+    return own, custom_id
+
+
+def shared_error(error: FieldError) -> FieldError:
+    """Return an error of the catalogue as one of a shared parameter."""
+    return FieldError(f"params.{error.field}" if error.field else "params", error.message)
+
+
+def total_price(model: catalog.Model, params: Iterable[Mapping[str, Any]]) -> Decimal | None:
+    """Return the price of one attempt for each set of parameters; None when one is not known."""
+    total = Decimal(0)
+    for entry in params:
+        price = model.price(entry)
+        if price is None:
+            return None
+        total += price
+    return total
+
+
+# --- Files ---
+
+
+def file_problems(owner: AbstractBaseUser, model: catalog.Model, params: Mapping[str, Any]) -> list[FieldError]:
+    """Return the errors in the uploaded files that one set of parameters names."""
+    names = [(name, name, media_id) for name, media_id in references.media_ids(model, params)]
+    return _file_errors(owner.pk, model, names)
+
+
+def _file_errors(owner_id: int, model: catalog.Model, names: Sequence[tuple[str, str, int]]) -> list[FieldError]:
+    """Return an error for every file that the owner does not have or the model does not accept.
+
+    ``names`` holds (field of the error, parameter, media id).
+    """
+    if not names:
+        return []
+    files = MediaFile.objects.filter(owner_id=owner_id).in_bulk({media_id for _place, _name, media_id in names})
+    errors = []
+    for place, name, media_id in names:
+        media, parameter = files.get(media_id), model.parameter(name)
+        if media is None:
+            errors.append(FieldError(place, _("There is no uploaded file %s: upload it first.") % media_id))
+            continue
+        if parameter is None:
+            continue
+        kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
+        if parameter.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in parameter.formats}:
+            facts = {"name": media.name, "kind": kind, "allowed": ", ".join(parameter.formats)}
+            errors.append(FieldError(place, _("%(name)s is %(kind)s; this model takes %(allowed)s.") % facts))
+        elif parameter.max_bytes and media.size_bytes > parameter.max_bytes:
+            facts = {"name": media.name, "size": f"{media.size_bytes:,}", "limit": f"{parameter.max_bytes:,}"}
+            message = _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.")
+            errors.append(FieldError(place, message % facts))
+    return errors
