@@ -23,8 +23,8 @@ from django.utils.translation import gettext_lazy
 
 from media.models import MediaFile
 from missions.batch_input.columns import image_field, prompt_field, takes_many
-from missions.batch_input.tables import Table, extra_cells_problem, lines_of, split_list
-from providers.catalog import Model
+from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
+from providers.catalog import Model, Parameter, ParameterType
 
 RowValue = str | dict[str, Any]
 
@@ -50,18 +50,52 @@ class ImportedTable:
     has_header: bool
     meanings: Sequence[str]
 
+    @property
+    def records(self) -> list[Record]:
+        """Return the records without the header."""
+        return self.table.body(has_header=self.has_header)
+
 
 @dataclass(frozen=True, slots=True)
 class BatchInput:
-    """The contents of the form that become rows. A line of ``images`` may name several, separated by "|"."""
+    """The contents of the form that become rows, read once.
 
-    source: str
-    prompts: str = ""
-    images: str = ""
-    images_per_item: int = 1
-    has_prompt_each: bool = False
-    image_prompts: str = ""
+    ``prompts`` are (line number, text); ``image_groups`` holds the images of each item; ``image_prompts`` has a prompt
+    per image, or is None if one prompt serves all.
+    """
+
+    source: Source
+    model: Model
+    prompt: Parameter | None
+    image: Parameter | None
+    prompts: list[tuple[int, str]] = field(default_factory=list)
+    image_groups: list[list[str]] = field(default_factory=list)
+    image_prompts: list[str] | None = None
     imported: ImportedTable | None = None
+
+    @property
+    def row_fields(self) -> set[str]:
+        """Return the fields that every row fills, so that the form does not ask for them again."""
+        fields = {
+            Source.PROMPTS: [self.prompt],
+            Source.IMAGES: [self.image, None if self.image_prompts is None else self.prompt],
+            Source.COMBINATIONS: [self.prompt, self.image],
+            Source.FILE: [],
+        }[self.source]
+        return {field.name for field in fields if field is not None}
+
+    @property
+    def row_count(self) -> int:
+        """Return the number of rows without building them."""
+        match self.source:
+            case Source.PROMPTS:
+                return len(self.prompts)
+            case Source.IMAGES:
+                return len(self.image_groups)
+            case Source.COMBINATIONS:
+                return len(self.prompts) * len(self.image_groups)
+            case Source.FILE:
+                return len(self.imported.records) if self.imported else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,56 +147,68 @@ def sources_for(model: Model) -> list[Source]:
     return [Source.IMAGES, Source.COMBINATIONS, Source.FILE]
 
 
-def fields_of_rows(batch: BatchInput, model: Model) -> set[str]:
-    """Return the fields that every row fills, so that the form does not ask for them again."""
-    prompt, image = prompt_field(model), image_field(model)
-    fields = {
-        Source.PROMPTS: [prompt],
-        Source.IMAGES: [image, prompt if batch.has_prompt_each else None],
-        Source.COMBINATIONS: [prompt, image],
-        Source.FILE: [],
-    }[Source(batch.source)]
-    return {field.name for field in fields if field is not None}
+def read_batch(
+    model: Model,
+    source: Source,
+    *,
+    prompts: str = "",
+    images: str = "",
+    images_per_item: int = 1,
+    image_prompts: str | None = None,
+    imported: ImportedTable | None = None,
+) -> BatchInput:
+    """Read the texts of the form.
 
-
-def count_rows(batch: BatchInput) -> int:
-    """Return the number of rows without building them."""
-    match batch.source:
-        case Source.PROMPTS:
-            return sum(1 for _line in lines_of(batch.prompts))
-        case Source.IMAGES:
-            return len(image_groups(batch))
-        case Source.COMBINATIONS:
-            return sum(1 for _line in lines_of(batch.prompts)) * len(image_groups(batch))
-    imported = batch.imported
-    return len(imported.table.body(has_header=imported.has_header)) if imported else 0
-
-
-def build_rows(batch: BatchInput, model: Model, *, owner: AbstractBaseUser) -> BatchRows:
-    """Return the rows for ``services.validate``."""
+    A line of ``images`` may name several, separated by "|". ``images_per_item`` joins lines only if every line names one.
+    """
+    groups = [group for _number, line in lines_of(images) if (group := split_list(line))]
+    size = max(images_per_item, 1)
+    if size > 1 and all(len(group) == 1 for group in groups):
+        names = [group[0] for group in groups]
+        groups = [names[start : start + size] for start in range(0, len(names), size)]
     prompt = prompt_field(model)
+    has_prompt_each = image_prompts is not None and prompt is not None
+    return BatchInput(
+        source=source,
+        model=model,
+        prompt=prompt,
+        image=image_field(model),
+        prompts=list(lines_of(prompts)),
+        image_groups=groups,
+        image_prompts=[line.strip() for line in re.split(r"\r\n|\r|\n", image_prompts or "")]
+        if has_prompt_each
+        else None,
+        imported=imported,
+    )
+
+
+def build_rows(batch: BatchInput, *, owner: AbstractBaseUser) -> BatchRows:
+    """Return the rows for ``services.validate``. Names of uploaded images are looked up among the owner's."""
+    prompt, image = batch.prompt, batch.image
+    image_params: list[dict[str, Any]] = []
+    if image is not None:
+        is_list = image.type is ParameterType.IMAGES
+        for group in batch.image_groups:
+            image_params.append({image.name: group if is_list or len(group) > 1 else group[0]})
+
     match batch.source:
         case Source.PROMPTS if prompt is not None:
-            lines = list(lines_of(batch.prompts))
-            return BatchRows(
-                [{prompt.name: text} for _line, text in lines], [Origin(line=line) for line, _text in lines]
-            )
+            rows = [{prompt.name: text} for _line, text in batch.prompts]
+            return BatchRows(rows, [Origin(line=line) for line, _text in batch.prompts])
         case Source.IMAGES:
-            rows = [_image_params(model, group) for group in image_groups(batch)]
-            if batch.has_prompt_each and prompt is not None:
-                texts = re.split(r"\r\n|\r|\n", batch.image_prompts)
-                for number, row in enumerate(rows):
-                    row[prompt.name] = texts[number].strip() if number < len(texts) else ""
+            rows = image_params
+            if batch.image_prompts is not None and prompt is not None:
+                texts = batch.image_prompts + [""] * len(rows)
+                rows = [row | {prompt.name: text} for row, text in zip(rows, texts, strict=False)]
             return BatchRows(rows, [Origin(image=number) for number in range(1, len(rows) + 1)])
         case Source.COMBINATIONS if prompt is not None:
-            pairs = [
-                ({prompt.name: text} | _image_params(model, group), Origin(line=line, image=number))
-                for line, text in lines_of(batch.prompts)
-                for number, group in enumerate(image_groups(batch), start=1)
-            ]
-            return BatchRows([row for row, _origin in pairs], [origin for _row, origin in pairs])
+            rows = [{prompt.name: text} | images for _line, text in batch.prompts for images in image_params]
+            numbers = range(1, len(image_params) + 1)
+            return BatchRows(
+                rows, [Origin(line=line, image=number) for line, _text in batch.prompts for number in numbers]
+            )
         case Source.FILE if batch.imported is not None:
-            return _rows_of_table(batch.imported, model, owner)
+            return _rows_of_table(batch.imported, batch.model, owner)
     return BatchRows()
 
 
@@ -171,50 +217,10 @@ def count_repeats(rows: Sequence[RowValue]) -> int:
     return len(rows) - len({json.dumps(row, sort_keys=True) for row in rows})
 
 
-# --- Edit the texts ---
-
-
-def without_repeats(text: str) -> str:
-    """Return the lines of a text without those that repeat an earlier one."""
-    return "\n".join(dict.fromkeys(line for _number, line in lines_of(text)))
-
-
-def image_groups(batch: BatchInput) -> list[list[str]]:
-    """Return the images of each item. ``images_per_item`` joins lines only if every line names one image."""
-    groups = [group for _number, line in lines_of(batch.images) if (group := split_list(line))]
-    size = max(batch.images_per_item, 1)
-    if size == 1 or any(len(group) > 1 for group in groups):
-        return groups
-    return [[name for group in groups[start : start + size] for name in group] for start in range(0, len(groups), size)]
-
-
-def without_item(batch: BatchInput, number: int) -> tuple[str, str]:
-    """Return the images and their prompts without those of one item, counted from 1."""
-    images = [line for _number, line in lines_of(batch.images)]
-    size = 1 if len(image_groups(batch)) == len(images) else max(batch.images_per_item, 1)
-    if number > 0:
-        del images[(number - 1) * size : number * size]
-    prompts = batch.image_prompts.splitlines()
-    if 0 < number <= len(prompts):
-        del prompts[number - 1]
-    return "\n".join(images), "\n".join(prompts)
-
-
-# --- Build the rows ---
-
-
-def _image_params(model: Model, group: Sequence[str]) -> dict[str, Any]:
-    image = image_field(model)
-    if image is None:
-        return {}
-    is_single = len(group) == 1 and not takes_many(model, image.name)
-    return {image.name: group[0] if is_single else list(group)}
-
-
 def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUser) -> BatchRows:
     """Return a row per record. A cell may name an uploaded image by its file name: ``media:ID`` replaces it."""
     names = imported.table.names(has_header=imported.has_header)
-    records = imported.table.body(has_header=imported.has_header)
+    records = imported.records
     meanings = [(place, name) for place, name in enumerate(imported.meanings) if name]
     list_fields = {name for _place, name in meanings if takes_many(model, name)}
     rows: list[dict[str, Any]] = []

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from media.services import UploadInvalid, store_upload
 from missions.batch_input import columns
-from missions.batch_input.rows import Source, fields_of_rows, sources_for, without_item, without_repeats
-from missions.batch_input.tables import RowsInvalid, read_table
+from missions.batch_input.rows import Source, sources_for
+from missions.batch_input.tables import RowsInvalid, lines_of, read_table
 from missions.web.new_mission_form import COLUMN, SAVED_NAMES, FormState, model_of, parse
 from missions.web.prefill import fields_of_template
 from providers.parameter_fields import PARAMETER
@@ -38,14 +38,14 @@ def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
         case "upload_images":
             _upload_images(state, request)
         case "remove_image" if argument.isdecimal():
-            images, prompts = without_item(parse(state).batch, int(argument))
-            state.fields |= {"images": images, "image_prompts": prompts}
+            _remove_image(state, int(argument))
         case "clear_images":
             state.fields["images"] = ""
         case "clear_prompts":
             state.fields["prompts"] = ""
         case "remove_repeats":
-            state.fields["prompts"] = without_repeats(state.fields.get("prompts", ""))
+            lines = [line for _number, line in lines_of(state.fields.get("prompts", ""))]
+            state.fields["prompts"] = "\n".join(dict.fromkeys(lines))
         case "load_template":
             _load_template(state)
         case "save_template":
@@ -90,6 +90,20 @@ def _upload_images(state: FormState, request: HttpRequest) -> None:
     _append_lines(state, "images", references)
 
 
+def _remove_image(state: FormState, number: int) -> None:
+    """Remove the images of one item, counted from 1, and its prompt."""
+    if number < 1:
+        return
+    entry = parse(state)
+    images = [line for _number, line in lines_of(state.fields.get("images", ""))]
+    has_line_each = len(entry.batch.image_groups) == len(images)
+    size = 1 if has_line_each else entry.form.cleaned_data.get("images_per_item") or 1
+    del images[(number - 1) * size : number * size]
+    prompts = state.fields.get("image_prompts", "").splitlines()
+    del prompts[number - 1 : number]
+    state.fields |= {"images": "\n".join(images), "image_prompts": "\n".join(prompts)}
+
+
 def _append_lines(state: FormState, name: str, lines: list[str]) -> None:
     text = state.fields.get(name, "").strip()
     state.fields[name] = "\n".join([text, *lines] if text else lines)
@@ -117,7 +131,7 @@ def _save_template(state: FormState) -> None:
     config = {
         "model": entry.model.endpoint if state.fields.get("model") else "",
         "params": entry.params,
-        "batch_fields": sorted(fields_of_rows(entry.batch, entry.model)) or [entry.model.batch_field],
+        "batch_fields": sorted(entry.batch.row_fields) or [entry.model.batch_field],
     }
     try:
         config = rules.clean_config(owner=state.owner, task_type=task_type, config=config)

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from drafts import services as drafts
 from drafts.models import FormDraft
 from missions.batch_input import columns
-from missions.batch_input.rows import BatchInput, ImportedTable, Source, fields_of_rows, sources_for
+from missions.batch_input.rows import BatchInput, ImportedTable, Source, read_batch, sources_for
 from missions.batch_input.tables import Table
 from providers import catalog
 from providers.catalog import Model, ParameterType
@@ -190,6 +190,7 @@ class MissionEntry:
     fields: Mapping[str, str]
     form: NewMissionForm
     model: Model
+    sources: Sequence[Source]
     batch: BatchInput
     parameters_form: ParametersForm
     columns_form: ColumnsForm | None
@@ -202,6 +203,10 @@ class MissionEntry:
     spending_limit: Decimal | None
     priority: int
     not_before: datetime | None
+
+    @property
+    def has_prompt_each(self) -> bool:
+        return self.batch.image_prompts is not None
 
     def arguments(self, rows: Sequence[Any]) -> dict[str, Any]:
         """Return the arguments of ``services.validate_mission`` for these rows."""
@@ -268,22 +273,23 @@ def parse(state: FormState) -> MissionEntry:
         columns_form = ColumnsForm(state.table, model=model, has_header=has_header, fields=fields)
         imported = ImportedTable(state.table, has_header, columns_form.meanings)
     sources = sources_for(model)
-    batch = BatchInput(
-        source=Source(values["source"]) if values.get("source") in sources else sources[0],
+    batch = read_batch(
+        model,
+        Source(values["source"]) if values.get("source") in sources else sources[0],
         prompts=fields.get("prompts", ""),
         images=fields.get("images", ""),
         images_per_item=values.get("images_per_item") or 1,
-        has_prompt_each=values.get("prompt_each") == "each" and columns.prompt_field(model) is not None,
-        image_prompts=fields.get("image_prompts", ""),
+        image_prompts=fields.get("image_prompts", "") if values.get("prompt_each") == "each" else None,
         imported=imported,
     )
-    parameters_form = ParametersForm(fields, model=model, row_fields=fields_of_rows(batch, model))
+    parameters_form = ParametersForm(fields, model=model, row_fields=batch.row_fields)
     default_name = f"{task_type.label.capitalize()}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
     return MissionEntry(
         owner=state.owner,
         fields=fields,
         form=form,
         model=model,
+        sources=sources,
         batch=batch,
         parameters_form=parameters_form,
         columns_form=columns_form,

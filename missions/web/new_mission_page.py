@@ -11,8 +11,6 @@ from django.utils.translation import gettext as _
 
 from drafts.models import FormDraft
 from media.models import MediaFile
-from missions.batch_input.columns import image_field, prompt_field
-from missions.batch_input.rows import count_rows, image_groups, sources_for
 from missions.batch_input.tables import lines_of
 from missions.web.new_mission_form import FormState, MissionEntry
 from missions.web.new_mission_preview import Preview
@@ -37,10 +35,10 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         if name not in state.changed:  # new.js then keeps what is typed while the form is redrawn
             form.fields[name].widget.attrs["data-typed"] = ""
 
-    prompt, image = prompt_field(model), image_field(model)
+    prompt, image = batch.prompt, batch.image
     shared = list(entry.parameters_form)
     shared_prompt = next((bound for bound in shared if prompt and bound.name == PARAMETER + prompt.name), None)
-    lengths = [len(text) for _line, text in lines_of(batch.prompts)]
+    lengths = [len(text) for _line, text in batch.prompts]
     takes_several = image is not None and image.type is ParameterType.IMAGES
     return {
         "state": state,
@@ -51,7 +49,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "models": [(model, catalog.price_in_words(model)) for model in catalog.all_models(model.task_type)],
         "price": catalog.price_in_words(model),
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
-        "sources": sources_for(model),
+        "sources": entry.sources,
         "shared_prompt": shared_prompt,
         "parameters": [bound for bound in shared if bound is not shared_prompt],
         "prompt_count": len(lengths),
@@ -59,7 +57,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "max_prompt_length": prompt.max_length if prompt else None,
         "image_limit": (image.max_count or 50) if image and takes_several else 1,
         "tiles": _tiles(entry),
-        "row_count": count_rows(batch),
+        "row_count": batch.row_count,
         "sample_rows": _sample_rows(state, entry),
         "problems": [_problem_with_target(error.field, error.message) for error in preview.problems],
         "row_problems": [
@@ -97,9 +95,9 @@ def _images_by_reference(references: Iterable[str], owner: User) -> dict[str, di
 
 def _tiles(entry: MissionEntry) -> dict[str, Any]:
     """Return the first images of the batch, each with its prompt, and how many there are."""
-    groups = image_groups(entry.batch)
+    groups = entry.batch.image_groups
     images = _images_by_reference((name for group in groups[:SHOWN_TILES] for name in group), entry.owner)
-    prompts = entry.batch.image_prompts.splitlines() if entry.batch.has_prompt_each else []
+    prompts = entry.batch.image_prompts or []
     tiles = [
         {
             "number": number,
@@ -117,7 +115,7 @@ def _sample_rows(state: FormState, entry: MissionEntry) -> list[list[str]]:
     if imported is None or entry.columns_form is None:
         return []
     rows = []
-    for record in imported.table.body(has_header=imported.has_header)[:SAMPLE_ROWS]:
+    for record in imported.records[:SAMPLE_ROWS]:
         width = len(entry.columns_form.fields)
         cells = ["" if cell is None else as_typed(cell)[:MAX_CELL_LENGTH] for cell in record.cells[:width]]
         rows.append(cells + [""] * (width - len(cells)))

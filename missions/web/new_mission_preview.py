@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from core.errors import FieldError
 from missions import selectors, services
-from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats, count_rows
+from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats
 from missions.batch_input.tables import SEPARATOR
 from missions.web.new_mission_form import MissionEntry
 from providers.catalog import Model
@@ -76,10 +76,10 @@ class Preview:
 
 def check(entry: MissionEntry) -> Preview:
     """Build the rows and validate them. If invalid rows are to be skipped, validate again without them."""
-    count = count_rows(entry.batch) * entry.repeat
+    count = entry.batch.row_count * entry.repeat
     if too_many := services.size_problem(count):
         return Preview(entry, count=count, problems=[too_many])
-    built = build_rows(entry.batch, entry.model, owner=entry.owner)
+    built = build_rows(entry.batch, owner=entry.owner)
     if not built.rows and not built.problems:
         return Preview(entry)
 

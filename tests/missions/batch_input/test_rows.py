@@ -10,16 +10,12 @@ from django.contrib.auth.models import User
 
 from missions.batch_input import columns
 from missions.batch_input.rows import (
-    BatchInput,
     BatchRows,
     ImportedTable,
     Source,
     build_rows,
-    count_rows,
-    fields_of_rows,
+    read_batch,
     sources_for,
-    without_item,
-    without_repeats,
 )
 from missions.batch_input.tables import read_table
 from providers import catalog
@@ -37,16 +33,16 @@ def imported(content: str, model: catalog.Model, name: str = "rows.csv") -> Impo
     return ImportedTable(table, header, columns.guess(table, model, header=header))
 
 
-def build(owner: User, model: catalog.Model, **batch: Any) -> BatchRows:
-    return build_rows(BatchInput(**batch), model, owner=owner)
+def build(owner: User, model: catalog.Model, source: str, **texts: Any) -> BatchRows:
+    return build_rows(read_batch(model, Source(source), **texts), owner=owner)
 
 
 def from_table(owner: User, model: catalog.Model, content: str, name: str = "rows.csv") -> BatchRows:
-    return build(owner, model, source="file", imported=imported(content, model, name))
+    return build(owner, model, "file", imported=imported(content, model, name))
 
 
 def test_prompts_are_lines(owner: User) -> None:
-    built = build(owner, TEXT_TO_IMAGE, source="prompts", prompts="a cat\r\n\r\n  a dog \na cat")
+    built = build(owner, TEXT_TO_IMAGE, "prompts", prompts="a cat\r\n\r\n  a dog \na cat")
 
     assert built.rows == [{"prompt": "a cat"}, {"prompt": "a dog"}, {"prompt": "a cat"}]
     assert [str(origin) for origin in built.origins] == ["Line 1", "Line 3", "Line 4"]
@@ -62,26 +58,25 @@ def test_prompts_are_lines(owner: User) -> None:
     ],
 )
 def test_images_are_grouped(owner: User, lines: list[str], images_per_item: int, expected: list[int]) -> None:
-    built = build(owner, EDIT, source="images", images="\n".join(lines), images_per_item=images_per_item)
+    built = build(owner, EDIT, "images", images="\n".join(lines), images_per_item=images_per_item)
 
     assert [len(row["imageUrls"]) for row in built.rows] == expected
     assert str(built.origins[1]) == "Image 2"
 
 
 def test_images_have_a_prompt_each(owner: User) -> None:
-    prompts = {"has_prompt_each": True, "image_prompts": "one\n\n"}
-    built = build(owner, EDIT, source="images", images="\n".join(URLS[:3]), **prompts)
+    built = build(owner, EDIT, "images", images="\n".join(URLS[:3]), image_prompts="one\n\n")
 
     assert [row["prompt"] for row in built.rows] == ["one", "", ""]
 
 
 def test_model_with_one_image_gets_no_list(owner: User) -> None:
-    assert build(owner, IMAGE_TO_VIDEO, source="images", images=URLS[0]).rows == [{"imageUrl": URLS[0]}]
+    assert build(owner, IMAGE_TO_VIDEO, "images", images=URLS[0]).rows == [{"imageUrl": URLS[0]}]
 
 
 def test_combinations_are_all_pairs(owner: User) -> None:
-    batch = {"source": "combinations", "prompts": "in ink\nin oil", "images": "\n".join(URLS[:2])}
-    built = build(owner, EDIT, **batch)
+    texts = {"prompts": "in ink\nin oil", "images": "\n".join(URLS[:2])}
+    built = build(owner, EDIT, "combinations", **texts)
 
     assert [(row["prompt"], row["imageUrls"]) for row in built.rows] == [
         ("in ink", [URLS[0]]),
@@ -90,7 +85,7 @@ def test_combinations_are_all_pairs(owner: User) -> None:
         ("in oil", [URLS[1]]),
     ]
     assert str(built.origins[2]) == "Prompt 2, image 1"
-    assert count_rows(BatchInput(**batch)) == 4
+    assert read_batch(EDIT, Source.COMBINATIONS, **texts).row_count == 4
 
 
 def test_table_names_uploaded_images(owner: User, stranger: User) -> None:
@@ -118,25 +113,6 @@ def test_unreadable_lines_are_problems(owner: User, content: str, name: str, lin
     assert [str(problem.origin) for problem in from_table(owner, TEXT_TO_IMAGE, content, name).problems] == [line]
 
 
-def test_repeats_are_removed() -> None:
-    assert without_repeats("a\n\nb\n a \n") == "a\nb"
-
-
-@pytest.mark.parametrize(
-    "number, images_per_item, expected",
-    [
-        (2, 1, ("a\nc", "one\nthree")),
-        (1, 2, ("c", "two\nthree")),
-        (0, 1, ("a\nb\nc", "one\ntwo\nthree")),
-        (9, 1, ("a\nb\nc", "one\ntwo\nthree")),
-    ],
-)
-def test_item_is_removed_with_its_prompt(number: int, images_per_item: int, expected: tuple[str, str]) -> None:
-    batch = BatchInput("images", images="a\nb\nc", images_per_item=images_per_item, image_prompts="one\ntwo\nthree")
-
-    assert without_item(batch, number) == expected
-
-
 @pytest.mark.parametrize(
     "endpoint, expected",
     [
@@ -151,6 +127,6 @@ def test_sources_suit_the_model(endpoint: str, expected: list[str]) -> None:
 def test_every_model_can_be_filled() -> None:
     for model in catalog.all_models():
         for source in sources_for(model):
-            fields = fields_of_rows(BatchInput(source=source, has_prompt_each=True), model)
+            fields = read_batch(model, source, image_prompts="").row_fields
             assert fields <= {field.name for field in model.parameters}
             assert bool(fields) == (source != Source.FILE)

@@ -358,14 +358,25 @@ def test_images_can_be_posted(client: Client, key: str) -> None:
     assert "b.png: This is not" in text(response)
 
 
-def test_image_is_removed_with_its_prompt(client: Client, key: str) -> None:
-    images = "https://a.example/1.png\nhttps://a.example/2.png\nhttps://a.example/3.png"
-    fields = EDIT | {"images": images, "prompt_each": "each", "image_prompts": "one\ntwo\nthree"}
+@pytest.mark.parametrize(
+    "action, images_per_item, images, prompts",
+    [
+        ("remove_image:2", "1", "1.png\n3.png", "one\nthree"),
+        ("remove_image:1", "2", "3.png", "two\nthree"),
+        ("remove_image:0", "1", "1.png\n2.png\n3.png", "one\ntwo\nthree"),
+        ("remove_image:9", "1", "1.png\n2.png\n3.png", "one\ntwo\nthree"),
+        ("clear_images", "1", "", "one\ntwo\nthree"),
+    ],
+)
+def test_images_are_removed_with_their_prompts(
+    client: Client, key: str, action: str, images_per_item: str, images: str, prompts: str
+) -> None:
+    fields = {"images": "1.png\n2.png\n3.png", "prompt_each": "each", "image_prompts": "one\ntwo\nthree"}
 
-    response = post(client, key, "remove_image:2", **fields)
+    response = post(client, key, action, **EDIT, **fields, images_per_item=images_per_item)
 
-    sent = response.context["preview"].first_items
-    assert [(item["prompt"], item["imageUrls"][0][-5]) for item in sent] == [("one", "1"), ("three", "3")]
+    entry = response.context["entry"]
+    assert (entry.fields["images"], entry.fields["image_prompts"]) == (images, prompts)
 
 
 def test_library_is_private(client: Client, owner: User, stranger: User) -> None:
