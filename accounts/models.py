@@ -12,11 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-
-class Theme(models.TextChoices):
-    AUTO = "auto", _("Follow the system")
-    LIGHT = "light", _("Light")
-    DARK = "dark", _("Dark")
+from core.ui.themes import Theme
 
 
 class Profile(models.Model):

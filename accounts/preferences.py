@@ -14,9 +14,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import Profile, Theme
+from accounts.models import Profile
+from core.ui.themes import THEME_COOKIE, Theme
 
-THEME_COOKIE = "theme"
 TIME_ZONE_COOKIE = "time_zone"
 COOKIE_SECONDS = 365 * 86400
 
@@ -41,11 +41,6 @@ def time_zone_of(profile: Profile, request: HttpRequest) -> tzinfo | None:
 def known_time_zones() -> frozenset[str]:
     """Looked up once: it takes 14 ms to list them, and every request asks."""
     return frozenset(available_timezones())
-
-
-def theme_of(request: HttpRequest) -> str:
-    profile = getattr(request, "profile", None) or profile_of(request)
-    return profile.theme if profile.theme in Theme.values else Theme.AUTO
 
 
 def change(profile: Profile, **wishes: str) -> None:

@@ -1,6 +1,9 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from core.ui import navigation
+from core.ui import notices as page_notices
+
 
 class OperationsConfig(AppConfig):
     name = "operations"
@@ -8,9 +11,14 @@ class OperationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from operations import checks  # noqa: F401  registers them
+        from operations import checks, notices  # noqa: F401  checks registers its own
         from workers import hooks, queue
 
         for task in ("cleanup", "tally"):
             queue.register(task, f"operations.tasks.{task}")
         hooks.register("operations.tasks.OperationsHooks")
+        page_notices.register(notices.current)
+        navigation.register(
+            navigation.ADMINISTRATION,
+            navigation.Entry("control_room:show", _("Control room"), "bolt", order=20),
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -12,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from core import translated_reasons
+from core.ui.notices import Notice
 from devtools.local_stack import SIMULATOR_KEY
 from providers import encryption, provider_accounts
 from providers.models import ProviderAccount
@@ -19,23 +19,11 @@ from providers.provider_accounts import BlockedReason
 from workers import heartbeat
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """``kind``: neutral, warning or error.  ``url`` leads to where something can be done about it."""
-
-    name: str
-    kind: str
-    text: str
-    url: str = ""
-    link_text: str = ""
-
-
 def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
-    """The gravest first.  Staff are told reasons and what to do; others only that somebody has to."""
+    """Return the notices for a user.  Staff see reasons and what to do; others only that something is wrong."""
     is_staff = bool(getattr(user, "is_staff", False))
     accounts = list(ProviderAccount.objects.order_by("pk"))
-    found = [*_account(accounts, is_staff), *_workers(is_staff), *_key(accounts)]
-    return sorted(found, key=lambda notice: ("error", "warning", "neutral").index(notice.kind))
+    return [*_account(accounts, is_staff), *_workers(is_staff), *_key(accounts)]
 
 
 def _key(accounts: Sequence[ProviderAccount]) -> list[Notice]:

@@ -17,10 +17,9 @@ from django.views.csrf import csrf_failure as page_csrf_failure
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 
-from accounts.models import Theme
-from accounts.preferences import THEME_COOKIE
 from core.http.middleware import API
 from core.logging import request_ids
+from core.ui.themes import theme_of
 from missions.models import ItemStatus, MissionStatus
 
 
@@ -50,7 +49,7 @@ def _is_of_api(request: HttpRequest) -> bool:
 def server_error(request: HttpRequest) -> HttpResponse:
     """When something of ours broke: asks nobody, since the database may be what broke."""
     shown = {
-        "theme": request.COOKIES.get(THEME_COOKIE, Theme.AUTO),
+        "theme": theme_of(request),
         "request_id": request_ids.current(),
         "LANGUAGE_CODE": get_language(),
     }

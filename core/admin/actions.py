@@ -1,42 +1,42 @@
-"""Actions of operators on rows: chosen in a list, confirmed once with their cost, done by a service, logged.
+"""Actions of operators on rows: chosen in a list, confirmed with their cost, done by a service, logged.
 
-Django's own action mechanism, with a page in between that shows for each row what will happen and how
-much money is at stake.  Nothing is done before it is confirmed, and no more money is spent than was
-shown.  Each row that refuses is reported.
+This is Django's own action mechanism with a page in between, which shows for each row what will happen and how much
+money it concerns.  Nothing happens before the confirmation, and no more money is spent than the page showed.  Each row
+that is refused is reported.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.admin.readonly import LATEST, ReadOnlyAdmin
 from core.errors import DomainError
-from missions.models import Mission, MissionItem
-from missions.web.access import actor
+from core.http.redirects import safe_next
 
-MOST_AT_ONCE = LATEST  # one page of a list: what a person can see before agreeing
-MOST_REFUSALS_TOLD = 20
-
-Row = Mission | MissionItem
+MAX_ROWS = LATEST  # one page of a list: what a person can read before confirming
+MAX_REFUSALS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ActionPreview:
-    """What a verb would do to a row: in sentences, how many items are concerned, and the money; None when no price is known."""
+    """The effect of an action on one row.
+
+    ``sentences`` describe it, ``count`` is the number of items concerned, ``money`` the estimated amount, None when the
+    price is unknown.  ``is_refused``: the action does not fit the row's status.
+    """
 
     sentences: Sequence[str]
     count: int
@@ -46,10 +46,12 @@ class ActionPreview:
 
 @dataclass(frozen=True, slots=True)
 class AdminAction:
-    """Something that people do to rows.
+    """An action of operators.
 
-    ``title`` names it in a list, ``question`` heads the page that asks, ``money`` says what its sum is.  ``do`` gets the row, who
-    acts, and what the page sent; it raises DomainError.  ``record`` is what the log keeps: English, translated when it is shown.
+    ``title`` is its name in a list, ``question`` the heading of the confirmation, ``money`` the label of its sum,
+    ``record`` the English log entry, translated when shown.  ``preview`` and ``do`` get the row and the form data;
+    ``do`` also gets the actor ("user:7") and raises a DomainError when it refuses.  ``currency_of`` returns a row's currency.  ``status_kind`` is the kind of the
+    rows' statuses (``core.ui.statuses``).
     """
 
     name: str
@@ -57,11 +59,15 @@ class AdminAction:
     question: Promise
     money: Promise
     record: str
-    outlook: Callable[[Any, QueryDict], ActionPreview]
+    preview: Callable[[Any, QueryDict], ActionPreview]
     do: Callable[[Any, str, QueryDict], object]
+    currency_of: Callable[[Any], str]
     is_dangerous: bool = False
+    status_kind: str = "item"
 
     def as_action(self) -> Callable[[ReadOnlyAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+        """Return the function that Django's admin lists as an action."""
+
         def run(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
             return perform(self, model_admin, request, rows)
 
@@ -69,82 +75,67 @@ class AdminAction:
         return admin.action(run, description=self.title, permissions=["act"])  # type: ignore[call-overload, no-any-return]
 
 
-@dataclass(slots=True)
-class Asked:
-    """The page between choosing and doing.  ``sums`` by currency, of the prices that are known."""
-
-    rows: list[tuple[Row, str, ActionPreview]] = field(default_factory=list)
-    sums: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    has_unknown: bool = False
-
-    def add(self, row: Row, currency: str, outlook: ActionPreview) -> None:
-        self.rows.append((row, currency, outlook))
-        if outlook.money is None:
-            self.has_unknown = True
-        else:
-            self.sums[currency] += outlook.money
-
-
 def perform(
-    verb: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, chosen: QuerySet[Any]
+    action: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, selected: QuerySet[Any]
 ) -> HttpResponse | None:
-    """Ask, or do what was asked.  None leads back to the list."""
-    rows = list(chosen[: MOST_AT_ONCE + 1])
-    if len(rows) > MOST_AT_ONCE:
-        messages.error(request, _("Nothing was done: choose at most %d at once.") % MOST_AT_ONCE)
+    """Show the confirmation, or do what was confirmed.  None means back to the list."""
+    rows = list(selected[: MAX_ROWS + 1])
+    if len(rows) > MAX_ROWS:
+        messages.error(request, _("Nothing was done. Choose at most %d.") % MAX_ROWS)
         return None
     if "confirmed" not in request.POST:
-        return _ask(verb, model_admin, request, rows)
-    done = _do(verb, model_admin, request, rows)
+        return _confirmation(action, model_admin, request, rows)
+    done = _perform_confirmed(action, model_admin, request, rows)
     if done:
-        told = ngettext("Done for %(count)d: %(what)s", "Done for %(count)d: %(what)s", done)
-        messages.success(request, told % {"count": done, "what": verb.title})
-    way_back = request.POST.get("next", "")
-    return redirect(way_back) if is_ours(way_back) else None
+        message = ngettext("Done for %(count)d: %(action)s", "Done for %(count)d: %(action)s", done)
+        messages.success(request, message % {"count": done, "action": action.title})
+    next_url = safe_next(request, "")
+    return redirect(next_url) if next_url else None
 
 
-def is_ours(address: str) -> bool:
-    """Whether an address leads to a page of this site."""
-    return address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)
-
-
-def log(model_admin: ReadOnlyAdmin, request: HttpRequest, row: Row, record: str) -> None:
-    """Keep who did what to a row, for its history."""
+def log(model_admin: ReadOnlyAdmin, request: HttpRequest, row: Model, record: str) -> None:
+    """Add an entry to the history of a row."""
     model_admin.log_change(request, row, record)
 
 
-def _ask(verb: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Sequence[Row]) -> HttpResponse:
-    asked = Asked()
-    for row in rows:
-        mission = row if isinstance(row, Mission) else row.mission
-        asked.add(row, mission.currency, verb.outlook(row, request.POST))
-    way_back = request.POST.get("next", "")
+def _confirmation(
+    action: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Sequence[Any]
+) -> HttpResponse:
+    previews = [(row, action.currency_of(row), action.preview(row, request.POST)) for row in rows]
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for _row, currency, preview in previews:
+        if preview.money is not None:
+            sums[currency] += preview.money
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": verb.question,
+        "title": action.question,
         "opts": model_admin.opts,
-        "verb": verb,
-        "asked": asked,
-        "sums": dict(asked.sums),
-        "next": way_back if is_ours(way_back) else request.get_full_path(),
-        "action": request.get_full_path(),
-        "kept": [(name, request.POST[name]) for name in ("error_code", "has_code") if name in request.POST],
+        "action": action,
+        "previews": previews,
+        "sums": dict(sums),
+        "has_unknown_prices": any(preview.money is None for _row, _currency, preview in previews),
+        "status_kind": action.status_kind,
+        "next": safe_next(request, request.get_full_path()),
+        "form_url": request.get_full_path(),
+        "hidden_fields": [(name, request.POST[name]) for name in ("error_code", "has_code") if name in request.POST],
     }
-    return TemplateResponse(request, "admin/missions/confirm.html", context)
+    return TemplateResponse(request, "admin/confirm_action.html", context)
 
 
-def _do(verb: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Sequence[Row]) -> int:
-    """Returns how many were done.  Each is done and logged on its own: what follows a refusal is done all the same."""
+def _perform_confirmed(
+    action: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Sequence[Any]
+) -> int:
+    """Return the number of rows done.  Each is done and logged on its own: a refusal does not stop the next ones."""
     refusals: list[str] = []
     for row in rows:
         try:
-            verb.do(row, actor(request), request.POST)
+            action.do(row, f"user:{request.user.pk}", request.POST)
         except DomainError as refusal:
             refusals.append(f"{row}: {refusal}")
         else:
-            log(model_admin, request, row, verb.record)
-    for told in refusals[:MOST_REFUSALS_TOLD]:
-        messages.warning(request, told)
-    if (more := len(refusals) - MOST_REFUSALS_TOLD) > 0:
+            log(model_admin, request, row, action.record)
+    for refusal_text in refusals[:MAX_REFUSALS_SHOWN]:
+        messages.warning(request, refusal_text)
+    if (more := len(refusals) - MAX_REFUSALS_SHOWN) > 0:
         messages.warning(request, ngettext("%d more was refused.", "%d more were refused.", more) % more)
     return len(rows) - len(refusals)

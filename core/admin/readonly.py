@@ -1,14 +1,13 @@
-"""How rows are looked at: nothing is typed in, and no list counts or sorts a long table."""
+"""Read-only admin pages: nothing is edited, and no list counts or sorts a long table."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -19,43 +18,40 @@ from django.db.models import Model, QuerySet, TextChoices
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.translated_reasons import in_readers_language
-from missions.models import Attempt, ItemEvent, Mission
-from providers.models import ProviderAccount
 
-MOST_COUNTED = 10_000
+MAX_COUNT = 10_000
 LATEST = 50
 TEXT_SHOWN = 140
-_PLACE = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
+Event = TypeVar("Event")
 
 
 class ShortCount(Paginator):  # type: ignore[type-arg]
-    """Counts no further than a person turns pages, so that a list costs the same however long its table is."""
+    """A paginator that counts at most MAX_COUNT rows, so that a list costs the same however long its table is."""
 
     @cached_property
-    def _counted(self) -> int:
+    def _count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: MOST_COUNTED + 1].count())
+        return int(rows.order_by()[: MAX_COUNT + 1].count())
 
     @cached_property
     def count(self) -> int:
-        return min(self._counted, MOST_COUNTED)
+        return min(self._count, MAX_COUNT)
 
     @property
     def is_cut(self) -> bool:
-        """Whether there is more than was counted."""
-        return self._counted > MOST_COUNTED
+        """Whether there are more rows than were counted."""
+        return self._count > MAX_COUNT
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that are looked at.
+    """Rows that are shown, not edited.
 
-    Whoever may change them may act on them, which is something else than typing values in: actions ask for "act".
+    Users with the "change" permission may use actions on them, which ask for the permission "act".
     """
 
     empty_value_display = "—"
@@ -79,12 +75,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """Rows that have a page of ours instead of Django's form: ``page`` is its template."""
+    """Rows with a page of our own instead of Django's form.  ``page`` is its template."""
 
     page = ""
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What the page shows, beside ``row`` itself and what every page of the administration has."""
+        """Return the page's own context, beside that of ``frame_of``."""
         return {}
 
     def change_view(
@@ -98,6 +94,7 @@ class PageAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, self.page, self.frame_of(request, row) | self.page_context(request, row))
 
     def frame_of(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return the context that every page about one row needs."""
         return {
             **self.admin_site.each_context(request),
             "title": str(row),
@@ -108,25 +105,27 @@ class PageAdmin(ReadOnlyAdmin):
 
 
 class DetailAdmin(PageAdmin):
-    """Rows whose page is a list of what they say: ``facts`` are attributes and what they are called."""
+    """Rows whose page lists their attributes.  ``facts`` are pairs of an attribute and its label."""
 
-    page = "admin/missions/row.html"
+    page = "admin/detail.html"
     facts: Sequence[tuple[str, Promise]] = ()
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        return {"facts": [(title, *_fact(row, name)) for name, title in self.facts]}
-
-
-def _fact(row: Any, name: str) -> tuple[str, Any]:
-    """How an attribute is shown, and what it is."""
-    value = getattr(row, name)
-    value = value() if callable(value) else value
-    kinds = {datetime: "moment", dict: "json", list: "json", NoneType: "nothing"}
-    return kinds.get(type(value), "text"), str(value) if type(value) not in kinds else value
+        facts: list[tuple[Promise, str, Any]] = []
+        for name, label in self.facts:
+            value = getattr(row, name)
+            value = value() if callable(value) else value
+            if isinstance(value, datetime):
+                facts.append((label, "time", value))
+            elif isinstance(value, dict | list):
+                facts.append((label, "json", json.dumps(value, ensure_ascii=False, indent=2)))
+            else:
+                facts.append((label, "text", "" if value is None else str(value)))
+        return {"facts": facts}
 
 
 def choices(name: str, title: Promise, words: type[TextChoices]) -> type[admin.SimpleListFilter]:
-    """A filter by one of a few words, under a name that is translated."""
+    """Return a list filter by the values of a choice field, with a translated title."""
 
     class Filter(admin.SimpleListFilter):
         parameter_name = name
@@ -141,28 +140,11 @@ def choices(name: str, title: Promise, words: type[TextChoices]) -> type[admin.S
     return Filter
 
 
-def attempts_with_task(task_id: str) -> QuerySet[Attempt]:
-    """By the index of the accounts' tasks, which leaves out attempts without one: SQLite takes it only where that is said."""
-    accounts = ProviderAccount.objects.values("pk")
-    return Attempt.objects.filter(account__in=accounts, remote_task_id=task_id).exclude(remote_task_id="")
-
-
-def place_in(word: str) -> tuple[int, int] | None:
-    """The mission's and the item's number in what people call ``12#5``; None when it is no such name."""
-    place = _PLACE.fullmatch(word.strip())
-    return (int(place[1]), int(place[2])) if place else None
-
-
 # --- Cells ---
 
 
-def mission_link(mission: Mission) -> SafeString:
-    address = reverse("admin:missions_mission_change", args=[mission.pk])
-    return format_html('<a class="admin-name" href="{}">{}</a>', address, mission.name)
-
-
 def column(name: str, title: Promise, *, is_sortable: bool = False) -> Callable[[Any], Any]:
-    """An attribute as a column, under a name that is translated."""
+    """Return an attribute as a column with a translated title."""
 
     def cell(row: Any) -> Any:
         return getattr(row, name)
@@ -172,19 +154,19 @@ def column(name: str, title: Promise, *, is_sortable: bool = False) -> Callable[
 
 
 def badge(status: str, kind: str) -> SafeString:
-    return render_to_string("admin/missions/badge.html", {"status": status, "kind": kind})
+    return render_to_string("admin/cells/badge.html", {"status": status, "kind": kind})
 
 
 def bar(counts: dict[str, int]) -> SafeString:
-    return render_to_string("admin/missions/bar.html", {"counts": counts})
+    return render_to_string("admin/cells/bar.html", {"counts": counts})
 
 
 def money(amount: Decimal | None, currency: str) -> SafeString:
-    return render_to_string("admin/missions/money.html", {"amount": amount, "currency": currency})
+    return render_to_string("admin/cells/money.html", {"amount": amount, "currency": currency})
 
 
 def told(text: str) -> SafeString:
-    """What a row says, in the reader's language, cut where a list has no room."""
+    """Return a stored reason in the reader's language, cut to TEXT_SHOWN characters."""
     words = in_readers_language(text)
     shown = words if len(words) <= TEXT_SHOWN else words[:TEXT_SHOWN].rstrip() + "…"
     return format_html('<span class="admin-text">{}</span>', shown) if shown else SafeString("")
@@ -194,9 +176,9 @@ def picture(address: str) -> SafeString:
     return format_html('<img class="admin-picture" src="{}" alt="" loading="lazy" decoding="async">', address)
 
 
-def with_actors(events: Iterable[ItemEvent]) -> list[tuple[ItemEvent, str]]:
-    """Events with the names of those who caused them, in one statement."""
-    listed = list(events)
-    ids = {int(event.actor[5:]) for event in listed if event.actor.startswith("user:") and event.actor[5:].isdecimal()}
+def with_actors(events: Iterable[Event]) -> list[tuple[Event, str]]:
+    """Return events (with an ``actor`` such as "user:7") and the names of their actors, in one query."""
+    rows = [(event, str(getattr(event, "actor"))) for event in events]  # noqa: B009  Event has no type
+    ids = {int(actor[5:]) for _event, actor in rows if actor.startswith("user:") and actor[5:].isdecimal()}
     names = {f"user:{pk}": user.get_username() for pk, user in User.objects.in_bulk(ids).items()} if ids else {}
-    return [(event, names.get(event.actor, event.actor)) for event in listed]
+    return [(event, names.get(actor, actor)) for event, actor in rows]

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-if TYPE_CHECKING:  # logging is set up before there are models
-    from missions.models import Attempt
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 _NONE: Mapping[str, int] = MappingProxyType({})
 _ids: ContextVar[Mapping[str, int]] = ContextVar("log_ids", default=_NONE)
 
@@ -31,15 +24,3 @@ def about(**ids: int) -> Iterator[None]:
         yield
     finally:
         _ids.reset(token)
-
-
-def about_attempt(verb: Callable[Concatenate[Attempt, _P], _R]) -> Callable[Concatenate[Attempt, _P], _R]:
-    """For what is done with one attempt, read together with its item."""
-
-    @functools.wraps(verb)
-    def told(attempt: Attempt, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        item = attempt.item
-        with about(account=attempt.account_id, mission=item.mission_id, item=item.pk, attempt=attempt.pk):
-            return verb(attempt, *args, **kwargs)
-
-    return told

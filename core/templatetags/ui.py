@@ -13,7 +13,6 @@ from typing import Any
 
 from django import template
 from django.core.paginator import Page
-from django.db import models
 from django.forms import BoundField, CheckboxInput
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -24,31 +23,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from missions.models import ItemStatus, MissionStatus, OutputStatus
+from core.ui import statuses
 
 register = template.Library()
 
-# A status's tone and icon, whatever has it: colour is never alone.
-STATUSES: dict[str, tuple[str, str]] = {
-    "scheduled": ("neutral", "clock"),
-    "queued": ("neutral", "dashed-circle"),
-    "pending": ("neutral", "dashed-circle"),
-    "submitting": ("busy", "up-circle"),
-    "processing": ("busy", "loader"),
-    "running": ("busy", "loader"),
-    "paused": ("warn", "pause-circle"),
-    "completed": ("good", "check-circle"),
-    "stored": ("good", "check-circle"),
-    "failed": ("bad", "x-circle"),
-    "lost": ("bad", "x-circle"),
-    "removed": ("still", "slash-circle"),
-    "cancelled": ("still", "slash-circle"),
-    "unconfirmed": ("warn", "question-circle"),
-}
-# The words for them, by what has them: "pending" is one thing for an item, another for a file.
-WORDS: Mapping[str, type[models.TextChoices]] = {"item": ItemStatus, "mission": MissionStatus, "output": OutputStatus}
-# From what has ended to what has not begun.
-BAR_ORDER = ("completed", "failed", "unconfirmed", "cancelled", "processing", "submitting", "pending")
 # Of a notice or message; Django's own levels among them.
 TONES: dict[str, tuple[str, str]] = {
     "info": ("busy", "info"),
@@ -86,21 +64,23 @@ def task_type_icon(task_type: str) -> str:
 @register.inclusion_tag("components/status_badge.html")
 def status_badge(status: str, kind: str = "item") -> dict[str, Any]:
     """``{% status_badge mission.status "mission" %}``; ``kind``: item, mission, output."""
-    tone, name = STATUSES[status]
-    return {"status": status, "tone": tone, "icon": name, "word": WORDS[kind](status).label}
+    look = statuses.look_of(kind, status)
+    return {"status": status, "tone": look.tone, "icon": look.icon, "label": look.label}
 
 
 @register.inclusion_tag("components/status_bar.html")
-def status_bar(counts: Mapping[str, int], *, legend: bool = True, large: bool = False) -> dict[str, Any]:
+def status_bar(
+    counts: Mapping[str, int], kind: str = "item", *, legend: bool = True, large: bool = False
+) -> dict[str, Any]:
     """``{% status_bar mission.counts %}``: a bar with a piece per item status, and under it what the pieces are."""
     total = sum(counts.values())
     pieces: list[dict[str, Any]] = []
     begin = 0.0
-    for status in BAR_ORDER:
+    for status in statuses.bar_order(kind):
         if count := counts.get(status, 0):
             width = 1000 * count / total
             # A single failure among thousands is still to be seen.
-            piece = {"status": status, "word": ItemStatus(status).label, "count": count}
+            piece = {"status": status, "label": statuses.look_of(kind, status).label, "count": count}
             pieces.append(piece | {"x": f"{begin:.2f}", "width": f"{max(width, 4):.2f}"})
             begin += width
     return {"pieces": pieces, "total": total, "legend": legend, "large": large}

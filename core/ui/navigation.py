@@ -1,107 +1,76 @@
-"""What surrounds every page: where one can go, how it looks, and what there is to know about the state of things."""
+"""The entries of the main navigation, on the site and in the administration."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
-from django.utils.translation import get_language
-from django.utils.translation import gettext_lazy as _
 
-from accounts import preferences
-from accounts.models import Theme
-from core.version import VERSION
-from operations import notices
-
-# An address, its words and icon, and where its pages lie.
-NAVIGATION = (
-    ("missions:list", _("Missions"), "missions"),
-    ("missions:new", _("New mission"), "add"),
-    ("templates:list", _("Templates"), "template"),
-    ("media:library", _("Media"), "image"),
-)
-# The same for the administration: for whom a place is, as well ("": everybody who may come in).
-ADMINISTRATION = (
-    ("admin:index", _("Overview"), "shield", ""),
-    ("control_room:show", _("Control room"), "bolt", ""),
-    ("admin:missions_mission_changelist", _("Missions"), "missions", "missions.view_mission"),
-    ("admin:missions_missionitem_changelist", _("Items"), "list", "missions.view_missionitem"),
-    ("admin:providers_provideraccount_changelist", _("Accounts"), "key", "providers.view_provideraccount"),
-    ("admin-models", _("Models"), "sliders", ""),
-    ("home", _("To the site"), "external", ""),
-)
-THEME_ICONS = {Theme.AUTO: "screen", Theme.LIGHT: "sun", Theme.DARK: "moon"}
+SITE = "site"
+ADMINISTRATION = "administration"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Entry:
+    """A registered entry.  ``permission`` limits it to users who have it; "" shows it to everybody."""
+
+    url_name: str
+    text: str | Promise
+    icon: str
+    order: int
+    permission: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry as one page shows it."""
+
     url: str
     text: str | Promise
     icon: str
     is_current: bool
 
 
-class Frame:
-    """For templates, as ``frame``.  Nothing is asked for before a page shows it: a fragment shows none of it."""
-
-    version = VERSION
-
-    def __init__(self, request: HttpRequest) -> None:
-        self._request = request
-
-    @property
-    def theme(self) -> str:
-        return preferences.theme_of(self._request)
-
-    @property
-    def places(self) -> list[Place]:
-        """Where one can go.  The longest address that this one begins with is the one where we are."""
-        places = self._administration if self._is_administration else NAVIGATION
-        found = [(url, text, icon) for name, text, icon in places if (url := _address(name))]
-        around = [url for url, _text, _icon in found if _lies_in(self._request.path, url)]
-        current = max(around, key=len, default="")
-        return [Place(url, text, icon, url == current) for url, text, icon in found]
-
-    @property
-    def _is_administration(self) -> bool:
-        return _lies_in(self._request.path, _address("admin:index"))
-
-    @property
-    def _administration(self) -> list[tuple[str, Promise, str]]:
-        user = self._request.user
-        return [(name, text, icon) for name, text, icon, right in ADMINISTRATION if not right or user.has_perm(right)]
-
-    @property
-    def themes(self) -> list[dict[str, Any]]:
-        return [
-            {"value": theme.value, "text": theme.label, "icon": THEME_ICONS[theme], "is_chosen": theme == self.theme}
-            for theme in Theme
-        ]
-
-    @property
-    def languages(self) -> list[dict[str, Any]]:
-        now = get_language()
-        return [{"value": code, "text": name, "is_chosen": code == now} for code, name in settings.LANGUAGES]
-
-    @property
-    def notices(self) -> list[notices.Notice]:
-        return notices.current(self._request.user)
+_entries: dict[tuple[str, str], Entry] = {}
 
 
-def frame(request: HttpRequest) -> dict[str, Frame]:
-    return {"frame": Frame(request)}
+def register(menu: str, *entries: Entry) -> None:
+    """Add entries to SITE or ADMINISTRATION.  They are sorted by ``order``, whatever app comes first."""
+    for entry in entries:
+        _entries[menu, entry.url_name] = entry
 
 
-def _address(name: str) -> str:
+def registered() -> Sequence[Entry]:
+    """Return all entries of all menus."""
+    return list(_entries.values())
+
+
+def links(request: HttpRequest) -> list[Link]:
+    """Return the navigation for the page of a request.
+
+    The current entry is the one with the longest URL that contains the page.
+    """
+    menu = ADMINISTRATION if _contains(_url("admin:index"), request.path) else SITE
+    entries = sorted((entry for (place, _), entry in _entries.items() if place == menu), key=lambda entry: entry.order)
+    shown = [
+        (url, entry)
+        for entry in entries
+        if (not entry.permission or request.user.has_perm(entry.permission)) and (url := _url(entry.url_name))
+    ]
+    current = max((url for url, _ in shown if _contains(url, request.path)), key=len, default="")
+    return [Link(url, entry.text, entry.icon, url == current) for url, entry in shown]
+
+
+def _url(name: str) -> str:
+    """Return the URL of a name, or "" where it is not mounted (tests mount parts of the site)."""
     try:
         return reverse(name)
     except NoReverseMatch:
         return ""
 
 
-def _lies_in(path: str, url: str) -> bool:
-    return path == url or path.startswith(url.rstrip("/") + "/")
+def _contains(url: str, path: str) -> bool:
+    return bool(url) and (path == url or path.startswith(url.rstrip("/") + "/"))

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from core.db.transactions import durable_transaction
-from core.logging.context import about_attempt
+from missions.execution.log_context import about_attempt
 from missions import lifecycle, references
 from missions.execution.batch_record import record_together
 from missions.execution.dispatch import SUBMIT_BATCH, dispatch, slow_down, take_up

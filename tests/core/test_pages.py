@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 
 from core.templatetags import ui
-from core.ui import navigation
+from core.ui import navigation, statuses, themes
 from runninghub_batch.views import server_error
 
 TEMPLATES = [
@@ -47,9 +47,10 @@ def test_a_template_has_nothing_inline_and_only_icons_that_exist(path: Path):
 
 
 def test_every_icon_that_python_names_exists():
-    named = {icon for _tone, icon in (*ui.STATUSES.values(), *ui.TONES.values())}
-    named |= set(ui.TASK_TYPE_ICONS.values()) | set(navigation.THEME_ICONS.values())
-    assert named | {icon for _name, _text, icon in navigation.NAVIGATION} <= ICONS
+    named = {look.icon for looks in statuses.registered().values() for look in looks.values()}
+    named |= {icon for _tone, icon in ui.TONES.values()} | set(ui.TASK_TYPE_ICONS.values())
+    named |= set(themes.ICONS.values()) | {entry.icon for entry in navigation.registered()}
+    assert named <= ICONS
 
 
 # --- Errors ---

@@ -11,6 +11,7 @@ from django.template import Context, Template
 from django.utils import timezone
 
 from core.templatetags import ui
+from core.ui import statuses
 from missions.models import ItemStatus, MissionStatus, OutputStatus
 
 
@@ -66,9 +67,9 @@ def test_what_is_long_ago_or_still_to_come_is_a_date():
     assert ">03/05/2200 " in ui.ago(datetime(2200, 3, 5, 12, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("kind, statuses", [("item", ItemStatus), ("mission", MissionStatus), ("output", OutputStatus)])
-def test_every_status_has_a_badge_with_an_icon_and_a_word(kind, statuses):
-    for status in statuses:
+@pytest.mark.parametrize("kind, choices", [("item", ItemStatus), ("mission", MissionStatus), ("output", OutputStatus)])
+def test_every_status_has_a_badge_with_an_icon_and_a_word(kind, choices):
+    for status in choices:
         made = render("{% status_badge status kind %}", status=status.value, kind=kind)
         assert status.label.capitalize() in made
         assert 'class="icon' in made
@@ -84,7 +85,7 @@ def test_the_bar_shows_every_count_and_says_it_to_a_screen_reader():
 
 
 def test_the_bar_knows_every_status_of_an_item():
-    assert set(ui.BAR_ORDER) == set(ItemStatus.values)
+    assert set(statuses.bar_order("item")) == set(ItemStatus.values)
 
 
 def test_an_empty_bar_says_so():
