@@ -13,9 +13,11 @@ WORDLESS = {"image", "video", "audio", "style", "script", "font"}
 
 
 class PreferencesMiddleware(MiddlewareMixin):
-    """After AuthenticationMiddleware and LocaleMiddleware, whose choice by cookie or browser holds if the person has none.
+    """Applies a person's preferences; stands after AuthenticationMiddleware and LocaleMiddleware.
 
-    Sets ``request.profile`` (a Profile, unsaved for strangers) and ``request.theme``, which ``core.ui`` reads.  A request for a picture asks for no person: its answer must not vary by cookie.
+    Sets ``request.profile`` (a Profile, unsaved for strangers) and ``request.theme``, which ``core.ui`` reads.  Without
+    a preference, the language of LocaleMiddleware (cookie or browser) stays.  Requests for pictures and scripts read no
+    profile, so that their responses do not vary by cookie.
     """
 
     def process_request(self, request: HttpRequest) -> None:

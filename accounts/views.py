@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils import timezone, translation
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -21,6 +20,7 @@ from accounts import preferences, services
 from accounts.forms import AppearanceForm, PreferencesForm, TokenForm
 from accounts.models import ApiToken, Profile
 from accounts.services import TooManyTokens
+from core.http.redirects import safe_next
 
 
 class SignIn(auth_views.LoginView):
@@ -72,7 +72,7 @@ def appearance(request: HttpRequest) -> HttpResponse:
     profile = _profile(request)
     if form.is_valid():
         preferences.change(profile, **form.wishes())
-    response = HttpResponseRedirect(_way_back(request))
+    response = HttpResponseRedirect(safe_next(request))
     preferences.remember(response, profile)
     return response
 
@@ -122,12 +122,6 @@ def _tell_saved(request: HttpRequest, profile: Profile) -> None:
     """In the language that was just chosen."""
     with translation.override(profile.language or translation.get_language()):
         messages.success(request, _("Your preferences are saved."))
-
-
-def _way_back(request: HttpRequest) -> str:
-    wanted = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if is_ours else "/"
 
 
 def _person(request: HttpRequest) -> User:

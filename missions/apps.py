@@ -62,6 +62,10 @@ class MissionsConfig(AppConfig):
         )
         navigation.register(
             navigation.ADMINISTRATION,
-            navigation.Entry("admin:missions_mission_changelist", _("Missions"), "missions", 30, "missions.view_mission"),
-            navigation.Entry("admin:missions_missionitem_changelist", _("Items"), "list", 40, "missions.view_missionitem"),
+            navigation.Entry(
+                "admin:missions_mission_changelist", _("Missions"), "missions", 30, "missions.view_mission"
+            ),
+            navigation.Entry(
+                "admin:missions_missionitem_changelist", _("Items"), "list", 40, "missions.view_missionitem"
+            ),
         )

@@ -10,6 +10,4 @@ class TemplatesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        navigation.register(
-            navigation.SITE, navigation.Entry("templates:list", _("Templates"), "template", order=30)
-        )
+        navigation.register(navigation.SITE, navigation.Entry("templates:list", _("Templates"), "template", order=30))

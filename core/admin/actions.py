@@ -50,8 +50,8 @@ class AdminAction:
 
     ``title`` is its name in a list, ``question`` the heading of the confirmation, ``money`` the label of its sum,
     ``record`` the English log entry, translated when shown.  ``preview`` and ``do`` get the row and the form data;
-    ``do`` also gets the actor ("user:7") and raises a DomainError when it refuses.  ``currency_of`` returns a row's currency.  ``status_kind`` is the kind of the
-    rows' statuses (``core.ui.statuses``).
+    ``do`` also gets the actor ("user:7") and raises a DomainError when it refuses.  ``currency_of`` returns a row's
+    currency.  ``status_kind`` is the kind of the rows' statuses (``core.ui.statuses``).
     """
 
     name: str

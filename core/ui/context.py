@@ -14,8 +14,8 @@ from core.ui.themes import ICONS, Theme, theme_of
 from core.version import VERSION
 
 
-class Site:
-    """The frame of a page, as ``site`` in templates.  Nothing is queried before a template uses it."""
+class Layout:
+    """The parts around the content of a page, as ``layout`` in templates.  Nothing is queried before a template uses it."""
 
     version = VERSION
 
@@ -47,5 +47,5 @@ class Site:
         return current(self._request.user)
 
 
-def site(request: HttpRequest) -> dict[str, Site]:
-    return {"site": Site(request)}
+def layout(request: HttpRequest) -> dict[str, Layout]:
+    return {"layout": Layout(request)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
+if TYPE_CHECKING:  # apps import this module before their models are ready
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
 
+User: TypeAlias = Union["AbstractBaseUser", "AnonymousUser"]
 KINDS = ("error", "warning", "neutral")  # the most serious first
 
 
@@ -22,7 +25,7 @@ class Notice:
     link_text: str = ""
 
 
-Source = Callable[[AbstractBaseUser | AnonymousUser], Sequence[Notice]]
+Source: TypeAlias = Callable[[User], Sequence[Notice]]
 _sources: list[Source] = []
 
 
@@ -32,7 +35,7 @@ def register(source: Source) -> None:
         _sources.append(source)
 
 
-def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
+def current(user: User) -> list[Notice]:
     """Return the notices that a user sees now, the most serious first."""
     notices = [notice for source in _sources for notice in source(user)]
     return sorted(notices, key=lambda notice: KINDS.index(notice.kind))

@@ -23,21 +23,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from core.admin.actions import ActionPreview, AdminAction, is_ours, log
+from core.admin.actions import ActionPreview, AdminAction, log
 from core.admin.readonly import (
     LATEST,
     PageAdmin,
-    attempts_with_task,
     badge,
     column,
-    mission_link,
     money,
-    place_in,
     told,
     with_actors,
 )
 from core.errors import NotPossible
+from core.http.redirects import safe_next
 from missions import failures, services
+from missions.admin.lookups import attempts_with_task, mission_link, parse_item_name
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.web.access import actor
 from missions.web.forms import ProviderTaskForm
@@ -127,8 +126,9 @@ RETRY = AdminAction(
     question=gettext_lazy("Retry these items?"),
     money=gettext_lazy("To be spent, about"),
     record=gettext_noop("Retried in the administration."),
-    outlook=_retrying,
+    preview=_retrying,
     do=lambda item, actor, asked: services.retry_item(item=item, actor=actor),
+    currency_of=lambda item: item.mission.currency,
 )
 
 
@@ -170,7 +170,7 @@ class MissionItemAdmin(PageAdmin):
         word = search_term.strip()
         if not word:
             return queryset, False
-        if place := place_in(word):
+        if place := parse_item_name(word):
             return queryset.filter(mission=place[0], index=place[1]), False
         if "mission" in request.GET:
             return queryset.filter(custom_id=word), False
@@ -266,5 +266,4 @@ class MissionItemAdmin(PageAdmin):
         return False
 
     def _way_back(self, request: HttpRequest, item: MissionItem) -> str:
-        given = request.POST.get("next") or request.GET.get("next") or ""
-        return given if is_ours(given) else reverse("admin:missions_missionitem_change", args=[item.pk])
+        return safe_next(request, reverse("admin:missions_missionitem_change", args=[item.pk]))

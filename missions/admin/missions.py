@@ -121,6 +121,10 @@ def _recounting(mission: Mission, asked: QueryDict) -> ActionPreview:
     return ActionPreview(told or [_("Every number is true.")], len(wrong), Decimal(0))
 
 
+def _currency(mission: Mission) -> str:
+    return mission.currency
+
+
 VERBS: Sequence[AdminAction] = (
     AdminAction(
         name="pause",
@@ -128,8 +132,10 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Pause these missions?"),
         money=gettext_lazy("On its way, about"),
         record=gettext_noop("Paused in the administration."),
-        outlook=_outlook(lambda mission: mission.status in RUNNABLE, _pausing),
+        preview=_outlook(lambda mission: mission.status in RUNNABLE, _pausing),
         do=lambda mission, actor, asked: services.pause_mission(mission_id=mission.pk, actor=actor),
+        currency_of=_currency,
+        status_kind="mission",
     ),
     AdminAction(
         name="resume",
@@ -137,8 +143,10 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Resume these missions?"),
         money=gettext_lazy("To be spent, about"),
         record=gettext_noop("Resumed in the administration."),
-        outlook=_outlook(lambda mission: mission.status == MissionStatus.PAUSED, _resuming),
+        preview=_outlook(lambda mission: mission.status == MissionStatus.PAUSED, _resuming),
         do=lambda mission, actor, asked: services.resume_mission(mission_id=mission.pk, actor=actor),
+        currency_of=_currency,
+        status_kind="mission",
     ),
     AdminAction(
         name="retry",
@@ -146,8 +154,10 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Retry what failed in these missions?"),
         money=gettext_lazy("To be spent, about"),
         record=gettext_noop("Failed items retried in the administration."),
-        outlook=_outlook(lambda mission: mission.status != MissionStatus.CANCELLED, _retrying),
+        preview=_outlook(lambda mission: mission.status != MissionStatus.CANCELLED, _retrying),
         do=_retry,
+        currency_of=_currency,
+        status_kind="mission",
     ),
     AdminAction(
         name="recount",
@@ -155,8 +165,10 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Recount these missions?"),
         money=gettext_lazy("To be spent"),
         record=gettext_noop("Recounted in the administration."),
-        outlook=_recounting,
+        preview=_recounting,
         do=lambda mission, actor, asked: reconcile_counts.mend(mission.pk),
+        currency_of=_currency,
+        status_kind="mission",
     ),
     AdminAction(
         name="cancel",
@@ -164,8 +176,10 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Cancel these missions for good?"),
         money=gettext_lazy("Paid all the same, about"),
         record=gettext_noop("Cancelled in the administration."),
-        outlook=_outlook(lambda mission: mission.status in lifecycle.OPEN, _cancelling),
+        preview=_outlook(lambda mission: mission.status in lifecycle.OPEN, _cancelling),
         do=lambda mission, actor, asked: services.cancel_mission(mission_id=mission.pk, actor=actor),
+        currency_of=_currency,
+        status_kind="mission",
         is_dangerous=True,
     ),
 )
@@ -249,5 +263,5 @@ class MissionAdmin(PageAdmin):
         """Whether the page offers a verb at all."""
         if verb.name == "recount":
             return True
-        outlook = verb.outlook(mission, QueryDict())
+        outlook = verb.preview(mission, QueryDict())
         return not outlook.is_refused and (verb.name != "retry" or bool(outlook.count))

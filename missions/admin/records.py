@@ -17,7 +17,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from core.admin.readonly import DetailAdmin, attempts_with_task, badge, column, mission_link, money, place_in, told
+from core.admin.readonly import DetailAdmin, badge, column, money, told
+from missions.admin.lookups import attempts_with_task, mission_link, parse_item_name
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -37,7 +38,7 @@ WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
 
 def _at_place(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     """The rows of the item that people call ``12#5``; none when it is no such name."""
-    place = place_in(word)
+    place = parse_item_name(word)
     return rows.filter(item__mission=place[0], item__index=place[1]) if place else rows.none()
 
 
@@ -49,12 +50,13 @@ def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
 def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     word = word.strip()
     found = attempts_with_task(word).values("pk")
-    return _at_place(rows, word) if place_in(word) else rows.filter(pk__in=found)
+    return _at_place(rows, word) if parse_item_name(word) else rows.filter(pk__in=found)
 
 
 class LongTable(DetailAdmin):
     """Newest first; ``find`` is how a word is looked for."""
 
+    page = "admin/missions/record.html"
     ordering = ("-pk",)
     sortable_by = ()
     search_fields = ["pk"]  # shows the box; ``find`` decides

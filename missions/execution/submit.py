@@ -17,11 +17,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from core.db.transactions import durable_transaction
-from missions.execution.log_context import about_attempt
 from missions import lifecycle, references
 from missions.execution.batch_record import record_together
 from missions.execution.dispatch import SUBMIT_BATCH, dispatch, slow_down, take_up
 from missions.execution.intervals import next_interval, seconds_from_now
+from missions.execution.log_context import about_attempt
 from missions.models import Attempt, AttemptStatus
 from missions.policy import retry
 from providers import catalog, provider_accounts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from missions.models import Mission, MissionItem
 
@@ -25,9 +24,3 @@ def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionIt
 def actor(request: HttpRequest) -> str:
     """Who acts, as the services want to know it."""
     return f"user:{request.user.pk}"
-
-
-def way_back(request: HttpRequest, otherwise: str) -> str:
-    """The page that the form names as ``next``, if it is one of ours."""
-    given = request.POST.get("next") or request.GET.get("next") or ""
-    return given if given.startswith("/") and url_has_allowed_host_and_scheme(given, allowed_hosts=None) else otherwise

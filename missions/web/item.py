@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import NotPossible
+from core.http.redirects import safe_next
 from missions import failures, services
 from missions.models import AttemptStatus, ItemStatus, MissionItem
 from missions.services import MissionInvalid
-from missions.web.access import actor, visible_item, way_back
+from missions.web.access import actor, visible_item
 from missions.web.forms import ItemParametersForm, ProviderTaskForm
 from missions.web.item_presenter import shown_items
 from missions.web.mission import failures_context, head_context, render_tab
@@ -66,7 +67,7 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
             form.add_error("remote_task_id", str(refusal))
         else:
             messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
-            return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
+            return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
     context = failures_context(item.mission, refused=form, at_index=index)
     return render_tab(request, item.mission, "failures", context, status=422)
 
@@ -82,7 +83,7 @@ def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpR
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("Item %(number)d is submitted again.") % {"number": index})
-    return redirect(way_back(request, reverse("missions:failures", args=[mission_id])))
+    return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
 
 
 def _address(item: MissionItem) -> str:

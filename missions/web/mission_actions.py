@@ -14,10 +14,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import NotPossible
+from core.http.redirects import safe_next
 from missions import lifecycle, services
 from missions.models import Mission
 from missions.services import MissionInvalid
-from missions.web.access import actor, visible_mission, way_back
+from missions.web.access import actor, visible_mission
 from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.web.mission import render_tab, settings_context
 from templates_app import rules
@@ -177,4 +178,4 @@ def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpR
 
 def _way_back(request: HttpRequest, mission_id: int) -> str:
     """Where the form says that it came from, else the mission."""
-    return way_back(request, reverse("missions:mission", args=[mission_id]))
+    return safe_next(request, reverse("missions:mission", args=[mission_id]))

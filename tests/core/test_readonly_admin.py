@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.admin import readonly
+from missions.admin.lookups import attempts_with_task
 from tests import query_plans
 from tests.factories import make_mission
 
@@ -44,11 +45,11 @@ def test_nothing_is_counted_to_its_end(admin_client, mixed, name):
         admin_client.get(list_url(name))
     counts = [query["sql"] for query in statements if "COUNT(" in query["sql"] and f'FROM "{name}"' in query["sql"]]
     assert counts
-    assert all(f"LIMIT {readonly.MOST_COUNTED + 1}" in sql for sql in counts)
+    assert all(f"LIMIT {readonly.MAX_COUNT + 1}" in sql for sql in counts)
 
 
 def test_a_count_that_was_cut_says_so(admin_client, mixed, monkeypatch):
-    monkeypatch.setattr(readonly, "MOST_COUNTED", 5)
+    monkeypatch.setattr(readonly, "MAX_COUNT", 5)
     page = admin_client.get(list_url("missions_missionitem")).content.decode()
     assert "more than 5 mission items" in page
 
@@ -81,7 +82,7 @@ def test_a_list_is_read_by_an_index_and_needs_no_sorting(admin_client, mixed, na
 
 
 def test_a_task_is_found_by_its_index(history):
-    assert "remote_task_has_one_attempt" in plan_of(readonly.attempts_with_task("90001").order_by())
+    assert "remote_task_has_one_attempt" in plan_of(attempts_with_task("90001").order_by())
 
 
 def plan_of(rows: QuerySet[Any]) -> str:

@@ -22,7 +22,7 @@ def test_failed_items_are_retried_and_others_told(admin_client, admin_user, mixe
     failed, completed = mixed.items.get(index=1), mixed.items.get(index=4)
     question = act_on(admin_client, "retry", failed, completed, confirmed=False).content.decode()
     assert "To be spent, about: ¥0.05" in question
-    assert "It is completed: this will be refused" in question
+    assert "Status: completed. This will be refused" in question
     response = act_on(admin_client, "retry", failed, completed)
     assert f"{completed}: Only a failed item can be retried" in said(response)[0]
     failed.refresh_from_db()

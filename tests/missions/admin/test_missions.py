@@ -73,7 +73,7 @@ def test_who_refuses_is_told_and_the_others_are_done(admin_client, owner, mixed)
 
 def test_the_question_says_what_will_be_refused(admin_client, mixed):
     question = act_on(admin_client, "resume", mixed, confirmed=False).content.decode()
-    assert "It is running: this will be refused, and nothing changes." in question
+    assert "Status: running. This will be refused, and nothing changes." in question
 
 
 def test_one_cause_is_retried_and_no_other(admin_client, mixed):
