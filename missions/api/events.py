@@ -1,4 +1,4 @@
-"""``/missions/{id}/events``: what happens to a mission, as it happens."""
+"""``/missions/{id}/events``: a mission's events as they happen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Field, Header, Path, Query, Router, Schema
 
 from core.api.ids import RowId
-from events import streams
+from events import sse
+from missions import event_source
 from missions.api.missions import visible_mission
 
 router = Router(tags=["Events"])
@@ -25,32 +26,30 @@ DOCUMENTED: dict[str, Any] = {
 
 
 class FollowIn(Schema):
-    after: Annotated[Position, Field(description="Only events that follow the one with this id.")] = 0
+    after: Annotated[Position, Field(description="Only events after the one with this id.")] = 0
 
 
 class ResumeIn(Schema):
     last_event_id: Annotated[
-        Position, Field(alias="Last-Event-ID", description="As `after`; the later one counts.")
+        Position, Field(alias="Last-Event-ID", description="Same as `after`; the later one counts.")
     ] = 0
 
 
 @router.get("/{mission_id}/events", summary="Follow a mission", openapi_extra=DOCUMENTED)
 def follow(
-    request: HttpRequest, mission_id: Path[RowId], wanted: Query[FollowIn], headers: Header[ResumeIn]
+    request: HttpRequest, mission_id: Path[RowId], position: Query[FollowIn], headers: Header[ResumeIn]
 ) -> StreamingHttpResponse:
-    """The mission's log from its beginning, or from where you left off, and then what happens, as it happens.
+    """The mission's log from its beginning, or from where you left off, then events as they happen.
 
-    `state` comes first and says how the mission stands. `item` and `mission` tell of one move each; their `id` is what to resume
-    after. `end` comes last, when the mission has ended and no file is left to fetch. A stream that stops without it was broken
-    off: connect again with the last id.
+    `state` comes first and holds the state of the mission. Each `item` or `mission` message reports one change of
+    status; resume after its `id`. `end` comes last, when the mission has ended and no file is left to fetch. A stream
+    that stops without it was broken off: connect again with the last id.
     """
     mission = visible_mission(request, mission_id)
-    response = StreamingHttpResponse(
-        streams.follow(
-            mission, after=max(wanted.after, headers.last_event_id), latest=streams.latest_event_id(mission)
-        ),
-        content_type="text/event-stream; charset=utf-8",
+    return sse.response(
+        event_source.hub,
+        mission.pk,
+        first=event_source.first_event(mission),
+        after=max(position.after, headers.last_event_id),
+        latest=event_source.latest_event_id(mission),
     )
-    response["Cache-Control"] = "no-store"
-    response["X-Accel-Buffering"] = "no"  # nginx would hold messages back
-    return response

@@ -17,8 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core.money import amount_text
-from events import streams
-from missions import failures, lifecycle, selectors
+from missions import event_source, failures, lifecycle, selectors
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of
@@ -181,5 +180,5 @@ def render_tab(
     request: HttpRequest, mission: Mission, tab: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """One of a mission's pages."""
-    context = head_context(mission, tab) | {"latest_event_id": streams.latest_event_id(mission)} | context
+    context = head_context(mission, tab) | {"latest_event_id": event_source.latest_event_id(mission)} | context
     return render(request, f"missions/{tab}.html", context, status=status)

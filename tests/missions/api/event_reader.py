@@ -70,18 +70,16 @@ async def join(web: Web, mission_id: int, token: str) -> Ends:
     return reader, writer
 
 
-async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[list[int], float]:
-    """The ids of all events up to ``end``, and when the last of them came."""
+async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+    """Return the ids of all events up to ``end``."""
     ids: list[int] = []
-    last = 0.0
     async for line in reader:
         if line.startswith(b"id: "):
             ids.append(int(line[4:]))
-            last = time.time()
         if line.startswith(b"event: end"):
             break
     writer.close()
-    return ids, last
+    return ids
 
 
 def deaf(web: Web, mission_id: int, token: str, what: str = "events") -> socket.socket:
