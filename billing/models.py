@@ -9,6 +9,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+LIMIT_CURRENCY = "CNY"  # of all spending limits
+
 
 class Period(models.TextChoices):
     DAY = "day", _("per day (UTC)")

@@ -25,6 +25,7 @@ from django.db import connections
 
 from devtools.local_stack import simulator_environment
 from devtools.simulators.runninghub.process import SimulatorProcess
+from providers.catalog.task_types import TaskType
 from workers import heartbeat
 
 MARK = "RUNNINGHUB_BATCH_SANDBOX"
@@ -65,7 +66,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PUBLIC_BASE_URL": "",
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "text",
-        **{f"DEFAULT_MODEL_{kind}_TO_{result}": "" for kind in ("TEXT", "IMAGE") for result in ("IMAGE", "VIDEO")},
+        **{f"DEFAULT_MODEL_{task_type.name}": "" for task_type in TaskType},
         **simulator_environment(f"http://127.0.0.1:{_choose_port(folder)}"),
         **proxies,
     }

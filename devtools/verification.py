@@ -86,7 +86,7 @@ def _file_problem(output: Output) -> str:
     except NotAResult as error:
         return f"cannot be opened: {error}"
     mission = output.item.mission
-    wanted = catalog.find_model(mission.model, mission.task_type).result_kind
+    wanted = catalog.model_of(mission).result_kind
     if not found.content_type.startswith(f"{wanted}/"):
         return f"is {found.content_type}, not {wanted}"
     return "" if sha256_of(output.file) == output.sha256 else "was changed after it was fetched"

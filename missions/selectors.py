@@ -13,7 +13,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from billing.budget import Budget
-from billing.models import SpendingLimit
+from billing.models import LIMIT_CURRENCY, SpendingLimit
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -27,7 +27,6 @@ from missions.models import (
 )
 from missions.policy import retry
 from missions.policy.polling import Duration, Expectation, learn
-from providers import catalog
 from providers.models import ProviderAccount
 from templates_app.models import MissionTemplate
 
@@ -182,7 +181,7 @@ def budget_of(limit: SpendingLimit, *, now: datetime) -> Budget:
         charged.quantize(MILLIONTH),
         sums["expected"].quantize(MILLIONTH),
     )  # SQLite adds binary fractions
-    return Budget(limit.amount, charged, expected, sums["in_flight"], catalog.CURRENCY, is_owners=True)
+    return Budget(limit.amount, charged, expected, sums["in_flight"], LIMIT_CURRENCY, is_owners=True)
 
 
 def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:

@@ -171,8 +171,8 @@ def check_catalogue(**_: Any) -> list[CheckMessage]:
 def _unfit_defaults() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for task_type, endpoint in settings.DEFAULT_MODELS.items():
-        fitting = [model.endpoint for model in catalog.all_models(task_type)]
-        if endpoint not in fitting:
+        if catalog.find_default(task_type) is None:
+            fitting = [model.endpoint for model in catalog.all_models(task_type)]
             found.append(
                 checks.Error(
                     f"DEFAULT_MODEL_{task_type.upper()} names {endpoint!r}, which is no {task_type} model of the catalogue.",

@@ -22,7 +22,7 @@ def show_models(request: HttpRequest) -> HttpResponse:
         models = [
             {
                 "model": model,
-                "price": catalog.price_in_words(model),
+                "price": model.price_text,
                 "is_default": default is not None and model.endpoint == default.endpoint,
                 "parameters": [(field, parameter_label(field.name)) for field in model.parameters],
             }

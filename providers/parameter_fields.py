@@ -1,14 +1,13 @@
-"""Form fields for a model's parameters: the catalogue decides which there are, and checks what is put into them."""
+"""Form fields for a model's parameters. The catalogue says which there are and checks their values."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
 from django.utils.datastructures import MultiValueDict
-from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,11 +15,12 @@ from media.models import MediaFile
 from providers.catalog import MEGABYTE, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 
-PARAMETER = "param-"  # what the names of these fields begin with in a form
+PARAMETER = "param-"  # prefix of the names of these fields in a form
+IMAGE_TYPES = (ParameterType.IMAGE, ParameterType.IMAGES)
 
 
 class SpendingLimitField(forms.DecimalField):
-    """An amount of money, or nothing.  The service decides what is too little and too much."""
+    """An amount of money, or nothing. The service checks its range."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -32,110 +32,103 @@ class SpendingLimitField(forms.DecimalField):
 
 
 def parameter_field(
-    field: Parameter, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True
+    parameter: Parameter, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True
 ) -> forms.Field:
-    """A form field for one parameter, empty for "not given".
+    """Return the form field of a parameter. It accepts any text: the catalogue checks values and words errors better.
 
-    ``images`` are offered to choose from; without them images are named in lines of text.  ``is_decided``: nothing can be left
-    for later, so that a choice which is always sent has no empty entry.  The field takes anything: only the catalogue knows what
-    is right, and says it better.
+    ``images`` can be ticked; without them, images are written as lines of text. ``is_decided``: no
+    value can be left open for later, so a choice that is always sent has no empty entry.
     """
-    options: dict[str, Any] = {"label": parameter_label(field.name), "required": False, "help_text": _help(field)}
-    if field.is_file and images is not None:
-        is_single = field.type is ParameterType.IMAGE
+    options: dict[str, Any] = {"label": parameter_label(parameter.name), "required": False}
+    options["help_text"] = _limits_text(parameter)
+    if parameter.type in IMAGE_TYPES and images is not None:
+        is_single = parameter.type is ParameterType.IMAGE
         return FilesField(is_single=is_single, widget=FilesWidget(images, is_single=is_single), **options)
-    if field.is_file:
-        options["help_text"] = _how_to_name(field)
-    return forms.CharField(widget=_widget(field, is_decided=is_decided), strip=False, **options)
+    if parameter.type is ParameterType.IMAGES:
+        options["help_text"] = _("Addresses, or media:ID of uploaded images, one per line.")
+    elif parameter.type is ParameterType.IMAGE:
+        options["help_text"] = _("An address, or media:ID of an uploaded image.")
+    elif parameter.is_file:
+        options["help_text"] = _("An address, or media:ID of an uploaded file.")
+    return forms.CharField(widget=_widget(parameter, is_decided=is_decided), strip=False, **options)
 
 
-def is_always_sent(field: Parameter) -> bool:
-    """The model wants it, and has a usual value for it."""
-    return field.is_required and field.default is not None
+def is_always_sent(parameter: Parameter) -> bool:
+    """Tell if a value is sent even when nobody gives one."""
+    return parameter.is_required and parameter.default is not None
 
 
 def as_typed(value: Any) -> str:
-    """A parameter's value as a person types it into its field: images in lines, yes and no as ``true`` and ``false``."""
-    if isinstance(value, list):
-        return "\n".join(map(str, value))
+    """Return a parameter's value as a person types it: images in lines, ``true`` and ``false``, objects as JSON."""
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return "\n".join(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def wire_value(field: Parameter, value: Any) -> Any:
-    """What a form field holds, as the catalogue takes it; "" or an empty list for nothing."""
-    if field.is_file:
-        names = value if isinstance(value, list) else _names_in(value)
-        return names[0] if field.type is ParameterType.IMAGE and len(names) == 1 else names
-    return value.replace("\r\n", "\n") if field.type is ParameterType.TEXT else value.strip()
+def wire_value(parameter: Parameter, value: Any) -> Any:
+    """Return the content of a form field as the catalogue reads it; "" or an empty list for nothing."""
+    if parameter.type is ParameterType.TEXT:
+        return value.replace("\r\n", "\n")
+    if parameter.is_file or (parameter.type is ParameterType.LIST and not value.strip().startswith("[")):
+        lines = value if isinstance(value, list) else value.replace("|", "\n").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        takes_many = parameter.type in (ParameterType.IMAGES, ParameterType.LIST)
+        return names if takes_many or len(names) != 1 else names[0]
+    return value.strip()
 
 
-def _names_in(text: str) -> list[str]:
-    return [name.strip() for name in re.split(r"[\r\n|]+", text) if name.strip()]
-
-
-def _widget(field: Parameter, *, is_decided: bool) -> forms.Widget:
-    nothing = ("", _nothing_chosen(field))
-    match field.type:
+def _widget(parameter: Parameter, *, is_decided: bool) -> forms.Widget:
+    if parameter.default is None:
+        nothing = ("", gettext("Model's choice"))
+    else:
+        default = {"True": gettext("Yes"), "False": gettext("No")}.get(str(parameter.default), parameter.default)
+        nothing = ("", gettext("Default (%(default)s)") % {"default": default})
+    match parameter.type:
         case ParameterType.CHOICE:
-            words = [(word, word) for word in field.choices]
-            return forms.Select(choices=words if is_decided and is_always_sent(field) else [nothing, *words])
+            choices = [(choice, choice) for choice in parameter.choices]
+            return forms.Select(choices=choices if is_decided and is_always_sent(parameter) else [nothing, *choices])
         case ParameterType.BOOLEAN:
             return forms.Select(choices=[nothing, ("true", _("Yes")), ("false", _("No"))])
-        case ParameterType.INTEGER:
-            limits = {"min": field.minimum, "max": field.maximum, "placeholder": field.default}
+        case ParameterType.INTEGER | ParameterType.FLOAT:
+            limits = {"min": parameter.minimum, "max": parameter.maximum, "placeholder": parameter.default}
+            if parameter.type is ParameterType.FLOAT:
+                limits["step"] = "any"
             return forms.NumberInput({name: limit for name, limit in limits.items() if limit is not None})
-        case ParameterType.IMAGE:
+        case ParameterType.IMAGE | ParameterType.VIDEO | ParameterType.AUDIO:
             return forms.TextInput()
         case ParameterType.IMAGES:
             return forms.Textarea({"rows": 2})
-        case ParameterType.TEXT:
+        case ParameterType.TEXT | ParameterType.OBJECT | ParameterType.LIST:
             return forms.Textarea({"rows": 3})
 
 
-def _nothing_chosen(field: Parameter) -> str:
-    """What happens when nothing is chosen."""
-    if field.default is None:
-        return gettext("As the model likes")
-    word = {"True": gettext("Yes"), "False": gettext("No")}.get(str(field.default), field.default)
-    return gettext("Usual (%(default)s)") % {"default": word}
-
-
-def _how_to_name(field: Parameter) -> Promise:
-    """How images are named in a text."""
-    if field.type is ParameterType.IMAGE:
-        return _("An address, or media:ID of an uploaded image.")
-    return _("Addresses, or media:ID of uploaded images, one per line.")
-
-
-def _help(field: Parameter) -> str:
-    match field.type:
-        case ParameterType.INTEGER:
-            return _range(field)
-        case ParameterType.IMAGE | ParameterType.IMAGES:
-            return gettext(" · ").join(_file_limits(field))
-        case _:
+def _limits_text(parameter: Parameter) -> str:
+    """Return the limits of a number or a file for people."""
+    if parameter.type in (ParameterType.INTEGER, ParameterType.FLOAT):
+        if parameter.minimum is None or parameter.maximum is None:
             return ""
-
-
-def _range(field: Parameter) -> str:
-    if field.minimum is None or field.maximum is None:
-        return ""
-    return gettext("From %(least)d to %(most)d.") % {"least": field.minimum, "most": field.maximum}
-
-
-def _file_limits(field: Parameter) -> list[str]:
+        return gettext("From %(least)s to %(most)s.") % {
+            "least": f"{parameter.minimum:.12g}",
+            "most": f"{parameter.maximum:.12g}",
+        }
+    if parameter.type is ParameterType.OBJECT:
+        return gettext("A JSON object.")
+    if parameter.type is ParameterType.LIST:
+        return gettext("One entry per line, or a JSON list.")
     limits = []
-    if field.max_count:
-        limits.append(ngettext("%d image at most", "%d images at most", field.max_count) % field.max_count)
-    if field.formats:
-        limits.append(", ".join(field.formats))
-    if field.max_bytes:
-        limits.append(gettext("%d MB at most") % (field.max_bytes // MEGABYTE))
-    return limits
+    if parameter.max_count:
+        limits.append(ngettext("%d image at most", "%d images at most", parameter.max_count) % parameter.max_count)
+    if parameter.formats:
+        limits.append(", ".join(parameter.formats))
+    if parameter.max_bytes:
+        limits.append(gettext("%d MB at most") % (parameter.max_bytes // MEGABYTE))
+    return gettext(" · ").join(limits)
 
 
 class FilesWidget(forms.Widget):
-    """Images of the library to tick, and lines for addresses.  Its value is a list of ``media:ID`` and addresses."""
+    """Images of the library to tick, and lines for addresses. Its value is a list of ``media:ID`` and addresses."""
 
     template_name = "providers/widgets/files.html"
 
@@ -150,7 +143,7 @@ class FilesWidget(forms.Widget):
         return list(dict.fromkeys(word for word in [*ticked, *lines] if word))
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
-        return False  # nothing ticked is sent as nothing
+        return False  # a form in which nothing is ticked does not send the name at all
 
     def get_context(self, name: str, value: Any, attrs: Mapping[str, Any] | None) -> dict[str, Any]:
         chosen = value.splitlines() if isinstance(value, str) else list(value or [])
@@ -168,7 +161,7 @@ class FilesWidget(forms.Widget):
 
 
 class FilesField(forms.Field):
-    """A list of images; an empty one is "not given"."""
+    """A list of images; an empty list means no value."""
 
     def __init__(self, *, is_single: bool, **options: Any) -> None:
         super().__init__(**options)

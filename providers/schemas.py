@@ -18,11 +18,11 @@ class FieldOut(Schema):
     type: catalog.ParameterType
     is_required: bool
     choices: list[str]
-    default: str | int | bool | None
+    default: str | int | float | bool | list[Any] | dict[str, Any] | None
     min_length: int | None
     max_length: int | None
-    minimum: int | None
-    maximum: int | None
+    minimum: int | float | None
+    maximum: int | float | None
     max_count: int | None
     formats: list[str]
     max_bytes: int | None
@@ -48,10 +48,11 @@ class PriceOut(Schema):
 class ModelOut(Schema):
     """A model.  ``deadline_seconds``: the longest wait for a result.  ``max_attempts``: paid attempts per item, at most."""
 
+    provider: str
     endpoint: str
     name: str
     task_type: TaskType
-    result_kind: str = Field(examples=["image", "video"])
+    result_kind: str = Field(examples=["image", "video", "text"])
     batch_field: str
     is_default: bool
     note: str
@@ -70,7 +71,7 @@ class ModelOut(Schema):
         rule = model.price_rule
         by = rule.by if rule else ()
         return {
-            "words": catalog.price_in_words(model),
+            "words": model.price_text,
             "currency": model.currency,
             "unit": "second" if rule and rule.is_per_second else "call",
             "by": list(by),
@@ -84,10 +85,6 @@ class ModelOut(Schema):
     def resolve_fields(model: catalog.Model) -> list[catalog.Parameter]:
         return list(model.parameters)
 
-    @staticmethod
-    def resolve_params_schema(model: catalog.Model) -> dict[str, Any]:
-        return model.json_schema()
-
 
 class ModelsOut(Schema):
     items: list[ModelOut]
@@ -99,7 +96,7 @@ class TaskTypeOut(Schema):
 
     task_type: TaskType
     label: str
-    result_kind: str = Field(examples=["image", "video"])
+    result_kind: str = Field(examples=["image", "video", "text"])
     default_model: str | None
     batch_field: str
 

@@ -38,10 +38,10 @@ LOCAL_FOLDER = str(DATA_DIR / "local")
 # Seal the keys of further accounts: the first seals, all open (providers.encryption).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 
-# The model that a task type uses unless a mission names another: endpoints of providers/catalog/*.toml.
+# The model that a task type uses unless a mission names another: endpoint, or provider:endpoint.
 DEFAULT_MODELS: dict[str, str] = {
     task_type: endpoint
-    for task_type in ("text_to_image", "image_to_image", "text_to_video", "image_to_video")
+    for task_type in ("text_to_image", "image_to_image", "text_to_video", "image_to_video", "text")
     if (endpoint := env.str(f"DEFAULT_MODEL_{task_type.upper()}", default=""))
 }
 

@@ -56,8 +56,8 @@ def show_list(request: HttpRequest) -> HttpResponse:
 def create(request: HttpRequest) -> HttpResponse:
     """First which type, then its form."""
     task_type = request.GET.get("type", "")
-    if task_type not in TaskType.values:
-        return render(request, "templates_app/choose_type.html", {"task_types": TaskType})
+    if task_type not in catalog.offered_task_types():
+        return render(request, "templates_app/choose_type.html", {"task_types": catalog.offered_task_types()})
     if request.method == "POST":
         return _answer(request, task_type)
     return _show_form(request, TemplateForm(task_type, images=_images(_user(request))))
@@ -124,7 +124,7 @@ def _show_form(
         "form": form,
         "template": template,
         "task_type": TaskType(form.task_type),
-        "price": catalog.price_in_words(form.chosen),
+        "price": form.chosen.price_text,
         "problems": _explained(template) if template and not form.is_bound else [],
         "redraw": REDRAW,
     }

@@ -23,7 +23,7 @@ LOCKS = {
 
 def names_read_by_settings() -> set[str]:
     names = set(re.findall(r'env\.\w+\(\s*"([A-Z][A-Z_]+)"', SETTINGS))
-    types = ("TEXT_TO_IMAGE", "IMAGE_TO_IMAGE", "TEXT_TO_VIDEO", "IMAGE_TO_VIDEO")
+    types = ("TEXT_TO_IMAGE", "IMAGE_TO_IMAGE", "TEXT_TO_VIDEO", "IMAGE_TO_VIDEO", "TEXT")
     assert "DEFAULT_MODEL_{task_type.upper()}" in SETTINGS
     return names | {f"DEFAULT_MODEL_{name}" for name in types}
 

@@ -41,6 +41,7 @@ TASK_TYPE_ICONS = {
     "image_to_image": "image-image",
     "text_to_video": "text-video",
     "image_to_video": "image-video",
+    "text": "text",
 }
 
 

@@ -104,10 +104,10 @@ def _reap_overdue(account_id: int) -> None:
     What nobody asked about for long is asked first: it may have ended well while the workers were down.
     """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
-    shortest = timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
+    shortest = catalog.shortest_deadline()
     late = running.filter(running_seen_at__gt=F("accepted_at") + shortest)
     for attempt in late.select_related("item__mission")[:REAP_BATCH]:
-        model = catalog.find_model(attempt.model, attempt.item.mission.task_type)
+        model = catalog.model_of(attempt.item.mission)
         if _run_seconds(attempt) > model.deadline_seconds:
             lifecycle.fail(
                 attempt.pk,
@@ -120,9 +120,9 @@ def _reap_overdue(account_id: int) -> None:
 def _lose_sight(account_id: int, now: datetime) -> None:
     """A task about which no question was answered for longer than it may take: its fate is unknown, and its slot free."""
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
-    shortest = timedelta(seconds=min(model.deadline_seconds for model in catalog.all_models()))
+    shortest = catalog.shortest_deadline()
     for attempt in running.filter(unanswered_since__lt=now - shortest).select_related("item__mission")[:REAP_BATCH]:
-        model = catalog.find_model(attempt.model, attempt.item.mission.task_type)
+        model = catalog.model_of(attempt.item.mission)
         silence = now - (attempt.unanswered_since or now)
         if silence.total_seconds() > model.deadline_seconds:
             lifecycle.mark_unreachable(

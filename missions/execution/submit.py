@@ -211,7 +211,7 @@ def _request(attempt: Attempt) -> SubmitRequest:
 
 def _asked(attempt: Attempt) -> tuple[catalog.Model, dict[str, Any]]:
     mission = attempt.item.mission
-    return catalog.find_model(mission.model, mission.task_type), mission.params | attempt.item.params
+    return catalog.model_of(mission), mission.params | attempt.item.params
 
 
 def _names_files(attempt: Attempt) -> bool:

@@ -38,7 +38,7 @@ def claim(
     items = list(due.select_for_update(skip_locked=True, no_key=True)[:limit])
     if not items:
         return []
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     prices = [model.price(mission.params | item.params) for item in items]
     budgets = [limits for limits in (mission_budget(mission), budget) if limits]
     affordable = min((limits.affordable(prices) for limits in budgets), default=len(items))

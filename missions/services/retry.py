@@ -84,7 +84,7 @@ def retry_item(
         retried = _requeue(mission, {item.index: own}, actor=actor, params=own)
         if not retried.count:
             raise NotPossible(_("Only a failed item can be retried, and this one has not failed."))
-        model = catalog.find_model(mission.model, mission.task_type)
+        model = catalog.model_of(mission)
         record_file_uses(mission, [media_id for _name, media_id in references.media_ids(model, own)], field="params")
         if on_done is not None:
             on_done(retried)
@@ -140,7 +140,7 @@ def _requeue(
         raise refusal(mission.pk, "retry") from None
     if count:
         provider_accounts.wake(mission.provider)
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     estimate = total_price(model, (mission.params | own for own in rows.values()))
     return Retried(count=count, estimate=estimate, currency=mission.currency)
 
@@ -148,7 +148,7 @@ def _requeue(
 def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: bool) -> dict[str, Any]:
     """Return an item's own parameters with some replaced. Raises MissionInvalid."""
     mission = item.mission
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     if model.is_free_form and not allow_free_form:
         message = _("%s is not in the catalogue, so only an operator may change its parameters.") % mission.model
         raise MissionInvalid([FieldError("params", message)])

@@ -233,9 +233,9 @@ def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) 
 def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catalog.Model:
     if task_type not in TaskType.values:
         raise MissionInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
-    if not endpoint:
-        return catalog.default_model(task_type)
     try:
+        if not endpoint:
+            return catalog.default_model(task_type)
         model = catalog.find_model(endpoint, task_type) if allow_free_form else catalog.get_model(endpoint)
     except (catalog.UnknownModel, ValueError) as error:
         raise MissionInvalid([FieldError("model", str(error))]) from error

@@ -91,7 +91,7 @@ def _address(item: MissionItem) -> str:
 
 
 def _parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
-    model = catalog.find_model(item.mission.model, item.mission.task_type)
+    model = catalog.model_of(item.mission)
     return ItemParametersForm(model, item.mission.params | item.params, data)
 
 

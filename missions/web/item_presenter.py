@@ -39,7 +39,7 @@ class ShownItem:
 
 def shown_items(mission: Mission, items: Sequence[MissionItem]) -> list[ShownItem]:
     """The items with their parameters, in one statement more for all their images together."""
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     params = [mission.params | item.params for item in items]
     files = _files(model, mission, params)
     return [_shown(item, model, given, files) for item, given in zip(items, params, strict=True)]
@@ -47,7 +47,7 @@ def shown_items(mission: Mission, items: Sequence[MissionItem]) -> list[ShownIte
 
 def shared_parameters(mission: Mission) -> list[Parameter]:
     """What all items of a mission have in common."""
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     return _parameters(model, mission.params, _files(model, mission, [mission.params]))
 
 

@@ -131,7 +131,7 @@ def settings_context(
     return {
         "form": form or MissionSettingsForm(initial=saved),
         "template_form": template_form or SaveTemplateForm(initial=suggested, prefix="template"),
-        "model": catalog.find_model(mission.model, mission.task_type),
+        "model": catalog.model_of(mission),
         "parameters": shared_parameters(mission),
     }
 

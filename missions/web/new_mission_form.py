@@ -251,7 +251,7 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str]) -> dict[s
 def model_of(fields: Mapping[str, str]) -> Model:
     """Return the chosen model, or the default of the chosen type if none of that type is chosen."""
     chosen_type = fields.get("task_type", "")
-    task_type = chosen_type if chosen_type in TaskType.values else TaskType.TEXT_TO_IMAGE.value
+    task_type = chosen_type if chosen_type in catalog.offered_task_types() else TaskType.TEXT_TO_IMAGE.value
     for model in catalog.all_models(task_type):
         if model.endpoint == fields.get("model"):
             return model

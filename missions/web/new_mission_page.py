@@ -17,7 +17,6 @@ from missions.web.new_mission_preview import Preview
 from providers import catalog
 from providers.catalog import ParameterType
 from providers.catalog.labels import parameter_label
-from providers.catalog.task_types import TaskType
 from providers.parameter_fields import PARAMETER, as_typed
 from templates_app.models import MissionTemplate
 
@@ -45,9 +44,9 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "entry": entry,
         "form": form,
         "preview": preview,
-        "task_types": list(TaskType),
-        "models": [(model, catalog.price_in_words(model)) for model in catalog.all_models(model.task_type)],
-        "price": catalog.price_in_words(model),
+        "task_types": catalog.offered_task_types(),
+        "models": [(model, model.price_text) for model in catalog.all_models(model.task_type)],
+        "price": model.price_text,
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,
         "shared_prompt": shared_prompt,

@@ -63,7 +63,7 @@ def copy_mission(mission: Mission, state: FormState) -> None:
     state.fields |= fields_of_params(mission.params)
 
     items = list(mission.items.order_by("index").values_list("index", "custom_id", "params"))
-    model = catalog.find_model(mission.model, mission.task_type)
+    model = catalog.model_of(mission)
     prompt = prompt_field(model)
     if prompt and len(items) <= EDITABLE_PROMPTS and Source.PROMPTS in sources_for(model):
         texts = [params.get(prompt.name) for _index, _custom_id, params in items]

@@ -1,4 +1,4 @@
-"""Kinds of generation that a model can make."""
+"""Kinds of work that a model can do, and the kind of result that each gives."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -9,3 +9,14 @@ class TaskType(models.TextChoices):
     IMAGE_TO_IMAGE = "image_to_image", _("image to image")
     TEXT_TO_VIDEO = "text_to_video", _("text to video")
     IMAGE_TO_VIDEO = "image_to_video", _("image to video")
+    TEXT = "text", _("text")
+
+
+# "image", "video" or "text"; a task type that makes sound gives "audio".
+RESULT_KINDS: dict[str, str] = {
+    TaskType.TEXT_TO_IMAGE: "image",
+    TaskType.IMAGE_TO_IMAGE: "image",
+    TaskType.TEXT_TO_VIDEO: "video",
+    TaskType.IMAGE_TO_VIDEO: "video",
+    TaskType.TEXT: "text",
+}

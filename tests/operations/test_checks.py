@@ -8,7 +8,8 @@ import sys
 import pytest
 from django.core.checks import Tags, run_checks
 
-from providers import catalog, encryption
+from providers import encryption
+from providers.catalog import loading
 from tests.factories import add_account
 
 
@@ -97,12 +98,12 @@ def test_the_hint_for_an_unfit_default_lists_those_that_fit(settings):
 
 def test_a_broken_catalogue_is_an_error_and_not_a_crash(monkeypatch, tmp_path):
     (tmp_path / "broken.toml").write_text("[[model]]\nendpoint = 'a/b'\n")
-    monkeypatch.setattr(catalog, "DIRECTORY", tmp_path)
-    catalog._catalogue.cache_clear()
+    monkeypatch.setattr(loading, "DIRECTORY", tmp_path)
+    loading.catalogue.cache_clear()
     try:
         assert found() == {"missions.E007"}
     finally:
-        catalog._catalogue.cache_clear()
+        loading.catalogue.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["DATA_DIR", "MEDIA_ROOT", "RESULTS_ROOT"])

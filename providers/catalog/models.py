@@ -1,0 +1,297 @@
+"""A model: one endpoint of a provider with its parameters, its price and its limits."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NotRequired, Required, Self
+
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext as _
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import TypedDict
+
+from core.errors import FieldError, Invalid
+from providers.catalog.parameters import STRICT, Parameter, is_absent, spelled
+from providers.catalog.prices import PriceRule
+from providers.catalog.task_types import RESULT_KINDS, TaskType
+
+# Parts of the names of models, beside the name of the family. Task types are translated by their labels.
+NAME_PARTS = (
+    gettext_noop("edit"),
+    gettext_noop("low-price channel"),
+    gettext_noop("official channel"),
+    gettext_noop("first and last image to video"),
+    gettext_noop("reference images to video"),
+    gettext_noop("realistic image to video"),
+    gettext_noop("image to video (asyn)"),
+)
+# Letters, digits, ".", "_" and "-", in parts separated by "/". No part consists of dots alone.
+ENDPOINT_PATTERN = r"(?!\.+(/|$))[A-Za-z0-9._-]+(/(?!\.+(/|$))[A-Za-z0-9._-]+)*"
+
+
+class ParamsInvalid(Invalid):
+    """The parameters break the model's rules. ``errors`` lists all errors, not only the first."""
+
+
+class Model(BaseModel):
+    """One endpoint of a provider: its parameters, its price, and the limits of one task.
+
+    ``batch_field``       the parameter that a bare string in a batch fills
+    ``deadline_seconds``  the longest wait for a result
+    ``max_attempts``      paid attempts per item, the first included
+    ``is_default``        the model of its task type for a mission that names none
+    ``is_free_form``      not in the catalogue: parameters pass unchecked and the price is unknown
+    ``reserved``          parameters that the engine sets; a caller may not
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: StrictStr
+    endpoint: StrictStr
+    name: StrictStr = Field(min_length=1)
+    task_type: TaskType
+    batch_field: StrictStr
+    deadline_seconds: StrictInt = Field(ge=1)
+    parameters_by_name: dict[StrictStr, Parameter] = Field({}, alias="parameters")
+    price_rule: PriceRule | None = Field(None, alias="price")
+    max_attempts: StrictInt = Field(ge=1, le=10)
+    is_default: StrictBool = False
+    is_free_form: StrictBool = False
+    note: StrictStr = ""
+    currency: StrictStr = ""
+    reserved: tuple[StrictStr, ...] = ()
+
+    @field_validator("parameters_by_name", mode="before")
+    @classmethod
+    def _name_parameters(cls, specs: Any) -> Any:
+        if not isinstance(specs, Mapping):
+            return specs
+        return {name: spec | {"name": name} if isinstance(spec, dict) else spec for name, spec in specs.items()}
+
+    @model_validator(mode="after")
+    def _check_batch_field(self) -> Self:
+        if not self.is_free_form and self.batch_field not in self.parameters_by_name:
+            names = ", ".join(self.parameters_by_name)
+            raise ValueError(f"batch_field {self.batch_field!r} is not one of its parameters: {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_price(self) -> Self:
+        """Check that the price goes by parameters, and by values that they can have."""
+        rule = self.price_rule
+        if rule is None:
+            return self
+        if rule.is_per_second and "duration" not in self.parameters_by_name:
+            raise ValueError("a price per second needs a parameter named duration")
+        for values in rule.amounts:
+            for name, value in zip(rule.by, values, strict=True):
+                parameter = self.parameters_by_name.get(name)
+                if parameter is None:
+                    names = ", ".join(self.parameters_by_name)
+                    raise ValueError(f"price goes by {name!r}, which is not one of its parameters: {names}")
+                try:
+                    is_possible = spelled(parameter.clean(value)) == value
+                except ValueError:
+                    is_possible = False
+                if not is_possible:
+                    raise ValueError(f"price has a row for {name} = {value!r}, a value that the parameter cannot have")
+        return self
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(self.parameters_by_name.values())
+
+    def parameter(self, name: str) -> Parameter | None:
+        return self.parameters_by_name.get(name)
+
+    @property
+    def label(self) -> str:
+        """The name in the reader's language: the family's name stays, the other parts are translated."""
+        return gettext(", ").join(gettext(part) for part in self.name.split(", "))
+
+    @property
+    def result_kind(self) -> str:
+        """The kind of a result: "image", "video" or "text"."""
+        return RESULT_KINDS[self.task_type]
+
+    # --- Parameters of a call ---
+
+    def clean(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters as they are sent, with the defaults that the provider demands.
+
+        Raises ParamsInvalid with all errors.
+        """
+        return self._clean(params, self._defaults, self._params_type)
+
+    def clean_partial(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those parameters that have a value, as they are sent: none is required, no default is added.
+
+        Raises ParamsInvalid with all errors.
+        """
+        return self._clean(params, {}, self._partial_params_type)
+
+    def check_shared(self, params: Mapping[str, Any], *, row_names: Collection[str]) -> list[FieldError]:
+        """Return the errors in parameters that many rows share, whatever the rows hold.
+
+        A required parameter may be absent here if it is one of ``row_names``, which rows may give.
+        """
+        try:
+            self.clean(params)
+        except ParamsInvalid as invalid:
+            absent = {name for name in row_names if is_absent(params.get(name))}
+            return [
+                error
+                for error in invalid.errors
+                if error.field not in absent or error.field not in self.parameters_by_name
+            ]
+        return []
+
+    def _clean(
+        self, params: Mapping[str, Any], defaults: Mapping[str, Any], params_type: TypeAdapter[dict[str, Any]]
+    ) -> dict[str, Any]:
+        if type(params) is not dict and not isinstance(params, Mapping):
+            raise ParamsInvalid([FieldError("", _("The parameters must be an object of names and values."))])
+        names = self.parameters_by_name
+        values = {**defaults}
+        for name, value in params.items():
+            if name not in names or not is_absent(value):
+                values[name] = value
+        if self.is_free_form:
+            return self._clean_free_form(values)
+        try:
+            return params_type.validate_python(values)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+        errors: dict[str, str] = {}
+        for problem in problems:
+            key = problem["loc"][0]
+            if key not in names:
+                errors[str(key)] = self._name_problem(key)
+        for problem in problems:
+            name = str(problem["loc"][0])
+            if name in names and name not in errors:
+                errors[name] = names[name].message(problem)
+        raise ParamsInvalid([FieldError(name, message) for name, message in errors.items()])
+
+    def _clean_free_form(self, params: dict[str, Any]) -> dict[str, Any]:
+        errors = [
+            FieldError(str(name), self._name_problem(name))
+            for name in params
+            if not isinstance(name, str) or name in self.reserved
+        ]
+        if errors:
+            raise ParamsInvalid(errors)
+        return params
+
+    def _name_problem(self, name: object) -> str:
+        """Return the message about a name that is not one of the model's parameters."""
+        if not isinstance(name, str):
+            return _("A parameter's name must be text.")
+        if name in self.reserved:
+            return _("This parameter is set by the server.")
+        texts = {"name": name, "allowed": ", ".join(self.parameters_by_name)}
+        close = difflib.get_close_matches(name, self.parameters_by_name, n=1)
+        if close:
+            return _('Unknown parameter "%(name)s". Did you mean "%(close)s"? Allowed: %(allowed)s.') % (
+                texts | {"close": close[0]}
+            )
+        return _('Unknown parameter "%(name)s". Allowed: %(allowed)s.') % texts
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        return {item.name: item.default for item in self.parameters if item.is_required and item.default is not None}
+
+    @cached_property
+    def _params_type(self) -> TypeAdapter[dict[str, Any]]:
+        return _typed_dict(self.name, self.parameters, {item.name for item in self.parameters if item.is_required})
+
+    @cached_property
+    def _partial_params_type(self) -> TypeAdapter[dict[str, Any]]:
+        return _typed_dict(self.name, self.parameters, set())
+
+    @cached_property
+    def params_schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the parameters that a caller gives. Do not change it."""
+        required = {item.name for item in self.parameters if item.is_required and item.default is None}
+        schema = _typed_dict(self.name, self.parameters, required).json_schema(schema_generator=_JsonSchema)
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.name,
+            "type": "object",
+            "properties": schema.get("properties", {}),
+            "required": schema.get("required", []),
+            "additionalProperties": self.is_free_form,
+        }
+
+    # --- Price ---
+
+    def price(self, params: Mapping[str, Any]) -> Decimal | None:
+        """Return the published price of one call in ``currency``, or None when it is unknown.
+
+        ``params`` may be cleaned or not; defaults stand in for what is absent.
+        """
+        rule = self.price_rule
+        if rule is None:
+            return None
+        amount = rule.amounts.get(tuple(self._spelled(params, name) for name in rule.by))
+        if amount is None or not rule.is_per_second:
+            return amount
+        seconds = self._spelled(params, "duration")
+        return amount * Decimal(seconds) if seconds.replace(".", "", 1).isdecimal() else None
+
+    def _spelled(self, params: Mapping[str, Any], name: str) -> str:
+        value = params.get(name)
+        return spelled(self.parameters_by_name[name].default if is_absent(value) else value)
+
+    @property
+    def price_text(self) -> str:
+        """The price of a call for people: ``0.29 to 4.738 CNY per call, by quality, resolution``."""
+        rule = self.price_rule
+        if rule is None:
+            return _("The price is unknown.")
+        lowest, highest = min(rule.amounts.values()), max(rule.amounts.values())
+        if not highest:
+            return _("Free.")
+        amount = f"{lowest:f}"
+        if lowest != highest:
+            amount = _("%(lowest)s to %(highest)s") % {"lowest": amount, "highest": f"{highest:f}"}
+        texts = {"amount": amount, "currency": self.currency, "fields": ", ".join(rule.by)}
+        if rule.is_per_second:
+            texts["words"] = _("%(amount)s %(currency)s per second of result") % texts
+        else:
+            texts["words"] = _("%(amount)s %(currency)s per call") % texts
+        return _("%(words)s, by %(fields)s") % texts if rule.by else texts["words"]
+
+
+class _JsonSchema(GenerateJsonSchema):
+    """pydantic's JSON Schema without a title for each property."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _typed_dict(name: str, parameters: Iterable[Parameter], required: Collection[str]) -> TypeAdapter[dict[str, Any]]:
+    """Return the type of a set of parameters: a dict with these keys and no others."""
+    keys: dict[str, Any] = {
+        item.name: Required[item.value_type] if item.name in required else NotRequired[item.value_type]
+        for item in parameters
+    }
+    make: Any = TypedDict
+    params_type = make(name, keys)
+    params_type.__pydantic_config__ = STRICT
+    return TypeAdapter(params_type)
