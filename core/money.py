@@ -1,8 +1,10 @@
-"""Amounts of money as text for programs; pages use the template filter ``money``."""
+"""Amounts of money: their precision, and their text for programs (pages use the template filter ``money``)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+
+MILLIONTH = Decimal("0.000001")  # the precision of stored amounts
 
 
 def amount_text(amount: Decimal | None) -> str | None:

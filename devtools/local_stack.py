@@ -23,9 +23,10 @@ from django.conf import settings
 from django.db import connection
 from honcho.environ import parse_procfile
 
+from providers.adapters.base import SIMULATOR_KEY
+
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-SIMULATOR_KEY = "simulator"  # opens nothing anywhere else
 
 
 def simulator_environment(url: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from billing.budget import Budget
 from billing.models import LIMIT_CURRENCY, SpendingLimit
+from core.money import MILLIONTH
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -32,7 +33,6 @@ from templates_app.models import MissionTemplate
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
-MILLIONTH = Decimal("0.000001")  # as exact as money is kept
 LONGEST_HOLD = timedelta(minutes=5)
 DURATIONS_KEPT = 40
 UNSEEN_LOW = 0.95  # never seen running: it ended before the first question, nobody knows how long before

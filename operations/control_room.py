@@ -15,20 +15,18 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
 from django.utils.http import urlencode
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from core.admin.readonly import DetailAdmin, column, money
 from core.errors import NotPossible
 from missions import failures, selectors, services
-from missions.models import Attempt, AttemptStatus, HourlySpend, ItemStatus, Mission, Tally
+from missions.maintenance.spend_rollup import Spend
+from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from missions.web.access import actor
 from missions.web.forms import ProviderTaskForm, RetryCauseForm
 from missions.web.item_presenter import ShownItem, shown_items
 from operations import statistics
-from operations.spend_rollup import Spend
 from operations.statistics import SPEND_DAYS, Minute
 from providers import provider_accounts
 
@@ -168,7 +166,7 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
         SpendLine(
             *key,
             amounts=[sum((spend.amounts[window] for spend in group), Decimal(0)) for window in windows],
-            untold_count=sum(spend.untold_counts[windows[-1]] for spend in group),
+            untold_count=sum(spend.unreported_counts[windows[-1]] for spend in group),
         )
         for key, group in groups.items()
     ]
@@ -179,47 +177,6 @@ def _doubt(attempt: Attempt) -> Doubt:
     item = attempt.item
     form = ProviderTaskForm(auto_id=f"task-{item.pk}-%s")
     return Doubt(attempt, shown_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
-
-
-# --- Where it stands, and the rows behind it ---
-
-
-@admin.register(HourlySpend)
-class HourlySpendAdmin(DetailAdmin):
-    list_display = [
-        column("hour", gettext_lazy("hour")),
-        column("mission", gettext_lazy("mission")),
-        "charged",
-        column("untold_count", gettext_lazy("without a told charge")),
-    ]
-    search_fields = ["=mission__id"]
-    list_select_related = ["mission"]
-    facts = [
-        ("hour", gettext_lazy("Hour")),
-        ("mission", gettext_lazy("Mission")),
-        ("cost", gettext_lazy("Cost")),
-        ("untold_count", gettext_lazy("Without a told charge")),
-    ]
-
-    @admin.display(description=gettext_lazy("cost"))
-    def charged(self, row: HourlySpend) -> SafeString:
-        return money(row.cost, row.mission.currency)
-
-
-@admin.register(Tally)
-class TallyAdmin(DetailAdmin):
-    list_display = [
-        column("counted_to", gettext_lazy("counted to")),
-        column("file_count", gettext_lazy("files")),
-        column("file_bytes", gettext_lazy("bytes")),
-        column("files_counted_at", gettext_lazy("files counted")),
-    ]
-    facts = [
-        ("counted_to", gettext_lazy("Counted to")),
-        ("file_count", gettext_lazy("Files")),
-        ("file_bytes", gettext_lazy("Bytes")),
-        ("files_counted_at", gettext_lazy("Files counted")),
-    ]
 
 
 app_name = "control_room"

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from core import translated_reasons
 from core.ui.notices import Notice
-from devtools.local_stack import SIMULATOR_KEY
 from providers import encryption, provider_accounts
+from providers.adapters.base import SIMULATOR_KEY
 from providers.models import ProviderAccount
 from providers.provider_accounts import BlockedReason
 from workers import heartbeat

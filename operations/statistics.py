@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from missions import failures
+from missions.maintenance.spend_rollup import Instant, Spend, spend_since
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -32,7 +33,6 @@ from missions.models import (
     OutputStatus,
     Tally,
 )
-from operations.spend_rollup import Instant, Spend, spend_since
 from providers.adapters.errors import Remedy
 from providers.models import ProviderAccount
 from workers.heartbeat import SILENT_AFTER

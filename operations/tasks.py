@@ -6,7 +6,8 @@ import logging
 
 from django.utils import timezone
 
-from operations import retention, spend_rollup
+from missions.maintenance import spend_rollup
+from operations import retention
 from workers import queue
 from workers.hooks import WorkerHooks
 

@@ -22,13 +22,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from core import translated_reasons
+from core.admin.readonly import DetailAdmin, column
 from missions import selectors
 from missions.models import Attempt
 from providers import encryption, provider_accounts
 from providers.adapters.base import AccountStatus
 from providers.adapters.errors import ProviderError
 from providers.forms import AccountForm
-from providers.models import ProviderAccount
+from providers.models import ProviderAccount, ProviderUpload
 from providers.provider_accounts import BlockedReason
 
 AdminAction = Callable[[HttpRequest, ProviderAccount], None]
@@ -181,3 +182,22 @@ def _tell(status: AccountStatus, seconds: float) -> str:
     if status.key_type:
         told.append(gettext("Kind of key: %s.") % status.key_type)
     return " ".join(told)
+
+
+@admin.register(ProviderUpload)
+class ProviderUploadAdmin(DetailAdmin):
+    list_display = [
+        "sha256",
+        column("account", _("account")),
+        column("created_at", _("created")),
+        column("expires_at", _("expires")),
+    ]
+    facts = [
+        ("sha256", _("SHA-256")),
+        ("account", _("Account")),
+        ("url", _("URL at the provider")),
+        ("created_at", _("Created")),
+        ("expires_at", _("Expires")),
+    ]
+    search_fields = ["=sha256"]
+    list_select_related = ["account"]

@@ -10,9 +10,8 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext, gettext_lazy
 
-from devtools.local_stack import SIMULATOR_KEY
 from providers import encryption, provider_accounts
-from providers.adapters.base import ProviderSettings
+from providers.adapters.base import SIMULATOR_KEY, ProviderSettings
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 

@@ -19,9 +19,9 @@ from core.admin.actions import ActionPreview, AdminAction
 from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, with_actors
 from core.errors import NotPossible
 from missions import failures, lifecycle, services
+from missions.maintenance import reconcile_counts
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.web.mission import failures_context, head_context
-from operations import reconcile_counts
 from providers.catalog.task_types import TaskType
 
 RUNNABLE = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
@@ -115,7 +115,7 @@ def _recounting(mission: Mission, asked: QueryDict) -> ActionPreview:
     wrong = list(reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)))
     told = [
         _("%(name)s is %(stored)s, but its items say %(true)s.")
-        % {"name": each.name, "stored": each.stored, "true": each.true}
+        % {"name": each.name, "stored": each.stored, "true": each.computed}
         for each in wrong
     ]
     return ActionPreview(told or [_("Every number is true.")], len(wrong), Decimal(0))
@@ -166,7 +166,7 @@ VERBS: Sequence[AdminAction] = (
         money=gettext_lazy("To be spent"),
         record=gettext_noop("Recounted in the administration."),
         preview=_recounting,
-        do=lambda mission, actor, asked: reconcile_counts.mend(mission.pk),
+        do=lambda mission, actor, asked: reconcile_counts.correct(mission.pk),
         currency_of=_currency,
         status_kind="mission",
     ),

@@ -29,8 +29,7 @@ from missions.models import (
     Output,
     RemovedSpending,
 )
-from providers.models import ProviderAccount, ProviderUpload
-from workers.models import WorkerCluster
+from providers.models import ProviderAccount
 
 # What an event's statuses are called, be they a mission's or an item's.
 WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
@@ -239,46 +238,6 @@ class ItemEventAdmin(LongTable):
     @admin.display(description=_("what happened"))
     def why(self, event: ItemEvent) -> SafeString:
         return told(event.reason)
-
-
-@admin.register(ProviderUpload)
-class ProviderUploadAdmin(DetailAdmin):
-    list_display = [
-        "sha256",
-        column("account", _("account")),
-        column("created_at", _("made")),
-        column("expires_at", _("ends")),
-    ]
-    facts = [
-        ("sha256", _("SHA-256")),
-        ("account", _("Account")),
-        ("url", _("Address at the provider")),
-        ("created_at", _("Made")),
-        ("expires_at", _("Address ends")),
-    ]
-    search_fields = ["=sha256"]
-    list_select_related = ["account"]
-
-
-@admin.register(WorkerCluster)
-class WorkerClusterAdmin(DetailAdmin):
-    list_display = [
-        "__str__",
-        column("worker_count", _("workers alive")),
-        column("restart_count", _("restarts")),
-        column("started_at", _("started")),
-        column("beat_at", _("last heard of")),
-        column("stopped_at", _("stopped")),
-    ]
-    facts = [
-        ("host", _("Host")),
-        ("pid", _("Process")),
-        ("worker_count", _("Workers alive")),
-        ("restart_count", _("Restarts")),
-        ("started_at", _("Started")),
-        ("beat_at", _("Last heard of")),
-        ("stopped_at", _("Stopped")),
-    ]
 
 
 @admin.register(RemovedSpending)

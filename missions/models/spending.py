@@ -42,7 +42,7 @@ class RemovedSpending(models.Model):
 
 
 class HourlySpend(models.Model):
-    """What a mission's attempts that ended within an hour were charged: repeats their rows (see ``operations.spend_rollup``)."""
+    """The charges of a mission's attempts that ended within an hour (see ``missions.maintenance.spend_rollup``)."""
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))

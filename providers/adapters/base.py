@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, ClassVar
 from providers.adapters import http
 from providers.adapters.errors import ProviderError, Remedy, TaskFailed
 
+SIMULATOR_KEY = "simulator"  # the API key of a simulator; opens nothing at a real provider
+
 
 class RemoteStatus(enum.StrEnum):
     RUNNING = "running"  # queued or running: poll again later

@@ -22,10 +22,11 @@ from django.utils import timezone
 from django_q.models import OrmQ, Task
 
 from billing.models import Period, SpendingLimit
+from core.money import MILLIONTH
 from missions import selectors, services
+from missions.maintenance import spend_rollup
 from missions.models import Mission
-from missions.selectors import MILLIONTH
-from operations import spend_rollup, statistics
+from operations import statistics
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from tests.chaos import oracle

@@ -24,6 +24,7 @@ from devtools import verification
 from devtools.simulators.runninghub.process import SimulatorProcess
 from devtools.simulators.runninghub.tasks import GONE, SUCCESS
 from missions import lifecycle, selectors
+from missions.maintenance import reconcile_counts
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -34,7 +35,6 @@ from missions.models import (
     Output,
     OutputStatus,
 )
-from operations import reconcile_counts
 from providers.models import ProviderAccount
 from tests.factories import check_mission
 

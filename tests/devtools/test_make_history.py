@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
+from missions.maintenance import reconcile_counts
 from missions.models import Attempt, ItemEvent, Mission, MissionItem
-from operations import reconcile_counts, statistics
+from operations import statistics
 from tests.factories import make_mission
 
 pytestmark = pytest.mark.django_db

@@ -15,9 +15,9 @@ from django.utils import timezone
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
 from missions import execution, lifecycle, selectors, services
+from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, RemovedSpending
 from missions.services import MissionInvalid, purge
-from operations import reconcile_counts
 from providers.models import ProviderAccount
 from tests.factories import accept, at_once, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
 
@@ -207,7 +207,7 @@ def test_recount_mends_what_is_reserved(owner, account):
     claim(mission, account, 2)
     Mission.objects.update(reserved_cost=7)
     assert {difference.name for difference in reconcile_counts.differences()} == {"reserved_cost"}
-    reconcile_counts.mend(mission.pk)
+    reconcile_counts.correct(mission.pk)
     check_mission(mission.pk)
 
 

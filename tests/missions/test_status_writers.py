@@ -19,7 +19,7 @@ REVIEWED = {
     "devtools/management/commands/make_history.py": 2,  # an invented past
     "drafts/services.py": 1,  # columns of a form
     "missions/execution/poll.py": 1,  # when to poll running attempts again
-    "operations/reconcile_counts.py": 1,  # a mission's counts and cost
+    "missions/maintenance/reconcile_counts.py": 1,  # a mission's counts and cost
 }
 UPDATES = {"update", "aupdate", "Mission", "MissionItem", "Attempt", "Output", "setattr", "__setattr__"}
 UPDATES |= {"bulk_update", "abulk_update", "bulk_create", "abulk_create", "save", "asave", "create", "acreate"}

@@ -20,7 +20,7 @@ PREFIX = "runninghub_batch_"
 
 @pytest.fixture
 def address() -> str:
-    return reverse("missions:metrics")
+    return reverse("metrics")
 
 
 @pytest.fixture

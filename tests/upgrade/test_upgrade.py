@@ -19,8 +19,8 @@ from accounts.services import authenticate
 from media import services as media_services
 from media.models import MediaFile
 from missions import services
+from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, MissionItem
-from operations import reconcile_counts
 from providers.adapters.base import ProviderSettings
 from providers.adapters.runninghub.adapter import RunningHub
 from tests.factories import check_mission, make_mission

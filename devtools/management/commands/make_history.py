@@ -24,7 +24,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from core.db.bulk import Table
-from devtools.local_stack import SIMULATOR_KEY
+from missions.maintenance import spend_rollup
 from missions.models import (
     Attempt,
     AttemptStatus,
@@ -36,8 +36,8 @@ from missions.models import (
     Output,
     OutputStatus,
 )
-from operations import spend_rollup
 from providers import provider_accounts
+from providers.adapters.base import SIMULATOR_KEY
 from providers.models import ProviderAccount
 
 DAYS = 40

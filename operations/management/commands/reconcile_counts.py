@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from missions.maintenance import reconcile_counts
 from missions.models import Mission
-from operations import reconcile_counts
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
             self.stdout.write(str(difference))
         if not check:
             for mission_id in sorted({difference.mission_id for difference in wrong}):
-                reconcile_counts.mend(mission_id)
+                reconcile_counts.correct(mission_id)
         self.stdout.write(self._summary(len(wrong), check=check))
         if check and wrong:
             raise SystemExit(1)

@@ -12,8 +12,8 @@ from django.db.models import F
 from pytest_django import DjangoAssertNumQueries
 
 from missions import services
+from missions.maintenance import reconcile_counts
 from missions.models import Mission, MissionItem
-from operations import reconcile_counts
 
 
 def mission(owner: User, *, items: int = 3) -> Mission:
@@ -76,4 +76,4 @@ def test_many_missions_take_one_statement(owner: User, django_assert_num_queries
         mission(owner)
 
     with django_assert_num_queries(1):
-        assert len(list(reconcile_counts.true_counts())) == 5
+        assert len(list(reconcile_counts.compared_counts())) == 5

@@ -1,9 +1,10 @@
-"""Sums over all rows, kept so that no page adds up a million of them.
+"""Stored sums of spending, so that no page adds up a million rows.
 
-``HourlySpend`` repeats what attempts that have ended say, hour by hour and mission by mission, up to ``Tally.counted_to``; what
-ended later is read from the attempts themselves.  A worker counts on every minute.  The last hour is always counted anew, so an
-end that was recorded late, after a long wait for a lock, is not missed; losing these rows loses nothing.  What removed missions
-had spent is in no attempt any more, but in ``RemovedSpending`` (``missions.purge``).
+``HourlySpend`` repeats the charges of ended attempts, per hour and mission, up to ``Tally.counted_to``;
+later ones are read from the attempts themselves. A worker adds to it every minute. The last hour is always
+counted again, so that an end recorded late, after a long wait for a lock, is not missed. These rows can be
+deleted without loss. The spending of deleted missions is in no attempt any more, but in
+``RemovedSpending`` (see ``missions.purge``).
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from missions.models import (
 )
 
 HOUR = timedelta(hours=1)
-LATENESS = timedelta(seconds=30)  # an end is written some time after the moment that it names
-KEPT = timedelta(days=32)  # how far back the first count goes
+LATENESS = timedelta(seconds=30)  # an end is recorded some time after it happened
+FIRST_SPAN = timedelta(days=32)  # covered by the first count
 FILES_EVERY = timedelta(minutes=10)
-TRIES = 5  # to read sums while they change
+READ_TRIES = 5  # while the sums change
 
 
 class Instant(Func):
-    """A moment in UTC as text, to the hour (``2026-11-24 14``) or the minute (``2026-11-24 14:05``).
+    """A time in UTC as text, to the hour (``2026-11-24 14``) or the minute (``2026-11-24 14:05``).
 
-    (Django's own truncation calls Python for every row on SQLite.)
+    Django's own truncation calls Python for every row on SQLite.
     """
 
     output_field = CharField()
@@ -61,7 +62,7 @@ class Instant(Func):
 
 
 def count(now: datetime) -> None:
-    """Count on to ``now``.  Two at once do it once."""
+    """Bring the stored sums up to ``now``. Of two calls at the same time, only one has an effect."""
     tally = Tally.objects.get_or_create(pk=1)[0]
     _count_spend(tally, now - LATENESS)
     if tally.files_counted_at is None or tally.files_counted_at < now - FILES_EVERY:
@@ -69,19 +70,21 @@ def count(now: datetime) -> None:
 
 
 def _count_spend(tally: Tally, until: datetime) -> None:
-    """Read first, without a transaction, and replace what was counted before only if nobody else has meanwhile, and nothing of
-    what was read is removed.
+    """Replace the stored sums since the last hour.
+
+    The rows are read first, without a transaction. The sums are written only if nobody else has counted
+    meanwhile, and no attempt that was read has been deleted.
     """
-    since = hour_of(tally.counted_to or until - KEPT) - HOUR
+    since = hour_of(tally.counted_to or until - FIRST_SPAN) - HOUR
     by_hour = _charges(since, until).values("item__mission", hour=Instant("ended_at", to="hour"))
     rows = [
         HourlySpend(
             mission_id=row["item__mission"],
             hour=datetime.fromisoformat(row["hour"] + ":00Z"),
             cost=row["charged"] or Decimal(0),
-            untold_count=row["untold"],
+            untold_count=row["unreported"],
         )
-        for row in by_hour.annotate(charged=Sum("cost"), untold=Count("pk", filter=COST_UNREPORTED))
+        for row in by_hour.annotate(charged=Sum("cost"), unreported=Count("pk", filter=COST_UNREPORTED))
     ]
     unchanged = Tally.objects.filter(pk=tally.pk, counted_to=tally.counted_to, removal_count=tally.removal_count)
     with transaction.atomic():
@@ -100,9 +103,9 @@ def _count_files(now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """What the tasks of one model were charged in one person's missions, in each of the windows that were asked for.
+    """The charges of one model in one person's missions, for each requested window, in one currency.
 
-    ``untold_counts``: successes whose charge the provider has not told.
+    ``unreported_counts``: successes whose cost the provider has not reported.
     """
 
     model: str
@@ -110,24 +113,24 @@ class Spend:
     owner_name: str
     currency: str
     amounts: dict[str, Decimal]
-    untold_counts: dict[str, int]
+    unreported_counts: dict[str, int]
 
 
 def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
-    """What was charged since each of ``starts``, for attempts by the moment of their end.
+    """Return the charges of attempts that ended since each of ``starts``, the highest first.
 
-    Five statements, however many attempts there are; one more for each start that lies within an hour.
+    Five statements, however many attempts there are; one more for each start that is not on the hour.
     """
-    for _try in range(TRIES):
+    for _try in range(READ_TRIES):
         edition = _edition()
         found = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
         if _edition() == edition:
-            break  # else money moved between two of the statements: it may be missing, or told twice
+            break  # else rows moved between two statements: money may be missing, or counted twice
     return found
 
 
 def _edition() -> tuple[datetime | None, int]:
-    """Changes whenever money moves from one of the tables to another."""
+    """Return a value that changes whenever money moves from one of the tables to another."""
     return Tally.objects.values_list("counted_to", "removal_count").first() or (None, 0)
 
 
@@ -148,16 +151,16 @@ def _spend_since(starts: Mapping[str, datetime], *, now: datetime, counted_to: d
 
 
 def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QuerySet[Any, dict[str, Any]]:
-    """By model, owner and currency: ``cost_NAME`` and ``untold_NAME`` of the rows within each window.
+    """Group by model, owner and currency: ``cost_NAME`` and ``unreported_NAME`` for each window.
 
-    ``mission`` leads from a row to these: "item__mission__".
+    ``mission`` is the lookup prefix from a row to its mission: "item__mission__".
     """
     cost = "amount" if rows.model is RemovedSpending else "cost"
     is_one = rows.model is Attempt
     sums: dict[str, Any] = {}
     for name, window in windows.items():
         sums[f"cost_{name}"] = Sum(cost, filter=window)
-        sums[f"untold_{name}"] = (
+        sums[f"unreported_{name}"] = (
             Count("pk", filter=window & COST_UNREPORTED) if is_one else Sum("untold_count", filter=window)
         )
     named = {
@@ -171,23 +174,23 @@ def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QueryS
 
 
 def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str]) -> list[Spend]:
-    """The parts put together, the most expensive first."""
+    """Merge the parts, the highest amount first."""
     found: dict[tuple[Any, ...], Spend] = {}
     for row in (row for part in parts for row in part):
         key = (row["of_model"], row["of_owner"], row["owner_name"], row["of_currency"])
         spend = found.setdefault(key, Spend(*key, dict.fromkeys(names, Decimal(0)), dict.fromkeys(names, 0)))
         for name in names:
             spend.amounts[name] += row.get(f"cost_{name}") or 0
-            spend.untold_counts[name] += row.get(f"untold_{name}") or 0
+            spend.unreported_counts[name] += row.get(f"unreported_{name}") or 0
     return sorted(found.values(), key=lambda spend: max(spend.amounts.values()), reverse=True)
 
 
 def _charges(since: datetime, until: datetime) -> QuerySet[Attempt]:
-    """Attempts that ended in a span and were charged, or succeeded and may have been."""
+    """Return attempts that ended in a span and were charged, or succeeded and may have been charged."""
     ended = Attempt.objects.filter(ended_at__gte=since, ended_at__lt=until)
     return ended.filter(Q(cost__isnull=False) | Q(status=AttemptStatus.SUCCEEDED)).order_by()
 
 
 def hour_of(moment: datetime) -> datetime:
-    """When the hour of a moment begins, in UTC."""
+    """Return the start of the hour that contains ``moment``, in UTC."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -16,9 +16,10 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from missions import lifecycle, services
+from missions.maintenance import spend_rollup
 from missions.models import Attempt, HourlySpend, Mission, Output, Tally
 from missions.services import purge
-from operations import spend_rollup, statistics
+from operations import statistics
 from tests.factories import at_once, bring_to, claim, make_mission
 
 NOW = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
@@ -106,7 +107,7 @@ def test_a_success_without_a_charge_is_told_when_its_mission_is_gone(owner, acco
     spend_rollup.count(NOW)
     services.delete_mission(mission_id=mission.pk, actor="user:1")
     [spend] = statistics.spend(now=NOW)
-    assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
+    assert (list(spend.amounts.values()), list(spend.unreported_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
 
 
 @pytest.mark.parametrize("counted_ago", [timedelta(hours=5), timedelta(0)])
@@ -124,7 +125,7 @@ def test_successes_without_a_charge_are_told_in_every_part_of_a_removal(ended, c
 
 def untold(mission: Mission) -> int:
     [spend] = [spend for spend in statistics.spend(now=NOW) if spend.owner_id == mission.owner_id]
-    return spend.untold_counts["days_30"]
+    return spend.unreported_counts["days_30"]
 
 
 def test_a_removal_between_two_statements_is_noticed(ended):
@@ -246,7 +247,7 @@ def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
     Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(hours=1), cost=None)
     for _ in range(2):
         [spend] = statistics.spend(now=NOW)
-        assert (list(spend.amounts.values()), list(spend.untold_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
+        assert (list(spend.amounts.values()), list(spend.unreported_counts.values())) == ([Decimal(0)] * 3, [1, 1, 1])
         spend_rollup.count(NOW)
 
 

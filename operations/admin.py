@@ -1,0 +1,48 @@
+"""Admin of the stored sums."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from core.admin.readonly import DetailAdmin, column, money
+from missions.models import HourlySpend, Tally
+
+
+@admin.register(HourlySpend)
+class HourlySpendAdmin(DetailAdmin):
+    list_display = [
+        column("hour", _("hour")),
+        column("mission", _("mission")),
+        "shown_cost",
+        column("untold_count", _("cost not reported")),
+    ]
+    search_fields = ["=mission__id"]
+    list_select_related = ["mission"]
+    facts = [
+        ("hour", _("Hour")),
+        ("mission", _("Mission")),
+        ("cost", _("Cost")),
+        ("untold_count", _("Cost not reported")),
+    ]
+
+    @admin.display(description=_("cost"))
+    def shown_cost(self, row: HourlySpend) -> SafeString:
+        return money(row.cost, row.mission.currency)
+
+
+@admin.register(Tally)
+class TallyAdmin(DetailAdmin):
+    list_display = [
+        column("counted_to", _("counted to")),
+        column("file_count", _("files")),
+        column("file_bytes", _("bytes")),
+        column("files_counted_at", _("files counted")),
+    ]
+    facts = [
+        ("counted_to", _("Counted to")),
+        ("file_count", _("Files")),
+        ("file_bytes", _("Bytes")),
+        ("files_counted_at", _("Files counted")),
+    ]
