@@ -35,6 +35,16 @@ LOCAL_CONCURRENCY: int | None = env.int("LOCAL_CONCURRENCY", default=None)
 LOCAL_TIMEOUT_SECONDS: float = env.float("LOCAL_TIMEOUT_SECONDS", default=900.0)
 LOCAL_FOLDER = str(DATA_DIR / "local")
 
+# Chat of any OpenAI-compatible server. Without a base URL there is no account.
+OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", default="").rstrip("/")
+OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", default="")
+OPENAI_CONCURRENCY: int | None = env.int("OPENAI_CONCURRENCY", default=None)
+CHAT_MODEL: str = env.str("CHAT_MODEL", default="")
+CHAT_TIMEOUT_SECONDS: float = env.float("CHAT_TIMEOUT_SECONDS", default=600.0)
+# Prices of a million tokens in USD. Empty: the cost of a task is not known.
+CHAT_INPUT_PRICE: str = env.str("CHAT_INPUT_PRICE", default="")
+CHAT_OUTPUT_PRICE: str = env.str("CHAT_OUTPUT_PRICE", default="")
+
 # Seal the keys of further accounts: the first seals, all open (providers.encryption).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 

@@ -43,11 +43,11 @@ class Request:
 
     @property
     def base(self) -> str:
-        """The address under which the caller reached us, so that file URLs work from where it stands."""
+        """The address under which the caller reached us: file URLs must work for it."""
         return f"http://{self.headers.get(b'host', b'127.0.0.1').decode('latin-1')}"
 
     def json(self) -> dict[str, Any]:
-        """The body as an object; anything else reads as an empty one."""
+        """Return the body as an object; anything else reads as an empty one."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -82,7 +82,10 @@ async def read(scope: Message, receive: Receive) -> Request:
 
 
 def _is_local(client: str, server: str) -> bool:
-    """Whether a connection comes from this machine: then it is from a loopback address, or from the very one that it goes to."""
+    """Tell if a connection comes from this machine.
+
+    Then it is from a loopback address, or from the very address that it goes to.
+    """
     return client.startswith(LOOPBACK) or client == server
 
 
@@ -118,7 +121,7 @@ def _http_error(status: int, retry_after: int) -> Answer:
     return dataclasses.replace(answer, headers={"retry-after": str(retry_after)}) if status in (429, 503) else answer
 
 
-# ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- Sending ---
 
 
 async def deliver(answer: Answer, scope: Message, receive: Receive, send: Send, slow_seconds: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -46,6 +47,7 @@ POOL_SIZE = 16
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 LONGEST_WAIT_SECONDS = 3600.0
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
+STREAM_PIECE_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 
 _BadAddress = InvalidURL | InvalidSchema | MissingSchema | InvalidProxyURL | LocationValueError
@@ -81,7 +83,8 @@ class BearerAuth(AuthBase):
         self._api_key = api_key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        if self._api_key:
+            request.headers["Authorization"] = f"Bearer {self._api_key}"
         return request
 
 
@@ -146,6 +149,64 @@ def post_once(api_key: str, url: str, *, timeout: Timeout, data: bytes, headers:
     """
     with new_session(api_key) as session:
         return exchange(session, "POST", url, timeout=timeout, data=data, headers={**headers, "Connection": "close"})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer whose body is still arriving. Reading ``chunks`` raises TransportFailure."""
+
+    status: int
+    content_type: str
+    chunks: Iterator[bytes]
+    retry_after_seconds: float | None = None
+
+
+@contextlib.contextmanager
+def stream_once(
+    api_key: str, url: str, *, timeout: Timeout, data: bytes, headers: Mapping[str, str]
+) -> Iterator[StreamedAnswer]:
+    """POST over a connection of its own, like ``post_once``, and give each piece of the body as it arrives.
+
+    Raises TransportFailure until the answer has begun.
+    """
+    sent = {**headers, "Connection": "close", "Accept-Encoding": "identity"}
+    with new_session(api_key) as session:
+        response, failure = None, None
+        try:
+            response = session.post(url, timeout=timeout, data=data, headers=sent, allow_redirects=False, stream=True)
+        except (OSError, ValueError, HTTPError) as exc:
+            failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+        if response is None:
+            raise failure or TransportFailure("no answer", may_have_arrived=True)
+        with response:
+            yield StreamedAnswer(
+                status=response.status_code,
+                content_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                chunks=_pieces(response),
+                retry_after_seconds=parse_retry_after(response.headers.get("Retry-After")),
+            )
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Read what has arrived, however little: ``iter_content`` waits until a chunk is full."""
+    failure = None
+    try:
+        while piece := response.raw.read1(STREAM_PIECE_BYTES):
+            yield piece
+    except (OSError, ValueError, HTTPError, HTTPException) as exc:
+        failure = TransportFailure(_reason(exc), may_have_arrived=True)
+    if failure:
+        raise failure
+
+
+def read_all(chunks: Iterator[bytes]) -> bytes:
+    """Return the whole body of a StreamedAnswer. Raises TransportFailure, also if it is too long."""
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > ANSWER_LIMIT_BYTES:
+            raise TransportFailure("the answer is too long", may_have_arrived=True)
+    return bytes(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""Errors of OpenAI-compatible servers as data, and the meaning of each for a submit.
+
+Answers are read by the vendor's code first, then by words, because small servers put everything
+into a status of 400 or 500, then by the HTTP status.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from providers.adapters.errors import (
+    AccountBlocked,
+    NotAccepted,
+    ProviderError,
+    Rejected,
+    Remedy,
+    TaskFailed,
+    Unavailable,
+    Unconfirmed,
+)
+
+
+class Row(NamedTuple):
+    """One kind of refusal. ``wait_seconds``: leave the server alone for so long."""
+
+    error: type[ProviderError]
+    message: str
+    wait_seconds: float | None = None
+
+
+TOO_LONG = Row(Rejected, "The prompt is too long for this model. Shorten it or choose another model.")
+NO_MONEY = Row(AccountBlocked, "The account has no credit left. Top it up.")
+FILTERED = Row(Rejected, "The server's moderation refused the prompt. Change it.")
+NO_MODEL = Row(Rejected, "The server does not have this model. Check its name and the base URL.")
+IN_DOUBT = Row(Unconfirmed, "The server had an error. The answer may have been written and charged.")
+
+CODES: dict[str, Row] = {
+    "context_length_exceeded": TOO_LONG,
+    "exceed_context_size_error": TOO_LONG,
+    "insufficient_quota": NO_MONEY,
+    "billing_hard_limit_reached": NO_MONEY,
+    "invalid_api_key": Row(AccountBlocked, "The API key is not valid. Enter a valid key."),
+    "model_not_found": NO_MODEL,
+    "content_policy_violation": FILTERED,
+    "content_filter": FILTERED,
+    "rate_limit_exceeded": Row(NotAccepted, "The server wants fewer requests per minute.", 10),
+}
+
+WORDS: list[tuple[re.Pattern[str], Row]] = [
+    (re.compile(r"context (size|length|window)|maximum context|too many tokens", re.IGNORECASE), TOO_LONG),
+    (re.compile(r"insufficient (balance|quota|credit)", re.IGNORECASE), NO_MONEY),
+]
+
+HTTP_STATUSES: dict[int, Row] = {
+    400: Row(Rejected, "The server cannot use the request. Correct it."),
+    401: Row(AccountBlocked, "The server does not accept the API key. Enter a valid key."),
+    402: NO_MONEY,
+    403: Row(AccountBlocked, "The API key may not do this. Check its permissions."),
+    404: Row(Rejected, "The server has no such model or address. Check the model and the base URL."),
+    405: Row(Rejected, "This address takes no chat requests. Check the base URL."),
+    413: Row(Rejected, "The request is too large. Use smaller pictures or a shorter prompt."),
+    415: Row(Rejected, "The server cannot use the request. Correct it."),
+    422: Row(Rejected, "The server cannot use the request. Correct it."),
+    429: Row(NotAccepted, "The server wants fewer requests per minute.", 10),
+    503: Row(NotAccepted, "The server is overloaded.", 30),
+    529: Row(NotAccepted, "The server is overloaded.", 30),
+}
+MOVED = Row(AccountBlocked, "The server has moved away from this address. Correct the base URL of the account.")
+
+# Ends of a stream that has begun: the request was accepted, and what was written may be charged.
+REMEDIES = {
+    "stream_cut": Remedy.ONE_MORE_TRY,
+    "stream_error": Remedy.ONE_MORE_TRY,
+    "stream_malformed": Remedy.ONE_MORE_TRY,
+    "stream_timeout": Remedy.NONE,
+    "answer_too_long": Remedy.NONE,
+    "empty": Remedy.ONE_MORE_TRY,
+    "not_json": Remedy.ONE_MORE_TRY,
+    "length": Remedy.NONE,
+    "content_filter": Remedy.NONE,
+}
+FAILURES = {
+    "stream_cut": "The connection broke while the answer was being written. What was written may be charged.",
+    "stream_error": "The server had an error while it wrote the answer. What was written may be charged.",
+    "stream_malformed": "The server sent something that is no chat answer. It may be charged.",
+    "stream_timeout": "The answer took too long. What was written may be charged.",
+    "answer_too_long": "The answer is longer than this program accepts. It may be charged.",
+    "empty": "The server sent an empty answer.",
+    "not_json": "The answer is not the JSON that was asked for.",
+    "length": "The answer was cut because it reached max_tokens, so its JSON is incomplete. Allow more tokens.",
+    "content_filter": "The server's moderation stopped the answer. Change the prompt.",
+}
+
+
+def refusal(status: int, code: str, text: str, wait_seconds: float | None) -> ProviderError:
+    """Return the error of submit for an answer with an HTTP error.
+
+    ``text`` is the server's own sentence, already without the key. A server error (5xx) and a
+    time-out leave it open if the answer was written and charged: Unconfirmed. 503 and 529 say "overloaded".
+    """
+    words = next((row for pattern, row in WORDS if pattern.search(text)), None)
+    moved = MOVED if 300 <= status < 400 else None
+    row = CODES.get(code) or words or moved or HTTP_STATUSES.get(status)
+    if row is None:
+        row = HTTP_STATUSES[400] if 400 <= status < 500 and status not in (408, 409, 425) else IN_DOUBT
+    wait = row.wait_seconds if wait_seconds is None else wait_seconds
+    return row.error(_with_quote(row.message, text), code=code or f"http_{status}", wait_seconds=wait)
+
+
+def read_error(error: ProviderError) -> ProviderError:
+    """Return what the error of a submit means where no money is at stake."""
+    if isinstance(error, AccountBlocked | Rejected):
+        return error
+    return Unavailable(error.message, code=error.code, wait_seconds=error.wait_seconds)
+
+
+def failure(code: str, text: str = "") -> TaskFailed:
+    """Return the reason why a stream that had begun gave no usable answer."""
+    return TaskFailed(_with_quote(FAILURES[code], text), code=code, remedy=REMEDIES[code])
+
+
+def remedy_of(code: str) -> Remedy:
+    return REMEDIES.get(code, Remedy.NONE)
+
+
+def _with_quote(message: str, text: str) -> str:
+    return f"{message} The server says: {text}" if text else message
