@@ -118,7 +118,7 @@ def free_port() -> int:
 def web_process(env: dict[str, str], port: int) -> Iterator[None]:
     from devtools.local_stack import procfile, procfile_environment
 
-    environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "UVICORN_LOG_LEVEL": "warning"}
+    environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "LOG_LEVEL": "WARNING"}
     process = subprocess.Popen(["/bin/sh", "-c", procfile()["web"]], env=environment, cwd=ROOT)
     try:
         deadline = time.monotonic() + 20

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections, reset_queries
@@ -42,7 +43,7 @@ class Handler(ASGIHandler):
     taken the last but one.  Here the server holds the answer instead (``connections``); what is too large for that is streamed.
     """
 
-    AT_ONCE = 16
+    AT_ONCE = max(4, 16 // settings.WEB_PROCESSES)
     request_class = MeasuredRequest
 
     def __init__(self) -> None:

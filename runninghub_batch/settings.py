@@ -70,6 +70,8 @@ FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers this machine alone
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
 
+WEB_PROCESSES: int = max(1, env.int("WEB_PROCESSES", default=len(os.sched_getaffinity(0))))  # default: one per core
+
 # --- Django ---
 
 DEBUG: bool = env.bool("DEBUG", default=False)

@@ -236,22 +236,20 @@ class Stage:
 
 
 class Web:
-    """The web application on a free port, started as ``Procfile`` says.
+    """The web application on a free port, started as ``Procfile`` says, with one process by default.
 
-    ``application`` and ``connection`` take the place of what is named there.
+    ``application`` takes the place of the real one.
     """
 
     APPLICATION = "runninghub_batch.asgi:application"
-    CONNECTION = "core.http.slow_clients:BoundedConnection"
 
-    def __init__(
-        self, env: dict[str, str], log: Path, application: str = APPLICATION, connection: str = CONNECTION
-    ) -> None:
-        self.command = procfile()["web"].replace(self.APPLICATION, application).replace(self.CONNECTION, connection)
+    def __init__(self, env: dict[str, str], log: Path, application: str = APPLICATION) -> None:
+        self.command = f"{procfile()['web']} --application {application}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        module = {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings", "UVICORN_LOG_LEVEL": "warning"}
-        self.env = {**os.environ, **own_environment(), **env, **module, **procfile_environment("127.0.0.1", self.port)}
+        address = procfile_environment("127.0.0.1", self.port)
+        module = {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings"}
+        self.env = {**os.environ, "WEB_PROCESSES": "1", **own_environment(), **env, **module, **address}
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 

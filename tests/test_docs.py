@@ -29,7 +29,7 @@ PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROO
 OPERATOR_GUIDE = ROOT / "docs" / "operator-guide.md"
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 # Upper case with an underscore, and no setting of ours.
-OTHER_NAMES = {"TEST_DATABASE_URL", "WEB_CONCURRENCY"}
+OTHER_NAMES = {"TEST_DATABASE_URL", "FORWARDED_ALLOW_IPS"}
 SHELLS = ("sh", "bash", "console")
 OURS = (
     "accounts",

@@ -18,9 +18,9 @@ def open_server(transactional_db: None, tmp_path: Path) -> Iterator[OpenServer]:
     """Starts servers with more environment, or of another application; all are stopped when the test ends."""
     opened: list[Web] = []
 
-    def open_(application: str = Web.APPLICATION, *, connection: str = Web.CONNECTION, **env: str) -> Web:
+    def open_(application: str = Web.APPLICATION, **env: str) -> Web:
         log = tmp_path / f"web-{len(opened)}.log"
-        web = Web({"LOG_LEVEL": "INFO", "READ_DOT_ENV": "0", **env}, log, application, connection)
+        web = Web({"LOG_LEVEL": "INFO", "READ_DOT_ENV": "0", **env}, log, application)
         opened.append(web)
         web.start()
         return web

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from django.contrib.auth.models import User
@@ -189,3 +190,43 @@ def test_a_server_without_its_database_says_so_and_lives(open_server):
     answer = requests.get(f"{web.url}/api/v1/me", headers={"Authorization": "Bearer rhb_x"}, timeout=30)
     assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
+
+
+# --- Several processes ---
+
+
+def children(web: Web) -> list[psutil.Process]:
+    assert web.process is not None
+    return psutil.Process(web.process.pid).children()
+
+
+def is_healthy(web: Web) -> bool:
+    try:
+        return requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_killed_web_process_is_replaced(open_server):
+    web = open_server(WEB_PROCESSES="2")
+    wait_for(lambda: len(children(web)) == 2)
+    first, second = children(web)
+    first.kill()
+    wait_for(lambda: len(children(web)) == 2 and first not in children(web))
+    assert second in children(web)
+    wait_for(lambda: is_healthy(web))
+
+
+def test_web_processes_stop_with_their_parent(open_server):
+    for is_killed in (False, True):
+        web = open_server(WEB_PROCESSES="2")
+        wait_for(lambda web=web: is_healthy(web))
+        processes = children(web)
+        if is_killed:
+            web.kill()
+        else:
+            assert web.process is not None
+            web.process.terminate()
+            assert web.process.wait(timeout=30) == 0
+        psutil.wait_procs(processes, timeout=30)
+        assert not [process for process in processes if process.is_running()]
