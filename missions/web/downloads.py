@@ -24,7 +24,7 @@ def download_selection(request: HttpRequest, mission_id: int) -> HttpResponseBas
     mission = visible_mission(request, mission_id)
     form = SelectionForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Choose the results to download first."))
+        messages.error(request, _("Select results to download first."))
         return redirect("missions:mission", mission_id)
     bundle = Bundle(mission, form.cleaned_data["item"])
     response = ThreadedStream(bundle, content_type="application/zip")

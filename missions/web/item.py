@@ -49,7 +49,7 @@ def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpRespons
     except NotPossible as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
+        messages.success(request, _("Item %(number)d resubmitted.") % {"number": item.index})
     return redirect(_address(item))
 
 
@@ -66,7 +66,7 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
         except NotPossible as refusal:
             form.add_error("remote_task_id", str(refusal))
         else:
-            messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
+            messages.success(request, _("Task attached. Its result will be downloaded at no extra cost."))
             return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
     context = failures_context(item.mission, refused=form, at_index=index)
     return render_tab(request, item.mission, "failures", context, status=422)
@@ -82,7 +82,7 @@ def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpR
     except NotPossible as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, _("Item %(number)d is submitted again.") % {"number": index})
+        messages.success(request, _("Item %(number)d resubmitted.") % {"number": index})
     return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
 
 

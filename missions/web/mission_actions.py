@@ -31,7 +31,7 @@ from templates_app.services import TemplateInvalid
 def pause(request: HttpRequest, mission_id: int) -> HttpResponse:
     def act() -> str:
         services.pause_mission(mission_id=mission_id, actor=actor(request))
-        return _("Paused. What is running ends; nothing more is sent until you resume.")
+        return _("Paused. Running items will finish; nothing else is sent until you resume.")
 
     return _act(request, mission_id, act)
 
@@ -75,9 +75,11 @@ def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
         return render(request, "missions/delete.html", context | {"next": _way_back(request, mission_id)})
     stopped = services.delete_mission(mission_id=mission_id, actor=actor(request))
     if stopped.is_removed:
-        messages.success(request, _("“%(name)s” and its files are deleted.") % {"name": mission.name})
+        messages.success(request, _("“%(name)s” and its files were deleted.") % {"name": mission.name})
     else:
-        text = _("“%(name)s” is deleted. What is still running at the provider ends first; its files go with it.")
+        text = _(
+            "“%(name)s” was deleted. Its files are removed once the items still running at the provider have finished."
+        )
         messages.success(request, text % {"name": mission.name})
     return redirect("missions:list")
 
@@ -89,7 +91,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
     form = RetryForm(request.POST)
     visible_mission(request, mission_id)
     if not form.is_valid():
-        messages.error(request, _("Nothing was retried: choose again what to retry."))
+        messages.error(request, _("Nothing was retried. Select again what to retry."))
         return redirect("missions:failures", mission_id)
     wanted = form.cleaned_data
     code = (wanted["error_code"] or "") if wanted["has_code"] else None
@@ -99,8 +101,8 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
             mission_id=mission_id, actor=actor(request), error_code=code, at_most=wanted["at_most"]
         )
         if not done.count:
-            return _("Nothing was retried: these items do not fail any more.")
-        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", done.count)
+            return _("Nothing was retried: these items are no longer failed.")
+        text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", done.count)
         return text % {"count": done.count}
 
     return _act(request, mission_id, act)
@@ -131,7 +133,7 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
     mission = visible_mission(request, mission_id)
     form = SaveTemplateForm(request.POST, prefix="template")
     if form.is_valid() and _keep_template(request, mission, form):
-        messages.success(request, _("Template “%(name)s” is saved.") % {"name": form.cleaned_data["name"]})
+        messages.success(request, _("Template “%(name)s” saved.") % {"name": form.cleaned_data["name"]})
         return redirect("missions:settings", mission_id)
     return render_tab(request, mission, "settings", settings_context(mission, template_form=form), status=422)
 

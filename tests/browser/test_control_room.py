@@ -18,12 +18,12 @@ def test_an_operator_watches_retries_and_settles(open_page, operator, troubled):
     expect(page.locator("#zone-accounts")).to_contain_text("No money left.")  # without a reload
 
     page.locator("#zone-failures").get_by_role("button", name="Retry these 2 (about ¥0.10)").click()
-    expect(page.get_by_text("2 items are submitted again.")).to_be_visible()
+    expect(page.get_by_text("2 items resubmitted.")).to_be_visible()
     assert MissionItem.objects.filter(status="failed").count() == 1
 
     page.locator("#zone-inbox summary").click()
-    page.get_by_role("button", name="It never ran: send it again (about ¥0.05)").click()
-    expect(page.get_by_text("Item 5 is submitted again.")).to_be_visible()
+    page.get_by_role("button", name="Mark as not run and resubmit (about ¥0.05)").click()
+    expect(page.get_by_text("Item 5 resubmitted.")).to_be_visible()
     expect(page).to_have_title("Control room · RunningHub Batch")
     expect(page.locator("#zone-inbox")).to_contain_text("Nothing is in doubt.")
 

@@ -40,7 +40,7 @@ def test_prompts_are_priced_while_they_are_typed_and_a_double_click_pays_once(pa
     page.fill("#id_name", "Foxes")
     page.fill("#id_prompts", "a fox\na cat\na fox")
 
-    expect(page.locator("#prompt-facts")).to_contain_text("1 is the same as an earlier one")
+    expect(page.locator("#prompt-facts")).to_contain_text("1 repeated line")
     submit_button(page, "Submit 3 items (about ¥0.15)").dblclick()
 
     page.wait_for_url(re.compile(r"/missions/\d+$"))
@@ -101,7 +101,7 @@ def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
 
     page.set_input_files("#id_image_files", [*photos(6), wrong, *photos(6, first=6), *photos(2)])
 
-    expect(page.locator(".upload-progress")).to_contain_text("15 of 15 uploaded · 2 were in the list already")
+    expect(page.locator(".upload-progress")).to_contain_text("15 of 15 uploaded · 2 were already in the list")
     expect(page.locator("[data-upload-errors]")).to_contain_text("notes.pngThis is not a JPEG")
     expect(page.locator("#tiles .tile")).to_have_count(12)
     names = page.locator("#tiles img").evaluate_all("images => images.map(image => image.alt)")
@@ -169,7 +169,7 @@ def test_a_template_is_saved_and_loaded_again(page):
     page.click("[data-toggles=template-saver]")
     page.fill("#id_new_template", "Wide")
     page.click("[value=save_template]")
-    expect(page.locator("#notes")).to_contain_text("“Wide” is saved")
+    expect(page.locator("#notes")).to_contain_text("“Wide” saved")
 
     page.goto(HERE)
     page.fill("#id_prompts", "a fox")

@@ -43,7 +43,7 @@ CHINESE = {
     "Failures": "失败",
     "1 item failed": "1 个条目失败",
     "Retry this one": "重试这 1 个",
-    "1 item is submitted again.": "1 个条目已重新提交。",
+    "1 item resubmitted.": "1 个条目已重新提交。",
     "Nothing failed": "没有失败",
     "Download ZIP": "下载 ZIP",
     "Settings": "设置",
@@ -57,7 +57,7 @@ CHINESE = {
     "Running": "运行中",
     "More actions": "更多操作",
     "Cancel…": "取消…",
-    "Cancel the mission": "取消任务",
+    "Cancel mission": "取消任务",
     "Cancelled": "已取消",
     "Missions": "任务",
 }
@@ -183,7 +183,7 @@ def watch_retry_and_download(mei: Creator, address: str) -> None:
     mei.clicks("link", "Failures", exact=False)
     expect(mei.finds("heading", "1 item failed")).to_be_visible()
     mei.clicks("button", "Retry this one", exact=False)
-    expect(page.get_by_text(mei.reads("1 item is submitted again."))).to_be_visible()
+    expect(page.get_by_text(mei.reads("1 item resubmitted."))).to_be_visible()
     mei.state_is("Completed")
     expect(mei.finds("heading", "Nothing failed")).to_be_visible()
 
@@ -224,5 +224,5 @@ def pause_resume_and_cancel(mei: Creator) -> None:
     mei.state_is("Running")
     mei.page.get_by_label(mei.reads("More actions")).click()
     mei.clicks("link", "Cancel…")
-    mei.clicks("button", "Cancel the mission", within=mei.page.get_by_role("dialog"))
+    mei.clicks("button", "Cancel mission", within=mei.page.get_by_role("dialog"))
     mei.state_is("Cancelled")

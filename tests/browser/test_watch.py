@@ -36,7 +36,7 @@ def test_a_mission_is_watched_to_its_end_without_reloading(page, person, simulat
     rows[2] += " [[sim:1501]]"
     mission = make_mission(person, [*rows, "a lamp [[sim:lose:drop]]"], name="Live")
     page.goto(f"/missions/{mission.pk}")
-    expect(page.get_by_text("The first results are on their way")).to_be_visible()
+    expect(page.get_by_text("Waiting for the first results")).to_be_visible()
     start_workers(4)
     expect(page.locator("#gallery .tile[data-kind=image]")).to_have_count(7)
     expect(page.locator("#mission-bar")).to_contain_text("1 failed")
@@ -52,7 +52,7 @@ def test_a_mission_is_watched_to_its_end_without_reloading(page, person, simulat
     expect(page.get_by_text("1 item is unconfirmed")).to_be_visible()
     task = next(task for task in simulator.tasks(limit=100) if "a lamp" in task["params"]["prompt"])
     page.get_by_label("Task ID").fill(task["id"])
-    page.get_by_role("button", name="Attach this task").click()
+    page.get_by_role("button", name="Attach task").click()
     expect(page.locator("#mission-state")).to_contain_text("Completed")
     page.goto(f"/missions/{mission.pk}")
     expect(page.locator("#mission-figures")).to_contain_text("9 / 9")
@@ -100,11 +100,11 @@ def test_a_mission_is_paused_resumed_and_deleted_from_the_list(open_page, finish
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("the files of 6 completed items")
     check_axe(page)
-    dialog.get_by_text("Keep it").click()
+    dialog.get_by_text("Keep mission").click()
     expect(dialog).to_have_count(0)
     card.locator("summary").click()
     card.get_by_role("link", name="Delete…").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     expect(page.get_by_text("Your first mission")).to_be_visible()
 
 
@@ -115,7 +115,7 @@ def test_the_pages_work_without_scripts(open_page, finished):
     page.goto("/missions")
     page.get_by_label("Search").fill("nothing like this")
     page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_text("No mission fits")).to_be_visible()
+    expect(page.get_by_text("No missions match")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
@@ -141,7 +141,7 @@ def test_failures_appear_while_the_page_is_open(page, person):
     bring_to("failed", third)
     expect(page.get_by_role("heading", name="2 items failed")).to_be_visible()
     expect(page.get_by_label("Task ID")).to_have_value("12345")
-    for words in ("Waits for you", "1 item waits for your decision"):
+    for words in ("Needs your decision", "1 item needs your decision"):
         expect(page.locator("#mission-state")).to_contain_text(words)
 
 

@@ -1,4 +1,4 @@
-"""One item: look at it, change it and retry it, settle it."""
+"""The page of one item: change and retry it, or resolve it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from missions.models import Attempt
 from tests.factories import make_media, make_mission
 
 
-def said(response):
+def messages_of(response):
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def test_a_failed_item_is_changed_and_retried(mixed, web):
+def test_failed_item_is_changed_and_retried(mixed, web):
     response = web.post(
         f"/missions/{mixed.pk}/items/1/retry", {"param-prompt": "another teapot", "param-aspectRatio": "1:1"}
     )
@@ -21,21 +21,21 @@ def test_a_failed_item_is_changed_and_retried(mixed, web):
     assert (item.status, item.params) == ("pending", {"prompt": "another teapot", "aspectRatio": "1:1"})
 
 
-def test_an_item_is_retried_as_it_is(mixed, web):
+def test_unchanged_item_is_retried(mixed, web):
     before = mixed.items.get(index=1).params
     web.post(f"/missions/{mixed.pk}/items/1/retry", {"param-prompt": before["prompt"], "param-aspectRatio": "3:4"})
     item = mixed.items.get(index=1)
     assert (item.status, item.params) == ("pending", before)
 
 
-def test_bad_parameters_keep_what_was_typed_and_retry_nothing(mixed, web):
+def test_invalid_parameters_retry_nothing(mixed, web):
     data = {"param-prompt": "   ", "param-aspectRatio": "17:4"}
     response = web.post(f"/missions/{mixed.pk}/items/1/retry", data)
     assert response.status_code == 422
     assert mixed.items.get(index=1).status == "failed"
 
 
-def test_what_only_the_catalogue_knows_is_told_beside_the_field(owner, web):
+def test_catalogue_errors_stand_at_their_fields(owner, web):
     mission = make_mission(
         owner, [{"imageUrls": [make_media(owner).reference], "prompt": "x"}], task_type="image_to_image"
     )
@@ -49,18 +49,18 @@ def test_what_only_the_catalogue_knows_is_told_beside_the_field(owner, web):
     assert "not an address" in page
 
 
-def test_an_item_that_did_not_fail_is_not_retried(mixed, web):
+def test_only_failed_items_are_retried(mixed, web):
     response = web.post(f"/missions/{mixed.pk}/items/4/retry", {"param-prompt": "x", "param-aspectRatio": "3:4"})
-    assert "Only a failed item" in said(response)[0]
+    assert "Only a failed item" in messages_of(response)[0]
 
 
-def test_an_unconfirmed_item_that_never_ran_is_submitted_again(mixed, web):
+def test_item_that_did_not_run_is_resubmitted(mixed, web):
     response = web.post(f"/missions/{mixed.pk}/items/5/not-run")
-    assert said(response) == ["Item 5 is submitted again."]
+    assert messages_of(response) == ["Item 5 resubmitted."]
     assert mixed.items.get(index=5).status == "pending"
 
 
-def test_a_task_that_was_found_is_attached_and_not_paid_again(mixed, web, simulator):
+def test_unknown_task_is_not_attached(mixed, web, simulator):
     simulator.reset()
     response = web.post(f"/missions/{mixed.pk}/items/5/attach", {"remote_task_id": "123456789"})
     assert response.status_code == 422
@@ -69,7 +69,7 @@ def test_a_task_that_was_found_is_attached_and_not_paid_again(mixed, web, simula
     assert Attempt.objects.filter(item__mission=mixed, item__index=5).count() == 1
 
 
-def test_a_task_id_that_is_none_is_refused_before_anybody_is_asked(mixed, web):
+def test_malformed_task_id_is_refused(mixed, web):
     response = web.post(f"/missions/{mixed.pk}/items/5/attach", {"remote_task_id": "../../x"})
     assert response.status_code == 422
     assert "only letters" in response.content.decode()

@@ -1,4 +1,4 @@
-"""What people do with a mission."""
+"""The buttons of a mission's pages."""
 
 from __future__ import annotations
 
@@ -14,96 +14,99 @@ from templates_app.models import MissionTemplate
 from tests.factories import make_mission
 from tests.result_factories import run
 
-PAYING_OR_DESTRUCTIVE = ["retry", "cancel", "delete", "pause", "resume", "change", "template", "star", "selection.zip"]
+ACTIONS = [
+    *("retry", "cancel", "delete", "pause", "resume", "change", "template", "star", "selection.zip"),
+    *("items/1/retry", "items/5/attach", "items/5/not-run"),
+]
 
 
-def said(response):
+def messages_of(response):
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 @pytest.fixture
 def act(mixed, web):
-    """Posts a verb to the mission, and reads it again."""
+    """Post an action to the mission, and reload it."""
 
-    def post(verb, **data):
-        response = web.post(f"/missions/{mixed.pk}/{verb}", data)
+    def post(action, **data):
+        response = web.post(f"/missions/{mixed.pk}/{action}", data)
         mixed.refresh_from_db()
         return response
 
     return post
 
 
-@pytest.mark.parametrize("verb", [*PAYING_OR_DESTRUCTIVE, "items/1/retry", "items/5/attach", "items/5/not-run"])
-def test_nothing_is_done_to_a_mission_of_somebody_else(mixed, strange_web, verb):
+@pytest.mark.parametrize("action", ACTIONS)
+def test_stranger_changes_nothing(mixed, strange_web, action):
     before = Mission.objects.values().get(pk=mixed.pk)
-    assert strange_web.post(f"/missions/{mixed.pk}/{verb}", {"at_most": 3, "name": "x"}).status_code == 404
+    assert strange_web.post(f"/missions/{mixed.pk}/{action}", {"at_most": 3, "name": "x"}).status_code == 404
     assert Mission.objects.values().get(pk=mixed.pk) == before
 
 
-@pytest.mark.parametrize("verb", [*PAYING_OR_DESTRUCTIVE, "items/1/retry", "items/5/attach", "items/5/not-run"])
-def test_nothing_is_done_by_looking(mixed, web, verb):
+@pytest.mark.parametrize("action", ACTIONS)
+def test_get_changes_nothing(mixed, web, action):
     before = Mission.objects.values().get(pk=mixed.pk)
-    assert web.get(f"/missions/{mixed.pk}/{verb}").status_code in (200, 405)
+    assert web.get(f"/missions/{mixed.pk}/{action}").status_code in (200, 405)
     assert Mission.objects.values().get(pk=mixed.pk) == before
 
 
-def test_pause_and_resume_lead_back_to_where_they_were_asked(act, mixed):
+def test_pause_and_resume_return_to_next(act, mixed):
     response = act("pause", next="/missions?page=2")
     assert (response.status_code, response.url, mixed.status) == (302, "/missions?page=2", "paused")
     response = act("resume")
     assert (response.url, mixed.status) == (f"/missions/{mixed.pk}", "running")
 
 
-@pytest.mark.parametrize("way", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
-def test_the_way_back_is_always_here(act, mixed, way):
-    assert act("pause", next=way).url == f"/missions/{mixed.pk}"
+@pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_next_is_always_local(act, mixed, url):
+    assert act("pause", next=url).url == f"/missions/{mixed.pk}"
 
 
-def test_what_does_not_fit_is_explained(act):
-    assert "running cannot be resumed" in said(act("resume"))[0]
+def test_impossible_action_is_explained(act):
+    assert "running cannot be resumed" in messages_of(act("resume"))[0]
 
 
-def test_to_cancel_is_asked_first(mixed, web, act):
+def test_cancel_asks_first(mixed, web, act):
     page = web.get(f"/missions/{mixed.pk}/cancel").content.decode()
-    assert "1 item that was not sent yet is cancelled and costs nothing" in page
-    assert "Cancelled. 1 item" in said(act("cancel"))[0]
+    assert "1 item not sent yet will be cancelled at no cost" in page
+    assert "Cancelled. 1 item" in messages_of(act("cancel"))[0]
     assert mixed.status == "cancelled"
 
 
-def test_to_delete_is_asked_first_and_says_what_will_be_lost(web, owner):
+def test_delete_asks_first(web, owner):
     mission = make_mission(owner, 3, name="Old")
     run(mission, [b"picture"], [b"picture"])
     page = web.get(f"/missions/{mission.pk}/delete").content.decode()
     assert "the files of 2 completed items" in page
-    assert "1 item that was not sent yet" in page
+    assert "1 item not sent yet" in page
     assert Mission.objects.filter(pk=mission.pk).exists()
     response = web.post(f"/missions/{mission.pk}/delete")
     assert response.url == "/missions"
-    assert said(response) == ["“Old” and its files are deleted."]
+    assert messages_of(response) == ["“Old” and its files were deleted."]
     assert not Mission.objects.filter(pk=mission.pk).exists()
 
 
 def test_retry_all_or_one_cause(act, mixed):
-    assert said(act("retry", error_code="1015", has_code="1", at_most=2)) == ["2 items are submitted again."]
+    assert messages_of(act("retry", error_code="1015", has_code="1", at_most=2)) == ["2 items resubmitted."]
     assert mixed.failed_count == 1
-    assert said(act("retry", at_most=1))[-1] == "1 item is submitted again."
+    assert messages_of(act("retry", at_most=1))[-1] == "1 item resubmitted."
     assert mixed.failed_count == 0
 
 
-def test_retry_never_pays_for_more_than_the_button_said(act, mixed):
-    assert "More items have failed" in said(act("retry", at_most=2))[0]
+def test_retry_keeps_to_the_count_on_the_button(act, mixed):
+    assert "More items have failed" in messages_of(act("retry", at_most=2))[0]
     assert mixed.failed_count == 3
 
 
 @pytest.mark.parametrize("data", [{}, {"at_most": "x"}, {"at_most": "0"}, {"error_code": "1015"}])
-def test_a_retry_that_names_no_number_does_nothing(act, mixed, data):
-    assert "Nothing was retried" in said(act("retry", **data))[0]
+def test_retry_without_a_count_does_nothing(act, mixed, data):
+    assert "Nothing was retried" in messages_of(act("retry", **data))[0]
     assert mixed.failed_count == 3
 
 
-def test_a_second_click_retries_nothing(act, mixed):
+def test_second_click_retries_nothing(act, mixed):
     act("retry", at_most=3)
-    assert "Nothing was retried" in said(act("retry", at_most=3))[-1]
+    assert "Nothing was retried" in messages_of(act("retry", at_most=3))[-1]
 
 
 def test_settings_are_saved(act, mixed):
@@ -112,14 +115,14 @@ def test_settings_are_saved(act, mixed):
     assert (mixed.name, mixed.description, mixed.priority) == ("New", "why", -5)
 
 
-def test_bad_settings_keep_what_was_typed(act, mixed):
+def test_invalid_settings_keep_their_texts(act, mixed):
     response = act("change", name="", description="a long thought", priority="1000")
     assert response.status_code == 422
     assert "a long thought" in response.content.decode()
     assert mixed.priority == 0
 
 
-def test_a_mission_becomes_a_template(act, owner):
+def test_mission_becomes_a_template(act, owner):
     response = act("template", **{"template-name": "Teapots again", "template-description": "from a mission"})
     assert response.status_code == 302
     template = MissionTemplate.objects.get()
@@ -130,14 +133,14 @@ def test_a_mission_becomes_a_template(act, owner):
     )
 
 
-def test_a_template_name_that_is_taken_is_explained_beside_it(act):
+def test_template_name_must_be_new(act):
     act("template", **{"template-name": "Teapots"})
     response = act("template", **{"template-name": "Teapots"})
     assert response.status_code == 422
     assert "already a template named Teapots" in response.content.decode()
 
 
-def test_results_are_starred_and_unstarred(web, owner):
+def test_results_are_starred(web, owner):
     mission = make_mission(owner, 2)
     run(mission, ["one"], ["two"])
     web.post(f"/missions/{mission.pk}/star", {"item": ["1", "2"], "starred": "1"})
@@ -149,7 +152,7 @@ def test_results_are_starred_and_unstarred(web, owner):
     assert list(Output.objects.filter(is_starred=True).values_list("item__index", flat=True)) == [2]
 
 
-def test_chosen_results_are_one_archive(web, owner):
+def test_selection_is_an_archive(web, owner):
     mission = make_mission(owner, ["fox", "owl", "cat"], name="Zoo/1")
     run(mission, [b"fox picture"], [b"owl picture"], [b"cat picture"])
     response = web.post(f"/missions/{mission.pk}/selection.zip", {"item": ["1", "3", "junk", "99"]})
@@ -160,6 +163,6 @@ def test_chosen_results_are_one_archive(web, owner):
     assert int(response["Content-Length"]) == len(content)
 
 
-def test_nothing_chosen_is_no_archive(web, mixed):
+def test_empty_selection_is_explained(web, mixed):
     response = web.post(f"/missions/{mixed.pk}/selection.zip")
-    assert "Choose the results" in said(response)[0]
+    assert "Select results" in messages_of(response)[0]

@@ -12,39 +12,39 @@ def names(response):
     return [card.mission.name for card in response.context["cards"]]
 
 
-def test_somebody_who_is_not_signed_in_is_asked_to(client, db):
+def test_list_requires_sign_in(client, db):
     response = client.get("/missions")
     assert response.status_code == 302
     assert response.url.startswith("/accounts/login/")
 
 
-def test_a_person_sees_their_own_missions(web, owner, stranger):
+def test_list_shows_own_missions(web, owner, stranger):
     make_mission(owner, name="mine")
     make_mission(stranger, name="theirs")
     assert names(web.get("/missions")) == ["mine"]
 
 
-def test_the_list_without_missions_shows_the_way(web):
+def test_empty_list_offers_a_first_mission(web):
     assert "Your first mission" in web.get("/missions").content.decode()
 
 
-def test_filters_stand_in_the_address(web, owner):
+def test_missions_are_filtered(web, owner):
     make_mission(owner, name="red cats")
     make_mission(owner, name="blue dogs")
     make_mission(owner, name="clips of cats", task_type="text_to_video")
     assert names(web.get("/missions?search=CATS&ordering=name")) == ["clips of cats", "red cats"]
     assert names(web.get("/missions?task_type=text_to_video")) == ["clips of cats"]
     assert names(web.get("/missions?status=completed")) == []
-    assert "No mission fits" in web.get("/missions?search=zebra").content.decode()
+    assert "No missions match" in web.get("/missions?search=zebra").content.decode()
 
 
 @pytest.mark.parametrize("query", ["status=nonsense", "page=x", "ordering=password", "page=999", "search=%00"])
-def test_what_means_nothing_in_the_address_is_left_out(web, owner, query):
+def test_invalid_filters_are_ignored(web, owner, query):
     make_mission(owner, name="mine")
     assert names(web.get(f"/missions?{query}")) == ["mine"]
 
 
-def test_long_lists_have_pages_that_keep_the_filter(web, owner):
+def test_pages_keep_the_filter(web, owner):
     for number in range(14):
         make_mission(owner, name=f"cats {number}")
     first = web.get("/missions?search=cats")
@@ -53,7 +53,7 @@ def test_long_lists_have_pages_that_keep_the_filter(web, owner):
     assert len(names(web.get("/missions?search=cats&page=2"))) == 2
 
 
-def test_a_list_takes_the_same_statements_however_many_missions_there_are(web, owner, django_assert_max_num_queries):
+def test_list_takes_few_statements(web, owner, django_assert_max_num_queries):
     for _ in range(10):
         run(make_mission(owner, 3), ["a text"], ["another"])
     with django_assert_max_num_queries(14) as few:

@@ -105,7 +105,7 @@ def test_preview_lists_all_errors(client: Client, key: str) -> None:
     assert "Line 1" in page
     assert "Repeat each item" in page
     assert "in the past" in page
-    assert "Not ready to submit" in page
+    assert "Fix the problems to submit" in page
 
 
 def test_typing_returns_only_the_preview(client: Client, key: str) -> None:
@@ -403,7 +403,7 @@ def test_form_can_start_with_images(client: Client, owner: User) -> None:
 
 
 def test_repeated_lines_can_be_removed(client: Client, key: str) -> None:
-    assert "1 is the same as an earlier one" in text(post(client, key, prompts="a fox\na cat\na fox"))
+    assert "1 repeated line" in text(post(client, key, prompts="a fox\na cat\na fox"))
 
     response = post(client, key, "remove_repeats", prompts="a fox\na cat\na fox")
 
@@ -501,7 +501,7 @@ def test_nonsense_returns_a_page(client: Client, key: str, fields: dict[str, str
 
 def test_spending_limit_below_price_is_explained(client: Client, key: str) -> None:
     fields = {"prompts": "a fox\nan owl", "spending_limit": "0.05"}
-    assert "it will pause at ¥0.05" in text(post(client, key, **fields))
+    assert "will pause at ¥0.05" in text(post(client, key, **fields))
     assert submit(client, key, **fields).status_code == 302
     mission = Mission.objects.get()
     assert str(mission.spending_limit) == "0.050000"
