@@ -20,7 +20,10 @@ router = Router(tags=["Media"])
 
 @router.post("/upload", response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
 def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
-    """JPEG, PNG, GIF or WebP. Type is detected from content. 201: created. 200: an identical file already exists."""
+    """JPEG, PNG, GIF or WebP.
+
+    Type is detected from content. 201: created. 200: an identical file already exists.
+    """
     stored = services.store_upload(owner=cast(User, request.user), file=file, name=file.name or "")
     return Status(201 if stored.is_new else 200, stored.media)
 

@@ -60,8 +60,8 @@ class MediaFile(models.Model):
 class MediaUse(models.Model):
     """A mission that uses a media file: one row per pair, however many of its items name the file.
 
-    Written in the transaction that creates the mission, so that nobody has to search the parameters of
-    its items to learn if a file is still needed. RESTRICT: a file is deleted only by
+    Written in the transaction that creates the mission, so that nobody has to search the parameters
+    of its items to learn if a file is still needed. RESTRICT: a file is deleted only by
     ``media.services.delete_media``, which refuses while one of these missions is open.
     """
 

@@ -1,7 +1,8 @@
 """Previews of uploaded images, for pages that show many at once.
 
-A preview is made when it is first requested and stored beside its image: most uploads by programs are
-never looked at. Making one takes 0.1 s for a photo of 24 megapixels; its upload took three times that.
+A preview is made when it is first requested and stored beside its image: most uploads by programs
+are never looked at. Making one takes 0.1 s for a photo of 24 megapixels; its upload took three
+times that.
 """
 
 from __future__ import annotations

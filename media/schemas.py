@@ -14,7 +14,9 @@ from media.models import MediaFile, MediaUse
 
 
 class MediaOut(Schema):
-    """An image. ``reference`` names it in a mission's rows; ``url`` is the file, readable by anyone who has it.
+    """An image.
+
+    ``reference`` names it in a mission's rows; ``url`` is the file, readable by anyone who has it.
 
     ``preview_url`` is a JPEG of at most 384 pixels a side.
     """
@@ -54,7 +56,10 @@ class MediaUseOut(Schema):
 
 
 class MediaDetailOut(MediaOut):
-    """``used_by``: the newest missions that use the file, at most 20. It can be deleted when none of them is open."""
+    """``used_by``: the newest missions that use the file, at most 20.
+
+    It can be deleted when none of them is open.
+    """
 
     used_by: list[MediaUseOut]
 

@@ -1,7 +1,7 @@
 """Store and delete media files.
 
-A file that is stored is what it claims to be: its type is detected from its content, and all of it was
-decoded once.
+A file that is stored is what it claims to be: its type is detected from its content, and all of it
+was decoded once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class UploadInvalid(Invalid):
 
 
 class MediaInUse(NotPossible):
-    """The file cannot be deleted, because an open mission needs it. The message names the mission."""
+    """The file cannot be deleted, because an open mission needs it.
+
+    The message names the mission.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """The row of an upload. ``is_new`` is False when its owner had uploaded the same bytes before."""
+    """The row of an upload.
+
+    ``is_new`` is False when its owner had uploaded the same bytes before.
+    """
 
     media: MediaFile
     is_new: bool
@@ -72,10 +78,10 @@ class StoredUpload:
 def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> StoredUpload:
     """Store an image for its owner; the same bytes again return the same row.
 
-    ``file`` is read from its current position; ``name`` is the file's name on the uploader's computer.
-    Raises UploadInvalid unless it is a whole JPEG, PNG, GIF or WebP image of at most MEDIA_MAX_BYTES. The
-    file is written before its row, and deleted when the row cannot be written: call this outside of a
-    transaction that may be rolled back.
+    ``file`` is read from its current position; ``name`` is the file's name on the uploader's
+    computer. Raises UploadInvalid unless it is a whole JPEG, PNG, GIF or WebP image of at most
+    MEDIA_MAX_BYTES. The file is written before its row, and deleted when the row cannot be written:
+    call this outside of a transaction that may be rolled back.
     """
     content = _read(file)
     facts = detect_image(content)
@@ -111,12 +117,13 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Stor
 
 
 def delete_media(*, media: MediaFile) -> None:
-    """Delete an image: its row now, its file and preview after the commit (or ``cleanup`` deletes them later).
+    """Delete an image: its row now, its file and preview after the commit (or ``cleanup`` deletes
+    them later).
 
-    Raises MediaInUse while an open mission uses it, DoesNotExist when it is already deleted. The row is
-    locked as ``media.uses.record_uses`` locks it: either the new mission is seen here, or that mission
-    finds the file missing. Ended missions no longer hold the file: retrying one then fails the items that
-    name it, for free, with a message that names the file.
+    Raises MediaInUse while an open mission uses it, DoesNotExist when it is already deleted. The
+    row is locked as ``media.uses.record_uses`` locks it: either the new mission is seen here, or
+    that mission finds the file missing. Ended missions no longer hold the file: retrying one then
+    fails the items that name it, for free, with a message that names the file.
     """
     with transaction.atomic():
         media = MediaFile.objects.select_for_update().get(pk=media.pk)
@@ -194,7 +201,10 @@ def _read(file: IO[bytes]) -> bytes:
 
 
 def _restore_file(media: MediaFile, content: bytes) -> bool:
-    """Write the file of a row again if the storage lost it. Return False when the row was deleted meanwhile."""
+    """Write the file of a row again if the storage lost it.
+
+    Return False when the row was deleted meanwhile.
+    """
     storage, path = media.file.storage, str(media.file.name)
     if storage.exists(path):
         return True

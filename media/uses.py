@@ -1,7 +1,7 @@
 """Uses of media files by missions: record them, and find those that still need the file.
 
-The app that owns the missions registers which of its rows are open, because ``media`` does not know their
-statuses.
+The app that owns the missions registers which of its rows are open, because ``media`` does not know
+their statuses.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def register_open_uses(condition: Q) -> None:
 def record_uses(mission_id: int, media_ids: Iterable[int]) -> list[int]:
     """Record that a mission uses these files, so that none is deleted before the mission has ended.
 
-    Returns the ids of files that do not exist (any more). Call it in the transaction that makes the mission
-    name the files, and late in it: their rows stay locked until it ends.
+    Returns the ids of files that do not exist (any more). Call it in the transaction that makes the
+    mission name the files, and late in it: their rows stay locked until it ends.
     """
     missing: list[int] = []
     for batch in bulk.batches(sorted(set(media_ids)), BATCH):
@@ -41,6 +41,8 @@ def record_uses(mission_id: int, media_ids: Iterable[int]) -> list[int]:
 
 
 def first_open_use(media: MediaFile) -> MediaUse | None:
-    """Return the oldest mission's use that still needs the file, because it may have to be sent again."""
+    """Return the oldest mission's use that still needs the file, because it may have to be sent
+    again.
+    """
     uses = MediaUse.objects.filter(_open_uses, media=media).select_related("mission")
     return uses.order_by("mission_id").first()

@@ -1,10 +1,10 @@
 """Serve the uploaded files themselves.
 
-Anyone who has a file's URL may read it without signing in. The URL contains 192 random bits, is shown only
-to the file's owner and to staff, and stops working when the file is deleted: it is a key by itself, like
-the URLs of a provider's results. So an image can be shown on another site of its owner, and read by a
-provider that accepts only URLs. The price: a person who passes the URL on passes the file on. No cookie
-is read here, so no session is at risk.
+Anyone who has a file's URL may read it without signing in. The URL contains 192 random bits, is
+shown only to the file's owner and to staff, and stops working when the file is deleted: it is a key
+by itself, like the URLs of a provider's results. So an image can be shown on another site of its
+owner, and read by a provider that accepts only URLs. The price: a person who passes the URL on
+passes the file on. No cookie is read here, so no session is at risk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from media.previews import preview_of
 
 CHUNK_BYTES = 256 * 1024
 
-# A browser must use our content type. Opened as a page of its own, a file runs nothing and loads nothing.
+# A browser must use our content type. Opened as a page of its own, a file runs nothing and loads
+# nothing.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -70,7 +71,9 @@ def preview(request: HttpRequest, key: str) -> HttpResponseBase:
 
 
 def _conditional_response(request: HttpRequest, etag: str, content: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    """Return 304 or 412 if the request's conditions say so, else ``content()``, with our headers."""
+    """Return 304 or 412 if the request's conditions say so, else ``content()``, with our
+    headers.
+    """
     response: HttpResponseBase = get_conditional_response(request, etag=etag) or content()
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         return response

@@ -52,7 +52,9 @@ def show_file(request: HttpRequest, media_id: int) -> HttpResponse:
 
 
 def file_context(media: MediaFile) -> dict[str, Any]:
-    """Return the context of a file's page: the file, its newest uses, and why it cannot be deleted."""
+    """Return the context of a file's page: the file, its newest uses, and why it cannot be
+    deleted.
+    """
     uses = selectors.newest_uses(media, limit=selectors.USES_SHOWN + 1)
     return {
         "media": media,

@@ -1,7 +1,7 @@
-"""Items: what was sent, what came of it, and what only a person can decide.
+"""Admin of items: their attempts and results, and the decision about unconfirmed ones.
 
-A list over all missions never reads a table from end to end: missions know how many items of each status they have, so that those
-without any are left out, and what is left is found by the index of a mission's items.
+A list over all missions never reads a whole table: missions store their counts per status, so that
+those without such items are left out, and the index of a mission's items finds the rest.
 """
 
 from __future__ import annotations
@@ -46,15 +46,18 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class MissionFilter(admin.SimpleListFilter):
-    """One mission's items.  Offered where a page of the mission leads here: nobody wants a list of all missions."""
+    """The items of one mission.
+
+    Shown only when the URL names one: nobody wants a list of all missions.
+    """
 
     title = gettext_lazy("mission")
     parameter_name = "mission"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        given = request.GET.get("mission")
-        known = _mission_in(request)
-        return [] if given is None else [(given, f"{given} · {known.name}" if known else given)]
+        number = request.GET.get("mission")
+        mission = _selected_mission(request)
+        return [] if number is None else [(number, f"{number} · {mission.name}" if mission else number)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return _of_mission(queryset, self.value())
@@ -79,13 +82,13 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class CauseFilter(admin.SimpleListFilter):
-    """Why items failed, of one mission."""
+    """The error codes of one mission's failed items."""
 
     title = gettext_lazy("cause")
     parameter_name = "cause"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        mission = _mission_in(request)
+        mission = _selected_mission(request)
         groups = failures.failure_groups(mission) if mission is not None and mission.failed_count else []
         return [(group.error_code, f"{group.error_code or '—'} ({group.count:,})") for group in groups]
 
@@ -102,22 +105,19 @@ def _of_mission(items: QuerySet[Any], number: str | None) -> QuerySet[Any]:
     return items.filter(mission=int(number)) if _NUMBER.fullmatch(number) else items.none()
 
 
-def _mission_in(request: HttpRequest) -> Mission | None:
+def _selected_mission(request: HttpRequest) -> Mission | None:
     number = request.GET.get("mission", "")
-    return (
-        Mission.objects.defer("params", "metadata").filter(pk=int(number)).first()
-        if _NUMBER.fullmatch(number)
-        else None
-    )
+    if not _NUMBER.fullmatch(number):
+        return None
+    return Mission.objects.defer("params", "metadata").filter(pk=int(number)).first()
 
 
-def _retrying(item: MissionItem, asked: QueryDict) -> ActionPreview:
+def _preview_retry(item: MissionItem, form: QueryDict) -> ActionPreview:
     if item.status != ItemStatus.FAILED or item.mission.status == MissionStatus.CANCELLED:
         return ActionPreview([], 0, Decimal(0), is_refused=True)
     advice = failures.ADVICE[failures.remedy_of(item.mission, item.error_code)]
-    return ActionPreview(
-        [_("It is sent again, as a new, paid try."), str(advice)], 1, failures.estimate(item.mission, 1)
-    )
+    sentences = [_("It is submitted again, as a new, paid attempt."), str(advice)]
+    return ActionPreview(sentences, 1, failures.estimate(item.mission, 1))
 
 
 RETRY = AdminAction(
@@ -126,8 +126,8 @@ RETRY = AdminAction(
     question=gettext_lazy("Retry these items?"),
     money=gettext_lazy("To be spent, about"),
     record=gettext_noop("Retried in the administration."),
-    preview=_retrying,
-    do=lambda item, actor, asked: services.retry_item(item=item, actor=actor),
+    preview=_preview_retry,
+    do=lambda item, actor, form: services.retry_item(item=item, actor=actor),
     currency_of=lambda item: item.mission.currency,
 )
 
@@ -139,9 +139,9 @@ class MissionItemAdmin(PageAdmin):
         "place",
         "mission_name",
         "shown_status",
-        column("attempt_count", gettext_lazy("paid tries")),
+        column("attempt_count", gettext_lazy("paid attempts")),
         column("error_code", gettext_lazy("cause")),
-        "why",
+        "message",
         "shown_cost",
         column("ended_at", gettext_lazy("ended")),
     ]
@@ -160,13 +160,17 @@ class MissionItemAdmin(PageAdmin):
         return items.defer("mission__params", "mission__metadata", "mission__description")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """As the index of a mission's items lies; over all missions, the newest first."""
+        """Order by batch position within one mission, newest first over all missions: as the index
+        is sorted.
+        """
         return ("mission_id", "index") if "mission" in request.GET else ("-mission_id", "-index")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Only by what has an index: a part of a text would be looked for in a million rows."""
+        """Search only columns with an index: a part of a text would be searched in a million
+        rows.
+        """
         word = search_term.strip()
         if not word:
             return queryset, False
@@ -174,10 +178,10 @@ class MissionItemAdmin(PageAdmin):
             return queryset.filter(mission=place[0], index=place[1]), False
         if "mission" in request.GET:
             return queryset.filter(custom_id=word), False
-        wanted = Q(pk__in=list(attempts_with_task(word).order_by().values_list("item", flat=True)[:LATEST]))
+        condition = Q(pk__in=list(attempts_with_task(word).order_by().values_list("item", flat=True)[:LATEST]))
         if _NUMBER.fullmatch(word):
-            wanted |= Q(mission=int(word))
-        return queryset.filter(wanted), False
+            condition |= Q(mission=int(word))
+        return queryset.filter(condition), False
 
     @admin.display(description=gettext_lazy("item"))
     def place(self, item: MissionItem) -> SafeString:
@@ -191,8 +195,8 @@ class MissionItemAdmin(PageAdmin):
     def shown_status(self, item: MissionItem) -> SafeString:
         return badge(item.status, "item")
 
-    @admin.display(description=gettext_lazy("what happened"))
-    def why(self, item: MissionItem) -> SafeString:
+    @admin.display(description=gettext_lazy("message"))
+    def message(self, item: MissionItem) -> SafeString:
         return told("" if item.status == ItemStatus.COMPLETED else item.error_message)
 
     @admin.display(description=gettext_lazy("cost"))
@@ -213,8 +217,8 @@ class MissionItemAdmin(PageAdmin):
             "outputs": outputs,
             "events": with_actors(row.events.order_by("-pk")[:LATEST]),
             "advice": failures.ADVICE[failures.remedy_of(row.mission, row.error_code)],
-            "verb": RETRY,
-            "is_retryable": not _retrying(row, QueryDict()).is_refused,
+            "action": RETRY,
+            "is_retryable": not _preview_retry(row, QueryDict()).is_refused,
             "here": request.get_full_path(),
         }
 
@@ -223,13 +227,13 @@ class MissionItemAdmin(PageAdmin):
         return [path("<int:item_id>/resolve/", resolve, name="missions_missionitem_resolve"), *super().get_urls()]
 
     def resolve_view(self, request: HttpRequest, item_id: int) -> HttpResponse:
-        """Settle an item in doubt: a person has looked at the provider's list, and says what they found there."""
+        """Resolve an unconfirmed item, after a person has checked the provider's task list."""
         if not self.has_act_permission(request):
             raise PermissionDenied
         item = get_object_or_404(self.get_queryset(request).select_related("mission"), pk=item_id)
         form = ProviderTaskForm(request.POST if request.POST.get("found") == "task" else None)
-        if request.method == "POST" and self._settle(request, item, form):
-            return redirect(self._way_back(request, item))
+        if request.method == "POST" and self._resolve(request, item, form):
+            return redirect(self._next_url(request, item))
         attempt = item.attempts.select_related("account").filter(status=AttemptStatus.UNCONFIRMED).first()
         context = self.frame_of(request, item) | {
             "mission": item.mission,
@@ -237,13 +241,16 @@ class MissionItemAdmin(PageAdmin):
             "shown": shown_items(item.mission, [item])[0],
             "form": form,
             "price": failures.estimate(item.mission, 1),
-            "next": self._way_back(request, item),
+            "next": self._next_url(request, item),
         }
         status = 422 if form.is_bound else 200
         return TemplateResponse(request, "admin/missions/resolve.html", context, status=status)
 
-    def _settle(self, request: HttpRequest, item: MissionItem, form: ProviderTaskForm) -> bool:
-        """Do what the person found.  False when there is something to say about it first."""
+    def _resolve(self, request: HttpRequest, item: MissionItem, form: ProviderTaskForm) -> bool:
+        """Do what the form says.
+
+        Return False when it is refused, with the reason in the form or the messages.
+        """
         try:
             if form.is_bound:
                 if not form.is_valid():
@@ -251,11 +258,13 @@ class MissionItemAdmin(PageAdmin):
                 task_id = form.cleaned_data["remote_task_id"]
                 services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
                 log(self, request, item, gettext_noop("Task attached in the administration."))
-                messages.success(request, _("The task is attached: its result is fetched, and nothing is paid again."))
+                messages.success(
+                    request, _("The task is attached. Its result is downloaded, and nothing is paid again.")
+                )
                 return True
             if request.POST.get("found") == "nothing":
                 services.resolve_as_not_run(item=item, actor=actor(request))
-                log(self, request, item, gettext_noop("Declared in the administration that it never ran."))
+                log(self, request, item, gettext_noop("Marked as never run in the administration."))
                 messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
                 return True
         except NotPossible as refusal:
@@ -265,5 +274,5 @@ class MissionItemAdmin(PageAdmin):
                 messages.error(request, str(refusal))
         return False
 
-    def _way_back(self, request: HttpRequest, item: MissionItem) -> str:
+    def _next_url(self, request: HttpRequest, item: MissionItem) -> str:
         return safe_next(request, reverse("admin:missions_missionitem_change", args=[item.pk]))

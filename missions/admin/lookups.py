@@ -18,8 +18,8 @@ _ITEM_NAME = re.compile(r"([0-9]{1,18})#([0-9]{1,9})")
 def attempts_with_task(task_id: str) -> QuerySet[Attempt]:
     """Return the attempts with a provider's task id.
 
-    Read by the index over account and task, which leaves out attempts without a task: SQLite uses it only when the
-    query says so.
+    Read by the index over account and task, which leaves out attempts without a task: SQLite uses
+    it only when the query says so.
     """
     accounts = ProviderAccount.objects.values("pk")
     return Attempt.objects.filter(account__in=accounts, remote_task_id=task_id).exclude(remote_task_id="")

@@ -1,8 +1,8 @@
-"""Missions: how they stand, what they cost, and the verbs of operators."""
+"""Admin of missions: their state, their cost, and the actions of operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,115 +25,115 @@ from missions.web.mission import failures_context, head_context
 from providers.catalog.task_types import TaskType
 
 RUNNABLE = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
+REFUSED = ActionPreview([], 0, Decimal(0), is_refused=True)
 
 
-def _outlook(
-    allowed: Callable[[Mission], bool], look: Callable[[Mission, QueryDict], ActionPreview]
-) -> Callable[[Mission, QueryDict], ActionPreview]:
-    def outlook(mission: Mission, asked: QueryDict) -> ActionPreview:
-        return look(mission, asked) if allowed(mission) else ActionPreview([], 0, Decimal(0), is_refused=True)
-
-    return outlook
+# --- The effect of each action, for the confirmation page ---
 
 
-def _on_their_way(mission: Mission) -> str:
-    return ngettext(
-        "%(count)d item is on its way at the provider and is paid: its result still arrives.",
-        "%(count)d items are on their way at the provider and are paid: their results still arrive.",
-        mission.in_flight_count,
-    ) % {"count": mission.in_flight_count}
-
-
-def _pausing(mission: Mission, asked: QueryDict) -> ActionPreview:
+def _preview_pause(mission: Mission, form: QueryDict) -> ActionPreview:
+    if mission.status not in RUNNABLE:
+        return REFUSED
     waiting = ngettext(
         "%(count)d item waits until the mission is resumed.",
         "%(count)d items wait until the mission is resumed.",
         mission.pending_count,
     ) % {"count": mission.pending_count}
-    on_its_way = failures.estimate(mission, mission.in_flight_count)
-    return ActionPreview([waiting, _on_their_way(mission)], mission.pending_count, on_its_way)
+    committed = failures.estimate(mission, mission.in_flight_count)
+    return ActionPreview([waiting, _in_flight_sentence(mission)], mission.pending_count, committed)
 
 
-def _resuming(mission: Mission, asked: QueryDict) -> ActionPreview:
-    sent = ngettext(
-        "%(count)d item that waits is sent.", "%(count)d items that wait are sent.", mission.pending_count
+def _preview_resume(mission: Mission, form: QueryDict) -> ActionPreview:
+    if mission.status != MissionStatus.PAUSED:
+        return REFUSED
+    sentence = ngettext(
+        "%(count)d pending item is submitted.", "%(count)d pending items are submitted.", mission.pending_count
     ) % {"count": mission.pending_count}
-    return ActionPreview([sent], mission.pending_count, failures.estimate(mission, mission.pending_count))
+    return ActionPreview([sentence], mission.pending_count, failures.estimate(mission, mission.pending_count))
 
 
-def _cancelling(mission: Mission, asked: QueryDict) -> ActionPreview:
-    sentences = [
-        ngettext(
-            "%(count)d item that was not sent yet is cancelled and costs nothing.",
-            "%(count)d items that were not sent yet are cancelled and cost nothing.",
-            mission.pending_count,
-        )
-        % {"count": mission.pending_count},
-        _on_their_way(mission),
-    ]
+def _preview_cancel(mission: Mission, form: QueryDict) -> ActionPreview:
+    if mission.status not in lifecycle.OPEN:
+        return REFUSED
+    cancelled = ngettext(
+        "%(count)d item that was not submitted yet is cancelled and costs nothing.",
+        "%(count)d items that were not submitted yet are cancelled and cost nothing.",
+        mission.pending_count,
+    )
+    sentences = [cancelled % {"count": mission.pending_count}, _in_flight_sentence(mission)]
     if mission.unconfirmed_count:
-        doubt = ngettext(
-            "%(count)d item is unconfirmed: it may have been paid, and still waits for a decision.",
-            "%(count)d items are unconfirmed: they may have been paid, and still wait for a decision.",
+        unconfirmed = ngettext(
+            "%(count)d item is unconfirmed: it may have been paid, and still needs a decision.",
+            "%(count)d items are unconfirmed: they may have been paid, and still need a decision.",
             mission.unconfirmed_count,
         )
-        sentences.append(doubt % {"count": mission.unconfirmed_count})
-    at_stake = failures.estimate(mission, mission.in_flight_count + mission.unconfirmed_count)
-    return ActionPreview(sentences, mission.pending_count, at_stake)
+        sentences.append(unconfirmed % {"count": mission.unconfirmed_count})
+    committed = failures.estimate(mission, mission.in_flight_count + mission.unconfirmed_count)
+    return ActionPreview(sentences, mission.pending_count, committed)
 
 
-def _cause(asked: QueryDict) -> str | None:
-    """The one cause that shall be retried; None for all.  "" is a cause, too: the provider gave none."""
-    return asked.get("error_code", "") if "has_code" in asked else None
-
-
-def _retrying(mission: Mission, asked: QueryDict) -> ActionPreview:
-    cause = _cause(asked)
+def _preview_retry(mission: Mission, form: QueryDict) -> ActionPreview:
+    if mission.status == MissionStatus.CANCELLED:
+        return REFUSED
+    error_code = _selected_code(form)
     count = mission.failed_count
-    if cause is not None:
-        count = mission.items.filter(status=ItemStatus.FAILED, error_code=cause, ended_at__isnull=False).count()
-    again = ngettext(
-        "%(count)d failed item is sent again, as a new, paid try.",
-        "%(count)d failed items are sent again, each as a new, paid try.",
+    if error_code is not None:
+        count = mission.items.filter(status=ItemStatus.FAILED, error_code=error_code, ended_at__isnull=False).count()
+    sentence = ngettext(
+        "%(count)d failed item is submitted again, as a new, paid attempt.",
+        "%(count)d failed items are submitted again, each as a new, paid attempt.",
         count,
     ) % {"count": count}
-    only = [] if cause is None else [_("Only those with the cause %s.") % (cause or "—")]
-    return ActionPreview([again, *only], count, failures.estimate(mission, count))
+    only = [] if error_code is None else [_("Only items with the cause %s.") % (error_code or "—")]
+    return ActionPreview([sentence, *only], count, failures.estimate(mission, count))
 
 
-def _retry(mission: Mission, actor: str, asked: QueryDict) -> object:
-    """Never more items than the page named, whose price a person has seen."""
-    seen = asked.get(f"most-{mission.pk}", "")
-    most = int(seen) if seen.isdecimal() else 0
-    done = services.retry_failed(mission_id=mission.pk, actor=actor, error_code=_cause(asked), at_most=most)
-    if not done.count:
-        raise NotPossible(_("Nothing was retried: these items do not fail any more."))
-    return done
-
-
-def _recounting(mission: Mission, asked: QueryDict) -> ActionPreview:
-    wrong = list(reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)))
-    told = [
-        _("%(name)s is %(stored)s, but its items say %(true)s.")
-        % {"name": each.name, "stored": each.stored, "true": each.computed}
-        for each in wrong
+def _preview_recount(mission: Mission, form: QueryDict) -> ActionPreview:
+    differences = list(reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)))
+    sentences = [
+        _("%(name)s is %(stored)s, but should be %(computed)s.")
+        % {"name": difference.name, "stored": difference.stored, "computed": difference.computed}
+        for difference in differences
     ]
-    return ActionPreview(told or [_("Every number is true.")], len(wrong), Decimal(0))
+    return ActionPreview(sentences or [_("All counts match.")], len(differences), Decimal(0))
+
+
+def _in_flight_sentence(mission: Mission) -> str:
+    return ngettext(
+        "%(count)d item is in flight at the provider and is paid. Its result will still arrive.",
+        "%(count)d items are in flight at the provider and are paid. Their results will still arrive.",
+        mission.in_flight_count,
+    ) % {"count": mission.in_flight_count}
+
+
+def _selected_code(form: QueryDict) -> str | None:
+    """Return the error code to retry; None for all. "" is a code, too: the provider gave none."""
+    return form.get("error_code", "") if "has_code" in form else None
+
+
+def _retry(mission: Mission, actor: str, form: QueryDict) -> object:
+    """Retry no more items than the confirmation page counted, whose price a person has seen."""
+    shown = form.get(f"most-{mission.pk}", "")
+    at_most = int(shown) if shown.isdecimal() else 0
+    result = services.retry_failed(mission_id=mission.pk, actor=actor, error_code=_selected_code(form), at_most=at_most)
+    if not result.count:
+        raise NotPossible(_("Nothing was retried: these items are not failed any more."))
+    return result
 
 
 def _currency(mission: Mission) -> str:
     return mission.currency
 
 
-VERBS: Sequence[AdminAction] = (
+ACTIONS: Sequence[AdminAction] = (
     AdminAction(
         name="pause",
         title=gettext_lazy("Pause"),
         question=gettext_lazy("Pause these missions?"),
-        money=gettext_lazy("On its way, about"),
+        money=gettext_lazy("In flight, about"),
         record=gettext_noop("Paused in the administration."),
-        preview=_outlook(lambda mission: mission.status in RUNNABLE, _pausing),
-        do=lambda mission, actor, asked: services.pause_mission(mission_id=mission.pk, actor=actor),
+        preview=_preview_pause,
+        do=lambda mission, actor, form: services.pause_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,
         status_kind="mission",
     ),
@@ -143,18 +143,18 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Resume these missions?"),
         money=gettext_lazy("To be spent, about"),
         record=gettext_noop("Resumed in the administration."),
-        preview=_outlook(lambda mission: mission.status == MissionStatus.PAUSED, _resuming),
-        do=lambda mission, actor, asked: services.resume_mission(mission_id=mission.pk, actor=actor),
+        preview=_preview_resume,
+        do=lambda mission, actor, form: services.resume_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,
         status_kind="mission",
     ),
     AdminAction(
         name="retry",
-        title=gettext_lazy("Retry what failed"),
-        question=gettext_lazy("Retry what failed in these missions?"),
+        title=gettext_lazy("Retry failed items"),
+        question=gettext_lazy("Retry the failed items of these missions?"),
         money=gettext_lazy("To be spent, about"),
         record=gettext_noop("Failed items retried in the administration."),
-        preview=_outlook(lambda mission: mission.status != MissionStatus.CANCELLED, _retrying),
+        preview=_preview_retry,
         do=_retry,
         currency_of=_currency,
         status_kind="mission",
@@ -165,8 +165,8 @@ VERBS: Sequence[AdminAction] = (
         question=gettext_lazy("Recount these missions?"),
         money=gettext_lazy("To be spent"),
         record=gettext_noop("Recounted in the administration."),
-        preview=_recounting,
-        do=lambda mission, actor, asked: reconcile_counts.correct(mission.pk),
+        preview=_preview_recount,
+        do=lambda mission, actor, form: reconcile_counts.correct(mission.pk),
         currency_of=_currency,
         status_kind="mission",
     ),
@@ -174,13 +174,13 @@ VERBS: Sequence[AdminAction] = (
         name="cancel",
         title=gettext_lazy("Cancel for good"),
         question=gettext_lazy("Cancel these missions for good?"),
-        money=gettext_lazy("Paid all the same, about"),
+        money=gettext_lazy("Already committed, about"),
         record=gettext_noop("Cancelled in the administration."),
-        preview=_outlook(lambda mission: mission.status in lifecycle.OPEN, _cancelling),
-        do=lambda mission, actor, asked: services.cancel_mission(mission_id=mission.pk, actor=actor),
+        preview=_preview_cancel,
+        do=lambda mission, actor, form: services.cancel_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,
-        status_kind="mission",
         is_dangerous=True,
+        status_kind="mission",
     ),
 )
 
@@ -205,7 +205,7 @@ class MissionAdmin(PageAdmin):
     search_help_text = gettext_lazy("A name, a model, an owner, or the number of a mission.")
     list_select_related = ["owner"]
     ordering = ["-pk"]
-    actions = [verb.as_action() for verb in VERBS]
+    actions = [action.as_action() for action in ACTIONS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Mission]:
         missions: QuerySet[Mission] = super().get_queryset(request)
@@ -214,9 +214,11 @@ class MissionAdmin(PageAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        rows, may_repeat = super().get_search_results(request, queryset, search_term)
         word = search_term.strip()
-        return (found | queryset.filter(pk=int(word)) if word.isdecimal() and len(word) < 19 else found), may_repeat
+        if word.isdecimal() and len(word) < 19:
+            rows |= queryset.filter(pk=int(word))
+        return rows, may_repeat
 
     @admin.display(description=gettext_lazy("name"), ordering="name")
     def shown_name(self, mission: Mission) -> SafeString:
@@ -249,19 +251,17 @@ class MissionAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: Mission) -> dict[str, Any]:
         changelist = reverse("admin:missions_missionitem_changelist")
+        actions = []
+        for action in ACTIONS if self.has_act_permission(request) else ():
+            preview = action.preview(row, QueryDict())
+            if not preview.is_refused and (action.name != "retry" or preview.count):
+                actions.append(action)
         return {
             **head_context(row, "results"),
             **failures_context(row),
-            "verbs": [verb for verb in VERBS if self._fits(verb, row)] if self.has_act_permission(request) else [],
-            "may_settle": request.user.has_perm("missions.change_missionitem"),
+            "actions": actions,
+            "may_resolve": request.user.has_perm("missions.change_missionitem"),
             "items_url": f"{changelist}?mission={row.pk}",
             "events": with_actors(row.events.filter(item=None).order_by("-pk")[:LATEST]),
             "here": request.get_full_path(),
         }
-
-    def _fits(self, verb: AdminAction, mission: Mission) -> bool:
-        """Whether the page offers a verb at all."""
-        if verb.name == "recount":
-            return True
-        outlook = verb.preview(mission, QueryDict())
-        return not outlook.is_refused and (verb.name != "retry" or bool(outlook.count))

@@ -1,7 +1,7 @@
-"""The rows behind an item: tries, results, events, and what the workers keep.
+"""Admin of the rows behind an item: attempts, results, events.
 
-Found by the numbers that have an index; a column to sort by, or a filter for a status that few of a million rows have, would read
-all of them.
+They can be searched only by columns with an index. Sorting by another column, or filtering by a
+status that few of a million rows have, would read all of them.
 """
 
 from __future__ import annotations
@@ -31,43 +31,44 @@ from missions.models import (
 )
 from providers.models import ProviderAccount
 
-# What an event's statuses are called, be they a mission's or an item's.
-WORDS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
+# The labels of an event's statuses, which are a mission's or an item's.
+STATUS_LABELS: dict[str, Any] = dict([*MissionStatus.choices, *ItemStatus.choices])
 
 
-def _at_place(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
-    """The rows of the item that people call ``12#5``; none when it is no such name."""
+def _of_item(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+    """Return the rows of an item named like ``12#5``; none for another word."""
     place = parse_item_name(word)
     return rows.filter(item__mission=place[0], item__index=place[1]) if place else rows.none()
 
 
 def _of_mission(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     word = word.strip()
-    return rows.filter(mission=int(word)) if word.isdecimal() and len(word) < 19 else _at_place(rows, word)
+    return rows.filter(mission=int(word)) if word.isdecimal() and len(word) < 19 else _of_item(rows, word)
 
 
 def _by_task(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
     word = word.strip()
-    found = attempts_with_task(word).values("pk")
-    return _at_place(rows, word) if parse_item_name(word) else rows.filter(pk__in=found)
+    if parse_item_name(word):
+        return _of_item(rows, word)
+    return rows.filter(pk__in=attempts_with_task(word).values("pk"))
 
 
 class LongTable(DetailAdmin):
-    """Newest first; ``find`` is how a word is looked for."""
+    """A long table, newest first. ``search`` returns the rows for a word."""
 
     page = "admin/missions/record.html"
     ordering = ("-pk",)
     sortable_by = ()
-    search_fields = ["pk"]  # shows the box; ``find`` decides
+    search_fields = ["pk"]  # shows the search box; ``search`` does the search
 
     @staticmethod
-    def find(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
+    def search(rows: QuerySet[Any], word: str) -> QuerySet[Any]:
         raise NotImplementedError
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return (self.find(queryset, search_term) if search_term.strip() else queryset), False
+        return (self.search(queryset, search_term) if search_term.strip() else queryset), False
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return super().page_context(request, row) | {"item": getattr(row, "item", None)}
@@ -81,7 +82,7 @@ class LongTable(DetailAdmin):
 
 
 class LiveFilter(admin.SimpleListFilter):
-    """What holds a slot, or may: an index knows these."""
+    """Attempts that hold a slot, or may: an index covers these statuses."""
 
     title = _("status")
     parameter_name = "live"
@@ -101,14 +102,14 @@ class AttemptAdmin(LongTable):
         "__str__",
         "item_link",
         column("account", _("account")),
-        "word",
+        "shown_status",
         column("remote_task_id", _("task id")),
         column("error_code", _("cause")),
-        "charged",
-        column("created_at", _("made")),
+        "shown_cost",
+        column("created_at", _("created")),
         column("ended_at", _("ended")),
     ]
-    # Not the webhook's token: whoever knows it can answer in the provider's name.
+    # Without the webhook token: anyone who knows it can report in the provider's name.
     facts = [
         ("number", _("Number")),
         ("account", _("Account")),
@@ -117,25 +118,25 @@ class AttemptAdmin(LongTable):
         ("remote_task_id", _("Task ID")),
         ("hinted_task_id", _("Task named by a webhook")),
         ("error_code", _("Cause")),
-        ("error_message", _("What happened")),
+        ("error_message", _("Message")),
         ("cost", _("Cost")),
         ("currency", _("Currency")),
         ("worker", _("Worker")),
-        ("created_at", _("Made")),
+        ("created_at", _("Created")),
         ("sending_at", _("Sent")),
         ("accepted_at", _("Accepted")),
         ("running_seen_at", _("Last seen running")),
-        ("unanswered_since", _("Without an answer since")),
+        ("unanswered_since", _("Unreachable since")),
         ("ended_at", _("Ended")),
-        ("next_poll_at", _("Asked about next")),
-        ("poll_count", _("Questions asked")),
-        ("request", _("Parameters as they were sent")),
-        ("raw", _("The provider's last answer")),
+        ("next_poll_at", _("Next poll")),
+        ("poll_count", _("Polls")),
+        ("request", _("Sent parameters")),
+        ("raw", _("Last response of the provider")),
     ]
     list_filter = [LiveFilter]
     list_select_related = ["account", "item"]
     search_help_text = _("The provider's task id, or an item's place in its mission (12#5).")
-    find = staticmethod(_by_task)
+    search = staticmethod(_by_task)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         attempts: QuerySet[Attempt] = super().get_queryset(request)
@@ -144,11 +145,11 @@ class AttemptAdmin(LongTable):
         )
 
     @admin.display(description=_("status"))
-    def word(self, attempt: Attempt) -> str:
+    def shown_status(self, attempt: Attempt) -> str:
         return str(AttemptStatus(attempt.status).label)
 
     @admin.display(description=_("cost"))
-    def charged(self, attempt: Attempt) -> SafeString:
+    def shown_cost(self, attempt: Attempt) -> SafeString:
         return money(attempt.cost, attempt.currency)
 
 
@@ -158,41 +159,41 @@ class OutputAdmin(LongTable):
         "__str__",
         "item_link",
         "shown_status",
-        column("content_type", _("kind")),
+        column("content_type", _("type")),
         column("size_bytes", _("bytes")),
-        column("try_count", _("downloads tried")),
-        "why",
+        column("try_count", _("download attempts")),
+        "message",
     ]
     facts = [
         ("index", _("Number")),
         ("get_status_display", _("Status")),
         ("file", _("File")),
-        ("thumbnail", _("Small picture")),
+        ("thumbnail", _("Thumbnail")),
         ("text", _("Text")),
-        ("remote_url", _("Address at the provider")),
-        ("expires_at", _("Address ends")),
-        ("content_type", _("Kind")),
+        ("remote_url", _("URL at the provider")),
+        ("expires_at", _("Expires")),
+        ("content_type", _("Type")),
         ("size_bytes", _("Bytes")),
         ("width", _("Width")),
         ("height", _("Height")),
         ("duration_seconds", _("Duration in seconds")),
         ("sha256", _("SHA-256")),
-        ("try_count", _("Downloads tried")),
-        ("next_try_at", _("Tried next")),
-        ("error_message", _("What happened")),
-        ("created_at", _("Known since")),
+        ("try_count", _("Download attempts")),
+        ("next_try_at", _("Next download")),
+        ("error_message", _("Message")),
+        ("created_at", _("Created")),
         ("stored_at", _("Stored")),
     ]
     list_select_related = ["item"]
     search_help_text = _("An item's place in its mission (12#5).")
-    find = staticmethod(_at_place)
+    search = staticmethod(_of_item)
 
     @admin.display(description=_("status"))
     def shown_status(self, output: Output) -> SafeString:
         return badge(output.status, "output")
 
-    @admin.display(description=_("what happened"))
-    def why(self, output: Output) -> SafeString:
+    @admin.display(description=_("message"))
+    def message(self, output: Output) -> SafeString:
         return told(output.error_message)
 
 
@@ -202,41 +203,41 @@ class ItemEventAdmin(LongTable):
         column("at", _("when")),
         "mission_link",
         "item_link",
-        "came_from",
-        "went_to",
-        "why",
+        "shown_from",
+        "shown_to",
+        "message",
         column("actor", _("by")),
     ]
     facts = [
         ("at", _("When")),
-        ("attempt_number", _("Try")),
+        ("attempt_number", _("Attempt")),
         ("from_status", _("From")),
         ("to_status", _("To")),
-        ("reason", _("Why")),
+        ("reason", _("Reason")),
         ("actor", _("By")),
     ]
     list_select_related = ["mission", "item"]
     search_help_text = _("The number of a mission (12), or an item's place in it (12#5).")
-    find = staticmethod(_of_mission)
+    search = staticmethod(_of_mission)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemEvent]:
         events: QuerySet[ItemEvent] = super().get_queryset(request)
         return events.defer("mission__params", "mission__metadata", "item__params")
 
     @admin.display(description=_("from"))
-    def came_from(self, event: ItemEvent) -> str:
-        return str(WORDS.get(event.from_status, event.from_status))
+    def shown_from(self, event: ItemEvent) -> str:
+        return str(STATUS_LABELS.get(event.from_status, event.from_status))
 
     @admin.display(description=_("to"))
-    def went_to(self, event: ItemEvent) -> str:
-        return str(WORDS.get(event.to_status, event.to_status))
+    def shown_to(self, event: ItemEvent) -> str:
+        return str(STATUS_LABELS.get(event.to_status, event.to_status))
 
     @admin.display(description=_("mission"))
     def mission_link(self, event: ItemEvent) -> SafeString:
         return mission_link(event.mission)
 
-    @admin.display(description=_("what happened"))
-    def why(self, event: ItemEvent) -> SafeString:
+    @admin.display(description=_("message"))
+    def message(self, event: ItemEvent) -> SafeString:
         return told(event.reason)
 
 
@@ -246,7 +247,7 @@ class RemovedSpendingAdmin(DetailAdmin):
         column("day", _("day")),
         column("owner", _("owner")),
         column("model", _("model")),
-        "sum",
+        "shown_amount",
         column("ended_at", _("ended")),
     ]
     search_fields = ["owner__username", "model"]
@@ -258,9 +259,9 @@ class RemovedSpendingAdmin(DetailAdmin):
         ("amount", _("Amount")),
         ("currency", _("Currency")),
         ("ended_at", _("Ended")),
-        ("untold_count", _("Without a told charge")),
+        ("untold_count", _("Cost not reported")),
     ]
 
     @admin.display(description=_("amount"))
-    def sum(self, row: RemovedSpending) -> SafeString:
+    def shown_amount(self, row: RemovedSpending) -> SafeString:
         return money(row.amount, row.currency)

@@ -41,9 +41,10 @@ def follow(
 ) -> StreamingHttpResponse:
     """The mission's log from its beginning, or from where you left off, then events as they happen.
 
-    `state` comes first and holds the state of the mission. Each `item` or `mission` message reports one change of
-    status; resume after its `id`. `end` comes last, when the mission has ended and no file is left to fetch. A stream
-    that stops without it was broken off: connect again with the last id.
+    `state` comes first and holds the state of the mission. Each `item` or `mission` message reports
+    one change of status; resume after its `id`. `end` comes last, when the mission has ended and no
+    file is left to fetch. A stream that stops without it was broken off: connect again with the
+    last id.
     """
     mission = visible_mission(request, mission_id)
     return sse.response(

@@ -23,8 +23,11 @@ ItemIndex = Annotated[int, Field(ge=1, le=MAX_INDEX)]
 
 @router.get("/{mission_id}/items", response=ItemPage, summary="List the items of a mission")
 def list_items(request: HttpRequest, mission_id: Path[RowId], filters: Query[ItemFilterIn]) -> dict[str, Any]:
-    """In batch order. `next_cursor` leads to the next page, and is null on the last. An item's index never changes, so
-    that paging sees each item once, whatever happens meanwhile."""
+    """In batch order.
+
+    `next_cursor` leads to the next page, and is null on the last. An item's index never changes, so
+    that paging sees each item once, whatever happens meanwhile.
+    """
     return item_page(visible_mission(request, mission_id), filters)
 
 
@@ -38,8 +41,11 @@ def show_item(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemInd
 def retry_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ItemRetryIn | None = None
 ) -> dict[str, Any]:
-    """Submit it again, which costs money. `config` replaces some of its parameters; they are checked before anything
-    changes. An item that did not fail is refused."""
+    """Submit it again, which costs money.
+
+    `config` replaces some of its parameters; they are checked before anything changes. An item that
+    did not fail is refused.
+    """
     item = visible_item(request, mission_id, index)
     result = services.retry_item(
         item=item,
@@ -55,8 +61,11 @@ def retry_item(
 def resolve_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ResolveIn
 ) -> MissionItem:
-    """Look at the provider's own site first. `remote_task_id`: the task exists there; it is attached, and not paid again.
-    `not_run`: it never ran there; the item is submitted again."""
+    """Look at the provider's own site first.
+
+    `remote_task_id`: the task exists there; it is attached, and not paid again. `not_run`: it never
+    ran there; the item is submitted again.
+    """
     item = visible_item(request, mission_id, index)
     if payload.remote_task_id is not None:
         services.resolve_with_task(item=item, remote_task_id=payload.remote_task_id, actor=actor(request))

@@ -47,10 +47,12 @@ router = Router(tags=["Missions"])
 def submit_mission(
     request: HttpRequest, response: HttpResponse, payload: MissionIn, validate_only: bool = False
 ) -> Status[Any]:
-    """Check every row, then create the mission. With any error, nothing is stored and nothing is charged.
+    """Check every row, then create the mission.
 
-    `validate_only=true` returns 200 with the number of items, the price and all errors, and creates nothing. Unknown names
-    in the body or in the query are errors, so that a typo never costs money.
+    With any error, nothing is stored and nothing is charged.
+
+    `validate_only=true` returns 200 with the number of items, the price and all errors, and creates
+    nothing. Unknown names in the body or in the query are errors, so that a typo never costs money.
     """
     if unknown := [name for name in request.GET if name != "validate_only"]:
         message = _("Unknown. Allowed: %s.") % "validate_only"
@@ -115,8 +117,9 @@ def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: Missi
 
 @router.delete("/{mission_id}", response={200: DeletedOut, 202: DeletedOut}, summary="Delete a mission")
 def delete_mission(request: HttpRequest, mission_id: Path[RowId]) -> Status[Any]:
-    """Stop it for good and delete it. 200: deleted, with its files. 202: some items are in flight and paid; the mission is
-    hidden now and deleted when they have ended."""
+    """Stop it for good and delete it. 200: deleted, with its files. 202: some items are in flight
+    and paid; the mission is hidden now and deleted when they have ended.
+    """
     visible_mission(request, mission_id)
     stopped = services.delete_mission(mission_id=mission_id, actor=actor(request))
     result = {
@@ -129,7 +132,10 @@ def delete_mission(request: HttpRequest, mission_id: Path[RowId]) -> Status[Any]
 
 @router.post("/{mission_id}/cancel", response=CancelledOut, summary="Cancel a mission")
 def cancel_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
-    """Nothing more is sent once this returns. Tasks that the provider accepted before are paid; their results are kept."""
+    """Nothing more is sent once this returns.
+
+    Tasks that the provider accepted before are paid; their results are kept.
+    """
     visible_mission(request, mission_id)
     stopped = services.cancel_mission(mission_id=mission_id, actor=actor(request))
     return {**_stopped(mission_id, stopped), "cancelled_count": stopped.cancelled_count}
@@ -151,8 +157,10 @@ def resume_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, A
 
 @router.post("/{mission_id}/retry", response=RetriedOut, summary="Retry failed items")
 def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryIn | None = None) -> dict[str, Any]:
-    """Submit failed items again, which costs money: all of them, those with an error code, or those at some indexes. Items
-    that did not fail are never touched. The estimate is the price of one attempt for each."""
+    """Submit failed items again, which costs money: all of them, those with an error code, or those
+    at some indexes. Items that did not fail are never touched. The estimate is the price of one
+    attempt for each.
+    """
     visible_mission(request, mission_id)
     selection = {} if payload is None else payload.dict(exclude_unset=True)
     result = services.retry_failed(
@@ -196,7 +204,9 @@ def retried(mission_id: int, result: Retried) -> dict[str, Any]:
 
 
 def remember_retry(request: HttpRequest, mission_id: int) -> Callable[[Retried], None]:
-    """Return the callback that stores a retry's response in its transaction, so that a repeat never pays twice."""
+    """Return the callback that stores a retry's response in its transaction, so that a repeat never
+    pays twice.
+    """
     return lambda result: _remember(request, 200, retried(mission_id, result))
 
 

@@ -1,4 +1,4 @@
-"""``/missions/{id}/items/{index}/outputs/{n}``: the result files themselves, and their thumbnails."""
+"""``/missions/{id}/items/{index}/outputs/{n}``: result files and their thumbnails."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _responses(*types: str) -> dict[str, Any]:
 def fetch_output(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
-    """The stored file. A single `Range` is supported."""
+    """Return the stored file. A single `Range` is supported."""
     output = _stored_output(request, mission_id, index, number)
     if not output.file:
         headers = HEADERS | {"Content-Disposition": str(content_disposition_header(True, _file_name(output, "txt")))}
@@ -73,7 +73,7 @@ def fetch_output(
 def fetch_thumbnail(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
-    """A JPEG of at most 384 pixels a side; for a video, its first frame."""
+    """Return a JPEG of at most 384 pixels a side; for a video, its first frame."""
     output = _stored_output(request, mission_id, index, number)
     if not output.thumbnail:
         raise Http404
@@ -128,7 +128,10 @@ def _serve(
 
 
 def _requested_range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
-    """Return the first and last byte of a single valid range. None for anything else: the whole file is sent."""
+    """Return the first and last byte of a single valid range.
+
+    None for anything else: the whole file is sent.
+    """
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if not match or request.headers.get("If-Range", etag) != etag:
         return None

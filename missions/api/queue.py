@@ -17,7 +17,8 @@ router = Router(tags=["Catalogue"])
 def queue_status(request: HttpRequest) -> selectors.QueueStatus:
     """Anybody who may submit may see why items wait: limits, counts, and why an account is paused.
 
-    Keys, URLs, balances and the owners of other items are not shown here; operators see them in the admin.
+    Keys, URLs, balances and the owners of other items are not shown here; operators see them in the
+    admin.
     """
     assert isinstance(request.user, User)
     return selectors.queue_status(request.user, now=timezone.now())

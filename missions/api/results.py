@@ -33,10 +33,11 @@ def _responses(content_type: str, description: str) -> dict[str, Any]:
     openapi_extra=_responses("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
 )
 def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """The files that are stored now, as `{name}_results.zip`.
+    """Return the files that are stored now, as `{name}_results.zip`.
 
-    `manifest.csv` has a row per file, with its SHA-256, and a row for each item without a file, with the reason. If the
-    connection ends before Content-Length bytes arrived, the archive is incomplete: download it again.
+    `manifest.csv` has a row per file, with its SHA-256, and a row for each item without a file,
+    with the reason. If the connection ends before Content-Length bytes arrived, the archive is
+    incomplete: download it again.
     """
     mission = visible_mission(request, mission_id)
     bundle = Bundle(mission)
@@ -51,7 +52,9 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     openapi_extra=_responses("application/x-ndjson", "An object per item, in batch order."),
 )
 def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """One item per line, as in `GET /missions/{id}/items`, without pages and without the envelope."""
+    """Return one item per line, as in `GET /missions/{id}/items`, without pages and without the
+    envelope.
+    """
     mission = visible_mission(request, mission_id)
     response = ThreadedStream(tables.as_json_lines(mission, item_row), content_type="application/x-ndjson")
     return _as_attachment(response, f"{download_name(mission)}_results.jsonl")
@@ -63,7 +66,10 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStre
     openapi_extra=_responses("text/csv", "A row per result, in batch order."),
 )
 def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
-    """A row per result, and one for each item without any. UTF-8; spreadsheets do not run any cell as a formula."""
+    """Return a row per result, and one for each item without any.
+
+    UTF-8; spreadsheets do not run any cell as a formula.
+    """
     mission = visible_mission(request, mission_id)
     response = ThreadedStream(tables.as_csv(mission, item_row), content_type="text/csv; charset=utf-8")
     return _as_attachment(response, f"{download_name(mission)}_results.csv")

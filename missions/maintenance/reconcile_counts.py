@@ -35,8 +35,9 @@ class Difference:
 def compared_counts(missions: QuerySet[Mission] | None = None) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield, for each mission, its stored numbers and those computed from its items.
 
-    The numbers are the counts per status, the total, the cost, and the reserved cost. One statement reads
-    both sides at the same moment, even while workers are busy; one row is in memory at a time.
+    The numbers are the counts per status, the total, the cost, and the reserved cost. One statement
+    reads both sides at the same moment, even while workers are busy; one row is in memory at a
+    time.
     """
     missions = Mission.objects.all() if missions is None else missions
     may_be_charged = Q(status__in=LIVE_ATTEMPTS) | COST_UNREPORTED

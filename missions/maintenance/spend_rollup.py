@@ -1,10 +1,10 @@
 """Stored sums of spending, so that no page adds up a million rows.
 
-``HourlySpend`` repeats the charges of ended attempts, per hour and mission, up to ``Tally.counted_to``;
-later ones are read from the attempts themselves. A worker adds to it every minute. The last hour is always
-counted again, so that an end recorded late, after a long wait for a lock, is not missed. These rows can be
-deleted without loss. The spending of deleted missions is in no attempt any more, but in
-``RemovedSpending`` (see ``missions.purge``).
+``HourlySpend`` repeats the charges of ended attempts, per hour and mission, up to
+``Tally.counted_to``; later ones are read from the attempts themselves. A worker adds to it every
+minute. The last hour is always counted again, so that an end recorded late, after a long wait for a
+lock, is not missed. These rows can be deleted without loss. The spending of deleted missions is in
+no attempt any more, but in ``RemovedSpending`` (see ``missions.purge``).
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class Instant(Func):
 
 
 def count(now: datetime) -> None:
-    """Bring the stored sums up to ``now``. Of two calls at the same time, only one has an effect."""
+    """Bring the stored sums up to ``now``.
+
+    Of two calls at the same time, only one has an effect.
+    """
     tally = Tally.objects.get_or_create(pk=1)[0]
     _count_spend(tally, now - LATENESS)
     if tally.files_counted_at is None or tally.files_counted_at < now - FILES_EVERY:
@@ -72,8 +75,8 @@ def count(now: datetime) -> None:
 def _count_spend(tally: Tally, until: datetime) -> None:
     """Replace the stored sums since the last hour.
 
-    The rows are read first, without a transaction. The sums are written only if nobody else has counted
-    meanwhile, and no attempt that was read has been deleted.
+    The rows are read first, without a transaction. The sums are written only if nobody else has
+    counted meanwhile, and no attempt that was read has been deleted.
     """
     since = hour_of(tally.counted_to or until - FIRST_SPAN) - HOUR
     by_hour = _charges(since, until).values("item__mission", hour=Instant("ended_at", to="hour"))
@@ -103,7 +106,8 @@ def _count_files(now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """The charges of one model in one person's missions, for each requested window, in one currency.
+    """The charges of one model in one person's missions, for each requested window, in one
+    currency.
 
     ``unreported_counts``: successes whose cost the provider has not reported.
     """
@@ -119,7 +123,8 @@ class Spend:
 def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
     """Return the charges of attempts that ended since each of ``starts``, the highest first.
 
-    Five statements, however many attempts there are; one more for each start that is not on the hour.
+    Five statements, however many attempts there are; one more for each start that is not on the
+    hour.
     """
     for _try in range(READ_TRIES):
         edition = _edition()
@@ -186,7 +191,9 @@ def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str])
 
 
 def _charges(since: datetime, until: datetime) -> QuerySet[Attempt]:
-    """Return attempts that ended in a span and were charged, or succeeded and may have been charged."""
+    """Return attempts that ended in a span and were charged, or succeeded and may have been
+    charged.
+    """
     ended = Attempt.objects.filter(ended_at__gte=since, ended_at__lt=until)
     return ended.filter(Q(cost__isnull=False) | Q(status=AttemptStatus.SUCCEEDED)).order_by()
 

@@ -1,4 +1,4 @@
-"""The admin shows everything and lets nobody type in what the engine decides."""
+"""The admin shows every model and lets nobody edit what the engine decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from providers import provider_accounts
 pytestmark = pytest.mark.django_db
 OURS = ("accounts", "billing", "core", "media", "missions", "providers", "templates_app", "workers")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
-LOOK_ONLY = [
+READ_ONLY = [
     "missions_mission",
     "missions_missionitem",
     "missions_attempt",
@@ -44,12 +44,12 @@ def test_every_model_has_a_page_that_opens(admin_client, mission, model):
         assert admin_client.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
 
 
-@pytest.mark.parametrize("name", LOOK_ONLY)
-def test_what_the_engine_writes_cannot_be_added(admin_client, name):
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_engine_rows_cannot_be_added(admin_client, name):
     assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
 
 
-def test_what_the_engine_writes_cannot_be_deleted(admin_client, mission):
+def test_engine_rows_cannot_be_deleted(admin_client, mission):
     item = mission.items.get()
     for row in (mission, item, item.attempts.get(), mission.events.first(), provider_accounts.environment_account()):
         name = f"admin:{row._meta.app_label}_{row._meta.model_name}"
@@ -68,25 +68,25 @@ def test_what_the_engine_writes_cannot_be_deleted(admin_client, mission):
         ("missions/mission/", None),
     ],
 )
-def test_former_addresses_of_moved_models_redirect(admin_client, former, path):
+def test_former_urls_of_moved_models_redirect(admin_client, former, path):
     response = admin_client.get(f"/admin/{former}")
     assert (response.status_code, response.get("Location")) == ((301, path) if path else (200, None))
 
 
-def test_a_status_and_a_cost_that_are_posted_change_nothing(admin_client, mission):
+def test_posted_status_and_cost_change_nothing(admin_client, mission):
     address = reverse("admin:missions_mission_change", args=[mission.pk])
     assert admin_client.post(address, {"status": "completed", "cost": "0", "completed_count": "1"}).status_code == 403
     mission.refresh_from_db()
     assert (mission.status, mission.completed_count) == ("queued", 0)
 
 
-def test_the_secret_of_an_attempt_is_not_shown(admin_client, mission):
+def test_webhook_token_is_not_shown(admin_client, mission):
     attempt = mission.items.get().attempts.get()
     page = admin_client.get(reverse("admin:missions_attempt_change", args=[attempt.pk])).content.decode()
     assert attempt.webhook_token not in page
 
 
-def test_an_account_is_paused_and_resumed_from_its_list(admin_client, admin_user, mission):
+def test_account_is_paused_and_resumed_from_the_list(admin_client, admin_user, mission):
     account = provider_accounts.environment_account()
     address = reverse("admin:providers_provideraccount_changelist")
     admin_client.post(address, {"action": "pause", "_selected_action": [account.pk]})
@@ -98,7 +98,7 @@ def test_an_account_is_paused_and_resumed_from_its_list(admin_client, admin_user
     assert account.paused_at is None
 
 
-def test_an_account_is_not_resumed_by_editing_it(admin_client, mission):
+def test_editing_an_account_does_not_resume_it(admin_client, mission):
     account = provider_accounts.environment_account()
     provider_accounts.block(account.pk, reason="No money left.")
     address = reverse("admin:providers_provideraccount_change", args=[account.pk])

@@ -37,7 +37,9 @@ class ItemRetryIn(Strict):
 
 
 class ResolveIn(Strict):
-    """Exactly one of the two: the task that you found at the provider, or that it never ran there."""
+    """Exactly one of the two: the task that you found at the provider, or that it never ran
+    there.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -142,7 +142,10 @@ class ProblemOut(Schema):
 
 
 class ValidationOut(Schema):
-    """The result of a check. ``errors``: those of a 422 response, up to 1,000; with any, ``estimate`` is null."""
+    """The result of a check.
+
+    ``errors``: those of a 422 response, up to 1,000; with any, ``estimate`` is null.
+    """
 
     valid: bool
     total_count: int

@@ -10,9 +10,12 @@ from missions.selectors import AccountQueue
 
 
 class AccountOut(Schema):
-    """An account. ``cap``: its current limit of tasks at a time. ``unconfirmed`` attempts may be running, too.
+    """An account.
 
-    A draining account takes no new items. ``pending`` counts items that wait for any account of the provider.
+    ``cap``: its current limit of tasks at a time. ``unconfirmed`` attempts may be running, too.
+
+    A draining account takes no new items. ``pending`` counts items that wait for any account of the
+    provider.
     """
 
     name: str = Field(alias="account.name")

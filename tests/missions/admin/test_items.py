@@ -1,4 +1,4 @@
-"""Items in the administration: retried, and settled when they are in doubt."""
+"""Items in the administration: retry, and the decision about unconfirmed ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resolve_url(item):
     return reverse("admin:missions_missionitem_resolve", args=[item.pk])
 
 
-def test_failed_items_are_retried_and_others_told(admin_client, admin_user, mixed):
+def test_failed_items_are_retried_others_refused(admin_client, admin_user, mixed):
     failed, completed = mixed.items.get(index=1), mixed.items.get(index=4)
     question = act_on(admin_client, "retry", failed, completed, confirmed=False).content.decode()
     assert "To be spent, about: ¥0.05" in question
@@ -32,7 +32,7 @@ def test_failed_items_are_retried_and_others_told(admin_client, admin_user, mixe
     check_mission(mixed.pk)
 
 
-def test_an_item_that_never_ran_is_sent_again(admin_client, admin_user, mixed):
+def test_item_that_never_ran_is_submitted_again(admin_client, admin_user, mixed):
     item = mixed.items.get(index=5)
     page = admin_client.get(resolve_url(item)).content.decode()
     assert "It never ran: send it again (about ¥0.05)" in page
@@ -45,7 +45,7 @@ def test_an_item_that_never_ran_is_sent_again(admin_client, admin_user, mixed):
     assert LogEntry.objects.get().user == admin_user
 
 
-def test_a_task_that_was_found_is_attached_by_whoever_found_it(admin_client, admin_user, owner, workers, simulator):
+def test_task_is_attached_and_logged(admin_client, admin_user, owner, workers, simulator):
     simulator.set(paid_drop=1)
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
@@ -60,16 +60,16 @@ def test_a_task_that_was_found_is_attached_by_whoever_found_it(admin_client, adm
     assert simulator.stats()["accepted"] == 1
 
 
-@pytest.mark.parametrize("found", [{"found": "task", "remote_task_id": "../../x"}, {"found": "task"}, {}])
-def test_an_answer_that_says_nothing_changes_nothing(admin_client, mixed, found):
+@pytest.mark.parametrize("form", [{"found": "task", "remote_task_id": "../../x"}, {"found": "task"}, {}])
+def test_invalid_decision_changes_nothing(admin_client, mixed, form):
     item = mixed.items.get(index=5)
-    assert admin_client.post(resolve_url(item), found).status_code in (200, 422)
+    assert admin_client.post(resolve_url(item), form).status_code in (200, 422)
     item.refresh_from_db()
     assert item.status == "unconfirmed"
     assert not LogEntry.objects.exists()
 
 
-def test_who_may_only_look_settles_and_retries_nothing(viewer, mixed):
+def test_viewer_cannot_resolve_or_retry(viewer, mixed):
     doubtful, failed = mixed.items.get(index=5), mixed.items.get(index=1)
     assert viewer.get(resolve_url(doubtful)).status_code == 403
     assert viewer.post(resolve_url(doubtful), {"found": "nothing"}).status_code == 403
@@ -84,7 +84,7 @@ def test_who_may_only_look_settles_and_retries_nothing(viewer, mixed):
         assert 'name="action"' not in page
 
 
-def test_the_page_tells_tries_and_who_did_what(admin_client, mixed):
+def test_page_shows_attempts_and_actors(admin_client, mixed):
     item = mixed.items.get(index=1)
     act_on(admin_client, "retry", item)
     page = admin_client.get(reverse("admin:missions_missionitem_change", args=[item.pk])).content.decode()
@@ -110,7 +110,7 @@ def test_the_page_tells_tries_and_who_did_what(admin_client, mixed):
         ({"status": "unconfirmed"}, [5]),
     ],
 )
-def test_items_are_found(admin_client, mixed, query, places):
+def test_search_finds_items(admin_client, mixed, query, places):
     mixed.items.filter(index=2).update(custom_id="mine")
     task = mixed.items.get(index=4).attempts.get().remote_task_id
     known = {"mission": str(mixed.pk), "task": task}

@@ -1,4 +1,4 @@
-"""What operators do to missions: asked first, done by the services, and logged with who did it."""
+"""Actions of operators on missions: confirmed first, done by services, logged with the user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page_of(mission):
 
 
 @pytest.mark.parametrize("verb", ALL)
-def test_every_verb_is_asked_first_done_and_logged(admin_client, admin_user, mixed, verb):
+def test_action_is_confirmed_done_and_logged(admin_client, admin_user, mixed, verb):
     before = facts()
     question = act_on(admin_client, verb, mixed, confirmed=False).content.decode()
     assert "What will happen" in question
@@ -44,24 +44,24 @@ def test_every_verb_is_asked_first_done_and_logged(admin_client, admin_user, mix
     check_mission(mixed.pk)
 
 
-def test_a_paused_mission_goes_on(admin_client, admin_user, mixed):
+def test_paused_mission_is_resumed(admin_client, admin_user, mixed):
     act_on(admin_client, "pause", mixed)
-    assert "1 item that waits is sent" in act_on(admin_client, "resume", mixed, confirmed=False).content.decode()
+    assert "1 pending item is submitted" in act_on(admin_client, "resume", mixed, confirmed=False).content.decode()
     act_on(admin_client, "resume", mixed)
     mixed.refresh_from_db()
     assert mixed.status == "running"
     assert mixed.events.latest("pk").actor == f"user:{admin_user.pk}"
 
 
-def test_the_question_tells_the_money_at_stake(admin_client, mixed):
+def test_confirmation_shows_committed_money(admin_client, mixed):
     question = act_on(admin_client, "cancel", mixed, confirmed=False).content.decode()
-    assert "1 item that was not sent yet is cancelled and costs nothing." in question
-    assert "1 item is on its way at the provider and is paid" in question
+    assert "1 item that was not submitted yet is cancelled and costs nothing." in question
+    assert "1 item is in flight at the provider and is paid" in question
     assert "1 item is unconfirmed: it may have been paid" in question
-    assert "Paid all the same, about: ¥0.10" in question
+    assert "Already committed, about: ¥0.10" in question
 
 
-def test_who_refuses_is_told_and_the_others_are_done(admin_client, owner, mixed):
+def test_refusal_does_not_stop_other_rows(admin_client, owner, mixed):
     paused, other = make_mission(owner, name="Paused already"), make_mission(owner, name="Ready")
     act_on(admin_client, "pause", paused)
     response = act_on(admin_client, "pause", paused, other)
@@ -71,39 +71,39 @@ def test_who_refuses_is_told_and_the_others_are_done(admin_client, owner, mixed)
     assert LogEntry.objects.count() == 2
 
 
-def test_the_question_says_what_will_be_refused(admin_client, mixed):
+def test_confirmation_shows_refusals(admin_client, mixed):
     question = act_on(admin_client, "resume", mixed, confirmed=False).content.decode()
     assert "Status: running. This will be refused, and nothing changes." in question
 
 
-def test_one_cause_is_retried_and_no_other(admin_client, mixed):
+def test_retry_of_one_cause_leaves_others(admin_client, mixed):
     cause = {"error_code": "1015", "has_code": "1"}
     question = act_on(admin_client, "retry", mixed, confirmed=False, **cause).content.decode()
-    assert "2 failed items are sent again" in question
+    assert "2 failed items are submitted again" in question
     assert 'name="error_code" value="1015"' in question
     act_on(admin_client, "retry", mixed, **cause, **{f"most-{mixed.pk}": 2})
     assert list(mixed.items.filter(status="failed").values_list("index", flat=True)) == [3]
 
 
 @pytest.mark.parametrize("most", ["2", "", "x"])
-def test_nothing_is_paid_beyond_what_was_asked(admin_client, mixed, most):
+def test_retry_never_exceeds_confirmed_count(admin_client, mixed, most):
     response = act_on(admin_client, "retry", mixed, **{f"most-{mixed.pk}": most})
-    assert "More items have failed in the meantime" in said(response)[0]
+    assert "More items have failed meanwhile" in said(response)[0]
     mixed.refresh_from_db()
     assert mixed.failed_count == 3
 
 
-def test_wrong_counts_are_shown_and_mended(admin_client, owner):
+def test_wrong_counts_are_shown_and_corrected(admin_client, owner):
     mission = make_mission(owner, 3)
     Mission.objects.filter(pk=mission.pk).update(pending_count=2, failed_count=1)
     question = act_on(admin_client, "recount", mission, confirmed=False).content.decode()
-    assert "pending_count is 2, but its items say 3." in question
+    assert "pending_count is 2, but should be 3." in question
     act_on(admin_client, "recount", mission)
     mission.refresh_from_db()
     assert (mission.pending_count, mission.failed_count) == (3, 0)
 
 
-def test_the_page_tells_how_it_stands_and_what_to_do(admin_client, mixed):
+def test_page_shows_state_and_next_steps(admin_client, mixed):
     page = admin_client.get(page_of(mixed)).content.decode()
     assert "1 item is unconfirmed" in page
     assert "3 items failed" in page
@@ -112,14 +112,14 @@ def test_the_page_tells_how_it_stands_and_what_to_do(admin_client, mixed):
     assert f"?mission={mixed.pk}&amp;status=unconfirmed" in page
 
 
-def test_a_large_mission_costs_its_page_no_more(admin_client, owner, django_assert_max_num_queries):
+def test_page_of_large_mission_stays_cheap(admin_client, owner, django_assert_max_num_queries):
     mission = make_mission(owner, 1500)
     with django_assert_max_num_queries(20):
         page = admin_client.get(page_of(mission)).content.decode()
     assert len(page) < 40_000
 
 
-def test_looking_changes_nothing(admin_client, mixed):
+def test_get_requests_change_nothing(admin_client, mixed):
     before = facts()
     item = mixed.items.get(index=5)
     for name, pk in (("mission_change", mixed.pk), ("missionitem_change", item.pk), ("missionitem_resolve", item.pk)):
@@ -132,7 +132,7 @@ def test_looking_changes_nothing(admin_client, mixed):
 
 
 @pytest.mark.parametrize("verb", [*ALL, "resume"])
-def test_who_may_only_look_sees_no_verb_and_does_nothing(viewer, mixed, verb):
+def test_viewer_has_no_actions(viewer, mixed, verb):
     before = facts()
     act_on(viewer, verb, mixed, **{f"most-{mixed.pk}": 3})
     assert facts() == before
@@ -143,7 +143,7 @@ def test_who_may_only_look_sees_no_verb_and_does_nothing(viewer, mixed, verb):
     assert 'name="action"' not in viewer.get(page_of(mixed)).content.decode()
 
 
-def test_what_was_done_is_told_in_the_readers_language(admin_client, mixed):
+def test_history_is_in_the_readers_language(admin_client, mixed):
     act_on(admin_client, "pause", mixed)
     history = reverse("admin:missions_mission_history", args=[mixed.pk])
     assert "Paused in the administration." in admin_client.get(history).content.decode()
