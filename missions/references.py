@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
@@ -14,8 +13,8 @@ from providers import provider_accounts
 from providers.adapters.errors import Rejected
 from providers.catalog import Model
 from providers.models import ProviderAccount, ProviderUpload
+from providers.references import MEDIA
 
-_MEDIA = re.compile(r"media:([0-9]{1,18})")
 # A link is used only while it lives this much longer, so that a queued task can still read it.
 SAFETY = timedelta(hours=3)
 
@@ -26,7 +25,7 @@ def resolve(model: Model, params: Mapping[str, Any], *, account: ProviderAccount
     Raises Rejected when a file is gone or refused, AccountBlocked, or Unavailable when the upload got no answer.
     """
     resolved = dict(params)
-    for name in names_in(model, params):
+    for name in model.file_names(params):
         value = params[name]
         if isinstance(value, str):
             resolved[name] = _resolve(value, account)
@@ -35,32 +34,8 @@ def resolve(model: Model, params: Mapping[str, Any], *, account: ProviderAccount
     return resolved
 
 
-def names_in(model: Model, params: Mapping[str, Any]) -> list[str]:
-    """The fields of ``params`` that hold files.  Of a free-form model nothing is known but how such names end."""
-    if model.is_free_form:
-        return [name for name, value in params.items() if name.endswith(("Url", "Urls")) and _is_addresses(value)]
-    return [field.name for field in model.parameters if field.is_file and params.get(field.name)]
-
-
-def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The uploaded files that ``params`` name, as (field, id)."""
-    found = []
-    for name in names_in(model, params):
-        value = params[name]
-        for entry in [value] if isinstance(value, str) else value:
-            if match := _MEDIA.fullmatch(entry):
-                found.append((name, int(match[1])))
-    return found
-
-
-def _is_addresses(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(entry, str) for entry in value)
-    return isinstance(value, str) and bool(value)
-
-
 def _resolve(reference: str, account: ProviderAccount) -> str:
-    match = _MEDIA.fullmatch(reference)
+    match = MEDIA.fullmatch(reference)
     if not match:
         return reference
     media = MediaFile.objects.filter(pk=int(match[1])).first()

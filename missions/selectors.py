@@ -29,7 +29,6 @@ from missions.models import (
 from missions.policy import retry
 from missions.policy.polling import Duration, Expectation, learn
 from providers.models import ProviderAccount
-from templates_app.models import MissionTemplate
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
@@ -281,17 +280,6 @@ def _pending_counts(accounts: Sequence[ProviderAccount]) -> dict[str, int]:
     waiting = [MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING, MissionStatus.PAUSED]
     missions = Mission.objects.filter(provider__in={account.provider for account in accounts}, status__in=waiting)
     return dict(missions.order_by().values_list("provider").annotate(Sum("pending_count")))
-
-
-def find_templates(
-    templates: QuerySet[MissionTemplate], *, task_type: str | None = None, search: str = ""
-) -> QuerySet[MissionTemplate]:
-    """Those of ``templates`` for a task type whose name or description has ``search`` in it, by name."""
-    if task_type:
-        templates = templates.filter(task_type=task_type)
-    if words := search.replace("\0", "").strip():
-        templates = templates.filter(Q(name__icontains=words) | Q(description__icontains=words))
-    return templates.select_related("owner")
 
 
 def slot_limit(account: ProviderAccount, *, now: datetime) -> int:

@@ -1,7 +1,4 @@
-"""What people keep for their missions: templates and uploaded images.
-
-Registered here and not in their own apps, because only missions know what uses them.
-"""
+"""Admin of templates."""
 
 from __future__ import annotations
 
@@ -12,16 +9,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from core.admin.readonly import PageAdmin, choices, column
-from missions.models import Mission
 from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
 
-USES_SHOWN = 20
+MISSIONS_SHOWN = 20
 
 
 @admin.register(MissionTemplate)
 class MissionTemplateAdmin(PageAdmin):
-    """Changed on the site only, where the catalogue checks every parameter."""
+    """Read-only: templates are edited on the site, where the catalogue checks every parameter."""
 
     page = "admin/templates_app/template.html"
     list_display = [
@@ -32,17 +28,17 @@ class MissionTemplateAdmin(PageAdmin):
     ]
     list_filter = [choices("task_type", _("type"), TaskType)]
     search_fields = ["name", "owner__username"]
-    search_help_text = _("A name, or an owner.")
+    search_help_text = _("Template name or owner")
     list_select_related = ["owner"]
 
     @admin.display(description=_("type"), ordering="task_type")
     def shown_type(self, template: MissionTemplate) -> str:
-        known = dict(TaskType.choices)
-        return str(known.get(template.task_type, template.task_type))
+        labels = dict(TaskType.choices)
+        return str(labels.get(template.task_type, template.task_type))
 
     def page_context(self, request: HttpRequest, row: MissionTemplate) -> dict[str, Any]:
-        made = Mission.objects.filter(template=row, delete_requested_at=None).order_by("-pk")
+        missions = row.missions.filter(delete_requested_at=None).order_by("-pk")
         return {
-            "uses": list(made.only("pk", "name", "status", "owner_id")[:USES_SHOWN]),
+            "uses": list(missions.only("pk", "name", "status", "owner_id")[:MISSIONS_SHOWN]),
             "type_word": self.shown_type(row),
         }

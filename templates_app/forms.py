@@ -24,18 +24,19 @@ _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
 
 class TemplateFilterForm(forms.Form):
-    """The list's filters, as they stand in its address.  A value that means nothing is left out."""
+    """The filters of the list, as they stand in its URL. An invalid value counts as none."""
 
     search = forms.CharField(required=False, max_length=200, label=gettext_lazy("Search"))
     type = forms.ChoiceField(required=False, choices=TaskType.choices)
 
-    def found(self) -> dict[str, str]:
+    def filters(self) -> dict[str, str]:
+        """Return the arguments of ``selectors.find_templates``."""
         self.is_valid()
         return {"search": self.cleaned_data.get("search", ""), "task_type": self.cleaned_data.get("type", "")}
 
 
 class TemplateForm(forms.Form):
-    """Fields for one model of one task type.  ``values`` fill it, ``data`` is what was sent; ``images`` can be chosen."""
+    """Fields for one model of one task type. ``values`` fill it, ``data`` was posted; ``images`` can be ticked."""
 
     name = forms.CharField(max_length=MAX_NAME, label=gettext_lazy("Name"))
     description = forms.CharField(
@@ -57,31 +58,31 @@ class TemplateForm(forms.Form):
         data: QueryDict | None = None,
         images: Sequence[MediaFile] = (),
     ) -> None:
-        given: Mapping[str, Any] = data if data is not None else values or {}
+        source: Mapping[str, Any] = data if data is not None else values or {}
         self.task_type = task_type
-        self.chosen = _chosen_model(task_type, given.get("model") or "")
+        models = {catalog.name_of(model): model for model in catalog.all_models(task_type)}
+        default = catalog.find_default(task_type)
+        self.chosen = models.get(source.get("model") or "") or default or next(iter(models.values()))
         super().__init__(data, initial={"batch_fields": [self.chosen.batch_field], **(values or {})})
-        self._choices("model").choices = _model_choices(task_type)
-        self._choices("batch_fields").choices = [
-            (field.name, parameter_label(field.name)) for field in self.chosen.parameters
-        ]
-        for field in self.chosen.parameters:
-            self.fields[PARAMETER + field.name] = parameter_field(field, images=images, is_decided=False)
-
-    def _choices(self, name: str) -> forms.ChoiceField:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        return field
+        follow_default = _("Default (now %s)") % default.label if default else _("Default")
+        model_choices = [("", follow_default), *((name, model.label) for name, model in models.items())]
+        field_choices = [(parameter.name, parameter_label(parameter.name)) for parameter in self.chosen.parameters]
+        for name, choices in (("model", model_choices), ("batch_fields", field_choices)):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = choices
+        for parameter in self.chosen.parameters:
+            self.fields[PARAMETER + parameter.name] = parameter_field(parameter, images=images, is_decided=False)
 
     def parameters(self) -> list[forms.BoundField]:
-        """The fields of the model's parameters, in the catalogue's order."""
-        return [self[PARAMETER + field.name] for field in self.chosen.parameters]
+        """Return the fields of the model's parameters, in the catalogue's order."""
+        return [self[PARAMETER + parameter.name] for parameter in self.chosen.parameters]
 
     def config(self) -> dict[str, Any]:
-        """What was sent, as ``template_rules.clean_config`` takes it."""
+        """Return what was posted as the config of a template."""
         params = {
-            field.name: wire_value(field, self.cleaned_data.get(PARAMETER + field.name) or "")
-            for field in self.chosen.parameters
+            parameter.name: wire_value(parameter, self.cleaned_data.get(PARAMETER + parameter.name) or "")
+            for parameter in self.chosen.parameters
         }
         return {
             "model": self.cleaned_data.get("model", ""),
@@ -90,54 +91,39 @@ class TemplateForm(forms.Form):
         }
 
     def typed(self) -> dict[str, Any]:
-        """What was sent so far, right or wrong, to fill the form of another model with."""
+        """Return what was posted, valid or not, to fill the form of another model with."""
         typed = {name: self[name].data for name in self.fields}
-        fitting = set(typed["batch_fields"]) & {field.name for field in self.chosen.parameters}
+        fitting = set(typed["batch_fields"]) & set(self.chosen.parameters_by_name)
         return typed | {"batch_fields": sorted(fitting) or [self.chosen.batch_field]}
 
-    def show_problems(self, problems: Iterable[FieldError]) -> None:
-        """Put each beside its field, or above the form."""
-        for problem in problems:
-            place = field_of(problem.field)
-            self.add_error(place if place in self.fields else None, problem.message)
+    def show_errors(self, errors: Iterable[FieldError]) -> None:
+        """Put each error of a config beside its field, or above the form. A field's own error comes first."""
+        for error in errors:
+            name = error.field
+            if name.startswith("config.batch_fields"):
+                name = "batch_fields"
+            elif name.startswith("config.params."):
+                name = PARAMETER + name.removeprefix("config.params.")
+            name = name.removeprefix("config.")
+            if name not in self.errors:
+                self.add_error(name if name in self.fields else None, error.message)
 
 
 def values_of(template: MissionTemplate) -> dict[str, Any]:
-    """What a stored template fills the form with; whatever of its config cannot be read is left out."""
+    """Return the values of a stored template for its form, without those that cannot be read."""
     config = template.config if isinstance(template.config, dict) else {}
     params = config.get("params")
-    values = {
-        PARAMETER + str(name): as_typed(value) for name, value in (params if isinstance(params, dict) else {}).items()
-    }
+    values = (
+        {PARAMETER + str(name): as_typed(value) for name, value in params.items()} if isinstance(params, dict) else {}
+    )
     values |= {"name": template.name, "description": template.description, "model": str(config.get("model") or "")}
     return values | ({"batch_fields": config["batch_fields"]} if config.get("batch_fields") else {})
 
 
 def references_in(values: Mapping[str, Any] | QueryDict) -> set[int]:
-    """The uploaded images that a form's values name, by id."""
+    """Return the ids of the uploaded images that a form's values name."""
     lists = values.lists() if isinstance(values, QueryDict) else values.items()
-    given = [value for name, value in lists if name.startswith(PARAMETER)]
-    texts = [str(text) for value in given for text in (value if isinstance(value, list) else [value])]
+    params = [value for name, value in lists if name.startswith(PARAMETER)]
+    texts = [str(text) for value in params for text in (value if isinstance(value, list) else [value])]
     lines = [line.strip() for text in texts for line in text.splitlines()]
-    return {int(found[1]) for line in lines if (found := _REFERENCE.fullmatch(line))}
-
-
-def field_of(place: str) -> str:
-    """The form's field for a place in a config: ``param-size`` for ``config.params.size``."""
-    for beginning, prefix in (("config.params.", PARAMETER), ("config.batch_fields", "batch_fields"), ("config.", "")):
-        if place.startswith(beginning):
-            rest = place.removeprefix(beginning)
-            return prefix if prefix == "batch_fields" else prefix + rest
-    return place
-
-
-def _chosen_model(task_type: str, endpoint: str) -> catalog.Model:
-    """The model whose parameters are asked for; the default's for one that is not (any more) in the catalogue."""
-    models = {model.endpoint: model for model in catalog.all_models(task_type)}
-    return models.get(endpoint) or catalog.find_default(task_type) or next(iter(models.values()))
-
-
-def _model_choices(task_type: str) -> list[tuple[str, str]]:
-    default = catalog.find_default(task_type)
-    unnamed = _("The default (now %s)") % default.label if default else _("The default")
-    return [("", unnamed), *((model.endpoint, model.label) for model in catalog.all_models(task_type))]
+    return {int(match[1]) for line in lines if (match := _REFERENCE.fullmatch(line))}

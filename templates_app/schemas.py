@@ -1,4 +1,4 @@
-"""Templates: named sets of parameters."""
+"""Templates in the API."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from pydantic import ConfigDict
 
 from core.api.pagination import PageIn, PageOut
 from providers.catalog.task_types import TaskType
-from templates_app import rules
+from templates_app import services
 from templates_app.models import MissionTemplate
 
-FieldName = Annotated[str, Field(max_length=100)]
+ParameterName = Annotated[str, Field(max_length=100)]
 
 
 class TemplateConfig(Schema):
-    """``model`` blank: the default of the task type.  ``params`` may lack any parameter, even a required one.
+    """``model``: an endpoint, or provider:endpoint; blank for the default of the task type.
 
-    ``batch_fields``: which parameters a mission's rows fill; without them, the model's batch field.
+    ``params`` may lack any parameter, even a required one. ``batch_fields``: the parameters that a
+    mission's rows fill; without them, the model's batch field.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     model: Annotated[str, Field(max_length=200)] = ""
     params: dict[str, Any] = {}
-    batch_fields: Annotated[list[FieldName], Field(max_length=50)] = []
+    batch_fields: Annotated[list[ParameterName], Field(max_length=50)] = []
 
 
 class TemplateIn(Schema):
@@ -37,14 +38,18 @@ class TemplateIn(Schema):
     task_type: TaskType
     config: TemplateConfig
 
+    def values(self) -> dict[str, Any]:
+        """Return the arguments of ``services.create_template``, but for the owner."""
+        return self.dict() | {"task_type": self.task_type.value}
 
-class ProblemOut(Schema):
+
+class TemplateErrorOut(Schema):
     field: str
     message: str
 
 
 class TemplateOut(Schema):
-    """``problems`` is empty while the template fits the catalogue, and says why it cannot be used when it does not."""
+    """``problems`` is empty while the template fits the catalogue; otherwise it says why it cannot be used."""
 
     id: int
     name: str
@@ -52,7 +57,7 @@ class TemplateOut(Schema):
     owner: str
     task_type: str
     config: dict[str, Any] = Field(description="As it was saved: model, params, batch_fields.")
-    problems: list[ProblemOut]
+    problems: list[TemplateErrorOut]
     created_at: datetime
     updated_at: datetime
 
@@ -66,7 +71,7 @@ class TemplateOut(Schema):
 
     @staticmethod
     def resolve_problems(template: MissionTemplate) -> list[Any]:
-        return list(rules.problems(template))
+        return list(services.template_errors(template))
 
 
 class TemplatePage(PageOut):

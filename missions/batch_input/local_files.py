@@ -12,7 +12,6 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
 from media.services import UploadInvalid, store_upload
-from missions import references
 from missions.batch_input.columns import takes_many
 from missions.batch_input.rows import RowValue
 from missions.batch_input.tables import (
@@ -119,11 +118,11 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
     for row in rows:
         value = row.value
         batch_field = model.batch_field
-        if isinstance(value, str) and references.names_in(model, {batch_field: value}):
+        if isinstance(value, str) and model.file_names({batch_field: value}):
             value = {batch_field: split_list(value) if holds_list(model, batch_field) else value}
         if isinstance(value, dict):
             value = dict(value)
-            for name in references.names_in(model, value):
+            for name in model.file_names(value):
                 files = value[name]
                 is_list = isinstance(files, list)
                 value[name] = (

@@ -198,7 +198,7 @@ def _request(attempt: Attempt) -> SubmitRequest:
     """What is sent: the mission's parameters, the item's own over them, files handed to the provider."""
     mission = attempt.item.mission
     model, params = _asked(attempt)
-    if references.names_in(model, params):
+    if model.file_names(params):
         # Handing files over takes time: the reaper must see that somebody is at it.
         Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
         params = references.resolve(model, params, account=attempt.account)
@@ -215,7 +215,8 @@ def _asked(attempt: Attempt) -> tuple[catalog.Model, dict[str, Any]]:
 
 
 def _names_files(attempt: Attempt) -> bool:
-    return bool(references.names_in(*_asked(attempt)))
+    model, params = _asked(attempt)
+    return bool(model.file_names(params))
 
 
 def _acceptance(attempt: Attempt, answer: Accepted | Finished) -> lifecycle.Acceptance:

@@ -47,7 +47,7 @@ class Mission(models.Model):
     params = models.JSONField(default=dict, help_text=_("Parameters shared by all items."))
     metadata = models.JSONField(default=dict, blank=True)
     template = models.ForeignKey(
-        "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="missions"
     )
     status = models.CharField(max_length=16, choices=MissionStatus.choices, default=MissionStatus.QUEUED)
     priority = models.SmallIntegerField(default=0, help_text=_("Higher goes first."))

@@ -14,12 +14,12 @@ from django.utils.translation import gettext_noop
 from core.db import bulk
 from core.db.values import is_storable
 from core.errors import FieldError, NotPossible
-from missions import execution, lifecycle, references
+from missions import execution, lifecycle
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
 from missions.services.control import refusal
 from missions.services.create import record_file_uses
-from missions.services.validate import UNSTORABLE, MissionInvalid, file_problems, shared_error, total_price
-from providers import catalog, provider_accounts
+from missions.services.validate import UNSTORABLE, MissionInvalid, shared_error, total_price
+from providers import catalog, provider_accounts, references
 from providers.adapters.errors import ProviderError
 from providers.catalog import ParamsInvalid
 
@@ -158,7 +158,7 @@ def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: b
         merged = model.clean(mission.params | item.params | params)
     except ParamsInvalid as invalid:
         raise MissionInvalid([shared_error(error) for error in invalid.errors]) from None
-    errors = [shared_error(error) for error in file_problems(mission.owner, model, params)]
+    errors = [shared_error(error) for error in references.params_file_errors(mission.owner_id, model, params)]
     errors += [
         FieldError(f"params.{name}", _("All items of this mission have it: give another value."))
         for name in mission.params

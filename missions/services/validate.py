@@ -17,9 +17,8 @@ from django.utils.translation import gettext_noop
 from billing.models import SpendingLimit
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
-from media.models import MediaFile
-from missions import references, selectors
-from providers import catalog
+from missions import selectors
+from providers import catalog, references
 from providers.catalog import ParamsInvalid
 from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
@@ -305,7 +304,7 @@ def _check_rows(
         for row in valid_rows
         for name, media_id in references.media_ids(model, row.own)
     ]
-    errors += _file_errors(owner.pk, model, names)
+    errors += references.file_errors(owner.pk, model, names)
     if errors:
         raise MissionInvalid(errors[:MAX_ERRORS])
     return valid_rows
@@ -345,39 +344,3 @@ def total_price(model: catalog.Model, params: Iterable[Mapping[str, Any]]) -> De
             return None
         total += price
     return total
-
-
-# --- Files ---
-
-
-def file_problems(owner: AbstractBaseUser, model: catalog.Model, params: Mapping[str, Any]) -> list[FieldError]:
-    """Return the errors in the uploaded files that one set of parameters names."""
-    names = [(name, name, media_id) for name, media_id in references.media_ids(model, params)]
-    return _file_errors(owner.pk, model, names)
-
-
-def _file_errors(owner_id: int, model: catalog.Model, names: Sequence[tuple[str, str, int]]) -> list[FieldError]:
-    """Return an error for every file that the owner does not have or the model does not accept.
-
-    ``names`` holds (field of the error, parameter, media id).
-    """
-    if not names:
-        return []
-    files = MediaFile.objects.filter(owner_id=owner_id).in_bulk({media_id for _place, _name, media_id in names})
-    errors = []
-    for place, name, media_id in names:
-        media, parameter = files.get(media_id), model.parameter(name)
-        if media is None:
-            errors.append(FieldError(place, _("There is no uploaded file %s: upload it first.") % media_id))
-            continue
-        if parameter is None:
-            continue
-        kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
-        if parameter.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in parameter.formats}:
-            facts = {"name": media.name, "kind": kind, "allowed": ", ".join(parameter.formats)}
-            errors.append(FieldError(place, _("%(name)s is %(kind)s; this model takes %(allowed)s.") % facts))
-        elif parameter.max_bytes and media.size_bytes > parameter.max_bytes:
-            facts = {"name": media.name, "size": f"{media.size_bytes:,}", "limit": f"{parameter.max_bytes:,}"}
-            message = _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.")
-            errors.append(FieldError(place, message % facts))
-    return errors

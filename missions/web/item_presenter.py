@@ -9,9 +9,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from media.models import MediaFile
-from missions import references
 from missions.models import Mission, MissionItem
-from providers import catalog
+from providers import catalog, references
 from providers.catalog.labels import parameter_label
 
 

@@ -21,7 +21,6 @@ from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
 from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.web.mission import render_tab, settings_context
-from templates_app import rules
 from templates_app import services as template_services
 from templates_app.services import TemplateInvalid
 
@@ -157,9 +156,8 @@ def _keep_template(request: HttpRequest, mission: Mission, form: SaveTemplateFor
     assert request.user.is_authenticated
     given = {"model": mission.model, "params": mission.params}
     try:
-        config = rules.clean_config(owner=request.user, task_type=mission.task_type, config=given)
         template_services.create_template(
-            owner=request.user, task_type=mission.task_type, config=config, **form.cleaned_data
+            owner=request.user, task_type=mission.task_type, config=given, **form.cleaned_data
         )
     except TemplateInvalid as invalid:
         for problem in invalid.errors:

@@ -15,7 +15,6 @@ from missions.batch_input.tables import RowsInvalid, lines_of, read_table
 from missions.web.new_mission_form import COLUMN, SAVED_NAMES, FormState, model_of, parse
 from missions.web.prefill import fields_of_template
 from providers.parameter_fields import PARAMETER
-from templates_app import rules
 from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from templates_app.services import TemplateInvalid
@@ -116,7 +115,7 @@ def _load_template(state: FormState) -> None:
     if template is None:
         state.note("warning", _("Choose a template first."))
         return
-    for problem in rules.problems(template):
+    for problem in template_services.template_errors(template):
         state.note("warning", f"{template.name}: {problem.message}")
     state.drop_fields(PARAMETER)
     state.fields |= fields_of_template(template)
@@ -134,7 +133,6 @@ def _save_template(state: FormState) -> None:
         "batch_fields": sorted(entry.batch.row_fields) or [entry.model.batch_field],
     }
     try:
-        config = rules.clean_config(owner=state.owner, task_type=task_type, config=config)
         template_services.create_template(owner=state.owner, name=name, task_type=task_type, config=config)
     except TemplateInvalid as invalid:
         for problem in invalid.errors:

@@ -18,6 +18,7 @@ from providers.catalog.lookup import (
     free_form_model,
     get_model,
     model_of,
+    name_of,
     offered_task_types,
     shortest_deadline,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "free_form_model",
     "get_model",
     "model_of",
+    "name_of",
     "offered_task_types",
     "shortest_deadline",
 ]

@@ -27,12 +27,12 @@ _LABELS: dict[str, Promise] = {
     "inputFidelity": _("Input fidelity"),
     "outputFormat": _("Output format"),
     "generateAudio": _("With sound"),
-    "returnLastFrame": _("Return the last frame, too"),
+    "returnLastFrame": _("Also return the last frame"),
     "storyboard": _("Storyboard"),
     "webSearch": _("Web search"),
     "seed": _("Seed"),
     "model": _("Variant"),
-    "custom_id": _("Your own id"),
+    "custom_id": _("Custom ID"),
 }
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

@@ -38,6 +38,7 @@ class ProviderDefaults(BaseModel):
     max_attempts: StrictInt = 2
     deadlines: dict[StrictStr, StrictInt] = {}  # seconds by kind of result: image, video, text
     batch_fields: dict[TaskType, StrictStr] = {}  # of models that are not in the catalogue
+    file_suffixes: tuple[StrictStr, ...] = ()  # of the names of files in free-form models
     reserved: tuple[StrictStr, ...] = ()
     allows_free_form: StrictBool = False
 
@@ -66,6 +67,7 @@ class ProviderDefaults(BaseModel):
                 "max_attempts": self.max_attempts,
                 "currency": self.currency,
                 "reserved": self.reserved,
+                "file_suffixes": self.file_suffixes,
                 "is_free_form": True,
             }
         )

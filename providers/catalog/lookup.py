@@ -52,6 +52,12 @@ def get_model(name: str, provider: str = "") -> Model:
     return matches[0]
 
 
+def name_of(model: Model) -> str:
+    """Return the shortest name under which ``get_model`` finds a model: its endpoint, or ``provider:endpoint``."""
+    same = [each for each in catalogue().models.values() if each.endpoint == model.endpoint]
+    return model.endpoint if len(same) == 1 else f"{model.provider}:{model.endpoint}"
+
+
 class StoredMission(Protocol):
     """The fields of a mission that say which model it uses."""
 

@@ -57,6 +57,7 @@ class Model(BaseModel):
     ``is_default``        the model of its task type for a mission that names none
     ``is_free_form``      not in the catalogue: parameters pass unchecked and the price is unknown
     ``reserved``          parameters that the engine sets; a caller may not
+    ``file_suffixes``     endings of the names of files, for a free-form model
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +76,7 @@ class Model(BaseModel):
     note: StrictStr = ""
     currency: StrictStr = ""
     reserved: tuple[StrictStr, ...] = ()
+    file_suffixes: tuple[StrictStr, ...] = ()
 
     @field_validator("parameters_by_name", mode="before")
     @classmethod
@@ -118,6 +120,18 @@ class Model(BaseModel):
 
     def parameter(self, name: str) -> Parameter | None:
         return self.parameters_by_name.get(name)
+
+    def file_names(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the names of those ``params`` that hold files."""
+        if not self.is_free_form:
+            return [item.name for item in self.parameters if item.is_file and params.get(item.name)]
+        return [
+            name
+            for name, value in params.items()
+            if value
+            and name.endswith(self.file_suffixes)
+            and (isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value)))
+        ]
 
     @property
     def label(self) -> str:

@@ -109,7 +109,7 @@ def test_the_library_works_without_scripts(open_page, pictures):
 
 def test_a_template_is_made_from_scratch_and_changed(page, library):
     page.goto("/templates")
-    page.get_by_role("link", name="Make the first template").click()
+    page.get_by_role("link", name="Create a template").click()
     page.get_by_role("link", name="Image to image").click()
     page.get_by_label("Name").fill("Watercolour")
     page.get_by_label("Prompt").first.fill("as a watercolour")

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.django_db
 
 EDIT = catalog.get_model("rhart-image-v1/edit")
 ANIMATE = catalog.get_model("rhart-video-s/image-to-video")
-FREE = catalog.free_form_model("some/model", "image_to_image")
 
 
 def test_an_uploaded_file_becomes_a_link_and_other_addresses_stay(owner, simulator, account):
@@ -76,9 +75,3 @@ def test_an_upload_without_an_answer_stores_nothing(owner, simulator, account):
     with pytest.raises(Unavailable):
         references.resolve(ANIMATE, {"imageUrl": f"media:{make_media(owner).pk}"}, account=account)
     assert not ProviderUpload.objects.exists()
-
-
-def test_a_free_form_model_s_files_are_told_by_the_names_of_its_fields(owner):
-    params = {"imageUrl": "media:1", "imageUrls": ["media:2", "media:3"], "maskUrl": "", "prompt": "media:4"}
-    assert references.media_ids(FREE, params) == [("imageUrl", 1), ("imageUrls", 2), ("imageUrls", 3)]
-    assert references.names_in(FREE, {"prompt": "x"}) == []

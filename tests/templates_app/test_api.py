@@ -1,4 +1,4 @@
-"""Templates: saved, found, changed, deleted; checked against the catalogue, and readable even when it has changed."""
+"""The API of templates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def config(**changes: Any) -> dict[str, Any]:
     return {"config": SQUARE["config"] | changes}
 
 
-def test_a_template_is_kept_as_it_was_checked(owner):
+def test_template_is_stored_as_checked(owner):
     template = data(save(caller(owner), description="For tiles."), 201)
 
     assert template["config"] == SQUARE["config"] | {"batch_fields": ["prompt"]}
@@ -40,16 +40,16 @@ def test_a_template_is_kept_as_it_was_checked(owner):
     assert data(caller(owner).get(f"{PATH}/{template['id']}")) == template
 
 
-def test_a_template_may_lack_the_prompt_and_the_model(owner):
+def test_template_may_lack_prompt_and_model(owner):
     template = data(save(caller(owner), config={}), 201)
 
     assert template["config"] == {"model": "", "params": {}, "batch_fields": ["prompt"]}
 
 
-def test_every_wrong_value_is_named_at_once(owner):
-    found = errors(save(caller(owner), **config(params={"aspectRatio": "7:1", "size": 3}, batch_fields=["promt"])))
+def test_all_errors_are_reported_at_once(owner):
+    reported = errors(save(caller(owner), **config(params={"aspectRatio": "7:1", "size": 3}, batch_fields=["promt"])))
 
-    assert set(found) == {"config.params.aspectRatio", "config.params.size", "config.batch_fields.0"}
+    assert set(reported) == {"config.params.aspectRatio", "config.params.size", "config.batch_fields.0"}
     assert not MissionTemplate.objects.exists()
 
 
@@ -72,12 +72,12 @@ def test_every_wrong_value_is_named_at_once(owner):
         (config(extra=1), "config.extra"),
     ],
 )
-def test_a_wrong_template_is_refused_and_the_field_is_named(owner, changes, field):
+def test_invalid_template_names_the_field(owner, changes, field):
     assert field in errors(save(caller(owner), **changes))
     assert not MissionTemplate.objects.exists()
 
 
-def test_a_file_in_a_template_must_be_one_s_own(owner, stranger):
+def test_template_takes_only_own_files(owner, stranger):
     mine, theirs = make_media(owner), make_media(stranger)
 
     def save_with(reference: str):
@@ -88,16 +88,16 @@ def test_a_file_in_a_template_must_be_one_s_own(owner, stranger):
     assert "upload it first" in errors(save_with(theirs.reference))["config.params.imageUrls"]
 
 
-def test_a_name_is_used_once_per_person(owner, stranger):
+def test_name_is_unique_per_person(owner, stranger):
     first, second = data(save(caller(owner)), 201), data(save(caller(owner), name="Other"), 201)
 
-    assert "already a template" in errors(save(caller(owner), name=" Square "))["name"]
+    assert "already have a template" in errors(save(caller(owner), name=" Square "))["name"]
     assert "already" in errors(send(caller(owner), "PUT", f"/templates/{second['id']}", SQUARE))["name"]
     assert send(caller(owner), "PUT", f"/templates/{first['id']}", SQUARE).status_code == 200
     data(save(caller(stranger)), 201)
 
 
-def test_a_template_is_replaced_as_a_whole(owner):
+def test_put_replaces_the_whole_template(owner):
     client = caller(owner)
     template = data(save(client, description="Old."), 201)
     wide = {"name": "Wide", "task_type": "text_to_video", "config": {"params": {"aspectRatio": "16:9"}}}
@@ -110,7 +110,7 @@ def test_a_template_is_replaced_as_a_whole(owner):
     assert replaced["updated_at"] > template["updated_at"]
 
 
-def test_a_refused_change_changes_nothing(owner):
+def test_invalid_change_changes_nothing(owner):
     client = caller(owner)
     template = data(save(client), 201)
 
@@ -119,7 +119,7 @@ def test_a_refused_change_changes_nothing(owner):
     assert data(client.get(f"{PATH}/{template['id']}")) == template
 
 
-def test_templates_are_listed_by_name_in_pages_and_by_type(owner):
+def test_list_is_sorted_paged_and_filtered(owner):
     client = caller(owner)
     for name in ("b", "c", "a"):
         data(save(client, name=name), 201)
@@ -132,7 +132,7 @@ def test_templates_are_listed_by_name_in_pages_and_by_type(owner):
     assert "task_type" in errors(client.get(PATH, {"task_type": "text_to_song"}))
 
 
-def test_deleting_a_template_leaves_its_missions(owner):
+def test_delete_keeps_the_missions(owner):
     client = caller(owner)
     template = data(save(client), 201)
     mission = make_mission(owner, template_id=template["id"])
@@ -143,7 +143,7 @@ def test_deleting_a_template_leaves_its_missions(owner):
     assert mission.template_id is None
 
 
-def test_nobody_else_sees_or_changes_a_template(owner, stranger):
+def test_others_cannot_see_or_change_a_template(owner, stranger):
     template = data(save(caller(owner)), 201)
     for client, status in ((caller(stranger), 404), (Client(), 401)):
         for method in ("GET", "PUT", "DELETE"):
@@ -152,7 +152,7 @@ def test_nobody_else_sees_or_changes_a_template(owner, stranger):
     assert data(caller(owner).get(f"{PATH}/{template['id']}")) == template
 
 
-def test_staff_change_a_template_for_its_owner(owner):
+def test_staff_may_change_a_template(owner):
     template = data(save(caller(owner)), 201)
     staff = caller(User.objects.create_user("boss", is_staff=True))
 
@@ -174,7 +174,7 @@ def test_staff_change_a_template_for_its_owner(owner):
         ("x", "config"),
     ],
 )
-def test_a_template_that_the_catalogue_has_left_behind_is_readable_and_says_so(owner, stored, field):
+def test_outdated_template_is_readable_and_has_problems(owner, stored, field):
     template = MissionTemplate.objects.create(owner=owner, name="Old", task_type="text_to_image", config=stored)
 
     shown = data(caller(owner).get(f"{PATH}/{template.pk}"))

@@ -1,4 +1,4 @@
-"""Templates as rows: their names, their owners, and who comes first."""
+"""Services of templates: limits, unique names, concurrent changes."""
 
 from __future__ import annotations
 
@@ -22,43 +22,39 @@ def errors(work) -> dict[str, str]:
     return {error.field: error.message for error in caught.value.errors}
 
 
-def test_a_name_is_kept_without_blanks_around_it(owner):
+def test_names_and_descriptions_have_limits(owner):
+    for name in ("", "  ", "x" * 201, "a\x00b"):
+        assert "name" in errors(lambda name=name: make(owner, name)), name
+    assert "description" in errors(lambda: make(owner, description="x" * 10_001))
+    assert not MissionTemplate.objects.exists()
     assert make(owner, "  Square ").name == "Square"
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\x00b"])
-def test_a_name_that_cannot_be_kept_is_refused(owner, name):
-    assert "name" in errors(lambda: make(owner, name))
-    assert not MissionTemplate.objects.exists()
-
-
-def test_a_description_has_an_end(owner):
-    assert "description" in errors(lambda: make(owner, description="x" * 10_001))
-
-
-def test_a_name_is_unique_per_person_and_not_beyond(owner, stranger):
+def test_name_is_unique_per_person(owner, stranger):
     make(owner)
     make(stranger)
 
-    assert "already a template named Square" in errors(lambda: make(owner))["name"]
+    assert "already have a template named Square" in errors(lambda: make(owner))["name"]
     other = make(owner, "Other")
-    assert "name" in errors(lambda: update_template(template=other, name="Square", task_type="x", config={}))
+    assert "name" in errors(
+        lambda: update_template(template=other, name="Square", task_type="text_to_video", config={})
+    )
     other.refresh_from_db()
     assert (other.name, other.task_type) == ("Other", "text_to_image")
 
 
-def test_a_template_that_was_deleted_cannot_be_changed_back_to_life(owner):
+def test_deleted_template_cannot_be_updated(owner):
     template = make(owner)
-    gone = MissionTemplate.objects.get()
+    stale = MissionTemplate.objects.get()
     delete_template(template=template)
 
     with pytest.raises(MissionTemplate.DoesNotExist):
-        update_template(template=gone, name="New", task_type="text_to_image", config={})
+        update_template(template=stale, name="New", task_type="text_to_image", config={})
     assert not MissionTemplate.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_that_take_a_name_at_once_one_gets_it():
+def test_concurrent_creation_stores_one_template():
     owner = User.objects.create_user("mei")
     start, outcome = threading.Barrier(4), []
 

@@ -1,4 +1,4 @@
-"""Pages of templates: what the catalogue says is asked, what is wrong is told all at once, nothing typed is lost."""
+"""Pages of templates."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def text(answer) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.content.decode()))
 
 
-def test_every_parameter_of_every_model_is_asked():
+def test_form_has_every_parameter_of_every_model():
     for model in catalog.all_models():
         form = TemplateForm(model.task_type, values={"model": model.endpoint})
         assert [bound.name for bound in form.parameters()] == [f"param-{field.name}" for field in model.parameters]
 
 
-def test_a_template_needs_nothing_but_a_name(client):
+def test_template_needs_only_a_name(client):
     assert client.post("/templates/new?type=image_to_video", {"name": "Plain"}).status_code == 302
 
     assert MissionTemplate.objects.get().config == {"model": "", "params": {}, "batch_fields": ["imageUrl"]}
 
 
-def test_a_template_is_saved_as_it_was_filled_in(client, owner):
+def test_form_values_are_stored(client, owner):
     sent = SQUARE | {"param-prompt": "one\r\ntwo"}
 
     assert client.post("/templates/new?type=text_to_image", sent).status_code == 302
@@ -66,7 +66,7 @@ def test_a_template_is_saved_as_it_was_filled_in(client, owner):
     }
 
 
-def test_images_are_ticked_or_written(client, owner):
+def test_images_are_ticked_or_typed(client, owner):
     media = make_media(owner)
     sent = {
         "name": "Edit",
@@ -84,18 +84,18 @@ def test_images_are_ticked_or_written(client, owner):
     assert "https://a.example/b.png</textarea>" in shown
 
 
-def test_an_image_that_is_no_longer_among_the_newest_is_still_ticked(client, owner):
+def test_older_chosen_image_is_still_offered(client, owner):
     media = make_media(owner)
     for number in range(30):
         make_media(owner, content=str(number).encode())
-    kept = MissionTemplate.objects.create(
+    stored = MissionTemplate.objects.create(
         owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrl": media.reference}}
     )
 
-    assert f'value="{media.reference}" checked' in client.get(f"/templates/{kept.pk}").content.decode()
+    assert f'value="{media.reference}" checked' in client.get(f"/templates/{stored.pk}").content.decode()
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_nothing_typed_is_lost(client):
+def test_all_errors_are_shown_and_input_is_stored(client):
     sent = {"name": "", "description": "Long words", "param-aspectRatio": "7:1", "param-prompt": "x" * 20_001}
 
     answer = client.post("/templates/new?type=text_to_image", sent)
@@ -110,7 +110,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_typed_is_lost(clie
     assert not MissionTemplate.objects.exists()
 
 
-def test_another_model_brings_its_own_fields_and_keeps_what_was_typed(client):
+def test_other_model_shows_its_fields_and_keeps_input(client):
     sent = SQUARE | {"name": "", "model": "rhart-image-g-2-official/text-to-image", "redraw": "1"}
 
     answer = client.post("/templates/new?type=text_to_image", sent)
@@ -123,63 +123,63 @@ def test_another_model_brings_its_own_fields_and_keeps_what_was_typed(client):
     assert not MissionTemplate.objects.exists()
 
 
-def test_two_of_one_name_are_refused(client):
+def test_taken_name_is_refused(client):
     client.post("/templates/new?type=text_to_image", SQUARE)
 
-    assert "already a template named Square" in text(client.post("/templates/new?type=text_to_image", SQUARE))
+    assert "already have a template named Square" in text(client.post("/templates/new?type=text_to_image", SQUARE))
 
 
-def test_a_template_is_changed(client, owner):
-    kept = template(owner, model=PRO, params={"resolution": "2k"})
-    assert '<option value="2k" selected>' in client.get(f"/templates/{kept.pk}").content.decode()
+def test_template_is_updated(client, owner):
+    stored = template(owner, model=PRO, params={"resolution": "2k"})
+    assert '<option value="2k" selected>' in client.get(f"/templates/{stored.pk}").content.decode()
 
-    client.post(f"/templates/{kept.pk}", SQUARE | {"param-resolution": "4k"})
+    client.post(f"/templates/{stored.pk}", SQUARE | {"param-resolution": "4k"})
 
-    kept.refresh_from_db()
-    assert kept.name == "Square"
-    assert kept.config["params"] == {"aspectRatio": "1:1", "resolution": "4k"}
+    stored.refresh_from_db()
+    assert stored.name == "Square"
+    assert stored.config["params"] == {"aspectRatio": "1:1", "resolution": "4k"}
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({"model": "gone/away"}, "is not in the catalogue"),
         ({"params": {"aspectRatio": "7:1"}}, "Aspect ratio: Must be one of"),
         ({"params": {"size": "big"}}, "Unknown parameter"),
-        ({"params": 3}, "This is no config"),
-        ({"model": ["x"]}, "This is no config"),
+        ({"params": 3}, "The settings cannot be read"),
+        ({"model": ["x"]}, "The settings cannot be read"),
         ({"batch_fields": ["nothing"]}, "The model has no such parameter"),
-        ({"batch_fields": 3}, "This is no config"),
+        ({"batch_fields": 3}, "The settings cannot be read"),
     ],
 )
-def test_a_template_that_cannot_be_used_says_so_and_can_be_opened(client, owner, config, told):
-    kept = template(owner, **config)
+def test_outdated_template_is_explained_and_opens(client, owner, config, message):
+    stored = template(owner, **config)
 
-    assert "Cannot be used as it is" in text(client.get("/templates"))
-    answer = client.get(f"/templates/{kept.pk}")
+    assert "Cannot be used" in text(client.get("/templates"))
+    answer = client.get(f"/templates/{stored.pk}")
     assert answer.status_code == 200
-    assert told in text(answer)
+    assert message in text(answer)
 
 
-def test_a_template_whose_image_was_deleted_says_so(client, owner):
+def test_template_with_deleted_image_is_marked(client, owner):
     MissionTemplate.objects.create(
         owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrl": "media:99"}}
     )
 
-    assert "Cannot be used as it is" in text(client.get("/templates"))
+    assert "Cannot be used" in text(client.get("/templates"))
 
 
-def test_the_list_is_narrowed_by_type_and_words(client, owner):
+def test_list_is_filtered_by_type_and_search(client, owner):
     template(owner)
     MissionTemplate.objects.create(owner=owner, name="Clip of cats", task_type="text_to_video")
 
     assert "Clip of cats" not in text(client.get("/templates?type=text_to_image"))
     assert "Clip of cats" in text(client.get("/templates?type=text_to_video&search=CATS"))
-    assert "No template fits" in text(client.get("/templates?search=dogs"))
+    assert "No matching templates" in text(client.get("/templates?search=dogs"))
     assert client.get("/templates?type=nonsense&page=x").status_code == 200
 
 
-def test_a_list_costs_as_many_statements_for_many_as_for_one(client, owner, django_assert_max_num_queries):
+def test_list_uses_a_fixed_number_of_queries(client, owner, django_assert_max_num_queries):
     for number in range(24):
         MissionTemplate.objects.create(owner=owner, name=f"T{number}", task_type="text_to_image")
 
@@ -187,16 +187,16 @@ def test_a_list_costs_as_many_statements_for_many_as_for_one(client, owner, djan
         client.get("/templates")
 
 
-def test_deleting_asks_first(client, owner):
-    kept = template(owner)
+def test_delete_asks_for_confirmation(client, owner):
+    stored = template(owner)
 
-    assert "Delete “Old”?" in text(client.get(f"/templates/{kept.pk}/delete"))
+    assert "Delete “Old”?" in text(client.get(f"/templates/{stored.pk}/delete"))
     assert MissionTemplate.objects.exists()
-    assert client.post(f"/templates/{kept.pk}/delete").status_code == 302
+    assert client.post(f"/templates/{stored.pk}/delete").status_code == 302
     assert not MissionTemplate.objects.exists()
 
 
-def test_what_is_somebody_else_s_is_not_there(client, stranger):
+def test_templates_of_others_are_not_found(client, stranger):
     theirs = template(stranger)
 
     assert "Old" not in text(client.get("/templates"))
@@ -205,6 +205,6 @@ def test_what_is_somebody_else_s_is_not_there(client, stranger):
         assert client.post(address, SQUARE).status_code == 404
 
 
-def test_nobody_sees_anything_without_signing_in():
+def test_pages_need_login():
     for address in ("/templates", "/templates/new", "/templates/1"):
         assert "/accounts/login/" in Client().get(address)["Location"]

@@ -137,7 +137,7 @@ def test_template_name_must_be_new(act):
     act("template", **{"template-name": "Teapots"})
     response = act("template", **{"template-name": "Teapots"})
     assert response.status_code == 422
-    assert "already a template named Teapots" in response.content.decode()
+    assert "already have a template named Teapots" in response.content.decode()
 
 
 def test_results_are_starred(web, owner):

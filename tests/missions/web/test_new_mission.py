@@ -427,7 +427,7 @@ def test_invalid_template_is_explained(client: Client, key: str) -> None:
     assert "Give the template a name" in text(post(client, key, "save_template"))
 
     post(client, key, "save_template", new_template="Wide")
-    assert "already a template named Wide" in text(post(client, key, "save_template", new_template="Wide"))
+    assert "already have a template named Wide" in text(post(client, key, "save_template", new_template="Wide"))
 
 
 def test_form_can_start_with_own_template(client: Client, owner: User, stranger: User) -> None:

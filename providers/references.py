@@ -1,0 +1,58 @@
+"""Files that parameters refer to: ``media:ID`` is a file that its owner uploaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from core.errors import FieldError
+from media.models import MediaFile
+from providers.catalog import Model
+
+MEDIA = re.compile(r"media:([0-9]{1,18})")
+
+
+def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return the uploaded files that ``params`` name, as (parameter, id)."""
+    matches = []
+    for name in model.file_names(params):
+        value = params[name]
+        for entry in [value] if isinstance(value, str) else value:
+            if match := MEDIA.fullmatch(entry):
+                matches.append((name, int(match[1])))
+    return matches
+
+
+def params_file_errors(owner_id: int, model: Model, params: Mapping[str, Any]) -> list[FieldError]:
+    """Return an error for every file of one set of parameters that its owner does not have or the model refuses."""
+    return file_errors(owner_id, model, [(name, name, media_id) for name, media_id in media_ids(model, params)])
+
+
+def file_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, int]]) -> list[FieldError]:
+    """Return an error for every file that the owner does not have or the model does not accept.
+
+    ``names`` holds (field of the error, parameter, media id).
+    """
+    if not names:
+        return []
+    files = MediaFile.objects.filter(owner_id=owner_id).in_bulk({media_id for _place, _name, media_id in names})
+    errors = []
+    for place, name, media_id in names:
+        media, parameter = files.get(media_id), model.parameter(name)
+        if media is None:
+            errors.append(FieldError(place, _("There is no uploaded file %s: upload it first.") % media_id))
+            continue
+        if parameter is None:
+            continue
+        kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
+        if parameter.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in parameter.formats}:
+            facts = {"name": media.name, "kind": kind, "allowed": ", ".join(parameter.formats)}
+            errors.append(FieldError(place, _("%(name)s is %(kind)s; this model takes %(allowed)s.") % facts))
+        elif parameter.max_bytes and media.size_bytes > parameter.max_bytes:
+            facts = {"name": media.name, "size": f"{media.size_bytes:,}", "limit": f"{parameter.max_bytes:,}"}
+            message = _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.")
+            errors.append(FieldError(place, message % facts))
+    return errors
