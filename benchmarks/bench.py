@@ -28,6 +28,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / "var" / "bench"
 
@@ -115,7 +117,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_process(env: dict[str, str], port: int) -> Iterator[None]:
+def web_process(env: dict[str, str], port: int) -> Iterator[psutil.Process]:
+    """Run the web server by the line of the ``Procfile``; yield its process, the parent of any others."""
     from devtools.local_stack import procfile, procfile_environment
 
     environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "LOG_LEVEL": "WARNING"}
@@ -127,7 +130,7 @@ def web_process(env: dict[str, str], port: int) -> Iterator[None]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(timeout=10)
@@ -172,7 +175,6 @@ def cpu_seconds(processes: list[Any]) -> float:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the mission and return the figures."""
-    import psutil
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 

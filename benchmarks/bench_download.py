@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> bool:
     base = f"http://127.0.0.1:{port}/api/v1/missions"
     is_good = True
     environment = {name: os.environ[name] for name in ("DATA_DIR", "DATABASE_URL", "SECRET_KEY")}
-    with web_process(environment | {"API_REQUESTS_PER_MINUTE": "0"}, port):
+    with web_process(environment | {"API_REQUESTS_PER_MINUTE": "0", "WEB_PROCESSES": "1"}, port):
         watch = Watch(server_on(port), f"{base}?page_size=20", headers)
         for _ in range(20):
             watch.look()
