@@ -25,7 +25,7 @@ class Address:
         return set(re.findall(r"%\((\w+)\)s", self.template))
 
     def filled(self, places: Mapping[str, object]) -> str:
-        """With a value for each parameter; one without a value fails, because somebody has to say what it should lead to."""
+        """Return the address with a value for each parameter.  Raises KeyError for unknown ones."""
         missing = self.names - places.keys()
         assert not missing, f"{self}: add {missing} to the fixture `places`, with what the owner has there"
         return self.template % places

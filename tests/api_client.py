@@ -9,7 +9,7 @@ from accounts import services
 
 
 def caller(user: User) -> Client:
-    """A client that shows a fresh token of the user with each request, and checks CSRF as in life."""
+    """Return a client with a new token of the user, with CSRF checks enabled."""
     return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {new_token(user)}"})
 
 

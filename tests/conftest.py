@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Fixtures for every test."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PROVEN = {"chaos", "machines", "processes", "upgrade"}  # folders of the long pr
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the long proofs, which ``make prove`` runs: whole folders, and every test that starts worker processes."""
+    """Mark the long proofs of ``make prove``: whole folders, and tests with worker processes."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in PROVEN or item.get_closest_marker("processes"):
@@ -53,21 +53,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """Ctrl-C reaches the programs that tests start, also when a script runs the tests in the background: there it is ignored."""
+    """Let Ctrl-C reach programs that tests start, also when the tests run in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _data_folder() -> Iterator[None]:
-    """The folder that tests.settings made for this run goes when the run ends."""
+    """Delete the folder that tests.settings made when the run ends."""
     yield
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """SQLite in a file: in memory it has other locks, and neither a thread nor a process can share it as they do in life."""
+    """Use a SQLite file: in memory, locks differ and processes cannot share the database."""
     database: dict[str, Any] = settings.DATABASES["default"]
     if database["ENGINE"] == "core.db.sqlite":
         database["TEST"]["NAME"] = Path(settings.DATA_DIR) / "test.sqlite3"
@@ -91,7 +91,7 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def empty_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """The default database, for this test and the processes that it starts, is one without a table."""
+    """Use an empty database as the default for this test and its processes."""
     usual = connection.settings_dict["NAME"]
     connections.close_all()
     if connection.vendor == "sqlite":
@@ -132,7 +132,7 @@ def simulator_process() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture
 def simulator(simulator_process: SimulatorProcess, settings: Settings) -> SimulatorProcess:
-    """A simulator that has forgotten everything, and settings that point at it."""
+    """Reset the simulator and point the settings at it."""
     simulator_process.reset()
     settings.RUNNINGHUB_BASE_URL = simulator_process.url
     settings.RUNNINGHUB_API_KEY = "simulator"
@@ -144,13 +144,13 @@ def simulator(simulator_process: SimulatorProcess, settings: Settings) -> Simula
 
 @pytest.fixture(autouse=True)
 def _nothing_learned() -> None:
-    """What this process remembers of earlier tests' rows."""
+    """Forget durations learned from earlier tests' rows."""
     selectors._expectations.clear()
 
 
 @pytest.fixture(autouse=True)
 def _no_results() -> None:
-    """Result files of earlier tests: rows get the same ids again, and files go by ids."""
+    """Delete result files of earlier tests: ids of rows repeat, and files are named by ids."""
     shutil.rmtree(settings.RESULTS_ROOT, ignore_errors=True)
 
 
@@ -195,7 +195,7 @@ def staff_api(db: None) -> Api:
 
 @pytest.fixture
 def mixed(owner: User, account: ProviderAccount) -> Mission:
-    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; 7 waits."""
+    """Return a mission with items in every state, as ``bring_to_all`` makes them."""
     mission = make_mission(owner, 7)
     bring_to_all(mission, account)
     mission.refresh_from_db()
@@ -204,7 +204,7 @@ def mixed(owner: User, account: ProviderAccount) -> Mission:
 
 @pytest.fixture
 def viewer(db: None) -> Client:
-    """Staff who may look at everything of missions, and act on nothing."""
+    """Return a client of staff with view permissions only."""
     user = User.objects.create_user("viewer", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client = Client()

@@ -1,4 +1,4 @@
-"""What tests of the engine share: missions in a given state, messages played in order, and time that passes at will."""
+"""Missions in a given state, queue messages played in order, and a clock under control."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TEXT_TO_IMAGE = "rhart-image-v1/text-to-image"
 
 
 def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mission:
-    """A stored mission.  ``rows`` may be a number of different prompts."""
+    """Create a mission.  ``rows`` may be a number of different prompts."""
     if isinstance(rows, int):
         rows = [f"a teapot, number {number}" for number in range(1, rows + 1)]
     more = {"name": "Teapots", "task_type": "text_to_image"} | more
@@ -55,7 +55,7 @@ def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mis
 
 
 def add_account(name: str, api_key: str, base_url: str, **fields: Any) -> ProviderAccount:
-    """An account with a key of its own, as it is entered in the admin.  ENCRYPTION_KEYS must hold a key."""
+    """Create an account with a stored key.  ENCRYPTION_KEYS must hold a key."""
     account = ProviderAccount(name=name, base_url=base_url, **fields)
     provider_accounts.store(account, api_key=api_key)
     return ProviderAccount.objects.get(pk=account.pk)
@@ -116,7 +116,7 @@ def fail(attempt_id: int, *, again: bool = False, cost: str | None = None) -> bo
 
 
 def bring_to_all(mission: Mission, account: ProviderAccount) -> None:
-    """Items 1 and 2 failed for one reason, 3 for another; 4 succeeded; 5 is unconfirmed; 6 runs; what follows waits."""
+    """Fail items 1–2 and 3 for two causes, complete 4, lose 5, run 6, leave the rest pending."""
     statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
     for status, attempt_id in zip(statuses, claim(mission, account, len(statuses)), strict=True):
         bring_to(status, attempt_id)
@@ -144,7 +144,7 @@ def bring_to(status: str, attempt_id: int) -> int:
 
 
 def check_mission(mission_id: int) -> None:
-    """Counts equal rows, money adds up, events tell of every move, no item has two live attempts."""
+    """Check counts, money, events and that no item has two live attempts."""
     mission = Mission.objects.get(pk=mission_id)
     rows = dict(mission.items.values_list("status").annotate(Count("pk")).order_by())
     assert mission.counts == {status.value: rows.get(status.value, 0) for status in ItemStatus}
@@ -203,7 +203,7 @@ def _check_chain(events: Iterable[ItemEvent], start: str, end: str) -> None:
 
 
 def at_once(*verbs: Callable[[], Any]) -> list[Any]:
-    """Run verbs in threads that start together.  Returns their results in order, exceptions included."""
+    """Run callables in threads that start together.  Return results or exceptions in order."""
     results: list[Any] = [None] * len(verbs)
     barrier = threading.Barrier(len(verbs))
 
@@ -260,7 +260,7 @@ def pass_time(seconds: float) -> None:
 
 
 class Workers:
-    """Plays the workers' part in this process: takes messages from the broker's table in order and does what they say.
+    """Workers in this process: take messages from the broker's table and execute them in order.
 
     ``limit`` in seconds is the patience of ``run``, in real time.
     """
@@ -272,12 +272,12 @@ class Workers:
         self.is_patient = False  # True: wait for later messages in real time instead of moving the clock
 
     def waiting(self) -> list[tuple[str, tuple[Any, ...]]]:
-        """The messages that have not been played, soonest first."""
+        """Return messages that were not executed yet, soonest first."""
         commit()
         return [_read(row)[:2] for row in _messages()]
 
     def play(self, *names: str) -> int:
-        """Do what every message that is due says, and what those lead to; only those named, if names are given.
+        """Execute every due message and its successors, or only those named.
 
         Ticks are left alone unless they are named.  Returns how many were played.
         """
@@ -347,7 +347,7 @@ class Workers:
 
 
 def commit() -> None:
-    """In a test that is one transaction: call now what waits for the commit, as the outermost commit would."""
+    """Run on_commit callbacks now, in a test that is one transaction."""
     if connection.in_atomic_block:
         while connection.run_on_commit:
             entry: Any = connection.run_on_commit.pop(0)

@@ -78,7 +78,7 @@ def http_answer(body: bytes, *, length: int | None = None) -> bytes:
 
 
 def answers(body: bytes) -> Handler:
-    """Answer one request per connection, promise to keep the connection, and close it all the same."""
+    """Answer one request per connection, announce keep-alive, and close it anyway."""
 
     def handler(connection: socket.socket) -> None:
         read_request(connection)

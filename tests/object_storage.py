@@ -49,18 +49,18 @@ class ObjectStorage:
         raise RuntimeError("moto did not start")
 
     def environment(self) -> dict[str, str]:
-        """The settings that lead a process here."""
+        """Return environment variables that select this storage."""
         return {"STORAGE_URL": self.url, **KEYS}
 
     def lead_here(self, settings: Any) -> None:
-        """The same for this process: ``settings`` is pytest-django's."""
+        """Select this storage for this process through pytest-django's ``settings``."""
         settings.STORAGE_URL = self.url
         for name, value in KEYS.items():
             setattr(settings, name, value)
         settings.STORAGES = settings.STORAGES | storages_of(self.url, settings.RESULTS_ROOT)
 
     def names(self) -> list[str]:
-        """The names of all objects."""
+        """Return the names of all objects."""
         answer = self._client.list_objects_v2(Bucket="results-of-tests")
         return [entry["Key"] for entry in answer.get("Contents", ())]
 

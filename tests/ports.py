@@ -6,13 +6,13 @@ import contextlib
 import random
 import socket
 
-# Below those that systems give to connections (32768 and up): nobody else is given one between the choice and the start.
+# Below the ephemeral ports (32768 and up): no connection takes one before the server starts.
 PORTS = range(20_000, 30_000)
 _dice = random.SystemRandom()  # not pytest-randomly's, which gives all processes the same
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port at which nobody listens, and which other processes that choose at the same moment hardly choose."""
+    """Return a free port, drawn at random so that parallel processes rarely choose the same."""
     for port in _dice.sample(PORTS, 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((host, port))

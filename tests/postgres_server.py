@@ -1,8 +1,11 @@
 """A PostgreSQL server of our own, for tests and for the merge gate.
 
-As a program it runs a command on one: ``python -m tests.postgres_server make test ARGS="-m postgresql"``.
-The command finds the database in ``DATABASE_URL``.  ``TEST_DATABASE_URL`` names a server to use instead; its
-user must be allowed to create databases.
+As a program it runs a command on one:
+
+    python -m tests.postgres_server make test ARGS="-m postgresql"
+
+The command finds the database in ``DATABASE_URL``.  ``TEST_DATABASE_URL`` names a server to use
+instead; its user must be allowed to create databases.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from urllib.parse import urlsplit
 from tests.ports import free_port
 
 SUPERUSER = "tests"
-# Commits survive a crash of the server.  A crash of the machine is not tested, so nothing is synced.
+# Commits survive a crash of the server.  The machine does not crash here, so nothing is synced.
 SETTINGS = "-c max_connections=200 -c fsync=off -c full_page_writes=off"
 
 
@@ -37,7 +40,7 @@ def missing() -> str:
 
 
 class PostgresServer:
-    """A server on a free port of ``host``, started by the constructor; its data is deleted when it stops.
+    """A server on a free port of ``host``, started by the constructor, deleted when it stops.
 
     Raises RuntimeError when PostgreSQL is not installed or does not start.
     """

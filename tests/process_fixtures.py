@@ -1,4 +1,4 @@
-"""What tests with real processes share: workers, a simulator and a web server on the test database, and looks at all of them."""
+"""Real workers, a simulator and a web server on the test database, and ways to inspect them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ POLL_FLOOR_SECONDS = "0.1"
 
 
 class Cluster(WorkerProcess):
-    """Worker processes whose group is remembered, so that it can be looked at after its supervisor has died."""
+    """Worker processes whose group is remembered after their supervisor has died."""
 
     group_id = 0
 
@@ -53,7 +53,7 @@ class Cluster(WorkerProcess):
         return self.process is not None
 
     def group(self) -> list[psutil.Process]:
-        """The living processes of the latest group that is known, the sentinel first."""
+        """Return the live processes of the latest known group, the sentinel first."""
         if self.is_running:
             self.group_id = self.row.group_id or self.group_id
         return sorted(_members(self.group_id), key=lambda process: process.pid)
@@ -62,13 +62,13 @@ class Cluster(WorkerProcess):
         return psutil.Process(self.row.group_id)
 
     def children(self) -> list[psutil.Process]:
-        """What the sentinel started: the workers, then the monitor and the pusher, as long as none was replaced."""
+        """Return the sentinel's children: workers, monitor and pusher, while none was replaced."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return sorted(self.sentinel().children(), key=lambda process: (process.create_time(), process.pid))
         return []
 
     def memory(self) -> int:
-        """What the supervisor and all its processes occupy, shared pages in proportion, in bytes."""
+        """Return the memory (PSS) of the supervisor and all its processes in bytes."""
         return sum(process.memory_full_info().pss for process in self.members())
 
     def kill_supervisor(self) -> None:
@@ -119,7 +119,7 @@ class Stage:
     # --- Processes ---
 
     def start_web(self) -> Web:
-        """A web server for webhooks.  Workers that are started later name it to the simulator."""
+        """Start a web server for webhooks, which workers started later name to the simulator."""
         self.web = Web({**self.env}, self.folder / "web.log")
         self.env["PUBLIC_BASE_URL"] = self.web.url
         self.web.start()
@@ -148,7 +148,7 @@ class Stage:
         return "".join(f"--- {path.name}\n{path.read_text()[-4000:]}" for path in sorted(self.folder.glob("*.log")))
 
     def note(self, **figures: Any) -> None:
-        """A measured figure, for whoever reads the output."""
+        """Print a measured figure."""
         self.figures |= figures
         print(f"  measured: {figures}")  # noqa: T201
 
@@ -160,7 +160,7 @@ class Stage:
         return services.submit_mission(owner=self.owner, rows=rows, **fields)
 
     def wait(self, condition: Callable[[], object], limit: float, *, every: float = 0.1) -> float:
-        """Wait until something is true, and return after how many seconds it was.  Fails after ``limit``."""
+        """Wait until a condition holds and return the seconds it took.  Fails after ``limit``."""
         began = time.monotonic()
         while not condition():
             assert time.monotonic() - began < limit, f"not within {limit:g} s: {self.state()}\n{self.logs()}"
@@ -168,14 +168,14 @@ class Stage:
         return time.monotonic() - began
 
     def finish(self, mission: Mission, limit: float = 60.0) -> Mission:
-        """Wait until the mission has ended and every file is stored, and check that all of it adds up."""
+        """Wait until the mission has ended with every file stored, and check its sums."""
         self.wait(lambda: is_over(mission) and not unstored(mission), limit)
         mission.refresh_from_db()
         check_mission(mission.pk)
         return mission
 
     def drain(self, mission: Mission, limit: float = 60.0) -> None:
-        """Wait until machines can do no more: each item has ended or is unconfirmed, and every file is stored."""
+        """Wait until each item has ended or is unconfirmed, with every file stored."""
 
         def is_drained() -> bool:
             mission.refresh_from_db()
@@ -185,7 +185,7 @@ class Stage:
         check_mission(mission.pk)
 
     def resolve_by_hand(self, mission: Mission) -> tuple[int, int]:
-        """Do what a person does with unconfirmed items: look at the provider's site.  Returns (found, never run)."""
+        """Resolve unconfirmed items by the provider's records.  Return (attached, never run)."""
         task_of = {task["params"]["prompt"]: task["id"] for task in self.simulator.tasks(limit=100_000)}
         found = never_run = 0
         for item in mission.items.filter(status=ItemStatus.UNCONFIRMED):
@@ -212,11 +212,11 @@ class Stage:
         assert not {prompt: times for prompt, times in paid.items() if times > 1}
 
     def failures(self) -> list[str]:
-        """Messages whose work ended in an exception: each is a defect, or a test that says why not."""
+        """Return messages that ended in an exception: defects, unless a test expects them."""
         return [str(result).strip() for result in Task.objects.filter(success=False).values_list("result", flat=True)]
 
     def asked(self) -> int:
-        """Submits and queries that have reached the simulator since it was started."""
+        """Return the number of submits and queries since the simulator started."""
         stats = self.simulator.stats()
         return int(stats["submits"]) + int(stats["queries"])
 
@@ -236,7 +236,7 @@ class Stage:
 
 
 class Web:
-    """The web application on a free port, started as ``Procfile`` says, with one process by default.
+    """The web application on a free port, started by the line of ``Procfile`` with one process.
 
     ``application`` takes the place of the real one.
     """
@@ -348,7 +348,7 @@ def count_by(values: Any) -> dict[str, int]:
 
 
 def _members(group_id: int) -> Iterator[psutil.Process]:
-    """The living processes of a group."""
+    """Yield the live processes of a group."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             if group_id and os.getpgid(process.pid) == group_id and process.status() != psutil.STATUS_ZOMBIE:

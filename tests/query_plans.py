@@ -1,4 +1,4 @@
-"""How the database would carry out what a piece of code asks for, on tables of any length."""
+"""Query plans of a piece of code, on tables of any length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHOLE = re.compile(r"(->\s+)?(SCAN|Seq Scan|Parallel Seq Scan)")
 
 @contextmanager
 def plans() -> Iterator[list[str]]:
-    """A line for each step of each SELECT, UPDATE and DELETE within.  Use it in a transaction."""
+    """Collect the plan steps of each SELECT, UPDATE and DELETE inside.  Use it in a transaction."""
     lines: list[str] = []
 
     def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -33,9 +33,9 @@ def plans() -> Iterator[list[str]]:
 
 
 def prepare() -> None:
-    """Let the database plan for the rows that are there, as if their tables were long.  Use it in a transaction.
+    """Let the database plan as if the tables were long.  Use it in a transaction.
 
-    What PostgreSQL knows of its own accord depends on when it last looked, and at which test's rows.
+    PostgreSQL's own statistics depend on the last autovacuum and on the rows of other tests.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -44,6 +44,6 @@ def prepare() -> None:
 
 
 def reads_whole(lines: list[str], *tables: str) -> list[str]:
-    """The steps that read every row of one of ``tables``."""
+    """Return the steps that read every row of one of ``tables``."""
     whole = [line for line in lines if WHOLE.match(line) and any(table in line for table in tables)]
     return [line for line in whole if not any(name in line for name in PARTIAL)]

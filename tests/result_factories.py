@@ -63,7 +63,7 @@ def run(mission: Mission, *results: Sequence[bytes | str]) -> None:
 
 
 def make_large(owner: User, items: int, *, file: str = "", size: int = 0, digest: str = "", **more: str) -> Mission:
-    """A completed mission of many items, written in bulk.  With ``file``, every item has that one as its result."""
+    """Create a completed mission of many items in bulk, each with ``file`` as its result."""
     account = provider_accounts.environment_account()
     fields = {"name": "Large", "task_type": "text_to_image", "model": "m", "params": {"aspectRatio": "1:1"}} | more
     mission = Mission.objects.create(
@@ -92,7 +92,7 @@ def make_large(owner: User, items: int, *, file: str = "", size: int = 0, digest
 
 
 def make_half_done(owner: User, items: int, *, results: int = 0) -> Mission:
-    """A mission that runs: half of its items completed until a moment ago, a tenth failed for five causes, the rest waits.
+    """Create a running mission: half completed, a tenth failed for five causes, the rest waiting.
 
     So many of the completed have a ``result``, of which only the row is there.
     """
@@ -150,7 +150,7 @@ def _add_results(rows: Sequence[MissionItem]) -> None:
 
 
 def add_events(mission: Mission, count: int) -> list[int]:
-    """Write that many events of the mission's first item, and return the ids of all events that it has."""
+    """Create events of the mission's first item and return the ids of all its events."""
     item = mission.items.first()
     ItemEvent.objects.bulk_create(
         (

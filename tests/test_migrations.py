@@ -1,4 +1,4 @@
-"""Programs of two releases work side by side during an upgrade, so a migration takes nothing away from the older one."""
+"""Two releases share the database during a rolling upgrade: migrations are backward compatible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST_RELEASE = {
     "templates_app": 2,
     "workers": 0,
 }
-# Locks on several tables, taken in one transaction, may meet those of workers, which take them in another order.
+# Locks on several tables in one transaction may deadlock with workers that lock in another order.
 MANY_TABLES = "A migration for each table:"
 ALWAYS_SAFE = (
     operations.AddIndex,
@@ -45,7 +45,7 @@ def later_migrations() -> Iterator[Migration]:
 
 
 def problems(migration: Migration, state: ProjectState) -> list[str]:
-    """What the operations of a migration would break in a program that knows ``state``, the one before it, and no more.
+    """Return the operations that would break a program of the release before, with ``state``.
 
     A migration that is safe for another reason gives it as ``safe_because``.
     """
@@ -76,17 +76,17 @@ def _is_safe(operation: Operation, app: str, state: ProjectState) -> bool:
 
 
 def _is_filled_by_the_database(field: models.Field[Any, Any]) -> bool:
-    """Whether a row can be inserted by somebody who has never heard of the field."""
+    """Return True if a program that does not know the field can insert rows."""
     return field.null or field.many_to_many or field.has_db_default()
 
 
 def _column(field: models.Field[Any, Any]) -> tuple[object, ...]:
-    """What the database knows of a field."""
+    """Return the database's part of a field's definition."""
     _, path, arguments, options = field.deconstruct()
     return path, arguments, {name: value for name, value in options.items() if name not in field.non_db_attrs}
 
 
-def test_migrations_after_the_first_release_take_nothing_from_the_release_before():
+def test_migrations_are_backward_compatible():
     loader = MigrationLoader(None)
     for migration in later_migrations():
         before = loader.project_state((migration.app_label, migration.name), at_end=False)
@@ -130,7 +130,7 @@ def test_what_an_older_program_does_not_notice_is_allowed(operation: Operation):
 
 
 @pytest.mark.parametrize("operation", BAD, ids=lambda operation: operation.describe())
-def test_what_an_older_program_stumbles_over_is_refused_unless_a_reason_is_given(operation: Operation):
+def test_incompatible_operation_needs_a_reason(operation: Operation):
     assert problems_of(operation) == [operation.describe()]
     assert problems_of(operation, safe_because="The release before stopped using it.") == []
 

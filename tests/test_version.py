@@ -18,7 +18,7 @@ VERSION = PROJECT["version"]
 NAMED = re.findall(r"^## \[(?:Unreleased\] – )?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
-def test_the_changelog_begins_with_this_version_and_goes_back_from_it():
+def test_changelog_begins_with_this_version():
     assert NAMED[0] == VERSION
     numbers = [tuple(map(int, name.split("."))) for name in NAMED]
     assert all(newer > older for newer, older in pairwise(numbers))

@@ -26,7 +26,7 @@ def xlsx(*sheets: Iterable[Sequence[object]]) -> bytes:
 
 
 def book(*sheets: str | bytes) -> bytes:
-    """A file of sheets that are given as XML."""
+    """Return a workbook of sheets that are XML."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("[Content_Types].xml", _TYPES)
@@ -43,7 +43,7 @@ def book(*sheets: str | bytes) -> bytes:
 
 
 def sheet(rows: str, head: str = "") -> str:
-    """A sheet as XML around its rows; ``head`` is what stands before it."""
+    """Return a sheet as XML around its rows; ``head`` precedes it."""
     return f'{head}<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>'
 
 

@@ -1,10 +1,10 @@
-"""``make chaos``: random missions against the simulator while processes, disk, database and provider fail.
+"""``make chaos``: random missions while processes, disk, database and provider fail.
 
     python -m tests.chaos --seconds 1200
     python -m tests.chaos --seconds 60 --seed 7 --database postgresql
 
-The seed draws missions, settings, faults and pauses between them; how threads and processes meet is the machine's.  Ends with 1
-when anything was found that must not be, and then leaves the data folder with its logs.
+The seed decides missions, settings, faults and pauses; the interleaving of processes is up to the
+machine.  Exits with 1 when a violation was found, and then keeps the data folder with its logs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def environment(port: int) -> dict[str, str]:
-    """The settings of everybody who takes part; the simulator will be at this port."""
+    """Return the settings of all processes; the simulator will listen on ``port``."""
     from devtools.local_stack import simulator_environment
     from providers import encryption
 
@@ -81,7 +81,7 @@ def environment(port: int) -> dict[str, str]:
 def play(
     seed: int, seconds: float, folder: Path, port: int, server: PostgresServer | None, console: Console
 ) -> list[Any]:
-    """Play the rounds, and tell of each when it is over."""
+    """Play the rounds and show each when it has ended."""
     from django.core.management import call_command
 
     from tests.chaos import report

@@ -1,8 +1,8 @@
 """Rounds of trouble and calm.
 
-A round: missions, a person who meddles with them and faults, all at random; then calm, in which the person puts in order what
-only a person can; when everything has ended, a fresh mission that needs every slot; then the oracle; then everything is
-removed, and nothing may be left.
+A round has random missions, a person who changes them, and faults.  Then calm: the person resolves
+what only a person can.  When everything has ended, a new mission needs every slot.  Then the oracle
+checks all of it.  At last everything is deleted, and nothing may be left.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PATIENCE = 90.0  # beyond what the slowest fault needs
 
 @dataclass
 class Round:
-    """What happened in one round."""
+    """Results of one round."""
 
     number: int
     setting: str
@@ -182,7 +182,7 @@ class _Play:
             time.sleep(0.5)
 
     def _use_every_slot(self) -> None:
-        """A fresh mission gets every slot of every account: none leaked."""
+        """Check that a new mission gets every slot of every account: none leaked."""
         for account in ProviderAccount.objects.all():
             provider_accounts.resume(account.pk)
         simulator, slots = self.stage.simulator, self.cap * ProviderAccount.objects.count()
@@ -233,6 +233,6 @@ class _Play:
 
 
 def spend_told() -> Decimal:
-    """What the control room says that was spent in 30 days."""
+    """Return the spend of 30 days as the control room reports it."""
     spends = statistics.spend(now=timezone.now())
     return sum((spend.amounts["days_30"] for spend in spends), Decimal(0)).quantize(MILLIONTH)

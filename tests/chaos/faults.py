@@ -1,8 +1,9 @@
-"""What goes wrong, and when.
+"""Faults and their timing.
 
-A fault of the provider is armed at the simulator for its next few requests.  A fault of the machine is done to real processes,
-to the disk or to the database, and undone after a moment if it lasts.  ``settles_in``: within how many seconds what it leaves
-behind is over, at worst, once calm has returned; a campaign draws only faults for which there is time left.
+A provider fault is armed at the simulator for its next few requests.  A machine fault is done to
+real processes, the disk or the database, and undone after a moment if it lasts.  ``settles_in`` is
+the number of seconds after which its effects are over at worst, once calm has returned; a campaign
+draws only faults for which there is time left.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ BREEZE_SECONDS = 6.0
 FULL_DISK_BYTES = 512
 EVER = 86400
 
-# Named as in docs/simulator.md → settles_in.  Not among ``paid_*`` is an answer that says "not accepted" after an acceptance:
-# against a provider that lies about money nobody can do anything.
+# Names of docs/simulator.md → settles_in.  No ``paid_*`` fault answers "not accepted" after an
+# acceptance: nothing can be done against a provider that lies about money.
 PROVIDER: dict[str, float] = {
     **dict.fromkeys(
         ["submit_drop", "submit_malformed", "submit_no_id", "submit_500", "submit_503", "submit_1501"], QUICK
@@ -60,7 +61,7 @@ PROVIDER: dict[str, float] = {
 
 @dataclass
 class Scene:
-    """What faults are done to.  ``server`` is None when the database is not ours to restart."""
+    """The targets of faults.  ``server`` is None when the database is not ours to restart."""
 
     stage: Stage
     cluster: Cluster
@@ -76,7 +77,7 @@ class Scene:
     _turning: threading.Lock = field(default_factory=threading.Lock)  # of the simulator's knobs
 
     def storm(self, until: float) -> None:
-        """Inject faults at random moments until then (of ``time.monotonic``): the provider's and the machine's at once.
+        """Inject faults of provider and machine at random until a ``time.monotonic`` moment.
 
         The provider's go on for a while: workers that were just killed have met none of them.
         """
@@ -97,7 +98,7 @@ class Scene:
         self._look_after_workers()
 
     def _look_after_workers(self) -> None:
-        """A supervisor never ends by itself: no fault but its own death may take the workers away for good."""
+        """Check that no supervisor ended by itself."""
         process = self.cluster.process
         if process and process.poll() is not None:
             self.errors.append(f"The supervisor ended by itself, with code {process.returncode}.")
@@ -176,7 +177,7 @@ def start_again(cluster: Cluster) -> None:
 
 
 def _workers(cluster: Cluster) -> list[psutil.Process]:
-    """The sentinel's children: workers, monitor, pusher."""
+    """Return the sentinel's children: workers, monitor, pusher."""
     return [worker for sentinel in _sentinels(cluster) for worker in sentinel.children()]
 
 
@@ -191,7 +192,7 @@ def kill_worker(scene: Scene) -> None:
 
 
 def freeze_worker(scene: Scene) -> None:
-    """Stopped as by a machine that swaps, and let go on."""
+    """Freeze a worker for a while, as on a machine that swaps."""
     scene.had_crash = True
     if found := _workers(scene.cluster):
         worker = scene.dice.choice(found)
@@ -220,7 +221,7 @@ def kill_group(scene: Scene) -> None:
 
 
 def restart_workers(scene: Scene) -> None:
-    """SIGTERM, as at an upgrade, and after a while ``kill -9``: the database may be locked, or away, for longer."""
+    """Stop with SIGTERM as for an upgrade, then with SIGKILL: the database may be unavailable."""
     scene.had_crash = True  # what hangs on the wire is given up
     try:
         scene.cluster.stop()
@@ -230,12 +231,12 @@ def restart_workers(scene: Scene) -> None:
 
 
 def restart_simulator(scene: Scene) -> None:
-    """The provider is away for a moment."""
+    """Take the provider away for a moment."""
     scene.lose_provider(scene.dice.uniform(0, 1))
 
 
 def fill_disk(scene: Scene) -> None:
-    """No process of the workers can make a file longer than it allows: as on a full disk, and nobody has to be root for it.
+    """Limit the file size of the workers' processes, like a full disk; root is not needed.
 
     With SQLite that is the database's disk, too.
     """
@@ -251,13 +252,13 @@ def _limit_files(cluster: Cluster, size: int) -> None:
 
 
 def expire_files(scene: Scene) -> None:
-    """The addresses of results die at once, for a while."""
+    """Let URLs of results expire at once, for a while."""
     scene.stage.simulator.set(url_seconds=0)
     scene.later(scene.dice.uniform(1, 5), lambda: _if_alive(lambda: scene.stage.simulator.set(url_seconds=EVER)))
 
 
 def lock_database(scene: Scene) -> None:
-    """Somebody else writes, and does not come to an end: for a moment, or for longer than anybody waits."""
+    """Hold the write lock from another process, sometimes for longer than the busy timeout."""
     scene.had_trouble = True
     writer = sqlite3.connect(settings.DATABASES["default"]["NAME"], check_same_thread=False, isolation_level=None)
     writer.execute("PRAGMA busy_timeout = 5000")

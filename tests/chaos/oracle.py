@@ -1,6 +1,6 @@
-"""What must be true when everything has come to its end.  Whatever is not is a ``Violation``.
+"""Checks of everything that must be true in the end.  What is not true is a ``Violation``.
 
-The simulator is the witness: it wrote down what it accepted, what it refused and what it charged before it answered.
+The simulator is the witness: it records what it accepts, refuses and charges before it answers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tests.factories import check_mission
 ALL_TASKS = 1_000_000
 ITEM_ENDS = (ItemStatus.COMPLETED, ItemStatus.FAILED, ItemStatus.CANCELLED)
 LATENESS = 2.0  # seconds in which the simulator writes down what was on the wire when a verb returned
-# What may end an item although the simulator says something else of its task, or never saw the submission.
+# Codes that may end an item although its task has another state, or no submission arrived.
 OWN_REASONS = {"deadline"}
 BEFORE_SENDING = {"", "not_prepared"}
 STATUS_CODES = {"cancel": "cancelled_remotely", "vanish": "gone", "empty": "no_result"}
@@ -64,7 +64,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A person stopped a mission: from ``at`` to ``until`` nothing is sent but what was on the wire.
+    """A stop of a mission: from ``at`` to ``until`` only requests on the wire may arrive.
 
     ``prefix`` begins the mission's prompts. Moments are epoch seconds. ``still_sending`` is the
     number of requests on the wire that the stop reported; they may still arrive.
@@ -79,7 +79,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What the simulator wrote down: the tasks that it accepted, each submit that it met, and the most of one key at once."""
+    """The simulator's records: accepted tasks, every submit, the most tasks of one key."""
 
     tasks: list[dict[str, Any]]
     submits: list[dict[str, Any]]
@@ -103,10 +103,10 @@ class Witness:
 def violations(
     missions: Iterable[Mission], witness: Witness, *, stops: Collection[Stop] = (), cap: int, had_trouble: bool = False
 ) -> Iterator[Violation]:
-    """Everything that is not true of these missions, and of what all missions share.
+    """Yield every violation by these missions, and by what all missions share.
 
-    ``cap``: how many tasks one key may ever have had at once.  ``had_trouble``: disk or database failed, so that messages may
-    have died of that.
+    ``cap`` is the most tasks that one key may have had at once.  ``had_trouble``: disk or database
+    failed, so messages may have failed because of that.
     """
     for mission in missions:
         yield from ends(mission)
@@ -121,7 +121,7 @@ def violations(
 
 
 def about(text: str, *, mission: Mission | None = None, item: MissionItem | None = None) -> Violation:
-    """A violation with the events that led there."""
+    """Return a violation with the events that led to it."""
     if item is not None:
         mission = item.mission
     events = [] if mission is None else mission.events.filter(item=item)
@@ -135,7 +135,7 @@ def about(text: str, *, mission: Mission | None = None, item: MissionItem | None
 
 
 def ends(mission: Mission) -> Iterator[Violation]:
-    """The mission and all its items have ended, and every result is stored."""
+    """Check that the mission and all items have ended, with every result stored."""
     if mission.status not in lifecycle.ENDED:
         yield about(f"The mission is {mission.status}, not ended.", mission=mission)
     for item in mission.items.exclude(status__in=ITEM_ENDS):
@@ -147,7 +147,7 @@ def ends(mission: Mission) -> Iterator[Violation]:
 
 
 def counts(mission: Mission) -> Iterator[Violation]:
-    """Counts, money, attempts and the chain of events are those of the rows."""
+    """Check counts, money, attempts and the chain of events against the rows."""
     for difference in reconcile_counts.differences(Mission.objects.filter(pk=mission.pk)):
         yield about(str(difference), mission=mission)
     if mission.reserved_cost:
@@ -163,7 +163,7 @@ def counts(mission: Mission) -> Iterator[Violation]:
 
 
 def payments(mission: Mission, witness: Witness) -> Iterator[Violation]:
-    """Each accepted task belongs to one attempt, a new attempt follows a failed one only, and the charge is the simulator's."""
+    """Check tasks against attempts: one each, a new one only after a failure, equal charges."""
     tasks = {task["id"]: task for task in witness.tasks}
     of_prompt: dict[str, set[str]] = defaultdict(set)
     for task in witness.tasks:
@@ -207,7 +207,7 @@ def _charge(task: dict[str, Any] | None) -> Decimal:
 
 
 def reasons(mission: Mission, witness: Witness) -> Iterator[Violation]:
-    """What is said of each item is what happened at the simulator."""
+    """Check that each item's reason is what happened at the simulator."""
     tasks, refusals = {task["id"]: task for task in witness.tasks}, witness.refusals
     for item in _items(mission):
         last = item.attempts.order_by("number").last()
@@ -240,7 +240,7 @@ def _false_reason(
 
 
 def files() -> Iterator[Violation]:
-    """Every stored result has its file, of the right kind and unchanged; every file has its row; no part of one is left."""
+    """Check that results and files match, unchanged and of the right type, without leftovers."""
     yield from map(Violation, verification.files(Mission.objects.all()))
     root = Path(storages["results"].location)  # type: ignore[attr-defined]
     on_disk = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
@@ -290,7 +290,7 @@ def messages(*, had_trouble: bool) -> Iterator[Violation]:
 
 
 def prompt_of(item: MissionItem) -> str:
-    """What the item is sent with; a mission keeps what all its items share."""
+    """Return the parameters an item is sent with, including the mission's shared ones."""
     return str((item.mission.params | item.params).get("prompt", ""))
 
 

@@ -1,4 +1,4 @@
-"""Somebody who makes missions and meddles with them while everything around fails, and who puts things in order afterwards."""
+"""A person who creates and changes missions while everything fails, and tidies up afterwards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ API_SECONDS = 60.0
 
 
 class Hands:
-    """How a person does things: with the pages' services.  Each stop says how many submissions are still on the wire."""
+    """Actions through the services of the pages.  Each stop returns the submissions on the wire."""
 
     def __init__(self, owner: User) -> None:
         self.owner = owner
@@ -69,7 +69,7 @@ class Hands:
 
 
 class ApiHands(Hands):
-    """How a program does things: over HTTP.  A creation is repeated under its key until it is answered."""
+    """Actions over the HTTP API.  A creation is repeated under its key until it is answered."""
 
     def __init__(self, owner: User, base: str) -> None:
         super().__init__(owner)
@@ -113,14 +113,14 @@ class ApiHands(Hands):
 
 
 def _expect(answer: requests.Response) -> None:
-    """2xx, a refusal for the mission's state, or a server that is in trouble.  Anything else is a defect."""
+    """Return True for 2xx, a refusal for the mission's state, or a failing server."""
     if answer.status_code in (404, 409) or answer.status_code >= 500:
         raise NotPossible(answer.text)
     answer.raise_for_status()
 
 
 class Person:
-    """Acts at random until told to stop.  Remembers every stop that returned, and every error that was no refusal."""
+    """A thread of random actions that records stops and unexpected errors."""
 
     def __init__(self, owner: User, hands: list[Hands], round_: int, cap: int, dice: random.Random) -> None:
         self.owner = owner
@@ -171,7 +171,7 @@ class Person:
         hands.create(**self._order(f"chaos {self.round}.{self.made:02d} "))
 
     def _order(self, prefix: str) -> dict[str, Any]:
-        """A mission of a random kind and size; ``prefix`` begins each prompt of it and of no other, and is its name."""
+        """Create a random mission; its name ``prefix`` begins all its prompts."""
         dice = self.dice
         task_type = dice.choices(list(Type), [6, 4, 1, 2])[0]
         rows = [
@@ -198,7 +198,7 @@ class Person:
     # --- Meddling ---
 
     def _some(self, *statuses: MissionStatus) -> Mission:
-        """A random mission that is in one of these statuses.  Raises Mission.DoesNotExist."""
+        """Return a random mission in one of the statuses.  Raises Mission.DoesNotExist."""
         found = list(Mission.objects.filter(status__in=statuses, delete_requested_at=None))
         if not found:
             raise Mission.DoesNotExist
@@ -247,7 +247,7 @@ class Person:
         services.change_mission(mission_id=self._some(*ACTIVE).pk, priority=priority)
 
     def _unblock(self, hands: Hands) -> None:
-        """Accounts that are paused, or slowed down: else a few refusals would keep all others from happening."""
+        """Resume paused and throttled accounts: else a few refusals would stop all others."""
         for account in ProviderAccount.objects.all():
             provider_accounts.resume(account.pk)
 
@@ -259,7 +259,7 @@ ACTIVE = (MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING)
 
 
 def put_in_order(person: Person, simulator: SimulatorProcess) -> None:
-    """Do once what a person does when the trouble is over: resume, lift limits, look at the provider's site."""
+    """Resume missions, lift limits and check the provider's site, once the faults have ended."""
     SpendingLimit.objects.filter(user=person.owner).delete()
     for account in ProviderAccount.objects.exclude(paused_at=None):
         provider_accounts.resume(account.pk)
@@ -281,7 +281,7 @@ def _cancel_endless(tasks: list[dict[str, Any]], simulator: SimulatorProcess) ->
 
 
 def _resolve(latest: dict[str, str]) -> None:
-    """Unconfirmed items are settled by what the provider's site shows: ``latest`` task of each prompt."""
+    """Resolve unconfirmed items by the provider's site: ``latest`` task of each prompt."""
     sent_long_ago = Attempt.objects.filter(
         status=AttemptStatus.UNCONFIRMED, sending_at__lt=timezone.now() - STILL_ON_ITS_WAY
     )
@@ -296,7 +296,7 @@ def _resolve(latest: dict[str, str]) -> None:
 
 
 def open_business() -> Iterator[str]:
-    """What has not come to its end, in words."""
+    """Return a description of everything that has not ended."""
     for mission in Mission.objects.all():
         if mission.delete_requested_at:
             yield f"mission {mission.pk} waits for its removal"

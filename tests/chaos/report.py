@@ -1,4 +1,4 @@
-"""What was injected, what was checked, and what was wrong: for a person, and as JSON."""
+"""The report of a campaign: injected faults, checks and violations, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show_round(round_: Round, console: Console) -> None:
 
 
 def show(rounds: Sequence[Round], console: Console) -> None:
-    """The tables at the end."""
+    """Show the tables at the end."""
     injected, did = _sum(rounds, "injected"), _sum(rounds, "did")
     for title, counter in (("What went wrong", injected), ("What a person did", did)):
         table = Table("", "times", title=title)

@@ -113,9 +113,7 @@ def test_a_planted_violation_is_found(text: str, mission: Mission, simulator: Si
         leave_part().unlink(missing_ok=True)
 
 
-def test_an_item_that_was_paid_twice_is_found_with_what_a_person_needs(
-    mission: Mission, simulator: SimulatorProcess
-) -> None:
+def test_item_paid_twice_is_reported_with_its_events(mission: Mission, simulator: SimulatorProcess) -> None:
     submit(simulator, mission, GOOD)
     again, first = simulator.tasks()[0]["id"], Attempt.objects.get(item__index=1)
     attempts(1).update(number=F("number") + 1)
@@ -143,9 +141,7 @@ def test_more_in_flight_than_allowed_is_found(mission: Mission, simulator: Simul
     assert any("tasks of one key were in flight at once" in str(wrong) for wrong in found(simulator, cap=0))
 
 
-def test_a_submission_after_a_stop_is_found_until_the_mission_is_resumed(
-    mission: Mission, simulator: SimulatorProcess
-) -> None:
+def test_submission_between_stop_and_resume_is_found(mission: Mission, simulator: SimulatorProcess) -> None:
     long_ago = time.time() - 60
     stop = Stop("pause", PREFIX, at=long_ago)
     assert any("after pause had returned" in str(wrong) for wrong in found(simulator, stops=[stop]))
@@ -155,16 +151,12 @@ def test_a_submission_after_a_stop_is_found_until_the_mission_is_resumed(
     assert found(simulator, stops=[resumed]) == []
 
 
-def test_what_was_paid_for_a_mission_that_was_deleted_is_no_violation(
-    mission: Mission, simulator: SimulatorProcess
-) -> None:
+def test_charges_of_a_deleted_mission_are_no_violation(mission: Mission, simulator: SimulatorProcess) -> None:
     submit(simulator, mission, "deleted 1")
     assert found(simulator, stops=[Stop("delete", "deleted ", at=time.time())]) == []
 
 
-def test_messages_may_die_of_a_lost_database_when_it_was_taken_away(
-    mission: Mission, simulator: SimulatorProcess
-) -> None:
+def test_messages_may_fail_without_the_database(mission: Mission, simulator: SimulatorProcess) -> None:
     write_failure("OperationalError: the connection is lost")
     assert found(simulator, had_trouble=True) == []
     assert len(found(simulator, had_trouble=False)) == 1

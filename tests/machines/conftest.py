@@ -1,4 +1,4 @@
-"""A site on several machines: one PostgreSQL, one simulator, one bucket, and a cluster of workers on each machine."""
+"""A site on several machines: one PostgreSQL, simulator and bucket, a worker cluster on each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ StartOn = Callable[..., Cluster]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of this folder is marked.  Where no network can be made it says why; under CI it fails."""
+    """Mark every test of this folder.  Skip with a reason without network namespaces, fail in CI."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     reason = _missing() if ours else ""
     for item in ours:
@@ -55,7 +55,7 @@ def network(switch: Network) -> Iterator[Network]:
 
 @pytest.fixture(scope="package")
 def server(switch: Network, django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
-    """A server with the database ``migrated``, to be copied."""
+    """Start a server with a migrated database to copy."""
     with PostgresServer(switch.address) as server:
         _execute(server, "CREATE DATABASE migrated")
         with django_db_blocker.unblock(), _default_database(server.url("migrated")):
@@ -65,7 +65,7 @@ def server(switch: Network, django_db_blocker: DjangoDbBlocker) -> Iterator[Post
 
 @pytest.fixture
 def transactional_db(server: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """In place of pytest-django's: whatever database the other tests use, this process and its children use a new one there."""
+    """Replace pytest-django's fixture: use a new database on that server."""
     _execute(server, "DROP DATABASE IF EXISTS site WITH (FORCE)")
     _execute(server, "CREATE DATABASE site TEMPLATE migrated")
     with django_db_blocker.unblock(), _default_database(server.url("site")):
@@ -101,7 +101,7 @@ def bucket(switch: Network, settings: Settings) -> Iterator[ObjectStorage]:
 
 @pytest.fixture
 def start_on(bucket: ObjectStorage, tmp_path: Path) -> StartOn:
-    """Starts workers on a machine that has a data folder of its own and shares files with others by the bucket alone."""
+    """Return a function that starts workers on a machine with its own data folder."""
 
     def start(stage: Stage, machine: Machine, **more: str) -> Cluster:
         environment = {"DATA_DIR": str(tmp_path / machine.name), **bucket.environment(), **more}

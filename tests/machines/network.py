@@ -1,4 +1,4 @@
-"""Machines on a network: each a network namespace and a host name of its own, behind a switch whose ports can be pulled."""
+"""Machines as network namespaces with host names, on a switch whose cables can be pulled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUBNETS = range(256)
 
 
 def missing() -> str:
-    """Why no network can be made here, or ""."""
+    """Return the reason why no network can be made here, or ""."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     for program in ("ip", "unshare", "hostname"):
@@ -74,7 +74,7 @@ class Machine:
 
     @property
     def prefix(self) -> list[str]:
-        """What to put before a command that shall run there.  It turns into the command, so its process id is the command's."""
+        """Return the prefix for commands there.  It execs them, so the process id stays."""
         renamed = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name]
         return ["ip", "netns", "exec", self.name, *renamed]
 

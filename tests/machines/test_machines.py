@@ -1,4 +1,4 @@
-"""Clusters on several machines: they share the work and one limit, and each may vanish at any moment, and come back."""
+"""Clusters on several machines share work and one limit, and may vanish and return."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def sent_by(cluster: Cluster) -> QuerySet[Attempt]:
 
 
 def shares(mission: Mission) -> Counter[str]:
-    """How many of a mission's attempts each cluster sent."""
+    """Return the number of a mission's attempts by cluster."""
     workers = Attempt.objects.filter(item__mission=mission).values_list("worker", flat=True)
     return Counter(worker.partition(":")[0] for worker in workers)
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_machines_share_a_mission_and_the_limit_holds_over_all_of_them(
+def test_machines_share_a_mission_and_its_limit(
     network: Network, open_stage: OpenStage, start_on: StartOn, count: int
 ) -> None:
     stage = open_stage(host=network.address, task_seconds=0.8, cap=CAP)
@@ -67,9 +67,7 @@ def test_machines_share_a_mission_and_the_limit_holds_over_all_of_them(
     assert stage.failures() == []
 
 
-def test_the_work_of_a_machine_that_is_cut_off_is_taken_over_and_it_may_come_back(
-    network: Network, open_stage: OpenStage, start_on: StartOn
-) -> None:
+def test_work_of_a_cut_off_machine_is_taken_over(network: Network, open_stage: OpenStage, start_on: StartOn) -> None:
     stage = open_stage(host=network.address, task_seconds=2.0, submit_latency=0.3, cap=CAP)
     staying, leaving = network.machine(), network.machine()
     start_on(stage, staying)
@@ -108,9 +106,7 @@ def test_the_work_of_a_machine_that_is_cut_off_is_taken_over_and_it_may_come_bac
     assert stage.simulator.stats()["max_in_flight"] <= CAP
 
 
-def test_a_machine_that_stood_still_wakes_up_and_its_late_answers_count(
-    network: Network, open_stage: OpenStage, start_on: StartOn
-) -> None:
+def test_late_answers_of_a_frozen_machine_count(network: Network, open_stage: OpenStage, start_on: StartOn) -> None:
     stage = open_stage(host=network.address, task_seconds=1.0, submit_latency=2.5, cap=CAP)
     start_on(stage, network.machine())
     frozen = start_on(stage, network.machine())
@@ -138,9 +134,7 @@ def test_a_machine_that_stood_still_wakes_up_and_its_late_answers_count(
     assert stage.simulator.stats()["max_in_flight"] <= CAP
 
 
-def test_a_cluster_that_breaks_while_its_machine_is_cut_off_is_replaced_when_it_is_back(
-    network: Network, open_stage: OpenStage, start_on: StartOn
-) -> None:
+def test_cluster_broken_while_cut_off_is_replaced(network: Network, open_stage: OpenStage, start_on: StartOn) -> None:
     stage = open_stage(host=network.address, task_seconds=0.5, cap=CAP)
     machine = network.machine()
     cluster = start_on(stage, machine)
@@ -155,9 +149,7 @@ def test_a_cluster_that_breaks_while_its_machine_is_cut_off_is_replaced_when_it_
     stage.check_paid_once(mission)
 
 
-def test_a_lock_that_a_machine_holds_while_it_is_cut_off_holds_nobody_up_for_long(
-    network: Network, open_stage: OpenStage, start_on: StartOn
-) -> None:
+def test_lock_of_a_cut_off_machine_is_released(network: Network, open_stage: OpenStage, start_on: StartOn) -> None:
     stage = open_stage(host=network.address, task_seconds=0.5, cap=CAP)
     cluster = start_on(stage, network.machine())
     holder = network.machine()
@@ -175,9 +167,7 @@ def test_a_lock_that_a_machine_holds_while_it_is_cut_off_holds_nobody_up_for_lon
     stage.check_paid_once(mission)
 
 
-def test_what_the_simulator_shows_to_its_own_machine_it_refuses_to_others(
-    network: Network, open_stage: OpenStage
-) -> None:
+def test_simulator_control_api_is_local_only(network: Network, open_stage: OpenStage) -> None:
     stage = open_stage(host=network.address)
     assert stage.simulator.stats()["accepted"] == 0
     ask = [*network.machine().prefix, sys.executable, "-c", ASK, f"{stage.simulator.url}/__sim__/stats"]

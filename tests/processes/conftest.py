@@ -19,7 +19,7 @@ OpenStage = Callable[..., Stage]
 
 @pytest.fixture
 def open_stage(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterator[OpenStage]:
-    """Opens a stage whose simulator has the given knobs, for this process as well as for those that it starts."""
+    """Return a function that opens a stage whose simulator has the given options."""
     selectors._expectations.clear()
     opened: list[Stage] = []
     deadlocks_before = deadlocks()

@@ -18,9 +18,7 @@ FIRST, SECOND, LOWERED = 50, 20, 5
 ITEMS = 240
 
 
-def test_two_accounts_share_a_mission_and_a_lowered_limit_holds_for_all_that_is_sent_from_then_on(
-    open_stage: OpenStage, settings: Settings
-) -> None:
+def test_accounts_share_a_mission_and_keep_a_lowered_limit(open_stage: OpenStage, settings: Settings) -> None:
     settings.ENCRYPTION_KEYS = [encryption.new_key()]
     stage = open_stage(task_seconds=3)  # the keys say how much each may have at once: more is refused
     second = add_account("second", f"cap{SECOND}-second", stage.simulator.url, concurrency=SECOND)
@@ -62,7 +60,7 @@ def running(account: ProviderAccount) -> int:
 
 
 def crowds(stage: Stage, account: ProviderAccount, *, until: int | None = None) -> dict[int, int]:
-    """How many tasks the account had at the provider when each of its attempts was accepted, itself included.
+    """Return the account's tasks in flight when each attempt was accepted, itself included.
 
     Attempts after ``until`` are left out.
     """

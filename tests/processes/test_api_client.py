@@ -1,4 +1,4 @@
-"""``examples/client.py`` as an integrator runs it: a process of its own, a real server, workers and a simulator."""
+"""``examples/client.py`` as an integrator runs it, against a real server and workers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).parents[2]
 
 
-class MissionFormState:
-    """Where an integrator works: a folder with a CSV and its images, and the client."""
+class Integrator:
+    """An integrator's folder with a CSV, its images and the client."""
 
     def __init__(self, folder: Path, web: Web, token: str) -> None:
         self.folder = folder
@@ -54,39 +54,37 @@ def stage(open_stage: OpenStage) -> Stage:
 
 
 @pytest.fixture
-def form_state(stage: Stage, tmp_path: Path) -> MissionFormState:
+def integrator(stage: Stage, tmp_path: Path) -> Integrator:
     assert stage.web is not None
-    (tmp_path / "form_state").mkdir()
-    return MissionFormState(tmp_path / "form_state", stage.web, new_token(stage.owner))
+    (tmp_path / "integrator").mkdir()
+    return Integrator(tmp_path / "integrator", stage.web, new_token(stage.owner))
 
 
-def test_a_csv_becomes_a_zip_though_the_server_is_restarted_and_a_repetition_is_not_paid(
-    stage: Stage, form_state: MissionFormState
-) -> None:
+def test_client_survives_a_restart_and_pays_once(stage: Stage, integrator: Integrator) -> None:
     assert stage.web is not None
-    client = form_state.start("image_to_image.csv", "--type", "image_to_image")
+    client = integrator.start("image_to_image.csv", "--type", "image_to_image")
     stage.wait(lambda: ItemEvent.objects.filter(to_status="completed").count() >= 1, 30)
     stage.web.kill()
     stage.web.start()
     output = client.communicate(timeout=60)[0]
     assert client.returncode == 0, output + stage.logs()
     assert "trying again" in output
-    with zipfile.ZipFile(form_state.folder / "image_to_image_results.zip") as archive:
+    with zipfile.ZipFile(integrator.folder / "image_to_image_results.zip") as archive:
         rows = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode("utf-8-sig"))))
         assert [row["custom_id"] for row in rows][:2] == ["mountain-ink", "mountain-night"]
         assert {row["file"] for row in rows} | {"manifest.csv"} == set(archive.namelist())
 
-    code, output = form_state.run("image_to_image.csv", "--type", "image_to_image", "--out", "again.zip")
+    code, output = integrator.run("image_to_image.csv", "--type", "image_to_image", "--out", "again.zip")
     assert code == 0, output
     assert Mission.objects.count() == 1
-    assert (form_state.folder / "again.zip").is_file()
+    assert (integrator.folder / "again.zip").is_file()
     stage.check_none_paid_twice()
 
 
-def test_mistakes_are_told_before_anything_is_made(form_state: MissionFormState) -> None:
-    code, output = form_state.run("image_to_image.csv", "--type", "image_to_image", "--param", "aspectRatio=round")
-    form_state.env["BATCH_TOKEN"] = "rhb_wrong"
-    refused = form_state.run("image_to_image.csv", "--type", "image_to_image")
+def test_mistakes_are_told_before_anything_is_made(integrator: Integrator) -> None:
+    code, output = integrator.run("image_to_image.csv", "--type", "image_to_image", "--param", "aspectRatio=round")
+    integrator.env["BATCH_TOKEN"] = "rhb_wrong"
+    refused = integrator.run("image_to_image.csv", "--type", "image_to_image")
     assert code == 1
     assert "config.batch_input.5.aspectRatio" in output or "config.aspectRatio" in output
     assert refused[0] == 1

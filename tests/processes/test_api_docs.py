@@ -1,4 +1,4 @@
-"""``docs/api.md`` is true: its commands run, its words are those of the code, its table has every operation."""
+"""``docs/api.md``: its commands run, its error words exist, its table has every operation."""
 
 from __future__ import annotations
 

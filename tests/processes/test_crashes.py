@@ -1,4 +1,4 @@
-"""kill -9 at random moments, of everything and of single processes: nothing is paid twice, nothing is lost."""
+"""``kill -9`` at random moments: nothing is paid twice, nothing is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ITEMS = number_from_environment("CRASH_ITEMS", 300 if KILLS >= 20 else 120)
 
 
 def kill_at_random_moments(stage: Stage, cluster: Cluster, mission: Mission, kills: int, seed: int) -> list[float]:
-    """``kill -9`` everything, start anew at once; returns how many seconds after each start work went on."""
+    """Kill everything and restart it; return the seconds until work continued after each start."""
     chance = dice(seed)
     resumed = []
     for _ in range(kills):
@@ -37,7 +37,7 @@ def kill_at_random_moments(stage: Stage, cluster: Cluster, mission: Mission, kil
     return resumed
 
 
-def test_kill_9_of_everything_again_and_again_pays_nothing_twice_and_loses_nothing(open_stage: OpenStage) -> None:
+def test_repeated_kills_pay_nothing_twice_and_lose_nothing(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=4.0, submit_latency=0.3, cap=50)
     cluster = stage.start_workers(12, cap=50)
     mission = stage.mission(ITEMS)
@@ -57,7 +57,7 @@ def test_kill_9_of_everything_again_and_again_pays_nothing_twice_and_loses_nothi
     assert stage.simulator.stats()["max_in_flight"] <= 50
 
 
-def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(open_stage: OpenStage) -> None:
+def test_webhooks_resolve_attempts_left_by_a_kill(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=3.0, submit_latency=0.3, cap=50, webhook_wait=1.0)
     stage.start_web()
     cluster = stage.start_workers(12, cap=50)
@@ -69,7 +69,7 @@ def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(ope
 
     wait_until_nothing_paid_is_in_doubt(stage, mission, limit=120)
     stage.check_none_paid_twice()
-    # What the simulator never accepted has no webhook: its worker died between the mark and the request.
+    # A submission that never arrived has no webhook: its worker died before the request.
     never_sent = mission.unconfirmed_count
     stage.note(never_sent=never_sent)
     assert stage.resolve_by_hand(mission) == (0, never_sent)
@@ -79,7 +79,7 @@ def test_with_webhooks_what_a_kill_9_left_in_doubt_is_rescued_without_a_hand(ope
 
 
 def wait_until_nothing_paid_is_in_doubt(stage: Stage, mission: Mission, limit: float) -> None:
-    """Wait until no accepted task is in doubt, nor anything else left to do for a machine.  ``mission`` tells its counts then."""
+    """Wait until no accepted task is unconfirmed and nothing else is due; refresh ``mission``."""
 
     def is_clear() -> bool:
         mission.refresh_from_db()
@@ -93,7 +93,7 @@ def wait_until_nothing_paid_is_in_doubt(stage: Stage, mission: Mission, limit: f
     mission.refresh_from_db()  # a webhook may have rescued the last one after its count was read
 
 
-def test_a_webhook_that_arrives_while_no_worker_lives_still_rescues_its_attempt(open_stage: OpenStage) -> None:
+def test_webhook_without_workers_resolves_its_attempt(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=1.0, task_jitter=0, submit_latency=2.0)
     stage.start_web()
     cluster = stage.start_workers(6)
@@ -133,7 +133,7 @@ def test_single_workers_may_be_killed_all_the_time(open_stage: OpenStage) -> Non
 @pytest.mark.parametrize(
     "victim", ["sentinel", pytest.param("monitor", marks=LONG), pytest.param("pusher", marks=LONG)]
 )
-def test_the_processes_between_supervisor_and_workers_may_be_killed(open_stage: OpenStage, victim: str) -> None:
+def test_sentinel_monitor_and_pusher_may_be_killed(open_stage: OpenStage, victim: str) -> None:
     stage = open_stage(task_seconds=0.5, cap=10)
     cluster = stage.start_workers(6, cap=10)
     mission = stage.mission(80)
@@ -152,7 +152,7 @@ def test_the_processes_between_supervisor_and_workers_may_be_killed(open_stage: 
     stage.check_paid_once(mission)
 
 
-def test_the_supervisor_alone_may_be_killed_and_another_takes_over(open_stage: OpenStage) -> None:
+def test_another_supervisor_takes_over_after_a_kill(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=1.0, submit_latency=0.2, cap=10)
     cluster = stage.start_workers(6, cap=10)
     mission = stage.mission(60)
@@ -175,7 +175,7 @@ def living() -> set[int]:
     return {process.pid for process in psutil.process_iter(["status"]) if process.info["status"] != "zombie"}
 
 
-def test_a_file_whose_download_died_with_its_worker_is_fetched_soon(open_stage: OpenStage) -> None:
+def test_download_of_a_killed_worker_is_repeated(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.2, cap=10, slow_seconds=4.0, faults={"file_slow": "always"})
     cluster = stage.start_workers(6, cap=10)
     mission = stage.mission(6)

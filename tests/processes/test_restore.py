@@ -1,4 +1,4 @@
-"""A database that is put back from a copy does not know what was sent since, and sends nothing of it again."""
+"""A restored database does not know later submissions and repeats none of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def own_database(empty_database: None) -> None:
-    """A file that no other program has open: it is replaced."""
+    """Restore a copy over a SQLite file that no process has open."""
     call_command("migrate", verbosity=0)
 
 

@@ -1,4 +1,4 @@
-"""Missions through real workers on a good day, by one cluster and by two, and how much they may grow."""
+"""Missions through real workers of one and two clusters, and the growth of their memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize("with_webhooks", [False, True], ids=["polling", "webhooks"])
-def test_a_mission_completes_with_each_prompt_paid_once_and_never_more_in_flight_than_the_cap(
-    open_stage: OpenStage, with_webhooks: bool
-) -> None:
+def test_mission_completes_paid_once_within_the_cap(open_stage: OpenStage, with_webhooks: bool) -> None:
     stage = open_stage(task_seconds=0.6, cap=12)
     if with_webhooks:
         stage.start_web()
@@ -39,7 +37,7 @@ def test_a_mission_completes_with_each_prompt_paid_once_and_never_more_in_flight
     assert cluster.group() == []
 
 
-def test_two_clusters_share_the_cap_and_the_work_and_one_of_them_may_die(open_stage: OpenStage) -> None:
+def test_two_clusters_share_the_cap_and_one_may_die(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.8, submit_latency=0.1, cap=50)
     first = stage.start_workers(6, cap=12)
     second = stage.start_workers(6, cap=12)
@@ -60,12 +58,12 @@ def test_two_clusters_share_the_cap_and_the_work_and_one_of_them_may_die(open_st
 
 
 def at_work() -> set[str]:
-    """The clusters that have taken something up."""
+    """Return the clusters that have claimed items."""
     return {name.partition(":")[0] for name in Attempt.objects.exclude(worker="").values_list("worker", flat=True)}
 
 
 @LONG
-def test_a_second_cluster_does_not_disturb_what_the_first_has_on_the_wire(open_stage: OpenStage) -> None:
+def test_second_cluster_leaves_requests_of_the_first(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.5, submit_latency=2.0)
     stage.start_workers(6, cap=10)
     mission = stage.mission(20)
@@ -80,7 +78,7 @@ def has_accepted(stage: Stage, number: int) -> bool:
     return bool(stage.simulator.stats()["accepted"] >= number)
 
 
-def test_the_simulator_may_be_killed_and_come_back_in_mid_mission(open_stage: OpenStage) -> None:
+def test_simulator_may_be_killed_and_return(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.5, submit_latency=0.2, cap=15)
     stage.start_workers(8, cap=15)
     mission = stage.mission(80)
@@ -97,7 +95,7 @@ def test_the_simulator_may_be_killed_and_come_back_in_mid_mission(open_stage: Op
 
 
 @LONG
-def test_the_web_server_may_be_killed_and_come_back_in_mid_mission(open_stage: OpenStage) -> None:
+def test_web_server_may_be_killed_and_return(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.5, cap=10)
     web = stage.start_web()
     stage.start_workers(8, cap=10)
@@ -111,7 +109,7 @@ def test_the_web_server_may_be_killed_and_come_back_in_mid_mission(open_stage: O
     stage.check_paid_once(mission)
 
 
-def test_the_number_of_statements_that_make_a_mission_does_not_follow_its_size(open_stage: OpenStage) -> None:
+def test_statements_of_creation_are_independent_of_size(open_stage: OpenStage) -> None:
     stage = open_stage()
     ProviderAccount.objects.create(name="environment")
     with CaptureQueriesContext(connection) as small:
@@ -125,7 +123,7 @@ def test_the_number_of_statements_that_make_a_mission_does_not_follow_its_size(o
     stage.note(statements={100: len(small), 10_000: len(large)})
 
 
-def test_the_memory_of_the_workers_does_not_grow_with_the_mission(open_stage: OpenStage) -> None:
+def test_worker_memory_is_independent_of_mission_size(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.2, cap=20)
     used = {}
     for items in (100, 10_000):

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 def running_stage(open_stage: OpenStage, **knobs: object) -> tuple[Stage, Mission]:
-    """A mission of 100 items in full swing, at a moment at which some are on the wire."""
+    """Return a running mission of 100 items with requests on the wire."""
     stage = open_stage(**{"task_seconds": 1.5, "submit_latency": 0.3, "cap": 20, **knobs})
     stage.start_workers(8, cap=20)
     mission = stage.mission(100)
@@ -25,7 +25,7 @@ def running_stage(open_stage: OpenStage, **knobs: object) -> tuple[Stage, Missio
 
 
 def check_silence(stage: Stage, mission: Mission, stopped: services.Stopped, since: float) -> None:
-    """Wait until nothing is in flight, and check that only requests on the wire came after the stop."""
+    """Wait until nothing is in flight; only requests on the wire may arrive after the stop."""
 
     def is_settled() -> bool:
         mission.refresh_from_db()
@@ -35,7 +35,7 @@ def check_silence(stage: Stage, mission: Mission, stopped: services.Stopped, sin
     assert len(stage.simulator.submits(since=since)) <= len(stopped.still_sending)
 
 
-def test_after_a_cancel_nothing_is_submitted_and_what_was_paid_is_kept(open_stage: OpenStage) -> None:
+def test_cancel_stops_submits_and_keeps_paid_results(open_stage: OpenStage) -> None:
     stage, mission = running_stage(open_stage)
     stopped = services.cancel_mission(mission_id=mission.pk, actor="user:1")
     returned = time.time()
@@ -49,7 +49,7 @@ def test_after_a_cancel_nothing_is_submitted_and_what_was_paid_is_kept(open_stag
     stage.check_none_paid_twice()
 
 
-def test_after_a_pause_nothing_is_submitted_and_after_resuming_the_mission_completes(open_stage: OpenStage) -> None:
+def test_pause_stops_submits_until_resume(open_stage: OpenStage) -> None:
     stage, mission = running_stage(open_stage)
     stopped = services.pause_mission(mission_id=mission.pk, actor="user:1")
     returned = time.time()
@@ -65,7 +65,7 @@ def test_after_a_pause_nothing_is_submitted_and_after_resuming_the_mission_compl
 
 
 @LONG
-def test_a_mission_that_is_paused_and_resumed_quickly_pays_nothing_twice(open_stage: OpenStage) -> None:
+def test_quick_pause_and_resume_pays_nothing_twice(open_stage: OpenStage) -> None:
     stage, mission = running_stage(open_stage)
     for _ in range(6):
         services.pause_mission(mission_id=mission.pk, actor="user:1")
@@ -76,7 +76,7 @@ def test_a_mission_that_is_paused_and_resumed_quickly_pays_nothing_twice(open_st
     stage.check_paid_once(mission)
 
 
-def test_after_a_delete_nothing_is_submitted_and_rows_and_files_go_once_nothing_is_in_flight(
+def test_delete_stops_submits_and_removes_rows_and_files(
     open_stage: OpenStage,
 ) -> None:
     stage, mission = running_stage(open_stage)

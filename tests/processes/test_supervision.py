@@ -57,7 +57,7 @@ def test_a_cluster_that_is_only_busy_is_left_alone(open_stage: OpenStage) -> Non
     stage.check_paid_once(mission)
 
 
-def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open_stage: OpenStage) -> None:
+def test_sigterm_loses_nothing_and_leaves_no_process(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=1.0, submit_latency=0.3, cap=20)
     cluster = stage.start_workers(8, cap=20)
     mission = stage.mission(60)
@@ -81,7 +81,7 @@ def test_sigterm_stops_in_mid_mission_with_nothing_lost_and_no_process_left(open
     stage.check_paid_once(mission)
 
 
-def test_sigterm_while_submits_hang_leaves_them_unconfirmed_and_they_are_never_sent_again(
+def test_sigterm_leaves_hanging_submits_unconfirmed(
     open_stage: OpenStage,
 ) -> None:
     stage = open_stage(task_seconds=0.5, cap=50, faults={"paid_hang": 4})
@@ -128,7 +128,7 @@ def test_no_worker_outlives_a_killed_supervisor(open_stage: OpenStage) -> None:
     stage.check_paid_once(mission)
 
 
-def test_workers_that_start_after_the_clock_was_set_back_do_not_wait_for_the_old_one(open_stage: OpenStage) -> None:
+def test_workers_start_after_the_clock_was_set_back(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.5, cap=6)
     cluster = stage.start_workers(6, cap=6)
     mission = stage.mission(24)

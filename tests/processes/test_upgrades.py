@@ -1,4 +1,4 @@
-"""A rolling upgrade: programs that are older than the database go on, and newer ones wait for it."""
+"""Rolling upgrades: older programs run on the newer database, newer ones wait for it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def next_release() -> Iterator[NextRelease]:
 
 @pytest.fixture
 def last_migration() -> Iterator[str]:
-    """The last migration of the missions, taken back.  It is applied again in any case."""
+    """Unapply the last migration of missions, and apply it again afterwards."""
     ((app, last),) = MigrationLoader(connection).graph.leaf_nodes("missions")
     migration = MigrationLoader(connection).disk_migrations[app, last]
     before = next(name for label, name in migration.dependencies if label == app)
@@ -75,9 +75,7 @@ def last_migration() -> Iterator[str]:
     call_command("migrate", verbosity=0)
 
 
-def test_workers_go_on_while_the_tables_of_the_next_release_are_made(
-    open_stage: OpenStage, next_release: NextRelease
-) -> None:
+def test_workers_run_during_migrations_of_the_next_release(open_stage: OpenStage, next_release: NextRelease) -> None:
     stage = open_stage(task_seconds=0.5, cap=10)
     cluster = stage.start_workers(6, cap=10)
     mission = stage.mission(80)
@@ -95,7 +93,7 @@ def test_workers_go_on_while_the_tables_of_the_next_release_are_made(
     stage.check_paid_once(again)
 
 
-def test_workers_and_web_of_a_newer_release_wait_for_the_database(open_stage: OpenStage, last_migration: str) -> None:
+def test_newer_programs_wait_for_migrations(open_stage: OpenStage, last_migration: str) -> None:
     stage = open_stage(task_seconds=0.2, cap=10)
     mission = stage.mission(6)
     web = stage.start_web()
@@ -117,9 +115,7 @@ def test_workers_and_web_of_a_newer_release_wait_for_the_database(open_stage: Op
     assert requests.get(f"{web.url}/api/v1/health", timeout=10).status_code == 200
 
 
-def test_workers_that_wait_for_the_database_stop_when_they_are_told_to(
-    open_stage: OpenStage, last_migration: str
-) -> None:
+def test_waiting_workers_stop_on_sigterm(open_stage: OpenStage, last_migration: str) -> None:
     stage = open_stage()
     cluster = stage.cluster(4)
     cluster.launch()

@@ -1,4 +1,4 @@
-"""The schema of the first release, and a site as it may have looked then: rows of every model, work in the middle of it."""
+"""The schema of the first release, and a site of that time with rows of every model."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PRICE = Decimal("0.25")
 
 
 def first_schema() -> list[tuple[str, str | None]]:
-    """Where ``MigrationExecutor.migrate`` has to go: our apps to their first release, all others to their newest."""
+    """Return migration targets: our apps at their first release, all others at their newest."""
     others = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] not in OURS]
     return [*others, *FIRST.items(), *((app, None) for app in OURS if app not in FIRST)]
 
 
 def go_to(targets: Iterable[tuple[str, str | None]]) -> Any:
-    """Migrate, one way or the other.  Returns the models as they were at that time, as Django's registry of apps."""
+    """Migrate forward or backward.  Return the registry of apps at that state."""
     nodes = list(targets)
     executor = MigrationExecutor(connection)
     executor.migrate(nodes)
@@ -73,7 +73,7 @@ PAID = ("running", "unconfirmed", "succeeded", "failed")
 
 
 class FirstSite:
-    """Fills the tables of the first release.  ``running_task`` is the id of a task that the provider runs."""
+    """Rows in the tables of the first release; ``running_task`` is a task at the provider."""
 
     def __init__(self, apps: Any, *, key_fingerprint: str, running_task: str) -> None:
         self.apps = apps
@@ -196,7 +196,7 @@ def _columns(model: Any) -> list[str]:
 
 
 def fingerprint(opened: ProviderSettings) -> str:
-    """How the first release remembered a key and its address."""
+    """Return the fingerprint of key and address as the first release computed it."""
     return hashlib.sha256(f"{opened.base_url} {opened.api_key}".encode()).hexdigest()[:16]
 
 

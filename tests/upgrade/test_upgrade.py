@@ -32,7 +32,7 @@ FINGERPRINT = "0123456789abcdef"
 
 @pytest.fixture
 def site(empty_database: None) -> FirstSite:
-    """The first release, with data."""
+    """Create the first release with data."""
     return FirstSite(go_to(first_schema()), key_fingerprint=FINGERPRINT, running_task="77")
 
 
@@ -159,7 +159,7 @@ def test_the_guide_leads_back_to_the_first_release():
 
 
 def test_every_migration_can_be_taken_back_or_says_why_not(empty_database):
-    """Step by step from the newest to nothing and up again: a migration that cannot names its reason in ``irreversible``."""
+    """Unapply every migration and apply it again, unless it gives a reason in ``irreversible``."""
     upgrade()
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan([(app, None) for app in OURS])
