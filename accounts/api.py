@@ -15,7 +15,7 @@ from ninja import Path, Query, Router, Status
 from accounts import services
 from accounts.models import ApiToken
 from accounts.schemas import MAX_ID, MeOut, NewTokenOut, Paging, TokenIn, TokenOut, TokenPage
-from core.api.idempotency_keys import Claim
+from core.api.idempotency import Claim
 
 router = Router(tags=["Account"])
 TokenId = Annotated[int, Path(ge=1, le=MAX_ID)]

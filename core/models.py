@@ -28,7 +28,7 @@ class IdempotencyKey(models.Model):
         verbose_name_plural = _("idempotency keys")
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_unique_per_user")]
         indexes = [
-            # core.api.idempotency_keys: what can be forgotten.
+            # core.api.idempotency: expired keys.
             models.Index(fields=["claimed_at"], name="idempotency_age"),
         ]
 

@@ -18,7 +18,7 @@ from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
-from core.api import idempotency_keys
+from core.api import idempotency
 from core.db import bulk
 from core.models import IdempotencyKey
 from core.storage.listing import files_below
@@ -59,7 +59,7 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Found]:
     yield _rows("events", _events(_cutoff(now, settings.RETENTION_EVENTS_DAYS)), apply)
     yield _media(_cutoff(now, settings.RETENTION_MEDIA_DAYS), apply)
     yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.KEPT), apply)
-    old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency_keys.KEPT - idempotency_keys.LEASE)
+    old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
     yield _rows("idempotency keys", old_keys, apply)
     yield _rows("links to uploads at the provider", ProviderUpload.objects.filter(expires_at__lt=now), apply)
     yield _rows("sessions", Session.objects.filter(expire_date__lt=now), apply)

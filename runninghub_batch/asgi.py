@@ -17,8 +17,7 @@ from django.http.response import HttpResponseBase
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 django.setup(set_prefix=False)
 
-from core.api.throttling import BoundedBodies  # noqa: E402
-from core.http.content_length import MeasuredRequest  # noqa: E402
+from core.http.body_limit import BodyLimit, MeasuredRequest  # noqa: E402
 from core.http.streaming import carried_out, kept_connections  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
@@ -66,4 +65,4 @@ class Handler(ASGIHandler):
         yield data, True
 
 
-application = Receiver(BoundedBodies(Handler()))
+application = Receiver(BodyLimit(Handler()))

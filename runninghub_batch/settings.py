@@ -93,9 +93,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # what browsers are shipped with, is for the owner of the domain to say
 ]
 if HTTPS_ONLY:
-    SILENCED_SYSTEM_CHECKS.append(
-        "security.W008"
-    )  # middleware.lead_to_https redirects, and knows more than SecurityMiddleware
+    SILENCED_SYSTEM_CHECKS.append("security.W008")  # core.http.middleware.redirect_to_https redirects
 
 ROOT_URLCONF = "runninghub_batch.urls"
 ASGI_APPLICATION = "runninghub_batch.asgi.application"
@@ -129,8 +127,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "core.http.middleware.frame",
-    "core.http.middleware.lead_to_https",
+    "core.http.middleware.request_boundary",
+    "core.http.middleware.redirect_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -42,7 +42,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _is_of_api(request: HttpRequest) -> bool:
-    """Programs are answered by ``middleware.frame``: no page is drawn for them only to be thrown away."""
+    """Requests to the API get their error body from ``request_boundary``: no page is rendered for them."""
     return request.path_info.startswith(API)
 
 

@@ -32,8 +32,12 @@ class Address:
 
 
 def addresses(*without: str) -> list[Address]:
-    """All, except those below the prefixes ``without``."""
-    return [address for address in _below(get_resolver(), "/") if not address.template.startswith(without)]
+    """All, except those below the prefixes ``without`` and the redirects of moved admin pages, which take any path."""
+    return [
+        address
+        for address in _below(get_resolver(), "/")
+        if not address.template.startswith(without) and "rest" not in address.names
+    ]
 
 
 def _below(resolver: URLResolver, before: str) -> Iterator[Address]:

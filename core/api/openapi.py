@@ -1,4 +1,4 @@
-"""The documented schema: what ninja knows of the operations, and what the frame adds to each."""
+"""The documented schema: django-ninja's, with the envelope, the errors and the headers of every operation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from ninja.openapi.schema import OpenAPISchema
 from core.api.errors import STANDARD
 from core.api.idempotency import KEY_PATTERN
 
-DESCRIPTION = """\
-Create, watch, control and collect missions: batches of paid AI generations.
-
-Every answer that succeeds is `{"code": 0, "data": …}`. Every other one carries its HTTP status and the body `Error`,
-whose `error` is a stable word. Times are RFC 3339 in UTC; money is a decimal string with its currency beside.
-"""
 ERROR: dict[str, Any] = {
     "title": "Error",
     "type": "object",
@@ -35,59 +29,54 @@ ERROR: dict[str, Any] = {
                 "properties": {
                     "field": {
                         "type": "string",
-                        "description": "Where in the request, such as config.batch_input.3.prompt.",
+                        "description": "The path in the request, such as config.batch_input.3.prompt.",
                     },
                     "message": {"type": "string"},
                 },
             },
         },
-        "request_id": {"type": "string", "description": "Also in X-Request-Id, and in our log."},
+        "request_id": {"type": "string", "description": "The same as in the header X-Request-Id and in the log."},
     },
 }
 IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": False,
-    "description": "Names this request, so that repeating it within 24 hours gives the same answer and does nothing twice.",
+    "description": "Makes a POST safe to repeat: the same key within 24 hours returns the first response and does nothing again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": KEY_PATTERN},
 }
 UNSAFE = ("post", "put", "patch", "delete")
 
 
 def complete(schema: OpenAPISchema) -> OpenAPISchema:
-    """Put the envelope around every payload, and add what an operation answers when it fails."""
+    """Put the envelope around every payload, and add the error responses of each operation."""
     schema["components"]["schemas"]["Error"] = ERROR
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             for status, response in operation["responses"].items():
-                if 200 <= int(status) < 300:
-                    _wrap(response)
+                content = response.get("content", {}).get("application/json")
+                if 200 <= int(status) < 300 and content:
+                    content["schema"] = {
+                        "type": "object",
+                        "required": ["code", "data"],
+                        "additionalProperties": False,
+                        "properties": {"code": {"const": 0}, "data": content["schema"]},
+                    }
                 elif int(status) >= 400:
                     response.update(_error_response(int(status)) | response)
             if method == "post" and "security" in operation:
                 operation["parameters"].append(IDEMPOTENCY_KEY)
             if method == "get":
-                operation["responses"].setdefault(304, {"description": "Not changed since the ETag of If-None-Match."})
-            for status in _failures(path, method, operation):
+                operation["responses"].setdefault(304, {"description": "Not modified since the ETag in If-None-Match."})
+            for status in _error_statuses(path, method, operation):
                 operation["responses"].setdefault(status, _error_response(status))
     return schema
 
 
-def _wrap(response: dict[str, Any]) -> None:
-    json = response.get("content", {}).get("application/json")
-    if json:
-        json["schema"] = {
-            "type": "object",
-            "required": ["code", "data"],
-            "additionalProperties": False,
-            "properties": {"code": {"const": 0}, "data": json["schema"]},
-        }
-
-
-def _failures(path: str, method: str, operation: dict[str, Any]) -> list[int]:
-    """The statuses with which an operation can fail."""
+def _error_statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
+    """Return the statuses with which an operation can fail."""
     has_body = "requestBody" in operation
-    takes_values = has_body or bool(operation.get("parameters"))
+    has_parameters = has_body or bool(operation.get("parameters"))
     applies = {
         400: True,
         401: "security" in operation,
@@ -97,11 +86,11 @@ def _failures(path: str, method: str, operation: dict[str, Any]) -> list[int]:
         409: method in UNSAFE,
         413: has_body,
         415: has_body,
-        422: takes_values,
+        422: has_parameters,
         429: "security" in operation,
         503: True,
     }
-    return [status for status, can_happen in applies.items() if can_happen]
+    return [status for status, is_possible in applies.items() if is_possible]
 
 
 def _error_response(status: int) -> dict[str, Any]:

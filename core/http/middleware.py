@@ -1,4 +1,4 @@
-"""What surrounds every request."""
+"""The outermost middleware: request ids, the body limit, the format of API errors, and https."""
 
 from __future__ import annotations
 
@@ -12,88 +12,76 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 
-from core.api import errors, throttling
+from core.api import errors
 from core.errors import DomainError, TooLarge
+from core.http import body_limit
 from core.logging import request_ids
 
 log = logging.getLogger(__name__)
 
 API = "/api/v1/"
 PROBES = (API + "health", API + "ready")
-SPELLINGS = {"/api/v1/api_missions": "/api/v1/missions"}
+ALIASES = {"/api/v1/api_missions": "/api/v1/missions"}
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
-def frame(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Names the request, refuses a body that is too large, and puts the answers of the API into their form."""
+def request_boundary(get_response: GetResponse) -> GetResponse:
+    """Give the request its id, refuse a body that is too large, and format and log the responses of the API."""
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        began = time.monotonic()
-        response = _refusal(_arrive(request)) or get_response(request)
-        return _leave(request, response, began)
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        started = time.monotonic()
+        request_ids.begin(request.headers.get("X-Request-Id"))
+        for alias, path in ALIASES.items():
+            if request.path_info == alias or request.path_info.startswith(alias + "/"):
+                request.path = request.path.replace(alias, path, 1)
+                request.path_info = request.path_info.replace(alias, path, 1)
+        # BodyLimit does the same for uvicorn; this is for servers without it.
+        if body_limit.is_too_large(request.path_info, request.META.get("CONTENT_LENGTH") or ""):
+            response: HttpResponseBase = errors.respond(TooLarge())
+        else:
+            response = get_response(request)
+        if request.path_info.startswith(API):
+            if isinstance(response, HttpResponse):
+                _format_error(response)
+            response.setdefault("Cache-Control", "private, no-cache")
+            patch_vary_headers(response, ["Authorization", "Cookie"])
+            path = escape_uri_path(request.path)  # a line break in it would start a forged line
+            milliseconds = (time.monotonic() - started) * 1000
+            log.info("%s %s %d in %.0f ms", request.method, path, response.status_code, milliseconds)
+        response["X-Request-Id"] = request_ids.current()
+        return response
 
-    return answer
+    return respond
 
 
-def lead_to_https(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Leads whoever asks PUBLIC_BASE_URL's host by http to https.
+def redirect_to_https(get_response: GetResponse) -> GetResponse:
+    """Redirect plain http on the host of PUBLIC_BASE_URL to https.
 
-    By another name (127.0.0.1: ``make serve``) there is no https to lead to, and probes want an answer.  Whoever comes by https
-    as a proxy says that we do not trust would be led in a circle.
+    Other names (127.0.0.1 with ``make serve``) have no https, and probes need an answer.  A request that came by https
+    according to a proxy that we do not trust would be redirected in a circle.  The status is 307: method and body stay,
+    and browsers do not remember a mistake in the settings.
     """
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        return _redirect(request) or get_response(request)
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        public = urlsplit(settings.PUBLIC_BASE_URL)
+        is_exempt = request.is_secure() or request.path_info in PROBES
+        if not settings.HTTPS_ONLY or public.scheme != "https" or is_exempt:
+            return get_response(request)
+        host = urlsplit(f"//{request.get_host()}").hostname
+        if host != public.hostname or request.headers.get("X-Forwarded-Proto") == "https":
+            return get_response(request)
+        return HttpResponseRedirect(f"https://{public.netloc}{request.get_full_path()}", preserve_request=True)
 
-    return answer
-
-
-def _redirect(request: HttpRequest) -> HttpResponse | None:
-    """307: the method and the body stay, and a mistake in the settings is not remembered by browsers."""
-    public = urlsplit(settings.PUBLIC_BASE_URL)
-    if not settings.HTTPS_ONLY or public.scheme != "https" or request.is_secure() or request.path_info in PROBES:
-        return None
-    asked = urlsplit(f"//{request.get_host()}").hostname
-    if asked != public.hostname or request.headers.get("X-Forwarded-Proto") == "https":
-        return None
-    return HttpResponseRedirect(f"https://{public.netloc}{request.get_full_path()}", preserve_request=True)
+    return respond
 
 
-def _arrive(request: HttpRequest) -> HttpRequest:
-    """Name the request, and spell its address as we do."""
-    request_ids.begin(request.headers.get("X-Request-Id"))
-    for other, ours in SPELLINGS.items():
-        if request.path_info == other or request.path_info.startswith(other + "/"):
-            request.path = request.path.replace(other, ours, 1)
-            request.path_info = request.path_info.replace(other, ours, 1)
-    return request
-
-
-def _refusal(request: HttpRequest) -> HttpResponse | None:
-    """As BoundedBodies does, for servers that do not go through it."""
-    length = request.META.get("CONTENT_LENGTH") or ""
-    return errors.respond(TooLarge()) if throttling.is_too_large(request.path_info, length) else None
-
-
-def _leave(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
-    if request.path_info.startswith(API):
-        if isinstance(response, HttpResponse):
-            _in_form(response)
-        response.setdefault("Cache-Control", "private, no-cache")
-        patch_vary_headers(response, ["Authorization", "Cookie"])
-        seconds = time.monotonic() - began
-        address = escape_uri_path(request.path)  # a line break in it would begin a forged line
-        log.info("%s %s %d in %.0f ms", request.method, address, response.status_code, seconds * 1000)
-    response["X-Request-Id"] = request_ids.current()
-    return response
-
-
-def _in_form(response: HttpResponse) -> None:
-    """Django's own error pages (no such address, no such method, a bad host) become the API's error body."""
+def _format_error(response: HttpResponse) -> None:
+    """Replace an error page of Django (unknown path or method, bad host) by the API's error body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
-    told = errors.respond(DomainError(status=response.status_code))
-    response.content = told.content
-    del response["ETag"]  # it was that of Django's page
-    for name, value in told.items():
+    error = errors.respond(DomainError(status=response.status_code))
+    response.content = error.content
+    del response["ETag"]  # of Django's page
+    for name, value in error.items():
         response[name] = value
-    response["Content-Length"] = str(len(told.content))
+    response["Content-Length"] = str(len(error.content))

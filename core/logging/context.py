@@ -1,4 +1,4 @@
-"""What a line of the log is about: the ids of the rows that are worked on, in every line that is written meanwhile."""
+"""The ids of the rows that the current code works on, for every log line written meanwhile."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _ids: ContextVar[Mapping[str, int]] = ContextVar("log_ids", default=_NONE)
 
 
 def current_ids() -> Mapping[str, int]:
-    """By name: account, mission, item (its row), attempt, output."""
+    """Return the ids by name: account, mission, item (its row), attempt, output."""
     return _ids.get()
 
 
 @contextlib.contextmanager
 def about(**ids: int) -> Iterator[None]:
-    """Lines that are written inside name these rows, beside those that are named around it."""
+    """Add ids to the log lines written inside the block, beside those of blocks around it."""
     token = _ids.set({**_ids.get(), **ids})
     try:
         yield

@@ -14,9 +14,9 @@ from ninja import Query, Schema, Status
 from accounts.models import ApiToken
 from core.errors import FieldError, NotPossible
 from missions.services import MissionInvalid
-from runninghub_batch.api import Api
+from runninghub_batch.api import make_api
 
-api = Api(urls_namespace="probe")
+api = make_api("probe")
 ERRORS: dict[str, Exception] = {
     "mission": MissionInvalid([FieldError("batch_input.3.prompt", "Too long."), FieldError("name", "Missing.")]),
     "state": NotPossible("It has ended."),

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiToken
-from core.api import idempotency_keys
-from core.api.idempotency_keys import Answer, Claim, InProgress, Mismatch
+from core.api import idempotency
+from core.api.idempotency import Claim, InProgress, Mismatch, StoredResponse
 from core.models import IdempotencyKey
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def render(payload) -> bytes:
 
 
 def claim(user, key="k1", digest="d1"):
-    return idempotency_keys.claim(user=user, key=key, digest=digest, render=render)
+    return idempotency.claim(user=user, key=key, digest=digest, render=render)
 
 
 def age(by: timedelta) -> None:
@@ -36,7 +36,7 @@ def age(by: timedelta) -> None:
 
 def test_a_finished_request_has_its_answer(owner):
     claim(owner).remember(201, {"id": 7}, {"Location": "/7"})
-    assert claim(owner) == Answer(201, '{"id": 7}', {"Location": "/7"})
+    assert claim(owner) == StoredResponse(201, '{"id": 7}', {"Location": "/7"})
 
 
 def test_another_request_with_the_same_key_is_refused(owner):
@@ -55,27 +55,27 @@ def test_a_request_that_is_being_carried_out_is_not_carried_out_again(owner):
 
 def test_keys_of_two_users_do_not_meet(owner, stranger):
     claim(owner).remember(201, {"secret": 1})
-    assert not isinstance(claim(stranger), Answer)
+    assert not isinstance(claim(stranger), StoredResponse)
 
 
 def test_a_released_key_is_free(owner):
     claim(owner).release()
-    assert not isinstance(claim(owner, digest="d2"), Answer)
+    assert not isinstance(claim(owner, digest="d2"), StoredResponse)
 
 
 def test_releasing_does_not_forget_an_answer(owner):
     mine = claim(owner)
     mine.remember(201, {})
     mine.release()
-    assert isinstance(claim(owner), Answer)
+    assert isinstance(claim(owner), StoredResponse)
 
 
 def test_an_answer_is_forgotten_after_a_day(owner):
     claim(owner).remember(201, {})
     age(timedelta(hours=23, minutes=59))
-    assert isinstance(claim(owner), Answer)
+    assert isinstance(claim(owner), StoredResponse)
     age(timedelta(minutes=2))
-    assert not isinstance(claim(owner, digest="d2"), Answer)
+    assert not isinstance(claim(owner, digest="d2"), StoredResponse)
 
 
 def test_old_keys_go_when_others_come(owner, stranger):
@@ -87,13 +87,13 @@ def test_old_keys_go_when_others_come(owner, stranger):
 
 def test_the_claim_of_a_dead_process_is_taken_over(owner):
     claim(owner)
-    age(idempotency_keys.LEASE + timedelta(seconds=1))
+    age(idempotency.LEASE + timedelta(seconds=1))
     claim(owner).remember(201, {"id": 8})
-    assert claim(owner) == Answer(201, '{"id": 8}', {})
+    assert claim(owner) == StoredResponse(201, '{"id": 8}', {})
 
 
 def claim_of_a_slow_process(user):
-    long_ago = timezone.now() - idempotency_keys.LEASE - timedelta(seconds=1)
+    long_ago = timezone.now() - idempotency.LEASE - timedelta(seconds=1)
     return Claim(IdempotencyKey.objects.create(user=user, key="k1", digest="d1", claimed_at=long_ago), render)
 
 
@@ -117,7 +117,7 @@ def test_a_slow_process_whose_claim_was_taken_over_creates_nothing(owner):
 
 def test_a_slow_process_that_was_not_taken_over_still_finishes(owner):
     claim_of_a_slow_process(owner).remember(201, {"id": 9})
-    assert claim(owner) == Answer(201, '{"id": 9}', {})
+    assert claim(owner) == StoredResponse(201, '{"id": 9}', {})
 
 
 def test_a_slow_process_does_not_release_what_was_taken_over(owner):

@@ -15,7 +15,7 @@ LIFECYCLE = ROOT / "missions" / "lifecycle"
 REVIEWED = {
     "benchmarks/bench_scale.py": 2,  # of items that a measurement skips, in a database that is thrown away
     "benchmarks/bench_verbs.py": 2,  # likewise
-    "core/api/idempotency_keys.py": 2,  # of a HTTP answer
+    "core/api/idempotency.py": 2,  # of a HTTP answer
     "devtools/management/commands/make_history.py": 2,  # an invented past
     "drafts/services.py": 1,  # columns of a form
     "missions/execution/poll.py": 1,  # when to poll running attempts again
