@@ -10,7 +10,20 @@ from dataclasses import dataclass
 import pytest
 from django.conf import settings
 
-OURS = ("accounts", "drafts", "media", "missions", "runninghub_batch", "templates_app")
+OURS = (
+    "accounts",
+    "billing",
+    "core",
+    "drafts",
+    "events",
+    "media",
+    "missions",
+    "operations",
+    "providers",
+    "runninghub_batch",
+    "templates_app",
+    "workers",
+)
 CALLS = {"compile", "search", "match", "fullmatch", "split", "sub", "subn", "findall", "finditer"}
 SEARCHES = {"search", "split", "sub", "subn", "findall", "finditer"}
 LENGTH = 100_000
