@@ -32,6 +32,15 @@ _LABELS: dict[str, Promise] = {
     "webSearch": _("Web search"),
     "seed": _("Seed"),
     "model": _("Variant"),
+    "move": _("Camera move"),
+    "easing": _("Easing"),
+    "fps": _("Frames per second"),
+    "strength": _("Strength"),
+    "system": _("System prompt"),
+    "temperature": _("Temperature"),
+    "max_tokens": _("Longest answer, in tokens"),
+    "response_schema": _("JSON Schema of the answer"),
+    "images": _("Images"),
     "custom_id": _("Custom ID"),
 }
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

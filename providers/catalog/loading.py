@@ -104,10 +104,13 @@ def catalogue() -> Catalogue:
 
 
 def load(directory: Path) -> Catalogue:
-    """Read a directory of catalogue files, RunningHub's first. Raises CatalogError for the first file with mistakes."""
+    """Read a directory of catalogue files, folders first, so that the largest provider leads lists.
+
+    Raises CatalogError for the first file with mistakes.
+    """
     loaded = Catalogue()
     headers = [*directory.glob("*.toml"), *directory.glob("*/provider.toml")]
-    for header in sorted(headers, key=lambda path: str(path.relative_to(directory))):
+    for header in sorted(headers, key=lambda path: (path.parent == directory, str(path))):
         defaults = _read(header, ProviderFile)
         loaded.providers[defaults.provider] = ProviderDefaults(
             **{name: getattr(defaults, name) for name in ProviderDefaults.model_fields}

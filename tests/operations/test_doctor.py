@@ -44,7 +44,7 @@ def test_a_key_that_is_refused_is_a_failure_and_pauses_nothing(simulator, accoun
     settings.RUNNINGHUB_API_KEY = "bad"
     found, code = doctor()
     assert (found["provider environment"]["level"], code) == ("fail", 1)
-    assert ProviderAccount.objects.get().paused_at is None
+    assert ProviderAccount.objects.get(provider="runninghub").paused_at is None
 
 
 def test_a_stored_key_that_cannot_be_read_is_a_failure_and_the_rest_is_told(

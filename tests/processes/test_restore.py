@@ -57,11 +57,11 @@ def test_nothing_that_was_sent_since_the_copy_is_sent_again(
     assert f"mission {sent.pk}: 5 items" in capsys.readouterr().out
     assert set(Mission.objects.values_list("status", flat=True)) == {MissionStatus.PAUSED}
     stage.start_workers(4)
-    account = ProviderAccount.objects.get()
+    account = ProviderAccount.objects.get(provider="runninghub")
     assert account.paused_at
     provider_accounts.resume(account.pk)  # the missions stay paused even so
     seen = account.tick_number
-    stage.wait(lambda: ProviderAccount.objects.get().tick_number > seen + 5, 20)
+    stage.wait(lambda: ProviderAccount.objects.get(provider="runninghub").tick_number > seen + 5, 20)
     assert statuses(sent) == {"pending": 5}
     stage.check_none_paid_twice()
 

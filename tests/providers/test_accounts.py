@@ -72,7 +72,7 @@ def test_a_new_key_ends_a_pause_and_the_same_key_does_not(settings, account):
     assert provider_accounts.sync_env_key() is False  # nothing was replaced
     provider_accounts.block(account.pk, reason="no money")
     assert provider_accounts.sync_env_key() is False
-    assert ProviderAccount.objects.get().paused_at
+    assert ProviderAccount.objects.get(provider="runninghub").paused_at
     ProviderAccount.objects.update(remote_concurrency=3)
     settings.RUNNINGHUB_API_KEY = "second"
     assert provider_accounts.sync_env_key() is True
@@ -92,7 +92,7 @@ def test_without_a_key_nothing_is_adopted(settings, account):
     provider_accounts.sync_env_key()
     settings.RUNNINGHUB_API_KEY = ""
     assert provider_accounts.sync_env_key() is False
-    assert ProviderAccount.objects.get().key_fingerprint
+    assert ProviderAccount.objects.get(provider="runninghub").key_fingerprint
 
 
 def test_a_check_remembers_the_provider_s_limit(simulator, account):

@@ -68,28 +68,32 @@ HTTP_STATUSES: dict[int, Row] = {
 }
 MOVED = Row(AccountBlocked, "The server has moved away from this address. Correct the base URL of the account.")
 
-# Ends of a stream that has begun: the request was accepted, and what was written may be charged.
-REMEDIES = {
-    "stream_cut": Remedy.ONE_MORE_TRY,
-    "stream_error": Remedy.ONE_MORE_TRY,
-    "stream_malformed": Remedy.ONE_MORE_TRY,
-    "stream_timeout": Remedy.NONE,
-    "answer_too_long": Remedy.NONE,
-    "empty": Remedy.ONE_MORE_TRY,
-    "not_json": Remedy.ONE_MORE_TRY,
-    "length": Remedy.NONE,
-    "content_filter": Remedy.NONE,
-}
-FAILURES = {
-    "stream_cut": "The connection broke while the answer was being written. What was written may be charged.",
-    "stream_error": "The server had an error while it wrote the answer. What was written may be charged.",
-    "stream_malformed": "The server sent something that is no chat answer. It may be charged.",
-    "stream_timeout": "The answer took too long. What was written may be charged.",
-    "answer_too_long": "The answer is longer than this program accepts. It may be charged.",
-    "empty": "The server sent an empty answer.",
-    "not_json": "The answer is not the JSON that was asked for.",
-    "length": "The answer was cut because it reached max_tokens, so its JSON is incomplete. Allow more tokens.",
-    "content_filter": "The server's moderation stopped the answer. Change the prompt.",
+
+class Failure(NamedTuple):
+    """One way in which an answer that had begun ends without use. It was accepted, and may be charged."""
+
+    remedy: Remedy
+    message: str
+
+
+FAILURES: dict[str, Failure] = {
+    "stream_cut": Failure(
+        Remedy.ONE_MORE_TRY, "The connection broke while the answer was written. What was written may be charged."
+    ),
+    "stream_error": Failure(
+        Remedy.ONE_MORE_TRY, "The server had an error while it wrote the answer. What was written may be charged."
+    ),
+    "stream_malformed": Failure(
+        Remedy.ONE_MORE_TRY, "The server sent something that is not a chat answer. It may be charged."
+    ),
+    "stream_timeout": Failure(Remedy.NONE, "The answer took too long. What was written may be charged."),
+    "answer_too_long": Failure(Remedy.NONE, "The answer is longer than this program accepts. It may be charged."),
+    "empty": Failure(Remedy.ONE_MORE_TRY, "The server sent an empty answer."),
+    "not_json": Failure(Remedy.ONE_MORE_TRY, "The answer is not the JSON that was requested."),
+    "length": Failure(
+        Remedy.NONE, "The answer reached max_tokens and was cut, so its JSON is incomplete. Allow more tokens."
+    ),
+    "content_filter": Failure(Remedy.NONE, "The server's moderation stopped the answer. Change the prompt."),
 }
 
 
@@ -117,11 +121,11 @@ def read_error(error: ProviderError) -> ProviderError:
 
 def failure(code: str, text: str = "") -> TaskFailed:
     """Return the reason why a stream that had begun gave no usable answer."""
-    return TaskFailed(_with_quote(FAILURES[code], text), code=code, remedy=REMEDIES[code])
+    return TaskFailed(_with_quote(FAILURES[code].message, text), code=code, remedy=FAILURES[code].remedy)
 
 
 def remedy_of(code: str) -> Remedy:
-    return REMEDIES.get(code, Remedy.NONE)
+    return FAILURES[code].remedy if code in FAILURES else Remedy.NONE
 
 
 def _with_quote(message: str, text: str) -> str:

@@ -82,7 +82,7 @@ def test_a_key_that_is_missing_is_a_question_that_failed(owner, workers, simulat
     start(owner, workers)
     settings.RUNNINGHUB_API_KEY = ""
     assert ask(workers).unanswered_since
-    assert ProviderAccount.objects.get().paused_at
+    assert ProviderAccount.objects.get(provider="runninghub").paused_at
 
 
 def test_workers_that_were_away_for_long_give_no_task_up(owner, workers, simulator):
