@@ -17,6 +17,13 @@ ADDED = (
     gettext_noop("The task may exist and may be charged: look for it on RunningHub before you send it again."),
     gettext_noop("RunningHub reports no charge for it."),
     gettext_noop("RunningHub says:"),
+    gettext_noop("The server says:"),
+    gettext_noop('No model is chosen: set CHAT_MODEL or the parameter "model".'),
+    gettext_noop("The base URL of the account is not a web address. Set OPENAI_BASE_URL, or correct the account."),
+    gettext_noop("The clip could not be made."),
+    gettext_noop("The picture cannot be opened. Use a PNG, JPEG, WebP or GIF file."),
+    gettext_noop("The picture could not be fetched."),
+    gettext_noop("The picture cannot be used. Upload a file or give an http address."),
 )
 _AFTER_A_PART = re.compile(r"(?<=[.:]) ")
 

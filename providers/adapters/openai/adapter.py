@@ -269,4 +269,4 @@ def _image_urls(request: SubmitRequest, names: Any) -> Iterator[str]:
         elif str(name).lower().startswith(("http://", "https://")):
             yield str(name)
         else:
-            raise Rejected("A picture cannot be used. Upload a file or give an http address.", code="bad_picture")
+            raise Rejected("The picture cannot be used. Upload a file or give an http address.", code="bad_picture")
