@@ -25,7 +25,7 @@ from missions.maintenance.spend_rollup import Spend
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from missions.web.access import actor
 from missions.web.forms import ProviderTaskForm, RetryCauseForm
-from missions.web.item_presenter import ShownItem, shown_items
+from missions.web.item_presenter import ItemView, present_items
 from operations import statistics
 from operations.statistics import SPEND_DAYS, Minute
 from providers import provider_accounts
@@ -83,11 +83,11 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnconfirmedEntry:
     """An unconfirmed attempt, its item as people see it, and the form that settles it; ``price``: of sending it again."""
 
     attempt: Attempt
-    shown: ShownItem
+    item_view: ItemView
     form: ProviderTaskForm
     price: Decimal | None
 
@@ -117,7 +117,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
     accounts = selectors.account_queues(now=now)
     obstacles = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
-    doubts = statistics.inbox()
+    inbox = statistics.inbox()
     return {
         "now": now,
         "totals": {status.value: totals[status] for status in ItemStatus},
@@ -136,8 +136,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "spend_by_owner": _lines(spends, lambda spend: (spend.owner_name, f"owner__id__exact={spend.owner_id}")),
         "spend_days": _span_names(),
         "causes": statistics.causes(now=now),
-        "inbox": doubts,
-        "doubts": [_doubt(attempt) for attempt in doubts.oldest],
+        "inbox": inbox,
+        "unconfirmed": [_unconfirmed_entry(attempt) for attempt in inbox.oldest],
         "hearts": statistics.hearts(now=now),
         "storage": statistics.storage(),
         "archive": statistics.archive(now=now),
@@ -173,10 +173,10 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
     return sorted(lines, key=lambda line: line.amounts[-1], reverse=True)
 
 
-def _doubt(attempt: Attempt) -> Doubt:
+def _unconfirmed_entry(attempt: Attempt) -> UnconfirmedEntry:
     item = attempt.item
     form = ProviderTaskForm(auto_id=f"task-{item.pk}-%s")
-    return Doubt(attempt, shown_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
+    return UnconfirmedEntry(attempt, present_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
 
 
 app_name = "control_room"

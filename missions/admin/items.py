@@ -40,7 +40,7 @@ from missions.admin.lookups import attempts_with_task, mission_link, parse_item_
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.web.access import actor
 from missions.web.forms import ProviderTaskForm
-from missions.web.item_presenter import shown_items
+from missions.web.item_presenter import present_items
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -212,7 +212,7 @@ class MissionItemAdmin(PageAdmin):
             output.item = row
         return {
             "mission": row.mission,
-            "shown": shown_items(row.mission, [row])[0],
+            "item_view": present_items(row.mission, [row])[0],
             "attempts": attempts,
             "outputs": outputs,
             "events": with_actors(row.events.order_by("-pk")[:LATEST]),
@@ -238,7 +238,7 @@ class MissionItemAdmin(PageAdmin):
         context = self.frame_of(request, item) | {
             "mission": item.mission,
             "attempt": attempt,
-            "shown": shown_items(item.mission, [item])[0],
+            "item_view": present_items(item.mission, [item])[0],
             "form": form,
             "price": failures.estimate(item.mission, 1),
             "next": self._next_url(request, item),

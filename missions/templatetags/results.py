@@ -1,4 +1,4 @@
-"""``{% load watching %}``: where results are, for the pages that show missions."""
+"""``{% load results %}``: filters for the pages that show missions, items and results."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ register = template.Library()
 
 @register.filter
 def file_url(output: Output) -> str:
-    """The result itself."""
+    """Return the URL of the result."""
     return output_url(output)
 
 
 @register.filter
 def picture_url(output: Output) -> str:
-    """Its small picture, of a video the first frame."""
+    """Return the URL of the result's thumbnail; for a video that is its first frame."""
     return thumbnail_url(output)
 
 
 @register.filter
 def kind(output: Output) -> str:
-    """How a page can show it: image, video, text or file."""
+    """Return how a page can show the result: image, video, text or file."""
     if not output.file:
         return "text"
     family = output.content_type.partition("/")[0]
@@ -37,24 +37,24 @@ def kind(output: Output) -> str:
 
 
 @register.filter
-def item_status_word(status: str) -> str:
-    """``{{ "failed"|item_status_word }}``: what a status of items is called."""
+def item_status_label(status: str) -> str:
+    """Return the label of an item's status: ``{{ "failed"|item_status_label }}``."""
     return str(ItemStatus(status).label)
 
 
 @register.filter
 def as_json(data: Any) -> str:
-    """JSON as people read it."""
+    """Return indented JSON for people."""
     return json.dumps(data, ensure_ascii=False, indent=2)
 
 
 @register.filter
 def api_url(mission: Mission, name: str) -> str:
-    """One of the mission's addresses in the API: ``{{ mission|api_url:"download" }}``."""
+    """Return one of the mission's URLs in the API: ``{{ mission|api_url:"download" }}``."""
     return mission_urls(mission.pk)[name]
 
 
 @register.filter
 def price_of(mission: Mission, count: int) -> Decimal | None:
-    """About what one attempt of ``count`` items costs."""
+    """Return the estimated price of one attempt of ``count`` items; None if it is unknown."""
     return failures.estimate(mission, count)

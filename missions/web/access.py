@@ -1,4 +1,4 @@
-"""Whose mission it is, and who asks."""
+"""The missions and items that the signed-in person may see."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from missions.models import Mission, MissionItem
 
 
 def visible_mission(request: HttpRequest, mission_id: int) -> Mission:
-    """The mission, if the signed-in person may see it.  Raises Http404."""
+    """Return the mission. Raises Http404 if the person may not see it."""
     return get_object_or_404(Mission.objects.visible_to(request.user).defer("metadata"), pk=mission_id)
 
 
 def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionItem:
-    """The item at a place of a mission that the person may see, with its mission.  Raises Http404."""
+    """Return an item with its mission, by its number. Raises Http404 if the person may not see it."""
     mission = visible_mission(request, mission_id)
     item = get_object_or_404(mission.items.all(), index=index)
     item.mission = mission
@@ -22,5 +22,5 @@ def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionIt
 
 
 def actor(request: HttpRequest) -> str:
-    """Who acts, as the services want to know it."""
+    """Return the signed-in person as the services name an actor."""
     return f"user:{request.user.pk}"

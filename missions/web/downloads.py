@@ -1,4 +1,4 @@
-"""Chosen results as one ZIP archive.  All of them at once are fetched from the API's own address."""
+"""Download selected results as one ZIP archive. The archive of all results is a URL of the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from missions.web.forms import SelectionForm
 @login_required
 @require_POST
 def download_selection(request: HttpRequest, mission_id: int) -> HttpResponseBase:
-    """The files of the ticked results, with a manifest."""
+    """Stream the files of the selected results, with a manifest."""
     mission = visible_mission(request, mission_id)
     form = SelectionForm(request.POST)
     if not form.is_valid():

@@ -1,4 +1,4 @@
-"""``/missions/ID/items/N``: one item, its attempts and its log; retry it as it is or changed, settle it when it is in doubt."""
+"""``/missions/ID/items/N``: one item with its attempts and history; retry it, or resolve it if it is unconfirmed."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from missions.models import AttemptStatus, ItemStatus, MissionItem
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item
 from missions.web.forms import ItemParametersForm, ProviderTaskForm
-from missions.web.item_presenter import shown_items
+from missions.web.item_presenter import present_items
 from missions.web.mission import failures_context, head_context, render_tab
 from providers import catalog
 
-LATEST = 50
+LATEST_ROWS = 50  # of attempts and of events
 
 
 @login_required
 @require_safe
 def show_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     item = visible_item(request, mission_id, index)
-    return _show(request, item, _parameters_form(item))
+    return _render_item(request, item, _parameters_form(item))
 
 
 @login_required
 @require_POST
 def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
-    """Retry with the parameters of the form; those that stayed as they are are not sent to the service."""
+    """Retry the item with the parameters that were changed in the form."""
     item = visible_item(request, mission_id, index)
     form = _parameters_form(item, request.POST)
     if not form.is_valid():
-        return _show(request, item, form, status=422)
+        return _render_item(request, item, form, status=422)
     try:
         services.retry_item(item=item, actor=actor(request), params=form.changed_params() or None)
     except MissionInvalid as invalid:
         form.add_errors({error.field.removeprefix("params").lstrip("."): error.message for error in invalid.errors})
-        return _show(request, item, form, status=422)
+        return _render_item(request, item, form, status=422)
     except NotPossible as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, _("Item %(number)d resubmitted.") % {"number": item.index})
-    return redirect(_address(item))
+    return redirect("missions:item", mission_id, index)
 
 
 @login_required
 @require_POST
 def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
-    """The task was found at the provider: fetch its result, and pay nothing again."""
+    """Attach the provider's task that a person has looked up. Its result is downloaded and nothing is paid again."""
     item = visible_item(request, mission_id, index)
     form = ProviderTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():
@@ -68,14 +68,14 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
         else:
             messages.success(request, _("Task attached. Its result will be downloaded at no extra cost."))
             return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
-    context = failures_context(item.mission, refused=form, at_index=index)
+    context = failures_context(item.mission, invalid_form=form, invalid_index=index)
     return render_tab(request, item.mission, "failures", context, status=422)
 
 
 @login_required
 @require_POST
 def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
-    """It never ran at the provider: submit it again, which is paid."""
+    """Submit the item again, because it never ran at the provider. That is a new paid attempt."""
     item = visible_item(request, mission_id, index)
     try:
         services.resolve_as_not_run(item=item, actor=actor(request))
@@ -86,28 +86,26 @@ def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpR
     return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
 
 
-def _address(item: MissionItem) -> str:
-    return reverse("missions:item", args=[item.mission_id, item.index])
-
-
 def _parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
-    model = catalog.model_of(item.mission)
-    return ItemParametersForm(model, item.mission.params | item.params, data)
+    return ItemParametersForm(catalog.model_of(item.mission), item.mission.params | item.params, data)
 
 
-def _show(request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, status: int = 200) -> HttpResponse:
-    attempts = list(item.attempts.defer("raw", "request").order_by("-number")[:LATEST])
+def _render_item(
+    request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, status: int = 200
+) -> HttpResponse:
+    attempts = list(item.attempts.defer("raw", "request").order_by("-number")[:LATEST_ROWS])
     outputs = list(item.outputs.all())
     for output in outputs:
         output.item = item
+    unconfirmed = [attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED]
     context = head_context(item.mission, "items") | {
         "item": item,
-        "shown": shown_items(item.mission, [item])[0],
+        "item_view": present_items(item.mission, [item])[0],
         "form": form,
         "outputs": outputs,
         "attempts": attempts,
-        "doubt": next((attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED), None),
-        "events": list(item.events.order_by("-pk")[:LATEST]),
+        "unconfirmed_attempt": unconfirmed[0] if unconfirmed else None,
+        "events": list(item.events.order_by("-pk")[:LATEST_ROWS]),
         "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
         "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
         "single_estimate": failures.estimate(item.mission, 1),

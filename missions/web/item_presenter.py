@@ -1,4 +1,4 @@
-"""Items as people see them: with all parameters that they are sent with, and the images among these as pictures."""
+"""Items for templates: with all parameters that they are sent with, and the images among these as pictures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from providers.catalog.labels import parameter_label
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """``files``: the uploaded images that it names; ``value`` is then what else it holds."""
+class ParameterView:
+    """A parameter as text. ``files`` are the uploaded images that it names; ``value`` is the rest."""
 
     name: str
     value: str
@@ -28,57 +28,49 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownItem:
-    """``caption`` is what tells an item from the others of its mission."""
+class ItemView:
+    """An item with its parameters. The caption tells it from the other items of its mission."""
 
     item: MissionItem
     caption: str
-    parameters: list[Parameter] = field(default_factory=list)
+    parameters: list[ParameterView] = field(default_factory=list)
 
 
-def shown_items(mission: Mission, items: Sequence[MissionItem]) -> list[ShownItem]:
-    """The items with their parameters, in one statement more for all their images together."""
+def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemView]:
+    """Return the items with their parameters. All their images together take one statement."""
     model = catalog.model_of(mission)
-    params = [mission.params | item.params for item in items]
-    files = _files(model, mission, params)
-    return [_shown(item, model, given, files) for item, given in zip(items, params, strict=True)]
+    views = []
+    for item, parameters in zip(
+        items, _parameters(mission, [mission.params | item.params for item in items]), strict=True
+    ):
+        texts = [parameter.value for parameter in parameters if parameter.name in ("prompt", model.batch_field)]
+        file_names = [media.name for parameter in parameters for media in parameter.files]
+        caption = next((text for text in (*texts, *file_names, item.custom_id) if text), "")
+        views.append(ItemView(item, caption, parameters))
+    return views
 
 
-def shared_parameters(mission: Mission) -> list[Parameter]:
-    """What all items of a mission have in common."""
+def shared_parameters(mission: Mission) -> list[ParameterView]:
+    """Return the parameters that all items of a mission share."""
+    return _parameters(mission, [mission.params])[0]
+
+
+def _parameters(mission: Mission, all_params: Sequence[Mapping[str, Any]]) -> list[list[ParameterView]]:
+    """Return each set of parameters in the order of the catalogue, those that it does not know last."""
     model = catalog.model_of(mission)
-    return _parameters(model, mission.params, _files(model, mission, [mission.params]))
-
-
-def _files(model: catalog.Model, mission: Mission, params: Sequence[Mapping[str, Any]]) -> dict[str, MediaFile]:
-    wanted = {pk for given in params for _name, pk in references.media_ids(model, given)}
-    found = MediaFile.objects.filter(owner_id=mission.owner_id, pk__in=wanted) if wanted else ()
-    return {media.reference: media for media in found}
-
-
-def _shown(
-    item: MissionItem, model: catalog.Model, params: Mapping[str, Any], files: Mapping[str, MediaFile]
-) -> ShownItem:
-    parameters = _parameters(model, params, files)
-    texts = (parameter.value for parameter in parameters if parameter.name in ("prompt", model.batch_field))
-    names = (media.name for parameter in parameters for media in parameter.files)
-    return ShownItem(item, next((text for text in (*texts, *names, item.custom_id) if text), ""), parameters)
-
-
-def _parameters(model: catalog.Model, params: Mapping[str, Any], files: Mapping[str, MediaFile]) -> list[Parameter]:
-    """As the catalogue lists them, then what it does not know."""
-    known = [field.name for field in model.parameters if field.name in params]
-    unknown = [name for name in params if name not in known]
-    return [_parameter(name, params[name], files) for name in known + unknown]
-
-
-def _parameter(name: str, value: Any, files: Mapping[str, MediaFile]) -> Parameter:
-    entries = [_in_words(entry) for entry in (value if isinstance(value, list) else [value])]
-    pictures = [files[entry] for entry in entries if entry in files]
-    return Parameter(name, "\n".join(entry for entry in entries if entry not in files), pictures)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, bool):
-        return _("Yes") if value else _("No")
-    return str(value)
+    media_ids = {pk for params in all_params for _name, pk in references.media_ids(model, params)}
+    files = MediaFile.objects.filter(owner_id=mission.owner_id, pk__in=media_ids) if media_ids else ()
+    by_reference = {media.reference: media for media in files}
+    catalogue_order = [parameter.name for parameter in model.parameters]
+    result = []
+    for params in all_params:
+        names = [name for name in catalogue_order if name in params]
+        names += [name for name in params if name not in catalogue_order]
+        views = []
+        for name in names:
+            values = params[name] if isinstance(params[name], list) else [params[name]]
+            texts = [(_("Yes") if value else _("No")) if isinstance(value, bool) else str(value) for value in values]
+            pictures = [by_reference[text] for text in texts if text in by_reference]
+            views.append(ParameterView(name, "\n".join(text for text in texts if text not in by_reference), pictures))
+        result.append(views)
+    return result

@@ -1,11 +1,13 @@
-"""What people do with a mission.  Everything is a POST that leads back to a page with a message; nothing is spent by a GET."""
+"""The buttons of a mission's pages. Each one is a POST that redirects to a page with a message; a GET changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from core.errors import NotPossible
 from core.http.redirects import safe_next
 from missions import lifecycle, services
-from missions.models import Mission
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
 from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
@@ -48,10 +49,10 @@ def resume(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Asked first: what will be lost, and what is paid all the same."""
+    """Ask first, naming what is lost and what is charged all the same. Cancel on POST."""
     mission = visible_mission(request, mission_id)
     if request.method != "POST":
-        return render(request, "missions/cancel.html", {"mission": mission, "next": _way_back(request, mission_id)})
+        return render(request, "missions/cancel.html", {"mission": mission, "next": _next_url(request, mission_id)})
 
     def act() -> str:
         stopped = services.cancel_mission(mission_id=mission_id, actor=actor(request))
@@ -67,42 +68,41 @@ def cancel(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Asked first: what will be lost."""
+    """Ask first, naming what is lost. Delete on POST."""
     mission = visible_mission(request, mission_id)
     if request.method != "POST":
         context = {"mission": mission, "is_open": mission.status in lifecycle.OPEN}
-        return render(request, "missions/delete.html", context | {"next": _way_back(request, mission_id)})
+        return render(request, "missions/delete.html", context | {"next": _next_url(request, mission_id)})
     stopped = services.delete_mission(mission_id=mission_id, actor=actor(request))
+    text = _(
+        "“%(name)s” was deleted. Its files are removed once the items still running at the provider have finished."
+    )
     if stopped.is_removed:
-        messages.success(request, _("“%(name)s” and its files were deleted.") % {"name": mission.name})
-    else:
-        text = _(
-            "“%(name)s” was deleted. Its files are removed once the items still running at the provider have finished."
-        )
-        messages.success(request, text % {"name": mission.name})
+        text = _("“%(name)s” and its files were deleted.")
+    messages.success(request, text % {"name": mission.name})
     return redirect("missions:list")
 
 
 @login_required
 @require_POST
 def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Retry what failed, all of it or one cause: never more items than the button named."""
-    form = RetryForm(request.POST)
+    """Retry the failed items, all of them or those of one cause, but never more than the button named."""
     visible_mission(request, mission_id)
+    form = RetryForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Nothing was retried. Select again what to retry."))
         return redirect("missions:failures", mission_id)
-    wanted = form.cleaned_data
-    code = (wanted["error_code"] or "") if wanted["has_code"] else None
+    at_most = form.cleaned_data["at_most"]
+    error_code = (form.cleaned_data["error_code"] or "") if form.cleaned_data["has_code"] else None
 
     def act() -> str:
-        done = services.retry_failed(
-            mission_id=mission_id, actor=actor(request), error_code=code, at_most=wanted["at_most"]
+        retried = services.retry_failed(
+            mission_id=mission_id, actor=actor(request), error_code=error_code, at_most=at_most
         )
-        if not done.count:
+        if not retried.count:
             return _("Nothing was retried: these items are no longer failed.")
-        text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", done.count)
-        return text % {"count": done.count}
+        text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried.count)
+        return text % {"count": retried.count}
 
     return _act(request, mission_id, act)
 
@@ -110,7 +110,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def change(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Name, description, priority."""
+    """Change the name, the description, the priority and the spending limit."""
     mission = visible_mission(request, mission_id)
     form = MissionSettingsForm(request.POST)
     if form.is_valid():
@@ -128,19 +128,29 @@ def change(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Keep the mission's model and shared parameters as a template of the person who asks."""
+    """Save the mission's model and shared parameters as a template of the signed-in person."""
     mission = visible_mission(request, mission_id)
+    owner = cast(User, request.user)
     form = SaveTemplateForm(request.POST, prefix="template")
-    if form.is_valid() and _keep_template(request, mission, form):
-        messages.success(request, _("Template “%(name)s” saved.") % {"name": form.cleaned_data["name"]})
-        return redirect("missions:settings", mission_id)
+    if form.is_valid():
+        config = {"model": mission.model, "params": mission.params}
+        try:
+            template_services.create_template(
+                owner=owner, task_type=mission.task_type, config=config, **form.cleaned_data
+            )
+        except TemplateInvalid as invalid:
+            for problem in invalid.errors:
+                form.add_error(problem.field if problem.field in form.fields else None, problem.message)
+        else:
+            messages.success(request, _("Template “%(name)s” saved.") % {"name": form.cleaned_data["name"]})
+            return redirect("missions:settings", mission_id)
     return render_tab(request, mission, "settings", settings_context(mission, template_form=form), status=422)
 
 
 @login_required
 @require_POST
 def star(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Mark the chosen results, or take the mark away.  Answers a page's script with JSON."""
+    """Star or unstar the selected results. A script that accepts JSON gets JSON."""
     visible_mission(request, mission_id)
     form = SelectionForm(request.POST)
     is_starred = request.POST.get("starred") != "0"
@@ -148,34 +158,19 @@ def star(request: HttpRequest, mission_id: int) -> HttpResponse:
     services.star_results(mission_id=mission_id, indexes=indexes, is_starred=is_starred)
     if request.headers.get("Accept") == "application/json":
         return JsonResponse({"starred": is_starred})
-    return redirect(_way_back(request, mission_id))
-
-
-def _keep_template(request: HttpRequest, mission: Mission, form: SaveTemplateForm) -> bool:
-    """False when the form now says what is wrong."""
-    assert request.user.is_authenticated
-    given = {"model": mission.model, "params": mission.params}
-    try:
-        template_services.create_template(
-            owner=request.user, task_type=mission.task_type, config=given, **form.cleaned_data
-        )
-    except TemplateInvalid as invalid:
-        for problem in invalid.errors:
-            form.add_error(problem.field if problem.field in form.fields else None, problem.message)
-        return False
-    return True
+    return redirect(_next_url(request, mission_id))
 
 
 def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpResponse:
-    """Do it to a mission that the person may see, say what came of it, and go back to where it was asked."""
+    """Act on a mission that the person may see, show the message that ``act`` returns, and redirect."""
     visible_mission(request, mission_id)
     try:
         messages.success(request, act())
     except NotPossible as refusal:
         messages.error(request, str(refusal))
-    return redirect(_way_back(request, mission_id))
+    return redirect(_next_url(request, mission_id))
 
 
-def _way_back(request: HttpRequest, mission_id: int) -> str:
-    """Where the form says that it came from, else the mission."""
+def _next_url(request: HttpRequest, mission_id: int) -> str:
+    """Return the page that the form names, else the mission's."""
     return safe_next(request, reverse("missions:mission", args=[mission_id]))

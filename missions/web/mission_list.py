@@ -1,4 +1,4 @@
-"""``/missions``: all missions that a person may see."""
+"""``/missions``: the missions that a person may see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,12 +19,12 @@ from missions.throughput import COMPLETIONS_SEEN, Pace, pace_of
 from missions.web.forms import MissionFilterForm
 
 PAGE_SIZE = 12
-PICTURES = 5
+PICTURES_PER_CARD = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A mission as the list shows it."""
+    """A mission with its progress and its newest pictures."""
 
     mission: Mission
     pace: Pace
@@ -34,26 +34,21 @@ class Card:
 @login_required
 @require_safe
 def show_list(request: HttpRequest) -> HttpResponse:
-    """A page of missions.  Everything that was chosen stands in the address."""
+    """Show a page of missions. The filters are part of the URL."""
     form = MissionFilterForm(request.GET)
     missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.filters)
     page = Paginator(missions.select_related("owner"), PAGE_SIZE).get_page(request.GET.get("page"))
+    with_results = [mission.pk for mission in page if mission.completed_count]
+    completions = gallery.recent_completions(with_results, limit=COMPLETIONS_SEEN)
+    pictures = gallery.newest_pictures(completions, limit=PICTURES_PER_CARD)
+    now = timezone.now()
     context = {
         "form": form,
         "page": page,
-        "cards": _cards(page),
+        "cards": [
+            Card(mission, pace_of(mission, completions.get(mission.pk, ()), now=now), pictures.get(mission.pk, ()))
+            for mission in page
+        ],
         "is_live": any(mission.status in lifecycle.OPEN or mission.in_flight_count for mission in page),
     }
     return render(request, "missions/list.html", context)
-
-
-def _cards(page: Page[Mission]) -> list[Card]:
-    """In two statements more, however many missions there are."""
-    now = timezone.now()
-    with_results = [mission.pk for mission in page if mission.completed_count]
-    completions = gallery.recent_completions(with_results, limit=COMPLETIONS_SEEN)
-    pictures = gallery.newest_pictures(completions, limit=PICTURES)
-    return [
-        Card(mission, pace_of(mission, completions.get(mission.pk, ()), now=now), pictures.get(mission.pk, ()))
-        for mission in page
-    ]
