@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.simulators.openai.options import Options
+from devtools.simulators.runninghub.cli import pair
 
 DESCRIPTION = "A server that answers like an OpenAI-compatible one, writes simple texts and fails on request."
 
@@ -39,16 +40,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9200, help="port to listen on; 0 picks a free one (9200)")
     parser.add_argument("--state", default="", help="SQLite file that outlives a kill; without it a temporary one")
     parser.add_argument("--tied", action="store_true", help="stop when standard input closes")
-    parser.add_argument("--fault", action="append", default=[], type=_fault, metavar="NAME=AMOUNT", help="arm a fault")
+    parser.add_argument("--fault", action="append", default=[], type=pair, metavar="NAME=AMOUNT", help="arm a fault")
     add_options(parser)
     try:
         run(vars(parser.parse_args()))
     except (OSError, ValueError) as problem:
         parser.exit(1, f"simulator: {problem}\n")
-
-
-def _fault(text: str) -> tuple[str, str]:
-    name, separator, amount = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"expected NAME=AMOUNT, not {text!r}")
-    return name, amount

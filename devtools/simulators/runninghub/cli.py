@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=9100, help="port to listen on; 0 picks a free one (9100)")
     parser.add_argument("--state", default="", help="SQLite file that outlives a kill; without it a temporary one")
     parser.add_argument("--tied", action="store_true", help="stop when standard input closes")
-    parser.add_argument("--fault", action="append", default=[], type=fault, metavar="NAME=AMOUNT", help="arm a fault")
+    parser.add_argument("--fault", action="append", default=[], type=pair, metavar="NAME=AMOUNT", help="arm a fault")
     for field in dataclasses.fields(Knobs):
         _add_knob(parser, field)
 
@@ -38,15 +38,6 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def fault(text: str) -> tuple[str, float]:
-    name, value = pair(text)
-    try:
-        fault_name(name)
-        return name, amount_of(value)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
-
-
 def run(options: dict[str, Any]) -> None:
     """Serve with parsed options.  Raises ValueError for a bad knob, OSError when the port is taken."""
     from devtools.simulators.runninghub.server import serve  # after the options: --help need not load a server
@@ -55,9 +46,13 @@ def run(options: dict[str, Any]) -> None:
     for field in dataclasses.fields(Knobs):
         value = options[field.name]
         knobs.change(field.name, dict(value) if isinstance(value, list) else value)
+    faults = {}
+    for name, amount in options["fault"]:
+        fault_name(name)
+        faults[name] = amount_of(amount)
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
         state = options["state"] or str(Path(folder, "state.sqlite3"))
-        serve(options["host"], options["port"], state, knobs, dict(options["fault"]), options["tied"])
+        serve(options["host"], options["port"], state, knobs, faults, options["tied"])
 
 
 def main() -> None:
