@@ -29,17 +29,17 @@ KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
 
 
 @pytest.fixture
-def form_state(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Where somebody works: an empty folder, with the program's data beside it."""
-    (tmp_path / "form_state").mkdir()
-    return tmp_path / "form_state"
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
 
 
-def environment(form_state: Path, **more: str) -> dict[str, str]:
+def environment(folder: Path, **more: str) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in KEPT if name in os.environ},
-        "DATA_DIR": str(form_state.parent / "data"),
-        "DATABASE_URL": f"sqlite:///{form_state.parent / 'data' / 'db.sqlite3'}",
+        "DATA_DIR": str(folder.parent / "data"),
+        "DATABASE_URL": f"sqlite:///{folder.parent / 'data' / 'db.sqlite3'}",
         "SECRET_KEY": "tests",
         "RUNNINGHUB_API_KEY": "",
         "Q_WORKERS": "4",
@@ -53,11 +53,11 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "manage.py"), "run_mission", *arguments]
 
 
-def run(form_state: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments),
-        cwd=form_state,
-        env=environment(form_state, **more),
+        cwd=folder,
+        env=environment(folder, **more),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -66,9 +66,9 @@ def run(form_state: Path, *arguments: str, **more: str) -> subprocess.CompletedP
     )
 
 
-def processes_of(form_state: Path) -> list[psutil.Process]:
+def processes_of(folder: Path) -> list[psutil.Process]:
     """Whatever still works on this test's data."""
-    mine = str(form_state.parent)
+    mine = str(folder.parent)
     found = []
     for process in psutil.process_iter():
         try:
@@ -79,9 +79,9 @@ def processes_of(form_state: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays(form_state: Path) -> Iterator[None]:
+def _nothing_stays(folder: Path) -> Iterator[None]:
     yield
-    left = processes_of(form_state)
+    left = processes_of(folder)
     for process in left:
         process.kill()
     assert not left
@@ -93,53 +93,53 @@ def manifest(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.processes
-def test_a_file_of_prompts_becomes_a_folder_of_pictures(form_state: Path) -> None:
-    (form_state / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
+def test_a_file_of_prompts_becomes_a_folder_of_pictures(folder: Path) -> None:
+    (folder / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
 
     done = run(
-        form_state, "prompts.csv", "--type", "text_to_image", "--param", "aspectRatio=1:1", "--simulate", "--out", "out"
+        folder, "prompts.csv", "--type", "text_to_image", "--param", "aspectRatio=1:1", "--simulate", "--out", "out"
     )
 
     assert done.returncode == 0, done.stderr
     assert "Nothing can be spent" in done.stdout
     assert "2 items: 2 completed" in done.stdout
     assert "cost: 0.10 CNY" in done.stdout
-    first, second = manifest(form_state / "out")
+    first, second = manifest(folder / "out")
     assert (first["custom_id"], first["status"], first["cost"]) == ("'=1+1", "completed", "0.050000")
     assert second["file"] == "0002_a-blue-door.png"
     for row in (first, second):
-        content = (form_state / "out" / row["file"]).read_bytes()
+        content = (folder / "out" / row["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
-        with Image.open(form_state / "out" / row["file"]) as image:
+        with Image.open(folder / "out" / row["file"]) as image:
             assert image.format == "PNG"
             assert image.width == image.height
 
 
 @pytest.mark.processes
-def test_local_images_are_handed_over_and_failures_are_explained(form_state: Path) -> None:
-    Image.new("RGB", (32, 32), "teal").save(form_state / "in.png")
-    (form_state / "edit.jsonl").write_text(
+def test_local_images_are_handed_over_and_failures_are_explained(folder: Path) -> None:
+    Image.new("RGB", (32, 32), "teal").save(folder / "in.png")
+    (folder / "edit.jsonl").write_text(
         '{"imageUrls": ["in.png"], "prompt": "make it red"}\n{"imageUrls": "in.png", "prompt": "no [[sim:1501]]"}\n'
     )
 
-    done = run(form_state, "edit.jsonl", "--type", "image_to_image", "--simulate", "--out", "out")
+    done = run(folder, "edit.jsonl", "--type", "image_to_image", "--simulate", "--out", "out")
 
     assert done.returncode == 1, done.stderr
     assert "1 failed, item 2: Moderation refused the prompt or an image." in done.stdout
-    assert [row["status"] for row in manifest(form_state / "out")] == ["completed", "failed"]
-    assert "Moderation" in manifest(form_state / "out")[1]["error"]
+    assert [row["status"] for row in manifest(folder / "out")] == ["completed", "failed"]
+    assert "Moderation" in manifest(folder / "out")[1]["error"]
 
 
 @pytest.mark.processes
-def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(form_state: Path) -> None:
+def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(folder: Path) -> None:
     seconds = [10, 10, 1, 1, 1, 1]  # the first two are in flight when it is stopped
-    (form_state / "many.txt").write_text(
+    (folder / "many.txt").write_text(
         "".join(f"number {place} [[sim:slow:{each}]]\n" for place, each in enumerate(seconds))
     )
     begun = subprocess.Popen(
         command("many.txt", "--type", "text_to_image", "--simulate", "--out", "out"),
-        cwd=form_state,
-        env=environment(form_state, RUNNINGHUB_CONCURRENCY="2"),
+        cwd=folder,
+        env=environment(folder, RUNNINGHUB_CONCURRENCY="2"),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -154,35 +154,35 @@ def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(form_state: Path
     assert begun.returncode == 130, said
     assert "2 in flight, 4 waiting" in said
     assert "run_mission --resume 1 --out out --simulate" in said
-    assert not processes_of(form_state)
+    assert not processes_of(folder)
 
-    done = run(form_state, "--resume", "1", "--simulate", "--out", "out")
+    done = run(folder, "--resume", "1", "--simulate", "--out", "out")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cost: 0.30 CNY" in done.stdout
-    assert len(manifest(form_state / "out")) == 6
+    assert len(manifest(folder / "out")) == 6
 
 
 @pytest.mark.processes
-def test_a_key_runs_against_its_server_and_needs_a_yes(form_state: Path) -> None:
-    (form_state / "one.txt").write_text("a fox\n")
+def test_a_key_runs_against_its_server_and_needs_a_yes(folder: Path) -> None:
+    (folder / "one.txt").write_text("a fox\n")
     with SimulatorProcess(task_seconds=0.2) as server:
         key = {"RUNNINGHUB_API_KEY": "a-key", "RUNNINGHUB_BASE_URL": server.url}
-        asked = run(form_state, "one.txt", "--type", "text_to_image", **key)
+        asked = run(folder, "one.txt", "--type", "text_to_image", **key)
         assert (asked.returncode, server.stats()["accepted"]) == (2, 0)
         assert "add --yes" in asked.stderr
 
         host = server.url.removeprefix("http://")
-        done = run(form_state, "one.txt", "--type", "text_to_image", "--yes", **key, RESULTS_ALLOWED_HOSTS=host)
+        done = run(folder, "one.txt", "--type", "text_to_image", "--yes", **key, RESULTS_ALLOWED_HOSTS=host)
         assert (done.returncode, server.stats()["accepted"]) == (0, 1), done.stderr
 
 
 @pytest.mark.processes
-def test_a_wrong_key_spends_nothing_and_stores_nothing(form_state: Path) -> None:
-    (form_state / "one.txt").write_text("a fox\n")
+def test_a_wrong_key_spends_nothing_and_stores_nothing(folder: Path) -> None:
+    (folder / "one.txt").write_text("a fox\n")
     with SimulatorProcess() as server:
         key = {"RUNNINGHUB_API_KEY": "bad-key", "RUNNINGHUB_BASE_URL": server.url}
-        done = run(form_state, "one.txt", "--type", "text_to_image", "--yes", **key)
+        done = run(folder, "one.txt", "--type", "text_to_image", "--yes", **key)
 
         assert done.returncode == 2
         assert "The API key cannot be used" in done.stderr
@@ -205,11 +205,11 @@ def test_a_wrong_key_spends_nothing_and_stores_nothing(form_state: Path) -> None
     ],
 )
 def test_bad_input_is_explained_before_anything_starts(
-    form_state: Path, content: str, arguments: list[str], words: str
+    folder: Path, content: str, arguments: list[str], words: str
 ) -> None:
-    (form_state / "rows.csv").write_text(content)
+    (folder / "rows.csv").write_text(content)
 
-    done = run(form_state, "rows.csv", "--type", "text_to_image", *arguments)
+    done = run(folder, "rows.csv", "--type", "text_to_image", *arguments)
 
     assert done.returncode == 2
     assert words in done.stderr

@@ -26,7 +26,7 @@ StartOn = Callable[..., Cluster]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder.  Skip with a reason without network namespaces, fail in CI."""
+    """Mark every test of this folder; skip without network namespaces, fail in CI."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     reason = _missing() if ours else ""
     for item in ours:
