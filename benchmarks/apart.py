@@ -15,14 +15,14 @@ CASE = "BENCH_CASE"
 
 
 def run(module: str, case: dict[str, Any]) -> dict[str, Any]:
-    """What ``python -m module`` answers to a case.  It inherits the site that is set up."""
+    """Run ``python -m module`` for a case on the site of this process and return its answer."""
     environment = {**os.environ, CASE: json.dumps(case)}
     done = subprocess.run([sys.executable, "-m", module], env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return dict(json.loads(done.stdout))
 
 
 def case() -> dict[str, Any] | None:
-    """The case that this process was started for, with Django set up; None in the benchmark's own process."""
+    """Set up Django and return this process's case; None in the benchmark's own process."""
     if CASE not in os.environ:
         return None
     import django
@@ -43,6 +43,6 @@ def forget_peak_memory() -> None:
 
 
 def peak_memory_mb() -> float:
-    """The most that this process has held.  (``getrusage`` tells of the process that started it, if that was larger.)"""
+    """Return the peak memory of this process.  (``getrusage`` may report the larger parent's.)"""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024

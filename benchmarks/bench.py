@@ -1,16 +1,17 @@
-"""``make bench``: one mission against the simulator with real workers, and what it took.
+"""``make bench``: utilisation, statements and memory of one mission with real workers.
 
     python -m benchmarks.bench --items 500 --task-seconds 10 --submit-latency 0.3
     python -m benchmarks.bench --database postgres://root@127.0.0.1/postgres --webhooks
     python -m benchmarks.bench --accounts 50,20
 
-Utilisation is ideal time / wall time.  Ideal time is items × task seconds / cap: a task in every slot from the first moment to
-the last.  No client can reach it, because the simulator spends the submit latency before a task begins; so a second figure
-counts a slot as busy while its submit is under way: items × (task seconds + submit latency) / cap.  Wall time runs from the
-creation of the mission to the recorded end of its last item.
+Utilisation is ideal time / wall time.  Ideal time is items × task seconds / cap: a task in every
+slot from the first moment to the last.  No client can reach it, because the simulator spends the
+submit latency before a task begins; so a second figure counts a slot as busy while its submit is
+under way: items × (task seconds + submit latency) / cap.  Wall time runs from the creation of the
+mission to the recorded end of its last item.
 
-With --accounts, each has a key with a limit of its own, and its utilisation is that of its slots at the simulator from the
-creation of the mission to the last submission: as long as there was work for all of them.
+With --accounts, each has a key with its own limit.  Its utilisation is that of its slots at the
+simulator from the creation of the mission to the last submission, while all had work.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def limits(text: str) -> list[int]:
 
 @contextmanager
 def scratch_database(server_url: str, folder: Path = STATE) -> Iterator[str]:
-    """The URL of an empty database: a SQLite file, or a database of its own on a PostgreSQL server."""
+    """Yield the URL of an empty database: a SQLite file, or a new database on a server."""
     if not server_url:
         yield f"sqlite:///{folder / 'db.sqlite3'}"
         return
@@ -81,7 +82,7 @@ def scratch_database(server_url: str, folder: Path = STATE) -> Iterator[str]:
 
 @contextmanager
 def scratch_site(server_url: str, folder: Path = STATE, /, **environment: str) -> Iterator[None]:
-    """Django set up on an empty database and an empty data folder; the processes that are started inherit the environment."""
+    """Set up Django on an empty database and data folder; child processes inherit both."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with scratch_database(server_url, folder) as url:
@@ -118,7 +119,7 @@ def free_port() -> int:
 
 @contextmanager
 def web_process(env: dict[str, str], port: int) -> Iterator[psutil.Process]:
-    """Run the web server by the line of the ``Procfile``; yield its process, the parent of any others."""
+    """Run the web server as ``Procfile`` does; yield its process, the parent of any others."""
     from devtools.local_stack import procfile, procfile_environment
 
     environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "LOG_LEVEL": "WARNING"}
@@ -137,7 +138,7 @@ def web_process(env: dict[str, str], port: int) -> Iterator[psutil.Process]:
 
 
 def open_accounts(caps: list[int], url: str) -> None:
-    """Accounts with keys to which the simulator gives these limits, instead of the environment's."""
+    """Create accounts whose keys have these limits at the simulator, instead of the first account."""
     from providers import provider_accounts
     from providers.models import ProviderAccount
 
@@ -150,7 +151,7 @@ def open_accounts(caps: list[int], url: str) -> None:
 
 
 def account_figures(tasks: list[dict[str, Any]], began: float, submit_latency: float) -> dict[str, Any]:
-    """What each account's slots did at the simulator, from ``began`` (epoch seconds) to the last submission."""
+    """Return each account's use of slots from ``began`` (epoch seconds) to the last submission."""
     from missions.models import Attempt
     from providers.models import ProviderAccount
 
@@ -254,7 +255,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def statements_per_item(items: int = 20) -> float:
-    """Database statements that the engine makes for one item, counted in this process, without the message queue's own."""
+    """Return the engine's statements per item, counted in this process, without the queue's."""
     from django.contrib.auth import get_user_model
     from django.db import connection
     from django.test import override_settings

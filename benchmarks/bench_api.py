@@ -1,11 +1,11 @@
-"""``make bench-api``: how long the JSON API takes, on a real server with a real token.
+"""``make bench-api``: response times of the JSON API on a real server with a real token.
 
     python -m benchmarks.bench_api --items 10000 --rounds 15
     python -m benchmarks.bench_api --database postgres://root@127.0.0.1/postgres
 
-Times are those of a client on this machine over one kept-alive connection, in milliseconds.  No worker runs: the mission keeps
-its first state.  The second part submits a body of ``--big`` rows while other requests are made one after another, once those
-of an idle server are known.
+Times are in milliseconds, for a client on this machine with one kept-alive connection.  No worker
+runs: the mission keeps its first state.  The second part submits a body of ``--big`` rows while other
+requests are made one after another, and compares them with those of an idle server.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def repeated(caller: Caller, path: str, rounds: int) -> list[float]:
 
 
 def prepare(missions: int) -> str:
-    """A person with some missions.  Returns a token."""
+    """Create a person with some missions and return their token."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
 
@@ -115,7 +115,7 @@ def finish_items(mission_id: int, count: int) -> None:
 
 
 def measure_single(caller: Caller, arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """The times of each kind of request on an idle server."""
+    """Return the times of each kind of request on an idle server."""
     caller.submit(10)  # the first request of a process also loads code
     creations = [timed(lambda: caller.submit(arguments.items)) for _ in range(arguments.creations)]
     mission_id = caller.get("?page_size=1")["items"][0]["api_mission_id"]
@@ -136,7 +136,7 @@ def measure_single(caller: Caller, arguments: argparse.Namespace) -> dict[str, l
 
 
 def measure_beside(caller: Caller, other: Caller, rows: int) -> dict[str, Any]:
-    """How long lists, asked for one after another, take while a big body is submitted."""
+    """Return the times of list requests while a big body is submitted."""
     beside: list[float] = []
     with ThreadPoolExecutor(max_workers=1) as pool:
         submitting = pool.submit(timed, lambda: other.submit(rows))

@@ -1,10 +1,11 @@
-"""``make bench-control``: how fast the control room and /metrics answer with a long past, on a real server.
+"""``make bench-control``: response times of control room and /metrics with a long history.
 
     python -m benchmarks.bench_control_room --items 1000000
     python -m benchmarks.bench_control_room --database postgres://root@127.0.0.1/postgres
 
-Times are those of a client on this machine over one kept-alive connection, in milliseconds; the target is a median below 200.
-Making the past takes some minutes.  No worker runs, so spend is counted once, at the end of that.
+Times are in milliseconds, for a client on this machine with one kept-alive connection; the target is
+a median below 200.  Creating the history takes some minutes.  No worker runs, so spend is added up
+once, at the end of that.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare(items: int) -> str:
-    """A database with a past, of which one mission has work left.  Returns the session of somebody who may see it."""
+    """Create a history with one unfinished mission and return an operator's session."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.test import Client

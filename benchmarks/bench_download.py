@@ -1,10 +1,10 @@
-"""``make bench-download``: a ZIP of 2 GB from a real server, what it grows by, and how long others wait meanwhile.
+"""``make bench-download``: memory of the server and waits of others during a ZIP of 2 GB.
 
     python -m benchmarks.bench_download --gigabytes 2 --file-megabytes 4
     python -m benchmarks.bench_download --items 50000 --file-megabytes 0.02
 
-The results are one file that every item has as its result.  The server reads, sums and sends it each time anew; the client only
-counts bytes.  Memory is the server's own (USS), times are in milliseconds.
+Every item has the same file as its result.  The server reads, checksums and sends it each time; the
+client only counts bytes.  Memory is the server's own (USS), times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare(items: int, size: int) -> tuple[int, int, str]:
-    """A mission whose items have results of ``size`` bytes, a large one that has none, and their owner's token."""
+    """Create a mission with results of ``size`` bytes and a large one without; return a token, too."""
     from django.contrib.auth.models import User
     from django.core.files.base import ContentFile
     from django.core.files.storage import storages

@@ -1,9 +1,10 @@
-"""``make bench-pages``: how long the pages of a large mission take, on a real server, for a person who is signed in.
+"""``make bench-pages``: response times of a large mission's pages for a signed-in person.
 
     python -m benchmarks.bench_pages --items 50000 --rounds 20
 
-Times are those of a client on this machine over one kept-alive connection, in milliseconds, without the pictures on the page.
-Half of the mission's items are completed, a tenth failed, the rest waits; no worker runs.
+Times are in milliseconds, for a client on this machine with one kept-alive connection, without the
+pictures on the page.  Half of the mission's items are completed, a tenth failed, the rest pending; no
+worker runs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare(items: int) -> tuple[int, str]:
-    """A large mission, and the session of its owner."""
+    """Create a large mission and return it with its owner's session."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.test import Client
@@ -73,7 +74,7 @@ def main() -> int:
 
 
 def measure(session_key: str, addresses: Mapping[str, str], rounds: int, target_ms: float) -> list[dict[str, Any]]:
-    """A row of figures for each address, asked for by whoever has the session."""
+    """Return a row of figures for each address, requested with the session."""
     port = free_port()
     with web_process({}, port), requests.Session() as session:
         session.cookies.set("sessionid", session_key)
@@ -84,7 +85,7 @@ def measure(session_key: str, addresses: Mapping[str, str], rounds: int, target_
 
 
 def repeated(session: requests.Session, url: str, rounds: int) -> list[float]:
-    """The first time is left out: it also reads code and templates."""
+    """Return times without the first, which also loads code and templates."""
     return [timed(lambda: ask(session, url)) for _ in range(rounds + 1)][1:]
 
 

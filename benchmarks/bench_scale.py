@@ -1,15 +1,16 @@
-"""``make bench-scale``: what one item costs, however many there are, in simulated time.
+"""``make bench-scale``: the cost of an item in missions of any size, in simulated time.
 
     python -m benchmarks.bench_scale --items 1000,10000,100000 --slots 50,500,2000
     python -m benchmarks.bench_scale --history 1000000 --database postgres://root@127.0.0.1/postgres
     python -m benchmarks.bench_scale --items 10000 --slots 500 --missions 500
 
-Each row is a process of its own that drives the engine's verbs by their messages (``benchmarks.simulated``).
-Of a larger mission the first and the last --sample / 2 items are measured; those between are marked as done by hand.  A queue of
-messages in one process has no lock to wait for: what is measured is work, not waiting (``make bench`` measures that).
+Each row is a process of its own that runs the engine by its messages (``benchmarks.simulated``).  Of a
+larger mission the first and the last --sample / 2 items are measured; those between are marked as
+completed.  One process has no lock to wait for: work is measured, not waiting (``make bench`` measures
+that).
 
-Per item: milliseconds of this process's CPU, and of the database's if it is another (PostgreSQL on this machine); statements;
-questions to the provider; messages.  ``peak MB`` is the largest memory of the process.
+Per item: milliseconds of this process's CPU, and of the database's if it is another process
+(PostgreSQL on this machine); statements; polls; messages.  ``peak MB`` is the largest memory of the process.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def main() -> int:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """An empty database, or one with a past."""
+    """Prepare an empty database, or one with a history."""
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
@@ -116,7 +117,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def file_server(port: int) -> Iterator[str]:
-    """A process that serves one small picture.  Yields its address."""
+    """Start a process that serves one small picture and yield its address."""
     from PIL import Image
 
     folder = STATE / "served"
@@ -194,7 +195,7 @@ def measure(
 
 
 def skip_ahead(left: int) -> int:
-    """Mark as done what waits, but for ``left`` items with those in flight.  Returns how many were marked."""
+    """Mark pending items as completed until ``left`` remain, and return their number."""
     from django.db import transaction
     from django.db.models import F
     from django.utils import timezone

@@ -1,11 +1,11 @@
-"""``make bench-verbs``: what a person's verbs cost on a large mission, and for how long others cannot write meanwhile.
+"""``make bench-verbs``: the cost of actions on a large mission, and how long other writers wait.
 
     python -m benchmarks.bench_verbs --rows 1000,10000,50000
     python -m benchmarks.bench_verbs --database postgres://root@127.0.0.1/postgres
 
-Each verb runs in a process of its own.  ``longest wait`` is that of small writes which another process makes all the while: on
-SQLite for the one write lock, on PostgreSQL for nothing but the processor.  ``memory`` is what the verb needed at most beside the
-program itself and the rows that it was given.
+Each action runs in a process of its own.  ``longest wait`` is that of small writes by another process:
+on SQLite for the one write lock, on PostgreSQL only for the processor.  ``memory`` is the peak beyond
+the program itself and the rows of its input.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> int:
 
 @contextmanager
 def small_writes() -> Iterator[list[tuple[float, float]]]:
-    """Write a row every 10 ms.  Yields when each write began (epoch seconds), and how many seconds it took."""
+    """Write a row every 10 ms; yield each write's begin (epoch seconds) and duration in seconds."""
     from django.db import connections
 
     from workers import queue
@@ -100,7 +100,7 @@ def measure(*, verb: str, rows: int) -> dict[str, Any]:
 
 
 def prepared(verb: str, rows: int) -> Callable[[], object]:
-    """The verb, with all that it needs."""
+    """Return the action with its arguments bound."""
     from functools import partial
 
     from django.contrib.auth import get_user_model

@@ -1,7 +1,8 @@
-"""Time that passes at once: the engine's own verbs, driven in this process by the messages that they send.
+"""Simulated time: the engine runs in this process by the messages that it sends.
 
-The clock stands still while a message is acted on, and then jumps to the moment at which the next one may be seen.  So a batch
-that would take days is measured in minutes, and everything but the waiting is real: the rows, the messages, the files.
+The clock stands still while a message is executed, then jumps to the time at which the next one is
+visible.  So a batch that would take days is measured in minutes, and everything but the waiting is
+real: rows, messages, files.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Remote:
         return task_id
 
     def has_ended(self, task_id: str) -> bool:
-        """Whether a task is over, which is told once."""
+        """Return True once when a task has ended."""
         if self.ends[task_id] > time.time():
             return False
         del self.ends[task_id]
@@ -120,7 +121,7 @@ def _raw(task_id: str, status: str) -> dict[str, Any]:
 
 @dataclass
 class Meter:
-    """What the database and the processor did, by the verb that asked for it."""
+    """Statements and CPU time by the engine function that used them."""
 
     calls: Counter[str] = field(default_factory=Counter)
     statements: Counter[str] = field(default_factory=Counter)
@@ -152,7 +153,7 @@ class Meter:
 
 
 class Workers:
-    """Takes the messages that are due from the broker, does what they say, and lets time pass when there are none."""
+    """Execute due messages of the broker, and advance the clock when there are none."""
 
     def __init__(self, remote: Remote, clock: time_machine.Traveller) -> None:
         self.clock = clock
@@ -164,7 +165,7 @@ class Workers:
         registry.PROVIDERS[SimulatedProvider.name] = SimulatedProvider
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Raises RuntimeError when nothing is left to do and ``until`` is still not true."""
+        """Run until ``until`` is true.  Raises RuntimeError when no message is left before that."""
         while not until():
             self._wait()
             with self.meter.watching("broker"):
@@ -193,12 +194,12 @@ class Workers:
 
 
 def standing_clock(at: datetime) -> time_machine.travel:
-    """A clock that moves only when it is told to."""
+    """A clock that moves only when it is set."""
     return time_machine.travel(at, tick=False)
 
 
 def database_cpu_seconds() -> float:
-    """What the database process of this connection has used, if it is one and on this machine."""
+    """Return CPU seconds of this connection's database process, if it is on this machine."""
     if connection.vendor == "postgresql":
         with suppress(psutil.Error), connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Run a CSV of prompts as one mission over the JSON API, follow it, and download the results.  Needs only `requests`.
+"""Run a CSV of prompts as one mission over the JSON API and download the results.
+
+Needs only `requests`.
 
     export BATCH_TOKEN=rhb_...
-    python examples/client.py examples/image_to_image.csv --type image_to_image --param aspectRatio=1:1
+    python examples/client.py prompts.csv --type image_to_image --param aspectRatio=1:1
 
-Each row is one item; columns are named after the model's parameters (and custom_id).  Images that lie beside the CSV are
-uploaded first.  Run it again after any error: the same rows under the same name are the same mission, and are paid once.
+Each row is one item; columns are named after the model's parameters (and custom_id).  Images beside
+the CSV are uploaded first.  Run it again after any error: the same rows under the same name are the
+same mission, and are paid once.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedE
 
 
 class Api:
-    """The few calls that this example needs.  A refusal ends the program with the API's own words; the rest is LOST."""
+    """The few calls that this example needs.  A refusal ends the program with the API's message."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
@@ -52,7 +55,7 @@ class Api:
         return f"media:{answer.json()['data']['id']}"
 
     def submit(self, mission: dict[str, Any]) -> dict[str, Any]:
-        """The key is made of the mission itself, so that a repetition is answered and not paid again."""
+        """Submit the mission.  The key is its digest, so a repetition is answered and not paid again."""
         body = json.dumps(mission, sort_keys=True).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": hashlib.sha256(body).hexdigest()}
         data: dict[str, Any] = self.call("POST", "/api/v1/missions/submit", data=body, headers=headers).json()["data"]
@@ -80,7 +83,7 @@ class Api:
 
 
 def messages(answer: requests.Response) -> Iterator[dict[str, str]]:
-    """Server-Sent Events: lines of "name: value", an empty line after each message, and comments that begin with a colon."""
+    """Yield Server-Sent Events: lines of "name: value", a blank line after each message."""
     message: dict[str, str] = {}
     for line in answer.iter_lines():
         if line and not line.startswith(b":"):
@@ -93,7 +96,7 @@ def messages(answer: requests.Response) -> Iterator[dict[str, str]]:
 
 
 def read_rows(path: Path, api: Api) -> list[dict[str, Any]]:
-    """The rows, with a reference in place of each local image.  Cells that end in Urls hold several, separated by |."""
+    """Return the rows with local images uploaded.  Cells of fields in Urls hold several, split by |."""
     references: dict[Path, str] = {}
 
     def reference(cell: str) -> str:
