@@ -138,7 +138,7 @@ def web_process(env: dict[str, str], port: int) -> Iterator[psutil.Process]:
 
 
 def open_accounts(caps: list[int], url: str) -> None:
-    """Create accounts whose keys have these limits at the simulator, instead of the first account."""
+    """Create accounts whose keys have these limits at the simulator."""
     from providers import provider_accounts
     from providers.models import ProviderAccount
 

@@ -4,8 +4,8 @@
     python -m benchmarks.bench_api --database postgres://root@127.0.0.1/postgres
 
 Times are in milliseconds, for a client on this machine with one kept-alive connection.  No worker
-runs: the mission keeps its first state.  The second part submits a body of ``--big`` rows while other
-requests are made one after another, and compares them with those of an idle server.
+runs: the mission keeps its first state.  The second part submits a body of ``--big`` rows while
+other requests are made one after another, and compares them with those of an idle server.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python -m benchmarks.bench_control_room --items 1000000
     python -m benchmarks.bench_control_room --database postgres://root@127.0.0.1/postgres
 
-Times are in milliseconds, for a client on this machine with one kept-alive connection; the target is
-a median below 200.  Creating the history takes some minutes.  No worker runs, so spend is added up
-once, at the end of that.
+Times are in milliseconds, for a client on this machine with one kept-alive connection; the target
+is a median below 200.  Creating the history takes some minutes.  No worker runs, so spend is added
+up once, at the end of that.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare(items: int, size: int) -> tuple[int, int, str]:
-    """Create a mission with results of ``size`` bytes and a large one without; return a token, too."""
+    """Create a mission with results of ``size`` bytes and a large one without, and a token."""
     from django.contrib.auth.models import User
     from django.core.files.base import ContentFile
     from django.core.files.storage import storages

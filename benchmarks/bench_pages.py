@@ -3,8 +3,8 @@
     python -m benchmarks.bench_pages --items 50000 --rounds 20
 
 Times are in milliseconds, for a client on this machine with one kept-alive connection, without the
-pictures on the page.  Half of the mission's items are completed, a tenth failed, the rest pending; no
-worker runs.
+pictures on the page.  Half of the mission's items are completed, a tenth failed, the rest pending;
+no worker runs.
 """
 
 from __future__ import annotations

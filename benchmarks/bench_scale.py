@@ -4,13 +4,14 @@
     python -m benchmarks.bench_scale --history 1000000 --database postgres://root@127.0.0.1/postgres
     python -m benchmarks.bench_scale --items 10000 --slots 500 --missions 500
 
-Each row is a process of its own that runs the engine by its messages (``benchmarks.simulated``).  Of a
-larger mission the first and the last --sample / 2 items are measured; those between are marked as
-completed.  One process has no lock to wait for: work is measured, not waiting (``make bench`` measures
-that).
+Each row is a process of its own that runs the engine by its messages (``benchmarks.simulated``).
+Of a larger mission the first and the last --sample / 2 items are measured; those between are marked
+as completed.  One process has no lock to wait for: work is measured, not waiting (``make bench``
+measures that).
 
 Per item: milliseconds of this process's CPU, and of the database's if it is another process
-(PostgreSQL on this machine); statements; polls; messages.  ``peak MB`` is the largest memory of the process.
+(PostgreSQL on this machine); statements; polls; messages.  ``peak MB`` is the largest memory of the
+process.
 """
 
 from __future__ import annotations

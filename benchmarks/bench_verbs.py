@@ -3,9 +3,9 @@
     python -m benchmarks.bench_verbs --rows 1000,10000,50000
     python -m benchmarks.bench_verbs --database postgres://root@127.0.0.1/postgres
 
-Each action runs in a process of its own.  ``longest wait`` is that of small writes by another process:
-on SQLite for the one write lock, on PostgreSQL only for the processor.  ``memory`` is the peak beyond
-the program itself and the rows of its input.
+Each action runs in a process of its own.  ``longest wait`` is that of small writes by another
+process: on SQLite for the one write lock, on PostgreSQL only for the processor.  ``memory`` is the
+peak beyond the program itself and the rows of its input.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ class Workers:
 
 
 def standing_clock(at: datetime) -> time_machine.travel:
-    """A clock that moves only when it is set."""
+    """Replace the clock by one that moves only when it is set."""
     return time_machine.travel(at, tick=False)
 
 

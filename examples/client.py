@@ -55,7 +55,7 @@ class Api:
         return f"media:{answer.json()['data']['id']}"
 
     def submit(self, mission: dict[str, Any]) -> dict[str, Any]:
-        """Submit the mission.  The key is its digest, so a repetition is answered and not paid again."""
+        """Submit the mission under a key of its digest, so that a repetition is not paid again."""
         body = json.dumps(mission, sort_keys=True).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": hashlib.sha256(body).hexdigest()}
         data: dict[str, Any] = self.call("POST", "/api/v1/missions/submit", data=body, headers=headers).json()["data"]
@@ -96,7 +96,7 @@ def messages(answer: requests.Response) -> Iterator[dict[str, str]]:
 
 
 def read_rows(path: Path, api: Api) -> list[dict[str, Any]]:
-    """Return the rows with local images uploaded.  Cells of fields in Urls hold several, split by |."""
+    """Return the rows with local images uploaded.  Cells of "…Urls" hold several, split by |."""
     references: dict[Path, str] = {}
 
     def reference(cell: str) -> str:
