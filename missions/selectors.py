@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum
 
 from billing.budget import Budget
 from billing.models import LIMIT_CURRENCY, SpendingLimit
@@ -84,13 +84,14 @@ def items_after(
 
     Places never change, so that walking through sees each item at most once, whatever workers do meanwhile.
     """
-    items = mission.items.filter(index__gt=after).order_by("index").prefetch_related("outputs")
+    items = mission.items.filter(index__gt=after).order_by("index")
+    items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"))  # a list costs less than a manager
     if status is not None:
         items = items.filter(status=status)
     if error_code is not None:
         items = items.filter(error_code=error_code)
     found = list(items[: limit + 1])
-    page = found[:limit]
+    page: list[MissionItem] = [*found[:limit]]
     return page, page[-1].index if len(found) > limit else None
 
 

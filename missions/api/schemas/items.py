@@ -106,6 +106,11 @@ class ItemOut(Schema):
     outputs: list[OutputOut]
 
     @staticmethod
+    def resolve_outputs(item: MissionItem) -> list[Output]:
+        outputs = getattr(item, "loaded_outputs", None)
+        return list(item.outputs.all()) if outputs is None else outputs
+
+    @staticmethod
     def resolve_config(item: MissionItem) -> dict[str, Any]:
         return dict(item.mission.params | item.params)
 
