@@ -1,3 +1,5 @@
+"""The app of people, tokens and preferences."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 

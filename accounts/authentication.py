@@ -1,7 +1,7 @@
-"""Who is calling: a bearer token, or the session of the pages with its CSRF check.
+"""Authentication of the API: a bearer token, or the session of the pages with its CSRF check.
 
-Both are plain functions that may ask the database.  In an async operation django-ninja runs them in the request's thread
-(``ninja.operation.AsyncOperation``), so they serve both kinds.  After them ``request.user`` is the caller, loaded.
+Both are plain functions that may query the database.  In an async operation django-ninja runs them in the request's
+thread (``ninja.operation.AsyncOperation``), so they serve both kinds.  After them ``request.user`` is the caller.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from accounts.models import ApiToken
 class BearerToken(HttpBearer):
     """``Authorization: Bearer rhb_…``.  ``request.auth`` becomes the ApiToken."""
 
-    def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
-        known = services.authenticate(token.strip())
-        if known is not None:
-            request.user = known.user
-        return known
+    def authenticate(self, request: HttpRequest, secret: str) -> ApiToken | None:
+        token = services.authenticate(secret.strip())
+        if token is not None:
+            request.user = token.user
+        return token
 
 
 class Session(APIKeyCookie):
-    """The cookie of a person who is signed in to the pages.  ``request.auth`` becomes the User.
+    """The session cookie of a person who is signed in to the pages.  ``request.auth`` becomes the User.
 
-    The person is looked for first, so that nobody at all gets 401 and only a person without a CSRF token 403.  A request that
-    shows a token, even a bad one, is never taken for a person's.
+    The person is checked first, so that strangers get 401 and only a person without a CSRF token gets 403.  A request
+    with an Authorization header, even an invalid one, never counts as a person's.
     """
 
     param_name = "sessionid"
@@ -44,5 +44,5 @@ class Session(APIKeyCookie):
         if not isinstance(user, User) or not user.is_authenticated:
             return None
         if self.csrf and check_csrf(request):
-            raise AuthorizationError(message=_("The CSRF token is missing or wrong: send it as X-CSRFToken."))
+            raise AuthorizationError(message=_("The CSRF token is missing or wrong. Send it as X-CSRFToken."))
         return user

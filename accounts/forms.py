@@ -11,15 +11,15 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.preferences import known_time_zones
+from accounts.preferences import time_zone_names
 from core.ui.themes import Theme
 
-LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")), ("", _("Until it is revoked"))]
+LIFETIMES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("One year")), ("", _("Until revoked"))]
 
 
 def time_zone_choices() -> list[tuple[str, str | Promise]]:
-    """Every zone that has a place in its name: ``Asia/Shanghai``."""
-    zones = sorted(name for name in known_time_zones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+    """Return the time zones of places, such as ``Asia/Shanghai``."""
+    zones = sorted(name for name in time_zone_names() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return [("", _("Follow the browser")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
 
 
@@ -28,25 +28,23 @@ class PreferencesForm(forms.Form):
         label=_("Language"), required=False, choices=[("", _("Follow the browser")), *settings.LANGUAGES]
     )
     time_zone = forms.ChoiceField(
-        label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("Times are shown and read in it.")
+        label=_("Time zone"), required=False, choices=time_zone_choices, help_text=_("For all times on the pages.")
     )
     theme = forms.ChoiceField(label=_("Theme"), choices=Theme.choices)
 
 
 class AppearanceForm(forms.Form):
-    """The switches of the account menu: each button sends its own value alone."""
+    """The switches of the account menu.  Each button sends only its own value."""
 
     language = forms.ChoiceField(required=False, choices=settings.LANGUAGES)
     theme = forms.ChoiceField(required=False, choices=Theme.choices)
 
-    def wishes(self) -> dict[str, str]:
+    def values(self) -> dict[str, str]:
         return {name: value for name, value in self.cleaned_data.items() if value}
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(
-        label=_("What is it for?"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
+    name = forms.CharField(label=_("Purpose"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     expires_in_days = forms.ChoiceField(label=_("Valid for"), required=False, choices=LIFETIMES, initial="90")
 
     def expires_at(self) -> datetime | None:

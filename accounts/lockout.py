@@ -1,6 +1,6 @@
-"""Who failed to sign in too often has to wait.
+"""The wait after too many failed logins.
 
-django-axes counts (``AXES_…`` in the settings).  Here is whom it counts, and what they see.
+django-axes counts them (``AXES_…`` in the settings) by the address that ``address_of`` returns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from django.shortcuts import render
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """The address that is counted; of IPv6 the network (/64), of which a single guesser has all addresses.  None: unknown."""
+    """Return the address that is counted, or None if it is unknown.
+
+    Of IPv6 it is the network (/64), because one attacker has all of its addresses.
+    """
     try:
         address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "")
     except ValueError:
@@ -25,7 +28,7 @@ def address_of(request: HttpRequest) -> str | None:
 
 
 def refuse(request: HttpRequest, *_: Any) -> HttpResponse:
-    """The page instead of an answer.  (axes also hands over what would have been answered, and for whom.)"""
+    """Return the page for a locked-out address.  axes also passes the original response and the credentials."""
     wait = settings.AXES_COOLOFF_TIME
     response = render(request, "accounts/locked_out.html", {"minutes": wait.seconds // 60}, status=429)
     response["Retry-After"] = str(wait.seconds)

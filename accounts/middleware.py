@@ -1,4 +1,4 @@
-"""Each request in its person's language and time zone."""
+"""The middleware that applies a person's preferences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from django.utils.deprecation import MiddlewareMixin
 from accounts import preferences
 from accounts.models import Profile
 
-WORDLESS = {"image", "video", "audio", "style", "script", "font"}
+# Values of Sec-Fetch-Dest for responses without text: neither language nor time zone matters.
+TEXTLESS = {"image", "video", "audio", "style", "script", "font"}
 
 
 class PreferencesMiddleware(MiddlewareMixin):
-    """Applies a person's preferences; stands after AuthenticationMiddleware and LocaleMiddleware.
+    """Activates language and time zone; stands after AuthenticationMiddleware and LocaleMiddleware.
 
     Sets ``request.profile`` (a Profile, unsaved for strangers) and ``request.theme``, which ``core.ui`` reads.  Without
     a preference, the language of LocaleMiddleware (cookie or browser) stays.  Requests for pictures and scripts read no
@@ -21,8 +22,8 @@ class PreferencesMiddleware(MiddlewareMixin):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        is_wordless = request.headers.get("Sec-Fetch-Dest") in WORDLESS
-        profile = Profile() if is_wordless else preferences.profile_of(request)
+        is_textless = request.headers.get("Sec-Fetch-Dest") in TEXTLESS
+        profile = Profile() if is_textless else preferences.profile_of(request)
         request.profile = profile  # type: ignore[attr-defined]
         request.theme = profile.theme  # type: ignore[attr-defined]
         if profile.language and translation.check_for_language(profile.language):

@@ -1,6 +1,4 @@
-"""How a person wants the pages, how much they may spend, and what programs need: tokens to show instead of a password, and keys
-by which a repeated request is known.
-"""
+"""A person's preferences, and the API tokens of programs."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from core.ui.themes import Theme
 
 
 class Profile(models.Model):
-    """A person's wishes.  Without a row, or where a text is empty, the browser's hold (see ``accounts.preferences``)."""
+    """A person's preferences.  Empty values mean the browser's (see ``accounts.preferences``)."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile")
     language = models.CharField(_("language"), max_length=16, blank=True)
@@ -33,18 +31,21 @@ class Profile(models.Model):
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self) -> Self:
-        """Neither ended nor revoked, and of somebody who may still come in."""
-        lasting = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        return self.filter(lasting, revoked_at=None, user__is_active=True)
+        """Keep tokens that are neither expired nor revoked and whose user is active."""
+        is_unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        return self.filter(is_unexpired, revoked_at=None, user__is_active=True)
 
 
 class ApiToken(models.Model):
-    """A bearer token.  Only its SHA-256 digest is kept, so the token itself can be shown just once."""
+    """A bearer token.  Only its SHA-256 is stored, so the secret is shown once.
+
+    ``made_with`` is the token that created it: revoking that one revokes this one, too.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    prefix = models.CharField(max_length=12, editable=False, help_text=_("The token's first characters, to tell it."))
+    prefix = models.CharField(max_length=12, editable=False, help_text=_("The first characters of the token."))
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -1,7 +1,7 @@
-"""Language, time zone and theme of a request: the person's own, then the browser's.
+"""Language, time zone and theme of a request: the person's own, else the browser's.
 
-Cookies keep them for who is not signed in, so that the sign-in page looks as the person left it.  The cookie with the browser's
-time zone is written by app.js.
+Cookies keep them for people who are not signed in, so that the sign-in page looks as the person left it.  app.js writes
+the cookie with the browser's time zone.
 """
 
 from __future__ import annotations
@@ -22,39 +22,41 @@ COOKIE_SECONDS = 365 * 86400
 
 
 def profile_of(request: HttpRequest) -> Profile:
-    """The person's, unsaved if there is none yet.  Who sends no session cookie costs no look at the database."""
-    person = getattr(request, "user", None)  # a request that was refused on its way in has none
-    if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(person, User):
-        return Profile.objects.filter(user=person).first() or Profile(user=person)
+    """Return the person's profile, unsaved if there is none yet.
+
+    Without a session cookie nothing is queried.
+    """
+    user = getattr(request, "user", None)  # missing on a request that an earlier middleware refused
+    if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(user, User):
+        return Profile.objects.filter(user=user).first() or Profile(user=user)
     return Profile(theme=request.COOKIES.get(THEME_COOKIE, Theme.AUTO))
 
 
 def time_zone_of(profile: Profile, request: HttpRequest) -> tzinfo | None:
-    """None: that of the settings."""
+    """Return the time zone of the profile or the browser; None means that of the settings."""
     for name in (profile.time_zone, request.COOKIES.get(TIME_ZONE_COOKIE, "")):
-        if name in known_time_zones():
+        if name in time_zone_names():
             return ZoneInfo(name)
     return None
 
 
 @functools.cache
-def known_time_zones() -> frozenset[str]:
-    """Looked up once: it takes 14 ms to list them, and every request asks."""
+def time_zone_names() -> frozenset[str]:
+    """Return all time zones.  Cached: listing them takes 14 ms, and every request needs them."""
     return frozenset(available_timezones())
 
 
-def change(profile: Profile, **wishes: str) -> None:
-    """Keep what a person chose; who is not signed in has cookies only."""
-    for name, value in wishes.items():
+def change(profile: Profile, **values: str) -> None:
+    """Set preferences, and save them for a person who is signed in; others have only cookies."""
+    for name, value in values.items():
         setattr(profile, name, value)
     if profile.user_id:
-        Profile.objects.update_or_create(user_id=profile.user_id, defaults=wishes)
+        Profile.objects.update_or_create(user_id=profile.user_id, defaults=values)
 
 
-def remember(response: HttpResponse, profile: Profile) -> None:
-    """Write the cookies that hold after signing out."""
-    wishes = {THEME_COOKIE: profile.theme, settings.LANGUAGE_COOKIE_NAME: profile.language}
-    for name, value in wishes.items():
+def set_cookies(response: HttpResponse, profile: Profile) -> None:
+    """Write the cookies that keep theme and language after signing out."""
+    for name, value in {THEME_COOKIE: profile.theme, settings.LANGUAGE_COOKIE_NAME: profile.language}.items():
         if value:
             secure = settings.SESSION_COOKIE_SECURE
             response.set_cookie(name, value, max_age=COOKIE_SECONDS, samesite="Lax", secure=secure, httponly=True)

@@ -1,4 +1,4 @@
-"""What the API says about accounts, and takes in."""
+"""The API's data about accounts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
-MAX_ID = 2**63 - 1
+from core.api.pagination import PageOut
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
 class TokenOut(Schema):
-    """A token as it is listed: never the secret itself."""
+    """A token without its secret."""
 
     id: int
     name: str
@@ -26,34 +26,26 @@ class TokenOut(Schema):
 
 
 class NewTokenOut(TokenOut):
-    """A token that was just made."""
+    """A new token."""
 
-    token: str | None = Field(description="The secret: shown in this answer only, and null in a replay of it.")
+    token: str | None = Field(description="The secret. Only in this response, and null when it is replayed.")
 
 
-class TokenPage(Schema):
+class TokenPage(PageOut):
     items: list[TokenOut]
-    total: int
-    page: int
-    page_size: int
 
 
 class TokenIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    name: Name = Field(description="What the token is for.")
+    name: Name = Field(description="Purpose of the token.")
     expires_in_days: int | None = Field(
-        None, ge=1, le=3650, description="Without it the token holds until it is revoked."
+        None, ge=1, le=3650, description="Without it the token is valid until it is revoked."
     )
 
 
-class Paging(Schema):
-    page: int = Field(1, ge=1, le=1_000_000)
-    page_size: int = Field(20, ge=1, le=100)
-
-
 class MeOut(Schema):
-    """Who is calling, and with which token: none in a session."""
+    """The caller and the token of the request; null in a session."""
 
     id: int
     username: str

@@ -1,4 +1,4 @@
-"""Tokens: made, shown once, recognised, revoked."""
+"""API tokens: create, authenticate, revoke."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from accounts.models import ApiToken
 from core.errors import NotPossible
 
-MARK = "rhb_"  # lets a person, and a scanner of leaked secrets, see what it is
-SHOWN = 12  # characters kept to tell a token by
-LAST_USE_EVERY = timedelta(minutes=1)
+TOKEN_PREFIX = "rhb_"  # noqa: S105  lets people, and scanners for leaked secrets, recognise a token
+PREFIX_LENGTH = 12  # characters that are stored, to tell tokens apart
+LAST_USE_INTERVAL = timedelta(minutes=1)
 MAX_TOKENS = 100
 
 
@@ -27,16 +27,16 @@ class TooManyTokens(NotPossible):
 def create_token(
     *, user: AbstractBaseUser, name: str, expires_at: datetime | None = None, made_with: ApiToken | None = None
 ) -> tuple[ApiToken, str]:
-    """Make a token.  Returns its row and the secret, which nobody can find out later.
+    """Create a token.  Return its row and its secret, which is not stored and cannot be shown again.
 
-    ``name`` says what it is for; without ``expires_at`` it holds until it is revoked.
+    ``name`` says what it is for.  Without ``expires_at`` it is valid until it is revoked.
     """
-    secret = MARK + secrets.token_urlsafe(32)
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         user_id=user.pk,
         name=name,
         digest=_digest(secret),
-        prefix=secret[:SHOWN],
+        prefix=secret[:PREFIX_LENGTH],
         expires_at=expires_at,
         made_with=made_with,
     )
@@ -46,33 +46,33 @@ def create_token(
 def create_own_token(
     *, user: AbstractBaseUser, name: str, expires_at: datetime | None, made_with: ApiToken | None
 ) -> tuple[ApiToken, str]:
-    """As ``create_token``, for somebody who asks for it and is no operator.
+    """Create a token for the person who asks for it; otherwise as ``create_token``.
 
-    One that is ``made_with`` another ends with that at the latest: what was lent for a while, or leaked, does not become lasting.
-    Raises TooManyTokens.
+    A token that is ``made_with`` another one expires with that one at the latest, so that a lent or leaked token cannot
+    be turned into a lasting one.  Raises TooManyTokens.
     """
     if ApiToken.objects.usable().filter(user_id=user.pk).count() >= MAX_TOKENS:
-        raise TooManyTokens(_("You have %d tokens, and that is the limit: revoke one first.") % MAX_TOKENS)
+        raise TooManyTokens(_("You have %d tokens, which is the limit. Revoke one first.") % MAX_TOKENS)
     if made_with is not None and made_with.expires_at is not None:
         expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
     return create_token(user=user, name=name, expires_at=expires_at, made_with=made_with)
 
 
 def authenticate(secret: str) -> ApiToken | None:
-    """The token, with its user, that a secret belongs to; None when it, or its user, may not be used (any more).
+    """Return the usable token with this secret, and its user, or None.
 
-    Notes the use, but no more than once a minute: a caller's every request would write a row.
+    The use is recorded at most once a minute, so that not every request writes a row.
     """
     now = timezone.now()
     token = ApiToken.objects.usable().select_related("user").filter(digest=_digest(secret)).first()
-    if token is not None and (token.last_used_at is None or token.last_used_at < now - LAST_USE_EVERY):
-        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_EVERY)
-        ApiToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)
+    if token is not None and (token.last_used_at is None or token.last_used_at < now - LAST_USE_INTERVAL):
+        is_outdated = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_INTERVAL)
+        ApiToken.objects.filter(is_outdated, pk=token.pk).update(last_used_at=now)
     return token
 
 
 def revoke_token(*, token: ApiToken) -> None:
-    """End a token, and those that were made with it, for good.  One that has been revoked before keeps its time."""
+    """Revoke a token and all that were made with it, for good.  Tokens revoked earlier keep their time."""
     now, ids = timezone.now(), [token.pk]
     while ids:
         ApiToken.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=now)
@@ -80,5 +80,5 @@ def revoke_token(*, token: ApiToken) -> None:
 
 
 def _digest(secret: str) -> str:
-    """A plain hash is enough: the secret is random, so nobody can guess it from a list."""
+    """Return the SHA-256 of a secret.  A plain hash is enough: the secret is random and cannot be guessed."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""Sign in and out, and what belongs to one's own account."""
+"""Sign in, sign out, and the pages of one's own account."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class SignIn(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """The browser remembers how the person wants its pages, also when they have signed out."""
+        """Set the cookies that keep the person's preferences after signing out."""
         response = super().form_valid(form)
         profile = Profile.objects.filter(user=form.get_user()).first()
         if profile:
-            preferences.remember(response, profile)
+            preferences.set_cookies(response, profile)
         return response
 
 
@@ -45,35 +45,36 @@ class ChangePassword(auth_views.PasswordChangeView):
     success_url = reverse_lazy("accounts:account")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        messages.success(self.request, _("Your password is changed."))
+        messages.success(self.request, _("Password changed."))
         return super().form_valid(form)
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
-    """Language, time zone and theme."""
+    """Show and save language, time zone and theme."""
     profile = _profile(request)
-    wishes = {name: getattr(profile, name) for name in ("language", "time_zone", "theme")}
-    form = PreferencesForm(request.POST or None, initial=wishes)
+    values = {name: getattr(profile, name) for name in ("language", "time_zone", "theme")}
+    form = PreferencesForm(request.POST or None, initial=values)
     if not form.is_valid():
         return render(request, "accounts/account.html", {"form": form}, status=422 if form.is_bound else 200)
     preferences.change(profile, **form.cleaned_data)
-    _tell_saved(request, profile)
+    with translation.override(profile.language or translation.get_language()):  # the language just chosen
+        messages.success(request, _("Preferences saved."))
     response = redirect("accounts:account")
-    preferences.remember(response, profile)
+    preferences.set_cookies(response, profile)
     return response
 
 
 @require_POST
 def appearance(request: HttpRequest) -> HttpResponse:
-    """One of the switches in the menu; the person stays where they are."""
+    """Save one switch of the account menu and return to the page."""
     form = AppearanceForm(request.POST)
     profile = _profile(request)
     if form.is_valid():
-        preferences.change(profile, **form.wishes())
+        preferences.change(profile, **form.values())
     response = HttpResponseRedirect(safe_next(request))
-    preferences.remember(response, profile)
+    preferences.set_cookies(response, profile)
     return response
 
 
@@ -81,50 +82,39 @@ def appearance(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
-    """The person's tokens.  A new one is shown in the answer to its form, because its secret is kept nowhere."""
+    """List the person's tokens and create new ones.  A secret is shown in the response to the form and never again."""
     form = TokenForm(request.POST or None)
-    made, secret = _make_token(request, form) if form.is_valid() else (None, "")
-    known = ApiToken.objects.filter(user=_person(request))
-    shown = {
-        "form": TokenForm() if made else form,
-        "made": made,
+    new_token, secret = None, ""
+    if form.is_valid():
+        try:
+            new_token, secret = services.create_own_token(
+                user=_user(request), name=form.cleaned_data["name"], expires_at=form.expires_at(), made_with=None
+            )
+        except TooManyTokens as error:
+            form.add_error(None, str(error))
+    context = {
+        "form": TokenForm() if new_token else form,
+        "new_token": new_token,
         "secret": secret,
-        "tokens": known.filter(revoked_at=None),
-        "revoked_count": known.exclude(revoked_at=None).count(),
+        "tokens": ApiToken.objects.filter(user=_user(request), revoked_at=None),
         "now": timezone.now(),
     }
-    return render(request, "accounts/tokens.html", shown, status=422 if form.is_bound and not made else 200)
+    return render(request, "accounts/tokens.html", context, status=422 if form.is_bound and not new_token else 200)
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
-    """Asks first; the list's dialog asks the same and comes here with POST."""
-    token = get_object_or_404(ApiToken, pk=token_id, user=_person(request))
+    """Ask for confirmation, or revoke.  The dialog of the list posts here directly."""
+    token = get_object_or_404(ApiToken, pk=token_id, user=_user(request))
     if request.method != "POST":
         return render(request, "accounts/revoke_token.html", {"token": token})
     services.revoke_token(token=token)
-    messages.success(request, _("The token “%(name)s” is revoked.") % {"name": token.name})
+    messages.success(request, _("Token “%(name)s” revoked.") % {"name": token.name})
     return redirect("accounts:tokens")
 
 
-def _make_token(request: HttpRequest, form: TokenForm) -> tuple[ApiToken | None, str]:
-    try:
-        return services.create_own_token(
-            user=_person(request), name=form.cleaned_data["name"], expires_at=form.expires_at(), made_with=None
-        )
-    except TooManyTokens as error:
-        form.add_error(None, str(error))
-        return None, ""
-
-
-def _tell_saved(request: HttpRequest, profile: Profile) -> None:
-    """In the language that was just chosen."""
-    with translation.override(profile.language or translation.get_language()):
-        messages.success(request, _("Your preferences are saved."))
-
-
-def _person(request: HttpRequest) -> User:
+def _user(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 

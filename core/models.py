@@ -1,4 +1,4 @@
-"""Stored answers to requests that carry an Idempotency-Key."""
+"""Stored responses to requests with an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from django.utils.translation import gettext_lazy as _
 
 
 class IdempotencyKey(models.Model):
-    """A request that its caller may repeat: claimed before it is carried out, answered once it was.
+    """A request that its caller may repeat: claimed before it runs, with its response afterwards.
 
-    A row without ``finished_at`` belongs to whoever set its ``claimed_at``.  See docs/decisions/0006-idempotency.md.
+    A row without ``finished_at`` belongs to the process that set ``claimed_at``.  See
+    docs/decisions/0006-idempotency.md.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="idempotency_keys")
     key = models.CharField(max_length=200)
-    digest = models.CharField(max_length=64, help_text=_("SHA-256 of method, address and body."))
+    digest = models.CharField(max_length=64, help_text=_("SHA-256 of method, URL and body."))
     claimed_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)

@@ -1,3 +1,5 @@
+"""The app of unfinished forms."""
+
 from django.apps import AppConfig
 
 

@@ -1,7 +1,7 @@
-"""Keeping what was entered, and submitting it once.
+"""Saving the content of a form, and submitting it once.
 
-A draft is named by the page that shows it.  It becomes a mission at most once: ``finish`` runs in the transaction that stores
-the mission, so that a second click, a reload or a second process makes no second one.
+The page that shows a draft has its key.  A draft becomes a mission at most once: ``finish`` runs in the transaction
+that creates the mission, so a second click, a reload or a second process creates no second one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from django.utils import timezone
 
 from drafts.models import FormDraft
 
-KEPT = timedelta(days=30)
-FORGET_AT_ONCE = 100
+LIFETIME = timedelta(days=30)
+DELETE_AT_ONCE = 100
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class AlreadySubmitted(Exception):
-    """The draft has become a mission: ``mission_id``."""
+    """The draft has become the mission ``mission_id``."""
 
     def __init__(self, mission_id: int) -> None:
         super().__init__(f"This was submitted already, as mission {mission_id}.")
@@ -38,12 +38,12 @@ def new_key() -> str:
 
 
 def open_draft(*, owner: AbstractBaseUser, key: str) -> FormDraft:
-    """The owner's draft of that name; a new one, under a name of its own, when there is none or the name cannot be one."""
+    """Return the owner's draft with this key, or a new one; an invalid key is replaced."""
     if not _KEY.fullmatch(key):
         key = new_key()
     draft, is_new = FormDraft.objects.get_or_create(owner_id=owner.pk, key=key)
     if is_new:
-        _forget_old()
+        _delete_some_old_drafts()
     return draft
 
 
@@ -51,26 +51,25 @@ def find_draft(*, owner: AbstractBaseUser, key: str) -> FormDraft | None:
     return FormDraft.objects.filter(owner_id=owner.pk, key=key).first()
 
 
-def keep_form(draft: FormDraft, fields: Mapping[str, str]) -> None:
+def save_form(draft: FormDraft, fields: Mapping[str, str]) -> None:
     """Replace the fields.  Raises AlreadySubmitted."""
     draft.form = json.dumps(dict(fields))
-    _keep(draft, form=draft.form)
+    _save(draft, form=draft.form)
 
 
-def keep_table(draft: FormDraft, *, file_name: str, table: Any) -> None:
+def save_table(draft: FormDraft, *, file_name: str, table: Any) -> None:
     """Replace the imported file: plain JSON values, or None for no file.  Raises AlreadySubmitted."""
     draft.file_name = file_name[:255].replace("\0", "")
     draft.table = "" if table is None else json.dumps(table, separators=(",", ":"))
-    _keep(draft, file_name=draft.file_name, table=draft.table)
+    _save(draft, file_name=draft.file_name, table=draft.table)
 
 
 def finish(draft: FormDraft, *, mission_id: int) -> None:
-    """Note which mission the draft became.  Raises AlreadySubmitted, which undoes the transaction that made another one."""
-    changed = FormDraft.objects.filter(pk=draft.pk, mission_id=None).update(
-        mission_id=mission_id, form="{}", table="", updated_at=timezone.now()
-    )
-    if not changed:
-        _refuse(draft)
+    """Record the mission that was created from the draft.
+
+    Raises AlreadySubmitted, which rolls back the transaction that created a second one.
+    """
+    _save(draft, mission_id=mission_id, form="{}", table="")
     draft.mission_id = mission_id
 
 
@@ -78,22 +77,19 @@ def discard(*, owner: AbstractBaseUser, key: str) -> None:
     FormDraft.objects.unfinished(owner).filter(key=key).delete()
 
 
-def _keep(draft: FormDraft, **columns: str) -> None:
-    kept = FormDraft.objects.filter(pk=draft.pk, mission_id=None).update(updated_at=timezone.now(), **columns)
-    if not kept:
-        _refuse(draft)
+def _save(draft: FormDraft, **values: Any) -> None:
+    """Update a draft that was not submitted.  Raises AlreadySubmitted, or DoesNotExist if it was deleted."""
+    unfinished = FormDraft.objects.filter(pk=draft.pk, mission_id=None)
+    if not unfinished.update(updated_at=timezone.now(), **values):
+        mission_id = FormDraft.objects.filter(pk=draft.pk).values_list("mission_id", flat=True).first()
+        if mission_id is None:
+            raise FormDraft.DoesNotExist
+        raise AlreadySubmitted(mission_id)
 
 
-def _refuse(draft: FormDraft) -> None:
-    known = FormDraft.objects.filter(pk=draft.pk).values_list("mission_id", flat=True).first()
-    if known is not None:
-        raise AlreadySubmitted(known)
-    raise FormDraft.DoesNotExist
-
-
-def _forget_old() -> None:
-    """Remove some drafts that nobody has touched for long."""
-    old = FormDraft.objects.filter(updated_at__lt=timezone.now() - KEPT)
+def _delete_some_old_drafts() -> None:
+    """Delete a few expired drafts, so that the table stays small without a job of its own."""
+    expired = FormDraft.objects.filter(updated_at__lt=timezone.now() - LIFETIME)
     with transaction.atomic():
-        rows = old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:FORGET_AT_ONCE]
+        rows = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:DELETE_AT_ONCE]
         FormDraft.objects.filter(pk__in=list(rows)).delete()

@@ -58,7 +58,7 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Found]:
     yield _results(_cutoff(now, settings.RETENTION_RESULTS_DAYS), now, apply)
     yield _rows("events", _events(_cutoff(now, settings.RETENTION_EVENTS_DAYS)), apply)
     yield _media(_cutoff(now, settings.RETENTION_MEDIA_DAYS), apply)
-    yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.KEPT), apply)
+    yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
     old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
     yield _rows("idempotency keys", old_keys, apply)
     yield _rows("links to uploads at the provider", ProviderUpload.objects.filter(expires_at__lt=now), apply)

@@ -1,4 +1,4 @@
-"""Admin of the core app, and the pieces that other apps' admins share.  Django finds the registrations here."""
+"""The admin of core, and the parts that the admins of other apps share."""
 
 from core.admin import idempotency
 

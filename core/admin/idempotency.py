@@ -1,21 +1,23 @@
+"""Admin of idempotency keys."""
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from core.admin.columns import column
+from core.admin.readonly import column
 from core.models import IdempotencyKey
 
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """To be looked at: which repeated requests are known, and which are still being carried out."""
+    """Repeatable requests: finished, or still running.  They can be deleted, but not edited."""
 
     list_display = [
-        column("key", gettext_lazy("key")),
-        column("user", gettext_lazy("person")),
-        column("status", gettext_lazy("status")),
-        column("claimed_at", gettext_lazy("begun")),
-        column("finished_at", gettext_lazy("finished")),
+        column("key", gettext_lazy("key"), is_sortable=True),
+        column("user", gettext_lazy("person"), is_sortable=True),
+        column("status", gettext_lazy("status"), is_sortable=True),
+        column("claimed_at", gettext_lazy("started"), is_sortable=True),
+        column("finished_at", gettext_lazy("finished"), is_sortable=True),
     ]
     list_select_related = ["user"]
     search_fields = ["key", "user__username"]

@@ -7,28 +7,28 @@ from typing import Any
 from django.db.models import QuerySet
 from ninja import Field, Schema
 
-MAX_PAGE = 10_000_000  # keeps offsets within what a database can count to
+MAX_PAGE = 10_000_000  # keeps offsets within the range of a database integer
 
 
 class PageIn(Schema):
-    page: int = Field(1, ge=1, le=MAX_PAGE, description="From 1.")
+    page: int = Field(1, ge=1, le=MAX_PAGE, description="Starts at 1.")
     page_size: int = Field(20, ge=1, le=100)
 
 
 class PageOut(Schema):
-    """A page of a list.  ``total`` counts all pages' items."""
+    """A page of a list.  ``total`` counts the items of all pages."""
 
     total: int
     page: int
     page_size: int
 
 
-def page_of(rows: QuerySet[Any], wanted: PageIn) -> dict[str, Any]:
-    """One page of ``rows`` and the numbers around it, in two statements."""
-    start = (wanted.page - 1) * wanted.page_size
+def page_of(rows: QuerySet[Any], paging: PageIn) -> dict[str, Any]:
+    """Return one page of ``rows`` with its total, in two statements."""
+    start = (paging.page - 1) * paging.page_size
     return {
-        "items": list(rows[start : start + wanted.page_size]),
+        "items": list(rows[start : start + paging.page_size]),
         "total": rows.count(),
-        "page": wanted.page,
-        "page_size": wanted.page_size,
+        "page": paging.page,
+        "page_size": paging.page_size,
     }

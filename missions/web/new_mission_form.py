@@ -165,9 +165,9 @@ class FormState:
 
     def save(self, draft: FormDraft) -> None:
         """Write the fields, and the file if it is new, to the draft. Raises AlreadySubmitted."""
-        drafts.keep_form(draft, self.fields)
+        drafts.save_form(draft, self.fields)
         if self.is_new_table:
-            drafts.keep_table(draft, file_name=self.file_name, table=self.table.as_json() if self.table else None)
+            drafts.save_table(draft, file_name=self.file_name, table=self.table.as_json() if self.table else None)
 
     def note(self, kind: str, text: str) -> None:
         self.notes.append((kind, text))

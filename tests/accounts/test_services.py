@@ -94,7 +94,7 @@ def test_what_was_made_with_a_token_is_revoked_with_it(owner):
 def test_nobody_has_more_usable_tokens_than_allowed(owner, stranger):
     for _ in range(services.MAX_TOKENS):
         token, _ = services.create_token(user=owner, name="x")
-    with pytest.raises(services.TooManyTokens, match="revoke one first"):
+    with pytest.raises(services.TooManyTokens, match="Revoke one first"):
         services.create_own_token(user=owner, name="x", expires_at=None, made_with=None)
     services.create_own_token(user=stranger, name="x", expires_at=None, made_with=None)
     services.revoke_token(token=token)

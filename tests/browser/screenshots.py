@@ -172,7 +172,7 @@ def enter(owner: User) -> None:
     """A form that somebody has filled in, with a mistake in it."""
     prompts = "\n".join([*SUBJECTS, SUBJECTS[0], "x" * 20_001])
     fields = {"name": "Morning light", "prompts": prompts, "param-aspectRatio": "16:9", "repeat": "4"}
-    drafts.keep_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
+    drafts.save_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
 
 
 def fill_library(owner: User) -> None:
@@ -274,7 +274,7 @@ def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folde
         "param-aspectRatio": "3:4",
         "repeat": "4",
     }
-    drafts.keep_form(drafts.open_draft(owner=mei, key=README_KEY), fields)
+    drafts.save_form(drafts.open_draft(owner=mei, key=README_KEY), fields)
     client = Client()
     client.force_login(mei)
     folder.mkdir(parents=True, exist_ok=True)

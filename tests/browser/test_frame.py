@@ -55,25 +55,25 @@ def test_a_person_signs_in_chooses_a_language_and_signs_out(open_page, person):
 def test_a_token_is_made_copied_and_revoked(open_page, person):
     page = open_page("/accounts/tokens")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_label("What is it for?").fill("nightly")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_label("Purpose").fill("nightly")
+    page.get_by_role("button", name="Create token").click()
     secret = page.locator("#secret").inner_text()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == secret
     page.get_by_role("link", name="Revoke nightly").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke token").click()
-    expect(page.get_by_text("The token “nightly” is revoked.")).to_be_visible()
+    expect(page.get_by_text("Token “nightly” revoked.")).to_be_visible()
     assert ApiToken.objects.get().revoked_at
 
 
 def test_all_of_it_goes_without_scripts(open_page, person):
     page = open_page("/accounts/tokens", scripts=False)
-    page.get_by_label("What is it for?").fill("nightly")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_label("Purpose").fill("nightly")
+    page.get_by_role("button", name="Create token").click()
     page.get_by_role("link", name="Revoke nightly").click()
     page.get_by_role("button", name="Revoke token").click()
-    expect(page.get_by_text("The token “nightly” is revoked.")).to_be_visible()
+    expect(page.get_by_text("Token “nightly” revoked.")).to_be_visible()
 
 
 def test_the_keyboard_reaches_and_leaves_the_menu(page):
@@ -92,7 +92,7 @@ def test_the_keyboard_reaches_and_leaves_the_menu(page):
 
 def test_a_form_is_sent_once_however_often_it_is_clicked(page):
     page.goto("/accounts/tokens")
-    page.get_by_label("What is it for?").fill("nightly")
+    page.get_by_label("Purpose").fill("nightly")
     page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('.token-form button').click()")
     expect(page.locator("#secret")).to_be_visible()
     assert ApiToken.objects.count() == 1

@@ -45,7 +45,7 @@ def places(person) -> dict[str, object]:
     ProviderAccount.objects.update(pause_reason=EVIL, paused_at=timezone.now())
     ItemEvent.objects.update(reason=EVIL, actor=EVIL[:150])
     token, _secret = account_services.create_token(user=person, name=EVIL[:100])
-    drafts.keep_form(drafts.open_draft(owner=person, key=drafts.new_key()), {"name": EVIL, "prompts": EVIL})
+    drafts.save_form(drafts.open_draft(owner=person, key=drafts.new_key()), {"name": EVIL, "prompts": EVIL})
     return places_of(mission, template, media, token)
 
 

@@ -26,17 +26,17 @@ def again(draft: FormDraft) -> FormDraft:
 def test_what_was_typed_comes_back_as_it_was(draft: FormDraft) -> None:
     typed = {"name": "茶壶", "prompts": "one\r\ntwo\0 \ud800"}
 
-    services.keep_form(draft, typed)
+    services.save_form(draft, typed)
 
     assert again(draft).fields == typed
     assert str(again(draft)) == "茶壶"
 
 
 def test_an_imported_table_comes_back_and_can_be_put_away(draft: FormDraft) -> None:
-    services.keep_table(draft, file_name="prompts.csv", table={"rows": [[1, ["a", 2, None]]]})
+    services.save_table(draft, file_name="prompts.csv", table={"rows": [[1, ["a", 2, None]]]})
     assert again(draft).rows == {"rows": [[1, ["a", 2, None]]]}
 
-    services.keep_table(draft, file_name="", table=None)
+    services.save_table(draft, file_name="", table=None)
     assert again(draft).rows is None
 
 
@@ -63,9 +63,9 @@ def test_nothing_can_be_entered_in_a_draft_that_was_submitted(draft: FormDraft) 
     services.finish(draft, mission_id=7)
 
     with pytest.raises(AlreadySubmitted):
-        services.keep_form(draft, {"name": "late"})
+        services.save_form(draft, {"name": "late"})
     with pytest.raises(AlreadySubmitted):
-        services.keep_table(draft, file_name="late.csv", table=[])
+        services.save_table(draft, file_name="late.csv", table=[])
 
 
 def test_only_what_is_not_finished_is_offered_again(draft: FormDraft, owner: User, stranger: User) -> None:

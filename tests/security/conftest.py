@@ -41,7 +41,7 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     token, _secret = accounts.create_token(user=owner, name=MARK)
     draft = drafts.open_draft(owner=owner, key=drafts.new_key())
-    drafts.keep_form(draft, {"name": MARK})
+    drafts.save_form(draft, {"name": MARK})
     config = {"model": "rhart-image-v1/text-to-image", "params": {"aspectRatio": "16:9"}}
     return {
         "mission_id": mixed.pk,

@@ -1,4 +1,4 @@
-"""``manage.py create_token USER``: a token for a program, whose last word is the token."""
+"""``manage.py create_token USER``: create a token for a program; the last word of the output is the token."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MAX_DAYS = 3650
 
 
 class Command(BaseCommand):
-    help = "Make an API token for a user. It is shown only now, as the last word that is printed."
+    help = "Create an API token for a user. It is shown only now, as the last word of the output."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", help="the name with which the user signs in")
-        parser.add_argument("--name", default="command line", help="what the token is for")
-        parser.add_argument("--expires-in-days", type=int, help="default: it holds until it is revoked")
+        parser.add_argument("user", help="username")
+        parser.add_argument("--name", default="command line", help="purpose of the token")
+        parser.add_argument("--expires-in-days", type=int, help="default: until it is revoked")
 
     def handle(self, *args: Any, user: str, name: str, expires_in_days: int | None, **options: Any) -> None:
         if not 0 < len(name.strip()) <= 100:
@@ -30,13 +30,15 @@ class Command(BaseCommand):
         expires_at = timezone.now() + timedelta(days=expires_in_days) if expires_in_days else None
         token, secret = services.create_token(user=_find(user), name=name.strip(), expires_at=expires_at)
         until = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else "until it is revoked"
-        self.stdout.write(f"Token {token.name!r} of {user}, {until}. It is shown only now: {secret}")
+        self.stdout.write(f"Token {token.name!r} of {user}, {until}. Shown only now: {secret}")
 
 
 def _find(username: str) -> User:
     user = User.objects.filter(username=username).first()
     if user is None:
-        raise CommandError(f"There is no user {username!r}. `manage.py createsuperuser` or the admin makes one.")
+        raise CommandError(
+            f"There is no user {username!r}. Create one with `manage.py createsuperuser` or in the admin."
+        )
     if not user.is_active:
-        raise CommandError(f"{username} is switched off, so no token of theirs would be accepted.")
+        raise CommandError(f"{username} is inactive, so no token of theirs would be accepted.")
     return user
