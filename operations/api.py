@@ -1,4 +1,4 @@
-"""``/health``: this process and its database.  ``/ready``: everything that a mission needs to be run."""
+"""``/health``: this process and its database. ``/ready``: everything that a mission needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ router = Router(tags=["Health"], auth=None)
 
 
 class PartOut(Schema):
-    """One thing that must work, and how it is."""
+    """One part that must work, and its state."""
 
     is_ok: bool
     message: str
@@ -27,11 +27,11 @@ class ReadyOut(HealthOut):
     provider: PartOut
 
 
-@router.get("/health", response=HealthOut, summary="Is this process alive, and does its database answer?")
+@router.get("/health", response=HealthOut, summary="Check this process and its database")
 def health(request: HttpRequest) -> dict[str, Part]:
     return readiness.require(database=readiness.database())
 
 
-@router.get("/ready", response=ReadyOut, summary="Would a mission be run now?")
+@router.get("/ready", response=ReadyOut, summary="Check everything that a mission needs")
 def ready(request: HttpRequest) -> dict[str, Part]:
     return readiness.require(**readiness.all_parts())

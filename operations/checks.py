@@ -1,15 +1,15 @@
-"""Bad settings are found at the start, with a hint, and not at run time.
+"""System checks: bad settings are reported at the start, with a hint, and not at run time.
 
-E001  RUNNINGHUB_CONCURRENCY is below 1        E006  RESULTS_ALLOWED_HOSTS holds something that is no host
-E002  Q_WORKERS is below 1                     E007  the catalogue cannot be loaded
-E003  POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written
-E004  PUBLIC_BASE_URL is no web address        W001  SECRET_KEY is the one that everybody knows
-E005  DEFAULT_MODELS names an unfit model      W002  Q_WORKERS is 1
-E009  a limit of the API is out of range       W003  POLL_FLOOR_SECONDS is impolite to a remote server
-E010  ENCRYPTION_KEYS holds something else     W004  a stored API key cannot be read
-E011  a RETENTION_ setting is below 0          E013  FAILURE_BREAKER_ITEMS is below 0
-E012  LOG_FORMAT is neither text nor json       E014  STORAGE_URL needs a package that is not installed
-I001  no API key: nothing can be spent         W020  METRICS_TOKEN is easy to guess
+E001  RUNNINGHUB_CONCURRENCY is below 1        E006  RESULTS_ALLOWED_HOSTS contains an invalid host
+E002  Q_WORKERS is below 1                     E007  the catalogue cannot be loaded E003
+POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written E004  PUBLIC_BASE_URL is
+not a valid URL       W001  SECRET_KEY is the public default E005  DEFAULT_MODELS names a wrong
+model       W002  Q_WORKERS is 1 E009  a limit of the API is out of range       W003
+POLL_FLOOR_SECONDS is low for a remote server E010  ENCRYPTION_KEYS has an invalid key       W004  a
+stored API key cannot be read E011  a RETENTION_ setting is below 0          E013
+FAILURE_BREAKER_ITEMS is below 0 E012  LOG_FORMAT is neither text nor json       E014  STORAGE_URL
+needs a package that is not installed I001  no API key: nothing can be spent         W020
+METRICS_TOKEN is easy to guess
 """
 
 from __future__ import annotations
@@ -32,54 +32,54 @@ from providers import catalog, encryption, provider_accounts
 from providers.models import ProviderAccount
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
-LEAST_BODY_BYTES = 64 * 1024
-LEAST_TOKEN_LENGTH = 20
+MIN_BODY_BYTES = 64 * 1024
+MIN_TOKEN_LENGTH = 20
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
 @checks.register()
 def check_numbers(**_: Any) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if settings.RUNNINGHUB_CONCURRENCY < 1:
-        found.append(
+        messages.append(
             checks.Error(
                 "RUNNINGHUB_CONCURRENCY must be at least 1.",
-                hint="Set the number of tasks that your plan may run at once. To stop: manage.py accounts pause environment.",
+                hint="Set the number of tasks your plan may run at once. To stop: manage.py provider_accounts pause environment.",
                 id="missions.E001",
             )
         )
     if settings.LOG_FORMAT not in ("text", "json"):
-        found.append(checks.Error("LOG_FORMAT is neither text nor json.", hint="Leave it out.", id="missions.E012"))
+        messages.append(checks.Error("LOG_FORMAT is neither text nor json.", hint="Leave it out.", id="missions.E012"))
     for name in ("RETENTION_RESULTS_DAYS", "RETENTION_EVENTS_DAYS", "RETENTION_MEDIA_DAYS"):
         if getattr(settings, name) < 0:
-            hint = "Set for how many days it is kept; 0 for ever."
-            found.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))
+            hint = "Set the number of days to keep it; 0 keeps it forever."
+            messages.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))
     if settings.FAILURE_BREAKER_ITEMS < 0:
-        hint = "Set after how many equal failures in a row a mission is paused; 0 for never."
-        found.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E013"))
+        hint = "Set after how many equal failures in a row a mission is paused; 0 means never."
+        messages.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E013"))
     if settings.Q_WORKERS < 1:
-        found.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
+        messages.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:
-        found.append(
+        messages.append(
             checks.Warning(
-                "With one worker, a slow download delays every submission and every question.",
-                hint="Set Q_WORKERS to 2 or more; 50, the default, are cheap.",
+                "With one worker, a slow download delays every submission and every poll.",
+                hint="Set Q_WORKERS to 2 or more; the default of 50 is cheap.",
                 id="missions.W002",
             )
         )
-    return found
+    return messages
 
 
 @checks.register()
 def check_api_limits(**_: Any) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if settings.API_REQUESTS_PER_MINUTE < 0:
         hint = "Set how many requests one token may make in a minute; 0 for no limit."
-        found.append(checks.Error("API_REQUESTS_PER_MINUTE is below 0.", hint=hint, id="missions.E009"))
-    if settings.API_MAX_BODY_BYTES < LEAST_BODY_BYTES:
-        hint = f"Set it to {LEAST_BODY_BYTES} or more; a mission of 50,000 prompts needs about 10 MB."
-        found.append(checks.Error("API_MAX_BODY_BYTES is too small to be of use.", hint=hint, id="missions.E009"))
-    return found
+        messages.append(checks.Error("API_REQUESTS_PER_MINUTE is below 0.", hint=hint, id="missions.E009"))
+    if settings.API_MAX_BODY_BYTES < MIN_BODY_BYTES:
+        hint = f"Set it to {MIN_BODY_BYTES} or more; a mission of 50,000 prompts needs about 10 MB."
+        messages.append(checks.Error("API_MAX_BODY_BYTES is too small.", hint=hint, id="missions.E009"))
+    return messages
 
 
 @checks.register()
@@ -90,7 +90,7 @@ def check_polling(**_: Any) -> list[CheckMessage]:
     if floor < POLITE_POLL_FLOOR_SECONDS and not _is_loopback(settings.RUNNINGHUB_BASE_URL):
         return [
             checks.Warning(
-                f"Each task may be asked about every {floor} seconds, which a remote server may answer with refusals.",
+                f"Each task may be polled every {floor} seconds, which a remote server may refuse.",
                 hint=f"Set POLL_FLOOR_SECONDS to {POLITE_POLL_FLOOR_SECONDS} or more; lower values are for the simulator.",
                 id="missions.W003",
             )
@@ -106,7 +106,7 @@ def check_public_base_url(**_: Any) -> list[CheckMessage]:
     return [
         checks.Error(
             f"PUBLIC_BASE_URL is not usable: {url!r}.",
-            hint="Write scheme and host, such as https://batch.example.com, and no query. Leave it empty to do without webhooks.",
+            hint="Use scheme and host, such as https://batch.example.com. Leave it empty to work without webhooks.",
             id="missions.E004",
         )
     ]
@@ -118,14 +118,14 @@ def check_encryption_keys(**_: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Error(
-            "ENCRYPTION_KEYS holds something that is no encryption key.",
-            hint="`manage.py accounts new-key --skip-checks` prints one. Separate several by commas; the first one seals.",
+            "ENCRYPTION_KEYS contains an invalid encryption key.",
+            hint="Create one: manage.py provider_accounts new-key --skip-checks. Separate several by commas.",
             id="missions.E010",
         )
     ]
 
 
-@checks.register(checks.Tags.database)  # asked by `migrate` and `check --database default`
+@checks.register(checks.Tags.database)  # run by `migrate` and `check --database default`
 def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     try:
         accounts = list(ProviderAccount.objects.exclude(sealed_key="")) if databases else []
@@ -134,7 +134,7 @@ def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[
     return [
         checks.Warning(
             f"The API key of the account {account.name!r} cannot be read, so the account cannot be used.",
-            hint="Put the key that sealed it back into ENCRYPTION_KEYS, or enter the API key again.",
+            hint="Put the encryption key that encrypted it back into ENCRYPTION_KEYS, or enter the API key again.",
             id="missions.W004",
         )
         for account in accounts
@@ -146,8 +146,8 @@ def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[
 def check_result_hosts(**_: Any) -> list[CheckMessage]:
     return [
         checks.Error(
-            f"RESULTS_ALLOWED_HOSTS holds {entry!r}, which is no host.",
-            hint="Write host or host:port, separated by commas, without a scheme: 127.0.0.1:9100,files.internal",
+            f"RESULTS_ALLOWED_HOSTS contains {entry!r}, which is not a host.",
+            hint="Use host or host:port, separated by commas, without a scheme: 127.0.0.1:9100,files.internal",
             id="missions.E006",
         )
         for entry in settings.RESULTS_ALLOWED_HOSTS
@@ -169,18 +169,18 @@ def check_catalogue(**_: Any) -> list[CheckMessage]:
 
 
 def _unfit_defaults() -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     for task_type, endpoint in settings.DEFAULT_MODELS.items():
         if catalog.find_default(task_type) is None:
             fitting = [model.endpoint for model in catalog.all_models(task_type)]
-            found.append(
+            messages.append(
                 checks.Error(
                     f"DEFAULT_MODEL_{task_type.upper()} names {endpoint!r}, which is no {task_type} model of the catalogue.",
                     hint=f"Choose one of: {', '.join(fitting) or 'none, because the task type is unknown'}.",
                     id="missions.E005",
                 )
             )
-    return found
+    return messages
 
 
 @checks.register()
@@ -190,8 +190,8 @@ def check_data_dir(**_: Any) -> list[CheckMessage]:
         folders += [Path(settings.MEDIA_ROOT), Path(settings.RESULTS_ROOT)]
     return [
         checks.Error(
-            f"{folder} cannot be written.",
-            hint="Give this user the right to, or set DATA_DIR to a folder of its own.",
+            f"{folder} is not writable.",
+            hint="Give this user permission to write to it, or set DATA_DIR to another folder.",
             id="missions.E008",
         )
         for folder in folders
@@ -213,7 +213,7 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            "SECRET_KEY is not set, so the one in the source signs sessions and the messages to workers.",
+            "SECRET_KEY is not set, so the public default signs sessions and worker messages.",
             hint="Run `make setup`, or set SECRET_KEY to 50 random characters, the same for all processes.",
             id="missions.W001",
         )
@@ -222,25 +222,25 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
 
 @checks.register()
 def check_metrics_token(**_: Any) -> list[CheckMessage]:
-    if not 0 < len(settings.METRICS_TOKEN) < LEAST_TOKEN_LENGTH:
+    if not 0 < len(settings.METRICS_TOKEN) < MIN_TOKEN_LENGTH:
         return []
     return [
         checks.Warning(
             "METRICS_TOKEN is easy to guess.",
-            hint=f"Set {LEAST_TOKEN_LENGTH} random characters or more, or leave it empty to answer this machine alone.",
+            hint=f"Set {MIN_TOKEN_LENGTH} random characters or more, or leave it empty to answer only this machine.",
             id="missions.W020",
         )
     ]
 
 
-@checks.register(deploy=True)  # elsewhere `serve` and `accounts` say it, and every command would repeat it
+@checks.register(deploy=True)  # `serve` and `provider_accounts` also say it; here, every command would repeat it
 def check_api_key(**_: Any) -> list[CheckMessage]:
     if settings.RUNNINGHUB_API_KEY:
         return []
     return [
         checks.Info(
             "RUNNINGHUB_API_KEY is not set: nothing can be spent.",
-            hint="`make serve` and `make demo` use the simulator meanwhile. For real results put your key into .env.",
+            hint="`make serve` and `make demo` use the simulator meanwhile. For real results, put your key into .env.",
             id="missions.I001",
         )
     ]
@@ -272,6 +272,6 @@ def _is_host(text: str) -> bool:
 
 
 def _can_write(folder: Path) -> bool:
-    """Whether the folder, or the nearest one above it that exists, may be written."""
+    """Return True if the folder, or its nearest existing parent, is writable."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

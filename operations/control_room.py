@@ -1,4 +1,7 @@
-"""``/admin/control-room/``: how the whole site goes, for who runs it.  An open page asks for its pulse and swaps what changed."""
+"""``/admin/control-room/``: the state of the whole site for operators.
+
+An open page polls and swaps what changed.
+"""
 
 from __future__ import annotations
 
@@ -33,58 +36,64 @@ from providers import provider_accounts
 
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
+    """Show the page."""
     return render(request, "operations/page.html", _context(request))
 
 
 @require_safe
 def show_pulse(request: HttpRequest) -> HttpResponse:
-    """The page's zones, and nothing else."""
+    """Return only the zones of the page."""
     return render(request, "operations/zones.html", _context(request))
 
 
 @require_POST
 def retry(request: HttpRequest) -> HttpResponse:
-    """Retry what failed for one cause, in each mission that the button counted, and never more items of it than it counted."""
+    """Retry the failed items of one cause, in each mission that the button counted.
+
+    Never retries more items of a mission than the button counted.
+    """
     form = RetryCauseForm(request.POST)
     if not request.user.has_perm("missions.change_mission"):
-        messages.error(request, _("You may look at missions, but not change them: nothing was retried."))
+        messages.error(request, _("You may view missions but not change them. Nothing was retried."))
     elif not form.is_valid():
-        messages.error(request, _("Nothing was retried: choose again what to retry."))
+        messages.error(request, _("Nothing was retried. Choose again what to retry."))
     else:
         _retry(request, form.cleaned_data["error_code"], form.cleaned_data["mission"])
     return redirect("control_room:show")
 
 
 def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> None:
-    total, refused = 0, 0
+    retried_count = refused_count = 0
     for mission in Mission.objects.visible_to(request.user).filter(pk__in=counts).order_by("pk"):
         try:
-            done = services.retry_failed(
+            result = services.retry_failed(
                 mission_id=mission.pk, actor=actor(request), error_code=error_code, at_most=counts[mission.pk]
             )
         except NotPossible as refusal:
             messages.error(request, f"{mission.name}: {refusal}")
-            refused += 1
+            refused_count += 1
             continue
-        if not done.count:
+        if not result.count:
             continue
-        total += done.count
-        note = f"Retried {done.count} failed items of cause {error_code or 'unknown'}."
+        retried_count += result.count
+        note = f"Retried {result.count} failed items of cause {error_code or 'unknown'}."
         assert request.user.pk
         LogEntry.objects.log_actions(request.user.pk, [mission], CHANGE, note, single_object=True)
-    if not total and not refused:
-        messages.warning(request, _("Nothing was retried: these items do not fail any more."))
-    if total:
-        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", total)
-        messages.success(request, text % {"count": total})
+    if not retried_count and not refused_count:
+        messages.warning(request, _("Nothing was retried: these items are not failed any more."))
+    if retried_count:
+        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", retried_count)
+        messages.success(request, text % {"count": retried_count})
 
 
-# --- What the page shows ---
+# --- The content of the page ---
 
 
 @dataclass(frozen=True, slots=True)
-class UnconfirmedEntry:
-    """An unconfirmed attempt, its item as people see it, and the form that settles it; ``price``: of sending it again."""
+class UnconfirmedAttempt:
+    """An unconfirmed attempt, its item for display, the form that resolves it, and the price of
+    another attempt.
+    """
 
     attempt: Attempt
     item_view: ItemView
@@ -94,13 +103,15 @@ class UnconfirmedEntry:
 
 @dataclass(frozen=True, slots=True)
 class SpendLine:
-    """What one model, or one person's missions, were charged in one currency: an amount for each of SPEND_DAYS."""
+    """The charges of one model, or of one person, in one currency: an amount for each of
+    SPEND_DAYS.
+    """
 
     name: str
     query: str
     currency: str
     amounts: list[Decimal]
-    untold_count: int
+    unreported_count: int
 
     @property
     def cells(self) -> list[tuple[str, Decimal]]:
@@ -111,19 +122,19 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     counts = statistics.counts_by_model()
     totals = sum(counts.values(), Counter[str]())
-    used = [model for model, of_model in counts.items() if of_model[ItemStatus.COMPLETED]]
+    used = [model for model, model_counts in counts.items() if model_counts[ItemStatus.COMPLETED]]
     flow = statistics.throughput(now=now)
     spends = statistics.spend(now=now)
     since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
     accounts = selectors.account_queues(now=now)
-    obstacles = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
-    inbox = statistics.inbox()
+    blocked_reasons = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
+    unconfirmed = statistics.unconfirmed()
     return {
         "now": now,
         "totals": {status.value: totals[status] for status in ItemStatus},
-        "accounts": [(queue, obstacles[queue.account.pk]) for queue in accounts],
+        "accounts": [(queue, blocked_reasons[queue.account.pk]) for queue in accounts],
         "in_flight": sum(queue.in_flight for queue in accounts),
-        "cap": sum(queue.cap for queue in accounts if obstacles[queue.account.pk] is None),
+        "cap": sum(queue.cap for queue in accounts if blocked_reasons[queue.account.pk] is None),
         "waiting": statistics.oldest_waiting(now=now),
         "flow": flow,
         "bars": [_bar(minute) for minute in flow.minutes],
@@ -136,18 +147,20 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "spend_by_owner": _lines(spends, lambda spend: (spend.owner_name, f"owner__id__exact={spend.owner_id}")),
         "spend_days": _span_names(),
         "causes": statistics.causes(now=now),
-        "inbox": inbox,
-        "unconfirmed": [_unconfirmed_entry(attempt) for attempt in inbox.oldest],
-        "hearts": statistics.hearts(now=now),
+        "unconfirmed": unconfirmed,
+        "unconfirmed_attempts": [_unconfirmed_attempt(attempt) for attempt in unconfirmed.oldest],
+        "clusters": statistics.clusters(now=now),
         "storage": statistics.storage(),
-        "archive": statistics.archive(now=now),
+        "downloads": statistics.download_backlog(now=now),
         "can_act": request.user.has_perm("missions.change_mission"),
     }
 
 
 def _span_names() -> list[str]:
-    count = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days} for days in SPEND_DAYS]
-    return [_("Today") if days == 1 else words for days, words in zip(SPEND_DAYS, count, strict=True)]
+    return [
+        _("Today") if days == 1 else ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+        for days in SPEND_DAYS
+    ]
 
 
 def _bar(minute: Minute) -> dict[str, Any]:
@@ -157,7 +170,9 @@ def _bar(minute: Minute) -> dict[str, Any]:
 
 
 def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -> list[SpendLine]:
-    """The spends that share a trait added up, the most expensive of the longest span first."""
+    """Add up the spends with the same ``trait``, which returns a name and a query; highest
+    amount first.
+    """
     groups: defaultdict[tuple[str, str, str], list[Spend]] = defaultdict(list)
     for spend in spends:
         groups[*trait(spend), spend.currency].append(spend)
@@ -166,17 +181,18 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
         SpendLine(
             *key,
             amounts=[sum((spend.amounts[window] for spend in group), Decimal(0)) for window in windows],
-            untold_count=sum(spend.unreported_counts[windows[-1]] for spend in group),
+            unreported_count=sum(spend.unreported_counts[windows[-1]] for spend in group),
         )
         for key, group in groups.items()
     ]
     return sorted(lines, key=lambda line: line.amounts[-1], reverse=True)
 
 
-def _unconfirmed_entry(attempt: Attempt) -> UnconfirmedEntry:
+def _unconfirmed_attempt(attempt: Attempt) -> UnconfirmedAttempt:
     item = attempt.item
     form = ProviderTaskForm(auto_id=f"task-{item.pk}-%s")
-    return UnconfirmedEntry(attempt, present_items(item.mission, [item])[0], form, failures.estimate(item.mission, 1))
+    item_view = present_items(item.mission, [item])[0]
+    return UnconfirmedAttempt(attempt, item_view, form, failures.estimate(item.mission, 1))
 
 
 app_name = "control_room"

@@ -1,4 +1,7 @@
-"""Is everything well that this program needs, and if not: what mends it?  Spends nothing, and leaves nothing behind."""
+"""Check every part that this program needs, and say how to fix it.
+
+Spends nothing and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from enum import StrEnum
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core import checks
-from django.core.checks import CheckMessage
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 from django.db import DatabaseError, connection, transaction
@@ -25,9 +27,9 @@ from providers.adapters.http import TransportFailure, glance
 from providers.models import ProviderAccount
 from workers import queue
 
-LONGEST_WAIT = timedelta(seconds=30)  # of a message, while workers run
+MAX_MESSAGE_AGE = timedelta(seconds=30)  # while workers run
 CLOCK_TOLERANCE = timedelta(seconds=30)
-LEAST_FREE_BYTES = 5 * 1024**3
+MIN_FREE_BYTES = 5 * 1024**3
 GIGABYTE = 1024**3
 
 
@@ -39,7 +41,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``remedy``: what mends it; "" where nothing has to be."""
+    """The result of one check. ``remedy`` says how to fix it; "" when nothing is wrong."""
 
     part: str
     level: Level
@@ -48,7 +50,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Every part, one after the other.  No message holds a key or a password."""
+    """Check every part, one after the other. No message contains a key or a password."""
     yield from _settings()
     database = list(_database())
     yield from database
@@ -61,29 +63,27 @@ def examine() -> Iterator[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    """What `manage.py check` finds, and with https what is due there."""
-    found = [
-        message for message in checks.run_checks(include_deployment_checks=settings.HTTPS_ONLY) if _counts(message)
+    """Run `manage.py check`, with the deployment checks when HTTPS is on."""
+    problems = [
+        message
+        for message in checks.run_checks(include_deployment_checks=settings.HTTPS_ONLY)
+        if message.level >= checks.WARNING and not message.is_silenced()
     ]
-    for message in found:
+    for message in problems:
         level = Level.FAIL if message.is_serious() else Level.WARN
         yield Finding("settings", level, f"{message.msg} ({message.id})", message.hint or "")
-    if not found:
-        yield Finding("settings", Level.OK, "The system checks find nothing.")
-
-
-def _counts(message: CheckMessage) -> bool:
-    return message.level >= checks.WARNING and not message.is_silenced()
+    if not problems:
+        yield Finding("settings", Level.OK, "The system checks found no problems.")
 
 
 # --- Database ---
 
 
 def _database() -> Iterator[Finding]:
-    answer = readiness.database()
-    if not answer.is_ok:
-        remedy = "Start it, or correct DATABASE_URL; see Upgrade in the operator guide if it is of an older version."
-        yield Finding("database", Level.FAIL, answer.message, remedy)
+    state = readiness.database()
+    if not state.is_ok:
+        remedy = "Start it, or correct DATABASE_URL. If its version is older, see Upgrade in the operator guide."
+        yield Finding("database", Level.FAIL, state.message, remedy)
         return
     yield _write()
     if connection.vendor == "sqlite":
@@ -96,9 +96,9 @@ def _write() -> Finding:
             Session.objects.create(session_key=secrets.token_hex(16), session_data="", expire_date=timezone.now())
             transaction.set_rollback(True)
     except DatabaseError as error:
-        remedy = "Give this user the right to write, and the disk room."
-        return Finding("database", Level.FAIL, f"It cannot be written: {type(error).__name__}.", remedy)
-    return Finding("database", Level.OK, f"{connection.vendor} answers, is up to date and can be written.")
+        remedy = "Give this user permission to write, and free disk space."
+        return Finding("database", Level.FAIL, f"It is not writable: {type(error).__name__}.", remedy)
+    return Finding("database", Level.OK, f"{connection.vendor} answers, is up to date and writable.")
 
 
 def _journal() -> Finding:
@@ -106,9 +106,9 @@ def _journal() -> Finding:
         cursor.execute("PRAGMA journal_mode")
         mode = str(cursor.fetchone()[0])
     if mode == "wal":
-        return Finding("database", Level.OK, "SQLite keeps a write-ahead log.")
-    remedy = "Put DATA_DIR on a local disk: network shares cannot hold one."
-    return Finding("database", Level.FAIL, f"SQLite's journal is {mode}, so many workers block each other.", remedy)
+        return Finding("database", Level.OK, "SQLite uses a write-ahead log.")
+    remedy = "Put DATA_DIR on a local disk: a write-ahead log does not work on network shares."
+    return Finding("database", Level.FAIL, f"SQLite's journal mode is {mode}, so workers block each other.", remedy)
 
 
 # --- Workers and accounts ---
@@ -119,35 +119,39 @@ def _broker() -> Iterator[Finding]:
     level = Level.OK if workers.is_ok else Level.WARN
     yield Finding("workers", level, workers.message, "" if workers.is_ok else "Start manage.py workers, or make serve.")
     count, oldest = queue.backlog(timezone.now())
-    told = f"{count} messages wait, the oldest for {oldest.total_seconds():.0f} s."
-    if not workers.is_ok or oldest < LONGEST_WAIT:
-        yield Finding("broker", Level.OK, told)
+    message = f"{count} messages wait, the oldest for {oldest.total_seconds():.0f} s."
+    if not workers.is_ok or oldest < MAX_MESSAGE_AGE:
+        yield Finding("broker", Level.OK, message)
     else:
-        yield Finding("broker", Level.WARN, told, "Look into the workers' log; restart them if nothing moves.")
+        yield Finding("broker", Level.WARN, message, "Read the workers' log; restart them if nothing is processed.")
 
 
 def _accounts() -> Iterator[Finding]:
     accounts = list(ProviderAccount.objects.filter(is_enabled=True).order_by("pk"))
     if not accounts:
-        yield Finding("provider", Level.WARN, "There is no account in use.", "Start the workers once: they make one.")
+        yield Finding("provider", Level.WARN, "No account is in use.", "Start the workers once: they create one.")
     for account in accounts:
         yield _account(account)
 
 
 def _account(account: ProviderAccount) -> Finding:
     part = f"provider {account.name}"
-    if not provider_accounts.has_key(account):
-        remedy = "Put RUNNINGHUB_API_KEY into .env. Until then make serve uses the simulator."
+    needs_key = provider_accounts.needs_key(account)
+    if needs_key and not provider_accounts.has_key(account):
+        remedy = "Put the key into .env, for example RUNNINGHUB_API_KEY. Until then make serve uses the simulator."
         return Finding(part, Level.WARN, "No key is set: nothing can be spent.", remedy)
     try:
         status = provider_accounts.connect(account).check_account()
     except ProviderError as error:
-        return Finding(part, Level.FAIL, str(error), "Check the key, the address and the network.")
+        return Finding(part, Level.FAIL, str(error), "Check the key, the URL and the network.")
+    works = "The key works" if needs_key else "The provider answers"
     if account.paused_at:
-        remedy = f"Remove the cause, then: manage.py accounts resume {account.name}"
-        return Finding(part, Level.WARN, f"The key works, but it is paused: {account.pause_reason}", remedy)
-    balance = "not told" if status.balance is None else f"{status.balance} {status.currency}".strip()
-    return Finding(part, Level.OK, f"The key works. Balance: {balance}.")
+        remedy = f"Fix the cause, then run: manage.py provider_accounts resume {account.name}"
+        return Finding(part, Level.WARN, f"{works}, but the account is paused: {account.pause_reason}", remedy)
+    if not needs_key and status.balance is None:
+        return Finding(part, Level.OK, f"{works}.")
+    balance = "not reported" if status.balance is None else f"{status.balance} {status.currency}".strip()
+    return Finding(part, Level.OK, f"{works}. Balance: {balance}.")
 
 
 # --- Clocks ---
@@ -158,11 +162,12 @@ def _clocks() -> Iterator[Finding]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             yield _clock("database", cursor.fetchone()[0])
-    for address in sorted({provider_accounts.address(row) for row in ProviderAccount.objects.all()}):
+    addresses = {provider_accounts.address(row) for row in ProviderAccount.objects.all()}
+    for address in sorted(addresses - {""}):
         try:
             seen = glance(address)
         except TransportFailure:
-            continue  # the account's own line says so
+            continue  # the account's own finding says so
         if seen.date:
             yield _clock("provider", seen.date)
 
@@ -170,23 +175,21 @@ def _clocks() -> Iterator[Finding]:
 def _clock(whose: str, theirs: datetime) -> Finding:
     difference = abs(theirs - timezone.now())
     if difference < CLOCK_TOLERANCE:
-        return Finding("clock", Level.OK, f"This machine's clock agrees with that of the {whose}.")
-    told = f"This machine's clock is {difference.total_seconds():.0f} s off that of the {whose}."
-    return Finding(
-        "clock", Level.WARN, told, "Keep clocks right with NTP: timeouts and the expiry of results go by them."
-    )
+        return Finding("clock", Level.OK, f"This machine's clock agrees with the {whose}'s.")
+    message = f"This machine's clock differs from the {whose}'s by {difference.total_seconds():.0f} s."
+    return Finding("clock", Level.WARN, message, "Synchronise clocks with NTP: timeouts and expiry depend on them.")
 
 
-# --- Files, and the way in from outside ---
+# --- Files and the public URL ---
 
 
 def _storage() -> Iterator[Finding]:
     for name, what in (("results", "results"), ("default", "uploads")):
         yield _probe(name, f"storage of {what}")
     free = shutil.disk_usage(settings.DATA_DIR).free
-    told = f"{free / GIGABYTE:.1f} GB are free for data."
-    remedy = "" if free > LEAST_FREE_BYTES else "Make room: manage.py cleanup shows what may go."
-    yield Finding("disk", Level.WARN if remedy else Level.OK, told, remedy)
+    message = f"{free / GIGABYTE:.1f} GB are free for data."
+    remedy = "" if free > MIN_FREE_BYTES else "Free some space: manage.py cleanup shows what can be deleted."
+    yield Finding("disk", Level.WARN if remedy else Level.OK, message, remedy)
 
 
 def _probe(name: str, part: str) -> Finding:
@@ -200,27 +203,27 @@ def _probe(name: str, part: str) -> Finding:
             storage.delete(saved)
     except OSError as error:
         remedy = (
-            f"Give this user the right to write {storage.location}."
+            f"Give this user permission to write to {storage.location}."
             if isinstance(storage, FileSystemStorage)
-            else "Check STORAGE_URL and its keys: they must be allowed to list, get, put and delete objects of the bucket."
+            else "Check STORAGE_URL and its keys: they need permission to list, get, put and delete objects of the bucket."
         )
         return Finding(part, Level.FAIL, f"It cannot be used: {error.strerror or type(error).__name__}.", remedy)
     if not is_same:
-        return Finding(part, Level.FAIL, "What was read is not what was written.", "Check the disk.")
+        return Finding(part, Level.FAIL, "The content read differs from the content written.", "Check the disk.")
     return Finding(part, Level.OK, "A file was written, read and deleted.")
 
 
 def _public_address() -> Iterator[Finding]:
     if not settings.PUBLIC_BASE_URL:
-        yield Finding("public address", Level.OK, "PUBLIC_BASE_URL is not set: polling alone, no webhooks.")
+        yield Finding("public address", Level.OK, "PUBLIC_BASE_URL is not set: results are polled, without webhooks.")
         return
-    remedy = "Start the web process, and let the proxy lead there. Polling goes on meanwhile."
+    remedy = "Start the web process, and point the proxy to it. Polling continues meanwhile."
     try:
         status = glance(f"{settings.PUBLIC_BASE_URL}/api/v1/health").status
     except TransportFailure as failure:
         yield Finding("public address", Level.WARN, f"PUBLIC_BASE_URL cannot be reached from here: {failure}.", remedy)
         return
     if status == 200:
-        yield Finding("public address", Level.OK, "PUBLIC_BASE_URL leads here.")
+        yield Finding("public address", Level.OK, "PUBLIC_BASE_URL leads to this site.")
     else:
         yield Finding("public address", Level.WARN, f"PUBLIC_BASE_URL answers {status}.", remedy)

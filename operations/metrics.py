@@ -1,7 +1,8 @@
-"""What ``/metrics`` tells Prometheus: read from the rows at each scrape, so that it is the same from every process.
+"""The metrics of ``/metrics``, read from the database at each scrape, so that every process reports
+the same.
 
-docs/monitoring.md explains each name (a test compares the two).  What happened is told for a span that ends now, not counted up
-for ever: rows can be removed, and a counter must never go back.
+docs/monitoring.md explains each name (a test compares the two). Past events are counted over a
+window that ends now and not as counters: rows can be deleted, and a counter must never decrease.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ QUANTILES = (0.5, 0.95)
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Rows())
     return generate_latest(registry)
@@ -46,7 +47,7 @@ class _Rows(Collector):
             yield from part(now)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        return []  # asks the database for nothing when it is registered
+        return []  # so that registering does not query the database
 
 
 def _gauge(name: str, text: str, values: Iterable[tuple[Iterable[Any], Any]], *labels: str) -> GaugeMetricFamily:
@@ -64,14 +65,12 @@ def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterato
     yield _gauge("items", "Items by status.", (([s.value], totals[s]) for s in ItemStatus), "status")
     yield _gauge(
         "oldest_waiting_seconds",
-        "For how long the oldest item of a running mission could have been taken up.",
+        "Waiting time of the oldest due item of a queued or running mission.",
         [([], waiting.seconds if waiting else 0)],
     )
-    yield _gauge("attempts_ended_last_hour", "Attempts that ended within the last hour.", _by(flow.ends), "status")
-    yield _gauge("messages_due", "Messages that wait for a worker.", [([], messages)])
-    yield _gauge(
-        "message_age_seconds", "For how long the oldest of them has been due.", [([], oldest_message.total_seconds())]
-    )
+    yield _gauge("attempts_ended_last_hour", "Attempts that ended in the last hour.", _by(flow.ends), "status")
+    yield _gauge("messages_due", "Queue messages that wait for a worker.", [([], messages)])
+    yield _gauge("message_age_seconds", "Age of the oldest of these.", [([], oldest_message.total_seconds())])
 
 
 def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
@@ -83,17 +82,22 @@ def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
 
     yield _gauge("in_flight", "Slots in use.", of_each(lambda each: each.in_flight), "account")
     yield _gauge("slots", "Tasks that may be in flight now.", of_each(lambda each: each.cap), "account")
-    yield _gauge("unconfirmed_attempts", "Attempts in doubt.", of_each(lambda each: each.unconfirmed), "account")
+    yield _gauge(
+        "unconfirmed_attempts",
+        "Attempts sent without a conclusive answer.",
+        of_each(lambda each: each.unconfirmed),
+        "account",
+    )
     yield _gauge(
         "account_usable",
-        "1: takes new items up.",
+        "1: takes new items.",
         of_each(lambda each: provider_accounts.blocked_reason(each.account) is None),
         "account",
     )
     lags = statistics.poll_lags(now=now)
     yield _gauge(
         "poll_lag_seconds",
-        "By how much the question about a running task that is due first is late.",
+        "Delay of the most overdue poll.",
         (([named[pk]], lag) for pk, lag in lags.items() if pk in named),
         "account",
     )
@@ -103,42 +107,42 @@ def _provider(now: datetime, models: Sequence[str]) -> Iterator[GaugeMetricFamil
     by_account = statistics.submissions(now=now)
     yield _gauge(
         "submissions_recent",
-        "Submissions of the last 5 minutes (at most the latest 1000) by what came of them.",
-        (((name, *key), count) for name, found in by_account.items() for key, count in found.results.items()),
+        "Results of the submissions of the last 5 minutes (at most the latest 1000).",
+        (((name, *key), count) for name, account in by_account.items() for key, count in account.results.items()),
         *("account", "result", "code"),
     )
     yield _gauge(
         "submit_seconds",
-        "How long the provider took to accept those that it accepted.",
+        "Time until the provider accepted a submission.",
         (
-            ((name, share), percentile(found.latencies, share))
-            for name, found in by_account.items()
+            ((name, share), percentile(account.latencies, share))
+            for name, account in by_account.items()
             for share in QUANTILES
-            if found.latencies
+            if account.latencies
         ),
         *("account", "quantile"),
     )
     yield _gauge(
         "task_seconds",
-        "How long the latest successes of a model took, from being accepted to their end.",
+        "Time from acceptance to success, for a model's latest successes.",
         (
-            ((taken.model, share), value)
-            for taken in statistics.durations(models)
-            for share, value in zip(QUANTILES, (taken.p50, taken.p95), strict=True)
+            ((entry.model, share), value)
+            for entry in statistics.durations(models)
+            for share, value in zip(QUANTILES, (entry.p50, entry.p95), strict=True)
         ),
         *("model", "quantile"),
     )
 
 
 def _results(now: datetime) -> Iterator[GaugeMetricFamily]:
-    archive = statistics.archive(now=now)
-    left = (archive.expires_at - now).total_seconds() if archive.expires_at else None
-    yield _gauge("results_to_fetch", "Results that are paid and not yet here.", [([], archive.pending_count)])
-    yield _gauge("archive_lag_seconds", "For how long one of them has been due.", [([], archive.lag_seconds)])
+    backlog = statistics.download_backlog(now=now)
+    seconds_left = (backlog.expires_at - now).total_seconds() if backlog.expires_at else None
+    yield _gauge("results_to_fetch", "Paid results that are not stored yet.", [([], backlog.pending_count)])
+    yield _gauge("archive_lag_seconds", "Delay of the most overdue download.", [([], backlog.lag_seconds)])
     yield _gauge(
         "result_expires_seconds",
-        "How long until the first of their addresses ends. Absent when there are none.",
-        [] if left is None else [([], left)],
+        "Time until the first of their URLs expires. Absent when there are none.",
+        [] if seconds_left is None else [([], seconds_left)],
     )
 
 
@@ -147,37 +151,42 @@ def _money(now: datetime) -> Iterator[GaugeMetricFamily]:
     for spend in statistics.spend(now=now):
         for days in SPEND_DAYS:
             sums[spend.model, spend.currency, days] += spend.amounts[f"days_{days}"]
-    inbox = statistics.inbox()
+    unconfirmed = statistics.unconfirmed()
     yield _gauge(
         "spend",
-        "What attempts that ended today, or within so many days, were charged.",
+        "Cost of attempts that ended today, or within so many days.",
         _by(sums),
         *("model", "currency", "days"),
     )
-    yield _gauge("unconfirmed_items", "Items that wait for a person.", [([], inbox.count)])
+    yield _gauge("unconfirmed_items", "Items that wait for a person.", [([], unconfirmed.count)])
     yield _gauge(
         "unconfirmed_stake",
-        "About what these may have cost.",
-        (([stake.currency], stake.amount) for stake in inbox.stakes),
+        "Estimated cost of these.",
+        (([risk.currency], risk.amount) for risk in unconfirmed.at_risk),
         "currency",
     )
 
 
 def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
-    hearts = statistics.hearts(now=now)
-    named = [((heart.cluster.host, heart.cluster.pid), heart) for heart in hearts]
+    states = statistics.clusters(now=now)
+    named = [((state.cluster.host, state.cluster.pid), state) for state in states]
     labels = ("host", "pid")
     yield _gauge(
-        "heartbeat_age_seconds", "Since a cluster was heard.", ((n, h.silent_seconds) for n, h in named), *labels
+        "heartbeat_age_seconds",
+        "Time since the last heartbeat of a cluster.",
+        ((name, state.silent_seconds) for name, state in named),
+        *labels,
     )
-    yield _gauge("workers", "Worker processes of it.", ((n, h.cluster.worker_count) for n, h in named), *labels)
-    yield _gauge("clusters_alive", "Clusters that were heard lately.", [([], sum(h.is_alive for h in hearts))])
+    yield _gauge(
+        "workers", "Its worker processes.", ((name, state.cluster.worker_count) for name, state in named), *labels
+    )
+    yield _gauge("clusters_alive", "Clusters with a recent heartbeat.", [([], sum(state.is_alive for state in states))])
     storage = statistics.storage()
     yield _gauge("result_bytes", "Stored result files, as last counted.", [([], storage.file_bytes)])
-    yield _gauge("disk_free_bytes", "Room on the disk of DATA_DIR.", [([], storage.free_bytes)])
+    yield _gauge("disk_free_bytes", "Free space on the disk of DATA_DIR.", [([], storage.free_bytes)])
 
 
 def _by(values: Mapping[Any, Any]) -> Iterator[tuple[Iterable[Any], Any]]:
-    """A value for each key, whose parts are the labels."""
+    """Yield the labels and the value of each key; a tuple's parts are its labels."""
     for key, count in values.items():
         yield (key if isinstance(key, tuple) else (key,)), count

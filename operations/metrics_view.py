@@ -1,4 +1,4 @@
-"""``/metrics``, for Prometheus: with METRICS_TOKEN, or from this machine."""
+"""``/metrics`` for Prometheus: with METRICS_TOKEN, or from this machine."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from operations import metrics
 
-# Whoever asks through a proxy seems to come from the proxy's machine; any of these tells that one stands between.
+# Requests through a proxy seem to come from the proxy's machine; any of these headers reveals a
+# proxy.
 PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Forwarded", "Via")
 
 
 @never_cache
 @require_safe
 def show_metrics(request: HttpRequest) -> HttpResponse:
+    """Send all metrics. 401 without the right METRICS_TOKEN; without that setting, 403 from
+    elsewhere.
+    """
     if settings.METRICS_TOKEN:
-        return _metrics() if _has_token(request) else _refuse(401, "Send METRICS_TOKEN: Authorization: Bearer TOKEN.")
-    if _is_from_here(request):
-        return _metrics()
-    return _refuse(403, "Without METRICS_TOKEN, metrics are told to this machine only, and not through a proxy.")
-
-
-def _metrics() -> HttpResponse:
+        scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not constant_time_compare(token.strip(), settings.METRICS_TOKEN):
+            return _refuse(401, "Send METRICS_TOKEN: Authorization: Bearer TOKEN.")
+    elif not _is_local(request):
+        return _refuse(403, "Without METRICS_TOKEN, metrics are sent only to this machine, and not through a proxy.")
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -36,13 +38,11 @@ def _refuse(status: int, text: str) -> HttpResponse:
     return HttpResponse(text + "\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _has_token(request: HttpRequest) -> bool:
-    scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and constant_time_compare(given.strip(), settings.METRICS_TOKEN)
+def _is_local(request: HttpRequest) -> bool:
+    """Return True for a loopback address without any sign of a proxy.
 
-
-def _is_from_here(request: HttpRequest) -> bool:
-    """From a loopback address, and by all signs not through a proxy: one may be silent, so a public address is a sign."""
+    A proxy may add no header, so a public URL counts as a sign, too.
+    """
     if settings.PUBLIC_BASE_URL or any(name in request.headers for name in PROXY_HEADERS):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Whether a mission would be run now: what is in the way, part by part."""
+"""The state of each part that a mission needs: database, workers, provider accounts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from providers import provider_accounts
 from providers.models import ProviderAccount
 from workers import heartbeat
 
+_is_migrated = False
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
+    """The state of one part, with a sentence for operators."""
+
     is_ok: bool
     message: str
 
 
 class NotReady(Unavailable):
-    """Some parts are not ready.  ``errors`` names each of them."""
+    """Some parts are not ready. ``errors`` names each of them."""
 
     error = "not_ready"
 
@@ -31,40 +35,35 @@ class NotReady(Unavailable):
 
 
 def require(**parts: Part) -> dict[str, Part]:
-    """The parts, if all of them are well.  Raises NotReady."""
+    """Return the parts if all of them are ready. Raises NotReady."""
     if not all(part.is_ok for part in parts.values()):
         raise NotReady(parts)
     return parts
 
 
 def all_parts() -> dict[str, Part]:
-    """The state of everything that a mission needs.  Asks no provider: that would cost a request each time."""
-    answer = database()
-    if not answer.is_ok:
+    """Return the state of every part. Sends no request to a provider: this may be called often."""
+    state = database()
+    if not state.is_ok:
         unknown = Part(False, "Unknown: the database does not answer.")
-        return {"database": answer, "workers": unknown, "provider": unknown}
-    return {"database": answer, "workers": workers(), "provider": provider()}
+        return {"database": state, "workers": unknown, "provider": unknown}
+    return {"database": state, "workers": workers(), "provider": provider()}
 
 
 def database() -> Part:
+    """Query the database, and check that it has all migrations of this version.
+
+    Migrations are checked until none is missing: none is ever reverted while this process runs.
+    """
+    global _is_migrated
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        missing = _missing_migrations()
+        missing = [] if _is_migrated else pending_migrations.missing_migrations()
     except DatabaseError as error:
         return Part(False, f"The database does not answer: {type(error).__name__}.")
+    _is_migrated = not missing
     return Part(False, pending_migrations.tell(missing)) if missing else Part(True, "The database answers.")
-
-
-_has_all_migrations = False
-
-
-def _missing_migrations() -> list[str]:
-    """Asked until there are none: of what is applied nothing is ever taken back while this process runs."""
-    global _has_all_migrations
-    missing = [] if _has_all_migrations else pending_migrations.missing_migrations()
-    _has_all_migrations = not missing
-    return missing
 
 
 def workers() -> Part:
@@ -74,11 +73,11 @@ def workers() -> Part:
 
 
 def provider() -> Part:
-    """Well if one account takes new items up.  Names none: anybody may ask."""
+    """Return ready if one account takes new items. Names no account: anybody may read this."""
     accounts = list(ProviderAccount.objects.all())
     if not accounts:
-        return Part(False, "There is no provider account yet: workers make it when they start.")
-    if told := provider_accounts.describe_blocked(accounts):
-        return Part(False, f"No account can be used: {told}. See `manage.py accounts`.")
+        return Part(False, "There is no provider account yet: workers create it when they start.")
+    if reasons := provider_accounts.describe_blocked(accounts):
+        return Part(False, f"No account can be used: {reasons}. See `manage.py provider_accounts`.")
     usable = sum(provider_accounts.blocked_reason(account) is None for account in accounts)
     return Part(True, f"Accounts that can be used: {usable}.")

@@ -1,7 +1,8 @@
-"""What goes by itself: results, events and uploads after as many days as the settings say, and what nobody can ask for any more.
+"""Delete what the retention settings no longer keep, and leftovers that nobody can ask for.
 
-Nothing of a mission that has not ended, or of which the fate of an item is unknown, is touched.  Rows of results stay, with all
-that is known of the file; starred results stay altogether.  Work is done in small transactions: broken off, it goes on next time.
+Missions that have not ended, or that have unconfirmed items, are never touched. The rows of results
+stay, with all metadata; starred results stay completely. Work is done in small transactions: after
+an interruption, the next run continues.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -34,45 +34,49 @@ from providers.models import ProviderUpload
 from templates_app.models import MissionTemplate
 
 BATCH = 500
-STRAY_AFTER = timedelta(days=1)  # a file that is younger may be about to get its row
+STRAY_AFTER = timedelta(days=1)  # the row of a younger file may be about to be written
 REMOVED = gettext_noop("The file was removed, because the operator keeps results for a limited time.")
 _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One kind of thing that may go: how many, and the bytes of their files."""
+class Cleaned:
+    """One kind of deletable data: how much of it, and the bytes of its files."""
 
     what: str
     count: int = 0
     size_bytes: int = 0
 
 
-def is_wanted() -> bool:
-    """Whether any time is set after which something goes."""
+def is_configured() -> bool:
+    """Return True if any retention setting is on."""
     return any((settings.RETENTION_RESULTS_DAYS, settings.RETENTION_EVENTS_DAYS, settings.RETENTION_MEDIA_DAYS))
 
 
-def clean(*, now: datetime, apply: bool) -> Iterator[Found]:
-    """What may go now, kind by kind; with ``apply`` it is gone when it is told."""
+def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
+    """Yield what can be deleted now, kind by kind; with ``apply``, delete it first."""
     yield _results(_cutoff(now, settings.RETENTION_RESULTS_DAYS), now, apply)
-    yield _rows("events", _events(_cutoff(now, settings.RETENTION_EVENTS_DAYS)), apply)
+    events_before = _cutoff(now, settings.RETENTION_EVENTS_DAYS)
+    events = ItemEvent.objects.none()
+    if events_before is not None:
+        events = ItemEvent.objects.filter(at__lt=events_before, mission__in=_ended_missions(events_before))
+    yield _rows("events", events, apply)
     yield _media(_cutoff(now, settings.RETENTION_MEDIA_DAYS), apply)
     yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
     old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
     yield _rows("idempotency keys", old_keys, apply)
     yield _rows("links to uploads at the provider", ProviderUpload.objects.filter(expires_at__lt=now), apply)
     yield _rows("sessions", Session.objects.filter(expire_date__lt=now), apply)
-    yield _strays("result files that belong to no row", storages["results"], "missions", _known_results, now, apply)
-    yield _strays("uploads that belong to no row", storages["default"], "media", _known_uploads, now, apply)
-    yield _broken_off(now, apply)
+    yield _stray_files("result files without a row", storages["results"], "missions", _result_names, now, apply)
+    yield _stray_files("uploads without a row", storages["default"], "media", _upload_names, now, apply)
+    yield _interrupted_downloads(now, apply)
 
 
 def _cutoff(now: datetime, days: int) -> datetime | None:
     return now - timedelta(days=days) if days else None
 
 
-def _ended(before: datetime) -> QuerySet[Mission]:
+def _ended_missions(before: datetime) -> QuerySet[Mission]:
     return Mission.objects.filter(
         status__in=lifecycle.ENDED, ended_at__lt=before, unconfirmed_count=0, submitting_count=0, processing_count=0
     )
@@ -81,121 +85,111 @@ def _ended(before: datetime) -> QuerySet[Mission]:
 # --- By age ---
 
 
-def _results(before: datetime | None, now: datetime, apply: bool) -> Found:
-    """Files of results.  Their rows are told first: a file that is left behind then is a stray one."""
+def _results(before: datetime | None, now: datetime, apply: bool) -> Cleaned:
+    """Delete the files of old results.
+
+    The rows change first: a file left behind by a crash is then a stray file.
+    """
     count = size = last = 0
     if before is None:
-        return Found("results")
-    old = Output.objects.filter(status=OutputStatus.STORED, is_starred=False, item__mission__in=_ended(before))
+        return Cleaned("results")
+    old = Output.objects.filter(status=OutputStatus.STORED, is_starred=False, item__mission__in=_ended_missions(before))
     while page := list(old.exclude(file="").filter(pk__gt=last).order_by("pk").values("pk", "size_bytes")[:BATCH]):
         last = page[-1]["pk"]
         count += len(page)
         size += sum(row["size_bytes"] or 0 for row in page)
         if apply:
-            kept = old.filter(pk__in=[row["pk"] for row in page])
-            download.remove(lifecycle.remove_outputs(kept, message=REMOVED, now=now))
-    return Found("results", count, size)
+            outputs = old.filter(pk__in=[row["pk"] for row in page])
+            download.remove(lifecycle.remove_outputs(outputs, message=REMOVED, now=now))
+    return Cleaned("results", count, size)
 
 
-def _events(before: datetime | None) -> QuerySet[ItemEvent]:
-    if before is None:
-        return ItemEvent.objects.none()
-    return ItemEvent.objects.filter(at__lt=before, mission__in=_ended(before))
-
-
-def _media(before: datetime | None, apply: bool) -> Found:
-    """Uploaded images that no mission has needed since, and no template and no unfinished form names."""
+def _media(before: datetime | None, apply: bool) -> Cleaned:
+    """Delete old uploads that no recent mission, no template and no unfinished form names."""
     count = size = 0
     if before is None:
-        return Found("uploaded images")
-    uses = MediaUse.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended(before))
-    named = _named_elsewhere()
-    for media in MediaFile.objects.filter(~Exists(uses), created_at__lt=before).order_by("pk").iterator(BATCH):
-        if media.pk in named or (apply and not _delete_media(media)):
-            continue
-        count += 1
-        size += media.size_bytes
-    return Found("uploaded images", count, size)
-
-
-def _delete_media(media: MediaFile) -> bool:
-    try:
-        delete_media(media=media)
-    except (MediaInUse, MediaFile.DoesNotExist):
-        return False
-    return True
-
-
-def _named_elsewhere() -> set[int]:
+        return Cleaned("uploaded images")
     texts = [str(config) for config in MissionTemplate.objects.values_list("config", flat=True).iterator(BATCH)]
     for form, table in FormDraft.objects.filter(mission_id=None).values_list("form", "table").iterator(BATCH):
         texts += (form, table)
-    return {int(number) for text in texts for number in _REFERENCE.findall(text)}
+    referenced = {int(number) for text in texts for number in _REFERENCE.findall(text)}
+    uses = MediaUse.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended_missions(before))
+    for media in MediaFile.objects.filter(~Exists(uses), created_at__lt=before).order_by("pk").iterator(BATCH):
+        if media.pk in referenced:
+            continue
+        if apply:
+            try:
+                delete_media(media=media)
+            except (MediaInUse, MediaFile.DoesNotExist):
+                continue
+        count += 1
+        size += media.size_bytes
+    return Cleaned("uploaded images", count, size)
 
 
-def _rows(what: str, rows: QuerySet[Model], apply: bool) -> Found:
+def _rows(what: str, rows: QuerySet[Model], apply: bool) -> Cleaned:
     if not apply:
-        return Found(what, rows.count())
+        return Cleaned(what, rows.count())
     count = 0
     while page := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
         count += len(page)
         rows.model._default_manager.filter(pk__in=page).delete()
-    return Found(what, count)
+    return Cleaned(what, count)
 
 
 # --- Files without a row ---
 
 
-def _strays(
-    what: str, storage: Storage, top: str, known: Callable[[Sequence[str]], set[str]], now: datetime, apply: bool
-) -> Found:
-    """Files of a storage below ``top`` that are old enough to have a row, and have none."""
-    found = Found(what)
+def _stray_files(
+    what: str, storage: Storage, top: str, names_in_use: Callable[[Sequence[str]], set[str]], now: datetime, apply: bool
+) -> Cleaned:
+    """Delete files below ``top`` in a storage that are older than a day and have no row."""
+    cleaned = Cleaned(what)
     for page in files_below(storage, top):
         old = [file for file in page if file.written_at < now - STRAY_AFTER]
-        rows = known([file.name for file in old])
-        strays = [file for file in old if file.name not in rows]
+        names = names_in_use([file.name for file in old])
+        strays = [file for file in old if file.name not in names]
         if apply:
             for file in strays:
                 storage.delete(file.name)
-        found = Found(what, found.count + len(strays), found.size_bytes + sum(file.size for file in strays))
-    return found
+        size = sum(file.size for file in strays)
+        cleaned = Cleaned(what, cleaned.count + len(strays), cleaned.size_bytes + size)
+    return cleaned
 
 
-def _known_results(names: Sequence[str]) -> set[str]:
-    return _in_columns(names, Output.objects.all(), "file", "thumbnail")
+def _result_names(names: Sequence[str]) -> set[str]:
+    """Return those of ``names`` that a result's row holds."""
+    return _names_in_columns(names, Output.objects.all(), "file", "thumbnail")
 
 
-def _known_uploads(names: Sequence[str]) -> set[str]:
-    """Images that have a row, and the previews beside them."""
-    stems = {name.removesuffix(".preview.jpg").rpartition("/")[2].partition(".")[0] for name in names}
-    kept: set[str] = set()
-    for part in bulk.batches(sorted(stems), BATCH):
+def _upload_names(names: Sequence[str]) -> set[str]:
+    """Return those of ``names`` that are uploads with a row, or previews of them."""
+    keys = {name.removesuffix(".preview.jpg").rpartition("/")[2].partition(".")[0] for name in names}
+    in_use: set[str] = set()
+    for part in bulk.batches(sorted(keys), BATCH):
         for media in MediaFile.objects.filter(key__in=part):
-            kept |= {str(media.file.name), preview_path(media)}
-    return kept | _in_columns(names, MediaFile.objects.all(), "file")
+            in_use |= {str(media.file.name), preview_path(media)}
+    return in_use | _names_in_columns(names, MediaFile.objects.all(), "file")
 
 
-def _in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> set[str]:
-    kept: set[str] = set()
+def _names_in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> set[str]:
+    in_use: set[str] = set()
     for part in bulk.batches(names, BATCH):
         for column in columns:
-            kept |= set(rows.filter(**{f"{column}__in": part}).values_list(column, flat=True))
-    return kept
+            in_use |= set(rows.filter(**{f"{column}__in": part}).values_list(column, flat=True))
+    return in_use
 
 
-def _broken_off(now: datetime, apply: bool) -> Found:
-    """What killed workers of this machine left of their downloads."""
-    parts = [path for path in download.parts() if _is_stray(path, now)]
-    size = sum(path.stat().st_size for path in parts)
-    if apply:
-        for path in parts:
-            path.unlink(missing_ok=True)
-    return Found("downloads that broke off", len(parts), size)
-
-
-def _is_stray(path: Path, now: datetime) -> bool:
-    try:
-        return path.is_file() and path.stat().st_mtime < (now - STRAY_AFTER).timestamp()
-    except FileNotFoundError:
-        return False
+def _interrupted_downloads(now: datetime, apply: bool) -> Cleaned:
+    """Delete partial downloads that killed workers of this machine left."""
+    count = size = 0
+    for path in download.parts():
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            continue
+        if path.is_file() and facts.st_mtime < (now - STRAY_AFTER).timestamp():
+            count, size = count + 1, size + facts.st_size
+            if apply:
+                path.unlink(missing_ok=True)
+    return Cleaned("interrupted downloads", count, size)

@@ -19,14 +19,14 @@ class OperationsHooks(WorkerHooks):
 
     def on_start(self, *, is_alone: bool) -> None:
         queue.ensure_schedule("tally")
-        queue.ensure_schedule("cleanup", daily=True, is_wanted=retention.is_wanted())
+        queue.ensure_schedule("cleanup", daily=True, is_wanted=retention.is_configured())
 
 
 def cleanup() -> None:
     """Delete what the retention settings say, and log how much it was."""
-    for found in retention.clean(now=timezone.now(), apply=True):
-        if found.count:
-            log.info("Cleaned up: %d %s, %d bytes.", found.count, found.what, found.size_bytes)
+    for cleaned in retention.clean(now=timezone.now(), apply=True):
+        if cleaned.count:
+            log.info("Cleaned up: %d %s, %d bytes.", cleaned.count, cleaned.what, cleaned.size_bytes)
 
 
 def tally() -> None:

@@ -167,11 +167,11 @@ def test_objects_without_a_row_go_once_they_are_old(bucket: ObjectStorage, owner
     kept = bucket.names()
     storages["results"].save("missions/9/stray.png", ContentFile(b"1234"))
     storages["default"].save("media/2020/01/stray.png", ContentFile(b"12345"))
-    told = {found.what: found for found in retention.clean(now=timezone.now(), apply=True)}
+    report = {cleaned.what: cleaned for cleaned in retention.clean(now=timezone.now(), apply=True)}
     assert len(bucket.names()) == len(kept) + 2
-    told = {found.what: found for found in retention.clean(now=timezone.now() + timedelta(days=2), apply=True)}
-    assert told["result files that belong to no row"].size_bytes == 4
-    assert told["uploads that belong to no row"].size_bytes == 5
+    report = {cleaned.what: cleaned for cleaned in retention.clean(now=timezone.now() + timedelta(days=2), apply=True)}
+    assert report["result files without a row"].size_bytes == 4
+    assert report["uploads without a row"].size_bytes == 5
     assert bucket.names() == kept
 
 

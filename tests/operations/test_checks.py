@@ -25,7 +25,7 @@ def found(*, deploy: bool = False) -> set[str]:
     return set(messages)
 
 
-def test_the_settings_as_they_are_raise_nothing():
+def test_default_settings_pass():
     assert found() == set()
 
 
@@ -61,7 +61,7 @@ def test_the_settings_as_they_are_raise_nothing():
         ("SECRET_KEY", "insecure-key-for-local-use-only-set-SECRET_KEY", "missions.W001"),
     ],
 )
-def test_a_bad_value_is_named(settings, setting, value, check_id):
+def test_bad_value_is_reported(settings, setting, value, check_id):
     setattr(settings, setting, value)
     assert found() == {check_id}
 
@@ -76,12 +76,12 @@ def test_a_bad_value_is_named(settings, setting, value, check_id):
         ("Q_WORKERS", 2),
     ],
 )
-def test_a_good_value_passes(settings, setting, value):
+def test_good_value_passes(settings, setting, value):
     setattr(settings, setting, value)
     assert found() == set()
 
 
-def test_fast_polling_is_for_the_simulator_only(settings):
+def test_fast_polling_is_only_for_the_simulator(settings):
     settings.POLL_FLOOR_SECONDS = 0.1
     settings.RUNNINGHUB_BASE_URL = "https://www.runninghub.cn"
     assert found() == {"missions.W003"}
@@ -90,13 +90,13 @@ def test_fast_polling_is_for_the_simulator_only(settings):
         assert found() == set()
 
 
-def test_the_hint_for_an_unfit_default_lists_those_that_fit(settings):
+def test_hint_for_wrong_default_lists_choices(settings):
     settings.DEFAULT_MODELS = {"image_to_video": "rhart-video-s/text-to-video"}
     assert "rhart-video-s/image-to-video" in own_messages()["missions.E005"]
     assert "rhart-video-s/text-to-video" not in own_messages()["missions.E005"]
 
 
-def test_a_broken_catalogue_is_an_error_and_not_a_crash(monkeypatch, tmp_path):
+def test_broken_catalogue_is_an_error(monkeypatch, tmp_path):
     (tmp_path / "broken.toml").write_text("[[model]]\nendpoint = 'a/b'\n")
     monkeypatch.setattr(loading, "DIRECTORY", tmp_path)
     loading.catalogue.cache_clear()
@@ -107,27 +107,27 @@ def test_a_broken_catalogue_is_an_error_and_not_a_crash(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["DATA_DIR", "MEDIA_ROOT", "RESULTS_ROOT"])
-def test_a_folder_below_a_file_cannot_be_written(settings, tmp_path, name):
+def test_folder_below_a_file_is_reported(settings, tmp_path, name):
     (tmp_path / "file").write_text("")
     setattr(settings, name, tmp_path / "file" / "data")
     assert found() == {"missions.E008"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_the_right_to_write_is_named(settings, tmp_path):
+def test_read_only_folder_is_reported(settings, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     settings.DATA_DIR = locked / "data"
     assert found() == {"missions.E008"}
 
 
-def test_a_folder_that_will_be_made_passes_and_is_not_made(settings, tmp_path):
+def test_missing_folder_passes_and_is_not_created(settings, tmp_path):
     settings.DATA_DIR = tmp_path / "not" / "yet"
     assert found() == set()
     assert not settings.DATA_DIR.exists()
 
 
-def test_a_bucket_needs_a_package_and_no_folders(settings, tmp_path, monkeypatch):
+def test_object_storage_needs_its_package(settings, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     settings.MEDIA_ROOT = settings.RESULTS_ROOT = tmp_path / "file" / "data"
     settings.STORAGE_URL = "s3://pictures"
@@ -136,19 +136,19 @@ def test_a_bucket_needs_a_package_and_no_folders(settings, tmp_path, monkeypatch
     assert found() == {"missions.E014"}
 
 
-def test_the_known_secret_key_is_fine_while_debugging(settings):
+def test_default_secret_key_passes_while_debugging(settings):
     settings.DEBUG = True
     settings.SECRET_KEY = "insecure-key-for-local-use-only-set-SECRET_KEY"
     assert found() == set()
 
 
-def test_a_token_that_can_be_guessed_is_told(settings):
+def test_short_metrics_token_is_reported(settings):
     for token, problems in (("", set()), ("secret", {"missions.W020"}), ("x" * 20, set())):
         settings.METRICS_TOKEN = token
         assert found() == problems
 
 
-def test_a_missing_api_key_is_told_only_before_a_deployment(settings):
+def test_missing_api_key_is_reported_on_deploy_only(settings):
     settings.RUNNINGHUB_API_KEY = ""
     assert "missions.I001" in found(deploy=True)
     settings.RUNNINGHUB_API_KEY = "a-key"
@@ -156,7 +156,7 @@ def test_a_missing_api_key_is_told_only_before_a_deployment(settings):
 
 
 @pytest.mark.django_db
-def test_a_stored_key_that_cannot_be_read_is_told(settings, encryption_key):
+def test_unreadable_stored_key_is_reported(settings, encryption_key):
     add_account("other", "a-key-of-its-own", "https://site.example")
 
     def told() -> list[str]:

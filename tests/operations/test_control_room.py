@@ -1,4 +1,4 @@
-"""The control room: staff see how everything goes, and act on it; however many rows there are, it is as fast."""
+"""The control room: staff see the state of the site and act on it, equally fast with many rows."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LONG_TABLES = ("missions_missionitem", "missions_attempt", "missions_output", "m
 
 
 @pytest.fixture
-def looker(db) -> Client:
+def viewer(db) -> Client:
     """Staff who may see missions and change nothing."""
-    user = User.objects.create_user("looker", is_staff=True)
+    user = User.objects.create_user("viewer", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_mission"))
     client = Client()
     client.force_login(user)
@@ -37,7 +37,7 @@ def looker(db) -> Client:
 
 
 def retry_form(client: Client, cause: str) -> dict[str, Any]:
-    """What the button of a cause sends."""
+    """Return the form data that the button of a cause sends."""
     for form in re.findall(
         rf'<form method="post" action="{RETRY}".*?</form>', client.get(PULSE).content.decode(), re.DOTALL
     ):
@@ -46,7 +46,7 @@ def retry_form(client: Client, cause: str) -> dict[str, Any]:
     raise AssertionError(f"no button retries {cause}")
 
 
-def test_only_staff_come_in(client, owner):
+def test_only_staff_may_open_it(client, owner):
     assert client.get(PAGE).status_code == 302
     client.force_login(owner)
     for address in (PAGE, PULSE):
@@ -54,7 +54,7 @@ def test_only_staff_come_in(client, owner):
     assert client.post(RETRY, {"error_code": "1015", "mission": ["1:1"]}).status_code == 302
 
 
-def test_everything_has_its_place_on_the_page(admin_client, mixed):
+def test_page_shows_every_zone(admin_client, mixed):
     provider_accounts.block(provider_accounts.environment_account().pk, reason="No money left.")
     page = admin_client.get(PAGE).content.decode()
     for words in (
@@ -62,7 +62,7 @@ def test_everything_has_its_place_on_the_page(admin_client, mixed):
         "It failed.",
         "No money left.",
         "1 item is unconfirmed",
-        "About ¥0.05 is at stake.",
+        "About ¥0.05 is at risk.",
         "mei",
     ):
         assert words in page
@@ -70,13 +70,13 @@ def test_everything_has_its_place_on_the_page(admin_client, mixed):
     assert len(re.findall(r"<rect ", page)) > 2
 
 
-def test_an_empty_site_has_a_control_room(admin_client):
+def test_page_of_an_empty_site_opens(admin_client):
     page = admin_client.get(PAGE).content.decode()
-    assert "Nothing is in doubt." in page
+    assert "No unconfirmed items." in page
     assert "No workers are running" in page
 
 
-def test_a_retry_sends_again_what_its_button_counted_and_is_logged(admin_client, admin_user, mixed, owner, account):
+def test_retry_submits_counted_items_and_is_logged(admin_client, admin_user, mixed, owner, account):
     other = make_mission(owner, 1, name="Other")
     bring_to("failed", claim(other, account)[0])
     form = retry_form(admin_client, "1015")
@@ -88,47 +88,47 @@ def test_a_retry_sends_again_what_its_button_counted_and_is_logged(admin_client,
     assert {entry.object_repr for entry in LogEntry.objects.all()} == {"Teapots", "Other"}
 
 
-def test_a_retry_never_pays_for_more_than_was_shown(admin_client, mixed, account):
+def test_retry_never_exceeds_the_shown_count(admin_client, mixed, account):
     form = retry_form(admin_client, "1015")
     bring_to("failed", claim(mixed, account)[0])
     answer = admin_client.post(RETRY, form, follow=True)
-    assert "More items have failed in the meantime" in answer.content.decode()
+    assert "More items have failed meanwhile" in answer.content.decode()
     assert MissionItem.objects.filter(status="failed").count() == 4
 
 
-def test_a_button_that_is_pressed_again_pays_once(admin_client, mixed):
+def test_retry_button_pressed_twice_pays_once(admin_client, mixed):
     form = retry_form(admin_client, "1015")
     admin_client.post(RETRY, form)
     answer = admin_client.post(RETRY, form, follow=True)
-    assert "these items do not fail any more" in answer.content.decode()
+    assert "these items are not failed any more" in answer.content.decode()
     assert ItemEvent.objects.filter(from_status="failed", to_status="pending").count() == 2
 
 
 @pytest.mark.parametrize("mission", ["", "x:1", "1", "1:1:1", "1:-1"])
-def test_a_retry_of_nothing_that_makes_sense_does_nothing(admin_client, mixed, mission):
+def test_malformed_retry_does_nothing(admin_client, mixed, mission):
     answer = admin_client.post(RETRY, {"error_code": "1015", "mission": [mission]}, follow=True)
     assert "Nothing was retried" in answer.content.decode()
     assert MissionItem.objects.filter(status="failed").count() == 3
 
 
-def test_a_look_spends_nothing_and_who_may_only_look_is_offered_nothing(looker, admin_client, mixed):
+def test_viewer_cannot_retry(viewer, admin_client, mixed):
     assert admin_client.get(RETRY).status_code == 405
-    page = looker.get(PULSE).content.decode()
+    page = viewer.get(PULSE).content.decode()
     assert "Teapots" in page
     assert RETRY not in page
     assert "/not-run" not in page
-    looker.post(RETRY, retry_form(admin_client, "1015"))
+    viewer.post(RETRY, retry_form(admin_client, "1015"))
     assert MissionItem.objects.filter(status="failed").count() == 3
 
 
-def test_what_is_settled_in_the_inbox_leads_back_to_it(admin_client, mixed):
+def test_resolving_returns_to_the_control_room(admin_client, mixed):
     address = reverse("missions:not-run", args=[mixed.pk, 5])
     assert address in admin_client.get(PULSE).content.decode()
     assert admin_client.post(address, {"next": PAGE}).url == PAGE
     assert admin_client.post(address, {"next": "https://elsewhere.example/"}).url == f"/missions/{mixed.pk}/failures"
 
 
-def test_every_figure_leads_to_a_page_that_opens(admin_client, mixed):
+def test_every_link_opens(admin_client, mixed):
     page = admin_client.get(PULSE).content.decode()
     links = set(re.findall(r'href="(/[^"]+)"', page)) - {"/static"}
     assert len(links) > 6
@@ -147,7 +147,7 @@ def history_and_work(history) -> None:
 
 
 @pytest.mark.parametrize("address", [PULSE, METRICS])
-def test_no_read_looks_at_all_items_attempts_outputs_or_events(admin_client, history_and_work, address):
+def test_no_query_reads_a_whole_table(admin_client, history_and_work, address):
     with plans() as lines:
         assert admin_client.get(address).status_code == 200
     assert len([line for line in lines if any(table in line for table in LONG_TABLES)]) > 8
@@ -156,8 +156,6 @@ def test_no_read_looks_at_all_items_attempts_outputs_or_events(admin_client, his
 
 
 @pytest.mark.parametrize("address, most", [(PULSE, 29), (METRICS, 29)])
-def test_the_number_of_statements_does_not_grow_with_the_rows(
-    admin_client, history_and_work, django_assert_max_num_queries, address, most
-):
+def test_statement_count_does_not_grow(admin_client, history_and_work, django_assert_max_num_queries, address, most):
     with django_assert_max_num_queries(most):
         admin_client.get(address)

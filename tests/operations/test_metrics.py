@@ -24,7 +24,7 @@ def address() -> str:
 
 
 @pytest.fixture
-def told(client, mixed, address):
+def samples(client, mixed, address):
     """Every sample, by the metric's name without its prefix."""
     WorkerCluster.objects.create(host="here", pid=1, pid_started_at=0, worker_count=4)
     families = list(text_string_to_metric_families(client.get(address).content.decode()))
@@ -37,28 +37,28 @@ def value(samples, **labels) -> float:
     return found
 
 
-def test_this_machine_is_answered_without_a_token(client, address):
+def test_this_machine_needs_no_token(client, address):
     answer = client.get(address)
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert client.get(address, REMOTE_ADDR="::1").status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["10.0.0.7", "", "2001:db8::1"])
-def test_other_machines_are_not(client, address, origin):
+def test_other_machines_need_a_token(client, address, origin):
     assert client.get(address, REMOTE_ADDR=origin).status_code == 403
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via", "X-Forwarded-Proto"])
-def test_a_proxy_on_this_machine_is_not_this_machine(client, address, header):
+def test_proxied_requests_need_a_token(client, address, header):
     assert client.get(address, headers={header: "127.0.0.1"}).status_code == 403
 
 
-def test_a_site_with_a_public_address_needs_a_token(client, address, settings):
+def test_site_with_public_url_needs_a_token(client, address, settings):
     settings.PUBLIC_BASE_URL = "https://batch.example.org"
     assert client.get(address).status_code == 403
 
 
-def test_with_a_token_it_is_needed_from_everywhere(client, address, settings):
+def test_token_is_required_from_everywhere(client, address, settings):
     settings.METRICS_TOKEN = "a token of twenty letters"
     for wrong in ("", "Bearer", "Bearer another", "Basic a token of twenty letters", "a token of twenty letters"):
         answer = client.get(address, headers={"Authorization": wrong})
@@ -67,25 +67,25 @@ def test_with_a_token_it_is_needed_from_everywhere(client, address, settings):
     assert client.get(address, headers=right, REMOTE_ADDR="10.0.0.7").status_code == 200
 
 
-def test_the_values_are_those_of_the_rows(told, mixed):
-    assert {sample.labels["status"]: sample.value for sample in told["items"]} == mixed.counts
-    assert value(told["in_flight"], account="environment") == 1
-    assert value(told["unconfirmed_attempts"], account="environment") == 1
-    assert value(told["attempts_ended_last_hour"], status="failed") == 2
-    assert value(told["submissions_recent"], result="refused", code="1003") == 1
-    assert value(told["spend"], days="1", model=mixed.model, currency="CNY") == 0.05
-    assert value(told["unconfirmed_stake"], currency="CNY") == 0.05
-    assert value(told["workers"], host="here") == 4
-    assert value(told["results_to_fetch"]) == 1
+def test_values_match_the_rows(samples, mixed):
+    assert {sample.labels["status"]: sample.value for sample in samples["items"]} == mixed.counts
+    assert value(samples["in_flight"], account="environment") == 1
+    assert value(samples["unconfirmed_attempts"], account="environment") == 1
+    assert value(samples["attempts_ended_last_hour"], status="failed") == 2
+    assert value(samples["submissions_recent"], result="refused", code="1003") == 1
+    assert value(samples["spend"], days="1", model=mixed.model, currency="CNY") == 0.05
+    assert value(samples["unconfirmed_stake"], currency="CNY") == 0.05
+    assert value(samples["workers"], host="here") == 4
+    assert value(samples["results_to_fetch"]) == 1
 
 
-def test_every_metric_and_its_labels_are_explained(told):
+def test_every_metric_is_documented(samples):
     rows = re.findall(r"^\| `([a-z_]+)` \|([a-z_, ]*)\|", (DOCS / "monitoring.md").read_text(), re.MULTILINE)
     explained = {name: set(re.findall(r"[a-z_]+", labels)) for name, labels in rows}
-    assert explained == {name: set(samples[0].labels) for name, samples in told.items()}
+    assert explained == {name: set(samples[0].labels) for name, samples in samples.items()}
 
 
-def test_every_metric_of_the_alert_rules_exists(told):
+def test_alert_rules_use_existing_metrics(samples):
     groups = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) > 8
@@ -94,6 +94,6 @@ def test_every_metric_of_the_alert_rules_exists(told):
         assert rule["annotations"]["summary"]
         named = set(re.findall(rf"{PREFIX}([a-z_]+)", rule["expr"]))
         assert named
-        assert named <= told.keys(), rule["alert"]
+        assert named <= samples.keys(), rule["alert"]
         for name, labels in re.findall(rf"{PREFIX}([a-z_]+){{([^}}]*)}}", rule["expr"]):
-            assert set(re.findall(r"(\w+)!?=", labels)) <= set(told[name][0].labels), rule["alert"]
+            assert set(re.findall(r"(\w+)!?=", labels)) <= set(samples[name][0].labels), rule["alert"]

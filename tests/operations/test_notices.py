@@ -1,4 +1,4 @@
-"""What is told above every page: whether it is real, and whether it runs."""
+"""Notices on every page: missing key, simulator, no workers, blocked accounts."""
 
 from __future__ import annotations
 
@@ -40,38 +40,38 @@ def names(user) -> list[str]:
 
 
 @pytest.mark.usefixtures("_workers")
-def test_where_all_is_well_nothing_is_said(owner):
+def test_no_notices_when_all_is_well(owner):
     provider_accounts.environment_account()
     assert names(owner) == []
 
 
 @pytest.mark.usefixtures("_workers")
 @pytest.mark.parametrize("key, name", [("", "no-key"), ("simulator", "simulator")])
-def test_nobody_takes_the_simulator_for_real(owner, settings, key, name):
+def test_missing_key_and_simulator_are_shown(owner, settings, key, name):
     settings.RUNNINGHUB_API_KEY = key
     assert names(owner) == [name]
 
 
-def test_without_workers_everybody_is_told_and_staff_what_to_do(owner, operator):
+def test_missing_workers_are_shown_with_advice_for_staff(owner, operator):
     assert "manage.py" not in notices.current(owner)[0].text
     assert "manage.py workers" in notices.current(operator)[0].text
 
 
 @pytest.mark.usefixtures("_workers")
-def test_a_paused_account_is_told_to_staff_with_its_reason(owner, operator):
+def test_paused_account_is_shown_with_reason_to_staff(owner, operator):
     account = provider_accounts.environment_account()
     provider_accounts.block(account.pk, reason="The balance is 0.00 CNY.")
-    (told,) = notices.current(owner)
-    assert "balance" not in told.text
-    assert not told.url
-    (told,) = notices.current(operator)
-    assert "The balance is 0.00 CNY." in told.text
-    assert str(account.pk) in told.url
+    (notice,) = notices.current(owner)
+    assert "balance" not in notice.text
+    assert not notice.url
+    (notice,) = notices.current(operator)
+    assert "The balance is 0.00 CNY." in notice.text
+    assert str(account.pk) in notice.url
 
 
 @pytest.mark.usefixtures("_workers")
 @pytest.mark.usefixtures("encryption_key")
-def test_one_account_that_can_be_used_is_enough(owner, settings):
+def test_one_usable_account_is_enough(owner, settings):
     provider_accounts.block(provider_accounts.environment_account().pk, reason="No.")
     add_account("second", "another real key", "https://site.example")
     assert names(owner) == []
@@ -83,21 +83,21 @@ def test_one_account_that_can_be_used_is_enough(owner, settings):
 @pytest.mark.parametrize(
     "changes, words", [({"is_draining": True}, "draining"), ({"is_enabled": False}, "switched off")]
 )
-def test_accounts_that_take_nothing_are_told(owner, operator, settings, changes, words):
+def test_blocked_accounts_are_shown(owner, operator, settings, changes, words):
     add_account("second", "another real key", "https://site.example", **changes)
     assert names(owner) == ["account"]
     assert f"“second” is {words}" in notices.current(operator)[0].text
 
 
 @pytest.mark.usefixtures("_workers", "encryption_key")
-def test_a_key_that_cannot_be_read_is_told(operator, settings):
+def test_unreadable_key_is_shown(operator, settings):
     add_account("second", "another real key", "https://site.example")
     settings.ENCRYPTION_KEYS = []
     assert "unreadable key" in notices.current(operator)[0].text
 
 
 @pytest.mark.usefixtures("_workers", "encryption_key")
-def test_beside_a_real_account_nothing_is_called_a_simulation(owner, settings):
+def test_real_account_hides_the_simulator_notice(owner, settings):
     settings.RUNNINGHUB_API_KEY = "simulator"
     provider_accounts.environment_account()
     assert names(owner) == ["simulator"]
@@ -105,6 +105,6 @@ def test_beside_a_real_account_nothing_is_called_a_simulation(owner, settings):
     assert names(owner) == []
 
 
-def test_the_gravest_comes_first(owner, settings):
+def test_most_serious_notice_comes_first(owner, settings):
     settings.RUNNINGHUB_API_KEY = "simulator"
     assert names(owner) == ["workers", "simulator"]

@@ -32,7 +32,7 @@ def bad_parts(client) -> dict[str, str]:
     return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
-def test_all_is_well(client, all_well):
+def test_ready_when_every_part_works(client, all_well):
     answer = client.get("/api/v1/ready")
     assert answer.status_code == 200
     assert {name: part["is_ok"] for name, part in answer.json()["data"].items()} == {
@@ -48,18 +48,18 @@ def test_health_needs_only_the_database(client):
     assert answer.json()["data"] == {"database": {"is_ok": True, "message": "The database answers."}}
 
 
-def test_without_anything_it_says_so_part_by_part(client):
+def test_each_missing_part_is_named(client):
     assert set(bad_parts(client)) == {"workers", "provider"}
 
 
-def test_workers_that_stopped_or_fell_silent_are_none(client, all_well):
+def test_stopped_or_silent_workers_are_not_ready(client, all_well):
     WorkerCluster.objects.update(beat_at=timezone.now() - heartbeat.SILENT_AFTER - timedelta(seconds=1))
     assert set(bad_parts(client)) == {"workers"}
     WorkerCluster.objects.update(beat_at=timezone.now(), stopped_at=timezone.now())
     assert set(bad_parts(client)) == {"workers"}
 
 
-def test_a_supervisor_that_died_on_this_host_is_noticed_at_once(client, all_well):
+def test_dead_local_supervisor_is_noticed_at_once(client, all_well):
     me = psutil.Process()
     WorkerCluster.objects.update(host=os.uname().nodename, pid=me.pid, pid_started_at=me.create_time())
     assert client.get("/api/v1/ready").status_code == 200
@@ -67,7 +67,7 @@ def test_a_supervisor_that_died_on_this_host_is_noticed_at_once(client, all_well
     assert set(bad_parts(client)) == {"workers"}
 
 
-def test_one_account_that_can_be_used_is_enough(client, all_well):
+def test_one_usable_account_is_enough(client, all_well):
     ProviderAccount.objects.create(name="old", is_enabled=False)
     assert client.get("/api/v1/ready").status_code == 200
 
@@ -76,12 +76,12 @@ def test_one_account_that_can_be_used_is_enough(client, all_well):
     ("changes", "words"),
     [({"is_enabled": False}, "1 switched off"), ({"paused_at": timezone.now()}, "1 paused")],
 )
-def test_an_account_that_is_stopped_is_not_ready(client, all_well, changes, words):
+def test_blocked_account_is_not_ready(client, all_well, changes, words):
     ProviderAccount.objects.update(**changes)
     assert words in bad_parts(client)["provider"]
 
 
-def test_without_a_key_nothing_is_ready_and_no_account_is_named(client, all_well, settings):
+def test_missing_key_is_not_ready_and_names_no_account(client, all_well, settings):
     settings.RUNNINGHUB_API_KEY = ""
     told = bad_parts(client)
     assert set(told) == {"provider"}

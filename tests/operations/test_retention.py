@@ -1,4 +1,4 @@
-"""What goes by itself after a time, and what never does."""
+"""Retention: what is deleted after a time, and what stays."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def thirty_days(settings):
     return settings
 
 
-def test_old_results_go_and_their_rows_say_so(owner, account, thirty_days, api, client):
+def test_old_results_are_deleted_and_marked(owner, account, thirty_days, api, client):
     mission = done(owner)
     output = Output.objects.get()
     path = path_of(output)
@@ -87,18 +87,18 @@ def test_old_results_go_and_their_rows_say_so(owner, account, thirty_days, api, 
     assert "limited time" in api.get(f"/{mission.pk}/results.csv").getvalue().decode()
     client.force_login(owner)
     assert "limited time" in client.get(f"/missions/{mission.pk}/items/1").content.decode()
-    assert "0 in all" in cleanup()
+    assert "0 in total" in cleanup()
 
 
-def test_without_a_setting_nothing_goes(owner, account):
+def test_nothing_is_deleted_without_a_setting(owner, account):
     done(owner)
     ItemEvent.objects.update(at=timezone.now() - LONG_AGO)
-    assert "0 in all" in cleanup(apply=True)
+    assert "0 in total" in cleanup(apply=True)
     assert path_of(Output.objects.get()).exists()
 
 
 @pytest.mark.parametrize("reason", ["young", "starred", "unconfirmed", "open again"])
-def test_what_must_stay_stays(reason, owner, account, thirty_days):
+def test_protected_results_stay(reason, owner, account, thirty_days):
     mission = done(owner)
     changes: dict[str, dict[str, Any]] = {
         "young": {"ended_at": timezone.now()},
@@ -115,7 +115,7 @@ def test_what_must_stay_stays(reason, owner, account, thirty_days):
     assert mission.events.count() == (0 if reason == "starred" else events)
 
 
-def test_old_uploads_go_unless_something_needs_them(owner, account, thirty_days):
+def test_old_unused_uploads_are_deleted(owner, account, thirty_days):
 
     media = {
         name: make_media(owner, content=picture(colour=name), name=name) for name in ("red", "green", "blue", "gold")
@@ -130,7 +130,7 @@ def test_old_uploads_go_unless_something_needs_them(owner, account, thirty_days)
     assert left == {"green", "blue"}
 
 
-def test_files_without_a_row_go_once_they_are_old(owner, account):
+def test_old_files_without_a_row_are_deleted(owner, account):
     done(owner)
     make_media(owner)
     old = time.time() - 2 * 86400
@@ -151,13 +151,13 @@ def test_files_without_a_row_go_once_they_are_old(owner, account):
             if path.is_file() and path.name != "young.png":
                 os.utime(path, (old, old))
     kept += list((Path(django_settings.MEDIA_ROOT) / "media").rglob("*/cat*.png"))
-    told = cleanup(apply=True)
-    assert "1 result files that belong to no row, 4\xa0bytes" in told
+    report = cleanup(apply=True)
+    assert "1 result files without a row, 4\xa0bytes" in report
     assert [path for path in strays if path.exists()] == []
     assert all(path.exists() for path in kept)
 
 
-def test_workers_clean_up_daily_if_retention_is_set(owner, account, thirty_days):
+def test_daily_cleanup_is_scheduled_with_retention(owner, account, thirty_days):
     OperationsHooks().on_start(is_alone=True)
     OperationsHooks().on_start(is_alone=True)
     done(owner)

@@ -1,4 +1,4 @@
-"""``manage.py cleanup``: what is kept no longer, and leftovers."""
+"""``manage.py cleanup``: delete expired data and leftovers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from operations import retention
 
 
 class Command(BaseCommand):
-    help = "Show what the RETENTION_ settings let go, and what is left over; with --apply, remove it."
+    help = "Show what the RETENTION_ settings no longer keep, and leftovers; with --apply, delete it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--apply", action="store_true", help="remove it; without this nothing is changed")
+        parser.add_argument("--apply", action="store_true", help="delete it; without this nothing is changed")
 
     def handle(self, *args: Any, apply: bool, **options: Any) -> None:
         count = size = 0
-        for found in retention.clean(now=timezone.now(), apply=apply):
-            count, size = count + found.count, size + found.size_bytes
-            if found.count:
-                room = f", {filesizeformat(found.size_bytes)}" if found.size_bytes else ""
-                self.stdout.write(f"{found.count} {found.what}{room}")
-        verb = "removed" if apply else "would be removed; nothing was changed (--apply does it)"
-        self.stdout.write(f"{count} in all, {filesizeformat(size)}: {verb}.")
+        for cleaned in retention.clean(now=timezone.now(), apply=apply):
+            count, size = count + cleaned.count, size + cleaned.size_bytes
+            if cleaned.count:
+                room = f", {filesizeformat(cleaned.size_bytes)}" if cleaned.size_bytes else ""
+                self.stdout.write(f"{cleaned.count} {cleaned.what}{room}")
+        result = "deleted" if apply else "would be deleted; nothing was changed (--apply deletes it)"
+        self.stdout.write(f"{count} in total, {filesizeformat(size)}: {result}.")

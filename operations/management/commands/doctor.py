@@ -1,4 +1,4 @@
-"""``manage.py doctor``: what is well, what is not, and what mends it."""
+"""``manage.py doctor``: check every part, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from operations.doctor import Level
 
 
 class Command(BaseCommand):
-    help = "Examine all that is needed: settings, database, workers, storage, keys, clocks, address. Exit 1: something is broken."
-    requires_system_checks = []  # they are part of what is told
+    help = (
+        "Check settings, database, workers, storage, keys, clocks and the public URL. Exit code 1: something is broken."
+    )
+    requires_system_checks = []  # they are part of the report
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="print a list of objects")
 
     def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
-        found = []
+        findings = []
         for finding in doctor.examine():
-            found.append(finding)
+            findings.append(finding)
             if not as_json:
                 self.stdout.write(f"{finding.level:<5} {finding.part}: {finding.message}")
                 if finding.remedy:
                     self.stdout.write(f"      → {finding.remedy}")
         if as_json:
-            self.stdout.write(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
-        if any(finding.level is Level.FAIL for finding in found):
+            self.stdout.write(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+        if any(finding.level is Level.FAIL for finding in findings):
             raise SystemExit(1)

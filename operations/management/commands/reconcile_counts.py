@@ -1,4 +1,6 @@
-"""``manage.py recount``: prove that the counts on the missions are true, or make them so."""
+"""``manage.py reconcile_counts``: compare the counts on missions with their items, and correct
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ class Command(BaseCommand):
     help = "Compare the counts and costs of all missions with their items, and correct them."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a number is not true")
+        parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when a number is wrong")
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
         wrong = list(reconcile_counts.differences())
@@ -23,12 +25,9 @@ class Command(BaseCommand):
         if not check:
             for mission_id in sorted({difference.mission_id for difference in wrong}):
                 reconcile_counts.correct(mission_id)
-        self.stdout.write(self._summary(len(wrong), check=check))
+        result = "every count and cost matches"
+        if wrong:
+            result = f"{len(wrong)} numbers are wrong" if check else f"{len(wrong)} numbers corrected"
+        self.stdout.write(f"{Mission.objects.count()} missions checked: {result}.")
         if check and wrong:
             raise SystemExit(1)
-
-    def _summary(self, wrong: int, *, check: bool) -> str:
-        checked = f"{Mission.objects.count()} missions checked"
-        if not wrong:
-            return f"{checked}: every count and cost is true."
-        return f"{checked}: {wrong} numbers are wrong." if check else f"{checked}: {wrong} numbers corrected."

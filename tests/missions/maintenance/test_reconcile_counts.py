@@ -33,14 +33,14 @@ def spoil(mission: Mission) -> None:
     )
 
 
-def test_true_counts_pass_the_check(owner: User) -> None:
+def test_correct_counts_pass_the_check(owner: User) -> None:
     mission(owner)
     Mission.objects.create(owner=owner, name="empty", task_type="text_to_image", model="a/b")
 
-    assert "2 missions checked: every count and cost is true." in recount(check=True)
+    assert "2 missions checked: every count and cost matches." in recount(check=True)
 
 
-def test_the_check_finds_every_difference_and_changes_nothing(owner: User) -> None:
+def test_check_finds_differences_and_changes_nothing(owner: User) -> None:
     wrong = mission(owner)
     spoil(wrong)
 
@@ -57,7 +57,7 @@ def test_the_check_finds_every_difference_and_changes_nothing(owner: User) -> No
     }
 
 
-def test_without_the_check_they_are_mended(owner: User) -> None:
+def test_without_check_counts_are_corrected(owner: User) -> None:
     wrong, right = mission(owner), mission(owner, items=5)
     spoil(wrong)
     MissionItem.objects.filter(mission=wrong, index=1).update(cost=Decimal("0.05"))
@@ -68,7 +68,7 @@ def test_without_the_check_they_are_mended(owner: User) -> None:
     assert (wrong.total_count, wrong.pending_count, wrong.failed_count, wrong.cost) == (3, 3, 0, Decimal("0.05"))
     right.refresh_from_db()
     assert right.pending_count == 5
-    assert "every count and cost is true" in recount(check=True)
+    assert "every count and cost matches" in recount(check=True)
 
 
 def test_many_missions_take_one_statement(owner: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:

@@ -74,7 +74,7 @@ def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/St_Johns"])
-def test_spend_is_what_the_attempts_say_whenever_it_was_counted(ended, zone):
+def test_spend_matches_attempts_whenever_counted(ended, zone):
     assert told(zone) == added_up(ended, zone)
     for age in (timedelta(days=8), timedelta(hours=5), timedelta(minutes=31), timedelta(0)):
         spend_rollup.count(NOW - age)
@@ -84,7 +84,7 @@ def test_spend_is_what_the_attempts_say_whenever_it_was_counted(ended, zone):
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Asia/Kathmandu"])
 @pytest.mark.parametrize("counted_ago", [None, timedelta(hours=5), timedelta(0)])
-def test_deleting_a_mission_hides_nothing_of_what_it_was_charged(ended, zone, counted_ago, monkeypatch):
+def test_deleting_a_mission_keeps_its_spend(ended, zone, counted_ago, monkeypatch):
     if counted_ago is not None:
         spend_rollup.count(NOW - counted_ago)
     charged = added_up(ended, zone)
@@ -100,7 +100,7 @@ def test_deleting_a_mission_hides_nothing_of_what_it_was_charged(ended, zone, co
     assert told(zone) == charged
 
 
-def test_a_success_without_a_charge_is_told_when_its_mission_is_gone(owner, account):
+def test_unreported_cost_is_counted_after_deletion(owner, account):
     mission = make_mission(owner)
     attempt_id = bring_to("succeeded", claim(mission, account)[0])
     Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(minutes=1), cost=None)
@@ -111,7 +111,7 @@ def test_a_success_without_a_charge_is_told_when_its_mission_is_gone(owner, acco
 
 
 @pytest.mark.parametrize("counted_ago", [timedelta(hours=5), timedelta(0)])
-def test_successes_without_a_charge_are_told_in_every_part_of_a_removal(ended, counted_ago, monkeypatch):
+def test_unreported_costs_are_counted_during_deletion(ended, counted_ago, monkeypatch):
     Attempt.objects.filter(item__mission=ended[0], item__index__in=[1, 4, 7, 12]).update(
         cost=None, ended_at=NOW - timedelta(minutes=30)
     )
@@ -128,7 +128,7 @@ def untold(mission: Mission) -> int:
     return spend.unreported_counts["days_30"]
 
 
-def test_a_removal_between_two_statements_is_noticed(ended):
+def test_deletion_between_statements_is_noticed(ended):
     """Whoever reads while a mission is removed is told neither twice nor too little."""
     spend_rollup.count(NOW)
     charged = added_up(ended)
@@ -136,7 +136,7 @@ def test_a_removal_between_two_statements_is_noticed(ended):
         assert told() == charged
 
 
-def test_whoever_reads_while_removals_never_end_is_answered(ended):
+def test_reading_ends_during_endless_deletions(ended):
     spend_rollup.count(NOW)
 
     def remove_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -148,7 +148,7 @@ def test_whoever_reads_while_removals_never_end_is_answered(ended):
         assert told() == added_up(ended)
 
 
-def test_a_part_that_is_removed_while_spend_is_counted_is_not_told_twice(ended, monkeypatch):
+def test_part_deleted_while_counting_is_not_counted_twice(ended, monkeypatch):
     """What was read of it before must not come back into the hours."""
 
     def remove_part() -> None:
@@ -165,7 +165,7 @@ def test_a_part_that_is_removed_while_spend_is_counted_is_not_told_twice(ended, 
     assert told() == charged
 
 
-def test_an_end_that_was_recorded_late_takes_no_more_from_an_hour_than_is_there(ended, monkeypatch):
+def test_late_end_never_makes_an_hour_negative(ended, monkeypatch):
     late = Attempt.objects.filter(item__mission=ended[0]).first()
     Attempt.objects.filter(pk=late.pk).update(ended_at=None)
     spend_rollup.count(NOW)
@@ -180,7 +180,7 @@ def test_an_end_that_was_recorded_late_takes_no_more_from_an_hour_than_is_there(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_large_mission_is_removed_while_others_count(owner, stranger, account, monkeypatch):
+def test_large_mission_is_deleted_while_others_count(owner, stranger, account, monkeypatch):
     """Neither waits for the other for ever, and nothing is told twice."""
     monkeypatch.setattr(purge, "BATCH", 10)
     monkeypatch.setattr(purge, "PAUSE_SECONDS", 0.0)
@@ -205,7 +205,7 @@ def test_a_large_mission_is_removed_while_others_count(owner, stranger, account,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_mission_that_is_removed_while_its_spend_is_counted_stops_no_count(ended):
+def test_deletion_while_counting_does_not_stop_it(ended):
     """Its hours cannot be written any more.  The next count finds what is left."""
     charged = added_up(ended)
     with meanwhile("missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
@@ -216,7 +216,7 @@ def test_a_mission_that_is_removed_while_its_spend_is_counted_stops_no_count(end
     assert set(HourlySpend.objects.values_list("mission", flat=True)) == {ended[1].pk}
 
 
-def test_an_end_that_was_recorded_late_is_found_when_its_hour_is_counted_again(ended):
+def test_late_end_is_found_by_the_next_count(ended):
     spend_rollup.count(NOW)
     late = Attempt.objects.filter(item__mission=ended[0]).first()
     Attempt.objects.filter(pk=late.pk).update(ended_at=NOW - timedelta(minutes=5), cost=Decimal("7"))
@@ -225,7 +225,7 @@ def test_an_end_that_was_recorded_late_is_found_when_its_hour_is_counted_again(e
     assert hour.cost >= 7
 
 
-def test_whoever_counts_from_an_old_reading_changes_nothing(ended):
+def test_stale_count_changes_nothing(ended):
     spend_rollup.count(NOW - timedelta(hours=2))
     old = Tally.objects.get()
     spend_rollup.count(NOW)
@@ -235,14 +235,14 @@ def test_whoever_counts_from_an_old_reading_changes_nothing(ended):
     assert Tally.objects.get().counted_to == NOW - spend_rollup.LATENESS
 
 
-def test_a_count_between_two_statements_is_noticed(ended):
+def test_count_between_statements_is_noticed(ended):
     """Whoever reads while a worker counts is told neither twice nor too little."""
     spend_rollup.count(NOW - timedelta(days=2))
     with meanwhile("hourlyspend", lambda: spend_rollup.count(NOW)):
         assert told() == added_up(ended)
 
 
-def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
+def test_unreported_cost_is_not_free(owner, account):
     attempt_id = bring_to("succeeded", claim(make_mission(owner), account)[0])
     Attempt.objects.filter(pk=attempt_id).update(ended_at=NOW - timedelta(hours=1), cost=None)
     for _ in range(2):
@@ -251,7 +251,7 @@ def test_a_success_without_a_charge_is_not_taken_for_free(owner, account):
         spend_rollup.count(NOW)
 
 
-def test_result_files_are_added_up_now_and_then(owner, account):
+def test_result_files_are_counted_periodically(owner, account):
     bring_to("succeeded", claim(make_mission(owner), account)[0])
     Output.objects.update(status="stored", size_bytes=5_000)
     spend_rollup.count(NOW)
