@@ -129,7 +129,7 @@ def head(method: str, path: str, person: Person, body: bytes = b"", version: str
 
 @asynccontextmanager
 async def connected(port: int, request: bytes) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
-    """Send a request; yield the status of the answer and a reader of what follows its first line."""
+    """Send a request; yield the status of the answer and a reader of the lines that follow."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)

@@ -1,4 +1,4 @@
-"""Worker and web processes started from Python, for the demo, ``run_mission``, benchmarks and tests.
+"""Worker and web processes, started by the demo, ``run_mission``, benchmarks and tests.
 
 with WorkerProcess({"Q_WORKERS": "8"}) as workers:
     ...
@@ -30,7 +30,7 @@ STOP_SECONDS = 15.0
 
 
 def simulator_environment(url: str) -> dict[str, str]:
-    """The settings that point a process at a simulator."""
+    """Return the settings that point a process at a simulator."""
     return {
         "RUNNINGHUB_BASE_URL": url,
         "RUNNINGHUB_API_KEY": SIMULATOR_KEY,
@@ -39,7 +39,7 @@ def simulator_environment(url: str) -> dict[str, str]:
 
 
 def own_environment() -> dict[str, str]:
-    """The settings that make another process use this one's database and data folder."""
+    """Return the settings that make another process use this one's database and data folder."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         url = f"sqlite:///{database['NAME']}"
@@ -57,33 +57,33 @@ def own_environment() -> dict[str, str]:
 
 
 def procfile() -> dict[str, str]:
-    """The commands of the processes that make up a site, for a shell: web, workers, simulator."""
+    """Return the shell commands of the processes of a site: web, workers, simulator."""
     return dict(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
 
 
 def procfile_environment(host: str, port: int) -> dict[str, str]:
-    """What the commands of ``procfile`` need to run with this interpreter, and to serve pages there."""
+    """Return the environment that ``procfile`` commands need: this interpreter and an address."""
     own_python = str(Path(sys.executable).parent)
     return {"PATH": own_python + os.pathsep + os.environ.get("PATH", ""), "HOST": host, "PORT": str(port)}
 
 
 class WorkerProcess:
-    """``manage.py workers`` as a child, ready when ``start`` returns.  Ends only what it started."""
+    """``manage.py workers`` as a child process."""
 
     def __init__(self, env: Mapping[str, str] | None = None, *, log: Path | None = None) -> None:
         self.env = {**os.environ, **own_environment(), **(env or {})}
         self.env["DJANGO_SETTINGS_MODULE"] = "runninghub_batch.settings"
         self.log = log
-        self.prefix: list[str] = []  # a command that turns into ours, such as one that enters a container
+        self.prefix: list[str] = []  # a command that starts ours, such as one that enters a container
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Raises RuntimeError when the workers do not come up."""
+        """Start the workers and wait until they are ready. Raises RuntimeError if they are not."""
         self.launch()
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start the process, and do not wait for it."""
+        """Start the process without waiting for it."""
         command = [*self.prefix, sys.executable, str(settings.BASE_DIR / "manage.py"), "workers", "--tied"]
         with contextlib.ExitStack() as stack:
             stderr = stack.enter_context(self.log.open("a")) if self.log else None
@@ -98,7 +98,7 @@ class WorkerProcess:
             )
 
     def wait_until_ready(self) -> None:
-        """Raises RuntimeError when the workers do not come up within START_SECONDS."""
+        """Wait for the workers. Raises RuntimeError if they are not ready within START_SECONDS."""
         out = self.process.stdout if self.process else None
         line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""
         if "workers are running" not in line:
@@ -110,16 +110,16 @@ class WorkerProcess:
         return self.process.pid if self.process else 0
 
     def members(self) -> list[psutil.Process]:
-        """The supervisor and whatever came of it: all of its session, for who has lost a parent is below it no more."""
-        found: list[psutil.Process] = []
+        """Return the supervisor and all processes of its session, also orphans."""
+        members: list[psutil.Process] = []
         for process in psutil.process_iter() if self.pid else ():
             with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
                 if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+                    members.append(process)
+        return members
 
     def kill(self) -> None:
-        """``kill -9`` of the supervisor and of everything that came of it, at once."""
+        """Kill the supervisor and all processes of its session (SIGKILL)."""
         deadline = time.monotonic() + STOP_SECONDS
         while (members := self.members()) and time.monotonic() < deadline:
             for member in members:
@@ -129,7 +129,7 @@ class WorkerProcess:
         self._reap()
 
     def stop(self) -> None:
-        """SIGTERM, and wait.  Raises subprocess.TimeoutExpired when that does not end it."""
+        """Send SIGTERM and wait. Raises subprocess.TimeoutExpired if that does not end it."""
         if self.process is None:
             return
         with contextlib.suppress(ProcessLookupError):

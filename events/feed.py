@@ -48,7 +48,7 @@ _threads = ThreadPoolExecutor(max_workers=READING_THREADS, thread_name_prefix="e
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message of a stream. ``data`` is JSON. ``id`` orders the log; 0: not part of the log."""
+    """One message of a stream. ``data`` is JSON. ``id`` orders the log; 0 is not part of it."""
 
     id: int
     name: str
@@ -57,7 +57,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The state of a stream at one moment: the id of its latest event, and if its subject has ended.
+    """A stream at one moment: the id of its latest event, and if its subject has ended.
 
     A source may add what its events need.
     """
@@ -73,7 +73,7 @@ class Source(Protocol[H]):
         """Return the heads of these streams, read by one statement. A missing one was deleted."""
 
     def events(self, key: int, *, after: int, head: H, limit: int) -> list[Event]:
-        """Return at most ``limit`` events with ``after`` < id <= ``head.position``, oldest first."""
+        """Return the first ``limit`` events with ``after`` < id <= ``head.position``, in order."""
 
     def end(self, head: H | None) -> Event:
         """Return the last message of a stream; ``head`` is None if its subject was deleted."""

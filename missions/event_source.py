@@ -79,7 +79,7 @@ def latest_event_id(mission: Mission) -> int:
 
 
 def state_of(mission: Mission) -> dict[str, Any]:
-    """Return the state that every message carries, so that a page can draw itself from any of them."""
+    """Return the state that every message carries; a page can draw itself from any message."""
     return {
         "api_mission_id": mission.pk,
         "status": mission.status,

@@ -1,7 +1,7 @@
 """The tasks that a message can wake a worker for. They take ids only.
 
-The work is in ``execution``, ``results.download`` and ``services``. Messages name these functions by
-their path, so a function that moves away stays available here for one release.
+The work is in ``execution``, ``results.download`` and ``services``. Messages name these functions
+by their path, so a function that moves away stays available here for one release.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def purge_mission(mission_id: int) -> None:
 
 
 def check_account(account_id: int) -> None:
-    """Check an account's key and balance; failures are stored on the account, or checked again later."""
+    """Check an account's key and balance; a failure is stored on it, or checked again later."""
     account = ProviderAccount.objects.get(pk=account_id)
     try:
         provider_accounts.check(account)

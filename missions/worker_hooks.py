@@ -26,7 +26,7 @@ class MissionHooks(WorkerHooks):
     """Keeps the ticks of every account going, and repairs what dead workers left."""
 
     def on_start(self, *, is_alone: bool) -> None:
-        # Ticks are re-armed by a schedule too, for operators who run qcluster without our supervisor.
+        # A schedule re-arms ticks too, for operators who run qcluster without our supervisor.
         queue.ensure_schedule("watchdog")
         if provider_accounts.sync_env_key(on_change=services.pause_after_key_change):
             log.warning("The API key or address has changed: open missions are paused until a person resumes them.")
@@ -35,7 +35,7 @@ class MissionHooks(WorkerHooks):
         self.on_restart()
 
     def warm_up(self) -> None:
-        """Read what every task reads, so that a worker's first task is as fast as its later ones."""
+        """Read what every task reads, so that a worker's first task is as fast as later ones."""
         catalog.all_models()
         storages["results"]  # loads its backend, which is large for a bucket
         for account in ProviderAccount.objects.in_use():

@@ -18,28 +18,30 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 django.setup(set_prefix=False)
 
 from core.http.body_limit import BodyLimit, MeasuredRequest  # noqa: E402
-from core.http.streaming import carried_out, kept_connections  # noqa: E402
+from core.http.streaming import call_in_thread, kept_connections  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
 
-# They look after the connections of whichever thread they are called in.  Here requests are answered in others (see below), and
-# one that waits for its turn needs no thread for that.
+# These receivers act on the thread that they are called in. Requests are answered in other threads,
+# which do this for themselves, and a request that waits for its turn needs no thread for it.
 for receiver in (close_old_connections, reset_queries):
     request_started.disconnect(receiver)
 
 
 class Handler(ASGIHandler):
-    """Django's, for a program whose views are synchronous, and many clients.
+    """Django's handler, for synchronous views and many clients.
 
-    A request is answered in one thread, from the first middleware to the last.  Django would change to the loop and back for each
-    of them: a third of all the work, and under load each change waits for its turn.
+    A request is answered in one thread, from the first middleware to the last. Django would change
+    between the loop and a thread for each of them: a third of all the work, and under load each
+    change waits for its turn.
 
-    There are AT_ONCE such threads, which go from request to request and keep their database connections; others wait without one.
-    With Django each request has a thread of its own, and a connection belongs to its thread: to open one takes as long as a small
-    answer, and kept open, no other request would find it again.
+    AT_ONCE threads go from request to request and keep their database connections; other requests
+    wait without one. In Django each request has a thread of its own, and a connection belongs to
+    its thread: opening one takes as long as a small answer, and no other request could use it later.
 
-    A request ends when its answer is made.  Django sends an answer in parts, and keeps thread and connection until the client has
-    taken the last but one.  Here the server holds the answer instead (``connections``); what is too large for that is streamed.
+    A request ends when its answer is made. Django sends an answer in parts, and keeps thread and
+    connection until the client has taken the last but one. Here the server holds the answer
+    instead; an answer that is too large for that is streamed.
     """
 
     AT_ONCE = max(4, 16 // settings.WEB_PROCESSES)
@@ -53,7 +55,7 @@ class Handler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return await carried_out(partial(self._answer, request), self._threads)
+        return await call_in_thread(partial(self._answer, request), self._threads)
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         reset_queries()

@@ -54,7 +54,7 @@ def supervisor_of(cluster: WorkerCluster) -> psutil.Process | None:
 
 
 def is_alive(cluster: WorkerCluster, *, silent_after: timedelta = CLUSTER_DEAD_AFTER) -> bool:
-    """Return True if a cluster's supervisor runs here, or beat elsewhere within ``silent_after``."""
+    """Return True if a supervisor runs here, or beat elsewhere within ``silent_after``."""
     if cluster.host == os.uname().nodename:
         return supervisor_of(cluster) is not None
     return cluster.beat_at > timezone.now() - silent_after

@@ -14,10 +14,12 @@ class WorkerCluster(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField(help_text=_("The supervisor's process id."))
-    pid_started_at = models.FloatField(help_text=_("When that process began, to tell it from a later one."))
-    group_id = models.PositiveIntegerField(null=True, help_text=_("The process group of the workers."))
-    worker_count = models.PositiveIntegerField(default=0, help_text=_("Worker processes alive."))
+    pid = models.PositiveIntegerField(help_text=_("Process id of the supervisor."))
+    pid_started_at = models.FloatField(
+        help_text=_("Start time of that process, to distinguish it from a later one with the same id.")
+    )
+    group_id = models.PositiveIntegerField(null=True, help_text=_("Process group of the workers."))
+    worker_count = models.PositiveIntegerField(default=0, help_text=_("Number of living worker processes."))
     restart_count = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
     beat_at = models.DateTimeField(default=timezone.now)

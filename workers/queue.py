@@ -33,8 +33,8 @@ NO_TIME_LIMIT = -1  # django-q2's alarm could fire between a paid answer and its
 
 # Core workers wait for messages. The others look now and then, and help when messages pile up for a
 # second while the processors have time to spare: then the core workers wait for the network. (Where
-# they wait for a processor, more processes only make it worse.) So a cluster of 50 keeps most of its
-# memory shared until it needs 50 (docs/decisions/0003-supervised-cluster.md).
+# they wait for a processor, more processes only make it worse.) So a cluster of 50 keeps most of
+# its memory shared until it needs 50 (docs/decisions/0003-supervised-cluster.md).
 CORE_WORKERS = 12
 LOOK_SECONDS = 0.25
 LOOKS_BEFORE_HELPING = 4
@@ -161,7 +161,7 @@ class Broker(ORM):  # type: ignore[misc]
 
     def dequeue(self) -> list[tuple[None, str]] | None:
         self.get_connection()  # drops a connection that has died
-        # The query runs fifty times a second, so it bypasses the ORM, which takes ten times as long.
+        # The query runs fifty times a second, so it bypasses the ORM, which is ten times slower.
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:
             cursor.execute(

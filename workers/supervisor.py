@@ -6,8 +6,8 @@ django-q2 has three gaps that this process closes (docs/decisions/0003-supervise
         A canary message travels round the cluster. If it does not come back although a worker is
         idle, the cluster is replaced.
     Workers whose parent died run for ever.
-        Every process of the cluster holds the read end of a pipe, the lifeline, whose write end only
-        the supervisor has. End of file means that the supervisor is gone.
+        Every process of the cluster holds the read end of a pipe, the lifeline, whose write end
+        only the supervisor has. End of file means that the supervisor is gone.
     A guard that waits for a dead worker's lock replaces no worker.
         Workers are counted. If some are missing for long, the cluster is replaced.
 
@@ -237,8 +237,8 @@ class Supervisor:
         connections.close_all()  # a connection must not be shared with a forked process
         read_end, write_end = os.pipe()
         gc.freeze()  # what is loaded by now stays shared between all workers
-        # glibc gives each thread a heap of its own and keeps it when the thread ends; let the threads
-        # of a worker share one (M_ARENA_MAX of mallopt(3)). Without glibc nothing happens.
+        # glibc gives each thread a heap of its own and keeps it when the thread ends; let the
+        # threads of a worker share one (M_ARENA_MAX of mallopt(3)). Without glibc nothing happens.
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(MALLOC_ARENA_MAX, 1)
         self.child = os.fork()

@@ -1,4 +1,4 @@
-"""Answers that are longer than memory should hold: made piece by piece, and only as fast as they are taken."""
+"""Streamed answers: made piece by piece, and only as fast as the client takes them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _threads = ThreadPoolExecutor(PIECES_AT_ONCE, thread_name_prefix="pieces")
 
 
 class ThreadedStream(StreamingHttpResponse):
-    """Streams what a plain generator makes, also under ASGI, where Django would first collect all of it in memory.
+    """A stream from a plain generator that also works under ASGI.
 
-    Each piece is made when the one before it was taken, in one of PIECES_AT_ONCE threads that keep their database connections:
-    however many clients download, no more are open, and one that is slow keeps none of them.  The generator is closed when the
-    client goes away, or takes nothing for STALLED_DOWNLOAD_SECONDS.
+    Django would first collect all of it in memory there. Here each piece is made after the one
+    before it was taken, in one of PIECES_AT_ONCE threads that keep their database connections. So
+    the number of downloads does not change the number of connections, and a slow client holds none.
+    The generator is closed when the client leaves, or takes nothing for STALLED_DOWNLOAD_SECONDS.
     """
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = iter(cast(Iterable[bytes], self.streaming_content))
-        while (piece := await carried_out(partial(_next, pieces), _threads)) is not None:
+        while (piece := await call_in_thread(partial(_next, pieces), _threads)) is not None:
             with dropped_when_stalled(STALLED_DOWNLOAD_SECONDS):
                 yield piece
 
@@ -42,15 +43,15 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
         return next(pieces, None)
 
 
-async def carried_out(function: Callable[[], T], threads: ThreadPoolExecutor) -> T:
-    """What ``function`` returns or raises, called in one of ``threads``.
+async def call_in_thread(function: Callable[[], T], threads: ThreadPoolExecutor) -> T:
+    """Call ``function`` in one of ``threads``, and return or raise what it does.
 
-    Who is cancelled meanwhile, because the client has left, goes on only when a call that has begun is through: what it reads is
-    closed next.
+    If the caller is cancelled because the client has left, a call that has begun is waited for: the
+    caller closes next what the call reads.
     """
     loop, is_begun, has_ended = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
 
-    def carry_out() -> T:
+    def call() -> T:
         is_begun.set()
         try:
             return function()
@@ -58,7 +59,7 @@ async def carried_out(function: Callable[[], T], threads: ThreadPoolExecutor) ->
             loop.call_soon_threadsafe(has_ended.set)
 
     try:
-        return await sync_to_async(carry_out, thread_sensitive=False, executor=threads)()
+        return await sync_to_async(call, thread_sensitive=False, executor=threads)()
     except asyncio.CancelledError:
         if is_begun.is_set():
             await has_ended.wait()
@@ -67,7 +68,7 @@ async def carried_out(function: Callable[[], T], threads: ThreadPoolExecutor) ->
 
 @contextlib.contextmanager
 def kept_connections() -> Iterator[None]:
-    """Use this thread's database connections, and keep them for the next who does: one that broke or is too old is replaced."""
+    """Use this thread's database connections and keep them open; replace broken and old ones."""
     close_old_connections()
     try:
         yield
@@ -77,7 +78,7 @@ def kept_connections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def dropped_when_stalled(seconds: float) -> Iterator[None]:
-    """Cancel the answer under way unless the block, which yields a piece of it, is left within ``seconds``."""
+    """Cancel the current answer if the block, which yields a piece, exceeds ``seconds``."""
     task = asyncio.current_task()
     assert task is not None
     timer = asyncio.get_running_loop().call_later(seconds, task.cancel)

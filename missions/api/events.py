@@ -39,7 +39,7 @@ class ResumeIn(Schema):
 def follow(
     request: HttpRequest, mission_id: Path[RowId], position: Query[FollowIn], headers: Header[ResumeIn]
 ) -> StreamingHttpResponse:
-    """The mission's log from its beginning, or from where you left off, then events as they happen.
+    """Stream the log of a mission, from its beginning or an id, then events as they happen.
 
     `state` comes first and holds the state of the mission. Each `item` or `mission` message reports
     one change of status; resume after its `id`. `end` comes last, when the mission has ended and no

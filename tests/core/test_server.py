@@ -1,4 +1,4 @@
-"""What only a real server shows: many at once, a process that dies, bodies without a length, files, connections."""
+"""A real server: many requests at once, killed processes, bodies, files, connections."""
 
 from __future__ import annotations
 

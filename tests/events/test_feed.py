@@ -50,7 +50,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def read(hub: Hub[Head], key: int, *, after: int = 0, latest: int = 0, stop_at: int = 0) -> list[int | str]:
-    """Return the ids that a reader gets until the end, or until the id ``stop_at``; then the end's name."""
+    """Return the ids that a reader gets until ``stop_at`` or the end, and the end's name."""
     seen: list[int | str] = []
     async with aclosing(hub.follow(key, after=after, latest=latest)) as batches:
         async for batch in batches:

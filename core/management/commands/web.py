@@ -74,7 +74,7 @@ class WebProcesses:
         self.lifeline = os.pipe()
 
     def run(self) -> None:
-        """Start the processes and replace those that end. Returns when it was stopped and all have ended."""
+        """Start the processes and replace those that end, until all were stopped."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         connections.close_all()  # a connection must not be shared with a forked process
@@ -99,7 +99,8 @@ class WebProcesses:
                 os.kill(pid, signal.SIGTERM)
 
     def _start(self) -> None:
-        # A stop signal must meet either the parent, which knows the child, or the child with its own handlers.
+        # A stop signal must meet the parent when it knows the child, or the child when it has
+        # its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         if not self.is_stopping:
             pid = os.fork()

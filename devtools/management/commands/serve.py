@@ -1,6 +1,7 @@
-"""``manage.py serve``: everything on one machine, from an empty folder to a page in the browser.
+"""``manage.py serve``: pages, workers and, without an API key, the simulator on one machine.
 
-Runs the processes of ``Procfile`` and shows what they print.  One that ends, Ctrl-C or SIGTERM stops them all.
+Runs the processes of ``Procfile`` and shows their output. Ctrl-C, SIGTERM, or the end of any of
+them stops them all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from devtools.local_stack import procfile, procfile_environment, simulator_envir
 from providers import provider_accounts
 from workers.supervisor import STOP_SECONDS
 
-KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor of the workers needs its own time to stop them
+KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor needs time to stop its workers
 STOPPED_BY_SIGNAL = (130, 143)  # SIGINT, SIGTERM
 ADMIN = "admin"
 
@@ -45,39 +46,48 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, simulator_port: int, **options: Any) -> None:
         if not _is_free(host, port):
             raise CommandError(
-                f"Port {port} is in use: stop what listens there, or use `make serve ARGS='--port {port + 1}'`."
+                f"Port {port} is in use. Stop the program that uses it, or run `make serve ARGS='--port {port + 1}'`."
             )
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         processes = procfile()
-        environment = _environment(host, port)
+        environment = {
+            **os.environ,
+            **procfile_environment(host, port),
+            "PYTHONUNBUFFERED": "1",
+            "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # the processes see a pipe, but write to this terminal
+        }
         if provider_accounts.has_keys("runninghub"):
             del processes["simulator"]
             self.stdout.write(
-                "A key is set: missions run at the provider and cost money. `manage.py accounts` lists keys."
+                "A key is set: missions run at the provider and cost money. `manage.py accounts` lists the accounts."
             )
         else:
-            environment |= _simulator(simulator_port if _is_free("127.0.0.1", simulator_port) else _any_free_port())
+            if not _is_free("127.0.0.1", simulator_port):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    simulator_port = probe.getsockname()[1]
+            environment |= {
+                "SIMULATOR_PORT": str(simulator_port),
+                "SIMULATOR_STATE": str(settings.DATA_DIR / "simulator.sqlite3"),
+                **simulator_environment(f"http://127.0.0.1:{simulator_port}"),
+            }
             self.stdout.write("No RUNNINGHUB_API_KEY is set: missions run on the simulator and cost nothing.")
-        self._welcome(host, port)
-        code = _run(processes, environment)
-        if code:
-            raise CommandError("A process ended by itself; its last lines above say why.", returncode=code)
-        self.stdout.write("Everything has stopped.")
-
-    def _welcome(self, host: str, port: int) -> None:
         self.stdout.write(f"\n    http://{host}:{port}/\n")
-        password = _create_first_admin()
-        if password:
+        if password := _create_first_admin():
             self.stdout.write(
                 f"    user: {ADMIN}   password: {password}   (shown only now; change it after signing in)"
             )
         self.stdout.write("    Ctrl-C stops everything.\n\n")
         self.stdout.flush()
+        code = _run(processes, environment)
+        if code:
+            raise CommandError("A process ended unexpectedly; its last lines above show the reason.", returncode=code)
+        self.stdout.write("All processes have stopped.")
 
 
 def _create_first_admin() -> str:
-    """Make a superuser when there is none, and return its password; else ""."""
+    """Create a superuser if there is none, and return its password; else ""."""
     if User.objects.filter(is_superuser=True).exists():
         return ""
     password = secrets.token_urlsafe(12)
@@ -85,25 +95,11 @@ def _create_first_admin() -> str:
     return password
 
 
-def _environment(host: str, port: int) -> dict[str, str]:
-    return {
-        **os.environ,
-        **procfile_environment(host, port),
-        "PYTHONUNBUFFERED": "1",
-        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # its processes write to this terminal, but see a pipe
-    }
-
-
-def _simulator(port: int) -> dict[str, str]:
-    return {
-        "SIMULATOR_PORT": str(port),
-        "SIMULATOR_STATE": str(settings.DATA_DIR / "simulator.sqlite3"),
-        **simulator_environment(f"http://127.0.0.1:{port}"),
-    }
-
-
 def _run(processes: Mapping[str, str], environment: Mapping[str, str]) -> int:
-    """Run until one ends or a signal comes.  Returns 0 after a signal, else the code of the process that ended first."""
+    """Run until one process ends or a signal comes.
+
+    Returns 0 after a signal, else the exit code of the process that ended first.
+    """
     honcho.manager.KILL_WAIT = KILL_AFTER_SECONDS
     manager = honcho.manager.Manager()
     for name, command in processes.items():
@@ -112,18 +108,14 @@ def _run(processes: Mapping[str, str], environment: Mapping[str, str]) -> int:
     try:
         manager.loop()
     finally:
-        _end_what_is_left()
+        # Only left if honcho failed: a signal in its first moments, or a terminal that is gone.
+        commands = [command for keeper in psutil.Process().children() for command in keeper.children()]
+        for command in commands:
+            command.terminate()
+        _, alive = psutil.wait_procs(commands, timeout=KILL_AFTER_SECONDS)
+        for command in alive:
+            command.kill()
     return 0 if manager.returncode in STOPPED_BY_SIGNAL else manager.returncode
-
-
-def _end_what_is_left() -> None:
-    """Nothing, unless honcho failed: a signal in its first moments, or a terminal that is gone."""
-    commands = [command for keeper in psutil.Process().children() for command in keeper.children()]
-    for command in commands:
-        command.terminate()
-    _, alive = psutil.wait_procs(commands, timeout=KILL_AFTER_SECONDS)
-    for command in alive:
-        command.kill()
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -134,10 +126,3 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,4 +1,4 @@
-"""Listeners: they follow a mission's events over a network, as programs do."""
+"""Clients that follow a mission's events over a network, as programs do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Message:
 
 
 class Listener:
-    """One connection to the stream of events."""
+    """One connection to a stream of events."""
 
     def __init__(self, web: Web, mission_id: int, token: str, *, last_id: int | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"}
@@ -62,7 +62,7 @@ def parse(lines: list[str]) -> Iterator[Message]:
 
 
 async def join(web: Web, mission_id: int, token: str) -> Ends:
-    """A listener of a crowd, once it is let in.  Over HTTP/1.0, which has no chunks."""
+    """Open a stream and wait until it is accepted. Over HTTP/1.0, which has no chunks."""
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     writer.write(request_for(mission_id, token))
     status = await reader.readline()
@@ -83,7 +83,7 @@ async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> li
 
 
 def deaf(web: Web, mission_id: int, token: str, what: str = "events") -> socket.socket:
-    """A connection that asks for something and never reads the answer."""
+    """Open a connection that sends a request and never reads the answer."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", web.port))
@@ -99,19 +99,22 @@ def request_for(mission_id: int, token: str, what: str = "events") -> bytes:
 def wait_for(condition: Callable[[], object], seconds: float = SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
 def connections(web: Web) -> int:
-    """Connections that the server has open with its clients."""
+    """Return the number of connections that the server has with its clients."""
     assert web.process is not None
-    found = psutil.Process(web.process.pid).net_connections("tcp")
-    return sum(one.laddr.port == web.port and one.status == psutil.CONN_ESTABLISHED for one in found)
+    sockets = psutil.Process(web.process.pid).net_connections("tcp")
+    return sum(one.laddr.port == web.port and one.status == psutil.CONN_ESTABLISHED for one in sockets)
 
 
 def database_connections(web: Web) -> int:
-    """Connections to the database that a server holds: to PostgreSQL all but ours, to SQLite its open files."""
+    """Return the number of database connections that the server holds.
+
+    PostgreSQL: all but ours; SQLite: its open files.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(

@@ -55,7 +55,7 @@ def event_ids(mission: Mission) -> list[int]:
 
 
 def work_off(mission: Mission) -> Iterator[None]:
-    """Complete the items one by one, as workers do, a step at each ``next``; results are stored last."""
+    """Complete the items one by one, a step at each ``next``; results are stored last."""
     account = provider_accounts.environment_account()
     outputs: list[Output] = []
     for _ in range(mission.pending_count):

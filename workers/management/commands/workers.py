@@ -17,21 +17,21 @@ class Command(BaseCommand):
     help = "Run the worker processes (Q_WORKERS, 50 unless set) until SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--tied", action="store_true", help="stop when standard input closes, too")
+        parser.add_argument("--tied", action="store_true", help="also stop when standard input closes")
 
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = Supervisor()
         if options["tied"]:
             threading.Thread(target=self._stop_with_parent, args=[supervisor], daemon=True).start()
-        supervisor.run(on_ready=lambda: self._say(f"{settings.Q_WORKERS} workers are running."))
-        self._say("The workers have stopped.")
+        supervisor.run(on_ready=lambda: self._print(f"{settings.Q_WORKERS} workers are running."))
+        self._print("The workers have stopped.")
 
     def _stop_with_parent(self, supervisor: Supervisor) -> None:
-        # Not through sys.stdin: a forked worker closes that one, and would wait for ever for this thread's lock on it.
+        # Not through sys.stdin: a forked worker closes it, and would wait for ever for this lock.
         while os.read(sys.stdin.fileno(), 1024):
             pass
         supervisor.stop()
 
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
+    def _print(self, text: str) -> None:
+        self.stdout.write(text)
         self.stdout.flush()
