@@ -1,8 +1,8 @@
-"""``make screenshots``: every page, by day and night, wide and narrow, in both languages, with nothing and with much in it.
+"""``make screenshots``: every page in light and dark, wide and narrow, both languages, empty and full.
 
-Starts simulator, workers and a server of its own on a database in a scratch folder; nothing of the person's is read or changed.
-Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.  ``--only WORDS`` takes some.  ``--docs`` takes those that
-the READMEs and guides show, to docs/images.
+Starts its own simulator, workers and server on a database in a scratch folder; nothing of the person's is
+read or changed. Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png. ``--only WORDS`` takes
+some. ``--docs`` takes those that the READMEs and guides show, to docs/images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +50,7 @@ from devtools.simulators.runninghub.process import SimulatorProcess
 from drafts import services as drafts
 from media.services import store_upload
 from missions import services
+from missions.batch_input.tables import read_table
 from missions.models import Mission, MissionStatus
 from templates_app import services as template_services
 from tests.browser import chromium
@@ -61,9 +62,9 @@ WIDTHS = {1280: 860, 360: 780}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 LIMIT_SECONDS = 90.0
 
-DRAFT_KEY, README_KEY = "f" * 32, "e" * 32
+DRAFT_KEY, README_KEY, FILE_DRAFT_KEY = "f" * 32, "e" * 32, "d" * 32
 
-# Name, address (or the name of one), and which mission it is about, if any.  A new page gets a line here.
+# Name, URL or the name of one, and the mission that it is about, if any. A new page gets a line here.
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("sign-in", "accounts:login", ""),
     ("missions", "missions:list", ""),
@@ -73,6 +74,15 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-failed", "missions:mission", "mixed"),
     ("failures", "missions:failures", "mixed"),
     ("mission-paused", "missions:mission", "paused"),
+    ("mission-running", "missions:mission", "running"),
+    ("mission-items", "missions:items", "mixed"),
+    ("mission-settings", "missions:settings", "mixed"),
+    ("mission-cancel", "missions:cancel", "paused"),
+    ("mission-delete", "missions:delete", "done"),
+    ("mission-item", "/missions/{pk}/items/1", "done"),
+    ("mission-item-failed", "/missions/{pk}/items/{failed}", "mixed"),
+    ("new-mission-images", "/missions/new?media=1,2,3", ""),
+    ("new-mission-file", f"/missions/new?draft={FILE_DRAFT_KEY}", ""),
     ("templates", "templates:list", ""),
     ("new-template", "/templates/new", ""),
     ("template", "/templates/new?type=image_to_image", ""),
@@ -95,7 +105,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("admin-account", "/admin/providers/provideraccount/2/change/", ""),
     ("admin-account-new", "admin:providers_provideraccount_add", ""),
 )
-# Name, and address, mission, and height; what is higher is cut off.
+# Name, URL, mission, and the height at which the picture ends.
 IN_THE_DOCS = {
     "mission": ("missions:mission", "done", 800),
     "mission-failures": ("missions:failures", "mixed", 700),
@@ -103,7 +113,7 @@ IN_THE_DOCS = {
     "new-mission-form": (f"/missions/new?draft={DRAFT_KEY}", "", 1160),
 }
 WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
-    name for name, _address, _about in PAGES if name.startswith("admin")
+    name for name, _place, _about in PAGES if name.startswith("admin")
 }
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
@@ -117,7 +127,7 @@ SUBJECTS = (
 
 @contextmanager
 def running() -> Iterator[tuple[Web, SimulatorProcess]]:
-    """A server, workers and the simulator."""
+    """Run a server, workers and the simulator."""
     settings.STATIC_ROOT = Path(SCRATCH.name, "static")
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
@@ -136,11 +146,11 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
         yield web, simulator
 
 
-# --- What there is to see ---
+# --- Content ---
 
 
 def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
-    """Missions in every state, and some tokens.  Staff, so that the pages for staff can be seen too."""
+    """Make missions in every state, and a token. The owner is staff, so that the pages for staff show too."""
     account_services.create_token(user=owner, name="nightly-import")
     enter(owner)
     fill_library(owner)
@@ -155,28 +165,33 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     missions["paused"] = mission(owner, "Product photos, 16:9", 36, params={"aspectRatio": "16:9"})
     services.pause_mission(mission_id=missions["paused"].pk, actor=f"user:{owner.pk}")
     missions["running"] = mission(owner, "Posters for the spring fair", 120)
-    time.sleep(3)
+    wait_until(missions["running"], lambda: missions["running"].processing_count > 0)
     return missions
 
 
 def mixed(owner: User, simulator: SimulatorProcess) -> Mission:
-    """One that has ended, with failures."""
+    """Make a mission that has ended with failures."""
     simulator.set(task_1501=0.3)
-    found = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
-    wait(found)
+    result = mission(owner, "茶园短片 · 第二批", 12, task_type="text_to_video", params={})
+    wait(result)
     simulator.set(task_1501=0)
-    return found
+    return result
 
 
 def enter(owner: User) -> None:
-    """A form that somebody has filled in, with a mistake in it."""
+    """Fill in two forms: prompts with a mistake, and an imported file with an invalid row."""
     prompts = "\n".join([*SUBJECTS, SUBJECTS[0], "x" * 20_001])
     fields = {"name": "Morning light", "prompts": prompts, "param-aspectRatio": "16:9", "repeat": "4"}
     drafts.save_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
+    rows = "编号,提示词,比例\n甲,清晨的茶园，薄雾,16:9\n乙,雨后的小巷,7:7\n丙,\n"
+    table = read_table(io.BytesIO(rows.encode()), name="提示词.csv").as_json()
+    draft = drafts.open_draft(owner=owner, key=FILE_DRAFT_KEY)
+    drafts.save_table(draft, file_name="提示词.csv", table=table)
+    drafts.save_form(draft, {"name": "茶园", "source": "file", "has_header": "on"})
 
 
 def fill_library(owner: User) -> None:
-    """Images, and templates of which one cannot be used any more."""
+    """Upload images, and make templates of which one has a retired model."""
     for path in sorted(Path(settings.BASE_DIR, "examples", "images").iterdir()):
         with path.open("rb") as file:
             store_upload(owner=owner, file=file, name=path.name)
@@ -203,9 +218,13 @@ def mission(owner: User, name: str, items: int, **more: Any) -> Mission:
 
 
 def wait(mission: Mission) -> None:
+    wait_until(mission, lambda: mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED))
+
+
+def wait_until(mission: Mission, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LIMIT_SECONDS
-    while mission.status not in (MissionStatus.COMPLETED, MissionStatus.FAILED):
-        assert time.monotonic() < deadline, f"{mission} did not end: {mission.counts}"
+    while not condition():
+        assert time.monotonic() < deadline, f"{mission}: {mission.counts}"
         time.sleep(0.2)
         mission.refresh_from_db()
 
@@ -213,18 +232,22 @@ def wait(mission: Mission) -> None:
 # --- Pictures ---
 
 
-def addresses(missions: dict[str, Mission], words: list[str]) -> list[tuple[str, str]]:
-    """The pages that exist, by name.  Those of a mission only where there are missions."""
-    found = []
+def urls_of_pages(missions: dict[str, Mission], words: list[str]) -> list[tuple[str, str]]:
+    """Return the pages that exist, as (name, URL). Those of a mission need one."""
+    pages = []
     for name, place, about in PAGES:
-        is_wanted = not words or any(word in name for word in words)
-        is_wanted &= bool(missions) or name not in WITHOUT_AN_EMPTY_STATE
-        if is_wanted and (not about or about in missions) and (address := _address(place, missions.get(about))):
-            found.append((name, address))
-    return found
+        is_selected = not words or any(word in name for word in words)
+        is_selected &= bool(missions) or name not in WITHOUT_AN_EMPTY_STATE
+        if is_selected and (not about or about in missions) and (url := url_of(place, missions.get(about))):
+            pages.append((name, url))
+    return pages
 
 
-def _address(place: str, mission: Mission | None) -> str:
+def url_of(place: str, mission: Mission | None) -> str:
+    """Return a URL; ``place`` is its path or the name of a route. "" if there is no such route."""
+    if place.startswith("/") and mission is not None:
+        failed = mission.items.filter(status="failed").order_by("index").first()
+        return place.format(pk=mission.pk, failed=failed.index if failed else 1)
     if place.startswith("/"):
         return place
     try:
@@ -237,7 +260,7 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
     client = Client()
     client.force_login(user)
     cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}
-    taken = 0
+    count = 0
     for theme, (width, height), (language, locale) in itertools.product(THEMES, WIDTHS.items(), LANGUAGES.items()):
         context = browser.new_context(
             base_url=web.url,
@@ -246,23 +269,23 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
             locale=locale,
             has_touch=width < 600,
         )
-        for name, address in pages:
+        for name, url in pages:
             context.clear_cookies()
             if name != "sign-in":
                 context.add_cookies([cookie])
             page = context.new_page()
-            page.goto(address)
-            page.wait_for_timeout(150)
+            page.goto(url)
+            page.evaluate("document.fonts.ready")
             path = folder / language / f"{name}-{state}-{theme}-{width}.png"
             page.screenshot(path=path, full_page=True, animations="disabled")
             page.close()
-            taken += 1
+            count += 1
         context.close()
-    return taken
+    return count
 
 
 def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folder: Path) -> None:
-    """In both languages, without staff's view of them."""
+    """Take the pictures of the guides, in both languages and as somebody who is not staff sees the pages."""
     mei = User.objects.create_user("mei")
     missions = {"done": mission(mei, "Six scenes, autumn series", 24)}
     wait(missions["done"])
@@ -284,7 +307,7 @@ def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folde
         for name, (place, about, height) in IN_THE_DOCS.items():
             page = context.new_page()
             page.set_viewport_size({"width": 1280, "height": height})
-            page.goto(_address(place, missions.get(about)), wait_until="networkidle")
+            page.goto(url_of(place, missions.get(about)), wait_until="networkidle")
             shot = page.screenshot(animations="disabled")
             Image.open(io.BytesIO(shot)).save(folder / f"{name}{ending}.webp", quality=85, method=6)
             page.close()
@@ -305,9 +328,9 @@ def main() -> None:
             return
         busy, new = User.objects.create_superuser("mei"), User.objects.create_user("lin")
         missions = fill(busy, simulator)
-        taken = take(browser, web, busy, addresses(missions, options.only), "full", options.to)
-        taken += take(browser, web, new, addresses({}, options.only), "empty", options.to)
-    sys.stdout.write(f"{taken} pictures in {options.to}\n")
+        count = take(browser, web, busy, urls_of_pages(missions, options.only), "full", options.to)
+        count += take(browser, web, new, urls_of_pages({}, options.only), "empty", options.to)
+    sys.stdout.write(f"{count} pictures in {options.to}\n")
 
 
 if __name__ == "__main__":
