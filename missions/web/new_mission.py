@@ -39,9 +39,9 @@ from missions.web.new_mission_page import library_image, page_context, title_of
 from missions.web.new_mission_preview import check
 from providers import catalog
 
-PAGE = "missions/new/page.html"
-FORM = "missions/new/form.html"
-PREVIEW = "missions/new/preview_response.html"
+PAGE = "missions/new_mission/page.html"
+FORM = "missions/new_mission/form.html"
+PREVIEW = "missions/new_mission/preview_response.html"
 LIBRARY_PAGE_SIZE = 48
 SHOWN_DRAFTS = 3
 
@@ -65,7 +65,7 @@ def new_mission(request: HttpRequest) -> HttpResponse:
             apply_action(state, "load_template", request)
         unfinished = [(draft, title_of(draft)) for draft in FormDraft.objects.unfinished(owner)[:SHOWN_DRAFTS]]
     entry = parse(state)
-    return render(request, PAGE, page_context(state, entry, check(entry)) | {"unfinished": unfinished})
+    return render(request, PAGE, page_context(state, entry, check(entry)) | {"drafts": unfinished})
 
 
 def _post(request: HttpRequest) -> HttpResponse:
@@ -178,4 +178,4 @@ def library(request: HttpRequest) -> HttpResponse:
         files = files.filter(name__icontains=search)
     page = Paginator(files, LIBRARY_PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"page": page, "images": [library_image(file) for file in page], "search": search}
-    return render(request, "missions/new/library.html", context)
+    return render(request, "missions/new_mission/library.html", context)

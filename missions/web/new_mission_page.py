@@ -31,7 +31,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
     """Return everything that the templates of the page show."""
     model, batch, form = entry.model, entry.batch, entry.form
     for name in ("name", "description", "prompts", "images", "image_prompts"):
-        if name not in state.changed:  # new.js then keeps what is typed while the form is redrawn
+        if name not in state.changed:  # new_mission.js keeps what is typed during a redraw
             form.fields[name].widget.attrs["data-typed"] = ""
 
     prompt, image = batch.prompt, batch.image

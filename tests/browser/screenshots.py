@@ -53,6 +53,7 @@ from missions import services
 from missions.batch_input.tables import read_table
 from missions.models import Mission, MissionStatus
 from templates_app import services as template_services
+from templates_app.models import MissionTemplate
 from tests.browser import chromium
 from tests.factories import add_account, picture
 from tests.process_fixtures import Web
@@ -205,9 +206,8 @@ def fill_library(owner: User) -> None:
     template_services.create_template(
         owner=owner, name="商品白底图", task_type="image_to_image", config={"params": {"prompt": "白色背景，柔和阴影"}}
     )
-    template_services.create_template(
-        owner=owner, name="Autumn clips", task_type="text_to_video", config={"model": "retired/model"}
-    )
+    clips = template_services.create_template(owner=owner, name="Autumn clips", task_type="text_to_video", config={})
+    MissionTemplate.objects.filter(pk=clips.pk).update(config={"model": "retired/model"})
 
 
 def mission(owner: User, name: str, items: int, **more: Any) -> Mission:

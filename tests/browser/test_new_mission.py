@@ -158,7 +158,7 @@ def test_prompts_and_images_of_the_library_are_combined(page, person):
     page.click("[data-opens-library]")
     for number in range(2):
         page.locator("#library-choice label").filter(has_text=f"cat-{number}.png").click()
-    page.click("[data-adds-chosen]")
+    page.click("[data-adds-selected]")
 
     submit_button(page, "Submit 6 items (about ¥0.30)")
 
@@ -184,12 +184,12 @@ def test_after_a_lost_connection_everything_is_kept_again(page):
     page.goto(HERE)
     page.context.set_offline(True)
     page.fill("#id_prompts", "a fox\na cat")
-    expect(page.locator(".preview-kept")).to_contain_text("no connection")
+    expect(page.locator(".preview-saved")).to_contain_text("no connection")
 
     page.context.set_offline(False)
 
     submit_button(page, "2 items")
-    expect(page.locator(".preview-kept")).to_contain_text("Kept")
+    expect(page.locator(".preview-saved")).to_contain_text("Draft saved")
     page.watch.wrongs.clear()  # what the browser says of being offline
 
 
