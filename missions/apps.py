@@ -44,6 +44,7 @@ class MissionsConfig(AppConfig):
             "submit",
             "poll_due",
             "rescue",
+            "cancel_waiting",
             "reap",
             "archive",
             "purge_mission",

@@ -42,6 +42,8 @@ ITEMS_PER_PAGE = 500
 _DISPATCH_FIELDS = (
     "owner__username",
     "task_type",
+    "provider",
+    "model",
     "priority",
     "total_count",
     "pending_count",

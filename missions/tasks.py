@@ -53,6 +53,10 @@ def reap(account_id: int) -> None:
         execution.reap(account_id)
 
 
+def cancel_waiting(mission_id: int) -> None:
+    execution.cancel_waiting(mission_id)
+
+
 def archive(try_number: int, *output_ids: int) -> None:
     download.archive(try_number, output_ids)
 

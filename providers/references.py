@@ -1,4 +1,8 @@
-"""Files that parameters refer to: ``media:ID`` is a file that its owner uploaded."""
+"""References to files in parameters.
+
+``media:ID`` is a file that its owner uploaded. ``output:ITEM/N`` is result number N of the item with
+the database id ITEM, of any mission of the same owner.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,23 @@ from media.models import MediaFile
 from providers.catalog import Model
 
 MEDIA = re.compile(r"media:([0-9]{1,18})")
+OUTPUT = re.compile(r"output:([0-9]{1,18})/([0-9]{1,5})")
 
 
 def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Return the uploaded files that ``params`` name, as (parameter, id)."""
-    matches = []
-    for name in model.file_names(params):
-        value = params[name]
-        for entry in [value] if isinstance(value, str) else value:
-            if match := MEDIA.fullmatch(entry):
-                matches.append((name, int(match[1])))
-    return matches
+    return [(name, int(match[1])) for name, entry in _entries(model, params) if (match := MEDIA.fullmatch(entry))]
+
+
+def output_keys(model: Model, params: Mapping[str, Any]) -> list[tuple[str, tuple[int, int]]]:
+    """Return the results that ``params`` name, as (parameter, (item's id, number))."""
+    matches = [(name, OUTPUT.fullmatch(entry)) for name, entry in _entries(model, params)]
+    return [(name, (int(match[1]), int(match[2]))) for name, match in matches if match]
+
+
+def _entries(model: Model, params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    values = [(name, params[name]) for name in model.file_names(params)]
+    return [(name, entry) for name, value in values for entry in ([value] if isinstance(value, str) else value)]
 
 
 def params_file_errors(owner_id: int, model: Model, params: Mapping[str, Any]) -> list[FieldError]:

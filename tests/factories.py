@@ -171,7 +171,13 @@ def _check_money(mission: Mission) -> None:
     assert mission.reserved_cost == sum(expected, Decimal(0))  # (SQLite would add binary fractions)
 
 
-MAY_BE_PAID = [AttemptStatus.RUNNING, AttemptStatus.UNCONFIRMED, AttemptStatus.SUCCEEDED, AttemptStatus.FAILED]
+MAY_BE_PAID = [
+    AttemptStatus.RUNNING,
+    AttemptStatus.UNCONFIRMED,
+    AttemptStatus.SUCCEEDED,
+    AttemptStatus.FAILED,
+    AttemptStatus.CANCELLED,
+]
 LIVE_STATUS = {
     AttemptStatus.PREPARED: ItemStatus.SUBMITTING,
     AttemptStatus.SENDING: ItemStatus.SUBMITTING,

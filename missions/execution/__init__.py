@@ -1,17 +1,19 @@
-"""What workers do.  Downloads are in ``missions.results.download``.
+"""The work of workers. Downloads are in ``missions.results.download``.
 
-The database is the queue of record; a message only wakes a worker.  Every verb has the same shape: claim in a short
-transaction, talk to the network in none, record in a short transaction.  Whatever the machine does between two of these
-steps, the rows say what may have been paid.
+The database is the queue of record; a message only wakes a worker. Every verb has the same shape:
+claim in a short transaction, talk to the network in none, record in a short transaction. At any
+moment the rows show what may have been paid.
 
-    ticks       the heart of one account: claims what is due, re-arms itself, asks
-    slots       dispatch: gives free slots to items, under the account's row lock
-    submission  marks *sending*, makes ONE POST, records the answer
-    watching    asks how tasks stand; ``ends`` records how they ended
-    rescue      attaches a task to an attempt of unknown fate
-    repair      reap: repairs what dead workers left, and starts what time has made due
+    scheduler   the ticks of one account: claim what is due, re-arm, poll
+    dispatch    gives free slots to items, under the account's row lock
+    submit      marks *sending*, makes ONE call, records the answer; ``inline``: calls of minutes
+    poll        polls running tasks; ``completion`` records how they ended
+    cancel      cancels tasks of stopped missions that wait at the provider
+    reconcile   settles attempts of unknown fate
+    reaper      repairs what dead workers left, and starts what time has made due
 """
 
+from missions.execution.cancel import cancel_waiting
 from missions.execution.dispatch import dispatch
 from missions.execution.poll import POLL_BATCH, poll, poll_attempt, poll_due
 from missions.execution.reaper import reap, recover, repair
@@ -24,6 +26,7 @@ __all__ = [
     "arm",
     "arm_stale",
     "attach",
+    "cancel_waiting",
     "dispatch",
     "poll",
     "poll_attempt",

@@ -1,4 +1,4 @@
-"""Free slots, and who gets them.  The account's row lock makes the cap hold over all workers of all clusters."""
+"""Free slots and their distribution."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from billing.models import SpendingLimit
 from core.db import bulk
 from missions import failures, lifecycle, selectors
 from missions.models import Attempt, AttemptStatus, Mission
-from providers.catalog.task_types import TaskType
+from providers import catalog
+from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from workers import queue
 
 SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
-WITH_FILES = (TaskType.IMAGE_TO_IMAGE, TaskType.IMAGE_TO_VIDEO)
 
 
 def dispatch(account_id: int) -> int:
-    """Fill an account's free slots by waking workers.  Returns how many items were taken up."""
+    """Fill an account's free slots by waking workers. Return how many items were claimed."""
     with transaction.atomic():
         batches = take_up(account_id)
         queue.send_many("submit", batches)
@@ -32,15 +32,17 @@ def dispatch(account_id: int) -> int:
 
 
 def take_up(account_id: int) -> list[tuple[int, ...]]:
-    """Give an account's free slots to items, and return their attempts in batches as they are to be sent.
+    """Give an account's free slots to items, and return their attempts in batches for sending.
 
-    The most urgent missions come first, and among equals the one that has the fewest in flight.  The account's row lock, held
-    until the transaction ends, makes the cap hold over all workers of all clusters.
+    The most urgent missions come first, and among equals the one that has the fewest in flight. The
+    account's row lock, held until the transaction ends, makes the limit hold over all workers of all
+    clusters.
 
-    Accounts pull: each takes what it has room for, so work spreads by free slots, and what one cannot take is left to the
-    others.  An attempt stays with its account for life, unconfirmed ones too: their task, and the files handed over for it, are
-    known nowhere else.  A pending item has none: no attempt of it lives, so nothing can be paid twice, and an account that is
-    stopped does not hold it back (docs/decisions/0008-several-accounts.md).
+    Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
+    attempt stays with its account for ever, unconfirmed ones too: its task and its uploaded files are
+    known nowhere else. A pending item has no account: no attempt of it lives, so nothing can be paid
+    twice, and an account that is stopped does not hold it back
+    (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
@@ -52,7 +54,7 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
         return []
     missions = selectors.dispatchable_missions(account, now=now, limit=free)
     mission_of = {mission.pk: mission for mission in missions}
-    budgets = _purses(missions, now)
+    budgets = _owner_budgets(missions, now)
     due = selectors.due_counts(missions, now=now, limit=free)
     shares = _share(
         missions, {mission.pk: _affordable(mission, budgets, due[mission.pk]) for mission in missions}, free
@@ -62,12 +64,15 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
         mission = mission_of[mission_id]
         budget = budgets.get(mission.owner_id)
         attempt_ids = lifecycle.claim(mission_id, account, limit=shares[mission_id], now=now, budget=budget)
-        batches += bulk.batches(attempt_ids, 1 if _needs_files(mission) else SUBMIT_BATCH)
+        batches += bulk.batches(attempt_ids, 1 if _may_upload(mission, account) else SUBMIT_BATCH)
     return batches
 
 
-def _purses(missions: Sequence[Mission], now: datetime) -> dict[int, Budget]:
-    """What the spending limits of the missions' owners leave, by owner; those rows are locked until the transaction ends."""
+def _owner_budgets(missions: Sequence[Mission], now: datetime) -> dict[int, Budget]:
+    """Return what the spending limits of the missions' owners leave, by owner.
+
+    The limits' rows are locked until the transaction ends.
+    """
     owners = {mission.owner_id for mission in missions if hasattr(mission.owner, "spending_limit")}
     if not owners:
         return {}
@@ -76,9 +81,10 @@ def _purses(missions: Sequence[Mission], now: datetime) -> dict[int, Budget]:
 
 
 def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> int:
-    """About how many of ``due`` items the spending limits afford, so that slots are not dealt to who cannot use them.
+    """Return about how many of ``due`` items the spending limits afford, so that no slot stays unused.
 
-    The claim knows exactly, and pauses a mission that cannot go on: so with nothing in flight it gets a slot to find out.
+    The claim computes it exactly, and pauses a mission that cannot go on: so a mission with nothing in
+    flight always gets a slot.
     """
     limits = [budget for budget in (lifecycle.mission_budget(mission), budgets.get(mission.owner_id)) if budget]
     price = failures.estimate(mission, 1) if limits else None
@@ -87,13 +93,19 @@ def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> in
     return due
 
 
-def _needs_files(mission: Mission) -> bool:
-    """Handing files over takes time, so such items do not wait for one another."""
-    return mission.task_type in WITH_FILES
+def _may_upload(mission: Mission, account: ProviderAccount) -> bool:
+    """Return True when the mission's items may name files that have to be uploaded.
+
+    That takes time, so such items do not wait for one another.
+    """
+    if not PROVIDERS[account.provider].capabilities.uploads:
+        return False
+    model = catalog.model_of(mission)
+    return model.is_free_form or any(parameter.is_file for parameter in model.parameters)
 
 
 def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
-    """Deal ``free`` slots, one at a time, to the mission that holds the fewest; a lower priority gets what is left."""
+    """Give ``free`` slots, one at a time, to the mission that has the fewest; a lower priority gets the rest."""
     shares: Counter[int] = Counter()
     for priority in sorted({mission.priority for mission in missions}, reverse=True):
         peers = [(mission.in_flight_count, mission.pk) for mission in missions if mission.priority == priority]
@@ -108,6 +120,6 @@ def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> di
 
 
 def slow_down(account_id: int) -> None:
-    """The provider takes no more: go on from as many tasks as it is running now."""
+    """Reduce an account's limit to the tasks that it runs now: the provider accepts no more."""
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING).count()
     ProviderAccount.objects.filter(pk=account_id).update(soft_limit=max(running, 1), soft_limit_at=timezone.now())

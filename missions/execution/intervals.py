@@ -1,4 +1,4 @@
-"""When to ask about a task, and moments from now."""
+"""Poll intervals, and due times."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from django.utils import timezone
 
 from missions import selectors
 from missions.policy import polling
+from providers import provider_accounts
+from providers.adapters.registry import PROVIDERS
+from providers.models import ProviderAccount
 
 
-def next_interval(elapsed: float, model: str) -> float:
+def next_interval(elapsed: float, model: str, account: ProviderAccount) -> float:
+    """Return the seconds until the next poll of a task that was accepted ``elapsed`` seconds ago."""
     return polling.next_interval(
         elapsed,
         selectors.expectation(model),
-        floor=settings.POLL_FLOOR_SECONDS,
-        is_told=bool(settings.PUBLIC_BASE_URL),
+        floor=poll_floor(account),
+        has_webhook=bool(settings.PUBLIC_BASE_URL) and PROVIDERS[account.provider].capabilities.webhooks,
     )
+
+
+def poll_floor(account: ProviderAccount) -> float:
+    """Return the shortest time between two polls of a task, in seconds."""
+    return provider_accounts.public_settings(account).poll_floor_seconds
 
 
 def seconds_from_now(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""What dead workers left, and what time has made due."""
+"""Repair of what dead workers left, and start of what time has made due."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from missions import lifecycle, selectors
+from missions import lifecycle, references, selectors
+from missions.execution import inline
 from missions.execution.completion import DOWNLOAD_LEASE
-from missions.execution.dispatch import WITH_FILES, dispatch
+from missions.execution.dispatch import dispatch
 from missions.execution.poll import POLL_LEASE
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus
 from missions.results import download
-from providers import catalog
+from providers import catalog, provider_accounts
+from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from workers import queue
 from workers.heartbeat import is_dead
 
 DIED_BEFORE = gettext_noop("The worker died before it was sent.")
 NOT_SENT = gettext_noop("No worker sent it in time.")
-PREPARED_LIMIT = timedelta(seconds=20)  # that long nobody prepares what has no files
+PREPARED_LIMIT = timedelta(seconds=20)  # preparing takes less, unless files are uploaded
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
-SENDING_LIMIT = timedelta(seconds=120)  # longer than any POST can take
+SENDING_FACTOR = 2  # a submit that takes so much longer than its limit has no worker any more
+FIND_AFTER = timedelta(seconds=60)  # a lost submission may still be on its way to the provider
+FIND_WORKER_AFTER = timedelta(seconds=5)
 CHECK_INTERVAL = timedelta(minutes=10)
 REAP_BATCH = 200
 
 
 def reap(account_id: int) -> None:
-    """Repair what dead workers left and start what time has made due.  Safe to run at any moment, any number of times."""
+    """Repair what dead workers left and start what time has made due. May run at any moment, any number of times."""
     now = timezone.now()
-    repair(account_id)
-    _reap_overdue(account_id)
+    account = ProviderAccount.objects.get(pk=account_id)
+    _repair(account, now)
+    _reap_overdue(account_id, now)
     _resend_downloads(now)
-    _lose_sight(account_id, now)
-    _resend_rescues(account_id, now)
+    _reap_unanswered(account_id, now)
+    _resend_rescues(account, now)
     _start_scheduled(now)
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
@@ -49,13 +54,11 @@ def reap(account_id: int) -> None:
 
 def repair(account_id: int) -> None:
     """Settle the submissions of workers that have died."""
-    now = timezone.now()
-    _reap_prepared(account_id, now)
-    _reap_sending(account_id, now)
+    _repair(ProviderAccount.objects.get(pk=account_id), timezone.now())
 
 
 def recover() -> None:
-    """After a start with no other cluster alive: whatever is half done was left by the dead, so nothing has to be waited for."""
+    """Settle at once whatever is half done: after a start with no other cluster alive, only the dead left it."""
     for part in download.parts():
         part.unlink(missing_ok=True)
     attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
@@ -64,29 +67,32 @@ def recover() -> None:
     for attempt in attempts.filter(status=AttemptStatus.SENDING):
         _give_up_sending(attempt)
     Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
-    # Two clusters' worth of leases at most: asking a little early does no harm.
+    # Two clusters' worth of leases at most: polling a little early does no harm.
     attempts.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE).update(
         next_poll_at=timezone.now()
     )
 
 
-def _reap_prepared(account_id: int, now: datetime) -> None:
-    """Give up what nobody will send: its message was lost, its worker has died, or lives and was kept from it by the database."""
-    prepared = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.PREPARED)
-    may_take_long = ~Q(worker="") & Q(item__mission__task_type__in=WITH_FILES)
-    is_overdue = Q(created_at__lt=now - PREPARED_LIMIT) & ~may_take_long | Q(created_at__lt=now - PREPARING_LIMIT)
-    for attempt in prepared.filter(is_overdue)[:REAP_BATCH]:
-        lifecycle.withdraw(attempt.pk, reason=NOT_SENT)
+def _repair(account: ProviderAccount, now: datetime) -> None:
+    """Give up attempts that nobody will send, or whose worker died while it sent them.
+
+    A prepared one has lost its message, or its worker has died, or lives and was kept from it by the
+    database. A submit that does the whole work takes long: its worker is alive until the limit.
+    """
+    prepared = Attempt.objects.filter(account=account, status=AttemptStatus.PREPARED)
+    late = prepared.filter(created_at__lt=now - PREPARED_LIMIT).select_related("item__mission", "account")
+    for attempt in late[:REAP_BATCH]:
+        is_uploading = bool(attempt.worker) and references.needs_upload(attempt)
+        if not is_uploading or attempt.created_at < now - PREPARING_LIMIT:
+            lifecycle.withdraw(attempt.pk, reason=NOT_SENT)
     for attempt in prepared.exclude(worker="")[:REAP_BATCH]:
         if is_dead(attempt.worker, now):
             lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
-
-
-def _reap_sending(account_id: int, now: datetime) -> None:
-    sending = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.SENDING)
-    for attempt in sending[:REAP_BATCH]:
-        is_overdue = attempt.sending_at is None or attempt.sending_at < now - SENDING_LIMIT
-        if is_overdue or is_dead(attempt.worker, now):
+    submit_seconds = provider_accounts.public_settings(account).submit_limit_seconds
+    limit = timedelta(seconds=submit_seconds * SENDING_FACTOR)
+    for attempt in Attempt.objects.filter(account=account, status=AttemptStatus.SENDING)[:REAP_BATCH]:
+        is_late = attempt.sending_at is None or attempt.sending_at < now - limit
+        if is_late or is_dead(attempt.worker, now):
             _give_up_sending(attempt)
 
 
@@ -96,19 +102,22 @@ def _give_up_sending(attempt: Attempt) -> None:
         code=selectors.WORKER_DIED,
         message=gettext_noop("The worker died while it was sending: the provider may have accepted and charged it."),
     )
+    inline.discard_text(attempt)
 
 
-def _reap_overdue(account_id: int) -> None:
-    """End the wait for tasks that were seen running past their model's deadline.  The remote task id is kept.
+def _reap_overdue(account_id: int, now: datetime) -> None:
+    """Fail tasks that were seen running past their model's deadline. The remote task id is kept.
 
-    What nobody asked about for long is asked first: it may have ended well while the workers were down.
+    A task that was not polled for long is polled first: it may have ended well while the workers were
+    down.
     """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     shortest = catalog.shortest_deadline()
     late = running.filter(running_seen_at__gt=F("accepted_at") + shortest)
     for attempt in late.select_related("item__mission")[:REAP_BATCH]:
         model = catalog.model_of(attempt.item.mission)
-        if _run_seconds(attempt) > model.deadline_seconds:
+        run_time = (attempt.running_seen_at or now) - (attempt.accepted_at or now)
+        if run_time.total_seconds() > model.deadline_seconds:
             lifecycle.fail(
                 attempt.pk,
                 code="deadline",
@@ -117,8 +126,8 @@ def _reap_overdue(account_id: int) -> None:
             )
 
 
-def _lose_sight(account_id: int, now: datetime) -> None:
-    """A task about which no question was answered for longer than it may take: its fate is unknown, and its slot free."""
+def _reap_unanswered(account_id: int, now: datetime) -> None:
+    """Mark tasks unconfirmed of which no poll was answered for longer than they may take, and free their slots."""
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     shortest = catalog.shortest_deadline()
     for attempt in running.filter(unanswered_since__lt=now - shortest).select_related("item__mission")[:REAP_BATCH]:
@@ -134,19 +143,17 @@ def _lose_sight(account_id: int, now: datetime) -> None:
             )
 
 
-def _resend_rescues(account_id: int, now: datetime) -> None:
-    """Unconfirmed attempts whose task somebody has named, and that were not asked about lately."""
-    lost = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.UNCONFIRMED)
-    named = lost.exclude(hinted_task_id="", remote_task_id="")
-    due = named.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
-    queue.send_many("rescue", [(attempt_id,) for attempt_id in due.values_list("pk", flat=True)[:REAP_BATCH]])
-
-
-def _run_seconds(attempt: Attempt) -> float:
-    """For how long a task was seen running."""
-    if attempt.running_seen_at is None or attempt.accepted_at is None:
-        return 0.0
-    return (attempt.running_seen_at - attempt.accepted_at).total_seconds()
+def _resend_rescues(account: ProviderAccount, now: datetime) -> None:
+    """Let workers look for unconfirmed attempts whose task is named, or that the provider can find by our id."""
+    capabilities = PROVIDERS[account.provider].capabilities
+    lost = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
+    due = lost.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
+    can_find = ~Q(hinted_task_id="", remote_task_id="")
+    if capabilities.finds_by_our_id:
+        can_find |= Q(sending_at__lt=now - (FIND_WORKER_AFTER if capabilities.settles_inline else FIND_AFTER))
+    queue.send_many(
+        "rescue", [(attempt_id,) for attempt_id in due.filter(can_find).values_list("pk", flat=True)[:REAP_BATCH]]
+    )
 
 
 def _resend_downloads(now: datetime) -> None:
@@ -167,6 +174,6 @@ def _start_scheduled(now: datetime) -> None:
 
 
 def _deletable_missions() -> list[int]:
-    """Missions marked for removal of which nothing is in flight any more."""
+    """Return missions marked for deletion of which nothing is in flight any more."""
     marked = Mission.objects.filter(delete_requested_at__isnull=False, submitting_count=0, processing_count=0)
     return list(marked.values_list("pk", flat=True)[:REAP_BATCH])

@@ -6,48 +6,83 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from missions import lifecycle
+from missions.execution.completion import record_ends
+from missions.execution.dispatch import dispatch
 from missions.execution.intervals import seconds_from_now
 from missions.execution.poll import poll_attempt
 from missions.models import Attempt, AttemptStatus
+from missions.results import download
 from providers import provider_accounts
-from providers.adapters.base import RemoteStatus
+from providers.adapters.base import RemoteState, RemoteStatus
 from providers.adapters.errors import ProviderError, Unavailable
+from providers.adapters.registry import PROVIDERS
 
 SHORTEST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 3600.0
 SPACING = 0.05  # of the time since it was sent
+MAX_LOST_WORKERS = 5  # an item that ends its worker every time is left to a person
 
 
 def rescue(attempt_id: int) -> None:
-    """Ask the provider about the task of an unconfirmed attempt, and attach it if it is known.
+    """Ask the provider about an unconfirmed attempt, and settle it if the answer is a proof.
 
-    A webhook named the task, or it was accepted and then nobody could tell how it stood.  The provider's answer is the proof.
-    When it cannot be asked now, ``reap`` tries again.
+    A webhook named its task, or it was accepted and then could not be polled, or the provider can look
+    for it by our id. When it cannot be asked now, the reaper tries again.
     """
-    attempt = Attempt.objects.get(pk=attempt_id)
+    attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
     task_id = attempt.hinted_task_id or attempt.remote_task_id
-    if not task_id:
+    finds = PROVIDERS[attempt.account.provider].capabilities.finds_by_our_id
+    if not task_id and not (finds and attempt.status == AttemptStatus.UNCONFIRMED):
         return
+    age = (timezone.now() - (attempt.sending_at or timezone.now())).total_seconds()
+    wait = min(max(age * SPACING, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
     lost = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED)
-    lost.update(next_poll_at=seconds_from_now(_wait(attempt)))
+    lost.update(next_poll_at=seconds_from_now(wait))
     try:
-        attach(attempt_id, task_id)
+        if task_id:
+            attach(attempt_id, task_id)
+        else:
+            _find(attempt)
     except ProviderError:
         return
-    Attempt.objects.filter(pk=attempt_id, hinted_task_id=task_id).update(hinted_task_id="")
+    if task_id:
+        Attempt.objects.filter(pk=attempt_id, hinted_task_id=task_id).update(hinted_task_id="")
 
 
-def _wait(attempt: Attempt) -> float:
-    """Seconds until it is asked about again, should nobody be able to answer now."""
-    age = (timezone.now() - (attempt.sending_at or timezone.now())).total_seconds()
-    return min(max(age * SPACING, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+def _find(attempt: Attempt) -> None:
+    """Look for an unconfirmed attempt by our id. Raises ProviderError when that proves nothing."""
+    account = attempt.account
+    if attempt.key_fingerprint != account.key_fingerprint:
+        return  # another key or server knows nothing of it
+    state = provider_accounts.connect(account).find(attempt.our_id)
+    if state is None:
+        if attempt.number - attempt.item.attempt_count < MAX_LOST_WORKERS:
+            reason = gettext_noop("The provider did not receive it.")
+            lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=reason)
+            dispatch(account.pk)
+        return
+    is_over = state.status is not RemoteStatus.RUNNING
+    if is_over or not PROVIDERS[account.provider].capabilities.settles_inline:
+        _accept(attempt, state, state.task_id)
+        if is_over:
+            record_ends({attempt: download.take_in(attempt, state)})
+            dispatch(account.pk)
+
+
+def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lifecycle.ENGINE) -> bool:
+    now = timezone.now()
+    acceptance = lifecycle.Acceptance(
+        remote_task_id=task_id, raw=state.raw, at=attempt.sending_at or now, next_poll_at=now
+    )
+    reason = gettext_noop("The provider confirmed the task.")
+    return bool(lifecycle.accept({attempt.pk: acceptance}, reason=reason, actor=actor))
 
 
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to an attempt whose answer was lost, if the provider knows it and no other attempt has it.
 
-    ``actor``: who says that it is the one.  Raises ProviderError when the provider cannot be asked, or not with the key that it
-    was sent with.
+    ``actor``: who names the task. Raises ProviderError when the provider cannot be asked, or not with
+    the key that the attempt was sent with.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -62,12 +97,7 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
         if attempt.key_fingerprint != attempt.account.key_fingerprint:
             raise Unavailable(gettext_noop("The account has another key now, which does not know the task."))
         return False
-    now = timezone.now()
-    acceptance = lifecycle.Acceptance(
-        remote_task_id=remote_task_id, raw=answer.raw, at=attempt.sending_at or now, next_poll_at=now
-    )
-    reason = gettext_noop("The provider confirmed the task.")
-    attached = lifecycle.accept({attempt_id: acceptance}, reason=reason, actor=actor)
-    if attached:
+    is_attached = _accept(attempt, answer, remote_task_id, actor)
+    if is_attached:
         poll_attempt(attempt_id)
-    return bool(attached)
+    return is_attached

@@ -1,31 +1,33 @@
-"""The only place from which money is spent."""
+"""Submissions: the only place from which money is spent."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from core.db.transactions import durable_transaction
 from missions import lifecycle, references
+from missions.execution import inline
 from missions.execution.batch_record import record_together
+from missions.execution.completion import record_ends
 from missions.execution.dispatch import SUBMIT_BATCH, dispatch, slow_down, take_up
 from missions.execution.intervals import next_interval, seconds_from_now
 from missions.execution.log_context import about_attempt
 from missions.models import Attempt, AttemptStatus
 from missions.policy import retry
-from providers import catalog, provider_accounts
-from providers.adapters.base import Accepted, Finished, Provider, RemoteStatus, SubmitRequest
+from missions.results import download
+from providers import provider_accounts
+from providers.adapters.base import NO_UPDATES, Accepted, Finished, Provider, RemoteStatus, SubmitRequest, Updates
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
@@ -35,6 +37,7 @@ from providers.adapters.errors import (
     Unavailable,
     Unconfirmed,
 )
+from providers.adapters.registry import PROVIDERS
 from workers import queue
 from workers.heartbeat import CLUSTER_DEAD_AFTER, worker_name
 
@@ -47,30 +50,30 @@ _Ready = tuple[Attempt, Provider, SubmitRequest]
 
 
 def refill(account_id: int) -> None:
-    """Fill the slots that became free in this worker's hands: it sends the first batch itself, and wakes others for the rest.
+    """Fill the slots that became free: send the first batch in this worker, and wake others for the rest.
 
-    Its own batch is taken up and marked in one transaction: a worker that waits for the database waits once.  Unless files have
-    to be handed over, which takes time, and no lock is held meanwhile.
+    The own batch is claimed and marked in one transaction: a worker that waits for the database
+    waits once. Unless files have to be uploaded, which takes time, and no lock is held meanwhile.
     """
     marked = None
     with durable_transaction():
         mine, *others = take_up(account_id) or [()]
         queue.send_many("submit", others)
         attempts = _prepared(mine)
-        if any(_names_files(attempt) for attempt in attempts):
+        if any(references.needs_upload(attempt) for attempt in attempts):
             Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
         else:
             marked = _mark(attempts)
-    _post(*(marked or _mark_or_hand_back(attempts)))
+    _send_marked(*(marked or _mark_or_hand_back(attempts)))
 
 
 def submit(attempt_ids: Sequence[int]) -> None:
     """Send prepared attempts: the only place from which money is spent.
 
-    Reference files are handed over first, while an attempt is still provably unsent.  Then, for each, the mark *sending* is
-    committed, ONE POST is made, and its answer recorded.  The POSTs of a call wait for their answers at the same time.
+    Reference files are uploaded first, while an attempt is still provably unsent. Then, for each,
+    the mark *sending* is committed, ONE call of ``Provider.submit`` is made, and its answer recorded.
     """
-    _post(*_mark_or_hand_back(_prepared(attempt_ids)))
+    _send_marked(*_mark_or_hand_back(_prepared(attempt_ids)))
 
 
 def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:
@@ -78,17 +81,8 @@ def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:
     return list(attempts.filter(pk__in=attempt_ids, status=AttemptStatus.PREPARED).order_by("pk"))
 
 
-def _mark(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
-    """Prepare attempts and mark them *sending*.  Returns those that may be sent, and when they were marked."""
-    ready = [prepared for attempt in attempts if (prepared := _prepare(attempt))]
-    requests = {attempt.pk: request.params for attempt, _, request in ready}
-    marked_at = timezone.now()
-    sending = lifecycle.mark_sending(requests, worker=worker_name()) if ready else set()
-    return [prepared for prepared in ready if prepared[0].pk in sending], marked_at
-
-
 def _mark_or_hand_back(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
-    """``_mark`` in a transaction of its own.  When the database fails, nobody needs to wait for this worker any longer."""
+    """``_mark`` in its own transaction. When the database fails, nobody has to wait for this worker."""
     try:
         return _mark(attempts)
     except OperationalError:
@@ -97,37 +91,38 @@ def _mark_or_hand_back(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datet
         raise
 
 
-def _post(marked: Sequence[_Ready], marked_at: datetime) -> None:
-    """Make the POST of each, once its mark is committed, and record the answers as they come."""
-    if not marked:
-        return
-    with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
-        waiting = {pool.submit(_send, provider, request, marked_at): attempt for attempt, provider, request in marked}
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
-
-
-def _send(provider: Provider, request: SubmitRequest, marked_at: datetime) -> Accepted | Finished:
-    """The one POST, unless this machine has stood still since the mark.
-
-    Others may have taken it for dead by now, and a person may have found that nothing was sent, and sent it again.
-    """
-    if timezone.now() - marked_at > SEND_WITHIN:
-        raise NotAccepted(NOT_PREPARED, code="too_late")
-    return provider.submit(request)
+def _mark(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
+    """Prepare attempts and mark them *sending*. Return those that may be sent, and the time of the mark."""
+    ready = [prepared for attempt in attempts if (prepared := _prepare(attempt))]
+    requests = {attempt.pk: request.params for attempt, _, request in ready}
+    marked_at = timezone.now()
+    sending = lifecycle.mark_sending(requests, worker=worker_name()) if ready else set()
+    for attempt, _, _ in ready:
+        attempt.sending_at = marked_at
+    return [prepared for prepared in ready if prepared[0].pk in sending], marked_at
 
 
 @about_attempt
 def _prepare(attempt: Attempt) -> _Ready | None:
-    """What is needed to send an attempt, or None when it cannot be sent."""
+    """Return what is needed to send an attempt, or None when it cannot be sent, which is recorded.
+
+    The request has the mission's parameters, the item's own over them, and files as the provider
+    takes them.
+    """
     refusal: ProviderError
     try:
-        return attempt, provider_accounts.connect(attempt.account), _request(attempt)
+        provider = provider_accounts.connect(attempt.account)
+        mission = attempt.item.mission
+        webhook_url = None
+        if settings.PUBLIC_BASE_URL and provider.capabilities.webhooks:
+            webhook_url = f"{settings.PUBLIC_BASE_URL}/hooks/{provider.name}/{attempt.webhook_token}"
+        params, files = references.resolve(attempt)
+        request = SubmitRequest(mission.model, params, webhook_url, our_id=attempt.our_id, files=files)
+        return attempt, provider, request
     except Unavailable as error:
         refusal = NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds)
     except ProviderError as error:
-        _tell_account(attempt.account_id, error)
+        _apply_to_account(attempt.account_id, error)
         refusal = error
     except (OperationalError, OSError):
         log.exception("Attempt %s could not be prepared now.", attempt.pk)
@@ -139,24 +134,84 @@ def _prepare(attempt: Attempt) -> _Ready | None:
     return None
 
 
+def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
+    """Send each attempt, now that its mark is committed, and record the answers as they come."""
+    if not marked:
+        return
+    if marked[0][1].capabilities.settles_inline:
+        for attempt, provider, request in marked:
+            inline.run(attempt, partial(_send_inline, attempt, provider, request, marked_at))
+        return
+    with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
+        waiting = {pool.submit(_send, provider, request, marked_at): attempt for attempt, provider, request in marked}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
+
+
+@about_attempt
+def _send_inline(attempt: Attempt, provider: Provider, request: SubmitRequest, marked_at: datetime) -> None:
+    """Send an attempt to a provider that does the whole work in its answer, and record the end."""
+    answer: Future[Accepted | Finished] = Future()
+    try:
+        result = _send(provider, request, marked_at, inline.AttemptUpdates(attempt))
+        answer.set_result(dataclasses.replace(result, state=download.take_in(attempt, result.state)))
+    except Exception as error:  # noqa: BLE001  it is recorded like an answer
+        answer.set_exception(error)
+    inline.write(partial(_retry_write, partial(_record_answers, [(attempt, answer)])))
+
+
+def _send(
+    provider: Provider, request: SubmitRequest, marked_at: datetime, updates: Updates = NO_UPDATES
+) -> Accepted | Finished:
+    """Make the one call, unless this machine has stood still since the mark.
+
+    Others may have taken this worker for dead by now, and a person may have found that nothing was
+    sent, and sent it again.
+    """
+    if timezone.now() - marked_at > SEND_WITHIN:
+        raise NotAccepted(NOT_PREPARED, code="too_late")
+    return provider.submit(request, updates)
+
+
 def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]]]) -> None:
+    """Record what became of submissions of one account: accepted, finished, refused or unconfirmed.
+
+    An end inside the answer is recorded in the same transaction as the acceptance.
+    """
     for attempt, answer in answers:
-        _tell_account(attempt.account_id, answer.exception())
+        _apply_to_account(attempt.account_id, answer.exception())
     accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
+    ends = {attempt: result.state for attempt, result in accepted.items() if isinstance(result, Finished)}
     with transaction.atomic():
         record_together(accepted, _record_acceptances, _doubt_odd_answer)
+        record_ends(ends)
         refused = [attempt for attempt, answer in answers if not _record_trouble(attempt, answer.exception())]
-    if refused:
-        dispatch(refused[0].account_id)
+        for attempt, _ in answers:
+            if PROVIDERS[attempt.account.provider].capabilities.streams_text:
+                inline.discard_text(attempt)
+    if refused or ends:
+        dispatch(answers[0][0].account_id)
 
 
 def _record_acceptances(accepted: Mapping[Attempt, Accepted | Finished]) -> None:
-    lifecycle.accept({attempt.pk: _acceptance(attempt, task) for attempt, task in accepted.items()})
+    now = timezone.now()
+    acceptances = {}
+    for attempt, answer in accepted.items():
+        is_over = answer.state.status is not RemoteStatus.RUNNING
+        wait_seconds = 0.0 if is_over else next_interval(0.0, attempt.model, attempt.account)
+        acceptances[attempt.pk] = lifecycle.Acceptance(
+            remote_task_id=answer.state.task_id,
+            raw=answer.state.raw,
+            at=now if isinstance(answer, Accepted) else attempt.sending_at or now,
+            next_poll_at=now + timedelta(seconds=wait_seconds),
+        )
+    lifecycle.accept(acceptances)
 
 
 @about_attempt
 def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
-    """Record that one POST was not simply accepted.  Returns False when it was refused, so that its slot is free again."""
+    """Record an error of one submission. Return False when it was refused, so that its slot is free again."""
     if isinstance(error, Unconfirmed):
         log.warning("A submission is unconfirmed (%s): it may have been paid.", error.code)
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
@@ -182,7 +237,7 @@ def _doubt(attempt: Attempt, code: str, message: str) -> None:
 
 
 def _retry_write(record: Callable[[], object]) -> None:
-    """Record what others have to know, above all an answer that may have cost money, although the database fails for a moment."""
+    """Retry a database write. Used for provider answers that may have cost money."""
     for pause in (0.5, 1.0, 2.0, 4.0, 8.0):
         try:
             record()
@@ -194,46 +249,8 @@ def _retry_write(record: Callable[[], object]) -> None:
     record()
 
 
-def _request(attempt: Attempt) -> SubmitRequest:
-    """What is sent: the mission's parameters, the item's own over them, files handed to the provider."""
-    mission = attempt.item.mission
-    model, params = _asked(attempt)
-    if model.file_names(params):
-        # Handing files over takes time: the reaper must see that somebody is at it.
-        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
-        params = references.resolve(model, params, account=attempt.account)
-    webhook_url = None
-    if settings.PUBLIC_BASE_URL:
-        path = reverse("missions:provider-webhook", args=[mission.provider, attempt.webhook_token])
-        webhook_url = settings.PUBLIC_BASE_URL + path
-    return SubmitRequest(endpoint=mission.model, params=params, webhook_url=webhook_url)
-
-
-def _asked(attempt: Attempt) -> tuple[catalog.Model, dict[str, Any]]:
-    mission = attempt.item.mission
-    return catalog.model_of(mission), mission.params | attempt.item.params
-
-
-def _names_files(attempt: Attempt) -> bool:
-    model, params = _asked(attempt)
-    return bool(model.file_names(params))
-
-
-def _acceptance(attempt: Attempt, answer: Accepted | Finished) -> lifecycle.Acceptance:
-    now = timezone.now()
-    wait = next_interval(0.0, attempt.model)
-    state = answer.state
-    is_over = state.status is not RemoteStatus.RUNNING
-    return lifecycle.Acceptance(
-        remote_task_id=state.task_id,
-        raw=state.raw,
-        at=now,
-        next_poll_at=now if is_over else now + timedelta(seconds=wait),
-    )
-
-
-def _tell_account(account_id: int, error: BaseException | None) -> None:
-    """What a refusal means for the account.  (Before the items are locked: an account is always locked first.)"""
+def _apply_to_account(account_id: int, error: BaseException | None) -> None:
+    """Pause or slow down an account after a refusal. Before items are locked: an account is always locked first."""
     if isinstance(error, AccountBlocked):
         provider_accounts.block(account_id, reason=str(error))
     elif isinstance(error, NoSlot | NotAccepted):
@@ -241,9 +258,10 @@ def _tell_account(account_id: int, error: BaseException | None) -> None:
 
 
 def _record_refusal(attempt: Attempt, error: ProviderError, *, source: AttemptStatus) -> bool:
-    """Certainly not accepted.  When the item is tried again depends on the kind of refusal; only NotAccepted counts.
+    """Record that an attempt was certainly not accepted. Return False when it had moved on.
 
-    ``source``: *sending* is for who made the POST.  Returns False when the attempt had moved on.
+    The kind of refusal decides when the item is tried again; only NotAccepted counts. ``source``:
+    *sending* is for the worker that made the call.
     """
     wait: float | None = None
     if isinstance(error, AccountBlocked):

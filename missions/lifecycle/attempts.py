@@ -30,6 +30,7 @@ from missions.lifecycle.moves import (
 from missions.models import (
     Attempt,
     AttemptStatus,
+    ItemEvent,
     ItemStatus,
     Mission,
     MissionItem,
@@ -138,6 +139,28 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
         return {attempt.pk for _, attempt in attempts}
 
 
+def add_text(attempt_id: int, text: str) -> bool:
+    """Add an event with the next piece of the text that an attempt *sending* writes. Moves nothing.
+
+    The mission is locked, as in every move, so that its events are committed in the order of their ids.
+    """
+    with atomic():
+        locked = lock_attempt(attempt_id, AttemptStatus.SENDING)
+        if not locked:
+            return False
+        mission, attempt = locked
+        status = attempt.item.status
+        ItemEvent.objects.create(
+            mission=mission,
+            item_id=attempt.item_id,
+            attempt_number=attempt.number,
+            from_status=status,
+            to_status=status,
+            text=storable(text),
+        )
+        return True
+
+
 def refuse(
     attempt_id: int,
     *,
@@ -234,11 +257,11 @@ def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGIN
 # --- The end of a task ---
 
 
-def succeed(successes: Mapping[int, Success], *, expires_at: datetime, first_try_at: datetime) -> list[int]:
+def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, first_try_at: datetime) -> list[int]:
     """Move running → succeeded, and the items processing → completed. Return the outputs to fetch.
 
     ``successes`` by attempt; one that had already moved on is left out. ``expires_at``: when the provider
-    deletes the files. ``first_try_at``: when the reaper fetches a file that nobody has fetched.
+    deletes the files, None: never. ``first_try_at``: when the reaper fetches a file that nobody has fetched.
     """
     with atomic():
         attempts = lock_attempts(successes, AttemptStatus.RUNNING)
@@ -277,18 +300,28 @@ def fail(
     cost: Decimal | None = None,
     raw: Mapping[str, Any] | None = None,
     retry_at: datetime | None = None,
+    is_cancelled: bool = False,
 ) -> bool:
-    """Move running → failed. The item fails too, or waits until ``retry_at`` for a new attempt."""
+    """Move running → failed. The item fails too, or waits until ``retry_at`` for a new attempt.
+
+    ``is_cancelled``: the provider stopped the task. In a cancelled mission, attempt and item are
+    then cancelled, too.
+    """
     with atomic():
         locked = lock_attempt(attempt_id, AttemptStatus.RUNNING)
         if not locked:
             return False
         mission, attempt = locked
+        was_stopped = is_cancelled and mission.status == MissionStatus.CANCELLED
         changes: dict[str, Any] = {"error_code": code[:64], "error_message": storable(message), "cost": cost}
         if raw is not None:
             changes["raw"] = storable(raw)
-        move_attempt(attempt, AttemptStatus.FAILED, ended_at=timezone.now(), **changes)
+        now = timezone.now()
         retries = {} if retry_at is None else {"retry_count": F("retry_count") + 1}
+        status = AttemptStatus.CANCELLED if was_stopped else AttemptStatus.FAILED
+        move_attempt(attempt, status, ended_at=now, **changes)
+        if was_stopped:
+            retry_at = now
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, cost=cost, **retries)
         return True
 

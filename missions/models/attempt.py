@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 
 from django.db import models
 from django.db.models import Q
@@ -70,6 +71,7 @@ class Attempt(models.Model):
     unanswered_since = models.DateTimeField(
         null=True, blank=True, help_text=_("Since when no question about it was answered.")
     )
+    progress = models.FloatField(null=True, blank=True, help_text=_("From 0 to 1. Empty: not reported."))
     ended_at = models.DateTimeField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True)
     poll_count = models.PositiveIntegerField(default=0)
@@ -112,3 +114,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item_id}/{self.number}"
+
+    @property
+    def our_id(self) -> str:
+        """A UUID that names this attempt to a provider, on every installation a different one.
+
+        It is derived from the webhook's token and does not disclose it.
+        """
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.webhook_token))

@@ -11,9 +11,10 @@ from missions.models.mission import Mission
 
 
 class ItemEvent(models.Model):
-    """What happened, in order: written in the transaction of the move it tells of, never edited.
+    """A move of a mission or item, written in the same transaction, in order, and never edited.
 
-    Events without an item tell of the mission as a whole.
+    Events without an item concern the mission as a whole. An event with ``text`` is no move: it is
+    the next piece of a text that is being written, and is deleted when the attempt ends.
     """
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="events")
@@ -23,6 +24,7 @@ class ItemEvent(models.Model):
     to_status = models.CharField(max_length=16)
     reason = models.TextField(blank=True)
     actor = models.CharField(max_length=150, default="engine", help_text=_("engine, or user:ID"))
+    text = models.TextField(blank=True, default="", db_default="")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 UNKNOWN_SPACING = 0.12
 KNOWN_SPACING = 0.03
 LATE_SPACING = 0.08
-TOLD_FACTOR = 2
-TOLD_SLACK = 1.05
+WEBHOOK_FACTOR = 2
+WEBHOOK_SLACK = 1.05
 MAX_INTERVAL_SECONDS = 15.0
 MIN_SAMPLES = 5
 
@@ -54,22 +54,22 @@ def learn(durations: Sequence[Duration]) -> Expectation | None:
     return Expectation(first=_quantile(middles, 0.05), last=_quantile(highs, 0.95))
 
 
-def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, is_told: bool = False) -> float:
+def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, has_webhook: bool = False) -> float:
     """Seconds until the next question about a task that was accepted ``elapsed`` seconds ago.
 
-    ``is_told``: a webhook will tell of its end, if all goes well.
+    ``has_webhook``: a webhook will tell of its end, if all goes well.
     """
-    spacing = _spacing(elapsed, expectation) * (TOLD_FACTOR if is_told else 1)
+    spacing = _spacing(elapsed, expectation) * (WEBHOOK_FACTOR if has_webhook else 1)
     interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
-    silence = _silence(expectation, is_told=is_told) - elapsed
+    silence = _silence(expectation, has_webhook=has_webhook) - elapsed
     return max(silence + random.uniform(0, 0.5) * floor, floor) if silence > 0 else interval
 
 
-def _silence(expectation: Expectation | None, *, is_told: bool) -> float:
+def _silence(expectation: Expectation | None, *, has_webhook: bool) -> float:
     """Seconds after its acceptance in which a task is not asked about."""
     if expectation is None:
         return 0.0
-    return expectation.last * TOLD_SLACK if is_told else expectation.first
+    return expectation.last * WEBHOOK_SLACK if has_webhook else expectation.first
 
 
 def _spacing(elapsed: float, expectation: Expectation | None) -> float:

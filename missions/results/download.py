@@ -1,16 +1,17 @@
-"""Results on disk: fetched at once, because the provider keeps them for a day.
+"""Results on disk: fetched at once, because providers delete them.
 
-    fetch    stream to a .part file, within a size limit, from public addresses only
+    fetch    stream to a .part file, within a size limit, the way the account's provider says
     inspect  open the file for what it claims to be; measure it; draw its thumbnail or poster
     place    rename (or upload) it under the name that its row decides, then record it
 
-A download that fails costs nothing and is tried again for as long as its address lives.  Fetching stands behind the filling of
-slots: it is done in threads that give way when the processors are busy, several results to a message and to a transaction.
+A download that fails costs nothing and is retried until the result expires. Filling slots comes
+first: downloads run in threads of low priority, several to a message and to a transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
@@ -18,14 +19,10 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
-import requests
-import requests_hardened
 from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
@@ -35,17 +32,20 @@ from django.utils import timezone
 from core.logging.context import about
 from core.storage.listing import files_below
 from missions import lifecycle
-from missions.models import Mission, Output, OutputStatus
+from missions.models import Attempt, Mission, Output, OutputStatus
 from missions.policy import retry
 from missions.results.media_probe import NotAResult, inspect
+from providers import provider_accounts
+from providers.adapters import http
+from providers.adapters.base import RemoteOutput, RemoteState
+from providers.adapters.errors import AccountBlocked, Unavailable
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0
 CHUNK_BYTES = 256 * 1024
 PART = ".part"
-MAX_REDIRECTS = 3
+TAKEN_IN = "taken-in:"  # the address of a result in our own storage
+PATIENCE = timedelta(days=7)  # for results that the provider keeps for ever
 LEASE = timedelta(seconds=10)  # renewed for as long as it takes, so that a dead worker's download is taken up soon
 RENEW_SECONDS = 3.0
 BATCH = 4  # downloads that one worker has on the wire at once
@@ -56,26 +56,6 @@ _inspecting = threading.Lock()  # a picture takes much memory while it is open, 
 
 class DownloadFailed(Exception):
     """This try came to nothing.  The message is for people."""
-
-
-@dataclass
-class _Sessions:
-    """Pooled sessions of this process: one that refuses private addresses, one for hosts that a setting allows."""
-
-    guarded: requests.Session = field(
-        default_factory=lambda: requests_hardened.HTTPSession(
-            requests_hardened.Config(
-                ip_filter_enable=True,
-                ip_filter_allow_loopback_ips=False,
-                never_redirect=True,
-                default_timeout=(CONNECT_SECONDS, READ_SECONDS),
-            )
-        )
-    )
-    plain: requests.Session = field(default_factory=requests.Session)
-
-
-_sessions = _Sessions()
 
 
 def archive(try_number: int, output_ids: Sequence[int]) -> None:
@@ -107,6 +87,12 @@ def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
     """Store what arrived, in one transaction, and plan another try for the rest."""
     facts = {output.pk: future.result() for output, future in fetched.items() if not future.exception()}
     stored = lifecycle.store_outputs(facts)
+    remove(
+        output.remote_url.removeprefix(TAKEN_IN)
+        for output in fetched
+        if output.pk in stored
+        and output.remote_url.startswith(f"{TAKEN_IN}{folder_of(output.attempt.item.mission_id)}/")
+    )
     for output, future in fetched.items():
         if error := future.exception():
             _try_later(output, _message(output, error))
@@ -115,7 +101,7 @@ def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
 
 
 def _message(output: Output, error: BaseException) -> str:
-    if isinstance(error, DownloadFailed | NotAResult):
+    if isinstance(error, DownloadFailed | NotAResult | Unavailable):
         return str(error)
     log.error("Output %s could not be stored.", output.pk, exc_info=error)
     return f"The result could not be stored: {type(error).__name__}."
@@ -136,18 +122,28 @@ def _read(output_ids: Sequence[int]) -> list[Output]:
         "remote_url",
         "extension",
         "index",
+        "item_id",
         "try_count",
         "expires_at",
-        "item__mission_id",
-        "item__index",
+        "created_at",
         "attempt__number",
+        "attempt__item__mission_id",
+        "attempt__item__index",
+        "attempt__account__name",
+        "attempt__account__provider",
+        "attempt__account__base_url",
+        "attempt__account__sealed_key",
+        "attempt__account__concurrency",
+        "attempt__account__options",
     )
-    return list(Output.objects.select_related("item", "attempt").only(*fields).filter(pk__in=output_ids))
+    outputs = Output.objects.select_related("attempt__item", "attempt__account").only(*fields)
+    return list(outputs.filter(pk__in=output_ids))
 
 
 def _try_later(output: Output, message: str) -> None:
     next_try_at = timezone.now() + timedelta(seconds=retry.after_failed_download(output.try_count))
-    if output.expires_at and next_try_at > output.expires_at:
+    expires_at = output.expires_at or output.created_at + PATIENCE
+    if next_try_at > expires_at:
         lifecycle.lose_output(
             output.pk, message=f"The result could not be fetched before its address expired. {message}"
         )
@@ -162,7 +158,10 @@ def _try_later(output: Output, message: str) -> None:
 
 @contextlib.contextmanager
 def _download(output: Output) -> Iterator[tuple[Path, str]]:
-    """Stream an output to a temporary file in the data folder.  Yields its path and SHA-256; raises DownloadFailed."""
+    """Stream an output to a temporary file in the data folder.
+
+    Yields its path and SHA-256. Raises DownloadFailed or Unavailable.
+    """
     folder = _parts_folder()
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=PART, dir=folder)
@@ -173,7 +172,7 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
             file.flush()
             os.fsync(file.fileno())
         yield path, digest
-    except (requests.RequestException, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise DownloadFailed(f"The result could not be fetched: {type(error).__name__}.") from error
     finally:
         path.unlink(missing_ok=True)
@@ -184,64 +183,59 @@ def _parts_folder() -> Path:
 
 
 def parts() -> Iterator[Path]:
-    """Downloads that are under way, or that died with their worker."""
+    """Return downloads that are under way, or whose worker has died."""
     return _parts_folder().glob(f"*{PART}")
 
 
 def _stream(output: Output, file: Any) -> str:
+    """Copy an output's content to an open file, within the size limit. Return its SHA-256."""
     digest = hashlib.sha256()
     size = 0
-    with contextlib.closing(_get(output.remote_url)) as answer:
-        expected = answer.headers.get("Content-Length")
-        for chunk in answer.iter_content(CHUNK_BYTES):
+    with _source(output) as source:
+        for chunk in source.chunks:
             size += len(chunk)
             if size > settings.RESULTS_MAX_BYTES:
                 raise DownloadFailed(f"The result is larger than RESULTS_MAX_BYTES ({settings.RESULTS_MAX_BYTES}).")
             digest.update(chunk)
             file.write(chunk)
-        is_encoded = "Content-Encoding" in answer.headers
-    if expected is not None and expected.isdecimal() and not is_encoded and size != int(expected):
-        raise DownloadFailed(f"The result broke off after {size} of {expected} bytes.")
+    if source.size_bytes is not None and size != source.size_bytes:
+        raise DownloadFailed(f"The result broke off after {size} of {source.size_bytes} bytes.")
     if not size:
         raise DownloadFailed("The result is an empty file.")
     return digest.hexdigest()
 
 
-def _get(url: str) -> requests.Response:
-    """GET, following redirects by hand so that every hop is checked like the first."""
-    for _ in range(MAX_REDIRECTS + 1):
-        url = _as_asked(url)
-        answer = _session(url).get(url, stream=True, allow_redirects=False, timeout=(CONNECT_SECONDS, READ_SECONDS))
-        if answer.is_redirect:
-            url = urljoin(url, answer.headers["Location"])
-            answer.close()
-            continue
-        if answer.status_code != requests.codes.ok:
-            answer.close()
-            raise DownloadFailed(f"The result's address answered {answer.status_code}.")
-        return answer
-    raise DownloadFailed("The result's address redirects too often.")
-
-
-def _as_asked(url: str) -> str:
-    """An address as it goes out.  ``http://a\\@b/`` has one host for urlsplit and another for requests: only the latter counts.
-
-    Raises DownloadFailed.
-    """
+def _source(output: Output) -> contextlib.AbstractContextManager[http.Download]:
+    """Open an output where it is: in our storage, or at the provider with the account's own means."""
+    own = f"{TAKEN_IN}{_name(output.attempt, output.index)}.incoming"
+    if output.remote_url.startswith(own):  # no other file of the storage, whatever a provider calls a URL
+        return _taken_in(output.remote_url.removeprefix(TAKEN_IN))
     try:
-        prepared = requests.Request("GET", url).prepare().url or ""
-    except requests.RequestException:
-        prepared = ""
-    parts = urlsplit(prepared)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DownloadFailed("The result's address is not an http address.")
-    return prepared
+        return provider_accounts.connect(output.attempt.account).fetch(output.remote_url)
+    except (AccountBlocked, Unavailable):  # a key that is gone: most results need none
+        return http.download(output.remote_url, allowed_hosts=settings.RESULTS_ALLOWED_HOSTS)
 
 
-def _session(url: str) -> requests.Session:
-    parts = urlsplit(url)
-    allowed = settings.RESULTS_ALLOWED_HOSTS
-    return _sessions.plain if parts.netloc in allowed or parts.hostname in allowed else _sessions.guarded
+@contextlib.contextmanager
+def _taken_in(name: str) -> Iterator[http.Download]:
+    with storages["results"].open(name) as file:
+        yield http.Download(file.chunks(CHUNK_BYTES), file.size)
+
+
+def take_in(attempt: Attempt, state: RemoteState) -> RemoteState:
+    """Store results that exist only in this process or on this host. Return the state with URLs for them.
+
+    They are fetched from the storage like others from the provider, by whichever worker gets to it.
+    """
+    outputs = []
+    for index, output in enumerate(state.outputs, start=1):
+        if output.path or output.content:
+            name = f"{_name(attempt, index)}.incoming"
+            storage = storages["results"]
+            name = _save(name, output.path) if output.path else storage.save(name, ContentFile(output.content))
+            output = RemoteOutput(url=f"{TAKEN_IN}{name}", extension=output.extension)
+        outputs.append(output)
+    return dataclasses.replace(state, outputs=tuple(outputs))
 
 
 # --- Place ---
@@ -258,7 +252,7 @@ def _place(output: Output, path: Path) -> dict[str, Any]:
     """Check the file, move it and its thumbnail into the storage.  Returns the facts for its row."""
     with _inspecting:
         found = inspect(path, claimed=output.extension)
-    name = _name(output)
+    name = _name(output.attempt, output.index)
     facts: dict[str, Any] = {
         "extension": found.extension,
         "content_type": found.content_type,
@@ -283,10 +277,13 @@ def folder_of(mission_id: int) -> str:
     return f"missions/{mission_id}"
 
 
-def _name(output: Output) -> str:
-    """Decided by the row alone, so that a second fetch after a crash replaces the file of the first."""
-    item = output.item
-    return f"{folder_of(item.mission_id)}/{item.index:05d}-{output.attempt.number}-{output.index}"
+def _name(attempt: Attempt, index: int) -> str:
+    """Return the name of a result's files, without extension.
+
+    The rows alone decide it, so that a second fetch after a crash replaces the file of the first.
+    """
+    item = attempt.item
+    return f"{folder_of(item.mission_id)}/{item.index:05d}-{attempt.number}-{index}"
 
 
 def remove_files(mission: Mission) -> None:

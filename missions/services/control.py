@@ -17,6 +17,8 @@ from missions.models import Mission, MissionStatus
 from missions.services.purge import purge_mission
 from missions.services.validate import MissionInvalid, limit_errors, text_errors
 from providers import provider_accounts
+from providers.adapters.registry import PROVIDERS
+from workers import queue
 
 PAUSED_BY_A_PERSON = gettext_noop("Paused by a person.")
 RESTORED = gettext_noop(
@@ -97,20 +99,31 @@ def resume_mission(*, mission_id: int, actor: str) -> None:
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good: no further attempt of the mission is sent.
 
-    Returns at once; the answer names the attempts that are still being sent. Accepted tasks are paid,
-    so they are polled to their end and their results are kept.
+    Returns at once; the answer names the attempts that are still being sent. Tasks that have not
+    started are cancelled at the provider where that is free. Others are paid, so they are polled to
+    their end and their results are kept.
     """
     try:
         count, sending = lifecycle.cancel(mission_id, actor=actor)
     except lifecycle.LostRace:
         raise refusal(mission_id, "cancel") from None
+    _cancel_at_provider(mission_id)
     return Stopped(cancelled_count=count, still_sending=sending)
 
 
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
     sending = lifecycle.request_deletion(mission_id, actor=actor)
+    _cancel_at_provider(mission_id)
     return Stopped(still_sending=sending, is_removed=purge_mission(mission_id))
+
+
+def _cancel_at_provider(mission_id: int) -> None:
+    """Let a worker cancel the tasks that wait at the provider, if it can do that."""
+    at_work = Mission.objects.filter(pk=mission_id, processing_count__gt=0)
+    provider = PROVIDERS.get(at_work.values_list("provider", flat=True).first() or "")
+    if provider and provider.capabilities.cancels:
+        queue.send("cancel_waiting", mission_id)
 
 
 def pause_after_key_change(provider: str) -> int:

@@ -1,77 +1,115 @@
-"""Reference files: handed over once per account and content, and again before the link ends."""
+"""References to files: uploaded once per account and content, or passed on as they are."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.utils import timezone
 
 from missions import references
-from providers import catalog
+from missions.models import Attempt, Output
 from providers.adapters.errors import Rejected, Unavailable
-from providers.models import ProviderUpload
-from tests.factories import add_account, make_media, pass_time, picture
+from providers.models import ProviderAccount, ProviderUpload
+from tests.factories import add_account, bring_to, claim, make_media, make_mission, pass_time, picture
 
 pytestmark = pytest.mark.django_db
 
-EDIT = catalog.get_model("rhart-image-v1/edit")
-ANIMATE = catalog.get_model("rhart-video-s/image-to-video")
+EDIT = ("rhart-image-v1/edit", "image_to_image")
+ANIMATE = ("rhart-video-s/image-to-video", "image_to_video")
 
 
-def test_an_uploaded_file_becomes_a_link_and_other_addresses_stay(owner, simulator, account):
-    media = make_media(owner)
-    params = {"prompt": "media:5 is only a text here", "imageUrls": [f"media:{media.pk}", "https://a.example/b.png"]}
-    resolved = references.resolve(EDIT, params, account=account)
-    assert resolved["imageUrls"][0].startswith(simulator.url)
-    assert resolved["imageUrls"][1:] == ["https://a.example/b.png"]
-    assert resolved["prompt"] == params["prompt"]
-    assert params["imageUrls"][0] == f"media:{media.pk}"
-    single = references.resolve(ANIMATE, {"imageUrl": f"media:{media.pk}"}, account=account)
-    assert single["imageUrl"] == resolved["imageUrls"][0]
+@pytest.fixture
+def resolve(owner: User, account: ProviderAccount) -> Any:
+    """Resolve parameters as those of an attempt that the owner's mission makes."""
+    (attempt_id,) = claim(make_mission(owner), account)
+
+    def resolve(model: tuple[str, str], params: dict[str, Any], at: ProviderAccount = account) -> dict[str, Any]:
+        attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
+        attempt.account = at
+        mission = attempt.item.mission
+        mission.model, mission.task_type = model
+        mission.params, attempt.item.params = {}, params
+        return references.resolve(attempt)[0]
+
+    return resolve
 
 
-def test_the_same_content_is_handed_over_once_per_account(owner, stranger, simulator, account, encryption_key):
+@pytest.fixture
+def result(owner: User, account: ProviderAccount) -> Output:
+    """A stored picture of a mission of the owner."""
+    bring_to("succeeded", claim(make_mission(owner), account)[0])
+    name = storages["results"].save("missions/1/result.png", ContentFile(picture(colour="green")))
+    output = Output.objects.get()
+    output.status, output.file, output.content_type, output.sha256 = "stored", name, "image/png", "ab" * 32
+    output.save()
+    return output
+
+
+def reference_to(output: Output) -> str:
+    return f"output:{output.item_id}/{output.index}"
+
+
+def test_references_become_urls_and_addresses_stay(owner, simulator, resolve, result):
+    reference = f"media:{make_media(owner).pk}"
+    address = "https://a.example/b.png"
+    params = {"prompt": "media:5 is text here", "imageUrls": [reference, address, reference_to(result)]}
+    urls = resolve(EDIT, params)["imageUrls"]
+    assert urls[0].startswith(simulator.url)
+    assert urls[1] == address
+    assert urls[2].startswith(simulator.url)
+    assert urls[2] != urls[0]
+    assert params["imageUrls"][0] == reference
+    assert resolve(ANIMATE, {"imageUrl": reference}) == {"imageUrl": urls[0]}
+
+
+def test_content_is_uploaded_once_per_account(owner, stranger, simulator, resolve, encryption_key):
     other = add_account("other", "another-key", simulator.url)
     same = [make_media(owner, name="a.png"), make_media(stranger, name="b.png")]
     for media in same * 2:
-        references.resolve(ANIMATE, {"imageUrl": f"media:{media.pk}"}, account=account)
+        resolve(ANIMATE, {"imageUrl": f"media:{media.pk}"})
     assert simulator.stats()["uploads"] == 1
     different = make_media(owner, content=picture(colour="blue"))
-    references.resolve(ANIMATE, {"imageUrl": f"media:{different.pk}"}, account=account)
-    references.resolve(ANIMATE, {"imageUrl": f"media:{same[0].pk}"}, account=other)
+    resolve(ANIMATE, {"imageUrl": f"media:{different.pk}"})
+    resolve(ANIMATE, {"imageUrl": f"media:{same[0].pk}"}, other)
     assert simulator.stats()["uploads"] == 3
     assert ProviderUpload.objects.count() == 3
 
 
-def test_a_link_that_will_end_soon_is_replaced(owner, simulator, account):
+def test_an_upload_that_expires_soon_is_replaced(owner, simulator, resolve):
     params = {"imageUrl": f"media:{make_media(owner).pk}"}
-    references.resolve(ANIMATE, params, account=account)
-    pass_time(20 * 3600)
-    references.resolve(ANIMATE, params, account=account)
-    assert simulator.stats()["uploads"] == 1
-    pass_time(2 * 3600)
-    references.resolve(ANIMATE, params, account=account)
-    assert simulator.stats()["uploads"] == 2
-    upload = ProviderUpload.objects.get()
-    assert upload.expires_at > timezone.now() + timedelta(hours=23)
+    for hours, uploads in ((0, 1), (20, 1), (2, 2)):
+        pass_time(hours * 3600)
+        resolve(ANIMATE, params)
+        assert simulator.stats()["uploads"] == uploads
+    assert ProviderUpload.objects.get().expires_at > timezone.now() + timedelta(hours=23)
 
 
-def test_a_file_that_is_gone_from_the_list_is_a_refusal_that_says_what_to_do(simulator, account):
-    with pytest.raises(Rejected, match="upload it again") as caught:
-        references.resolve(ANIMATE, {"imageUrl": "media:999"}, account=account)
-    assert caught.value.code == "reference_missing"
+def test_a_missing_file_is_rejected_with_advice(owner, stranger, simulator, resolve, result):
+    lost = make_media(owner)
+    lost.file.storage.delete(lost.file.name)
+    bring_to("succeeded", claim(make_mission(stranger), ProviderAccount.objects.get(name="environment"))[0])
+    foreign = Output.objects.exclude(pk=result.pk).get()
+    Output.objects.filter(pk=foreign.pk).update(status="stored", file=result.file)
+    cases = {
+        "media:999": "upload it again",
+        f"media:{lost.pk}": "upload it again",
+        "output:999/1": "Choose another file",
+        f"output:{result.item_id}/2": "Choose another file",
+        reference_to(foreign): "Choose another file",
+    }
+    for reference, advice in cases.items():
+        with pytest.raises(Rejected, match=advice) as error:
+            resolve(ANIMATE, {"imageUrl": reference})
+        assert error.value.code == "reference_missing"
 
 
-def test_a_file_that_is_gone_from_the_disk_is_such_a_refusal_too(owner, simulator, account):
-    media = make_media(owner)
-    media.file.storage.delete(media.file.name)
-    with pytest.raises(Rejected, match="upload it again"):
-        references.resolve(ANIMATE, {"imageUrl": f"media:{media.pk}"}, account=account)
-
-
-def test_an_upload_without_an_answer_stores_nothing(owner, simulator, account):
+def test_an_upload_without_an_answer_stores_nothing(owner, simulator, resolve):
     simulator.set(upload_drop=1)
     with pytest.raises(Unavailable):
-        references.resolve(ANIMATE, {"imageUrl": f"media:{make_media(owner).pk}"}, account=account)
+        resolve(ANIMATE, {"imageUrl": f"media:{make_media(owner).pk}"})
     assert not ProviderUpload.objects.exists()

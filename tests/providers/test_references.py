@@ -14,6 +14,7 @@ FREE = catalog.free_form_model("some/model", "image_to_image")
 def test_media_ids_of_catalogue_and_free_form_models():
     params = {"prompt": "media:5", "imageUrls": ["media:1", "https://a.example/b.png", "output:3/1"]}
     assert references.media_ids(EDIT, params) == [("imageUrls", 1)]
+    assert references.output_keys(EDIT, params) == [("imageUrls", (3, 1))]
     params = {"imageUrl": "media:1", "imageUrls": ["media:2", "media:3"], "maskUrl": "", "prompt": "media:4"}
     assert references.media_ids(FREE, params) == [("imageUrl", 1), ("imageUrls", 2), ("imageUrls", 3)]
     assert FREE.file_names({"prompt": "x", "imageUrls": [1], "url": "x"}) == []

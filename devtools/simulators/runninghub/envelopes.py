@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from devtools.simulators.runninghub.tasks import FAILED, GONE, SUCCESS, Task
+from devtools.simulators.runninghub.tasks import FAILED, GONE, QUEUED, RUNNING, SUCCESS, Task
 
 MESSAGES = {
     "1000": "Unknown error | 未知错误",
@@ -91,13 +91,16 @@ def price_preview(price: str, currency: str) -> Json:
     }
 
 
-def submitted(task: Task, now: float) -> Json:
+def submitted(task: Task, now: float, *, ends_in_answer: bool) -> Json:
+    """Return the answer to a submit. Without ``ends_in_answer`` no task has ended in it."""
+    if ends_in_answer and task.status(now) in (SUCCESS, FAILED):
+        return queried(task, now)
     return {
         "taskId": task.id,
-        "status": task.status(now),
+        "status": QUEUED if task.status(now) == QUEUED else RUNNING,
         "errorCode": "",
         "errorMessage": "",
-        "results": _results(task) if task.status(now) == SUCCESS else None,
+        "results": None,
         "clientId": hashlib.md5(task.id.encode(), usedforsecurity=False).hexdigest(),
         "promptTips": PROMPT_TIPS,
     }

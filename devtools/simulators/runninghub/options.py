@@ -24,6 +24,7 @@ class Knobs:
     task_jitter: float = knob(0.2, "± fraction of task_seconds, the same for the same request")
     queued_share: float = knob(0.1, "first part of a task's time in which it is QUEUED")
     results: int = knob(1, "files per task")
+    ends_in_answer: bool = knob(False, "the answer to a submit tells the end of a task that has ended by then")
     submit_latency: float = knob(0.0, "seconds before a submit is looked at; the task starts when the answer leaves")
     query_latency: float = knob(0.0, "seconds before a query, status, cancel or price answer")
     upload_latency: float = knob(0.0, "seconds before an upload answer")

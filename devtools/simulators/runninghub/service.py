@@ -110,7 +110,9 @@ async def submit(sim: Simulator, request: Request) -> Answer:
         said = refused.said
         return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, said))
     lost = sim.meet("paid", task.marks, task.request)
-    return sim.spoilt(as_json(envelopes.submitted(task, now)), lost, envelopes.refusal)
+    return sim.spoilt(
+        as_json(envelopes.submitted(task, now, ends_in_answer=sim.knobs.ends_in_answer)), lost, envelopes.refusal
+    )
 
 
 def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:

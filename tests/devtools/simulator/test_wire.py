@@ -182,6 +182,8 @@ def test_wrong_methods_and_paths_are_refused_as_the_service_does(caller: Caller)
 
 def test_a_task_may_be_over_before_its_submit_is_answered(caller: Caller, simulator: SimulatorProcess) -> None:
     simulator.set(task_seconds=0)
+    assert caller.submit()["status"] == "RUNNING"
+    simulator.set(ends_in_answer=True)
     answer = caller.submit()
     assert answer["status"] == "SUCCESS"
     assert answer["results"][0]["outputType"] == "png"

@@ -71,7 +71,8 @@ def test_a_slot_that_a_living_worker_could_not_use_is_taken_back_after_a_while(o
 
 def test_a_worker_that_hands_files_over_is_given_time(owner, account, living):
     attempt = one_attempt(owner, account)
-    Mission.objects.update(task_type="image_to_image")
+    params = {"imageUrls": ["https://a.example/1.png"]}
+    Mission.objects.update(task_type="image_to_image", model="rhart-image-v1/edit", params=params)
     Attempt.objects.update(worker=f"{cluster(living)}:{living}")
     pass_time(120)
     assert after_repair(attempt) == ("prepared", "submitting")

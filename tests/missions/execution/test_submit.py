@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from devtools.simulators.runninghub.process import SimulatorProcess
 from missions import execution, lifecycle, services
-from missions.execution.submit import SEND_WITHIN, _mark, _mark_or_hand_back, _post, _prepared, _send
+from missions.execution.submit import SEND_WITHIN, _mark, _mark_or_hand_back, _prepared, _send, _send_marked
 from missions.models import Attempt, Mission, MissionItem
 from missions.policy import retry
 from providers import provider_accounts
@@ -88,14 +88,17 @@ def test_without_a_public_address_no_webhook_is_asked_for(owner, workers, simula
     assert not simulator.tasks()[0]["webhook_url"]
 
 
-@pytest.mark.parametrize("answered", ["SUCCESS", "RUNNING"])
-def test_a_task_that_is_over_at_once_is_asked_about_at_once(answered, owner, workers, simulator):
-    simulator.set(task_seconds=0 if answered == "SUCCESS" else 30)
-    make_mission(owner)
+@pytest.mark.parametrize(
+    ("mark", "status"), [("", "succeeded"), ("[[sim:task:1501]]", "failed"), ("[[sim:task:empty]]", "running")]
+)
+def test_an_end_inside_the_answer_is_used_at_once(mark, status, owner, workers, simulator):
+    simulator.set(task_seconds=0, ends_in_answer=True)
+    mission = make_mission(owner, [f"a teapot {mark}"])
     attempt = submit(workers)
+    assert (attempt.status, simulator.stats()["queries"]) == (status, 0)
     assert attempt.accepted_at
-    assert attempt.next_poll_at
-    assert (attempt.next_poll_at <= attempt.accepted_at) == (answered == "SUCCESS")
+    assert attempt.remote_task_id == simulator.tasks()[0]["id"]
+    check_mission(mission.pk)
 
 
 def test_a_machine_that_stood_still_between_the_mark_and_the_post_sends_nothing(account, simulator):
@@ -105,7 +108,7 @@ def test_a_machine_that_stood_still_between_the_mark_and_the_post_sends_nothing(
     with pytest.raises(NotAccepted):
         _send(provider, request, woke_up_late)
     assert simulator.stats()["submits"] == 0
-    assert _send(provider, request, timezone.now()).task_id == simulator.tasks()[0]["id"]
+    assert _send(provider, request, timezone.now()).state.task_id == simulator.tasks()[0]["id"]
 
 
 # --- Kinds of answers ---
@@ -377,9 +380,9 @@ def test_a_late_refusal_in_odd_letters_does_not_lose_the_answers_beside_it(owner
     odd = {"errorCode": "1001", "errorMessage": "No such thing \ud800 \x00", "taskId": ""}
     good = {"taskId": "1234567890123456789", "status": "QUEUED", "errorCode": "", "errorMessage": ""}
     with _submit_answers(simulator, odd):
-        _post(marked[:1], marked_at)
+        _send_marked(marked[:1], marked_at)
     with _submit_answers(simulator, good):
-        _post(marked[1:], marked_at)
+        _send_marked(marked[1:], marked_at)
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == ("void", "running")
@@ -420,7 +423,7 @@ def test_what_was_taken_for_lost_and_then_was_not_sent_goes_back_by_itself(owner
     marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
     attempt = marked[0][0]
     assert lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message="Its worker died.")
-    _post(marked, marked_at - 2 * SEND_WITHIN)
+    _send_marked(marked, marked_at - 2 * SEND_WITHIN)
     attempt.refresh_from_db()
     assert (attempt.status, attempt.item.attempt_count, attempt.item.error_code) == ("void", 0, "")
     assert simulator.stats()["submits"] == 0
@@ -436,7 +439,7 @@ def test_a_late_refusal_does_not_undo_what_a_person_has_settled(owner, workers, 
     lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message="Its worker died.")
     assert lifecycle.void_unconfirmed(attempt.pk, actor="mei", reason="Not on the site.")
     workers.finish(mission)
-    _post(marked, marked_at - 2 * SEND_WITHIN)
+    _send_marked(marked, marked_at - 2 * SEND_WITHIN)
     assert mission.items.get().status == "completed"
     assert (Attempt.objects.get(pk=attempt.pk).status, simulator.stats()["submits"]) == ("void", 1)
     check_mission(mission.pk)

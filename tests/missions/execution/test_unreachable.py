@@ -141,7 +141,7 @@ def test_what_a_webhook_has_named_cannot_be_declared_never_run(owner, workers, s
     simulator.set(paid_drop=1)
     mission = start(owner, workers)
     Attempt.objects.update(hinted_task_id=simulator.tasks()[0]["id"])
-    with pytest.raises(NotPossible, match="nothing has to be paid twice"):
+    with pytest.raises(NotPossible, match="nothing is paid twice"):
         services.resolve_as_not_run(item=mission.items.get(), actor="user:1")
     assert workers.finish(mission).completed_count == 1
     assert simulator.stats()["accepted"] == 1

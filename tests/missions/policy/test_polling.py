@@ -53,10 +53,10 @@ def test_before_the_likely_end_there_is_silence(first, floor):
 
 def test_where_a_webhook_tells_of_the_end_questions_only_make_up_for_a_lost_one():
     expectation = Expectation(40, 60)
-    assert next_interval(0.0, expectation, floor=1.0, is_told=True) > 60
-    assert next_interval(61.0, expectation, floor=1.0, is_told=True) >= 1
+    assert next_interval(0.0, expectation, floor=1.0, has_webhook=True) > 60
+    assert next_interval(61.0, expectation, floor=1.0, has_webhook=True) >= 1
     for elapsed, known, spacing in ((64.0, expectation, LATE_SPACING), (30.0, None, UNKNOWN_SPACING)):
-        interval = next_interval(elapsed, known, floor=1.0, is_told=True)
+        interval = next_interval(elapsed, known, floor=1.0, has_webhook=True)
         assert interval >= elapsed * spacing * 2 * 0.84
         assert interval <= elapsed * spacing * 2 * SPREAD
 

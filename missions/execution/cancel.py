@@ -1,0 +1,51 @@
+"""Cancelling of tasks that wait at the provider."""
+
+from __future__ import annotations
+
+import contextlib
+
+from django.db import transaction
+from django.utils import timezone
+
+from core.db import bulk
+from missions.execution.poll import POLL_BATCH
+from missions.models import Attempt, AttemptStatus, MissionStatus
+from providers import provider_accounts
+from providers.adapters.base import RemoteState
+from providers.adapters.errors import ProviderError
+from providers.adapters.registry import PROVIDERS
+from providers.models import ProviderAccount
+from workers import queue
+
+
+def cancel_waiting(mission_id: int) -> int:
+    """Cancel a cancelled mission's tasks that have certainly not started. Return how many.
+
+    Only where the provider can do that for free. Other tasks are paid, and polled to their end. The
+    next poll records what became of a cancelled task.
+    """
+    running = Attempt.objects.filter(
+        item__mission=mission_id, item__mission__status=MissionStatus.CANCELLED, status=AttemptStatus.RUNNING
+    )
+    count = 0
+    for account in ProviderAccount.objects.filter(pk__in=running.order_by().values("account")):
+        capabilities = PROVIDERS[account.provider].capabilities
+        if not capabilities.cancels or capabilities.settles_inline:
+            continue
+        attempts = dict(running.filter(account=account).values_list("remote_task_id", "pk"))
+        for task_ids in bulk.batches(list(attempts), POLL_BATCH):
+            cancelled = []
+            with contextlib.suppress(ProviderError):
+                provider = provider_accounts.connect(account)
+                for task_id, state in provider.query(task_ids).items():
+                    if isinstance(state, RemoteState) and state.is_waiting:
+                        with contextlib.suppress(ProviderError):
+                            if provider.cancel(task_id):
+                                cancelled.append(attempts[task_id])
+            if cancelled:
+                with transaction.atomic():
+                    due = Attempt.objects.filter(pk__in=cancelled, status=AttemptStatus.RUNNING)
+                    due.update(next_poll_at=timezone.now())
+                    queue.send("poll_due", account.pk)
+                count += len(cancelled)
+    return count
