@@ -56,7 +56,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", nargs="?", metavar="FILE", help=".txt, .csv or .jsonl: a prompt or a row per line")
         parser.add_argument("--type", dest="task_type", choices=TaskType.values, help="what to make")
-        parser.add_argument("--model", default="", help="endpoint; without it the default of the type")
+        parser.add_argument(
+            "--model", default="", help="endpoint, or provider:endpoint; without it the default of the type"
+        )
         parser.add_argument(
             "--param", action="append", default=[], metavar="K=V", help="for all items; k:=JSON is JSON"
         )
@@ -122,8 +124,6 @@ class Run:
         _prepare_database()
         self.user = _user(self.options["user"])
         self.has_workers = heartbeat.is_any_alive()
-        if not self.has_workers and not settings.RUNNINGHUB_API_KEY:
-            raise CommandError(NO_KEY, returncode=BAD_INPUT)
         _require_folder(self.out, is_resumed=self.options["resume"] is not None)
         return self._resume() if self.options["resume"] is not None else self._start()
 
@@ -136,19 +136,21 @@ class Run:
         except services.MissionInvalid as invalid:
             raise _bad_input(_by_line(invalid, rows, arguments["params"])) from invalid
         self._describe(draft, rows)
-        self._confirm()
+        if draft.estimated_cost != 0:
+            self._confirm()
         with ExitStack() as stack:
-            self._find_workers(stack)
+            self._find_workers(stack, draft.model.provider)
             mission = services.create_mission(draft, priority=self.options["priority"])
             return self._watch(mission)
 
     def _resume(self) -> int:
         mission = _mission(self.options["resume"])
         self.say(f"Mission {mission.pk}, {mission.name}: {progress.standings([mission.pk])[0]}.")
+        self._require_key(mission.provider)
         if mission.pending_count:
             self._confirm()
         with ExitStack() as stack:
-            self._find_workers(stack)
+            self._find_workers(stack, mission.provider)
             if mission.status == MissionStatus.PAUSED:
                 services.resume_mission(mission_id=mission.pk, actor=self.actor)
             return self._watch(mission)
@@ -165,6 +167,7 @@ class Run:
         path = Path(file)
         try:
             model = _model(task_type, self.options["model"])
+            self._require_key(model.provider)
             rows = read_rows(path, model=model)
             rows = upload_local_files(rows, model=model, folder=path.parent, owner=self.user)
             params = self._params(model)
@@ -199,7 +202,8 @@ class Run:
         elif self.has_workers:
             self.say("Server: the one of the workers that are running, with the key that they were started with.")
         else:
-            self.say(f"Server: {settings.RUNNINGHUB_BASE_URL}")
+            address = provider_accounts.address(provider_accounts.environment_account(model.provider))
+            self.say(f"Server: {address or 'this one'}")
         price = report.money(draft.estimated_cost, model.currency)
         self.say(f"Estimated price: {price}{' (as published; the invoice decides)' if draft.estimated_cost else ''}")
         if model.note:
@@ -226,11 +230,17 @@ class Run:
         if input("Start? This costs money. [y/N] ").strip().lower() not in ("y", "yes", "是"):
             raise CommandError("Nothing was started, nothing was paid.", returncode=BAD_INPUT)
 
-    def _find_workers(self, stack: ExitStack) -> None:
+    def _require_key(self, provider: str) -> None:
+        """Raises CommandError when the provider needs a key and has none."""
+        account = provider_accounts.environment_account(provider)
+        if not self.has_workers and provider_accounts.needs_key(account) and not provider_accounts.has_key(account):
+            raise CommandError(NO_KEY, returncode=BAD_INPUT)
+
+    def _find_workers(self, stack: ExitStack, provider: str) -> None:
         """Workers that run until ``stack`` ends, unless there are some already."""
         if self.has_workers:
             return
-        _check_key()
+        _check_account(provider)
         try:
             stack.enter_context(local_stack.own_workers())
         except RuntimeError as error:
@@ -357,18 +367,20 @@ def _param(text: str, model: catalog.Model) -> tuple[str, Any]:
     return name, split_list(value) if holds_list(model, name) else value
 
 
-def _check_key() -> None:
-    """Ask the server whether the key works, which is free.  Raises CommandError before anything is stored."""
-    account = provider_accounts.environment_account()
+def _check_account(provider: str) -> None:
+    """Ask the provider if the account works, which is free.  Raises CommandError before anything is stored."""
+    account = provider_accounts.environment_account(provider)
     if account.paused_at:
         provider_accounts.resume(account.pk)
     try:
         provider_accounts.check(account)
     except AccountBlocked as error:
-        message = f"The API key cannot be used: {error}\nNothing was sent, nothing was paid."
+        subject = "API key" if provider_accounts.has_key(account) else "account"
+        message = f"The {subject} cannot be used: {error}\nNothing was sent, nothing was paid."
         raise CommandError(message, returncode=BAD_INPUT) from error
     except ProviderError as error:
-        message = f"{settings.RUNNINGHUB_BASE_URL} gives no useful answer: {error}\nNothing was sent, nothing was paid."
+        server = provider_accounts.address(account) or account.name
+        message = f"{server} gives no useful answer: {error}\nNothing was sent, nothing was paid."
         raise CommandError(message, returncode=BAD_INPUT) from error
 
 
