@@ -80,7 +80,7 @@ class _ItemWithOutputs:
     """An item with outputs that were read already, for ``ItemOut``."""
 
     item: MissionItem
-    outputs: Sequence[Output]
+    loaded_outputs: Sequence[Output]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.item, name)
