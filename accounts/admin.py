@@ -8,11 +8,14 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from accounts import services
 from accounts.models import ApiToken, Profile
 from core.admin.readonly import column
+from core.reasons import define
+
+REVOKED = define("token_revoked", "Revoked in the administration.")
 
 
 @admin.register(ApiToken)
@@ -63,7 +66,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:
         for token in tokens:
             services.revoke_token(token=token)
-            self.log_change(request, token, gettext_noop("Revoked in the administration."))
+            self.log_change(request, token, REVOKED.code)
         messages.success(request, _("Tokens revoked."))
 
 

@@ -10,18 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.utils.translation import gettext_noop
-
-MISSION_REACHED = gettext_noop("The spending limit of this mission is reached: nothing more is sent.")
-MISSION_REMEDY = gettext_noop("To go on, raise the limit in the mission's settings, then resume it.")
-OWNER_REACHED = gettext_noop("The spending limit of the mission's owner is reached: nothing more is sent.")
-OWNER_REMEDY = gettext_noop("To go on, an operator raises the limit, or its period passes; then resume the mission.")
-NO_PRICE = gettext_noop(
-    "The price of the next item is not known, so its spending limit cannot be kept: nothing more is sent."
-)
-LIMIT = gettext_noop("Limit:")
-CHARGED = gettext_noop("Charged so far:")
-EXPECTED = gettext_noop("Expected for what may still be charged:")
+from billing import reasons
+from core.reasons import Reason
 
 
 @dataclass(slots=True)
@@ -53,10 +43,14 @@ class Budget:
         self.expected += sum((price or Decimal(0) for price in prices), Decimal(0))
         self.in_flight += len(prices)
 
-    def exhausted_reason(self, price: Decimal | None) -> str:
-        """For people, sentence by sentence (``core.translated_reasons``): why something of this price does not fit."""
+    def exhausted_reason(self, price: Decimal | None) -> Reason:
+        """Return why something of this price is not affordable."""
         if price is None:
-            return NO_PRICE
-        reached, remedy = (OWNER_REACHED, OWNER_REMEDY) if self.is_owners else (MISSION_REACHED, MISSION_REMEDY)
-        sums = ((LIMIT, self.limit), (CHARGED, self.charged), (EXPECTED, self.expected))
-        return " ".join([reached, *(f"{word} {amount:.2f} {self.currency}." for word, amount in sums), remedy])
+            return reasons.PRICE_UNKNOWN()
+        reached = reasons.OWNER_LIMIT_REACHED if self.is_owners else reasons.MISSION_LIMIT_REACHED
+        return reached(
+            limit=f"{self.limit:.2f}",
+            charged=f"{self.charged:.2f}",
+            expected=f"{self.expected:.2f}",
+            currency=self.currency,
+        )

@@ -33,6 +33,7 @@ class MissionsConfig(AppConfig):
         from django.db.models import Q
 
         from media.uses import register_open_uses
+        from missions import reasons  # noqa: F401  registers them
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
         from workers import hooks, queue

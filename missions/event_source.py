@@ -19,7 +19,7 @@ from missions import lifecycle
 from missions.models import ItemEvent, ItemStatus, Mission, Output, OutputStatus
 
 _STATE_FIELDS = ("status", "total_count", "cost", "currency", *(f"{status.value}_count" for status in ItemStatus))
-_EVENT_FIELDS = ("pk", "item__index", "from_status", "to_status", "reason", "attempt_number", "at")
+_EVENT_FIELDS = ("pk", "item__index", "from_status", "to_status", "reason", "reason_code", "attempt_number", "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,22 @@ class MissionSource:
     def events(self, key: int, *, after: int, head: MissionHead, limit: int) -> list[Event]:
         rows = ItemEvent.objects.filter(mission=key, pk__gt=after, pk__lte=head.position).order_by("pk")
         events = []
-        for pk, index, from_status, to_status, reason, attempt, at in rows.values_list(*_EVENT_FIELDS)[:limit]:
+        for row in rows.values(*_EVENT_FIELDS)[:limit]:
+            index = row["item__index"]
             data = encode(
-                {"item": index, "from": from_status, "to": to_status, "reason": reason, "attempt": attempt, "at": at}
+                {
+                    "item": index,
+                    "from": row["from_status"],
+                    "to": row["to_status"],
+                    "reason": row["reason"],
+                    "reason_code": row["reason_code"],
+                    "attempt": row["attempt_number"],
+                    "at": row["at"],
+                }
             )
             # The state is the same for all events of a page, so it is encoded only once.
             data = f'{data[:-1]}, "mission": {head.state}}}'
-            events.append(Event(pk, "mission" if index is None else "item", data.encode()))
+            events.append(Event(row["pk"], "mission" if index is None else "item", data.encode()))
         return events
 
     def end(self, head: MissionHead | None) -> Event:

@@ -61,7 +61,8 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
     }
     grouped: QuerySet[MissionItem, Any] = failed.order_by().values("error_code").annotate(**sums)
     rows = sorted(grouped, key=lambda row: (-row["count"], row["first"]))
-    messages = dict(failed.filter(index__in=[row["first"] for row in rows]).values_list("index", "error_message"))
+    first = failed.filter(index__in=[row["first"] for row in rows]).defer("params")
+    messages = {item.index: item.error_display for item in first}
     return [
         FailureGroup(
             error_code=row["error_code"],

@@ -8,7 +8,6 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from core import translated_reasons
 from core.ui.notices import Notice
 from providers import encryption, provider_accounts
 from providers.adapters.base import SIMULATOR_KEY
@@ -64,7 +63,7 @@ def _blocked_accounts(accounts: list[ProviderAccount], is_staff: bool) -> list[N
     text = _("Missions are waiting: the account “%(name)s” is %(state)s. %(reason)s") % {
         "name": account.name,
         "state": reason.label,
-        "reason": translated_reasons.in_readers_language(account.pause_reason),
+        "reason": account.pause_reason_display,
     }
     url = reverse("admin:providers_provideraccount_change", args=[account.pk])
     return [Notice("account", "warning", text.strip(), url, _("Open the account"))]

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, QuerySet
-from django.utils.translation import gettext_noop
 
 from core.api import idempotency
 from core.db import bulk
@@ -27,7 +26,7 @@ from drafts.models import FormDraft
 from media.models import MediaFile, MediaUse
 from media.previews import preview_path
 from media.services import MediaInUse, delete_media
-from missions import lifecycle
+from missions import lifecycle, reasons
 from missions.models import ItemEvent, Mission, Output, OutputStatus
 from missions.results import download
 from providers.models import ProviderUpload
@@ -35,7 +34,6 @@ from templates_app.models import MissionTemplate
 
 BATCH = 500
 STRAY_AFTER = timedelta(days=1)  # the row of a younger file may be about to be written
-REMOVED = gettext_noop("The file was removed, because the operator keeps results for a limited time.")
 _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
 
@@ -100,7 +98,7 @@ def _results(before: datetime | None, now: datetime, apply: bool) -> Cleaned:
         size += sum(row["size_bytes"] or 0 for row in page)
         if apply:
             outputs = old.filter(pk__in=[row["pk"] for row in page])
-            download.remove(lifecycle.remove_outputs(outputs, message=REMOVED, now=now))
+            download.remove(lifecycle.remove_outputs(outputs, message=reasons.OUTPUT_REMOVED(), now=now))
     return Cleaned("results", count, size)
 
 

@@ -283,7 +283,7 @@ def causes(*, now: datetime) -> list[Cause]:
     now_failed = failed.filter(mission__in=missions, error_code__in=shown).values_list("mission", "error_code")
     counts = {(pk, code): count for pk, code, count in now_failed.annotate(Count("pk"))}
     samples = MissionItem.objects.filter(pk__in=[group[0][2] for group in shown.values()])
-    messages = dict(samples.values_list("error_code", "error_message"))
+    messages = {item.error_code: item.error_display for item in samples.defer("params")}
     causes = []
     for code in codes:
         parts = []

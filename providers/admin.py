@@ -21,8 +21,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from core import translated_reasons
 from core.admin.readonly import DetailAdmin, column
+from core.db.reasons import translate
 from missions import selectors
 from missions.models import Attempt
 from providers import encryption, provider_accounts
@@ -82,7 +82,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def state(self, account: ProviderAccount) -> str:
         why = provider_accounts.blocked_reason(account)
         if why is BlockedReason.PAUSED:
-            reason = translated_reasons.in_readers_language(account.pause_reason)
+            reason = account.pause_reason_display
             return gettext("paused: %s") % reason if reason else str(why.label)
         return str(why.label) if why else gettext("in use")
 
@@ -131,7 +131,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         try:
             status = provider_accounts.check(account)
         except ProviderError as error:
-            said = translated_reasons.in_readers_language(str(error))
+            said = translate(str(error))
             self.message_user(request, gettext("The connection does not work. %s") % said, messages.ERROR)
             return
         self.message_user(request, _tell(status, time.monotonic() - began), messages.SUCCESS)

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from providers.adapters.registry import PROVIDERS
 
 
@@ -52,6 +53,8 @@ class ProviderAccount(models.Model):
     )
     paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
     pause_reason = models.TextField(_("reason for the pause"), blank=True)
+    pause_reason_code = reasons.code_field()
+    pause_reason_params = reasons.params_field()
     key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
 
     # What the provider told us.
@@ -74,6 +77,11 @@ class ProviderAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def pause_reason_display(self) -> str:
+        """The reason of the pause in the language of the reader."""
+        return reasons.display(self.pause_reason, self.pause_reason_code, self.pause_reason_params)
 
     @property
     def configured_concurrency(self) -> int:

@@ -17,8 +17,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
+from core.db.reasons import columns
+from core.reasons import define
 from providers import encryption
 from providers.adapters.base import AccountStatus, Provider, ProviderSettings
 from providers.adapters.errors import AccountBlocked, Unavailable
@@ -30,11 +32,13 @@ log = logging.getLogger(__name__)
 
 HINT_LENGTH = 4
 SHORTEST_HINTED_KEY = 12  # of a shorter key nothing is shown
-NO_KEY = gettext_noop("No API key is set: put %s into .env and restart.")
-NO_OWN_KEY = gettext_noop("The account has no API key: enter one.")
-UNREADABLE_KEY = gettext_noop(
+NO_KEY = define("no_key", "No API key is set: put %(name)s into .env and restart.")
+NO_OWN_KEY = define("no_own_key", "The account has no API key: enter one.")
+UNKNOWN_PROVIDER = define("unknown_provider", "This server does not have the provider.")
+UNREADABLE_KEY = define(
+    "unreadable_key",
     "The stored API key cannot be read: put the encryption key that sealed it back into ENCRYPTION_KEYS and restart, "
-    "or enter the API key again."
+    "or enter the API key again.",
 )
 _connections: dict[int, Provider] = {}
 _FIELDS = {field.name for field in dataclasses.fields(ProviderSettings)}
@@ -257,7 +261,9 @@ def _environment_value(kind: type[Provider], name: str) -> Any:
 
 
 def _no_key(account: ProviderAccount) -> str:
-    return NO_KEY % PROVIDERS[account.provider].environment["api_key"] if is_from_environment(account) else NO_OWN_KEY
+    if is_from_environment(account):
+        return NO_KEY(name=PROVIDERS[account.provider].environment["api_key"])
+    return NO_OWN_KEY()
 
 
 def _begin_anew(account_id: int, fingerprint: str) -> None:
@@ -295,11 +301,11 @@ def connect(account: ProviderAccount) -> Provider:
     """
     kind = PROVIDERS.get(account.provider)
     if kind is None:
-        raise Unavailable(gettext_noop("This server does not have the provider."), code="unknown_provider")
+        raise Unavailable(UNKNOWN_PROVIDER(), code="unknown_provider")
     try:
         values = settings_of(account)
     except encryption.Unreadable:
-        raise AccountBlocked(UNREADABLE_KEY, code="unreadable_key") from None
+        raise AccountBlocked(UNREADABLE_KEY(), code="unreadable_key") from None
     if kind.capabilities.needs_key and not values.api_key:
         raise AccountBlocked(_no_key(account), code="no_key")
     connection = _connections.get(account.pk)
@@ -311,7 +317,8 @@ def connect(account: ProviderAccount) -> Provider:
 def block(account_id: int, *, reason: str) -> None:
     """Stop using an account until a person resumes it. Its items stay pending."""
     paused = ProviderAccount.objects.filter(pk=account_id, paused_at=None).update(
-        paused_at=timezone.now(), pause_reason=reason
+        paused_at=timezone.now(),
+        **columns(reason, text="pause_reason", code="pause_reason_code", params="pause_reason_params"),
     )
     if paused:
         log.warning("Account %s is paused: %s", account_id, reason)
@@ -330,7 +337,12 @@ def resume(account_id: int) -> None:
     """Use an account again, with its full limit."""
     with transaction.atomic():
         ProviderAccount.objects.filter(pk=account_id).update(
-            paused_at=None, pause_reason="", soft_limit=None, soft_limit_at=None
+            paused_at=None,
+            pause_reason="",
+            pause_reason_code=None,
+            pause_reason_params=None,
+            soft_limit=None,
+            soft_limit_at=None,
         )
         queue.send("dispatch", account_id)
 

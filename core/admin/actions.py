@@ -25,6 +25,7 @@ from django.utils.translation import ngettext
 from core.admin.readonly import LATEST, ReadOnlyAdmin
 from core.errors import DomainError
 from core.http.redirects import safe_next
+from core.reasons import Definition
 
 MAX_ROWS = LATEST  # one page of a list: what a person can read before confirming
 MAX_REFUSALS_SHOWN = 20
@@ -49,7 +50,7 @@ class AdminAction:
     """An action of operators.
 
     ``title`` is its name in a list, ``question`` the heading of the confirmation, ``money`` the label of its sum,
-    ``record`` the English log entry, translated when shown.  ``preview`` and ``do`` get the row and the form data;
+    ``record`` the log entry, a reason that is translated when shown.  ``preview`` and ``do`` get the row and the form data;
     ``do`` also gets the actor ("user:7") and raises a DomainError when it refuses.  ``currency_of`` returns a row's
     currency.  ``status_kind`` is the kind of the rows' statuses (``core.ui.statuses``).
     """
@@ -58,7 +59,7 @@ class AdminAction:
     title: Promise
     question: Promise
     money: Promise
-    record: str
+    record: Definition
     preview: Callable[[Any, QueryDict], ActionPreview]
     do: Callable[[Any, str, QueryDict], object]
     currency_of: Callable[[Any], str]
@@ -93,9 +94,9 @@ def perform(
     return redirect(next_url) if next_url else None
 
 
-def log(model_admin: ReadOnlyAdmin, request: HttpRequest, row: Model, record: str) -> None:
+def log(model_admin: ReadOnlyAdmin, request: HttpRequest, row: Model, record: Definition) -> None:
     """Add an entry to the history of a row."""
-    model_admin.log_change(request, row, record)
+    model_admin.log_change(request, row, record.code)
 
 
 def _confirmation(

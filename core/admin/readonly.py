@@ -22,8 +22,6 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from core.translated_reasons import in_readers_language
-
 MAX_COUNT = 10_000
 LATEST = 50
 TEXT_SHOWN = 140
@@ -165,10 +163,9 @@ def money(amount: Decimal | None, currency: str) -> SafeString:
     return render_to_string("admin/cells/money.html", {"amount": amount, "currency": currency})
 
 
-def told(text: str) -> SafeString:
-    """Return a stored reason in the reader's language, cut to TEXT_SHOWN characters."""
-    words = in_readers_language(text)
-    shown = words if len(words) <= TEXT_SHOWN else words[:TEXT_SHOWN].rstrip() + "…"
+def long_text(text: str) -> SafeString:
+    """Return a text cut to TEXT_SHOWN characters."""
+    shown = text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN].rstrip() + "…"
     return format_html('<span class="admin-text">{}</span>', shown) if shown else SafeString("")
 
 

@@ -1,8 +1,13 @@
-"""``{{ item.error_message|told }}``: what a row says, in the reader's language."""
+"""``{{ entry.get_change_message|reason }}``: an entry of the admin's log in the language of the reader."""
 
 from django import template
 
-from core.translated_reasons import in_readers_language
+from core.db.reasons import display
 
 register = template.Library()
-register.filter("told", in_readers_language, is_safe=False)
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Return the sentence of a reason's code; any other text as it is."""
+    return display(text, text, None)

@@ -21,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from core.admin.actions import ActionPreview, AdminAction, log
 from core.admin.readonly import (
@@ -29,13 +29,13 @@ from core.admin.readonly import (
     PageAdmin,
     badge,
     column,
+    long_text,
     money,
-    told,
     with_actors,
 )
 from core.errors import NotPossible
 from core.http.redirects import safe_next
-from missions import failures, services
+from missions import failures, reasons, services
 from missions.admin.lookups import attempts_with_task, mission_link, parse_item_name
 from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.web.access import actor
@@ -125,7 +125,7 @@ RETRY = AdminAction(
     title=gettext_lazy("Retry"),
     question=gettext_lazy("Retry these items?"),
     money=gettext_lazy("To be spent, about"),
-    record=gettext_noop("Retried in the administration."),
+    record=reasons.ADMIN_ITEM_RETRIED,
     preview=_preview_retry,
     do=lambda item, actor, form: services.retry_item(item=item, actor=actor),
     currency_of=lambda item: item.mission.currency,
@@ -197,7 +197,7 @@ class MissionItemAdmin(PageAdmin):
 
     @admin.display(description=gettext_lazy("message"))
     def message(self, item: MissionItem) -> SafeString:
-        return told("" if item.status == ItemStatus.COMPLETED else item.error_message)
+        return long_text("" if item.status == ItemStatus.COMPLETED else item.error_display)
 
     @admin.display(description=gettext_lazy("cost"))
     def shown_cost(self, item: MissionItem) -> SafeString:
@@ -257,14 +257,14 @@ class MissionItemAdmin(PageAdmin):
                     return False
                 task_id = form.cleaned_data["remote_task_id"]
                 services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
-                log(self, request, item, gettext_noop("Task attached in the administration."))
+                log(self, request, item, reasons.ADMIN_TASK_ATTACHED)
                 messages.success(
                     request, _("The task is attached. Its result is downloaded, and nothing is paid again.")
                 )
                 return True
             if request.POST.get("found") == "nothing":
                 services.resolve_as_not_run(item=item, actor=actor(request))
-                log(self, request, item, gettext_noop("Marked as never run in the administration."))
+                log(self, request, item, reasons.ADMIN_NOT_RUN)
                 messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
                 return True
         except NotPossible as refusal:

@@ -13,12 +13,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from core.admin.actions import ActionPreview, AdminAction
 from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, with_actors
 from core.errors import NotPossible
-from missions import failures, lifecycle, services
+from missions import failures, lifecycle, reasons, services
 from missions.maintenance import reconcile_counts
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.web.mission import failures_context, head_context
@@ -131,7 +131,7 @@ ACTIONS: Sequence[AdminAction] = (
         title=gettext_lazy("Pause"),
         question=gettext_lazy("Pause these missions?"),
         money=gettext_lazy("In flight, about"),
-        record=gettext_noop("Paused in the administration."),
+        record=reasons.ADMIN_PAUSED,
         preview=_preview_pause,
         do=lambda mission, actor, form: services.pause_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,
@@ -142,7 +142,7 @@ ACTIONS: Sequence[AdminAction] = (
         title=gettext_lazy("Resume"),
         question=gettext_lazy("Resume these missions?"),
         money=gettext_lazy("To be spent, about"),
-        record=gettext_noop("Resumed in the administration."),
+        record=reasons.ADMIN_RESUMED,
         preview=_preview_resume,
         do=lambda mission, actor, form: services.resume_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,
@@ -153,7 +153,7 @@ ACTIONS: Sequence[AdminAction] = (
         title=gettext_lazy("Retry failed items"),
         question=gettext_lazy("Retry the failed items of these missions?"),
         money=gettext_lazy("To be spent, about"),
-        record=gettext_noop("Failed items retried in the administration."),
+        record=reasons.ADMIN_RETRIED,
         preview=_preview_retry,
         do=_retry,
         currency_of=_currency,
@@ -164,7 +164,7 @@ ACTIONS: Sequence[AdminAction] = (
         title=gettext_lazy("Recount"),
         question=gettext_lazy("Recount these missions?"),
         money=gettext_lazy("To be spent"),
-        record=gettext_noop("Recounted in the administration."),
+        record=reasons.ADMIN_RECOUNTED,
         preview=_preview_recount,
         do=lambda mission, actor, form: reconcile_counts.correct(mission.pk),
         currency_of=_currency,
@@ -175,7 +175,7 @@ ACTIONS: Sequence[AdminAction] = (
         title=gettext_lazy("Cancel for good"),
         question=gettext_lazy("Cancel these missions for good?"),
         money=gettext_lazy("Already committed, about"),
-        record=gettext_noop("Cancelled in the administration."),
+        record=reasons.ADMIN_CANCELLED,
         preview=_preview_cancel,
         do=lambda mission, actor, form: services.cancel_mission(mission_id=mission.pk, actor=actor),
         currency_of=_currency,

@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from core.admin.readonly import DetailAdmin, badge, column, money, told
+from core.admin.readonly import DetailAdmin, badge, column, long_text, money
 from missions.admin.lookups import attempts_with_task, mission_link, parse_item_name
 from missions.models import (
     LIVE_ATTEMPTS,
@@ -118,7 +118,7 @@ class AttemptAdmin(LongTable):
         ("remote_task_id", _("Task ID")),
         ("hinted_task_id", _("Task named by a webhook")),
         ("error_code", _("Cause")),
-        ("error_message", _("Message")),
+        ("error_display", _("Message")),
         ("cost", _("Cost")),
         ("currency", _("Currency")),
         ("worker", _("Worker")),
@@ -180,7 +180,7 @@ class OutputAdmin(LongTable):
         ("sha256", _("SHA-256")),
         ("try_count", _("Download attempts")),
         ("next_try_at", _("Next download")),
-        ("error_message", _("Message")),
+        ("error_display", _("Message")),
         ("created_at", _("Created")),
         ("stored_at", _("Stored")),
     ]
@@ -194,7 +194,7 @@ class OutputAdmin(LongTable):
 
     @admin.display(description=_("message"))
     def message(self, output: Output) -> SafeString:
-        return told(output.error_message)
+        return long_text(output.error_display)
 
 
 @admin.register(ItemEvent)
@@ -213,7 +213,7 @@ class ItemEventAdmin(LongTable):
         ("attempt_number", _("Attempt")),
         ("from_status", _("From")),
         ("to_status", _("To")),
-        ("reason", _("Reason")),
+        ("reason_display", _("Reason")),
         ("actor", _("By")),
     ]
     list_select_related = ["mission", "item"]
@@ -238,7 +238,7 @@ class ItemEventAdmin(LongTable):
 
     @admin.display(description=_("message"))
     def message(self, event: ItemEvent) -> SafeString:
-        return told(event.reason)
+        return long_text(event.reason_display)
 
 
 @admin.register(RemovedSpending)

@@ -16,7 +16,6 @@ from ninja import Field, Path, Router
 from core.api.ids import RowId
 from core.errors import Gone
 from core.http.streaming import ThreadedStream
-from core.translated_reasons import in_readers_language
 from missions.api.items import ItemIndex, visible_item
 from missions.models import Output, OutputStatus
 from missions.results.export import file_stem
@@ -84,7 +83,7 @@ def _stored_output(request: HttpRequest, mission_id: int, index: int, number: in
     item = visible_item(request, mission_id, index)
     output = get_object_or_404(item.outputs.all(), index=number, status__in=[OutputStatus.STORED, OutputStatus.REMOVED])
     if output.status == OutputStatus.REMOVED:
-        raise Removed(in_readers_language(output.error_message))
+        raise Removed(output.error_display)
     return output
 
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
 from core.db import bulk
-from missions import lifecycle
+from missions import lifecycle, reasons
 from missions.execution.batch_record import record_together
 from missions.execution.intervals import poll_floor, seconds_from_now
 from missions.models import Attempt, AttemptStatus
@@ -78,13 +77,13 @@ def _record_failures(ends: Mapping[Attempt, RemoteState]) -> None:
                 )
                 continue
             code = "no_result"
-            message = gettext_noop("The provider reported success without a result. It may have been charged.")
+            message = reasons.NO_RESULT()
         elif state.status is RemoteStatus.CANCELLED:
-            code, message = "cancelled_remotely", gettext_noop("The task was cancelled at the provider.")
+            code, message = "cancelled_remotely", reasons.CANCELLED_REMOTELY()
         elif state.status is RemoteStatus.GONE:
-            code, message = "gone", gettext_noop("The provider no longer knows this task. It may have been charged.")
+            code, message = "gone", reasons.GONE()
         elif state.error is None:
-            code, message = "failed", gettext_noop("The task failed at the provider, which gave no reason.")
+            code, message = "failed", reasons.FAILED()
         else:
             code, message = state.error.code, state.error.message
             item = attempt.item

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
-from missions import lifecycle, references, selectors
+from missions import lifecycle, reasons, references, selectors
 from missions.execution import inline
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import dispatch
@@ -22,8 +21,6 @@ from providers.models import ProviderAccount
 from workers import queue
 from workers.heartbeat import is_dead
 
-DIED_BEFORE = gettext_noop("The worker died before it was sent.")
-NOT_SENT = gettext_noop("No worker sent it in time.")
 PREPARED_LIMIT = timedelta(seconds=20)  # preparing takes less, unless files are uploaded
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
 SENDING_FACTOR = 2  # a submit that takes so much longer than its limit has no worker any more
@@ -63,7 +60,7 @@ def recover() -> None:
         part.unlink(missing_ok=True)
     attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
     for attempt in attempts.filter(status=AttemptStatus.PREPARED):
-        lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
+        lifecycle.withdraw(attempt.pk, reason=reasons.WORKER_DIED_BEFORE_SENDING())
     for attempt in attempts.filter(status=AttemptStatus.SENDING):
         _give_up_sending(attempt)
     Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
@@ -84,10 +81,10 @@ def _repair(account: ProviderAccount, now: datetime) -> None:
     for attempt in late[:REAP_BATCH]:
         is_uploading = bool(attempt.worker) and references.needs_upload(attempt)
         if not is_uploading or attempt.created_at < now - PREPARING_LIMIT:
-            lifecycle.withdraw(attempt.pk, reason=NOT_SENT)
+            lifecycle.withdraw(attempt.pk, reason=reasons.NOT_SENT_IN_TIME())
     for attempt in prepared.exclude(worker="")[:REAP_BATCH]:
         if is_dead(attempt.worker, now):
-            lifecycle.withdraw(attempt.pk, reason=DIED_BEFORE)
+            lifecycle.withdraw(attempt.pk, reason=reasons.WORKER_DIED_BEFORE_SENDING())
     submit_seconds = provider_accounts.public_settings(account).submit_limit_seconds
     limit = timedelta(seconds=submit_seconds * SENDING_FACTOR)
     for attempt in Attempt.objects.filter(account=account, status=AttemptStatus.SENDING)[:REAP_BATCH]:
@@ -100,7 +97,7 @@ def _give_up_sending(attempt: Attempt) -> None:
     lifecycle.mark_unconfirmed(
         attempt.pk,
         code=selectors.WORKER_DIED,
-        message=gettext_noop("The worker died while it was sending: the provider may have accepted and charged it."),
+        message=reasons.WORKER_DIED(),
     )
     inline.discard_text(attempt)
 
@@ -121,8 +118,7 @@ def _reap_overdue(account_id: int, now: datetime) -> None:
             lifecycle.fail(
                 attempt.pk,
                 code="deadline",
-                message=f"No result after {model.deadline_seconds // 60} minutes. "
-                f"Task {attempt.remote_task_id} may still end and be charged.",
+                message=reasons.DEADLINE(minutes=model.deadline_seconds // 60, task_id=attempt.remote_task_id),
             )
 
 
@@ -137,9 +133,9 @@ def _reap_unanswered(account_id: int, now: datetime) -> None:
             lifecycle.mark_unreachable(
                 attempt.pk,
                 code="out_of_sight",
-                message=f"For {silence.total_seconds() // 60:.0f} minutes the provider could not say how task "
-                f"{attempt.remote_task_id} stands. It may have ended and been charged. It is still asked "
-                "about now and then; that costs nothing.",
+                message=reasons.UNREACHABLE(
+                    minutes=round(silence.total_seconds() / 60), task_id=attempt.remote_task_id
+                ),
             )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
-from missions import lifecycle
+from missions import lifecycle, reasons
 from missions.execution.completion import record_ends
 from missions.execution.dispatch import dispatch
 from missions.execution.intervals import seconds_from_now
@@ -57,8 +56,7 @@ def _find(attempt: Attempt) -> None:
     state = provider_accounts.connect(account).find(attempt.our_id)
     if state is None:
         if attempt.number - attempt.item.attempt_count < MAX_LOST_WORKERS:
-            reason = gettext_noop("The provider did not receive it.")
-            lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=reason)
+            lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=reasons.NOT_RECEIVED())
             dispatch(account.pk)
         return
     is_over = state.status is not RemoteStatus.RUNNING
@@ -74,8 +72,7 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
     acceptance = lifecycle.Acceptance(
         remote_task_id=task_id, raw=state.raw, at=attempt.sending_at or now, next_poll_at=now
     )
-    reason = gettext_noop("The provider confirmed the task.")
-    return bool(lifecycle.accept({attempt.pk: acceptance}, reason=reason, actor=actor))
+    return bool(lifecycle.accept({attempt.pk: acceptance}, reason=reasons.TASK_CONFIRMED(), actor=actor))
 
 
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
@@ -95,7 +92,7 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
         raise answer
     if answer.status is RemoteStatus.GONE:
         if attempt.key_fingerprint != attempt.account.key_fingerprint:
-            raise Unavailable(gettext_noop("The account has another key now, which does not know the task."))
+            raise Unavailable(reasons.OTHER_KEY())
         return False
     is_attached = _accept(attempt, answer, remote_task_id, actor)
     if is_attached:

@@ -13,10 +13,9 @@ from functools import partial
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
 from core.db.transactions import durable_transaction
-from missions import lifecycle, references
+from missions import lifecycle, reasons, references
 from missions.execution import inline
 from missions.execution.batch_record import record_together
 from missions.execution.completion import record_ends
@@ -44,7 +43,6 @@ from workers.heartbeat import CLUSTER_DEAD_AFTER, worker_name
 log = logging.getLogger(__name__)
 
 SEND_WITHIN = CLUSTER_DEAD_AFTER / 2
-NOT_PREPARED = gettext_noop("This item could not be prepared. Nothing was sent.")
 
 _Ready = tuple[Attempt, Provider, SubmitRequest]
 
@@ -126,10 +124,10 @@ def _prepare(attempt: Attempt) -> _Ready | None:
         refusal = error
     except (OperationalError, OSError):
         log.exception("Attempt %s could not be prepared now.", attempt.pk)
-        refusal = NotAccepted(NOT_PREPARED, code="not_prepared")
+        refusal = NotAccepted(reasons.NOT_PREPARED(), code="not_prepared")
     except Exception:
         log.exception("Attempt %s could not be prepared.", attempt.pk)
-        refusal = Rejected(NOT_PREPARED, code="not_prepared")
+        refusal = Rejected(reasons.NOT_PREPARED(), code="not_prepared")
     _record_refusal(attempt, refusal, source=AttemptStatus.PREPARED)
     return None
 
@@ -170,7 +168,7 @@ def _send(
     sent, and sent it again.
     """
     if timezone.now() - marked_at > SEND_WITHIN:
-        raise NotAccepted(NOT_PREPARED, code="too_late")
+        raise NotAccepted(reasons.NOT_PREPARED(), code="too_late")
     return provider.submit(request, updates)
 
 
@@ -222,18 +220,12 @@ def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
         return False
     elif error is not None:
         log.error("A submission failed in our own code.", exc_info=error)
-        _doubt(attempt, "interrupted", gettext_noop("The submission was interrupted by an error in this program."))
+        lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message=reasons.INTERRUPTED())
     return True
 
 
 def _doubt_odd_answer(attempt: Attempt) -> None:
-    message = gettext_noop("The provider's answer could not be recorded: it names the task of another item.")
-    _doubt(attempt, "odd_answer", message)
-
-
-def _doubt(attempt: Attempt, code: str, message: str) -> None:
-    warning = gettext_noop("It may have been accepted and charged.")
-    lifecycle.mark_unconfirmed(attempt.pk, code=code, message=f"{message} {warning}")
+    lifecycle.mark_unconfirmed(attempt.pk, code="odd_answer", message=reasons.ODD_ANSWER())
 
 
 def _retry_write(record: Callable[[], object]) -> None:

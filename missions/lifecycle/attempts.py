@@ -10,18 +10,21 @@ from typing import Any
 
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
 from core.db.transactions import durable_transaction
 from core.db.values import storable
+from missions import reasons
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import (
     ENGINE,
+    NO_ERROR,
     RUNNABLE,
     atomic,
+    error_columns,
     group_by,
     lock_attempt,
     lock_attempts,
+    message_columns,
     move_attempt,
     move_attempts,
     move_items,
@@ -89,7 +92,7 @@ def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> s
                 attempt.request, attempt.worker, attempt.sending_at = storable(requests[attempt.pk]), worker, now
                 ready.append((mission, attempt))
             else:
-                _void(mission, attempt, reason=gettext_noop("Stopped before it was sent."))
+                _void(mission, attempt, reason=reasons.STOPPED_BEFORE_SENDING())
         move_attempts(ready, AttemptStatus.SENDING, "request", "worker", "sending_at")
         items = MissionItem.objects.filter(pk__in=[attempt.item_id for _, attempt in ready], started_at=None)
         items.update(started_at=now)
@@ -109,7 +112,8 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
             attempt.remote_task_id, attempt.raw = answer.remote_task_id, storable(answer.raw)
             attempt.accepted_at, attempt.next_poll_at = answer.at, answer.next_poll_at
             attempt.unanswered_since, attempt.gone_count = None, 0
-            attempt.error_code, attempt.error_message = "", ""
+            for name, value in NO_ERROR.items():
+                setattr(attempt, name, value)
         move_attempts(
             attempts,
             AttemptStatus.RUNNING,
@@ -119,8 +123,7 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
             "next_poll_at",
             "unanswered_since",
             "gone_count",
-            "error_code",
-            "error_message",
+            *NO_ERROR,
         )
         by_source = group_by(((mission, attempt.item.status), attempt) for mission, attempt in attempts)
         for (mission, source), group in by_source.items():
@@ -132,9 +135,8 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
                 reason=reason,
                 actor=actor,
                 refusal_count=0,
-                error_code="",
-                error_message="",
                 attempt_count=F("attempt_count") + (0 if is_counted else 1),
+                **NO_ERROR,
             )
         return {attempt.pk for _, attempt in attempts}
 
@@ -181,7 +183,7 @@ def refuse(
         if not locked:
             return False
         mission, attempt = locked
-        error = {"error_code": code[:64], "error_message": storable(message)}
+        error = error_columns(code, message)
         move_attempt(attempt, AttemptStatus.REFUSED, ended_at=timezone.now(), **error)
         count = F("refusal_count") + (1 if counts else 0)
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
@@ -218,7 +220,7 @@ def _to_unconfirmed(attempt_id: int, source: AttemptStatus, *, code: str, messag
         if not locked:
             return False
         mission, attempt = locked
-        error = {"error_code": code[:64], "error_message": storable(message)}
+        error = error_columns(code, message)
         move_attempt(attempt, AttemptStatus.UNCONFIRMED, **error)
         move_items(mission, [attempt], ItemStatus.UNCONFIRMED, reason=message, **error, **changes)
         return True
@@ -238,7 +240,7 @@ def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
         unhinted = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
         if not unhinted.select_for_update(no_key=True).exists():
             return False
-        changes = {"attempt_count": F("attempt_count") - 1, "error_code": "", "error_message": ""}
+        changes = {"attempt_count": F("attempt_count") - 1, **NO_ERROR}
         _void(mission, attempt, reason=reason, actor=actor, **changes)
         reopen(mission, actor=actor)
         return True
@@ -247,7 +249,7 @@ def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
 def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGINE, **changes: Any) -> None:
     """Move a locked attempt to void, and its item back to pending, or to cancelled with its mission."""
     now = timezone.now()
-    move_attempt(attempt, AttemptStatus.VOID, error_message=storable(reason), ended_at=now)
+    move_attempt(attempt, AttemptStatus.VOID, ended_at=now, **message_columns(reason))
     if mission.status == MissionStatus.CANCELLED:
         move_items(mission, [attempt], ItemStatus.CANCELLED, reason=reason, actor=actor, ended_at=now, **changes)
     else:
@@ -272,7 +274,7 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
         move_attempts(attempts, AttemptStatus.SUCCEEDED, "raw", "cost", "ended_at")
         by_cost = group_by(((mission, attempt.cost), attempt) for mission, attempt in attempts)
         for (mission, cost), group in by_cost.items():
-            move_items(mission, group, ItemStatus.COMPLETED, cost=cost, error_code="", error_message="", ended_at=now)
+            move_items(mission, group, ItemStatus.COMPLETED, cost=cost, ended_at=now, **NO_ERROR)
         rows = Output.objects.bulk_create(
             Output(
                 item_id=attempt.item_id,
@@ -313,7 +315,7 @@ def fail(
             return False
         mission, attempt = locked
         was_stopped = is_cancelled and mission.status == MissionStatus.CANCELLED
-        changes: dict[str, Any] = {"error_code": code[:64], "error_message": storable(message), "cost": cost}
+        changes: dict[str, Any] = {"cost": cost, **error_columns(code, message)}
         if raw is not None:
             changes["raw"] = storable(raw)
         now = timezone.now()
@@ -330,8 +332,7 @@ def _end_or_requeue(
     mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
 ) -> None:
     """Move the item of an attempt without result: pending until ``retry_at``, cancelled with its mission, or failed."""
-    message = storable(message)
-    changes |= {"reason": message, "error_code": code[:64], "error_message": message}
+    changes |= {"reason": message, **error_columns(code, message)}
     if retry_at is None:
         move_items(mission, [attempt], ItemStatus.FAILED, ended_at=timezone.now(), **changes)
         _count_failure(mission, code=code[:64], message=message)
@@ -351,5 +352,7 @@ def _count_failure(mission: Mission, *, code: str, message: str) -> None:
     failed = mission.items.filter(status=ItemStatus.FAILED, error_code=code, ended_at__isnull=False)
     latest = failed.order_by("-ended_at").values_list("cost", flat=True)[:streak]
     charged = sum(latest, Decimal(0))
-    reason = circuit_breaker.why(count=streak, code=code, message=message, charged=charged, currency=mission.currency)
+    reason = reasons.FAILURES_IN_A_ROW(
+        count=streak, code=code, charged=f"{charged:.2f}", currency=mission.currency, hint=message
+    )
     pause_locked(mission, reason=reason)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from missions.lifecycle.missions import pause_locked
-from missions.lifecycle.moves import RUNNABLE, lock_mission, move_many, move_mission, reopen, require
+from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, move_many, move_mission, reopen, require
 from missions.models import Attempt, ItemStatus, Mission, MissionItem, MissionStatus
 from providers import catalog
 from providers.models import ProviderAccount
@@ -109,9 +109,8 @@ def retry_failed(
             "retry_count": F("retry_count") + 1,
             "refusal_count": 0,
             "attempt_limit": F("attempt_count") + mission.max_attempts,
-            "error_code": "",
-            "error_message": "",
             "ended_at": None,
+            **NO_ERROR,
         }
         if params is not None:
             changes["params"] = dict(params)

@@ -6,10 +6,12 @@ import logging
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
+from core.db.reasons import columns
+from missions import reasons
 from missions.lifecycle.moves import (
     ENGINE,
+    NO_PAUSE,
     OPEN,
     RUNNABLE,
     lock_mission,
@@ -37,7 +39,7 @@ def start_scheduled(mission_id: int) -> None:
     with transaction.atomic():
         mission = lock_mission(mission_id)
         require(mission.status == MissionStatus.SCHEDULED)
-        move_mission(mission, MissionStatus.QUEUED, reason=gettext_noop("The planned start has come."))
+        move_mission(mission, MissionStatus.QUEUED, reason=reasons.START_REACHED())
 
 
 def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
@@ -55,11 +57,11 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
 
 def pause_locked(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
     """Pause a locked mission."""
-    move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, pause_reason=reason)
+    pause_columns = columns(reason, text="pause_reason", code="pause_reason_code", params="pause_reason_params")
+    move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, **pause_columns)
     if actor == ENGINE:
         log.warning("Mission %s was paused by the engine: its page says why.", mission.pk)
-    withdrawn = gettext_noop("The mission was paused before it was sent.")
-    withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=withdrawn)
+    withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=reasons.PAUSED_BEFORE_SENDING())
 
 
 def resume(mission_id: int, *, actor: str) -> None:
@@ -70,7 +72,7 @@ def resume(mission_id: int, *, actor: str) -> None:
         is_later = mission.not_before is not None and mission.not_before > timezone.now()
         waiting = MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED
         status = MissionStatus.RUNNING if mission.started_at else waiting
-        move_mission(mission, status, actor=actor, pause_reason="", failure_streak=0)
+        move_mission(mission, status, actor=actor, failure_streak=0, **NO_PAUSE)
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
@@ -82,8 +84,8 @@ def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[
     with transaction.atomic():
         mission = lock_mission(mission_id)
         require(mission.status in OPEN)
-        move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, pause_reason="")
-        reason = reason or gettext_noop("The mission was cancelled before it was sent.")
+        move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, **NO_PAUSE)
+        reason = reason or reasons.CANCELLED_BEFORE_SENDING()
         count = withdraw_unsent(mission, ItemStatus.CANCELLED, actor=actor, reason=reason)
         pending = mission.items.filter(status=ItemStatus.PENDING)
         count += move_many(mission, pending, ItemStatus.PENDING, ItemStatus.CANCELLED, actor=actor, reason=reason)
@@ -97,7 +99,7 @@ def request_deletion(mission_id: int, *, actor: str) -> list[int]:
         mission = lock_mission(mission_id)
         sending: list[int] = []
         if mission.status in OPEN:
-            _, sending = cancel(mission_id, actor=actor, reason=gettext_noop("The mission was deleted."))
+            _, sending = cancel(mission_id, actor=actor, reason=reasons.DELETED())
         Mission.objects.filter(pk=mission_id, delete_requested_at=None).update(delete_requested_at=timezone.now())
         return sending
 

@@ -11,8 +11,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from core.db import bulk
-from core.db.values import storable
+from core.db import bulk, reasons
 from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
 
 ENGINE = "engine"  # the actor of moves that no person asked for
@@ -49,6 +48,7 @@ _ATTEMPT_FIELDS = (
     "account__is_enabled",
     "account__key_fingerprint",
 )
+NO_PAUSE: dict[str, Any] = {"pause_reason": "", "pause_reason_code": None, "pause_reason_params": None}
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
@@ -69,6 +69,24 @@ def group_by(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, list[_V]]:
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
+
+
+def reason_columns(reason: str) -> dict[str, Any]:
+    """Return the columns of an event for a reason."""
+    return reasons.columns(reason, text="reason", code="reason_code", params="reason_params")
+
+
+def message_columns(message: str) -> dict[str, Any]:
+    """Return the columns of an item, attempt or output for the message of an error."""
+    return reasons.columns(message, text="error_message", code="error_reason", params="error_params")
+
+
+def error_columns(code: str, message: str) -> dict[str, Any]:
+    """Return the columns of an item or attempt for an error. ``code`` is the provider's or ours."""
+    return {"error_code": code[:64], **message_columns(message)}
+
+
+NO_ERROR = error_columns("", "")
 
 
 def expected_cost(attempts: Iterable[Attempt]) -> Decimal:
@@ -117,8 +135,8 @@ def move_mission(
         mission=mission,
         from_status="" if is_new else source,
         to_status=to,
-        reason=storable(reason),
         actor=actor,
+        **reason_columns(reason),
     )
 
 
@@ -132,7 +150,7 @@ def settle(mission: Mission) -> None:
         Mission.objects.filter(pk=mission.pk).update(ended_at=now)
     elif mission.status in OPEN:
         to = MissionStatus.COMPLETED if mission.completed_count else MissionStatus.FAILED
-        move_mission(mission, to, ended_at=now, pause_reason="")
+        move_mission(mission, to, ended_at=now, **NO_PAUSE)
 
 
 def reopen(mission: Mission, *, actor: str) -> None:
@@ -185,6 +203,7 @@ def move_items(
         changes["cost"] = F("cost") + cost
     items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in attempts], status=source)
     require(items.update(status=to, **changes) == len(attempts))
+    columns = reason_columns(reason)
     ItemEvent.objects.bulk_create(
         ItemEvent(
             mission=mission,
@@ -192,8 +211,8 @@ def move_items(
             attempt_number=attempt.number,
             from_status=source,
             to_status=to,
-            reason=storable(reason),
             actor=actor,
+            **columns,
         )
         for attempt in attempts
     )
@@ -234,7 +253,7 @@ def move_many(
     events = bulk.Table(ItemEvent, "item_id")
     for pk in ids:
         events.add(pk)
-    events.write(mission_id=mission.pk, from_status=source, to_status=to, reason=reason, actor=actor)
+    events.write(mission_id=mission.pk, from_status=source, to_status=to, actor=actor, **reason_columns(reason))
     if moved:
         _shift_counts(mission, source, to, moved, reserved=reserved)
     return moved
@@ -272,7 +291,7 @@ def withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str
     attempts = list(submitting_attempts(mission, AttemptStatus.PREPARED).only("item", "expected_cost"))
     item_ids = [attempt.item_id for attempt in attempts]
     Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(
-        status=AttemptStatus.VOID, error_message=reason, ended_at=timezone.now()
+        status=AttemptStatus.VOID, ended_at=timezone.now(), **message_columns(reason)
     )
     items = MissionItem.objects.filter(pk__in=item_ids)
     reserved = -expected_cost(attempts)

@@ -9,8 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.db.values import storable
-from missions.lifecycle.moves import atomic, lock_mission
+from missions.lifecycle.moves import atomic, lock_mission, message_columns, reason_columns
 from missions.models import ItemEvent, Output, OutputStatus
 
 
@@ -26,7 +25,7 @@ def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: 
 
 def store_outputs(facts: Mapping[int, Mapping[str, Any]]) -> set[int]:
     """Move pending → stored. ``facts`` holds the columns of each file, by output. Return the moved outputs."""
-    stored = {"status": OutputStatus.STORED, "stored_at": timezone.now(), "next_try_at": None, "error_message": ""}
+    stored = {"status": OutputStatus.STORED, "stored_at": timezone.now(), "next_try_at": None} | message_columns("")
     with atomic():
         return {
             pk
@@ -41,7 +40,7 @@ def lose_output(output_id: int, *, message: str) -> bool:
         output = Output.objects.select_related("item", "attempt").get(pk=output_id)
         mission = lock_mission(output.item.mission_id)
         is_lost = Output.objects.filter(pk=output_id, status=OutputStatus.PENDING).update(
-            status=OutputStatus.LOST, next_try_at=None, error_message=message
+            status=OutputStatus.LOST, next_try_at=None, **message_columns(message)
         )
         if is_lost:
             ItemEvent.objects.create(
@@ -50,7 +49,7 @@ def lose_output(output_id: int, *, message: str) -> bool:
                 attempt_number=output.attempt.number,
                 from_status=output.item.status,
                 to_status=output.item.status,
-                reason=storable(message),
+                **reason_columns(message),
             )
         return bool(is_lost)
 
@@ -60,7 +59,7 @@ def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) ->
     with atomic():
         rows = list(outputs.filter(status=OutputStatus.STORED).values_list("pk", "file", "thumbnail"))
         Output.objects.filter(pk__in=[pk for pk, _, _ in rows], status=OutputStatus.STORED).update(
-            status=OutputStatus.REMOVED, file="", thumbnail="", error_message=message, removed_at=now
+            status=OutputStatus.REMOVED, file="", thumbnail="", removed_at=now, **message_columns(message)
         )
         return [name for _, *names in rows for name in names if name]
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from core.db.fields import money_field
 from missions.models.item import MissionItem
 
@@ -60,6 +61,8 @@ class Attempt(models.Model):
     )
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
+    error_reason = reasons.code_field()
+    error_params = reasons.params_field()
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
     expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
     currency = models.CharField(max_length=8, default="CNY")
@@ -122,3 +125,8 @@ class Attempt(models.Model):
         It is derived from the webhook's token and does not disclose it.
         """
         return str(uuid.uuid5(uuid.NAMESPACE_OID, self.webhook_token))
+
+    @property
+    def error_display(self) -> str:
+        """The error in the language of the reader."""
+        return reasons.display(self.error_message, self.error_reason, self.error_params)

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from missions.models.item import MissionItem
 from missions.models.mission import Mission
 
@@ -23,6 +24,8 @@ class ItemEvent(models.Model):
     from_status = models.CharField(max_length=16, blank=True)
     to_status = models.CharField(max_length=16)
     reason = models.TextField(blank=True)
+    reason_code = reasons.code_field()
+    reason_params = reasons.params_field()
     actor = models.CharField(max_length=150, default="engine", help_text=_("engine, or user:ID"))
     text = models.TextField(blank=True, default="", db_default="")
     at = models.DateTimeField(default=timezone.now)
@@ -35,3 +38,8 @@ class ItemEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status} → {self.to_status}"
+
+    @property
+    def reason_display(self) -> str:
+        """The reason in the language of the reader."""
+        return reasons.display(self.reason, self.reason_code, self.reason_params)

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from core.db.fields import money_field
 
 
@@ -42,6 +43,8 @@ class MissionItem(models.Model):
     refusal_count = models.PositiveIntegerField(default=0, help_text=_("Submissions in a row that were not accepted."))
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
+    error_reason = reasons.code_field()
+    error_params = reasons.params_field()
     cost = money_field(default=Decimal(0))
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -74,3 +77,8 @@ class MissionItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mission_id}#{self.index}"
+
+    @property
+    def error_display(self) -> str:
+        """The error in the language of the reader."""
+        return reasons.display(self.error_message, self.error_reason, self.error_params)

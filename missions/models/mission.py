@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from core.db.fields import money_field
 from missions.models.item import ItemStatus
 from providers.catalog.task_types import TaskType
@@ -80,6 +81,8 @@ class Mission(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.TextField(blank=True)
+    pause_reason_code = reasons.code_field()
+    pause_reason_params = reasons.params_field()
     # The latest ends of items, as long as they are failures with one code (see missions.policy.circuit_breaker).
     failure_streak = models.PositiveIntegerField(default=0, editable=False)
     failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
@@ -119,6 +122,11 @@ class Mission(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def pause_reason_display(self) -> str:
+        """The reason of the pause in the language of the reader."""
+        return reasons.display(self.pause_reason, self.pause_reason_code, self.pause_reason_params)
 
     @property
     def counts(self) -> dict[str, int]:

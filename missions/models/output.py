@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.db import reasons
 from missions.models.attempt import Attempt
 from missions.models.item import MissionItem
 
@@ -40,6 +41,8 @@ class Output(models.Model):
     next_try_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     error_message = models.TextField(blank=True)
+    error_reason = reasons.code_field()
+    error_params = reasons.params_field()
     is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
@@ -59,3 +62,8 @@ class Output(models.Model):
 
     def __str__(self) -> str:
         return self.file or self.remote_url or f"text of {self.attempt_id}"
+
+    @property
+    def error_display(self) -> str:
+        """The error in the language of the reader."""
+        return reasons.display(self.error_message, self.error_reason, self.error_params)

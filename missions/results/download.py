@@ -31,7 +31,7 @@ from django.utils import timezone
 
 from core.logging.context import about
 from core.storage.listing import files_below
-from missions import lifecycle
+from missions import lifecycle, reasons
 from missions.models import Attempt, Mission, Output, OutputStatus
 from missions.policy import retry
 from missions.results.media_probe import NotAResult, inspect
@@ -144,9 +144,7 @@ def _try_later(output: Output, message: str) -> None:
     next_try_at = timezone.now() + timedelta(seconds=retry.after_failed_download(output.try_count))
     expires_at = output.expires_at or output.created_at + PATIENCE
     if next_try_at > expires_at:
-        lifecycle.lose_output(
-            output.pk, message=f"The result could not be fetched before its address expired. {message}"
-        )
+        lifecycle.lose_output(output.pk, message=reasons.OUTPUT_LOST(hint=message))
         return
     Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING).update(
         next_try_at=next_try_at, error_message=message

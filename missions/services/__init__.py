@@ -13,7 +13,6 @@ sentence for people, in the language of the request.
 """
 
 from missions.services.control import (
-    RESTORED,
     Stopped,
     cancel_mission,
     change_mission,
@@ -38,7 +37,6 @@ from missions.services.validate import (
 
 __all__ = [
     "MAX_ERRORS",
-    "RESTORED",
     "Draft",
     "MissionInvalid",
     "Retried",

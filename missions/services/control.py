@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from core.errors import NotPossible
-from missions import lifecycle
+from missions import lifecycle, reasons
 from missions.models import Mission, MissionStatus
 from missions.services.purge import purge_mission
 from missions.services.validate import MissionInvalid, limit_errors, text_errors
@@ -20,10 +20,6 @@ from providers import provider_accounts
 from providers.adapters.registry import PROVIDERS
 from workers import queue
 
-PAUSED_BY_A_PERSON = gettext_noop("Paused by a person.")
-RESTORED = gettext_noop(
-    "The database was restored from a backup: what is pending here may have been sent and paid since."
-)
 _REFUSALS = {
     "pause": gettext_lazy("A mission that is %(status)s cannot be paused."),
     "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
@@ -75,11 +71,12 @@ def change_mission(
     return mission
 
 
-def pause_mission(*, mission_id: int, actor: str, reason: str = PAUSED_BY_A_PERSON) -> Stopped:
+def pause_mission(*, mission_id: int, actor: str, reason: str = "") -> Stopped:
     """Stop submitting: no further attempt is sent until the mission is resumed.
 
     Returns at once; the answer names the attempts that are still being sent.
     """
+    reason = reason or reasons.PAUSED_BY_PERSON()
     try:
         return Stopped(still_sending=lifecycle.pause(mission_id, actor=actor, reason=reason))
     except lifecycle.LostRace:
@@ -131,10 +128,7 @@ def pause_after_key_change(provider: str) -> int:
 
     They were created for another key, perhaps the simulator's, and must not spend without consent.
     """
-    reason = gettext_noop(
-        "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
-    )
-    return _pause_all(Mission.objects.filter(provider=provider), reason)
+    return _pause_all(Mission.objects.filter(provider=provider), reasons.KEY_CHANGED())
 
 
 def pause_after_restore() -> int:
@@ -143,8 +137,8 @@ def pause_after_restore() -> int:
     Some of what is pending in a backup may have been sent since it was made.
     """
     provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
-    provider_accounts.block_all(reason=RESTORED)
-    return _pause_all(Mission.objects.all(), RESTORED)
+    provider_accounts.block_all(reason=reasons.RESTORED())
+    return _pause_all(Mission.objects.all(), reasons.RESTORED())
 
 
 def _pause_all(missions: QuerySet[Mission], reason: str) -> int:

@@ -9,12 +9,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from core.db import bulk
 from core.db.values import is_storable
 from core.errors import FieldError, NotPossible
-from missions import execution, lifecycle
+from missions import execution, lifecycle, reasons
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
 from missions.services.control import refusal
 from missions.services.create import record_file_uses
@@ -95,8 +94,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
     """Record that a person looked at the provider's site and the submission never ran. The item is submitted again."""
     attempt = _unconfirmed_attempt(item)
     with transaction.atomic():
-        reason = gettext_noop("A person found that it never ran.")
-        if not lifecycle.void_unconfirmed(attempt.pk, actor=actor, reason=reason):
+        if not lifecycle.void_unconfirmed(attempt.pk, actor=actor, reason=reasons.NOT_RUN()):
             raise NotPossible(
                 _(
                     "The provider has just reported a task for this item, or somebody else resolved it. "
@@ -134,8 +132,7 @@ def _requeue(
     try:
         for part in parts:
             items = MissionItem.objects.filter(index__in=part)
-            reason = gettext_noop("Retried by a person.")
-            count += lifecycle.retry_failed(mission.pk, items, actor=actor, reason=reason, params=params)
+            count += lifecycle.retry_failed(mission.pk, items, actor=actor, reason=reasons.RETRIED(), params=params)
     except lifecycle.LostRace:
         raise refusal(mission.pk, "retry") from None
     if count:

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import enum
 
+from core.reasons import Reason
+
 
 class Remedy(enum.StrEnum):
     """A hint from the adapter about a failed task; ``missions.policy.retry`` decides."""
@@ -46,7 +48,11 @@ class ProviderError(Exception):
         self.wait_seconds = wait_seconds
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.code})" if self.code else self.message
+        if not self.code:
+            return self.message
+        if isinstance(self.message, Reason):
+            return self.message.extended(vendor_code=self.code)
+        return f"{self.message} ({self.code})"
 
 
 class NotAccepted(ProviderError):

@@ -117,7 +117,7 @@ def test_an_item_of_unknown_price_is_not_sent_under_a_limit(owner, account):
     mission = make_mission(owner, 1, model="some/endpoint", allow_free_form=True)
     limit_owner(owner, "10")
     assert execution.dispatch(account.pk) == 0
-    assert "price of the next item is not known" in reason_of(mission)
+    assert "price of the next item is unknown" in reason_of(mission)
 
 
 # --- A person's limit ---

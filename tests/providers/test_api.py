@@ -131,6 +131,7 @@ def test_the_queue_tells_of_slots_and_backlog(owner, stranger, account, settings
             "is_paused": False,
             "paused_at": None,
             "pause_reason": "",
+            "pause_reason_code": None,
         }
     ]
 

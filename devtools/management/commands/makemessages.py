@@ -16,7 +16,12 @@ class Command(makemessages.Command):
     file and two branches that add texts merge.
     """
 
-    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Row:2", "--keyword=Failure:2"]
+    xgettext_options = [
+        *makemessages.Command.xgettext_options,
+        "--keyword=Row:2",
+        "--keyword=Failure:2",
+        "--keyword=define:2",
+    ]
 
     def handle(self, *args: Any, **options: Any) -> None:
         super().handle(*args, **options)

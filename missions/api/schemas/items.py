@@ -75,7 +75,7 @@ class OutputOut(Schema):
     height: int | None
     duration_seconds: float | None
     text: str
-    error_message: str
+    error_message: str = Field(alias="error_display")
     removed_at: Annotated[datetime | None, Field(description="When the operator's retention deleted the file.")]
     file_url: str | None
     thumbnail_url: str | None
@@ -95,7 +95,7 @@ class ItemOut(Schema):
     status: ItemStatus
     config: Annotated[dict[str, Any], Field(description="All parameters that are sent for it.")]
     error_code: str
-    error_message: str
+    error_message: str = Field(alias="error_display")
     retry_count: int
     attempt_count: Annotated[int, Field(description="Attempts that may have been paid.")]
     cost: Amount
@@ -138,7 +138,7 @@ class AttemptOut(Schema):
     model: str
     remote_task_id: str
     error_code: str
-    error_message: str
+    error_message: str = Field(alias="error_display")
     cost: Amount | None
     currency: str
     created_at: datetime
@@ -157,7 +157,8 @@ class EventOut(Schema):
     attempt_number: int | None
     from_status: str
     to_status: str
-    reason: str
+    reason: str = Field(alias="reason_display")
+    reason_code: Annotated[str | None, Field(description="A stable word for the reason, if it has one.")]
     actor: str
 
 

@@ -170,7 +170,8 @@ class MissionOut(Schema):
     task_type: TaskType
     model: str
     status: MissionStatus
-    pause_reason: str
+    pause_reason: str = Field(alias="pause_reason_display")
+    pause_reason_code: Annotated[str | None, Field(description="A stable word for the reason, if it has one.")]
     priority: int
     progress: Annotated[float, Field(description="Completed items in percent, to one decimal.")]
     total_count: int

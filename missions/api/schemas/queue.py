@@ -28,7 +28,8 @@ class AccountOut(Schema):
     is_draining: bool = Field(alias="account.is_draining")
     is_paused: bool
     paused_at: datetime | None = Field(alias="account.paused_at")
-    pause_reason: str = Field(alias="account.pause_reason")
+    pause_reason: str = Field(alias="account.pause_reason_display")
+    pause_reason_code: str | None = Field(alias="account.pause_reason_code")
 
     @staticmethod
     def resolve_is_paused(queue: AccountQueue) -> bool:

@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from core.reasons import define
 from providers.adapters import http
 from providers.adapters.base import (
     NO_UPDATES,
@@ -36,6 +37,10 @@ from providers.adapters.base import (
 from providers.adapters.errors import NotAccepted, Rejected, Remedy, TaskFailed, Unavailable
 from providers.adapters.local import ffmpeg
 from providers.adapters.local.clips import BadPicture, Clip, Move, render
+
+BAD_PICTURE = define("local.bad_picture", "The picture cannot be used. Upload a file or give an http address.")
+NO_PICTURE = define("local.no_picture", "The picture could not be fetched.")
+NO_CLIP = define("local.no_clip", "The clip could not be made.")
 
 ENDPOINT = "ken-burns"
 FOLDER_LIFETIME_SECONDS = 24 * 60 * 60
@@ -170,7 +175,7 @@ class Local(Provider):
                 shutil.copyfileobj(source, copy)
             return target
         if not name.lower().startswith(("http://", "https://")):
-            raise Rejected("The picture cannot be used. Upload a file or give an http address.", code="bad_picture")
+            raise Rejected(BAD_PICTURE(), code="bad_picture")
         try:
             size = 0
             with http.download(name, allowed_hosts=self.settings.result_hosts) as source, target.open("wb") as copy:
@@ -182,7 +187,7 @@ class Local(Provider):
                         )
                     copy.write(chunk)
         except Unavailable as error:
-            raise NotAccepted(f"The picture could not be fetched. {error.message}", code="no_picture") from error
+            raise NotAccepted(NO_PICTURE(hint=error.message), code="no_picture") from error
         return target
 
     def _render(
@@ -210,12 +215,12 @@ class Local(Provider):
                 on_progress=on_progress,
             )
         except BadPicture as error:
-            raise Rejected(str(error), code="bad_picture") from error
+            raise Rejected(error.args[0], code="bad_picture") from error
         except Stopped:
             return RemoteState(our_id, RemoteStatus.CANCELLED, cost=Decimal(0))
         except ffmpeg.FfmpegFailed as error:
             code = "render_timeout" if error.is_timeout else "render_failed"
-            failure = TaskFailed(f"The clip could not be made. {error}", code=code, remedy=self.remedy_of(code))
+            failure = TaskFailed(NO_CLIP(hint=str(error)), code=code, remedy=self.remedy_of(code))
             return RemoteState(our_id, RemoteStatus.FAILED, cost=Decimal(0), error=failure)
         picture.unlink(missing_ok=True)
         part.replace(folder / CLIP)

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from core.reasons import define
 from providers.adapters.local import ffmpeg
+
+UNREADABLE = define("local.unreadable_picture", "The picture cannot be opened. Use a PNG, JPEG, WebP or GIF file.")
 
 MAX_PIXELS = 80_000_000
 SUPERSAMPLING = 1.5
@@ -141,7 +144,7 @@ def _draw_canvas(picture: Path, canvas: Path, size: tuple[int, int]) -> None:
             width, height = (round(side * SUPERSAMPLING) for side in size)
             fitted = ImageOps.fit(upright.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadPicture("The picture cannot be opened. Use a PNG, JPEG, WebP or GIF file.") from error
+        raise BadPicture(UNREADABLE()) from error
     fitted.save(canvas, format="PPM")
 
 

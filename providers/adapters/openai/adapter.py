@@ -17,6 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.reasons import define
 from providers.adapters import http
 from providers.adapters.base import (
     NO_UPDATES,
@@ -50,7 +51,20 @@ IMAGES_MAX_BYTES = 20 * 1024 * 1024
 LONGEST_QUOTE = 300
 LONGEST_RAW_TEXT = 20_000
 TOKENS_PER_PRICE = 1_000_000
-MAY_BE_CHARGED = "The answer may have been written and charged."
+UNREACHABLE = define("openai.unreachable", "The server could not be reached (%(reason)s). Nothing was sent.")
+NO_ANSWER = define(
+    "openai.no_answer", "The server did not answer (%(reason)s). The answer may have been written and charged."
+)
+NOT_READ = define("openai.not_read", "The server did not answer (%(reason)s).")
+MALFORMED = define(
+    "openai.malformed", "The server's answer could not be read. The answer may have been written and charged."
+)
+NO_BASE_URL = define(
+    "openai.no_base_url",
+    "The base URL of the account is not a web address. Set OPENAI_BASE_URL, or correct the account.",
+)
+NO_MODEL = define("openai.no_model", 'No model is chosen: set CHAT_MODEL or the parameter "model".')
+BAD_PICTURE = define("openai.bad_picture", "The picture cannot be used. Upload a file or give an http address.")
 
 
 class OpenAI(Provider):
@@ -97,10 +111,8 @@ class OpenAI(Provider):
                     _read_stream(answer, stream.chunks, updates, deadline)
         except http.TransportFailure as failure:
             if not failure.may_have_arrived:
-                text = f"The server could not be reached ({failure.reason}). Nothing was sent."
-                raise NotAccepted(text, code="unreachable") from failure
-            text = f"The server did not answer ({failure.reason}). {MAY_BE_CHARGED}"
-            raise Unconfirmed(text, code="no_answer") from failure
+                raise NotAccepted(UNREACHABLE(reason=failure.reason), code="unreachable") from failure
+            raise Unconfirmed(NO_ANSWER(reason=failure.reason), code="no_answer") from failure
         except BadAnswer as bad:
             return Finished(self._failed(answer, bad.code, bad.text))
         return Finished(self._state(answer, is_json="response_schema" in request.params))
@@ -112,7 +124,7 @@ class OpenAI(Provider):
             with session:
                 reply = http.exchange(session, "GET", self._url("/models"), timeout=http.ACCOUNT_TIMEOUT)
         except http.TransportFailure as failure:
-            raise Unavailable(f"The server did not answer ({failure.reason}).", code="no_answer") from failure
+            raise Unavailable(NOT_READ(reason=failure.reason), code="no_answer") from failure
         if reply.status not in (200, 404, 405):
             raise codes.read_error(self._refusal(reply.status, reply.body, reply.retry_after_seconds))
         return AccountStatus()
@@ -133,8 +145,7 @@ class OpenAI(Provider):
         except ValueError:
             is_valid = False
         if not is_valid:
-            text = "The base URL of the account is not a web address. Set OPENAI_BASE_URL, or correct the account."
-            raise AccountBlocked(text, code="no_base_url")
+            raise AccountBlocked(NO_BASE_URL(), code="no_base_url")
         base = self.settings.base_url.rstrip("/")
         return base + ("" if parts.path.strip("/") else "/v1") + path
 
@@ -145,7 +156,7 @@ class OpenAI(Provider):
         params = request.params
         model = params.get("model") or self.settings.options.get("model")
         if not model:
-            raise Rejected('No model is chosen: set CHAT_MODEL or the parameter "model".', code="no_model")
+            raise Rejected(NO_MODEL(), code="no_model")
         content: str | list[dict[str, Any]] = str(params.get("prompt", ""))
         if images := params.get("images"):
             parts = [{"type": "image_url", "image_url": {"url": url}} for url in _image_urls(request, images)]
@@ -181,7 +192,7 @@ class OpenAI(Provider):
         if content is None or not content.get("choices"):
             if content and content.get("error"):
                 raise self._refusal(200, body, None)
-            raise Unconfirmed(f"The server's answer could not be read. {MAY_BE_CHARGED}", code="malformed_answer")
+            raise Unconfirmed(MALFORMED(), code="malformed_answer")
         updates.text(answer.add(content))
 
     def _state(self, answer: ChatAnswer, *, is_json: bool) -> RemoteState:
@@ -269,4 +280,4 @@ def _image_urls(request: SubmitRequest, names: Any) -> Iterator[str]:
         elif str(name).lower().startswith(("http://", "https://")):
             yield str(name)
         else:
-            raise Rejected("The picture cannot be used. Upload a file or give an http address.", code="bad_picture")
+            raise Rejected(BAD_PICTURE(), code="bad_picture")

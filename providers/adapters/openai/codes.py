@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from core.reasons import Reason, define, define_table
 from providers.adapters.errors import (
     AccountBlocked,
     NotAccepted,
@@ -97,6 +98,19 @@ FAILURES: dict[str, Failure] = {
 }
 
 
+THE_SERVER = define("openai.the_server", "The server")
+_REASONS = define_table(
+    "openai",
+    {
+        **{code: row.message for code, row in CODES.items()},
+        **{f"http_{status}": row.message for status, row in HTTP_STATUSES.items()},
+        "moved": MOVED.message,
+        "in_doubt": IN_DOUBT.message,
+        **{f"failed_{code}": failure.message for code, failure in FAILURES.items()},
+    },
+)
+
+
 def refusal(status: int, code: str, text: str, wait_seconds: float | None) -> ProviderError:
     """Return the error of submit for an answer with an HTTP error.
 
@@ -128,5 +142,6 @@ def remedy_of(code: str) -> Remedy:
     return FAILURES[code].remedy if code in FAILURES else Remedy.NONE
 
 
-def _with_quote(message: str, text: str) -> str:
-    return f"{message} The server says: {text}" if text else message
+def _with_quote(message: str, text: str) -> Reason:
+    """Return the reason with this sentence, and the server's own words."""
+    return _REASONS[message](provider=THE_SERVER(), detail=text) if text else _REASONS[message]()

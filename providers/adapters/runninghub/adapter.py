@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from core.reasons import define
 from providers.adapters.base import (
     NO_UPDATES,
     Accepted,
@@ -33,6 +34,10 @@ from providers.adapters.errors import NotAccepted, ProviderError, Remedy, Unavai
 from providers.adapters.http import TransportFailure
 from providers.adapters.runninghub import codes
 from providers.adapters.runninghub.client import Client, Reply, decode, mapping, task_id_of, word
+
+NO_ANSWER = define("runninghub.no_answer", "RunningHub did not answer (%(reason)s).")
+UNREACHABLE = define("runninghub.unreachable", "RunningHub could not be reached (%(reason)s). Nothing was sent.")
+OTHER_TASK = define("runninghub.other_task", "RunningHub answered about another task than the one in question.")
 
 QUERY_THREADS = 8
 UPLOAD_LIFETIME_SECONDS = 24 * 60 * 60  # section 6: the link lives for one day
@@ -205,8 +210,8 @@ def _submit_body(request: SubmitRequest) -> dict[str, Any]:
 
 def _submit_failure(failure: TransportFailure) -> ProviderError:
     if failure.may_have_arrived:
-        return Unconfirmed(f"RunningHub did not answer ({failure.reason}). {codes.MAY_EXIST}")
-    return NotAccepted(f"RunningHub could not be reached ({failure.reason}). Nothing was sent.")
+        return Unconfirmed(NO_ANSWER(reason=failure.reason, hint=codes.MAY_EXIST()))
+    return NotAccepted(UNREACHABLE(reason=failure.reason))
 
 
 def _read(call: Callable[[], Reply]) -> Reply:
@@ -214,7 +219,7 @@ def _read(call: Callable[[], Reply]) -> Reply:
     try:
         return call()
     except TransportFailure as failure:
-        raise Unavailable(f"RunningHub did not answer ({failure.reason}).") from failure
+        raise Unavailable(NO_ANSWER(reason=failure.reason)) from failure
 
 
 def _check(reply: Reply) -> Reply:
@@ -226,7 +231,7 @@ def _check(reply: Reply) -> Reply:
 def _answered_state(task_id: str, reply: Reply) -> RemoteState:
     """Read the answer to a query in the order of section 4.  Raises AccountBlocked, Rejected or Unavailable."""
     if reply.task_id not in ("", task_id):
-        raise Unavailable("RunningHub answered about another task than we asked for.")
+        raise Unavailable(OTHER_TASK())
     status = _status(reply)
     if status is None:
         raise codes.read_error(reply)

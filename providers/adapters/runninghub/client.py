@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from core.reasons import define
 from providers.adapters import http
 from providers.adapters.base import ProviderSettings
 from providers.adapters.errors import AccountBlocked, Rejected
+
+BAD_KEY = define("runninghub.bad_key", "The API key is empty or has characters that no key has. Enter it again.")
+BAD_BASE_URL = define("runninghub.bad_base_url", "The base URL of the account is not a web address. Correct it.")
+BAD_PARAMS = define("runninghub.bad_params", "The parameters hold a value that cannot be sent. Change them.")
+BAD_ENDPOINT = define("runninghub.bad_endpoint", "This is not the name of a model endpoint. Correct it.")
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 FINE_CODES = {"0", "200"}  # an upload answers 0 on one site and, it is said, 200 on the other
@@ -117,9 +123,9 @@ class Client:
     def _url(self, path: str) -> str:
         """Return the address of ``path``, after looking at the settings that every call depends on."""
         if not _KEY.fullmatch(self._settings.api_key):
-            raise AccountBlocked("The API key is empty or has characters that no key has. Enter it again.")
+            raise AccountBlocked(BAD_KEY())
         if not _is_web_address(self._settings.base_url):
-            raise AccountBlocked("The base URL of the account is not a web address. Correct it.")
+            raise AccountBlocked(BAD_BASE_URL())
         return self._settings.base_url.rstrip("/") + path
 
     def _reply(self, answer: http.Answer) -> Reply:
@@ -141,7 +147,7 @@ def encode(body: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
-        raise Rejected("The parameters hold a value that cannot be sent. Change them.") from exc
+        raise Rejected(BAD_PARAMS()) from exc
 
 
 def decode(body: bytes | str) -> dict[str, Any] | None:
@@ -194,7 +200,7 @@ def _failed_reason(task: Mapping[str, Any]) -> str:
 
 def _checked(endpoint: str) -> str:
     if not _ENDPOINT.fullmatch(endpoint) or not all(part.strip(".") for part in endpoint.split("/")):
-        raise Rejected("This is not the name of a model endpoint. Correct it.")
+        raise Rejected(BAD_ENDPOINT())
     return endpoint
 
 

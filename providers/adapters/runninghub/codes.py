@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from core.reasons import Definition, Reason, define, define_table
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
@@ -153,7 +154,24 @@ UNKNOWN_CODE = Row(IN_DOUBT, "RunningHub gave a reason that we do not know.")
 SERVER_TROUBLE = Row(IN_DOUBT, "RunningHub had a problem on its side.")
 UNEXPLAINED_END = Row(IN_DOUBT_ONCE, "The generation failed.")
 
-MAY_EXIST = "The task may exist and may be charged: look for it on RunningHub before you send it again."
+MAY_EXIST = define(
+    "runninghub.may_exist",
+    "The task may exist and may be charged: look for it on RunningHub before you send it again.",
+)
+NOT_CHARGED = define("runninghub.not_charged", "RunningHub reports no charge for it.")
+
+_NAMED_ROWS = {
+    **CODES,
+    **{f"http_{status}": row for status, row in HTTP_STATUSES.items()},
+    "balance": WORDS[0][1],
+    "moderation": WORDS[1][1],
+    "unreadable": UNREADABLE,
+    "empty_answer": EMPTY_ANSWER,
+    "unknown_code": UNKNOWN_CODE,
+    "server_trouble": SERVER_TROUBLE,
+    "unexplained": UNEXPLAINED_END,
+}
+_REASONS = define_table("runninghub", {name: row.meaning for name, row in _NAMED_ROWS.items()})
 
 
 def submit_error(reply: Reply) -> ProviderError:
@@ -162,21 +180,21 @@ def submit_error(reply: Reply) -> ProviderError:
     1010 and 1011 are in doubt in the reference, and not here: an explicit "busy" that names no task took nothing on.
     """
     row = _row(reply)
-    meaning = f"{row.meaning} {MAY_EXIST}" if row.kind.on_submit is Unconfirmed else row.meaning
-    return _error(row.kind.on_submit, meaning, row, reply)
+    hint = MAY_EXIST if row.kind.on_submit is Unconfirmed else None
+    return _error(row.kind.on_submit, row, reply, hint)
 
 
 def read_error(reply: Reply) -> ProviderError:
     """Return what a useless answer means for anything but a submit: AccountBlocked, Rejected or Unavailable."""
     row = _row(reply)
-    return _error(row.kind.on_read, row.meaning, row, reply)
+    return _error(row.kind.on_read, row, reply)
 
 
 def task_error(reply: Reply, *, is_free: bool = False) -> TaskFailed:
     """Return why a known task failed.  ``is_free``: the answer has a bill, and it is empty."""
     row = CODES.get(reply.code) or _row_by_words(reply.text) or UNEXPLAINED_END
-    meaning = f"{row.meaning} RunningHub reports no charge for it." if is_free else row.meaning
-    return TaskFailed(_with_quote(meaning, reply.text), code=reply.code, remedy=row.kind.remedy)
+    reason = _reason(row, reply, NOT_CHARGED if is_free else None)
+    return TaskFailed(reason, code=reply.code, remedy=row.kind.remedy)
 
 
 def remedy_of(code: str) -> Remedy:
@@ -206,11 +224,15 @@ def _row_in_doubt(reply: Reply) -> Row:
     return UNKNOWN_CODE if reply.code else EMPTY_ANSWER
 
 
-def _error(error: type[ProviderError], meaning: str, row: Row, reply: Reply) -> ProviderError:
+def _error(error: type[ProviderError], row: Row, reply: Reply, hint: Definition | None = None) -> ProviderError:
     code = reply.code or (f"http_{reply.http_status}" if reply.http_status >= 300 else "")
     wait = row.wait_seconds if reply.retry_after_seconds is None else reply.retry_after_seconds
-    return error(_with_quote(meaning, reply.text), code=code, wait_seconds=wait)
+    return error(_reason(row, reply, hint), code=code, wait_seconds=wait)
 
 
-def _with_quote(meaning: str, text: str) -> str:
-    return f"{meaning} RunningHub says: {text}" if text else meaning
+def _reason(row: Row, reply: Reply, hint: Definition | None) -> Reason:
+    """Return a row's meaning, a hint, and RunningHub's own words."""
+    params: dict[str, object] = {"hint": hint()} if hint else {}
+    if reply.text:
+        params |= {"provider": "RunningHub", "detail": reply.text}
+    return _REASONS[row.meaning](**params)

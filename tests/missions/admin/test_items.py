@@ -55,7 +55,7 @@ def test_task_is_attached_and_logged(admin_client, admin_user, owner, workers, s
     assert response.url == reverse("admin:missions_missionitem_change", args=[item.pk])
     event = item.events.filter(from_status="unconfirmed").get()
     assert (event.to_status, event.actor) == ("processing", f"user:{admin_user.pk}")
-    assert "Task attached" in LogEntry.objects.get().change_message
+    assert LogEntry.objects.get().change_message == "admin_task_attached"
     assert workers.finish(mission).completed_count == 1
     assert simulator.stats()["accepted"] == 1
 

@@ -38,7 +38,7 @@ def test_action_is_confirmed_done_and_logged(admin_client, admin_user, mixed, ve
     assert mixed.status == ALL[verb]
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (admin_user, str(mixed.pk))
-    assert "in the administration" in entry.change_message
+    assert entry.change_message.startswith("admin_")
     if verb != "recount":  # which moves nothing
         assert mixed.events.latest("pk").actor == f"user:{admin_user.pk}"
     check_mission(mixed.pk)

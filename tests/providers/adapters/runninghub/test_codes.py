@@ -244,7 +244,7 @@ def test_a_rate_limit_without_a_wish_waits_for_the_base():
 def test_a_200_that_is_no_json_object_leaves_doubt(text: str):
     error = submit_error(text=text)
     assert type(error) is Unconfirmed
-    assert codes.MAY_EXIST in error.message
+    assert codes.MAY_EXIST() in error.message
 
 
 @pytest.mark.parametrize(

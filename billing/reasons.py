@@ -1,0 +1,29 @@
+"""The reasons that spending limits give for a pause (see ``core.reasons``)."""
+
+from __future__ import annotations
+
+from core.reasons import define
+
+MISSION_LIMIT_REACHED = define(
+    "mission_limit_reached",
+    "The spending limit of this mission is reached: nothing more is sent. "
+    "Limit: %(limit)s %(currency)s. Charged so far: %(charged)s %(currency)s. "
+    "Expected for what may still be charged: %(expected)s %(currency)s. "
+    "To go on, raise the limit in the mission's settings, then resume it.",
+)
+OWNER_LIMIT_REACHED = define(
+    "owner_limit_reached",
+    "The spending limit of the mission's owner is reached: nothing more is sent. "
+    "Limit: %(limit)s %(currency)s. Charged so far: %(charged)s %(currency)s. "
+    "Expected for what may still be charged: %(expected)s %(currency)s. "
+    "To go on, an operator raises the limit, or its period passes; then resume the mission.",
+)
+PRICE_UNKNOWN = define(
+    "price_unknown",
+    "The price of the next item is unknown, so its spending limit cannot be kept: nothing more is sent.",
+)
+OTHER_CURRENCY = define(
+    "other_currency",
+    "The spending limit of the mission's owner is in %(currency)s, and this mission is priced in %(price_currency)s: "
+    "nothing more is sent. An operator can change or remove the limit; then resume the mission.",
+)

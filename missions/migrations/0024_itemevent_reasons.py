@@ -1,0 +1,17 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("missions", "0023_output_reasons")]
+    operations = [
+        migrations.AddField(
+            model_name="itemevent",
+            name="reason_code",
+            field=models.CharField(blank=True, editable=False, max_length=64, null=True),
+        ),
+        migrations.AddField(
+            model_name="itemevent",
+            name="reason_params",
+            field=models.JSONField(blank=True, editable=False, null=True),
+        ),
+    ]

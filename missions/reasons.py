@@ -1,0 +1,76 @@
+"""The reasons that the engine gives for moves of missions, items and attempts (see ``core.reasons``)."""
+
+from __future__ import annotations
+
+from core.reasons import define
+
+# Missions
+START_REACHED = define("start_reached", "The planned start has come.")
+PAUSED_BY_PERSON = define("paused_by_person", "Paused by a person.")
+KEY_CHANGED = define(
+    "key_changed", "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+)
+RESTORED = define(
+    "restored", "The database was restored from a backup: what is pending here may have been sent and paid since."
+)
+DELETED = define("mission_deleted", "The mission was deleted.")
+FAILURES_IN_A_ROW = define(
+    "failures_in_a_row",
+    "The last %(count)s items failed for the same cause (%(code)s), so the mission was paused and nothing more is sent. "
+    "They were charged %(charged)s %(currency)s. Look at the failures, remove the cause, then resume.",
+)
+
+# Items that were not sent
+PAUSED_BEFORE_SENDING = define("paused_before_sending", "The mission was paused before it was sent.")
+CANCELLED_BEFORE_SENDING = define("cancelled_before_sending", "The mission was cancelled before it was sent.")
+STOPPED_BEFORE_SENDING = define("stopped_before_sending", "Stopped before it was sent.")
+WORKER_DIED_BEFORE_SENDING = define("worker_died_before_sending", "The worker died before it was sent.")
+NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent it in time.")
+NOT_PREPARED = define("not_prepared", "This item could not be prepared. Nothing was sent.")
+RETRIED = define("retried", "Retried by a person.")
+
+# Items of unknown fate
+WORKER_DIED = define(
+    "worker_died", "The worker died while it was sending: the provider may have accepted and charged it."
+)
+INTERRUPTED = define(
+    "interrupted",
+    "The submission was interrupted by an error in this program. It may have been accepted and charged.",
+)
+ODD_ANSWER = define(
+    "odd_answer",
+    "The provider's answer could not be recorded: it names the task of another item. "
+    "It may have been accepted and charged.",
+)
+UNREACHABLE = define(
+    "out_of_sight",
+    "For %(minutes)s minutes the provider could not report on task %(task_id)s. It may have ended and been charged. "
+    "It is still polled now and then; that costs nothing.",
+)
+NOT_RUN = define("not_run", "A person found that it never ran.")
+NOT_RECEIVED = define("not_received", "The provider did not receive it.")
+TASK_CONFIRMED = define("task_confirmed", "The provider confirmed the task.")
+OTHER_KEY = define("other_key", "The account has another key now, which does not know the task.")
+
+# The ends of tasks
+NO_RESULT = define("no_result", "The provider reported success without a result. It may have been charged.")
+CANCELLED_REMOTELY = define("cancelled_remotely", "The task was cancelled at the provider.")
+GONE = define("gone", "The provider no longer knows this task. It may have been charged.")
+FAILED = define("failed", "The task failed at the provider, which gave no reason.")
+DEADLINE = define("deadline", "No result after %(minutes)s minutes. Task %(task_id)s may still end and be charged.")
+
+# Results
+OUTPUT_LOST = define("output_lost", "The result could not be fetched before its address expired.")
+OUTPUT_REMOVED = define(
+    "output_removed", "The file was removed, because the operator keeps results for a limited time."
+)
+
+# Entries of the admin's log
+ADMIN_PAUSED = define("admin_paused", "Paused in the administration.")
+ADMIN_RESUMED = define("admin_resumed", "Resumed in the administration.")
+ADMIN_RETRIED = define("admin_retried", "Failed items retried in the administration.")
+ADMIN_RECOUNTED = define("admin_recounted", "Recounted in the administration.")
+ADMIN_CANCELLED = define("admin_cancelled", "Cancelled in the administration.")
+ADMIN_ITEM_RETRIED = define("admin_item_retried", "Retried in the administration.")
+ADMIN_TASK_ATTACHED = define("admin_task_attached", "Task attached in the administration.")
+ADMIN_NOT_RUN = define("admin_not_run", "Marked as never run in the administration.")
