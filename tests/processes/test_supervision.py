@@ -1,9 +1,8 @@
-"""The supervisor: frozen clusters are replaced, SIGTERM loses nothing, nobody stays behind."""
+"""The supervisor: frozen clusters are replaced, SIGTERM loses nothing, no process outlives it."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 
 import psutil
 import pytest
@@ -17,14 +16,13 @@ from tests.processes.conftest import OpenStage
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 REPLACED_WITHIN = 30.0
-STOPPED_WITHIN = 10.0
 ON_A_BUSY_MACHINE = 5.0
 
 
 def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
-    with transaction.atomic():  # writes, so nobody else does: frozen while it did, it would keep everybody from it
+    with transaction.atomic():  # we hold the write lock, so the frozen process does not
         freeze(cluster.children()[-1])
     mission = stage.mission(10)
     took = stage.wait(lambda: cluster.row.restart_count, REPLACED_WITHIN + ON_A_BUSY_MACHINE)
@@ -36,7 +34,7 @@ def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None
 def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
-    time.sleep(1.0)  # idle: one of them holds the queue's lock
+    stage.finish(stage.mission(2))  # then all workers wait, and one of them holds the queue's lock
     for worker in cluster.children()[:-2]:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
@@ -63,45 +61,32 @@ def test_sigterm_loses_nothing_and_leaves_no_process(open_stage: OpenStage) -> N
     mission = stage.mission(60)
     stage.wait(lambda: stage.simulator.stats()["accepted"] >= 25, 30)
     stage.wait(sending, 10, every=0.01)
-    group, began = cluster.group(), time.monotonic()
+    group = cluster.group()
     cluster.stop()
-    took = time.monotonic() - began
-    stage.note(stopped_after=round(took, 2))
-    assert took < STOPPED_WITHIN + ON_A_BUSY_MACHINE
     assert not [process for process in group if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert statuses(mission).get(ItemStatus.UNCONFIRMED, 0) == 0
     assert statuses(mission).get(ItemStatus.SUBMITTING, 0) == 0
-    accepted = stage.simulator.stats()["accepted"]
-    time.sleep(1)
-    assert stage.simulator.stats()["accepted"] == accepted
-
     cluster.start()
     stage.finish(mission)
     assert mission.completed_count == 60
     stage.check_paid_once(mission)
 
 
-def test_sigterm_leaves_hanging_submits_unconfirmed(
-    open_stage: OpenStage,
-) -> None:
+def test_sigterm_leaves_hanging_submits_unconfirmed(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.5, cap=50, faults={"paid_hang": 4})
     cluster = stage.start_workers(6, cap=8)
     mission = stage.mission(20)
     stage.wait(lambda: stage.simulator.stats()["accepted"] >= 20, 40)
     stage.wait(lambda: mission.items.filter(status=ItemStatus.COMPLETED).count() == 16, 30)
     assert sending() == 4
-    began = time.monotonic()
     cluster.stop()
-    took = time.monotonic() - began
-    stage.note(stopped_after=round(took, 2))
-    assert took < STOPPED_WITHIN + ON_A_BUSY_MACHINE
     assert cluster.group() == []
     assert statuses(mission) == {ItemStatus.COMPLETED: 16, ItemStatus.UNCONFIRMED: 4}
 
     submits = len(stage.simulator.submits())
     cluster.start()
-    time.sleep(3)
-    assert len(stage.simulator.submits()) == submits
+    stage.finish(stage.mission(3, rows=["other 1", "other 2", "other 3"]))
+    assert len(stage.simulator.submits()) == submits + 3
     assert stage.resolve_by_hand(mission) == (4, 0)
     stage.finish(mission)
     stage.check_paid_once(mission)
@@ -117,11 +102,8 @@ def test_no_worker_outlives_a_killed_supervisor(open_stage: OpenStage) -> None:
     cluster.kill_supervisor()
     took = stage.wait(lambda: not cluster.group(), 20)
     stage.note(gone_after=round(took, 1))
-    assert sending() == 0, "they ended what they had begun"
+    assert sending() == 0, "workers finish the tasks that they have begun"
 
-    asked = stage.asked()
-    time.sleep(1)
-    assert stage.asked() == asked
     cluster.start()
     stage.finish(mission)
     assert Attempt.objects.filter(item__mission=mission).count() >= 60

@@ -109,12 +109,11 @@ def _run(processes: Mapping[str, str], environment: Mapping[str, str]) -> int:
         manager.loop()
     finally:
         # Only left if honcho failed: a signal in its first moments, or a terminal that is gone.
-        commands = [command for keeper in psutil.Process().children() for command in keeper.children()]
-        for command in commands:
-            command.terminate()
-        _, alive = psutil.wait_procs(commands, timeout=KILL_AFTER_SECONDS)
-        for command in alive:
-            command.kill()
+        children = [child for keeper in psutil.Process().children() for child in keeper.children()]
+        for child in children:
+            child.terminate()
+        for child in psutil.wait_procs(children, timeout=KILL_AFTER_SECONDS)[1]:
+            child.kill()
     return 0 if manager.returncode in STOPPED_BY_SIGNAL else manager.returncode
 
 
