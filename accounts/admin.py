@@ -48,7 +48,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().get_form(request, obj, change, labels=labels, **options)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        """Let only superusers create tokens for others: a token gives all permissions of its user."""
+        """Let only superusers create tokens for others: a token has its user's permissions."""
         if db_field.name == "user" and not request.user.is_superuser:
             options["queryset"] = User.objects.filter(username=request.user.get_username())
         return super().formfield_for_foreignkey(db_field, request, **options)

@@ -41,7 +41,7 @@ def list_tokens(request: HttpRequest, paging: Query[PageIn]) -> dict[str, Any]:
 
 @router.post("/tokens", response={201: NewTokenOut}, summary="Create a token; its secret is shown only now")
 def create_token(request: HttpRequest, payload: TokenIn) -> Status[NewTokenOut]:
-    """A token that is created with another one expires with that one at the latest."""
+    """Create a token.  One created with another token expires with that one at the latest."""
     claim: Claim | None = request.idempotency  # type: ignore[attr-defined]
     days = payload.expires_in_days
     with transaction.atomic():

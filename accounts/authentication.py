@@ -1,7 +1,8 @@
 """Authentication of the API: a bearer token, or the session of the pages with its CSRF check.
 
-Both are plain functions that may query the database.  In an async operation django-ninja runs them in the request's
-thread (``ninja.operation.AsyncOperation``), so they serve both kinds.  After them ``request.user`` is the caller.
+Both are plain functions that may query the database.  In an async operation django-ninja runs them
+in the request's thread (``ninja.operation.AsyncOperation``), so they serve both kinds.  After them
+``request.user`` is the caller.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ class BearerToken(HttpBearer):
 
 
 class Session(APIKeyCookie):
-    """The session cookie of a person who is signed in to the pages.  ``request.auth`` becomes the User.
+    """The session cookie of a person who is signed in to the pages.
 
-    The person is checked first, so that strangers get 401 and only a person without a CSRF token gets 403.  A request
-    with an Authorization header, even an invalid one, never counts as a person's.
+    ``request.auth`` becomes the User.
+
+    The person is checked first, so that strangers get 401 and only a person without a CSRF token
+    gets 403.  A request with an Authorization header, even an invalid one, never counts as a
+    person's.
     """
 
     param_name = "sessionid"

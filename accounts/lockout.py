@@ -28,7 +28,10 @@ def address_of(request: HttpRequest) -> str | None:
 
 
 def refuse(request: HttpRequest, *_: Any) -> HttpResponse:
-    """Return the page for a locked-out address.  axes also passes the original response and the credentials."""
+    """Return the page for a locked-out address.
+
+    axes also passes the original response and the credentials.
+    """
     wait = settings.AXES_COOLOFF_TIME
     response = render(request, "accounts/locked_out.html", {"minutes": wait.seconds // 60}, status=429)
     response["Retry-After"] = str(wait.seconds)

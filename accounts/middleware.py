@@ -16,9 +16,10 @@ TEXTLESS = {"image", "video", "audio", "style", "script", "font"}
 class PreferencesMiddleware(MiddlewareMixin):
     """Activates language and time zone; stands after AuthenticationMiddleware and LocaleMiddleware.
 
-    Sets ``request.profile`` (a Profile, unsaved for strangers) and ``request.theme``, which ``core.ui`` reads.  Without
-    a preference, the language of LocaleMiddleware (cookie or browser) stays.  Requests for pictures and scripts read no
-    profile, so that their responses do not vary by cookie.
+    Sets ``request.profile`` (a Profile, unsaved for strangers) and ``request.theme``, which
+    ``core.ui`` reads.  Without a preference, the language of LocaleMiddleware (cookie or browser)
+    stays.  Requests for pictures and scripts read no profile, so that their responses do not vary
+    by cookie.
     """
 
     def process_request(self, request: HttpRequest) -> None:

@@ -1,7 +1,7 @@
 """Language, time zone and theme of a request: the person's own, else the browser's.
 
-Cookies keep them for people who are not signed in, so that the sign-in page looks as the person left it.  app.js writes
-the cookie with the browser's time zone.
+Cookies keep them for people who are not signed in, so that the sign-in page looks as the person
+left it.  app.js writes the cookie with the browser's time zone.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ class TooManyTokens(NotPossible):
 def create_token(
     *, user: AbstractBaseUser, name: str, expires_at: datetime | None = None, made_with: ApiToken | None = None
 ) -> tuple[ApiToken, str]:
-    """Create a token.  Return its row and its secret, which is not stored and cannot be shown again.
+    """Create a token.
+
+    Return its row and its secret, which is not stored and cannot be shown again.
 
     ``name`` says what it is for.  Without ``expires_at`` it is valid until it is revoked.
     """
@@ -48,8 +50,8 @@ def create_own_token(
 ) -> tuple[ApiToken, str]:
     """Create a token for the person who asks for it; otherwise as ``create_token``.
 
-    A token that is ``made_with`` another one expires with that one at the latest, so that a lent or leaked token cannot
-    be turned into a lasting one.  Raises TooManyTokens.
+    A token that is ``made_with`` another one expires with that one at the latest, so that a lent or
+    leaked token cannot be turned into a lasting one.  Raises TooManyTokens.
     """
     if ApiToken.objects.usable().filter(user_id=user.pk).count() >= MAX_TOKENS:
         raise TooManyTokens(_("You have %d tokens, which is the limit. Revoke one first.") % MAX_TOKENS)
@@ -72,7 +74,10 @@ def authenticate(secret: str) -> ApiToken | None:
 
 
 def revoke_token(*, token: ApiToken) -> None:
-    """Revoke a token and all that were made with it, for good.  Tokens revoked earlier keep their time."""
+    """Revoke a token and all that were made with it, for good.
+
+    Tokens revoked earlier keep their time.
+    """
     now, ids = timezone.now(), [token.pk]
     while ids:
         ApiToken.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=now)
@@ -80,5 +85,8 @@ def revoke_token(*, token: ApiToken) -> None:
 
 
 def _digest(secret: str) -> str:
-    """Return the SHA-256 of a secret.  A plain hash is enough: the secret is random and cannot be guessed."""
+    """Return the SHA-256 of a secret.
+
+    A plain hash is enough: the secret is random and cannot be guessed.
+    """
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -82,7 +82,10 @@ def appearance(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
-    """List the person's tokens and create new ones.  A secret is shown in the response to the form and never again."""
+    """List the person's tokens and create new ones.
+
+    A secret is shown in the response to the form and never again.
+    """
     form = TokenForm(request.POST or None)
     new_token, secret = None, ""
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""Expected errors of the program: a service raises one, a page shows its message, the API renders all of it.
+"""Expected errors: a service raises one, a page shows its message, the API renders it all.
 
 Each app defines its own subclasses, next to the services that raise them::
 
@@ -33,9 +33,9 @@ class FieldError:
 class DomainError(Exception):
     """An expected error.
 
-    ``status`` is its HTTP status, ``error`` a stable word for programs ("" for the standard word of the status),
-    ``message`` a translated sentence for people ("" for the standard sentence), ``errors`` the problems of single
-    fields, ``headers`` additional headers of the response.
+    ``status`` is its HTTP status, ``error`` a stable word for programs ("" for the standard word of
+    the status), ``message`` a translated sentence for people ("" for the standard sentence),
+    ``errors`` the problems of single fields, ``headers`` additional headers of the response.
     """
 
     status = 500
@@ -73,7 +73,10 @@ class BadRequest(DomainError):
 
 
 class NotPossible(DomainError):
-    """The action is not possible in the current state.  The message says why and what to do instead."""
+    """The action is not possible in the current state.
+
+    The message says why and what to do instead.
+    """
 
     status = 409
 

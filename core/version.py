@@ -1,4 +1,4 @@
-"""Which version of the program this is.  ``pyproject.toml`` says it, and every other place reads it here."""
+"""The version of the program, read from ``pyproject.toml``.  Everything else reads it here."""
 
 import tomllib
 from pathlib import Path

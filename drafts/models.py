@@ -13,15 +13,15 @@ from django.utils.translation import gettext_lazy as _
 
 class FormDraftQuerySet(models.QuerySet["FormDraft"]):
     def unfinished(self, owner: AbstractBaseUser) -> Self:
-        """Keep the owner's drafts that were not submitted, latest first, without the large column."""
+        """Keep the owner's unsubmitted drafts, latest first, without the large column."""
         return self.filter(owner_id=owner.pk, mission_id=None).defer("table").order_by("-updated_at", "-pk")
 
 
 class FormDraft(models.Model):
     """The content of one form, so that neither a reload nor an error loses it.
 
-    ``form`` and ``table`` are JSON in text columns: they hold text as it was typed, which a JSON column would refuse
-    (NUL characters), and nobody searches them.
+    ``form`` and ``table`` are JSON in text columns: they hold text as it was typed, which a JSON
+    column would refuse (NUL characters), and nobody searches them.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="form_drafts")

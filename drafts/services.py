@@ -1,7 +1,8 @@
 """Saving the content of a form, and submitting it once.
 
-The page that shows a draft has its key.  A draft becomes a mission at most once: ``finish`` runs in the transaction
-that creates the mission, so a second click, a reload or a second process creates no second one.
+The page that shows a draft has its key.  A draft becomes a mission at most once: ``finish`` runs in
+the transaction that creates the mission, so a second click, a reload or a second process creates no
+second one.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def save_form(draft: FormDraft, fields: Mapping[str, str]) -> None:
 
 
 def save_table(draft: FormDraft, *, file_name: str, table: Any) -> None:
-    """Replace the imported file: plain JSON values, or None for no file.  Raises AlreadySubmitted."""
+    """Replace the imported file: plain JSON values, or None for no file.
+
+    Raises AlreadySubmitted.
+    """
     draft.file_name = file_name[:255].replace("\0", "")
     draft.table = "" if table is None else json.dumps(table, separators=(",", ":"))
     _save(draft, file_name=draft.file_name, table=draft.table)
@@ -78,7 +82,10 @@ def discard(*, owner: AbstractBaseUser, key: str) -> None:
 
 
 def _save(draft: FormDraft, **values: Any) -> None:
-    """Update a draft that was not submitted.  Raises AlreadySubmitted, or DoesNotExist if it was deleted."""
+    """Update a draft that was not submitted.
+
+    Raises AlreadySubmitted, or DoesNotExist if it was deleted.
+    """
     unfinished = FormDraft.objects.filter(pk=draft.pk, mission_id=None)
     if not unfinished.update(updated_at=timezone.now(), **values):
         mission_id = FormDraft.objects.filter(pk=draft.pk).values_list("mission_id", flat=True).first()

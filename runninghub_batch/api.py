@@ -1,4 +1,7 @@
-"""The JSON API under ``/api/v1``: where each router is mounted.  Its conventions are in ``core.api``."""
+"""The JSON API under ``/api/v1``: where each router is mounted.
+
+Its conventions are in ``core.api``.
+"""
 
 from __future__ import annotations
 

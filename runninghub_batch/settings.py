@@ -1,6 +1,6 @@
 """Settings, read from the environment and from a ``.env`` file beside ``manage.py``.
 
-Every name that an operator may set is listed in ``.env.example``.
+``.env.example`` lists every name that an operator may set.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from core.storage.config import storages_of
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-if (BASE_DIR / ".env").is_file() and os.environ.get("READ_DOT_ENV") != "0":  # "0": the tests
+if (BASE_DIR / ".env").is_file() and os.environ.get("READ_DOT_ENV") != "0":  # tests set "0"
     env.read_env(BASE_DIR / ".env")
 
-# --- What is special about this program ---
+# --- Settings of this program ---
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
@@ -45,7 +45,7 @@ CHAT_TIMEOUT_SECONDS: float = env.float("CHAT_TIMEOUT_SECONDS", default=600.0)
 CHAT_INPUT_PRICE: str = env.str("CHAT_INPUT_PRICE", default="")
 CHAT_OUTPUT_PRICE: str = env.str("CHAT_OUTPUT_PRICE", default="")
 
-# Seal the keys of further accounts: the first seals, all open (providers.encryption).
+# Encrypt the keys of further accounts: the first key encrypts, all decrypt (providers.encryption).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 
 # The model that a task type uses unless a mission names another: endpoint, or provider:endpoint.
@@ -62,12 +62,12 @@ RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
 API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=1200)  # per token; 0: no limit
-# For how many days what has ended is kept; 0: for ever.
+# Days after which finished data is deleted; 0: never.
 RETENTION_RESULTS_DAYS: int = env.int("RETENTION_RESULTS_DAYS", default=0)
 RETENTION_EVENTS_DAYS: int = env.int("RETENTION_EVENTS_DAYS", default=0)
 RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
 FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
-METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers this machine alone
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers only requests from this machine
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
 
 WEB_PROCESSES: int = max(1, env.int("WEB_PROCESSES", default=len(os.sched_getaffinity(0))))  # default: one per core
@@ -75,22 +75,22 @@ WEB_PROCESSES: int = max(1, env.int("WEB_PROCESSES", default=len(os.sched_getaff
 # --- Django ---
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-# Without SECRET_KEY, `make setup` writes one into .env; this one only lets commands run that sign nothing that lasts.
+# `make setup` writes a SECRET_KEY into .env. The default is for commands that sign nothing.
 SECRET_KEY: str = env.str("SECRET_KEY", default="insecure-key-for-local-use-only-set-SECRET_KEY")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 
-# Reached through PUBLIC_BASE_URL: that host is ours, and cookies stay on https if it is.
+# The host of PUBLIC_BASE_URL is ours, and with https its cookies are sent over https only.
 if PUBLIC_BASE_URL:
     ALLOWED_HOSTS.append(urlsplit(PUBLIC_BASE_URL).hostname or "")
     CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_BASE_URL))]
 HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=30 * 24 * 3600 if HTTPS_ONLY else 0)
-if env.bool("TRUST_X_FORWARDED_PROTO", default=False):  # uvicorn itself believes a proxy on this machine
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):  # uvicorn itself trusts a proxy on this machine
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # what names below ours speak, and
-    "security.W021",  # what browsers are shipped with, is for the owner of the domain to say
+    "security.W005",  # HSTS for subdomains and
+    "security.W021",  # preload lists are decisions of the domain's owner
 ]
 if HTTPS_ONLY:
     SILENCED_SYSTEM_CHECKS.append("security.W008")  # core.http.middleware.redirect_to_https redirects
@@ -101,7 +101,7 @@ WSGI_APPLICATION = "runninghub_batch.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "core",  # templates, components and static files that all apps share
+    "core",  # first: its templates override those of Django's admin
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -111,7 +111,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
-    "ninja",  # for the files of the interactive docs
+    "ninja",  # for the static files of the interactive docs
     "django_q",
     "axes",
     "accounts",
@@ -172,15 +172,15 @@ AUTH_PASSWORD_VALIDATORS = [
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 
-# Who fails to sign in too often waits, whatever names were tried.  By address alone: nobody can lock somebody else out by their
-# name, and one who may sign in cannot go on guessing by doing so in between.
+# Lock out an IP after too many failed logins, for any username. Only by IP: nobody can lock out
+# somebody else, and a successful login in between does not reset the count.
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 20
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "accounts.lockout.address_of"
 AXES_LOCKOUT_CALLABLE = "accounts.lockout.refuse"
-AXES_SENSITIVE_PARAMETERS = ["username"]  # some people type their password there
+AXES_SENSITIVE_PARAMETERS = ["username"]  # people sometimes type their password there
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -190,7 +190,8 @@ LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:login"
 
-# Pages, scripts and pictures come from this host only, and nothing is inline.  blob: shows a picture before it is uploaded.
+# Everything comes from this host, and nothing is inline. blob: shows pictures before they are
+# uploaded.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -214,8 +215,9 @@ LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "runninghub_batch" / "locale"]
 
 
-# A machine that is cut off must not keep a lock that all others wait for, nor wait for ever itself: both ends find out within
-# half a minute that the other is gone, and a transaction in which nothing happens for a minute is ended by the server.
+# A machine that loses its network must not hold a lock for which all others wait, nor wait for ever
+# itself. Both ends notice within half a minute, and the server ends a transaction that is idle for
+# a minute.
 LOST_CONNECTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -228,10 +230,11 @@ LOST_CONNECTIONS = {
 
 
 def _database() -> dict[str, Any]:
-    """SQLite in DATA_DIR unless DATABASE_URL names another.
+    """Return the database of DATABASE_URL; SQLite in DATA_DIR by default.
 
-    SQLite is opened for many writing processes: a write-ahead log, write locks taken when a transaction begins (so that
-    two can never deadlock by upgrading), and a long wait for the lock (core/db/sqlite).
+    SQLite is configured for many writing processes: a write-ahead log, the write lock taken at the
+    start of a transaction (so that two cannot deadlock by upgrading), and a long wait for the lock
+    (core/db/sqlite).
     """
     database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     if database["ENGINE"] == "django.db.backends.sqlite3":
@@ -251,15 +254,21 @@ def _database() -> dict[str, Any]:
 
 DATABASES = {"default": _database()}
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES  # Django's own default would refuse a mission of 10,000 items
+# In the memory of each web process: request counts per caller (core.api.throttling).
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 2000}},
+}
 
-# MEDIA_ROOT is not BASE_DIR / "media": that is the app.
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES  # Django's default would refuse a mission of 10,000 items
+
+# Not BASE_DIR / "media", which is the app.
 MEDIA_ROOT = DATA_DIR / "uploads"
 MEDIA_URL = "uploads/"
 RESULTS_ROOT = DATA_DIR / "results"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-# Empty: MEDIA_ROOT and RESULTS_ROOT.  Without the two keys boto3 looks where it always does: its own files, the machine's role.
+# Empty: MEDIA_ROOT and RESULTS_ROOT. Without the two keys boto3 uses its own files or the machine's
+# role.
 STORAGE_URL: str = env.str("STORAGE_URL", default="")
 AWS_ACCESS_KEY_ID: str | None = env.str("AWS_ACCESS_KEY_ID", default="") or None
 AWS_SECRET_ACCESS_KEY: str | None = env.str("AWS_SECRET_ACCESS_KEY", default="") or None
@@ -277,14 +286,14 @@ Q_CLUSTER = {
     "workers": Q_WORKERS,
     "orm": "default",
     "broker_class": "workers.queue.Broker",
-    "poll": 0.02,  # how often an idle cluster looks for a message
-    "bulk": 10,  # messages fetched in one go
-    "queue_limit": 20,  # prefetched messages age, so few are
-    "save_limit": -1,  # no row per success
-    "ack_failures": True,  # rows decide what is tried again, never the broker
+    "poll": 0.02,  # seconds between two looks of an idle cluster for messages
+    "bulk": 10,  # messages per fetch
+    "queue_limit": 20,  # few, because prefetched messages get old
+    "save_limit": -1,  # no rows for successes
+    "ack_failures": True,  # rows decide what is retried, not the broker
     "max_attempts": 1,
     "recycle": 2000,
-    # Tasks carry their own limit (workers.queue); these two only have to be consistent with each other.
+    # Tasks have their own time limit (workers.queue); retry must be longer than timeout.
     "timeout": 3600,
     "retry": 3700,
     "log_level": "WARNING",
@@ -293,7 +302,7 @@ Q_CLUSTER = {
 }
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
-# JSON for programs; on a terminal, and for who develops, lines for people.
+# JSON for programs; text on a terminal and with DEBUG.
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG or sys.stderr.isatty() else "json")
 LOGGING = {
     "version": 1,
@@ -312,7 +321,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django-q": {"level": "WARNING"},
-        # It brings handlers of its own: without them its lines look like all others.
+        # Without its own handlers, its lines look like all others.
         "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
         # urllib3 logs whole URLs at DEBUG.
         "urllib3": {"level": "INFO"},

@@ -1,4 +1,4 @@
-"""All addresses."""
+"""All URLs."""
 
 from django.contrib import admin
 from django.templatetags.static import static
@@ -14,10 +14,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="missions"), name="home"),
     path("accounts/", include("accounts.urls")),
     path("components", views.components, name="components"),
-    path("favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))),  # asked for by pages that name none
+    path(
+        "favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))
+    ),  # browsers request it for pages without an icon
     path("admin/control-room/", include("operations.control_room")),
     path("admin/models/", admin.site.admin_view(catalog_admin.show_models), name="admin-models"),
-    # Models that moved to other apps keep their former addresses.
+    # The former URLs of models that moved to other apps.
     re_path(
         r"^admin/missions/(?P<rest>(?:provideraccount|providerupload)/.*)$",
         RedirectView.as_view(url="/admin/providers/%(rest)s", permanent=True, query_string=True),

@@ -1,4 +1,4 @@
-"""Pages that belong to no app."""
+"""Error pages, and the page of all components."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from missions.models import ItemStatus, MissionStatus
 
 
 class SampleForm(forms.Form):
-    """Each kind of control, for the page of components."""
+    """One control of each kind, for the page of components."""
 
     name = forms.CharField(label="Name", help_text="Shown in the list of missions.")
     prompt = forms.CharField(label="Prompts", widget=forms.Textarea(attrs={"rows": 3}), required=False)
@@ -34,32 +34,32 @@ class SampleForm(forms.Form):
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return HttpResponseNotFound() if _is_of_api(request) else page_not_found(request, exception)
+    return HttpResponseNotFound() if _is_api(request) else page_not_found(request, exception)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return HttpResponseForbidden() if _is_of_api(request) else page_csrf_failure(request, reason)
+    return HttpResponseForbidden() if _is_api(request) else page_csrf_failure(request, reason)
 
 
-def _is_of_api(request: HttpRequest) -> bool:
-    """Requests to the API get their error body from ``request_boundary``: no page is rendered for them."""
+def _is_api(request: HttpRequest) -> bool:
+    """Return True for the API: ``request_boundary`` formats its errors, so no page is rendered."""
     return request.path_info.startswith(API)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """When something of ours broke: asks nobody, since the database may be what broke."""
-    shown = {
+    """Render the page for an unexpected error without a query: the database may be the cause."""
+    context = {
         "theme": theme_of(request),
         "request_id": request_ids.current(),
         "LANGUAGE_CODE": get_language(),
     }
-    return HttpResponse(render_to_string("500.html", shown), status=500)
+    return HttpResponse(render_to_string("500.html", context), status=500)
 
 
 @require_safe
 @staff_member_required
 def components(request: HttpRequest) -> HttpResponse:
-    """Every component with every look that it has: for who builds pages, and for the tests of their colours."""
+    """Show every component in every variant, for developers and for the tests of contrast."""
     now = timezone.now()
     counts = dict.fromkeys(ItemStatus.values, 0)
     running = counts | {
@@ -70,7 +70,7 @@ def components(request: HttpRequest) -> HttpResponse:
         "pending": 29,
         "unconfirmed": 3,
     }
-    shown = {
+    context = {
         "form": SampleForm(
             {"name": "", "ratio": "1:1", "count": "200", "prompt": "a lighthouse at dusk\na paper boat"}
         ),
@@ -92,4 +92,4 @@ def components(request: HttpRequest) -> HttpResponse:
             {"url": "?tab=settings", "text": "Settings"},
         ],
     }
-    return render(request, "components.html", shown)
+    return render(request, "components.html", context)

@@ -1,8 +1,8 @@
-"""Actions of operators on rows: chosen in a list, confirmed with their cost, done by a service, logged.
+"""Actions of operators on rows, confirmed with their cost, done by a service and logged.
 
-This is Django's own action mechanism with a page in between, which shows for each row what will happen and how much
-money it concerns.  Nothing happens before the confirmation, and no more money is spent than the page showed.  Each row
-that is refused is reported.
+This is Django's own action mechanism with a page in between, which shows for each row what will
+happen and how much money it concerns.  Nothing happens before the confirmation, and no more money
+is spent than the page showed.  Each row that is refused is reported.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ MAX_REFUSALS_SHOWN = 20
 class ActionPreview:
     """The effect of an action on one row.
 
-    ``sentences`` describe it, ``count`` is the number of items concerned, ``money`` the estimated amount, None when the
-    price is unknown.  ``is_refused``: the action does not fit the row's status.
+    ``sentences`` describe it, ``count`` is the number of items concerned, ``money`` the estimated
+    amount, None when the price is unknown.  ``is_refused``: the action does not fit the row's
+    status.
     """
 
     sentences: Sequence[str]
@@ -49,10 +50,12 @@ class ActionPreview:
 class AdminAction:
     """An action of operators.
 
-    ``title`` is its name in a list, ``question`` the heading of the confirmation, ``money`` the label of its sum,
-    ``record`` the log entry, a reason that is translated when shown.  ``preview`` and ``do`` get the row and the form data;
-    ``do`` also gets the actor ("user:7") and raises a DomainError when it refuses.  ``currency_of`` returns a row's
-    currency.  ``status_kind`` is the kind of the rows' statuses (``core.ui.statuses``).
+    ``title`` is its name in a list, ``question`` the heading of the confirmation, ``money`` the
+    label of its sum, ``record`` the log entry, a reason that is translated
+    when shown.  ``preview`` and
+    ``do`` get the row and the form data; ``do`` also gets the actor ("user:7") and raises a
+    DomainError when it refuses.  ``currency_of`` returns a row's currency.  ``status_kind`` is the
+    kind of the rows' statuses (``core.ui.statuses``).
     """
 
     name: str
@@ -126,7 +129,10 @@ def _confirmation(
 def _perform_confirmed(
     action: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Sequence[Any]
 ) -> int:
-    """Return the number of rows done.  Each is done and logged on its own: a refusal does not stop the next ones."""
+    """Return the number of rows done.
+
+    Each is done and logged on its own: a refusal does not stop the next ones.
+    """
     refusals: list[str] = []
     for row in rows:
         try:

@@ -29,7 +29,7 @@ Event = TypeVar("Event")
 
 
 class ShortCount(Paginator):  # type: ignore[type-arg]
-    """A paginator that counts at most MAX_COUNT rows, so that a list costs the same however long its table is."""
+    """A paginator that counts at most MAX_COUNT rows, so that long tables cost no more."""
 
     @cached_property
     def _count(self) -> int:
@@ -103,7 +103,10 @@ class PageAdmin(ReadOnlyAdmin):
 
 
 class DetailAdmin(PageAdmin):
-    """Rows whose page lists their attributes.  ``facts`` are pairs of an attribute and its label."""
+    """Rows whose page lists their attributes.
+
+    ``facts`` are pairs of an attribute and its label.
+    """
 
     page = "admin/detail.html"
     facts: Sequence[tuple[str, Promise]] = ()
@@ -174,7 +177,7 @@ def picture(address: str) -> SafeString:
 
 
 def with_actors(events: Iterable[Event]) -> list[tuple[Event, str]]:
-    """Return events (with an ``actor`` such as "user:7") and the names of their actors, in one query."""
+    """Return events and the names of their actors ("user:7"), in one query."""
     rows = [(event, str(getattr(event, "actor"))) for event in events]  # noqa: B009  Event has no type
     ids = {int(actor[5:]) for _event, actor in rows if actor.startswith("user:") and actor[5:].isdecimal()}
     names = {f"user:{pk}": user.get_username() for pk, user in User.objects.in_bulk(ids).items()} if ids else {}

@@ -1,4 +1,4 @@
-"""The error responses of the JSON API: one body for every error, and the errors of Django and django-ninja."""
+"""The error responses of the JSON API, also for the errors of Django and django-ninja."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def as_domain_error(exception: BaseException) -> DomainError:
 
 
 def respond_to(request: HttpRequest, exception: BaseException) -> HttpResponse:
-    """Return the response to a request that raised.  Errors on our side are logged with their traceback."""
+    """Return the response to a request that raised.
+
+    Errors on our side are logged with their traceback.
+    """
     error = as_domain_error(exception)
     if error.status >= 500 and error is not exception:
         log.error("%s %s failed", request.method, escape_uri_path(request.path), exc_info=exception)
@@ -106,7 +109,7 @@ def respond(error: DomainError) -> HttpResponse:
 
 
 def _from_validation(exception: ValidationError) -> DomainError:
-    """Name each field by its path: ``("body", "config", "rows", 17)`` becomes ``config.rows.17``."""
+    """Name each field by its path: ``("body", "config", "rows", 17)`` is ``config.rows.17``."""
     errors = []
     for error in exception.errors:
         path = error["loc"]
@@ -115,7 +118,7 @@ def _from_validation(exception: ValidationError) -> DomainError:
 
 
 def _from_ninja(exception: HttpError) -> DomainError:
-    """Convert django-ninja's own errors: 400 for an unreadable body (our parser's reason is its cause), 401, 403."""
+    """Convert django-ninja's own 400 (with our parser's error as its cause), 401 and 403."""
     if isinstance(exception.__cause__, DomainError):
         return exception.__cause__
     if exception.status_code == 400:

@@ -1,7 +1,8 @@
 """The factory of our JSON APIs.
 
-An operation returns its plain payload and raises domain errors.  The envelope, the error format, authentication and the
-documented schema are arguments, so that several APIs can share the rest: strict JSON, idempotency, throttling.
+An operation returns its plain payload and raises domain errors.  The envelope, the error format,
+authentication and the documented schema are arguments, so that several APIs can share the rest:
+strict JSON, idempotency, throttling.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from core.api.throttling import PerCaller
 from core.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType
 from core.version import VERSION
 
-# Only a body with one of these can hold a NUL character or a number that becomes infinite.  The lookbehind lets a run
-# of digits be scanned once instead of from each of its digits.
+# Only a body with one of these can hold a NUL character or a number that becomes infinite.  The
+# lookbehind lets a run of digits be scanned once instead of from each of its digits.
 _SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -42,8 +43,8 @@ def standard_envelope(payload: Any) -> Any:
 class Api(NinjaAPI):
     """A django-ninja API with our conventions.
 
-    ``envelope`` wraps the payload of a success, ``respond_to`` makes the response to an exception, ``complete_schema``
-    adds both to the documented schema.  ``auth`` are tried in order.
+    ``envelope`` wraps the payload of a success, ``respond_to`` makes the response to an exception,
+    ``complete_schema`` adds both to the documented schema.  ``auth`` are tried in order.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Api(NinjaAPI):
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:
-        """Return django-ninja's error with paths as in the request: without the name of the function's argument."""
+        """Return django-ninja's error, its paths without the name of the function's argument."""
         problems = []
         for context in error_contexts:
             argument = getattr(context.model, "__read_from_single_attr__", None)
@@ -92,7 +93,10 @@ class Api(NinjaAPI):
         return ValidationError(problems)
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Return the schema.  It is the same for everybody and made once, which takes a tenth of a second."""
+        """Return the schema.
+
+        It is the same for everybody and made once, which takes a tenth of a second.
+        """
         if self._schema is None:
             self._schema = self._complete_schema(super().get_openapi_schema(**options))
         return self._schema
@@ -113,7 +117,7 @@ class EnvelopeRenderer(JSONRenderer):
 
 
 class StrictParser(Parser):
-    """Accepts only JSON that every database can store: no lone surrogates, no NUL, no infinite numbers."""
+    """Accepts only JSON that every database stores: no lone surrogates, NUL or infinite numbers."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type not in ("application/json", ""):

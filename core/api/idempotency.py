@@ -1,10 +1,12 @@
 """``Idempotency-Key``: requests that may be repeated without being done twice.
 
-A caller names a request with a key.  The key is claimed in a commit of its own before the operation runs; the response
-is stored in the transaction that does the work.  So a process may die at any moment: either nothing was done and the
-claim can be taken over, or the response is there.  See docs/decisions/0006-idempotency.md.
+A caller names a request with a key.  The key is claimed in a commit of its own before the operation
+runs; the response is stored in the transaction that does the work.  So a process may die at any
+moment: either nothing was done and the claim can be taken over, or the response is there.  See
+docs/decisions/0006-idempotency.md.
 
-``claim_key`` wraps each operation, after authentication and validation; ``store_response`` wraps the whole of it.
+``claim_key`` wraps each operation, after authentication and validation; ``store_response`` wraps
+the whole of it.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class Mismatch(NotPossible):
 
 
 class InProgress(NotPossible):
-    """The same request is still running, or was taken over by another process, and has no response yet."""
+    """The same request is still running, here or in another process."""
 
     error = "idempotency_in_progress"
 
@@ -76,9 +78,12 @@ class Claim:
         self.is_finished = False
 
     def remember(self, status: int, payload: Any, headers: Mapping[str, str] | None = None) -> None:
-        """Store the response.  Call it in the transaction that does the work, with the payload that is returned.
+        """Store the response.
 
-        Raises InProgress, which rolls that transaction back, when another process took the claim over.
+        Call it in the transaction that does the work, with the payload that is returned.
+
+        Raises InProgress, which rolls that transaction back, when another process took the claim
+        over.
         """
         self.store(StoredResponse(status, self._render(payload).decode(), headers or {}))
 
@@ -99,8 +104,8 @@ class Claim:
 def claim(*, user: AbstractBaseUser, key: str, digest: str, render: Callable[[Any], bytes]) -> Claim | StoredResponse:
     """Return the right to carry out a request, or its response of the last 24 hours.
 
-    ``digest`` distinguishes requests; ``render`` encodes a payload.  Call it outside a transaction: a claim holds once
-    it is committed.  Raises Mismatch or InProgress.
+    ``digest`` distinguishes requests; ``render`` encodes a payload.  Call it outside a transaction:
+    a claim holds once it is committed.  Raises Mismatch or InProgress.
     """
     _delete_some_old_keys()
     now = timezone.now()
@@ -129,8 +134,8 @@ def claim(*, user: AbstractBaseUser, key: str, digest: str, render: Callable[[An
 def claim_key(render: Callable[[Any], bytes]) -> Callable[[Operation], Operation]:
     """Give operations ``request.idempotency``: a Claim for a POST with a key, else None.
 
-    A repeated request gets its stored response, and the operation does not run.  Async operations are not wrapped:
-    they create nothing.
+    A repeated request gets its stored response, and the operation does not run.  Async operations
+    are not wrapped: they create nothing.
     """
 
     def decorate(operation: Operation) -> Operation:
@@ -163,7 +168,7 @@ def claim_key(render: Callable[[Any], bytes]) -> Callable[[Operation], Operation
 
 
 def store_response(run: Operation) -> Operation:
-    """Store the response of an operation that did not store it itself; free the key of one that failed."""
+    """Store the response of an operation that did not do so itself; a failure frees the key."""
     if iscoroutinefunction(run):
         return run
 
@@ -187,7 +192,10 @@ def store_response(run: Operation) -> Operation:
 
 
 def _digest(request: HttpRequest) -> str:
-    """Return a hash of method, URL and body.  Forms are hashed by value: each sending has other boundaries."""
+    """Return a hash of method, URL and body.
+
+    Forms are hashed by value: each sending has other boundaries.
+    """
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if request.content_type != "multipart/form-data":
         digest.update(request.body)

@@ -1,4 +1,4 @@
-"""The documented schema: django-ninja's, with the envelope, the errors and the headers of every operation."""
+"""The documented schema: django-ninja's, with envelope, errors and headers."""
 
 from __future__ import annotations
 

@@ -10,10 +10,11 @@ from ninja.throttling import SimpleRateThrottle
 
 
 class PerCaller(threading.local, SimpleRateThrottle):
-    """At most API_REQUESTS_PER_MINUTE requests in any minute, per token or signed-in person; 0 is no limit.
+    """At most API_REQUESTS_PER_MINUTE requests a minute per token or person; 0 is no limit.
 
-    Each web process counts for itself, in its own memory.  django-ninja's class keeps the request that it looks at in
-    its attributes; a ``threading.local`` has its own in each thread, so that requests do not mix.
+    Each web process counts for itself, in its own memory.  django-ninja's class keeps the request
+    that it looks at in its attributes; a ``threading.local`` has its own in each thread, so that
+    requests do not mix.
     """
 
     def __init__(self) -> None:

@@ -33,14 +33,18 @@ def max_bytes(path: str) -> int:
 
 
 def is_too_large(path: str, content_length: str) -> bool:
-    """Compare a Content-Length with the limit.  A missing or odd one passes: BodyLimit counts the bytes."""
+    """Compare a Content-Length with the limit.
+
+    A missing or odd one passes: BodyLimit counts the bytes.
+    """
     return content_length.isdecimal() and int(content_length) > max_bytes(path)
 
 
 class BodyLimit:
     """An ASGI application that answers 413 to large bodies before the wrapped one reads them.
 
-    Django writes a whole body to disk before it looks at a request, and a chunked body has no length beforehand.
+    Django writes a whole body to disk before it looks at a request, and a chunked body has no
+    length beforehand.
     """
 
     def __init__(self, application: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
@@ -97,7 +101,7 @@ class _BodyTooLarge(Exception):
 
 
 async def _discard(receive: Receive, limit: int) -> None:
-    """Read up to ``limit`` more bytes: a client whose connection is cut while it sends does not see the response."""
+    """Read up to ``limit`` more bytes: a client that is cut off while it sends sees no response."""
     while limit > 0:
         event = await receive()
         if event["type"] != "http.request" or not event.get("more_body"):

@@ -26,7 +26,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def request_boundary(get_response: GetResponse) -> GetResponse:
-    """Give the request its id, refuse a body that is too large, and format and log the responses of the API."""
+    """Set the request id, refuse large bodies, format and log the responses of the API."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         started = time.monotonic()
@@ -57,9 +57,9 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
 def redirect_to_https(get_response: GetResponse) -> GetResponse:
     """Redirect plain http on the host of PUBLIC_BASE_URL to https.
 
-    Other names (127.0.0.1 with ``make serve``) have no https, and probes need an answer.  A request that came by https
-    according to a proxy that we do not trust would be redirected in a circle.  The status is 307: method and body stay,
-    and browsers do not remember a mistake in the settings.
+    Other names (127.0.0.1 with ``make serve``) have no https, and probes need an answer.  A request
+    that came by https according to a proxy that we do not trust would be redirected in a circle.
+    The status is 307: method and body stay, and browsers do not remember a mistake in the settings.
     """
 
     def respond(request: HttpRequest) -> HttpResponseBase:
@@ -76,7 +76,7 @@ def redirect_to_https(get_response: GetResponse) -> GetResponse:
 
 
 def _format_error(response: HttpResponse) -> None:
-    """Replace an error page of Django (unknown path or method, bad host) by the API's error body."""
+    """Replace an error page of Django (unknown path or method, bad host) by our body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
     error = errors.respond(DomainError(status=response.status_code))

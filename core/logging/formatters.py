@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"\brhb_[\w-]{20,}|(?<=Bearer )\S+")
 
 
 class JsonLines(JsonFormatter):
-    """An object per line: at, level, logger, message, the ids, plain values of ``extra``, and the exception."""
+    """An object per line: at, level, logger, message, ids, plain values of ``extra``, exception."""
 
     def __init__(self) -> None:
         names = {"levelname": "level", "name": "logger", "exc_info": "exception"}

@@ -1,7 +1,8 @@
 """The id of the current request: the caller's or a new one, in every log line and in the response.
 
-A small context variable of our own: asgi-correlation-id is ASGI middleware on starlette, so requests through WSGI and
-Django's test client would have no id, and neither would the 413 of a body that is refused before Django sees it.
+A small context variable of our own: asgi-correlation-id is ASGI middleware on starlette, so
+requests through WSGI and Django's test client would have no id, and neither would the 413 of a body
+that is refused before Django sees it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looking through a storage: which files are below a folder, how large each is, and since when it is there."""
+"""Listing the files of a storage with their sizes and times."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ class StoredFile(NamedTuple):
 
 
 def files_below(storage: Storage, folder: str) -> Iterator[Sequence[StoredFile]]:
-    """The files at any depth below a folder, some at a time; none of a storage that cannot list them.
+    """Yield the files at any depth below a folder, in batches; none for a storage that cannot list.
 
-    A storage that has them at hand with their sizes (``core.storage.s3``) is asked for them so.
+    A storage with its own ``files_below`` (``core.storage.s3``) lists names, sizes and times at
+    once.
     """
-    listing = getattr(storage, "files_below", None)
-    if listing is not None:
-        for page in listing(folder):
+    own_listing = getattr(storage, "files_below", None)
+    if own_listing is not None:
+        for page in own_listing(folder):
             yield [StoredFile(*facts) for facts in page]
         return
     try:
         folders, names = storage.listdir(folder)
     except (FileNotFoundError, NotImplementedError):
         return
-    yield [found for name in names if (found := _look(storage, f"{folder}/{name}"))]
+    files = []
+    for name in names:
+        path = f"{folder}/{name}"
+        try:
+            files.append(StoredFile(path, storage.size(path), storage.get_modified_time(path)))
+        except FileNotFoundError:  # deleted since it was listed
+            continue
+    yield files
     for name in folders:
         yield from files_below(storage, f"{folder}/{name}")
-
-
-def _look(storage: Storage, name: str) -> StoredFile | None:
-    """None when the file has gone since it was listed."""
-    try:
-        return StoredFile(name, storage.size(name), storage.get_modified_time(name))
-    except FileNotFoundError:
-        return None

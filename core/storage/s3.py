@@ -1,8 +1,8 @@
 """Uploads and results in S3-compatible storage.
 
-django-storages talks to it.  Different here: a file is read as it comes, from any place in it, and never lies in memory as a
-whole; the files below a folder are listed with their sizes; and whatever goes wrong is an OSError, as it is on a disk, so that it
-is tried again where a disk would be.
+Based on django-storages, with three differences.  A file is streamed from any position and never
+held in memory as a whole.  The files below a folder are listed with their sizes.  Every failure is
+an OSError, as on a disk, so that callers retry it in the same way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 TRIES = 3
 READ_AHEAD_BYTES = 256 * 1024
-# What S3-compatible servers do not all know is asked for by nobody; a result has its SHA-256 in its row.
+# No features that some S3-compatible servers lack.  Checksums are not needed: a result has its
+# SHA-256 in its row.
 CLIENT = Config(
     connect_timeout=CONNECT_SECONDS,
     read_timeout=READ_SECONDS,
@@ -39,7 +40,7 @@ CLIENT = Config(
 
 @contextlib.contextmanager
 def _as_os_error(name: str) -> Iterator[None]:
-    """Tell a failure as the operating system tells one of a file.  No message holds a key."""
+    """Convert failures to the OSErrors of a file.  No message contains a key."""
     try:
         yield
     except ClientError as error:
@@ -51,19 +52,22 @@ def _as_os_error(name: str) -> Iterator[None]:
         raise OSError(errno.EIO, f"The object storage failed ({type(error).__name__})", name) from error
 
 
-def _on_a_file(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of S3Storage whose first argument is a name, with failures told as those of a file."""
+def _with_os_errors(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method of S3Storage whose first argument is a name, with failures as OSErrors."""
 
     @functools.wraps(method)
-    def call(self: S3Storage, name: str, *args: Any, **more: Any) -> Any:
+    def call(self: S3Storage, name: str, *args: Any, **kwargs: Any) -> Any:
         with _as_os_error(name):
-            return method(self, name, *args, **more)
+            return method(self, name, *args, **kwargs)
 
     return call
 
 
 class Bucket(S3Storage):  # type: ignore[misc]
-    """A folder of a private bucket.  Its files leave it through the web process alone, which knows who may see them."""
+    """A folder of a private bucket.
+
+    Only the web process serves its files, after checking permissions.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(transfer_config=TransferConfig(use_threads=False), **options)
@@ -71,30 +75,30 @@ class Bucket(S3Storage):  # type: ignore[misc]
 
     @functools.cached_property
     def connection(self) -> Any:
-        """One for all threads of a process: requests and downloads have threads of their own, and making one takes long."""
+        """The connection of all threads of a process, because opening one is slow."""
         return super().connection
 
-    delete = _on_a_file(S3Storage.delete)
-    exists = _on_a_file(S3Storage.exists)
-    get_modified_time = _on_a_file(S3Storage.get_modified_time)
-    listdir = _on_a_file(S3Storage.listdir)
-    size = _on_a_file(S3Storage.size)
-    _save = _on_a_file(S3Storage._save)
+    delete = _with_os_errors(S3Storage.delete)
+    exists = _with_os_errors(S3Storage.exists)
+    get_modified_time = _with_os_errors(S3Storage.get_modified_time)
+    listdir = _with_os_errors(S3Storage.listdir)
+    size = _with_os_errors(S3Storage.size)
+    _save = _with_os_errors(S3Storage._save)
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        """For reading.  Raises FileNotFoundError at once when there is no such object."""
+        """Open an object for reading.  Raises FileNotFoundError at once if it does not exist."""
         if mode != "rb":
-            raise ValueError(f"An object is read as it is, or saved as a whole: there is no mode {mode!r}.")
+            raise ValueError(f"Objects are opened for reading only, not with mode {mode!r}.")
         body = _Body(name, functools.partial(self._get, self._normalize_name(name)))
         return File(io.BufferedReader(body, READ_AHEAD_BYTES), name)
 
     def _get(self, key: str, first: int) -> dict[str, Any]:
         part = {"Range": f"bytes={first}-"} if first else {}
-        answer: dict[str, Any] = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key, **part)
-        return answer
+        response: dict[str, Any] = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key, **part)
+        return response
 
     def files_below(self, folder: str) -> Iterator[list[tuple[str, int, datetime]]]:
-        """Page by page: the name of each file at any depth below a folder, its size, and when it was written."""
+        """Yield pages of (name, size, time of writing) of all files below a folder."""
         top = self._normalize_name(f"{folder}/")
         pages = self.connection.meta.client.get_paginator("list_objects_v2")
         with _as_os_error(folder):
@@ -106,16 +110,19 @@ class Bucket(S3Storage):  # type: ignore[misc]
 
 
 class _Body(io.RawIOBase):
-    """An object's bytes as they come.  After a step to another place they are asked for from there on."""
+    """The bytes of an object as a stream.
+
+    Seeking requests the object again from the new position.
+    """
 
     def __init__(self, name: str, get: Callable[[int], dict[str, Any]]) -> None:
         self._name = name
         self._get = get
-        self._place = 0
+        self._position = 0
         with _as_os_error(name):
-            answer = get(0)
-        self._size = int(answer["ContentLength"])
-        self._stream: Any = answer["Body"]
+            response = get(0)
+        self._size = int(response["ContentLength"])
+        self._stream: Any = response["Body"]
 
     def readable(self) -> bool:
         return True
@@ -124,31 +131,31 @@ class _Body(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        if place != self._place:
-            self._place = place
-            self._drop()
-        return place
+        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if position != self._position:
+            self._position = position
+            self._close_stream()
+        return position
 
     def readinto(self, buffer: Any) -> int:
-        if self._place >= self._size:
+        if self._position >= self._size:
             return 0
         with _as_os_error(self._name):
             if self._stream is None:
-                self._stream = self._get(self._place)["Body"]
+                self._stream = self._get(self._position)["Body"]
             piece = self._stream.read(len(buffer))
         buffer[: len(piece)] = piece
-        self._place += len(piece)
+        self._position += len(piece)
         return len(piece)
 
     def close(self) -> None:
-        self._drop()
+        self._close_stream()
         super().close()
 
-    def _drop(self) -> None:
+    def _close_stream(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -1,7 +1,8 @@
-"""The components of our pages as tags, and the filters by which money, time and numbers are written.
+"""Tags for the components of our pages, and filters for money, times and numbers.
 
-``{% load ui %}``.  Each tag's markup is ``templates/components/<tag>.html``; ``/components`` shows all of them.  Tags that end
-with ``{% end… %}`` take what stands between as their content.
+Use ``{% load ui %}``.  The markup of a tag is in ``templates/components/<tag>.html``; the page
+``/components`` shows all of them.  Tags with an ``{% end… %}`` take the text between as their
+content.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from core.ui import statuses
 
 register = template.Library()
 
-# Of a notice or message; Django's own levels among them.
+# The tone and icon of a notice or message, including the levels of Django's messages.
 TONES: dict[str, tuple[str, str]] = {
     "info": ("busy", "info"),
     "success": ("good", "check-circle"),
@@ -45,12 +46,15 @@ TASK_TYPE_ICONS = {
 }
 
 
-# --- Small things ---
+# --- Icons, statuses, bars ---
 
 
 @register.simple_tag
 def icon(name: str, extra: str = "") -> SafeString:
-    """``{% icon "download" %}``.  ``extra``: ``icon-small``, ``icon-large``, ``spins``.  Says nothing to a screen reader."""
+    """Render an icon: ``{% icon "download" %}``.  Screen readers skip it.
+
+    ``extra`` are classes: ``icon-small``, ``icon-large``, ``spins``.
+    """
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>', extra, static("app/icons.svg"), name
     )
@@ -58,13 +62,16 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 @register.filter
 def task_type_icon(task_type: str) -> str:
-    """The name of a task type's icon: ``{% icon mission.task_type|task_type_icon %}``."""
+    """Return the icon of a task type: ``{% icon mission.task_type|task_type_icon %}``."""
     return TASK_TYPE_ICONS.get(task_type, "missions")
 
 
 @register.inclusion_tag("components/status_badge.html")
 def status_badge(status: str, kind: str = "item") -> dict[str, Any]:
-    """``{% status_badge mission.status "mission" %}``; ``kind``: item, mission, output."""
+    """Render a status: ``{% status_badge mission.status "mission" %}``.
+
+    ``kind`` is one of those registered in ``core.ui.statuses``.
+    """
     look = statuses.look_of(kind, status)
     return {"status": status, "tone": look.tone, "icon": look.icon, "label": look.label}
 
@@ -73,14 +80,14 @@ def status_badge(status: str, kind: str = "item") -> dict[str, Any]:
 def status_bar(
     counts: Mapping[str, int], kind: str = "item", *, legend: bool = True, large: bool = False
 ) -> dict[str, Any]:
-    """``{% status_bar mission.counts %}``: a bar with a piece per item status, and under it what the pieces are."""
+    """Render a bar with a piece per status and a legend: ``{% status_bar mission.counts %}``."""
     total = sum(counts.values())
     pieces: list[dict[str, Any]] = []
     begin = 0.0
     for status in statuses.bar_order(kind):
         if count := counts.get(status, 0):
             width = 1000 * count / total
-            # A single failure among thousands is still to be seen.
+            # At least 4 of 1000 units, so that one failure among thousands is visible.
             piece = {"status": status, "label": statuses.look_of(kind, status).label, "count": count}
             pieces.append(piece | {"x": f"{begin:.2f}", "width": f"{max(width, 4):.2f}"})
             begin += width
@@ -89,15 +96,16 @@ def status_bar(
 
 @register.inclusion_tag("components/progress.html")
 def progress(value: float, *, of: float = 100, label: str = "") -> dict[str, Any]:
-    """``{% progress 40 of=240 label=_("Uploading") %}``: one bar for one thing.  Missions have a status bar."""
+    """Render one progress bar: ``{% progress 40 of=240 label=_("Uploading") %}``."""
     return {"value": value, "of": of, "label": label}
 
 
 @register.inclusion_tag("components/bar_chart.html")
 def bar_chart(bars: Sequence[Mapping[str, Any]], *, label: str, start: str = "", end: str = "") -> dict[str, Any]:
-    """Stacked bars as high as their sums, the highest as high as the chart.  ``start``, ``end``: words under its corners.
+    """Render a chart of stacked bars; the highest fills the height.
 
-    A bar: ``text``, shown when it is pointed at, and ``parts``, pairs of a status (for the colour) and a number.
+    A bar has a ``text`` (its tooltip) and ``parts``, pairs of a status (for the colour) and a
+    number.  ``start`` and ``end`` are the labels below the first and the last bar.
     """
     highest = max((sum(number for _status, number in bar["parts"]) for bar in bars), default=0)
     width = 1000 / max(len(bars), 1)
@@ -123,19 +131,22 @@ def bar_chart(bars: Sequence[Mapping[str, Any]], *, label: str, start: str = "",
 
 @register.inclusion_tag("components/skeleton.html")
 def skeleton(lines: int = 3, *, pictures: int = 0) -> dict[str, Any]:
-    """Stands where lines of text, or pictures, are being fetched."""
+    """Render placeholders while lines of text or pictures are loading."""
     return {"lines": range(lines), "pictures": range(pictures)}
 
 
 @register.inclusion_tag("components/thumbnail.html")
 def thumbnail(src: str, *, alt: str, href: str = "", mark: str = "", mark_icon: str = "") -> dict[str, Any]:
-    """An ``<li>`` of ``<ul class="thumbnails">``.  ``mark``: a word in the corner, such as a clip's length."""
+    """Render an ``<li>`` of ``<ul class="thumbnails">``.
+
+    ``mark`` is a text in its corner, such as a duration.
+    """
     return {"src": src, "alt": alt, "href": href, "mark": mark, "mark_icon": mark_icon}
 
 
 @register.inclusion_tag("components/copy_button.html")
 def copy_button(text: str, *, label: str = "") -> dict[str, Any]:
-    """Copies ``text``.  There is none without JavaScript."""
+    """Render a button that copies ``text``; hidden without JavaScript."""
     return {"text": text, "label": label}
 
 
@@ -144,14 +155,14 @@ def copy_button(text: str, *, label: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField, *, help: str = "", optional: bool = False) -> dict[str, Any]:  # noqa: A002  as in templates
-    """``{% field form.name %}``: label, control, help, errors, tied together for screen readers."""
+    """Render label, control, help and errors of a field: ``{% field form.name %}``."""
     is_check = isinstance(bound.field.widget, CheckboxInput)
     return {"field": bound, "help": help or bound.help_text, "optional": optional, "is_check": is_check}
 
 
 @register.inclusion_tag("components/form_errors.html")
 def form_errors(form: Any) -> dict[str, Any]:
-    """What is wrong with a form as a whole; the fields tell their own."""
+    """Render the errors of a form as a whole; fields render their own."""
     return {"errors": form.non_field_errors()}
 
 
@@ -160,61 +171,64 @@ def form_errors(form: Any) -> dict[str, Any]:
 
 @register.simple_block_tag
 def page_header(content: str, title: str, *, text: str = "", back_url: str = "", back_text: str = "") -> SafeString:
-    """The page's ``<h1>``; its actions (buttons) are the content."""
-    words = {"title": title, "text": text, "back_url": back_url, "back_text": back_text}
-    return _component("page_header", content, words)
+    """Render the page's ``<h1>``.  The content is its buttons."""
+    context = {"title": title, "text": text, "back_url": back_url, "back_text": back_text}
+    return _component("page_header", content, context)
 
 
 @register.simple_block_tag
 def card(content: str, *, title: str = "", text: str = "", id: str = "") -> SafeString:  # noqa: A002  as in templates
-    """A ``<section>`` with a border.  Its title is an ``<h2>``."""
+    """Render a ``<section>`` with a border.  Its title is an ``<h2>``."""
     return _component("card", content, {"title": title, "text": text, "id": id})
 
 
 @register.simple_block_tag
 def empty_state(content: str, title: str, *, text: str = "", icon: str = "missions") -> SafeString:
-    """What stands where there is nothing yet: why, and (the content) the button that changes it."""
+    """Render the placeholder of an empty list.  The content is the button that fills it."""
     return _component("empty_state", content, {"title": title, "text": text, "icon": icon})
 
 
 @register.simple_block_tag
 def notice(content: str, kind: str = "info", *, title: str = "") -> SafeString:
-    """A remark within a page.  ``kind``: info, success, warning, error, neutral."""
+    """Render a notice within a page.  ``kind``: info, success, warning, error, neutral."""
     tone, name = TONES[kind]
     return _component("notice", content, {"tone": tone, "icon": name, "title": title, "kind": kind})
 
 
 @register.simple_block_tag
 def dialog(content: str, id: str, title: str, *, wide: bool = False) -> SafeString:  # noqa: A002  as in templates
-    """A ``<dialog>`` that ``data-dialog="ID"`` on a button or link opens.
+    """Render a ``<dialog>``; a button or link with ``data-dialog="ID"`` opens it.
 
-    Its buttons go into ``<div class="dialog-actions">``; ``data-closes`` on one of them closes it.  The opener is best a link to
-    a page that asks the same, for those without JavaScript.
+    Its buttons go into ``<div class="dialog-actions">``; one with ``data-closes`` closes it.  The
+    opener should be a link to a page with the same question, for browsers without JavaScript.
     """
     return _component("dialog", content, {"id": id, "title": title, "wide": wide})
 
 
 @register.simple_block_tag
 def menu(content: str, label: str, *, icon: str = "more", text: str = "", ghost: bool = True) -> SafeString:
-    """Links and buttons (of POST forms) that fold out; works without JavaScript.  ``text`` is shown beside the icon."""
+    """Render a menu of links and POST buttons; works without JavaScript.
+
+    ``text`` is shown beside the icon.
+    """
     return _component("menu", content, {"label": label, "icon": icon, "text": text, "ghost": ghost})
 
 
 @register.inclusion_tag("components/tabs.html")
 def tabs(entries: Iterable[Mapping[str, Any]], *, label: str) -> dict[str, Any]:
-    """Pages beside each other.  An entry: ``url``, ``text``, ``is_current``, perhaps ``count``."""
+    """Render tabs.  An entry has ``url``, ``text``, ``is_current`` and perhaps ``count``."""
     return {"entries": entries, "label": label}
 
 
 @register.inclusion_tag("components/pagination.html", takes_context=True)
 def pagination(context: Mapping[str, Any], page: Page[Any], *, name: str = "page") -> dict[str, Any]:
-    """Where in a list we are, and the way on.  Keeps the rest of the query; ``name`` is the parameter."""
+    """Render the pages of a list.  ``name`` is the query parameter; the rest of the query stays."""
     return {"page": page, "name": name, "request": context["request"]}
 
 
 @register.simple_tag
 def page_query(request: HttpRequest, name: str, page: int) -> str:
-    """The query of this address with another page in it."""
+    """Return the query of the current URL with another page."""
     query = request.GET.copy()
     query[name] = str(page)
     return query.urlencode()
@@ -224,18 +238,18 @@ def _component(name: str, content: str, parameters: dict[str, Any]) -> SafeStrin
     return render_to_string(f"components/{name}.html", {**parameters, "content": content})
 
 
-# --- How things are written ---
+# --- Formats ---
 
 
 @register.filter
 def number(value: float | None) -> str:
-    """``12,345``; alike in both languages."""
+    """Format a number as ``12,345``, the same in both languages."""
     return "" if value is None else f"{value:,}"
 
 
 @register.filter
 def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
-    """``¥12.00``; as many decimals as it takes, two at least.  ``—`` for an amount that is not known."""
+    """Format money as ``¥12.00``, with two to six decimals.  None is ``—``."""
     if amount is None:
         return "—"
     whole, _point, decimals = f"{Decimal(str(amount)):,.6f}".partition(".")
@@ -245,7 +259,10 @@ def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
 
 @register.filter
 def duration(seconds: float | timedelta | None) -> str:
-    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``: two units at most.  ``—`` for nobody knows."""
+    """Format seconds with at most two units:
+
+    ``4.2 s``, ``3 min 20 s``, ``3 d 4 h``.  None is ``—``.
+    """
     if seconds is None:
         return "—"
     exact = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
@@ -264,7 +281,7 @@ def duration(seconds: float | timedelta | None) -> str:
 
 @register.filter
 def ago(moment: datetime | None) -> SafeString | str:
-    """A ``<time>`` that says how long ago, or until when, and tells the moment itself when it is pointed at."""
+    """Render a ``<time>`` such as "3 minutes ago", with the exact time as its tooltip."""
     if moment is None:
         return "—"
     return format_html(
@@ -274,7 +291,7 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def moment(value: datetime | None) -> SafeString | str:
-    """A ``<time>`` that says date and time in the person's own zone."""
+    """Render a ``<time>`` with date and time in the person's time zone."""
     if value is None:
         return "—"
     return format_html('<time datetime="{}">{}</time>', _utc(value), _local(value, "DATETIME_FORMAT"))
@@ -309,10 +326,11 @@ _UNITS: tuple[tuple[int, int, Callable[[int], str]], ...] = (
 
 @register.filter
 def tone_of(kind: str) -> str:
-    """The tone of a kind of notice, or of the level of one of Django's messages."""
+    """Return the tone of a kind of notice or a level of Django's messages."""
     return TONES.get(kind, TONES["neutral"])[0]
 
 
 @register.filter
 def icon_of(kind: str) -> str:
+    """Return the icon of a kind of notice or a level of Django's messages."""
     return TONES.get(kind, TONES["neutral"])[1]

@@ -15,7 +15,10 @@ from core.version import VERSION
 
 
 class Layout:
-    """The parts around the content of a page, as ``layout`` in templates.  Nothing is queried before a template uses it."""
+    """The parts around the content of a page, as ``layout`` in templates.
+
+    Nothing is queried before a template uses it.
+    """
 
     version = VERSION
 

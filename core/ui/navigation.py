@@ -15,7 +15,10 @@ ADMINISTRATION = "administration"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A registered entry.  ``permission`` limits it to users who have it; "" shows it to everybody."""
+    """A registered entry.
+
+    ``permission`` limits it to users who have it; "" shows it to everybody.
+    """
 
     url_name: str
     text: str | Promise
@@ -38,7 +41,10 @@ _entries: dict[tuple[str, str], Entry] = {}
 
 
 def register(menu: str, *entries: Entry) -> None:
-    """Add entries to SITE or ADMINISTRATION.  They are sorted by ``order``, whatever app comes first."""
+    """Add entries to SITE or ADMINISTRATION.
+
+    They are sorted by ``order``, whatever app comes first.
+    """
     for entry in entries:
         _entries[menu, entry.url_name] = entry
 

@@ -16,7 +16,10 @@ KINDS = ("error", "warning", "neutral")  # the most serious first
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice.  ``kind`` is one of KINDS; ``url`` leads to the page where the person can act on it."""
+    """One notice.
+
+    ``kind`` is one of KINDS; ``url`` leads to the page where the person can act on it.
+    """
 
     name: str
     kind: str

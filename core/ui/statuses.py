@@ -31,8 +31,8 @@ def register(
 ) -> None:
     """Add a kind of status, such as ``item``.
 
-    ``looks`` has the tone and the icon of each status.  ``bar_order`` lists the pieces of a status bar from left to
-    right; only kinds with counts need it.
+    ``looks`` has the tone and the icon of each status.  ``bar_order`` lists the pieces of a status
+    bar from left to right; only kinds with counts need it.
     """
     _looks[kind] = {status.value: StatusLook(status.label, *looks[status.value]) for status in statuses}
     _bar_orders[kind] = bar_order

@@ -21,7 +21,8 @@ ICONS = {Theme.AUTO: "screen", Theme.LIGHT: "sun", Theme.DARK: "moon"}
 def theme_of(request: HttpRequest) -> str:
     """Return the theme of a request without a query.
 
-    It is ``request.theme``, set by the middleware of accounts, or the cookie where that did not run.
+    It is ``request.theme``, set by the middleware of accounts, or the cookie where that did not
+    run.
     """
     theme = getattr(request, "theme", None) or request.COOKIES.get(THEME_COOKIE, "")
     return theme if theme in Theme.values else Theme.AUTO

@@ -79,7 +79,7 @@ def test_all_of_it_goes_without_scripts(open_page, person):
 def test_the_keyboard_reaches_and_leaves_the_menu(page):
     page.goto("/accounts/")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("To the content")).to_be_focused()
+    expect(page.get_by_text("Skip to content")).to_be_focused()
     menu = page.locator(".top-bar summary")
     menu.focus()
     page.keyboard.press("Enter")

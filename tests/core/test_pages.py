@@ -61,7 +61,7 @@ def test_a_page_that_is_not_there_is_told_in_the_frame(owner):
     client.force_login(owner)
     page = client.get("/nowhere")
     assert page.status_code == 404
-    assert "There is nothing here" in page.content.decode()
+    assert "Page not found" in page.content.decode()
     assert "Signed in as mei" in page.content.decode()
 
 

@@ -43,6 +43,6 @@ def test_a_bucket_may_be_ours_alone():
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_repeating_it(url: str):
-    with pytest.raises(ImproperlyConfigured, match="not of the form s3://") as refused:
+    with pytest.raises(ImproperlyConfigured, match="STORAGE_URL must be s3://") as refused:
         storages_of(url, RESULTS)
     assert "very-secret" not in str(refused.value)

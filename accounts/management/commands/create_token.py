@@ -1,4 +1,4 @@
-"""``manage.py create_token USER``: create a token for a program; the last word of the output is the token."""
+"""``manage.py create_token USER``: create a token; the output ends with it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// What every page does: dialogs, messages, copying, forms that are sent once.  Pages work without it.
-// Everything listens on the document, so that what htmx brings in later works as well.
+// Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
+// All listeners are on the document, so that they also serve what htmx swaps in.
 
 /** Show a toast.  `kind`: success, error, warning, info. */
 export function toast(kind, text) {
@@ -11,10 +11,10 @@ export function toast(kind, text) {
   words.textContent = text;
   message.append(iconOf(icon), words);
   document.getElementById("messages").append(message);
-  leaveLater(message);
+  dismissLater(message);
 }
 
-/** An icon of the sprite, for what scripts draw. */
+/** Make an icon of the sprite. */
 export function iconOf(name, extra = "") {
   const names = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(names, "svg");
@@ -26,14 +26,14 @@ export function iconOf(name, extra = "") {
   return svg;
 }
 
-/** The CSRF token of the page, for a form's field or the header X-CSRFToken. */
+/** Return the page's CSRF token, for a form field or the header X-CSRFToken. */
 export function csrfToken() {
   return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
 }
 
 /**
- * Ask the JSON API: `await api("POST", "/api/v1/missions/validate", {...})` gives `data`.  A FormData is sent as it is.
- * Throws an Error whose `message` is for people, with `status`, `error` and `errors` of the API's error body.
+ * Call the JSON API: `await api("POST", "/api/v1/missions/validate", {...})` returns `data`.  A FormData is sent as it is.
+ * Throws an Error with a `message` for people and `status`, `error` and `errors` of the API's error body.
  */
 export async function api(method, address, body, options = {}) {
   const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json", ...options.headers };
@@ -58,13 +58,13 @@ export function openDialog(id) {
   document.getElementById(id)?.showModal();
 }
 
-function leaveLater(message) {
+function dismissLater(message) {
   const isBad = message.classList.contains("tone-bad") || message.classList.contains("tone-warn");
-  if (!isBad) setTimeout(() => leave(message), 6000);
+  if (!isBad) setTimeout(() => dismiss(message), 6000);
 }
 
-function leave(message) {
-  if (message.matches(":hover, :focus-within")) setTimeout(() => leave(message), 2000);
+function dismiss(message) {
+  if (message.matches(":hover, :focus-within")) setTimeout(() => dismiss(message), 2000);
   else message.remove();
 }
 
@@ -74,7 +74,7 @@ function reveal(root) {
   }
   for (const message of root.querySelectorAll(".message:not([data-seen])")) {
     message.dataset.seen = "";
-    leaveLater(message);
+    dismissLater(message);
   }
 }
 
@@ -84,7 +84,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(button.dataset.copies);
   } catch {
-    return; // no permission, or no HTTPS: the text stands beside, to be marked by hand
+    return; // no permission or no HTTPS: the text is visible and can be selected by hand
   }
   words.textContent = button.dataset.done;
   setTimeout(() => (words.textContent = before), 2000);
@@ -100,7 +100,7 @@ document.addEventListener("click", (event) => {
   const target = event.target.closest?.("[data-dialog], [data-closes], [data-dismisses], [data-copies]");
   closeMenus(event.target);
   if (!target) {
-    if (event.target instanceof HTMLDialogElement) event.target.close(); // its backdrop
+    if (event.target instanceof HTMLDialogElement) event.target.close(); // a click on the backdrop
     return;
   }
   if ("dialog" in target.dataset) {
@@ -124,7 +124,7 @@ document.addEventListener("keydown", (event) => {
   menu?.querySelector("summary").focus();
 });
 
-// A form is sent once: a second click while the answer is on its way does nothing.
+// A form is sent once: a second click before the response does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || event.defaultPrevented) return;
@@ -136,7 +136,7 @@ document.addEventListener("submit", (event) => {
   event.submitter?.setAttribute("data-busy", "");
 });
 
-// Back from the next page: the form may be sent again.
+// After going back, the form may be sent again.
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[data-busy]")) button.removeAttribute("data-busy");
@@ -150,7 +150,7 @@ for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) 
   document.addEventListener(failure, () => toast("error", document.body.dataset.failed));
 }
 
-// The session has ended: the answer is the sign-in page, which is no piece of this one.
+// The session has expired: the response is the sign-in page, which must not be swapped in.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/accounts/login/")) return;
   event.detail.shouldSwap = false;
