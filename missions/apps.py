@@ -33,12 +33,14 @@ class MissionsConfig(AppConfig):
         from django.db.models import Q
 
         from media.uses import register_open_uses
-        from missions import reasons  # noqa: F401  registers them
+        from missions import reasons, selectors  # noqa: F401  reasons registers its own
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
+        from providers import added_models
         from workers import hooks, queue
 
         register_open_uses(Q(mission__status__in=OPEN))
+        added_models.register_use_check(selectors.has_open_missions_with)
         for task in (
             "tick",
             "dispatch",

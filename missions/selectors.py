@@ -15,6 +15,7 @@ from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, 
 from billing.budget import Budget
 from billing.models import LIMIT_CURRENCY, SpendingLimit
 from core.money import MILLIONTH
+from missions.lifecycle import OPEN
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -28,7 +29,7 @@ from missions.models import (
 )
 from missions.policy import retry
 from missions.policy.polling import Duration, Expectation, learn
-from providers.models import ProviderAccount
+from providers.models import ProviderAccount, ProviderModel
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
 WORKER_DIED = "worker_died"  # the error code of an attempt whose worker died while it was sending
@@ -283,6 +284,12 @@ def _pending_counts(accounts: Sequence[ProviderAccount]) -> dict[str, int]:
     waiting = [MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING, MissionStatus.PAUSED]
     missions = Mission.objects.filter(provider__in={account.provider for account in accounts}, status__in=waiting)
     return dict(missions.order_by().values_list("provider").annotate(Sum("pending_count")))
+
+
+def has_open_missions_with(model: ProviderModel) -> bool:
+    """Tell if a mission that has not ended may use a model that a person added."""
+    missions = Mission.objects.filter(provider=model.provider, model=model.endpoint, status__in=OPEN)
+    return (missions if model.is_shared else missions.filter(owner=model.owner_id)).exists()
 
 
 def slot_limit(account: ProviderAccount, *, now: datetime) -> int:

@@ -25,6 +25,7 @@ from core.admin.readonly import DetailAdmin, column
 from core.db.reasons import translate
 from missions import selectors
 from missions.models import Attempt
+from providers import catalog_admin as catalog_admin  # registers the admin of added models
 from providers import encryption, provider_accounts
 from providers.adapters.base import AccountStatus
 from providers.adapters.errors import ProviderError

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.db import models
+from django.db.models import Case, Q, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -110,3 +113,63 @@ class ProviderUpload(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+
+class ProviderModelQuerySet(models.QuerySet["ProviderModel"]):
+    def current(self) -> Self:
+        """Return the models that have not been removed."""
+        return self.filter(removed_at=None)
+
+    def visible_to(self, owner_id: int | None) -> Self:
+        """Return a person's own models and the shared ones, the person's own first."""
+        visible = self.filter(Q(is_shared=True) | Q(owner_id=owner_id, owner__isnull=False))
+        return visible.order_by(Case(When(owner_id=owner_id, then=0), default=1), "name", "pk")
+
+
+class ProviderModel(models.Model):
+    """A model of the catalogue that a person added. ``docs/models.md`` explains ``definition``.
+
+    A removed model stays as a row, because missions that used it still show its labels and prices.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="provider_models",
+    )
+    provider = models.CharField(_("provider"), max_length=32)
+    endpoint = models.CharField(_("endpoint"), max_length=200)
+    name = models.CharField(_("name"), max_length=200)
+    definition = models.JSONField(
+        _("definition"), default=dict, help_text=_("Task type, batch field, parameters, price: see docs/models.md.")
+    )
+    is_shared = models.BooleanField(_("shared"), default=False, help_text=_("Everybody may use it."))
+    is_enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no new missions with it."))
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ProviderModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name = _("added model")
+        verbose_name_plural = _("added models")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "endpoint", "owner"],
+                condition=Q(removed_at=None),
+                name="provider_model_unique_per_owner",
+            ),
+            models.UniqueConstraint(
+                fields=["provider", "endpoint"],
+                condition=Q(removed_at=None, is_shared=True),
+                name="provider_model_unique_shared",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,14 +1,43 @@
-"""The catalogue in responses."""
+"""The catalogue in the API."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, cast
 
+from django.http import HttpRequest
 from ninja import Field, Schema
+from pydantic import ConfigDict
 
 from providers import catalog
 from providers.catalog.task_types import TaskType
+
+
+class ModelFilterIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    task_type: TaskType | None = None
+    provider: Annotated[str, Field(max_length=32)] = ""
+
+
+class ModelIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Annotated[str, Field(max_length=32)]
+    endpoint: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    definition: dict[str, Any]
+    is_shared: Annotated[bool, Field(strict=True, description="Operators only: everybody may use it.")] = False
+    is_enabled: Annotated[bool, Field(strict=True, description="False: no new missions with it.")] = True
+
+
+class ModelPatch(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    definition: dict[str, Any] | None = None
+    is_shared: Annotated[bool | None, Field(strict=True)] = None
+    is_enabled: Annotated[bool | None, Field(strict=True)] = None
 
 
 class FieldOut(Schema):
@@ -36,7 +65,10 @@ class PriceRowOut(Schema):
 
 
 class PriceOut(Schema):
-    """``words`` is for people.  ``unit``: per ``call``, or per ``second`` of the parameter ``duration``.  No rows: not known."""
+    """``words`` is for people. ``unit``: per ``call``, or per ``second`` of the parameter ``duration``.
+
+    No rows: the price is unknown.
+    """
 
     words: str
     currency: str
@@ -46,7 +78,7 @@ class PriceOut(Schema):
 
 
 class ModelOut(Schema):
-    """A model.  ``deadline_seconds``: the longest wait for a result.  ``max_attempts``: paid attempts per item, at most."""
+    """A model. ``deadline_seconds``: the longest wait for a result. ``max_attempts``: paid attempts per item."""
 
     provider: str
     endpoint: str
@@ -60,11 +92,21 @@ class ModelOut(Schema):
     max_attempts: int
     price: PriceOut
     fields: list[FieldOut]
+    source: str = Field(
+        examples=["catalogue", "own", "shared"],
+        description="Who added it: the program, you, or somebody who shares it.",
+    )
     params_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of an item's parameters.")
 
     @staticmethod
     def resolve_is_default(model: catalog.Model) -> bool:
         return catalog.find_default(model.task_type) is model
+
+    @staticmethod
+    def resolve_source(model: catalog.Model, context: Any) -> str:
+        if not model.is_added:
+            return "catalogue"
+        return "own" if model.owner_id == cast(HttpRequest, context["request"]).user.pk else "shared"
 
     @staticmethod
     def resolve_price(model: catalog.Model) -> dict[str, Any]:

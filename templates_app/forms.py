@@ -36,7 +36,11 @@ class TemplateFilterForm(forms.Form):
 
 
 class TemplateForm(forms.Form):
-    """Fields for one model of one task type. ``values`` fill it, ``data`` was posted; ``images`` can be ticked."""
+    """Fields for one model of one task type.
+
+    ``values`` fill it, ``data`` was posted; ``images`` can be ticked; ``owner_id``: whose models are
+    offered.
+    """
 
     name = forms.CharField(max_length=MAX_NAME, label=gettext_lazy("Name"))
     description = forms.CharField(
@@ -56,11 +60,12 @@ class TemplateForm(forms.Form):
         *,
         values: Mapping[str, Any] | None = None,
         data: QueryDict | None = None,
+        owner_id: int | None = None,
         images: Sequence[MediaFile] = (),
     ) -> None:
         source: Mapping[str, Any] = data if data is not None else values or {}
         self.task_type = task_type
-        models = {catalog.name_of(model): model for model in catalog.all_models(task_type)}
+        models = {model.key: model for model in catalog.all_models(task_type, owner_id=owner_id)}
         default = catalog.find_default(task_type)
         self.chosen = models.get(source.get("model") or "") or default or next(iter(models.values()))
         super().__init__(data, initial={"batch_fields": [self.chosen.batch_field], **(values or {})})

@@ -62,7 +62,7 @@ def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str
     if task_type not in TaskType.values:
         raise TemplateInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
     try:
-        model = catalog.get_model(name) if name else catalog.default_model(task_type)
+        model = catalog.get_model(name, owner_id=owner.pk) if name else catalog.default_model(task_type)
     except catalog.UnknownModel as error:
         raise TemplateInvalid([FieldError("config.model", str(error))]) from None
     if model.task_type != task_type:

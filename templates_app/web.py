@@ -93,9 +93,9 @@ def _form_page(request: HttpRequest, task_type: str, template: MissionTemplate |
     status = 200
     if request.method == "POST":
         images = _images(owner, chosen=references_in(request.POST))
-        form = TemplateForm(task_type, data=request.POST, images=images)
+        form = TemplateForm(task_type, data=request.POST, owner_id=owner.pk, images=images)
         if REDRAW in request.POST:
-            form = TemplateForm(task_type, values=form.typed(), images=images)
+            form = TemplateForm(task_type, values=form.typed(), owner_id=owner.pk, images=images)
         elif saved := _save(form, owner, template):
             messages.success(request, _("Template “%s” saved.") % saved.name)
             return redirect("templates:list")
@@ -103,7 +103,8 @@ def _form_page(request: HttpRequest, task_type: str, template: MissionTemplate |
             status = 422
     else:
         values = values_of(template) if template else None
-        form = TemplateForm(task_type, values=values, images=_images(owner, chosen=references_in(values or {})))
+        images = _images(owner, chosen=references_in(values or {}))
+        form = TemplateForm(task_type, values=values, owner_id=owner.pk, images=images)
     context = {
         "form": form,
         "template": template,
@@ -141,7 +142,9 @@ def _card(template: MissionTemplate) -> dict[str, Any]:
     config = template.config if isinstance(template.config, dict) else {}
     name, params = config.get("model"), config.get("params")
     try:
-        model = catalog.get_model(name) if name else catalog.find_default(template.task_type)
+        model = (
+            catalog.get_model(name, owner_id=template.owner_id) if name else catalog.find_default(template.task_type)
+        )
     except (catalog.UnknownModel, TypeError):
         model = None
     texts = []

@@ -62,7 +62,17 @@ def submit_mission(
         raise PermissionDenied
     params = dict(payload.config)
     rows = params.pop("batch_input", None)
-    names = ("name", "description", "model", "repeat", "template_id", "metadata", "spending_limit", "allow_free_form")
+    names = (
+        "name",
+        "description",
+        "model",
+        "provider",
+        "repeat",
+        "template_id",
+        "metadata",
+        "spending_limit",
+        "allow_free_form",
+    )
     arguments: dict[str, Any] = {
         "owner": user,
         "task_type": payload.task_type.value,

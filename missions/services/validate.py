@@ -98,6 +98,7 @@ def validate_mission(
     rows: Iterable[str | Mapping[str, Any]],
     params: Mapping[str, Any] | None = None,
     model: str = "",
+    provider: str = "",
     description: str = "",
     repeat: int = 1,
     metadata: Mapping[str, Any] | None = None,
@@ -109,8 +110,8 @@ def validate_mission(
 
     A row that is a string fills the model's batch field. A row that is an object overrides ``params`` for
     its item and may hold ``custom_id``. Each row becomes ``repeat`` items. A template of the owner's fills
-    in ``model`` and ``params`` where they are missing. ``allow_free_form`` accepts an endpoint that is not
-    in the catalogue, whose parameters nobody can check.
+    in ``model`` and ``params`` where they are missing. ``model`` is an endpoint or ``provider:endpoint``.
+    ``allow_free_form`` accepts an endpoint that is not in the catalogue, whose parameters nobody can check.
 
     A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more than its
     owner may still spend. An error in a shared parameter is reported once, not for every row.
@@ -121,7 +122,7 @@ def validate_mission(
         if template_id is not None:
             config = _template_config(owner, template_id, task_type)
             model, shared = model or config.get("model") or "", config.get("params", {}) | shared
-        chosen = _choose_model(task_type, model, allow_free_form)
+        chosen = _choose_model(owner, task_type, model, provider, allow_free_form)
         valid_rows = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
     except MissionInvalid as invalid:
         raise MissionInvalid([*errors, *invalid.errors][:MAX_ERRORS]) from None
@@ -229,17 +230,22 @@ def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) 
     raise MissionInvalid([FieldError("template_id", message)])
 
 
-def _choose_model(task_type: str, endpoint: str, allow_free_form: bool) -> catalog.Model:
+def _choose_model(
+    owner: AbstractBaseUser, task_type: str, name: str, provider: str, allow_free_form: bool
+) -> catalog.Model:
     if task_type not in TaskType.values:
         raise MissionInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
     try:
-        if not endpoint:
-            return catalog.default_model(task_type)
-        model = catalog.find_model(endpoint, task_type) if allow_free_form else catalog.get_model(endpoint)
+        if not name:
+            return catalog.default_model(task_type, provider=provider)
+        if allow_free_form:
+            model = catalog.find_model(name, task_type, provider, owner_id=owner.pk)
+        else:
+            model = catalog.get_model(name, provider, owner_id=owner.pk)
     except (catalog.UnknownModel, ValueError) as error:
         raise MissionInvalid([FieldError("model", str(error))]) from error
     if model.task_type != task_type:
-        facts = {"model": endpoint, "makes": model.task_type, "wanted": task_type}
+        facts = {"model": name, "makes": model.task_type, "wanted": task_type}
         raise MissionInvalid([FieldError("model", _("%(model)s makes %(makes)s, not %(wanted)s.") % facts)])
     return model
 

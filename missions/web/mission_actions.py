@@ -22,6 +22,7 @@ from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
 from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
 from missions.web.mission import render_tab, settings_context
+from providers import catalog
 from templates_app import services as template_services
 from templates_app.services import TemplateInvalid
 
@@ -133,7 +134,7 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
     owner = cast(User, request.user)
     form = SaveTemplateForm(request.POST, prefix="template")
     if form.is_valid():
-        config = {"model": mission.model, "params": mission.params}
+        config = {"model": catalog.model_of(mission).key, "params": mission.params}
         try:
             template_services.create_template(
                 owner=owner, task_type=mission.task_type, config=config, **form.cleaned_data

@@ -80,7 +80,7 @@ def _post(request: HttpRequest) -> HttpResponse:
     if draft.mission_id:  # the person went back and changed something: that is another mission
         draft = drafts.open_draft(owner=owner, key=drafts.new_key())
 
-    state = FormState.of_draft(draft, posted_fields(request.POST, draft.fields))
+    state = FormState.of_draft(draft, posted_fields(request.POST, draft.fields, owner_id=draft.owner_id))
     apply_action(state, action, request)
     try:
         state.save(draft)
@@ -148,7 +148,8 @@ def duplicate(request: HttpRequest, mission_id: int) -> HttpResponse:
     state = FormState.of_draft(draft)
     prefill.copy_mission(mission, state)
     state.save(draft)
-    if model_of(state.fields).endpoint != mission.model:
+    model = model_of(state.fields, mission.owner_id)
+    if (model.provider, model.endpoint) != (mission.provider, mission.model):
         text = _("The model %(model)s is not available here. Check the settings of the model that replaces it.")
         messages.warning(request, text % {"model": mission.model})
     return redirect(_draft_url(draft.key))
@@ -159,7 +160,7 @@ def duplicate(request: HttpRequest, mission_id: int) -> HttpResponse:
 def sample(request: HttpRequest) -> HttpResponse:
     """Download a CSV file to fill in for the chosen model."""
     try:
-        model = catalog.get_model(request.GET.get("model", ""))
+        model = catalog.get_model(request.GET.get("model", ""), owner_id=request.user.pk)
     except catalog.UnknownModel:
         model = catalog.default_model("text_to_image")
     content = sample_csv(*prefill.sample_of(model))

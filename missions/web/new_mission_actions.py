@@ -64,7 +64,7 @@ def _import_file(state: FormState, request: HttpRequest) -> None:
         for error in invalid.errors[:SHOWN_ERRORS]:
             state.note("error", f"{file.name}: {error}")
         return
-    model = model_of(state.fields)
+    model = model_of(state.fields, state.owner.pk)
     is_short_text = file.name.lower().endswith(".txt") and len(table.records) <= EDITABLE_LINES
     if is_short_text and Source.PROMPTS in sources_for(model):
         _append_lines(state, "prompts", [str(record.cells[0]) for record in table.records])
@@ -128,7 +128,7 @@ def _save_template(state: FormState) -> None:
     task_type = str(entry.model.task_type.value)
     name = state.fields.get("new_template", "").strip()
     config = {
-        "model": entry.model.endpoint if state.fields.get("model") else "",
+        "model": entry.model.key if state.fields.get("model") else "",
         "params": entry.params,
         "batch_fields": sorted(entry.batch.row_fields) or [entry.model.batch_field],
     }

@@ -215,7 +215,7 @@ class MissionEntry:
             "name": self.name,
             "description": self.description,
             "task_type": self.model.task_type.value,
-            "model": self.model.endpoint,
+            "model": self.model.key,
             "params": self.params,
             "rows": rows,
             "repeat": self.repeat,
@@ -223,7 +223,7 @@ class MissionEntry:
         }
 
 
-def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str]) -> dict[str, str]:
+def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str], *, owner_id: int) -> dict[str, str]:
     """Return the saved fields, replaced by those that were posted.
 
     A text that has not changed is not posted again, and neither are the controls that the page does not show. An
@@ -236,10 +236,10 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str]) -> dict[s
         if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN)):
             fields[name] = str(value)
     shown = str(posted.get("shown_model", ""))
-    if shown == model_of(fields).endpoint:
+    if shown == model_of(fields, owner_id).key:
         return fields
     try:
-        shown_model = catalog.get_model(shown)
+        shown_model = catalog.get_model(shown, owner_id=owner_id)
     except catalog.UnknownModel:
         return fields
     defaults = {
@@ -248,12 +248,12 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str]) -> dict[s
     return {name: value for name, value in fields.items() if defaults.get(name) != value}
 
 
-def model_of(fields: Mapping[str, str]) -> Model:
+def model_of(fields: Mapping[str, str], owner_id: int) -> Model:
     """Return the chosen model, or the default of the chosen type if none of that type is chosen."""
     chosen_type = fields.get("task_type", "")
     task_type = chosen_type if chosen_type in catalog.offered_task_types() else TaskType.TEXT_TO_IMAGE.value
-    for model in catalog.all_models(task_type):
-        if model.endpoint == fields.get("model"):
+    for model in catalog.all_models(task_type, owner_id=owner_id):
+        if fields.get("model") in (model.key, model.endpoint, f"{model.provider}:{model.endpoint}"):
             return model
     return catalog.default_model(task_type)
 
@@ -264,7 +264,7 @@ def parse(state: FormState) -> MissionEntry:
     form = NewMissionForm(fields)
     form.is_valid()
     values = form.cleaned_data
-    model = model_of(fields)
+    model = model_of(fields, state.owner.pk)
     task_type = TaskType(model.task_type)
 
     columns_form, imported = None, None

@@ -45,7 +45,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "form": form,
         "preview": preview,
         "task_types": catalog.offered_task_types(),
-        "models": [(model, model.price_text) for model in catalog.all_models(model.task_type)],
+        "models": [(model, model.price_text) for model in catalog.all_models(model.task_type, owner_id=state.owner.pk)],
         "price": model.price_text,
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,

@@ -55,7 +55,7 @@ def copy_mission(mission: Mission, state: FormState) -> None:
         "name": _("%(name)s (copy)") % {"name": mission.name[:180]},
         "description": mission.description,
         "task_type": mission.task_type,
-        "model": mission.model,
+        "model": catalog.model_of(mission).key,
         "priority": str(mission.priority),
     }
     if mission.spending_limit is not None:

@@ -18,12 +18,13 @@ from providers.catalog.lookup import (
     free_form_model,
     get_model,
     model_of,
-    name_of,
     offered_task_types,
     shortest_deadline,
+    split,
 )
 from providers.catalog.models import Model, ParamsInvalid
 from providers.catalog.parameters import FILE_PATTERN, MEGABYTE, Parameter, ParameterType
+from providers.catalog.rows import model_of_row, models_of_rows
 
 __all__ = [
     "FILE_PATTERN",
@@ -41,7 +42,9 @@ __all__ = [
     "free_form_model",
     "get_model",
     "model_of",
-    "name_of",
+    "model_of_row",
+    "models_of_rows",
     "offered_task_types",
     "shortest_deadline",
+    "split",
 ]

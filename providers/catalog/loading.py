@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,10 @@ def load(directory: Path) -> Catalogue:
                 if key in loaded.models:
                     raise CatalogError(f"{path.name}: {model.endpoint}: this endpoint is listed twice")
                 loaded.models[key] = model
+    endpoints = Counter(endpoint for _provider, endpoint in loaded.models)
+    for key, model in loaded.models.items():
+        if endpoints[model.endpoint] == 1:
+            loaded.models[key] = model.model_copy(update={"has_unique_endpoint": True})
     for task_type in TaskType:
         defaults_of_type = [
             model for model in loaded.models.values() if model.is_default and model.task_type == task_type

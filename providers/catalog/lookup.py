@@ -13,9 +13,11 @@ from typing import Protocol
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from providers.catalog import rows
 from providers.catalog.loading import DEADLINE_SECONDS, catalogue
 from providers.catalog.models import ENDPOINT_PATTERN, Model
 from providers.catalog.task_types import TaskType
+from providers.models import ProviderModel
 
 _ENDPOINT = re.compile(ENDPOINT_PATTERN)
 
@@ -32,30 +34,28 @@ def split(name: str, provider: str = "") -> tuple[str, str]:
     return provider, endpoint
 
 
-def get_model(name: str, provider: str = "") -> Model:
-    """Return a model of the catalogue by its endpoint, or by ``provider:endpoint``.
+def get_model(name: str, provider: str = "", *, owner_id: int | None = None) -> Model:
+    """Return a model by its endpoint, or by ``provider:endpoint``.
 
+    The catalogue's files come first, then the models that ``owner_id`` added, then the shared ones.
     Raises UnknownModel when there is none, or when several providers have the endpoint.
     """
     provider, endpoint = split(name, provider)
-    models = catalogue().models
-    if provider:
-        matches = [models[provider, endpoint]] if (provider, endpoint) in models else []
-    else:
-        matches = [model for model in models.values() if model.endpoint == endpoint]
-    if len(matches) > 1:
+    matches = _in_files(endpoint, provider) or rows.find(endpoint, provider, owner_id)
+    if not matches:
+        raise UnknownModel(_('"%(endpoint)s" is not in the catalogue.') % {"endpoint": name})
+    if len({model.provider for model in matches}) > 1:
         names = ", ".join(f"{model.provider}:{model.endpoint}" for model in matches)
         message = _('"%(endpoint)s" exists at several providers. Choose one of: %(names)s.')
         raise UnknownModel(message % {"endpoint": endpoint, "names": names})
-    if not matches:
-        raise UnknownModel(_('"%(endpoint)s" is not in the catalogue.') % {"endpoint": name})
     return matches[0]
 
 
-def name_of(model: Model) -> str:
-    """Return the shortest name under which ``get_model`` finds a model: its endpoint, or ``provider:endpoint``."""
-    same = [each for each in catalogue().models.values() if each.endpoint == model.endpoint]
-    return model.endpoint if len(same) == 1 else f"{model.provider}:{model.endpoint}"
+def _in_files(endpoint: str, provider: str) -> list[Model]:
+    models = catalogue().models
+    if provider:
+        return [models[provider, endpoint]] if (provider, endpoint) in models else []
+    return [model for model in models.values() if model.endpoint == endpoint]
 
 
 class StoredMission(Protocol):
@@ -64,20 +64,27 @@ class StoredMission(Protocol):
     provider: str
     model: str
     task_type: str
+    owner_id: int
 
 
 def model_of(mission: StoredMission) -> Model:
-    """Return the model of a stored mission: from the catalogue, or a free-form stand-in if it is not there."""
-    return find_model(mission.model, mission.task_type, mission.provider)
+    """Return the model of a stored mission, even if it was removed since.
+
+    A free-form stand-in takes the place of a model that is nowhere to be found. Only models that
+    people added cost a query.
+    """
+    matches = _in_files(mission.model, mission.provider)
+    matches = matches or rows.find(mission.model, mission.provider, mission.owner_id, is_stored=True)
+    return matches[0] if matches else free_form_model(mission.model, mission.task_type, mission.provider)
 
 
-def find_model(name: str, task_type: str, provider: str = "") -> Model:
-    """Return a model of the catalogue, or a free-form stand-in for an endpoint that is not there.
+def find_model(name: str, task_type: str, provider: str = "", *, owner_id: int | None = None) -> Model:
+    """Return a model as ``get_model`` does, or a free-form stand-in for an endpoint that is not there.
 
     Raises UnknownModel when ``name`` cannot be an endpoint, ValueError for an unknown task type.
     """
     try:
-        return get_model(name, provider)
+        return get_model(name, provider, owner_id=owner_id)
     except UnknownModel:
         return free_form_model(name, task_type, provider)
 
@@ -97,34 +104,49 @@ def free_form_model(name: str, task_type: str, provider: str = "") -> Model:
     return catalogue().defaults_of(provider).free_form(endpoint, TaskType(task_type))
 
 
-def all_models(task_type: str | None = None, *, provider: str = "") -> list[Model]:
-    """Return the catalogue's models in its order, of one task type or provider if given."""
-    return [
-        model
-        for model in catalogue().models.values()
-        if task_type in (None, model.task_type) and provider in ("", model.provider)
-    ]
+def all_models(task_type: str | None = None, *, provider: str = "", owner_id: int | None = None) -> list[Model]:
+    """Return all models in their order, of one task type or provider if given.
+
+    With ``owner_id`` the models that this person added and the shared ones follow those of the
+    catalogue's files.
+    """
+    models = list(catalogue().models.values())
+    if owner_id is not None:
+        added = rows.models_of_rows(ProviderModel.objects.visible_to(owner_id).current().filter(is_enabled=True))
+        keys = {(model.provider, model.endpoint) for model in models}
+        for model in added:
+            if (model.provider, model.endpoint) not in keys:
+                keys.add((model.provider, model.endpoint))
+                models.append(model)
+    return [model for model in models if task_type in (None, model.task_type) and provider in ("", model.provider)]
 
 
 def offered_task_types() -> list[TaskType]:
-    """Return the task types that at least one model has."""
-    present = {model.task_type for model in all_models()}
+    """Return the task types that a model of the catalogue's files has."""
+    present = {model.task_type for model in catalogue().models.values()}
     return [task_type for task_type in TaskType if task_type in present]
 
 
-def default_model(task_type: str) -> Model:
+def default_model(task_type: str, *, provider: str = "") -> Model:
     """Return the model for a mission that names none: of ``settings.DEFAULT_MODELS``, else the catalogue's own.
 
-    Raises UnknownModel when the settings name a model that the task type does not have, or when there
-    is no default at all.
+    With a provider that does not have this default, its only model of the task type is meant. Raises
+    UnknownModel when there is no default, or the settings name a model of another task type.
     """
     name = settings.DEFAULT_MODELS.get(task_type, "")
-    provider, endpoint = split(name)
-    for model in all_models(task_type):
-        if (model.endpoint == endpoint and provider in ("", model.provider)) or (model.is_default and not name):
-            return model
-    message = _('No model "%(endpoint)s" for %(task_type)s in the catalogue.')
-    raise UnknownModel(message % {"endpoint": name, "task_type": task_type})
+    models = all_models(task_type)  # of the files only: system checks ask before there is a database
+    own_provider, endpoint = split(name)
+    if name:
+        defaults = [each for each in models if each.endpoint == endpoint and own_provider in ("", each.provider)]
+    else:
+        defaults = [model for model in models if model.is_default]
+    if provider:
+        models = [model for model in models if model.provider == provider]
+        defaults = [model for model in defaults if model.provider == provider] or (models if len(models) == 1 else [])
+    if not defaults:
+        message = _('No model "%(endpoint)s" for %(task_type)s in the catalogue.')
+        raise UnknownModel(message % {"endpoint": name or provider, "task_type": task_type})
+    return defaults[0]
 
 
 def find_default(task_type: str) -> Model | None:
@@ -137,4 +159,6 @@ def find_default(task_type: str) -> Model | None:
 
 def shortest_deadline() -> timedelta:
     """Return the shortest wait for a result that any model has."""
-    return timedelta(seconds=min((model.deadline_seconds for model in all_models()), default=DEADLINE_SECONDS))
+    added = rows.models_of_rows(ProviderModel.objects.only("pk", "updated_at"))
+    models = [*catalogue().models.values(), *added]
+    return timedelta(seconds=min((model.deadline_seconds for model in models), default=DEADLINE_SECONDS))

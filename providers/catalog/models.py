@@ -56,6 +56,9 @@ class Model(BaseModel):
     ``max_attempts``      paid attempts per item, the first included
     ``is_default``        the model of its task type for a mission that names none
     ``is_free_form``      not in the catalogue: parameters pass unchecked and the price is unknown
+    ``owner_id``          the person who added it
+    ``is_added``          a person added it; ``owner_id`` is None if that person was deleted
+    ``has_unique_endpoint``  no other model of the catalogue's files has this endpoint
     ``reserved``          parameters that the engine sets; a caller may not
     ``file_suffixes``     endings of the names of files, for a free-form model
     """
@@ -75,6 +78,9 @@ class Model(BaseModel):
     is_free_form: StrictBool = False
     note: StrictStr = ""
     currency: StrictStr = ""
+    owner_id: int | None = None
+    is_added: StrictBool = False
+    has_unique_endpoint: StrictBool = False
     reserved: tuple[StrictStr, ...] = ()
     file_suffixes: tuple[StrictStr, ...] = ()
 
@@ -113,6 +119,11 @@ class Model(BaseModel):
                 if not is_possible:
                     raise ValueError(f"price has a row for {name} = {value!r}, a value that the parameter cannot have")
         return self
+
+    @property
+    def key(self) -> str:
+        """The shortest name under which ``catalog.get_model`` finds it: ``endpoint`` or ``provider:endpoint``."""
+        return self.endpoint if self.has_unique_endpoint else f"{self.provider}:{self.endpoint}"
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

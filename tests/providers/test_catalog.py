@@ -377,6 +377,7 @@ def test_json_schema_shows_defaults_and_file_limits():
 # --- Looking up -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db
 def test_get_model_by_endpoint_and_provider():
     model = get_model(T2I)
     assert model is get_model(T2I, "runninghub") is get_model(f"runninghub:{T2I}")

@@ -45,8 +45,11 @@ class MissionIn(Strict):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Annotated[str, Field(max_length=10_000)] = ""
     task_type: TaskType
+    provider: Annotated[
+        str, Field(max_length=32, description="Needed where several providers have the endpoint. Empty: any.")
+    ] = ""
     model: Annotated[
-        str, Field(max_length=200, description="An endpoint of /models. Empty: the task type's default.")
+        str, Field(max_length=233, description="An endpoint of /models. Empty: the task type's default.")
     ] = ""
     config: Annotated[dict[str, Any], WithJsonSchema(CONFIG_SCHEMA)]
     priority: Priority = 0
@@ -168,6 +171,7 @@ class MissionOut(Schema):
     name: str
     description: str
     task_type: TaskType
+    provider: str
     model: str
     status: MissionStatus
     pause_reason: str = Field(alias="pause_reason_display")
