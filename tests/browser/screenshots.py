@@ -116,6 +116,11 @@ IN_THE_DOCS = {
 WITHOUT_AN_EMPTY_STATE = {"sign-in", "account", "password", "components", "control-room", "not-found"} | {
     name for name, _place, _about in PAGES if name.startswith("admin")
 }
+# Resolves when fonts and images are there, those below the fold too.
+LOADED = """() => Promise.all([document.fonts.ready, ...[...document.images].map((image) => {
+  image.loading = "eager";
+  return image.decode().catch(() => null);
+})])"""
 SUBJECTS = (
     "a lighthouse at dusk, oil on canvas",
     "a paper boat on a mirror lake",
@@ -275,7 +280,7 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
                 context.add_cookies([cookie])
             page = context.new_page()
             page.goto(url)
-            page.evaluate("document.fonts.ready")
+            page.evaluate(LOADED)
             path = folder / language / f"{name}-{state}-{theme}-{width}.png"
             page.screenshot(path=path, full_page=True, animations="disabled")
             page.close()

@@ -1,84 +1,86 @@
-// The gallery of results: new ones as they come, choosing, starring, and looking at them one by one.
+// The gallery: new results as they arrive, selection, stars, and the lightbox.
 
 import { fetchPage } from "./live.js";
 
-const GROW_PAUSE = 3000;
-const gallery = document.getElementById("gallery") ?? document.createElement("ul"); // none: there are no results
+const UPDATE_PAUSE = 3000; // milliseconds between two requests for new results
+
+const gallery = document.getElementById("gallery") ?? document.createElement("ul"); // absent without results
 const lightbox = document.getElementById("lightbox");
 const selection = document.getElementById("selection");
-
 const tiles = () => [...gallery.querySelectorAll(".tile[data-index]")];
-const openable = () => tiles().filter((tile) => tile.dataset.kind !== "none");
+const viewableTiles = () => tiles().filter((tile) => tile.dataset.kind !== "none");
 
 // --- New results ---
 
-const pill = document.getElementById("new-results");
-const waiting = new Map(); // tiles that are not shown yet, by id
-const completed = () => document.getElementById("mission-summary")?.dataset.completed;
-let grown = Date.now();
-let growing = 0;
-let seen = completed();
+const newResultsButton = document.getElementById("new-results");
+const pendingTiles = new Map(); // new tiles that are not in the gallery yet, by id
+const completedCount = () => document.getElementById("mission-summary")?.dataset.completed;
+let updatedAt = Date.now();
+let updateTimer = 0;
+let shownCount = completedCount();
 
-document.addEventListener("missions:refreshed", planGrowth);
-document.addEventListener("visibilitychange", planGrowth);
-planGrowth();
+document.addEventListener("missions:refreshed", scheduleUpdate);
+document.addEventListener("visibilitychange", scheduleUpdate);
+scheduleUpdate();
 
-/** Ask for more soon if there is more, or if a file that was being fetched may be here. */
-function planGrowth() {
-  const isFetching = [...tiles(), ...waiting.values()].some((tile) => tile.dataset.status === "pending");
-  if (!gallery.dataset.grows || document.hidden || (completed() === seen && !isFetching)) return;
-  clearTimeout(growing);
-  growing = setTimeout(grow, Math.max(grown + GROW_PAUSE - Date.now(), 0));
+/** Request the gallery again soon if items have completed or files are still being downloaded. */
+function scheduleUpdate() {
+  const isDownloading = [...tiles(), ...pendingTiles.values()].some((tile) => tile.dataset.status === "pending");
+  if (!gallery.dataset.grows || document.hidden || (completedCount() === shownCount && !isDownloading)) return;
+  clearTimeout(updateTimer);
+  updateTimer = setTimeout(update, Math.max(updatedAt + UPDATE_PAUSE - Date.now(), 0));
 }
 
-async function grow() {
-  grown = Date.now();
-  const news = completed();
+async function update() {
+  updatedAt = Date.now();
+  const count = completedCount();
   try {
-    take(await fetchPage(gallery.dataset.grows));
-    seen = news;
+    receive(await fetchPage(gallery.dataset.grows));
+    shownCount = count;
   } catch {
-    // The connection is away: once more, later.
+    // No connection: the next update tries again.
   }
-  planGrowth();
+  scheduleUpdate();
 }
 
-function take(fresh) {
+function receive(fresh) {
   for (const tile of fresh.querySelectorAll("#gallery > .tile")) {
-    const known = document.getElementById(tile.id);
-    if (!known) waiting.set(tile.id, tile);
-    else if (known.dataset.status !== tile.dataset.status) known.replaceWith(document.adoptNode(tile));
+    const current = document.getElementById(tile.id);
+    if (!current) pendingTiles.set(tile.id, tile);
+    else if (current.dataset.status !== tile.dataset.status) current.replaceWith(document.adoptNode(tile));
   }
-  if (!document.querySelector("#gallery-more a")) showMore(fresh);
+  if (!document.querySelector("#gallery-more a")) replaceMoreLink(fresh);
   const isAtTop = gallery.getBoundingClientRect().top > 0;
-  if (isAtTop && !lightbox.open && !chosen().length) insert();
-  else announce();
+  if (isAtTop && !lightbox.open && !selectedBoxes().length) insertPendingTiles();
+  else updateNewResultsButton();
 }
 
-function insert() {
-  for (const tile of [...waiting.values()].reverse()) {
+function insertPendingTiles() {
+  for (const tile of [...pendingTiles.values()].reverse()) {
     tile.classList.add("tile-new");
-    gallery.insertBefore(document.adoptNode(tile), follower(tile));
+    gallery.insertBefore(document.adoptNode(tile), successorOf(tile));
   }
-  waiting.clear();
-  announce();
+  pendingTiles.clear();
+  updateNewResultsButton();
 }
 
-/** The tile that a new one goes before; null: it is the last. */
-function follower(tile) {
+/** Return the tile that a new one goes before, or null if it is the last one. */
+function successorOf(tile) {
   if (gallery.dataset.order === "newest") return gallery.firstChild;
   return tiles().find((other) => Number(other.dataset.index) > Number(tile.dataset.index)) ?? null;
 }
 
-function announce() {
-  pill.hidden = !waiting.size;
-  pill.textContent = pill.dataset.some.replace("{n}", waiting.size);
+function updateNewResultsButton() {
+  newResultsButton.hidden = !pendingTiles.size;
+  newResultsButton.textContent = newResultsButton.dataset.some.replace("{n}", pendingTiles.size);
 }
 
-pill.addEventListener("click", () => {
-  insert();
+newResultsButton.addEventListener("click", () => {
+  insertPendingTiles();
   gallery.scrollIntoView({ block: "start" });
 });
+
+// --- More results ---
 
 document.addEventListener("click", async (event) => {
   const more = event.target.closest?.("a[data-appends]");
@@ -86,37 +88,37 @@ document.addEventListener("click", async (event) => {
   event.preventDefault();
   if (more.hasAttribute("aria-busy")) return;
   more.setAttribute("aria-busy", "true");
-  await append(more.href).catch(() => location.assign(more.href));
+  await appendPage(more.href).catch(() => location.assign(more.href));
 });
 
-async function append(address) {
-  const fresh = await fetchPage(address);
-  const added = [...fresh.querySelectorAll("#gallery > .tile")].filter((tile) => !document.getElementById(tile.id));
-  gallery.append(...added.map((tile) => document.adoptNode(tile)));
-  for (const tile of added) waiting.delete(tile.id);
-  announce();
-  showMore(fresh);
-  added[0]?.querySelector("a").focus({ preventScroll: true });
-  count();
+async function appendPage(url) {
+  const fresh = await fetchPage(url);
+  const newTiles = [...fresh.querySelectorAll("#gallery > .tile")].filter((tile) => !document.getElementById(tile.id));
+  gallery.append(...newTiles.map((tile) => document.adoptNode(tile)));
+  for (const tile of newTiles) pendingTiles.delete(tile.id);
+  updateNewResultsButton();
+  replaceMoreLink(fresh);
+  newTiles[0]?.querySelector("a").focus({ preventScroll: true });
+  updateSelectionCount();
 }
 
-function showMore(fresh) {
+function replaceMoreLink(fresh) {
   const more = fresh.querySelector("#gallery-more a[data-appends]");
   document.getElementById("gallery-more").replaceChildren(...(more ? [document.adoptNode(more)] : []));
 }
 
-// --- Choosing ---
+// --- Selection ---
 
 const boxes = () => [...document.querySelectorAll('input[form="selection"]')];
-const chosen = () => boxes().filter((box) => box.checked);
+const selectedBoxes = () => boxes().filter((box) => box.checked);
 let lastBox = null;
 
-function count() {
-  const words = selection?.querySelector("[data-counts]");
-  if (!words) return;
-  const number = chosen().length;
-  words.dataset.counts = number;
-  words.textContent = number ? words.dataset.some.replace("{n}", number) : "";
+function updateSelectionCount() {
+  const counter = selection?.querySelector("[data-counts]");
+  if (!counter) return;
+  const count = selectedBoxes().length;
+  counter.dataset.counts = count;
+  counter.textContent = count ? counter.dataset.some.replace("{n}", count) : "";
 }
 
 gallery.addEventListener("click", (event) => {
@@ -124,37 +126,40 @@ gallery.addEventListener("click", (event) => {
   if (!box) return;
   if (event.shiftKey && lastBox) {
     const all = boxes();
-    const [from, to] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b);
-    for (const between of all.slice(from, to + 1)) between.checked = box.checked;
+    const [first, last] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b);
+    for (const between of all.slice(first, last + 1)) between.checked = box.checked;
   }
   lastBox = box;
-  count();
+  updateSelectionCount();
 });
-gallery.addEventListener("change", count);
+gallery.addEventListener("change", updateSelectionCount);
+
 selection?.addEventListener("click", (event) => {
   const button = event.target.closest("[data-selects]");
   if (!button) return;
   for (const box of boxes()) box.checked = button.dataset.selects === "all";
-  count();
+  updateSelectionCount();
 });
-// A download leaves the page as it is: the form may be sent again.
+
+// A download does not leave the page, so the form may be submitted again.
 selection?.addEventListener("submit", (event) => {
   if (event.submitter?.hasAttribute("data-downloads")) setTimeout(() => delete selection.dataset.sent, 1000);
 });
-count();
 
-// --- Starring ---
+updateSelectionCount();
+
+// --- Stars ---
 
 document.addEventListener("submit", async (event) => {
   const button = event.submitter;
   if (!button?.classList.contains("tile-star")) return;
   event.preventDefault();
-  await star(button);
+  await toggleStar(button);
 });
 
-async function star(button) {
+async function toggleStar(button) {
   const isStarred = button.getAttribute("aria-pressed") !== "true";
-  show(isStarred);
+  showStar(button, isStarred);
   const form = document.getElementById("star");
   const body = new FormData(form);
   body.set("starred", isStarred ? "1" : "0");
@@ -163,19 +168,19 @@ async function star(button) {
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     if (!response.ok) throw new Error(`${response.status}`);
   } catch {
-    show(!isStarred);
-  }
-
-  function show(state) {
-    button.setAttribute("aria-pressed", `${state}`);
-    button.setAttribute("form", state ? "unstar" : "star");
-    if (shown?.contains(button)) lightbox.querySelector("[data-stars]").setAttribute("aria-pressed", `${state}`);
+    showStar(button, !isStarred);
   }
 }
 
-// --- Looking at them one by one ---
+function showStar(button, isStarred) {
+  button.setAttribute("aria-pressed", `${isStarred}`);
+  button.setAttribute("form", isStarred ? "unstar" : "star");
+  if (openTile?.contains(button)) lightbox.querySelector("[data-stars]").setAttribute("aria-pressed", `${isStarred}`);
+}
 
-let shown = null;
+// --- Lightbox ---
+
+let openTile = null;
 
 gallery.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-opens]");
@@ -183,85 +188,84 @@ gallery.addEventListener("click", (event) => {
   const tile = link.closest(".tile");
   if (tile.dataset.kind === "none") return;
   event.preventDefault();
-  look(tile);
+  showTile(tile);
   lightbox.showModal();
 });
 
-function look(tile) {
-  shown = tile;
+function showTile(tile) {
+  openTile = tile;
   lightbox.querySelector("[data-stage]").replaceChildren(mediaOf(tile));
   lightbox.querySelector("[data-facts]").replaceChildren(tile.querySelector("template").content.cloneNode(true));
   const place = lightbox.querySelector("[data-place]");
-  place.textContent = place.dataset.words.replace("{n}", tile.dataset.index);
-  const star = tile.querySelector(".tile-star").getAttribute("aria-pressed");
-  lightbox.querySelector("[data-stars]").setAttribute("aria-pressed", star);
+  place.textContent = place.dataset.text.replace("{n}", tile.dataset.index);
+  const isStarred = tile.querySelector(".tile-star").getAttribute("aria-pressed");
+  lightbox.querySelector("[data-stars]").setAttribute("aria-pressed", isStarred);
   lightbox.querySelector("[data-file-link]").href = tile.dataset.file;
   lightbox.querySelector("[data-item-link]").href = tile.querySelector("a[data-opens]").href;
-  const all = openable();
+  const all = viewableTiles();
   const position = all.indexOf(tile);
   lightbox.querySelector('[data-step="-1"]').disabled = position <= 0;
   lightbox.querySelector('[data-step="1"]').disabled = position >= all.length - 1;
-  preload(all[position + 1]);
+  const next = all[position + 1];
+  if (next?.dataset.kind === "image") new Image().src = next.dataset.file; // preload
 }
 
 function mediaOf(tile) {
-  const words = tile.querySelector("a[data-opens]").getAttribute("aria-label");
+  const label = tile.querySelector("a[data-opens]").getAttribute("aria-label");
   if (tile.dataset.kind === "video") {
     const video = Object.assign(document.createElement("video"), { controls: true, loop: true, src: tile.dataset.file });
     if (tile.dataset.poster) video.poster = tile.dataset.poster;
-    video.setAttribute("aria-label", words);
-    video.play().catch(() => {}); // refused: there are controls
+    video.setAttribute("aria-label", label);
+    video.play().catch(() => {}); // the browser refuses autoplay: there are controls
     return video;
   }
-  if (tile.dataset.kind === "image") return Object.assign(new Image(), { src: tile.dataset.file, alt: words });
-  return Object.assign(document.createElement("p"), { textContent: tile.querySelector(".tile-words").textContent });
+  if (tile.dataset.kind === "image") return Object.assign(new Image(), { src: tile.dataset.file, alt: label });
+  const text = tile.querySelector("template").content.querySelector("[data-full-text]") ?? tile.querySelector(".tile-text");
+  return Object.assign(document.createElement("p"), { textContent: text.textContent });
 }
 
-function preload(tile) {
-  if (tile?.dataset.kind === "image") new Image().src = tile.dataset.file;
-}
-
-async function step(by) {
-  const all = openable();
-  const next = all[all.indexOf(shown) + by];
-  if (next) look(next);
+/** Show the next (1) or previous (-1) result, and load the next page when the last ones are near. */
+async function step(offset) {
+  const all = viewableTiles();
+  const next = all[all.indexOf(openTile) + offset];
+  if (next) showTile(next);
   const more = document.querySelector("a[data-appends]:not([aria-busy])");
-  if (by > 0 && all.indexOf(shown) > all.length - 3 && more) {
+  if (offset > 0 && all.indexOf(openTile) > all.length - 3 && more) {
     more.setAttribute("aria-busy", "true");
-    await append(more.href).catch(() => more.removeAttribute("aria-busy"));
-    if (shown) look(shown);
+    await appendPage(more.href).catch(() => more.removeAttribute("aria-busy"));
+    if (openTile) showTile(openTile);
   }
 }
 
 lightbox?.addEventListener("click", (event) => {
-  const stepper = event.target.closest("[data-step]");
-  if (stepper) step(Number(stepper.dataset.step));
-  else if (event.target.closest("[data-stars]")) star(shown.querySelector(".tile-star"));
+  const stepButton = event.target.closest("[data-step]");
+  if (stepButton) step(Number(stepButton.dataset.step));
+  else if (event.target.closest("[data-stars]")) toggleStar(openTile.querySelector(".tile-star"));
 });
 
 lightbox?.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const isVideo = event.target instanceof HTMLVideoElement;
-  const act = {
+  const isVideo = event.target instanceof HTMLVideoElement; // there the arrows seek
+  const action = {
     ArrowRight: () => !isVideo && step(1),
     ArrowLeft: () => !isVideo && step(-1),
-    s: () => star(shown.querySelector(".tile-star")),
-    x: choose,
+    s: () => toggleStar(openTile.querySelector(".tile-star")),
+    x: toggleSelection,
     d: () => lightbox.querySelector("[data-file-link]").click(),
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act) return;
+  if (!action) return;
   event.preventDefault();
-  act();
+  action();
 });
 
-function choose() {
-  const box = shown.querySelector('input[form="selection"]');
+function toggleSelection() {
+  const box = openTile.querySelector('input[form="selection"]');
   box.checked = !box.checked;
-  count();
+  updateSelectionCount();
 }
 
 lightbox?.addEventListener("close", () => {
-  lightbox.querySelector("[data-stage]").replaceChildren(); // a clip stops
-  shown?.querySelector("a[data-opens]").focus();
-  shown = null;
+  lightbox.querySelector("[data-stage]").replaceChildren(); // stops a video
+  openTile?.querySelector("a[data-opens]").focus();
+  openTile = null;
 });

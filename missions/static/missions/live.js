@@ -1,215 +1,209 @@
-// Keeps an open page true: asks for it again when something happened, and swaps the zones that changed.
+// Keeps an open page up to date: requests it again when something has happened, and swaps the zones that changed.
 //
-//   data-live     the address to ask; data-seconds: how often, without news (absent: nothing is going on)
-//   data-events   a stream of Server-Sent Events that tells when to ask; data-after: the last event that the page knows
-//   data-zone     a piece, with an id, that may be swapped.  One that is being used is left alone until it is not.
+//   data-live     the URL to request; data-seconds: the interval without events (absent: nothing is running)
+//   data-events   a stream of Server-Sent Events that says when to refresh; data-after: the last event the page knows
+//   data-zone     an element with an id that may be swapped, unless somebody is using it
 //
-// Nothing is asked while the tab is hidden.
+// Nothing is requested while the tab is hidden.
 
-const EVENTS_PAUSE = 1000; // between two questions, however much happens
+const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive
 const TAB_PAUSE = 2500;
 const ANNOUNCE_PAUSE = 15000; // between two announcements to screen readers
+const STREAM_PAUSE = 15000; // while the stream is open; a proxy may hold it back, so refreshes do not stop
 
 document.documentElement.classList.add("scripted");
 
-const page = document.querySelector("[data-live]");
-if (page) watch(page);
+const liveRoot = document.querySelector("[data-live]");
+if (liveRoot) keepFresh(liveRoot);
 
-function watch(root) {
+function keepFresh(root) {
   let stream = null;
-  let after = root.dataset.after;
+  let lastEventId = root.dataset.after;
   let timer = 0;
-  let due = Infinity;
-  let asking = false;
-  let wanted = false;
+  let dueAt = Infinity;
+  let isRefreshing = false;
+  let hasNews = false;
 
-  // The soonest plan counts.
-  function plan(milliseconds) {
-    if (Date.now() + milliseconds >= due) return;
+  /** Refresh after so many milliseconds, unless a refresh is due sooner. */
+  function schedule(milliseconds) {
+    if (Date.now() + milliseconds >= dueAt) return;
     clearTimeout(timer);
-    due = Date.now() + milliseconds;
-    timer = setTimeout(ask, milliseconds);
+    dueAt = Date.now() + milliseconds;
+    timer = setTimeout(refreshNow, milliseconds);
   }
 
-  function rest() {
+  function unschedule() {
     clearTimeout(timer);
-    due = Infinity;
+    dueAt = Infinity;
   }
 
-  async function ask() {
-    rest();
+  async function refreshNow() {
+    unschedule();
     if (document.hidden) return;
-    if (asking) {
-      wanted = true;
+    if (isRefreshing) {
+      hasNews = true;
       return;
     }
-    asking = true;
-    wanted = false;
-    try {
-      await refresh(root.dataset.live);
-    } catch {
-      // The connection is away: the next question comes by itself.
-    }
-    asking = false;
-    if (wanted) plan(EVENTS_PAUSE);
-    else if (isGoingOn()) plan(pause());
+    isRefreshing = true;
+    hasNews = false;
+    await refresh(root.dataset.live).catch(() => {}); // no connection: the next refresh is scheduled below
+    isRefreshing = false;
+    if (hasNews) schedule(EVENT_PAUSE);
+    else if (isRunning()) schedule(pause());
   }
 
-  function news(event) {
-    if (event.lastEventId) after = event.lastEventId;
-    if (!wanted) {
-      wanted = true;
-      plan(EVENTS_PAUSE);
-    }
+  function onEvent(event) {
+    if (event.lastEventId) lastEventId = event.lastEventId;
+    if (hasNews) return;
+    hasNews = true;
+    schedule(EVENT_PAUSE);
   }
 
-  function listen() {
-    if (!root.dataset.events || stream || !window.EventSource || !isGoingOn()) return;
-    stream = new EventSource(`${root.dataset.events}?after=${after}`);
-    for (const name of ["item", "mission"]) stream.addEventListener(name, news);
+  function openStream() {
+    if (!root.dataset.events || stream || !window.EventSource || !isRunning()) return;
+    stream = new EventSource(`${root.dataset.events}?after=${lastEventId}`);
+    for (const name of ["item", "mission"]) stream.addEventListener(name, onEvent);
     stream.addEventListener("end", () => {
-      close();
-      plan(0);
+      closeStream();
+      schedule(0);
     });
     stream.addEventListener("error", () => {
-      if (stream?.readyState === EventSource.CLOSED) close(); // for good; else it comes back by itself
-      plan(pause());
+      if (stream?.readyState === EventSource.CLOSED) closeStream(); // otherwise the browser reconnects
+      schedule(pause());
     });
   }
 
-  function close() {
+  function closeStream() {
     stream?.close();
     stream = null;
   }
 
-  // How long to wait without news.  A stream that is heard makes questions rare, not needless: a proxy may hold it back.
   function pause() {
-    return stream?.readyState === EventSource.OPEN ? 15000 : Number(root.dataset.seconds ?? 4) * 1000;
+    return stream?.readyState === EventSource.OPEN ? STREAM_PAUSE : Number(root.dataset.seconds ?? 4) * 1000;
   }
 
-  function isGoingOn() {
+  function isRunning() {
     const summary = document.getElementById("mission-summary");
     return summary ? summary.dataset.liveNow === "1" : "seconds" in root.dataset;
   }
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
-      close();
-      rest();
-    } else if (isGoingOn()) {
-      plan(0);
-      listen();
+      closeStream();
+      unschedule();
+    } else if (isRunning()) {
+      schedule(0);
+      openStream();
     }
   });
-  addEventListener("pagehide", close);
-  if (!document.hidden && isGoingOn()) {
-    listen();
-    plan(pause());
+  addEventListener("pagehide", closeStream);
+  if (!document.hidden && isRunning()) {
+    openStream();
+    schedule(pause());
   }
 }
 
-/** Ask for a page and swap the zones of this one that look different there.  Returns the page that came. */
-async function refresh(address) {
-  const fresh = await fetchPage(address);
-  swap(fresh);
-  summarize();
-  followTab();
+async function refresh(url) {
+  swapZones(await fetchPage(url));
+  announceSummary();
+  refreshTab();
   document.dispatchEvent(new CustomEvent("missions:refreshed"));
-  return fresh;
 }
 
-export async function fetchPage(address) {
-  const response = await fetch(address, { headers: { "X-Requested-With": "live" }, redirect: "error" });
+/** Return the document at a URL. Throws without a connection and for an error page. */
+export async function fetchPage(url) {
+  const response = await fetch(url, { headers: { "X-Requested-With": "live" }, redirect: "error" });
   if (!response.ok) throw new Error(`${response.status}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
-export function swap(fresh) {
+function swapZones(fresh) {
   for (const zone of document.querySelectorAll("[data-zone]")) {
-    const other = fresh.getElementById(zone.id);
-    if (!other || isInUse(zone) || looksLike(zone) === looksLike(other)) continue;
-    zone.replaceWith(document.adoptNode(other));
+    const replacement = fresh.getElementById(zone.id);
+    if (!replacement || isInUse(zone) || comparable(zone) === comparable(replacement)) continue;
+    zone.replaceWith(document.adoptNode(replacement));
   }
 }
 
-// What a person writes, is being told about, or is about to press must not change under the hand.
-const IN_USE = "details[open], [aria-invalid=true], [data-costs]:hover";
-
+/** Return true if somebody types in the zone, has the focus in it, or is about to press a button that costs money. */
 function isInUse(zone) {
-  const isWriting = [...zone.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
-  return isWriting || zone.contains(document.activeElement) || zone.querySelector(IN_USE) !== null;
+  const fields = [...zone.querySelectorAll("input:not([type=hidden]), textarea")];
+  const inUse = "details[open], [aria-invalid=true], [data-costs]:hover";
+  return (
+    fields.some((field) => field.value !== field.defaultValue) ||
+    zone.contains(document.activeElement) ||
+    zone.querySelector(inUse) !== null
+  );
 }
 
-// Tokens are new each time, and mean the same.
-function looksLike(zone) {
+/** Return the HTML of a zone without what differs in every response. */
+function comparable(zone) {
   return zone.outerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1").replace(/ data-(seen|sent)="[^"]*"/g, "");
 }
 
-let announced = 0;
-let said = document.getElementById("mission-summary")?.textContent;
+let announcedAt = 0;
+let announcedText = document.getElementById("mission-summary")?.textContent;
 
-function summarize() {
+function announceSummary() {
   const summary = document.getElementById("mission-summary");
   if (!summary) return;
-  const live = document.querySelector("[data-live]");
-  if (live.dataset.titleSuffix) document.title = summary.dataset.title + live.dataset.titleSuffix;
-  const isOver = summary.dataset.liveNow !== "1";
-  if (summary.textContent === said || (!isOver && Date.now() - announced < ANNOUNCE_PAUSE)) return;
-  said = summary.textContent;
-  announced = Date.now();
-  document.getElementById("mission-announcement").textContent = said;
+  if (liveRoot.dataset.titleSuffix) document.title = summary.dataset.title + liveRoot.dataset.titleSuffix;
+  const hasEnded = summary.dataset.liveNow !== "1";
+  const isTooSoon = !hasEnded && Date.now() - announcedAt < ANNOUNCE_PAUSE;
+  if (summary.textContent === announcedText || isTooSoon) return;
+  announcedText = summary.textContent;
+  announcedAt = Date.now();
+  document.getElementById("mission-announcement").textContent = announcedText;
 }
 
-let tabAsked = 0;
+let tabRefreshedAt = 0;
 let tabTimer = 0;
 
-// What stands below the tabs (a table of items, the failures) is a page of its own: it is asked for more seldom than the head,
-// and once more after the last news.
-function followTab() {
+/** Refresh the page below the tabs, such as the table of items. It has a URL of its own and changes less often. */
+function refreshTab() {
   const tab = document.querySelector("[data-refreshes]");
   if (!tab) return;
   clearTimeout(tabTimer);
   tabTimer = setTimeout(async () => {
-    tabAsked = Date.now();
-    await fetchPage(tab.dataset.refreshes).then(swap, () => {}); // no connection: the next news asks again
-  }, Math.max(tabAsked + TAB_PAUSE - Date.now(), 0));
+    tabRefreshedAt = Date.now();
+    await fetchPage(tab.dataset.refreshes).then(swapZones, () => {}); // no connection: the next event tries again
+  }, Math.max(tabRefreshedAt + TAB_PAUSE - Date.now(), 0));
 }
 
-// --- Questions that are asked in a dialog where there is a script, and on a page where there is none ---
+// --- Confirmations: a dialog with this script, a page without it ---
 
 document.addEventListener("click", async (event) => {
-  const link = event.target.closest?.("a[data-asks]");
+  const link = event.target.closest?.("a[data-confirms]");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   try {
     const fresh = await fetchPage(link.href);
-    show(fresh.querySelector("h1").textContent, fresh.querySelector("[data-question]"));
+    showDialog(fresh.querySelector("h1").textContent, fresh.querySelector("[data-confirmation]"));
   } catch {
     location.assign(link.href);
   }
 });
 
-function show(title, question) {
+function showDialog(title, content) {
   const dialog = document.createElement("dialog");
   dialog.className = "dialog";
   const body = document.createElement("div");
   body.className = "dialog-body";
   const heading = document.createElement("h2");
-  heading.id = "question-title";
+  heading.id = "confirmation-title";
   heading.textContent = title;
   dialog.setAttribute("aria-labelledby", heading.id);
-  body.append(heading, document.adoptNode(question));
+  body.append(heading, document.adoptNode(content));
   dialog.append(body);
   document.body.append(dialog);
   dialog.addEventListener("click", (event) => {
-    const closer = event.target.closest("[data-closes]");
-    if (closer) event.preventDefault();
+    if (event.target.closest("[data-closes]")) event.preventDefault();
   });
   dialog.addEventListener("close", () => dialog.remove());
   dialog.showModal();
 }
 
-// --- Filters that apply themselves ---
+// --- Filters that submit themselves ---
 
 for (const form of document.querySelectorAll("form[data-submits-itself]")) {
   form.addEventListener("change", (event) => {
