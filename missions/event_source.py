@@ -19,7 +19,17 @@ from missions import lifecycle
 from missions.models import ItemEvent, ItemStatus, Mission, Output, OutputStatus
 
 _STATE_FIELDS = ("status", "total_count", "cost", "currency", *(f"{status.value}_count" for status in ItemStatus))
-_EVENT_FIELDS = ("pk", "item__index", "from_status", "to_status", "reason", "reason_code", "attempt_number", "at")
+_EVENT_FIELDS = (
+    "pk",
+    "item__index",
+    "from_status",
+    "to_status",
+    "reason",
+    "reason_code",
+    "attempt_number",
+    "at",
+    "text",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,10 @@ class MissionSource:
         events = []
         for row in rows.values(*_EVENT_FIELDS)[:limit]:
             index = row["item__index"]
+            if row["text"]:  # the next piece of a text that is being written
+                piece = {"item": index, "attempt": row["attempt_number"], "text": row["text"], "at": row["at"]}
+                events.append(Event(row["pk"], "text", encode(piece).encode()))
+                continue
             data = encode(
                 {
                     "item": index,

@@ -7,19 +7,26 @@ as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 from typing import Any, BinaryIO, cast
 
 from django.core.files.storage import Storage, storages
+from django.utils.translation import gettext as _
 
+from core.db import bulk
+from core.errors import FieldError
 from media.models import MediaFile
-from missions.models import Attempt, AttemptStatus, Output, OutputStatus
+from missions.models import Attempt, AttemptStatus, Mission, Output, OutputStatus, OutputUse
 from providers import catalog, uploads
 from providers.adapters.base import InputFile
 from providers.adapters.errors import Rejected
 from providers.adapters.registry import PROVIDERS
-from providers.references import MEDIA, OUTPUT
+from providers.catalog import Model
+from providers.references import MEDIA, OUTPUT, fit_problem
 from workers.heartbeat import worker_name
+
+BATCH = 1000
 
 
 def needs_upload(attempt: Attempt) -> bool:
@@ -58,15 +65,50 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
     return params, files
 
 
-def find_outputs(keys: set[tuple[int, int]], *, owner_id: int) -> dict[tuple[int, int], Output]:
-    """Return the results of a person's missions by (item's id, number): of several, the latest."""
-    outputs = Output.objects.filter(
-        item__in={item_id for item_id, _ in keys},
-        index__in={number for _, number in keys},
-        item__mission__owner=owner_id,
-        item__mission__delete_requested_at=None,
+def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, tuple[int, int]]]) -> list[FieldError]:
+    """Return an error for every result that the owner does not have, is not stored or does not fit the model.
+
+    ``names`` holds (field of the error, parameter, (item's id, number)).
+    """
+    outputs = _find_outputs({key for _place, _name, key in names}, owner_id=owner_id)
+    errors = []
+    for place, name, key in names:
+        output, parameter = outputs.get(key), model.parameter(name)
+        reference = f"output:{key[0]}/{key[1]}"
+        if output is None or output.item.mission.delete_requested_at:
+            errors.append(FieldError(place, _("There is no result %s among your missions.") % reference))
+        elif output.status != OutputStatus.STORED or not output.file:
+            errors.append(FieldError(place, _("The result %s has no stored file. Choose another one.") % reference))
+        elif parameter and (problem := fit_problem(parameter, reference, output.content_type, output.size_bytes or 0)):
+            errors.append(FieldError(place, problem))
+    return errors
+
+
+def record_output_uses(mission: Mission, keys: Iterable[tuple[int, int]]) -> list[str]:
+    """Keep the results that a mission names until it has ended. Return the references of those that are gone.
+
+    Call it in the transaction that makes the mission name them: their rows stay locked until it ends.
+    """
+    outputs = _find_outputs(set(keys), owner_id=mission.owner_id)
+    ids = [output.pk for output in outputs.values()]
+    kept: set[int] = set()
+    for batch in bulk.batches(ids, BATCH):
+        stored = Output.objects.filter(pk__in=batch, status=OutputStatus.STORED).order_by("pk")
+        kept |= set(stored.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    OutputUse.objects.bulk_create(
+        [OutputUse(mission=mission, output_id=pk) for pk in sorted(kept)], ignore_conflicts=True, batch_size=BATCH
     )
-    latest = {(output.item_id, output.index): output for output in outputs.order_by("attempt")}
+    keys_kept = {key for key, output in outputs.items() if output.pk in kept}
+    return [f"output:{item_id}/{number}" for item_id, number in sorted(set(keys) - keys_kept)]
+
+
+def _find_outputs(keys: Set[tuple[int, int]], *, owner_id: int) -> dict[tuple[int, int], Output]:
+    """Return the results of a person's missions by (item's id, number): of several, the latest."""
+    latest: dict[tuple[int, int], Output] = {}
+    for batch in bulk.batches(sorted({item_id for item_id, _number in keys}), BATCH):
+        outputs = Output.objects.filter(item__in=batch, item__mission__owner=owner_id).order_by("attempt")
+        for output in outputs.select_related("item__mission").defer("item__params", "item__mission__params"):
+            latest[output.item_id, output.index] = output
     return {key: output for key, output in latest.items() if key in keys}
 
 
@@ -85,7 +127,7 @@ def _file(reference: str, *, owner_id: int) -> InputFile | None:
         return InputFile(media.name, media.content_type, media.size_bytes, media.sha256, opening)
     if match := OUTPUT.fullmatch(reference):
         key = int(match[1]), int(match[2])
-        output = find_outputs({key}, owner_id=owner_id).get(key)
+        output = _find_outputs({key}, owner_id=owner_id).get(key)
         if output is None or output.status != OutputStatus.STORED or not output.file:
             raise Rejected(f"The result {reference} no longer exists. Choose another file.", code="reference_missing")
         name = output.file.rsplit("/", 1)[-1]

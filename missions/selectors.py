@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 
 from billing.budget import Budget
 from billing.models import LIMIT_CURRENCY, SpendingLimit
@@ -87,7 +87,8 @@ def items_after(
 
     Places never change, so that walking through sees each item at most once, whatever workers do meanwhile.
     """
-    items = mission.items.filter(index__gt=after).order_by("index")
+    live = Attempt.objects.filter(item=OuterRef("pk"), status__in=LIVE_ATTEMPTS)
+    items = mission.items.filter(index__gt=after).order_by("index").annotate(progress=Subquery(live.values("progress")))
     items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"))  # a list costs less than a manager
     if status is not None:
         items = items.filter(status=status)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from core.errors import FieldError
 from media.models import MediaFile
-from providers.catalog import Model
+from providers.catalog import Model, Parameter
 
 MEDIA = re.compile(r"media:([0-9]{1,18})")
 OUTPUT = re.compile(r"output:([0-9]{1,18})/([0-9]{1,5})")
@@ -55,14 +55,18 @@ def file_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, int
         if media is None:
             errors.append(FieldError(place, _("There is no uploaded file %s: upload it first.") % media_id))
             continue
-        if parameter is None:
-            continue
-        kind = media.content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
-        if parameter.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in parameter.formats}:
-            facts = {"name": media.name, "kind": kind, "allowed": ", ".join(parameter.formats)}
-            errors.append(FieldError(place, _("%(name)s is %(kind)s; this model takes %(allowed)s.") % facts))
-        elif parameter.max_bytes and media.size_bytes > parameter.max_bytes:
-            facts = {"name": media.name, "size": f"{media.size_bytes:,}", "limit": f"{parameter.max_bytes:,}"}
-            message = _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.")
-            errors.append(FieldError(place, message % facts))
+        if parameter and (problem := fit_problem(parameter, media.name, media.content_type, media.size_bytes)):
+            errors.append(FieldError(place, problem))
     return errors
+
+
+def fit_problem(parameter: Parameter, name: str, content_type: str, size_bytes: int) -> str:
+    """Return why a parameter does not accept a file of this type and size, "" if it does."""
+    kind = content_type.rpartition("/")[2].upper().replace("JPEG", "JPG")
+    if parameter.formats and kind not in {format_.replace("JPEG", "JPG") for format_ in parameter.formats}:
+        facts = {"name": name, "kind": kind, "allowed": ", ".join(parameter.formats)}
+        return _("%(name)s is %(kind)s; this model takes %(allowed)s.") % facts
+    if parameter.max_bytes and size_bytes > parameter.max_bytes:
+        facts = {"name": name, "size": f"{size_bytes:,}", "limit": f"{parameter.max_bytes:,}"}
+        return _("%(name)s has %(size)s bytes; this model takes at most %(limit)s.") % facts
+    return ""

@@ -215,7 +215,7 @@ class MissionItemAdmin(PageAdmin):
             "item_view": present_items(row.mission, [row])[0],
             "attempts": attempts,
             "outputs": outputs,
-            "events": with_actors(row.events.order_by("-pk")[:LATEST]),
+            "events": with_actors(row.events.filter(text="").order_by("-pk")[:LATEST]),
             "advice": failures.ADVICE[failures.remedy_of(row.mission, row.error_code)],
             "action": RETRY,
             "is_retryable": not _preview_retry(row, QueryDict()).is_refused,

@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from missions.lifecycle.moves import atomic, lock_mission, message_columns, reason_columns
-from missions.models import ItemEvent, Output, OutputStatus
+from missions.lifecycle.moves import OPEN, atomic, lock_mission, message_columns, reason_columns
+from missions.models import ItemEvent, Output, OutputStatus, OutputUse
 
 
 def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: datetime) -> list[int]:
@@ -55,9 +55,17 @@ def lose_output(output_id: int, *, message: str) -> bool:
 
 
 def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
-    """Move stored → removed. Return the names of the files, to be deleted after the commit."""
+    """Move stored → removed. Return the names of the files, to be deleted after the commit.
+
+    A result that an open mission needs as input stays. The rows are locked before that is read, like
+    by ``references.record_output_uses``.
+    """
     with atomic():
-        rows = list(outputs.filter(status=OutputStatus.STORED).values_list("pk", "file", "thumbnail"))
+        stored = outputs.filter(status=OutputStatus.STORED).order_by("pk")
+        rows = list(stored.select_for_update(no_key=True, of=("self",)).values_list("pk", "file", "thumbnail"))
+        uses = OutputUse.objects.filter(output__in=[pk for pk, _, _ in rows], mission__status__in=OPEN)
+        needed = set(uses.values_list("output", flat=True))
+        rows = [row for row in rows if row[0] not in needed]
         Output.objects.filter(pk__in=[pk for pk, _, _ in rows], status=OutputStatus.STORED).update(
             status=OutputStatus.REMOVED, file="", thumbnail="", removed_at=now, **message_columns(message)
         )

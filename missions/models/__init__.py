@@ -12,7 +12,7 @@ from missions.models.attempt import COST_UNREPORTED, LIVE_ATTEMPTS, Attempt, Att
 from missions.models.event import ItemEvent
 from missions.models.item import ItemStatus, MissionItem
 from missions.models.mission import Mission, MissionQuerySet, MissionStatus
-from missions.models.output import Output, OutputStatus
+from missions.models.output import Output, OutputStatus, OutputUse
 from missions.models.spending import HourlySpend, RemovedSpending, Tally
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "MissionStatus",
     "Output",
     "OutputStatus",
+    "OutputUse",
     "RemovedSpending",
     "Tally",
     "new_webhook_token",

@@ -67,3 +67,19 @@ class Output(models.Model):
     def error_display(self) -> str:
         """The error in the language of the reader."""
         return reasons.display(self.error_message, self.error_reason, self.error_params)
+
+
+class OutputUse(models.Model):
+    """A result that another mission names as input (``output:ITEM/N``), and needs until it has ended."""
+
+    mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="used_outputs")
+    output = models.ForeignKey(Output, on_delete=models.CASCADE, related_name="uses", db_index=False)
+
+    class Meta:
+        verbose_name = _("use of a result")
+        verbose_name_plural = _("uses of results")
+        # Begins with the output: it also answers which missions need one.
+        constraints = [models.UniqueConstraint(fields=["output", "mission"], name="output_once_per_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id}: output:{self.output_id}"

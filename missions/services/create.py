@@ -16,6 +16,7 @@ from core.errors import FieldError
 from media.uses import record_uses
 from missions import lifecycle
 from missions.models import Mission, MissionItem
+from missions.references import record_output_uses
 from missions.services.validate import Draft, MissionInvalid, validate_mission
 from providers import provider_accounts
 
@@ -61,7 +62,7 @@ def create_mission(
         )
         items.write(mission_id=mission.pk, attempt_limit=mission.max_attempts, available_at=now, created_at=now)
         lifecycle.open_mission(mission, actor=f"user:{draft.owner.pk}")
-        record_file_uses(mission, draft.media_ids, field="batch_input")
+        record_file_uses(mission, draft.media_ids, draft.output_keys, field="batch_input")
         provider_accounts.wake(mission.provider)
         if on_created is not None:
             on_created(mission)
@@ -86,9 +87,13 @@ def submit_mission(
     )
 
 
-def record_file_uses(mission: Mission, media_ids: Iterable[int], *, field: str) -> None:
-    """Keep a mission's files until it has ended. Raises MissionInvalid when one was just deleted."""
-    missing = record_uses(mission.pk, media_ids)
+def record_file_uses(
+    mission: Mission, media_ids: Iterable[int], output_keys: Iterable[tuple[int, int]], *, field: str
+) -> None:
+    """Keep a mission's files and results until it has ended. Raises MissionInvalid when one was just deleted."""
+    missing = [f"media:{media_id}" for media_id in record_uses(mission.pk, media_ids)]
+    if output_keys:
+        missing += record_output_uses(mission, output_keys)
     if missing:
-        names = ", ".join(f"media:{media_id}" for media_id in missing[:5])
-        raise MissionInvalid([FieldError(field, _("%s was removed in the meantime: upload it again.") % names)])
+        message = _("%s was removed in the meantime: choose another file.") % ", ".join(missing[:5])
+        raise MissionInvalid([FieldError(field, message)])

@@ -9,12 +9,21 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Greatest, TruncHour, TruncMinute
 from django.utils import timezone
 
 from missions import lifecycle
-from missions.models import COST_UNREPORTED, Attempt, HourlySpend, Mission, MissionItem, RemovedSpending, Tally
+from missions.models import (
+    COST_UNREPORTED,
+    Attempt,
+    HourlySpend,
+    Mission,
+    MissionItem,
+    OutputUse,
+    RemovedSpending,
+    Tally,
+)
 from missions.results import download
 
 BATCH = 2000  # items that are removed in one transaction: others can write in between
@@ -66,9 +75,11 @@ def purge_part(mission_id: int) -> bool:
 
 
 def _removable(mission_id: int) -> QuerySet[Mission]:
+    """The mission, unless it has something in flight or another open mission needs one of its results."""
+    needed = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
     return Mission.objects.filter(
         pk=mission_id, delete_requested_at__isnull=False, submitting_count=0, processing_count=0
-    )
+    ).exclude(Exists(needed.exclude(mission=OuterRef("pk"))))
 
 
 def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from core.db.values import is_storable
 from core.errors import FieldError, NotPossible
 from missions import execution, lifecycle, reasons
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
+from missions.references import output_errors
 from missions.services.control import refusal
 from missions.services.create import record_file_uses
 from missions.services.validate import UNSTORABLE, MissionInvalid, shared_error, total_price
@@ -84,7 +85,9 @@ def retry_item(
         if not retried.count:
             raise NotPossible(_("Only a failed item can be retried, and this one has not failed."))
         model = catalog.model_of(mission)
-        record_file_uses(mission, [media_id for _name, media_id in references.media_ids(model, own)], field="params")
+        media_ids = [media_id for _name, media_id in references.media_ids(model, own)]
+        output_keys = [key for _name, key in references.output_keys(model, own)]
+        record_file_uses(mission, media_ids, output_keys, field="params")
         if on_done is not None:
             on_done(retried)
     return retried
@@ -156,6 +159,8 @@ def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: b
     except ParamsInvalid as invalid:
         raise MissionInvalid([shared_error(error) for error in invalid.errors]) from None
     errors = [shared_error(error) for error in references.params_file_errors(mission.owner_id, model, params)]
+    outputs = [(name, name, key) for name, key in references.output_keys(model, params)]
+    errors += [shared_error(error) for error in output_errors(mission.owner_id, model, outputs)]
     errors += [
         FieldError(f"params.{name}", _("All items of this mission have it: give another value."))
         for name in mission.params

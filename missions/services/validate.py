@@ -18,6 +18,7 @@ from billing.models import SpendingLimit
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
 from missions import selectors
+from missions.references import output_errors
 from providers import catalog, references
 from providers.catalog import ParamsInvalid
 from providers.catalog.task_types import TaskType
@@ -78,6 +79,11 @@ class Draft:
         return {
             media_id for row in (self.params, *self.rows) for _name, media_id in references.media_ids(self.model, row)
         }
+
+    @property
+    def output_keys(self) -> set[tuple[int, int]]:
+        """The results that any item names, as (item's id, number)."""
+        return {key for row in (self.params, *self.rows) for _name, key in references.output_keys(self.model, row)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +317,13 @@ def _check_rows(
         for name, media_id in references.media_ids(model, row.own)
     ]
     errors += references.file_errors(owner.pk, model, names)
+    outputs = [(f"params.{name}", name, key) for name, key in references.output_keys(model, shared)]
+    outputs += [
+        (f"batch_input.{row.number}.{name}", name, key)
+        for row in valid_rows
+        for name, key in references.output_keys(model, row.own)
+    ]
+    errors += output_errors(owner.pk, model, outputs)
     if errors:
         raise MissionInvalid(errors[:MAX_ERRORS])
     return valid_rows

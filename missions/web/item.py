@@ -105,7 +105,7 @@ def _render_item(
         "outputs": outputs,
         "attempts": attempts,
         "unconfirmed_attempt": unconfirmed[0] if unconfirmed else None,
-        "events": list(item.events.order_by("-pk")[:LATEST_ROWS]),
+        "events": list(item.events.filter(text="").order_by("-pk")[:LATEST_ROWS]),
         "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
         "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
         "single_estimate": failures.estimate(item.mission, 1),

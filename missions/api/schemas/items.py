@@ -13,7 +13,17 @@ from pydantic_core import PydanticCustomError
 from core.money import amount_text
 from missions import links, selectors
 from missions.api.schemas.values import Amount, Cursor, ErrorCode, Strict
-from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, Output, OutputStatus
+from missions.models import (
+    LIVE_ATTEMPTS,
+    Attempt,
+    AttemptStatus,
+    ItemEvent,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    Output,
+    OutputStatus,
+)
 
 LATEST = 100  # attempts and events that an item shows
 
@@ -96,6 +106,9 @@ class ItemOut(Schema):
     config: Annotated[dict[str, Any], Field(description="All parameters that are sent for it.")]
     error_code: str
     error_message: str = Field(alias="error_display")
+    progress: Annotated[
+        float | None, Field(description="How much of the running attempt is done, from 0 to 1; null if not reported.")
+    ]
     retry_count: int
     attempt_count: Annotated[int, Field(description="Attempts that may have been paid.")]
     cost: Amount
@@ -109,6 +122,12 @@ class ItemOut(Schema):
     def resolve_outputs(item: MissionItem) -> list[Output]:
         outputs = getattr(item, "loaded_outputs", None)
         return list(item.outputs.all()) if outputs is None else outputs
+
+    @staticmethod
+    def resolve_progress(item: MissionItem) -> float | None:
+        if hasattr(item, "progress"):
+            return item.progress
+        return item.attempts.filter(status__in=LIVE_ATTEMPTS).values_list("progress", flat=True).first()
 
     @staticmethod
     def resolve_config(item: MissionItem) -> dict[str, Any]:
@@ -174,4 +193,4 @@ class ItemDetailOut(ItemOut):
 
     @staticmethod
     def resolve_events(item: MissionItem) -> list[ItemEvent]:
-        return list(item.events.order_by("-pk")[:LATEST])[::-1]
+        return list(item.events.filter(text="").order_by("-pk")[:LATEST])[::-1]
