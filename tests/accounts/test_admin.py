@@ -15,7 +15,7 @@ from billing.models import SpendingLimit
 pytestmark = pytest.mark.django_db
 
 
-def test_a_new_token_is_shown_once(admin_client, owner):
+def test_new_token_is_shown_once(admin_client, owner):
     form = {"user": owner.pk, "name": "laptop", "expires_at_0": "", "expires_at_1": ""}
     page = admin_client.post(reverse("admin:accounts_apitoken_add"), form, follow=True).content.decode()
     secret = re.search(r"rhb_[\w-]{40,}", page)
@@ -37,7 +37,7 @@ def test_tokens_are_revoked_from_the_list(admin_client, owner):
     assert services.authenticate(secret) is None
 
 
-def test_the_name_of_a_token_can_be_changed_but_not_whose_it_is(admin_client, owner, stranger):
+def test_token_keeps_its_user(admin_client, owner, stranger):
     token, secret = services.create_token(user=owner, name="laptop")
     form = {"user": stranger.pk, "name": "old laptop", "expires_at_0": "", "expires_at_1": ""}
     admin_client.post(reverse("admin:accounts_apitoken_change", args=[token.pk]), form)
@@ -45,7 +45,7 @@ def test_the_name_of_a_token_can_be_changed_but_not_whose_it_is(admin_client, ow
     assert services.authenticate(secret).user == owner
 
 
-def test_an_operator_who_is_no_superuser_makes_tokens_for_themselves_only(client, owner):
+def test_operator_creates_only_own_tokens(client, owner):
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
     client.force_login(clerk)
@@ -55,7 +55,7 @@ def test_an_operator_who_is_no_superuser_makes_tokens_for_themselves_only(client
         assert ApiToken.objects.filter(user=user).count() == made
 
 
-def test_a_persons_spending_limit_is_on_their_page(admin_client, owner):
+def test_user_page_has_the_spending_limit(admin_client, owner):
     address = reverse("admin:auth_user_change", args=[owner.pk])
     form = admin_client.get(address).context["adminform"].form
     values = {name: value for name, value in form.initial.items() if value is not None and not isinstance(value, list)}

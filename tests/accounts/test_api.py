@@ -16,7 +16,7 @@ from tests.api_client import caller
 pytestmark = pytest.mark.django_db
 
 
-def test_me_tells_who_calls_and_with_which_token(owner):
+def test_me_shows_caller_and_token(owner):
     data = caller(owner).get("/api/v1/me").json()["data"]
     assert (data["username"], data["is_staff"]) == ("mei", False)
     assert data["token"]["name"] == "tests"
@@ -28,7 +28,7 @@ def test_me_in_a_session_has_no_token(client, owner):
     assert client.get("/api/v1/me").json()["data"]["token"] is None
 
 
-def test_a_token_is_made_and_its_secret_is_told_only_then(owner):
+def test_secret_is_returned_once(owner):
     client = caller(owner)
     made = client.post("/api/v1/me/tokens", {"name": " night run ", "expires_in_days": 7}, "application/json")
     assert made.status_code == 201
@@ -41,7 +41,7 @@ def test_a_token_is_made_and_its_secret_is_told_only_then(owner):
     assert data["token"] not in listed
 
 
-def test_a_repeated_request_makes_one_token_and_does_not_keep_its_secret(owner):
+def test_replay_creates_no_token_and_has_no_secret(owner):
     client = caller(owner)
     first, again = (
         client.post("/api/v1/me/tokens", {"name": "x"}, "application/json", headers={"Idempotency-Key": "k1"})
@@ -52,7 +52,7 @@ def test_a_repeated_request_makes_one_token_and_does_not_keep_its_secret(owner):
     assert ApiToken.objects.filter(name="x").count() == 1
 
 
-def test_own_tokens_are_listed_by_pages(owner, stranger):
+def test_own_tokens_are_listed_in_pages(owner, stranger):
     for number in range(3):
         services.create_token(user=owner, name=f"token {number}")
     client = caller(owner)
@@ -61,14 +61,14 @@ def test_own_tokens_are_listed_by_pages(owner, stranger):
     assert page == {"total": 4, "page": 2, "page_size": 2}
 
 
-def test_a_revoked_token_ends_at_once(owner):
+def test_revoked_token_is_refused_at_once(owner):
     token, secret = services.create_token(user=owner, name="old")
     answer = caller(owner).delete(f"/api/v1/me/tokens/{token.pk}")
     assert answer.json()["data"]["revoked_at"]
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/api/v1/me").status_code == 401
 
 
-def test_a_token_of_somebody_else_is_not_there(owner, stranger):
+def test_tokens_of_others_are_not_found(owner, stranger):
     token, secret = services.create_token(user=owner, name="mine")
     assert caller(stranger).delete(f"/api/v1/me/tokens/{token.pk}").status_code == 404
     assert services.authenticate(secret)
@@ -84,7 +84,7 @@ def test_a_token_of_somebody_else_is_not_there(owner, stranger):
         ({"name": "x", "colour": "red"}, "colour"),
     ],
 )
-def test_senseless_values_name_their_field(owner, body, field):
+def test_invalid_values_name_their_field(owner, body, field):
     answer = caller(owner).post("/api/v1/me/tokens", body, "application/json")
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]

@@ -21,25 +21,25 @@ def create_token(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_last_word_is_a_token_that_works(owner):
+def test_output_ends_with_a_working_token(owner):
     token = services.authenticate(create_token("mei").split()[-1])
     assert token is not None
     assert (token.user, token.name, token.expires_at) == (owner, "command line", None)
 
 
-def test_it_may_have_a_name_and_an_end(owner):
+def test_token_can_have_name_and_expiry(owner):
     create_token("mei", "--name", "night run", "--expires-in-days", "7")
     token = ApiToken.objects.get()
     assert token.name == "night run"
     assert abs(token.expires_at - timezone.now() - timedelta(days=7)) < timedelta(minutes=1)
 
 
-def test_an_unknown_user_is_said_so(db):
+def test_unknown_user_is_refused(db):
     with pytest.raises(CommandError, match="There is no user 'nobody'"):
         create_token("nobody")
 
 
-def test_a_user_who_is_switched_off_gets_none(owner):
+def test_inactive_user_gets_no_token(owner):
     owner.is_active = False
     owner.save()
     with pytest.raises(CommandError, match="inactive"):
@@ -47,7 +47,7 @@ def test_a_user_who_is_switched_off_gets_none(owner):
 
 
 @pytest.mark.parametrize("arguments", [("--expires-in-days", "0"), ("--expires-in-days", "99999"), ("--name", " ")])
-def test_senseless_values_are_refused(owner, arguments):
+def test_invalid_values_are_refused(owner, arguments):
     with pytest.raises(CommandError):
         create_token("mei", *arguments)
     assert not ApiToken.objects.exists()

@@ -13,7 +13,7 @@ from accounts.models import ApiToken
 pytestmark = pytest.mark.django_db
 
 
-def test_only_a_digest_of_the_secret_is_kept(owner):
+def test_only_the_digest_is_stored(owner):
     token, secret = services.create_token(user=owner, name="laptop")
     row = ApiToken.objects.filter(pk=token.pk).values().get()
     assert secret.startswith(token.prefix)
@@ -21,7 +21,7 @@ def test_only_a_digest_of_the_secret_is_kept(owner):
     assert len(secret) > len(token.prefix) + 30
 
 
-def test_a_secret_leads_to_its_token_and_user(owner, stranger):
+def test_secret_finds_token_and_user(owner, stranger):
     services.create_token(user=stranger, name="theirs")
     token, secret = services.create_token(user=owner, name="mine")
     known = services.authenticate(secret)
@@ -32,14 +32,14 @@ def test_a_secret_leads_to_its_token_and_user(owner, stranger):
     assert services.authenticate("\ud800") is None
 
 
-def test_a_token_ends_when_it_was_meant_to(owner):
+def test_token_expires(owner):
     token, secret = services.create_token(user=owner, name="x", expires_at=timezone.now() + timedelta(hours=1))
     assert services.authenticate(secret)
     ApiToken.objects.filter(pk=token.pk).update(expires_at=timezone.now())
     assert services.authenticate(secret) is None
 
 
-def test_a_revoked_token_is_refused_and_keeps_the_time_of_it(owner):
+def test_revocation_time_does_not_change(owner):
     token, secret = services.create_token(user=owner, name="x")
     services.revoke_token(token=token)
     token.refresh_from_db()
@@ -50,14 +50,14 @@ def test_a_revoked_token_is_refused_and_keeps_the_time_of_it(owner):
     assert token.revoked_at == first
 
 
-def test_the_token_of_a_user_who_is_switched_off_is_refused(owner):
+def test_token_of_inactive_user_is_refused(owner):
     secret = services.create_token(user=owner, name="x")[1]
     owner.is_active = False
     owner.save()
     assert services.authenticate(secret) is None
 
 
-def test_the_last_use_is_written_once_a_minute(owner, django_assert_num_queries):
+def test_last_use_is_written_once_a_minute(owner, django_assert_num_queries):
     token, secret = services.create_token(user=owner, name="x")
     services.authenticate(secret)
     token.refresh_from_db()
@@ -71,7 +71,7 @@ def test_the_last_use_is_written_once_a_minute(owner, django_assert_num_queries)
     assert token.last_used_at >= first
 
 
-def test_a_token_made_with_another_ends_with_it(owner):
+def test_token_expires_with_its_parent(owner):
     soon = timezone.now() + timedelta(days=1)
     lent, _ = services.create_token(user=owner, name="lent", expires_at=soon)
     for wanted in (None, soon + timedelta(days=9)):
@@ -81,7 +81,7 @@ def test_a_token_made_with_another_ends_with_it(owner):
     assert made.expires_at is None
 
 
-def test_what_was_made_with_a_token_is_revoked_with_it(owner):
+def test_revocation_includes_child_tokens(owner):
     leaked, _ = services.create_token(user=owner, name="leaked")
     child, _ = services.create_own_token(user=owner, name="x", expires_at=None, made_with=leaked)
     _, secret = services.create_own_token(user=owner, name="y", expires_at=None, made_with=child)
@@ -91,7 +91,7 @@ def test_what_was_made_with_a_token_is_revoked_with_it(owner):
     assert services.authenticate(other) is not None
 
 
-def test_nobody_has_more_usable_tokens_than_allowed(owner, stranger):
+def test_usable_tokens_are_limited(owner, stranger):
     for _ in range(services.MAX_TOKENS):
         token, _ = services.create_token(user=owner, name="x")
     with pytest.raises(services.TooManyTokens, match="Revoke one first"):

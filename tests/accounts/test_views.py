@@ -30,7 +30,7 @@ def text(response) -> str:
 # --- Signing in and out ---
 
 
-def test_a_person_signs_in_and_is_led_on(owner):
+def test_sign_in_redirects_to_next(owner):
     client = Client(enforce_csrf_checks=True)
     page = client.get("/accounts/login/?next=/accounts/tokens")
     form = {"username": "mei", "password": PASSWORD, "next": "/accounts/tokens", "csrfmiddlewaretoken": token_in(page)}
@@ -42,28 +42,28 @@ def token_in(page) -> str:
     return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text(page))[1]
 
 
-def test_a_wrong_password_is_told_and_the_name_stays(owner):
+def test_wrong_password_keeps_the_username(owner):
     page = Client().post("/accounts/login/", {"username": "mei", "password": "wrong"})
     assert 'role="alert"' in text(page)
     assert 'value="mei"' in text(page)
 
 
-def test_signing_in_leads_to_no_other_host(owner):
+def test_sign_in_redirects_to_no_other_host(owner):
     form = {"username": "mei", "password": PASSWORD, "next": "https://evil.example/"}
     assert Client().post("/accounts/login/", form)["Location"] == "/"
 
 
-def test_the_first_page_leads_to_the_missions():
+def test_home_redirects_to_missions():
     assert Client().get("/")["Location"] == "missions"
 
 
-def test_signing_out_takes_a_post(signed_in):
+def test_sign_out_needs_post(signed_in):
     assert signed_in.get(reverse("accounts:logout")).status_code == 405
     assert signed_in.post(reverse("accounts:logout"))["Location"] == reverse("accounts:login")
     assert signed_in.get(reverse("accounts:account")).status_code == 302
 
 
-def test_a_password_is_changed_and_the_session_stays(signed_in, owner):
+def test_password_change_keeps_the_session(signed_in, owner):
     form = {"old_password": PASSWORD, "new_password1": "quite another one", "new_password2": "quite another one"}
     page = signed_in.post(reverse("accounts:password"), form, follow=True)
     assert "Password changed." in text(page)
@@ -72,7 +72,7 @@ def test_a_password_is_changed_and_the_session_stays(signed_in, owner):
 
 
 @pytest.mark.parametrize("name", ["account", "password", "tokens"])
-def test_the_account_pages_are_for_who_is_signed_in(name, db):
+def test_account_pages_need_sign_in(name, db):
     address = reverse(f"accounts:{name}")
     assert Client().get(address)["Location"] == f"/accounts/login/?next={address}"
 
@@ -80,7 +80,7 @@ def test_the_account_pages_are_for_who_is_signed_in(name, db):
 # --- Preferences ---
 
 
-def test_preferences_hold_at_once_and_on_every_device(signed_in, owner):
+def test_preferences_apply_on_every_device(signed_in, owner):
     wishes = {"language": "zh-hans", "time_zone": "Asia/Shanghai", "theme": "dark"}
     signed_in.post(reverse("accounts:account"), wishes)
     assert Profile.objects.values("language", "time_zone", "theme").get(user=owner) == wishes
@@ -91,31 +91,31 @@ def test_preferences_hold_at_once_and_on_every_device(signed_in, owner):
     assert page["Content-Language"] == "zh-hans"
 
 
-def test_without_a_wish_the_browser_decides(signed_in):
+def test_browser_decides_without_preference(signed_in):
     page = signed_in.get(reverse("accounts:account"), headers={"Accept-Language": "zh-CN,zh;q=0.9"})
     assert '<html lang="zh-Hans" data-theme="auto">' in text(page)
 
 
 @pytest.mark.parametrize("wish", [{"language": "xx"}, {"time_zone": "Mars/Base"}, {"theme": "neon"}])
-def test_what_cannot_be_chosen_is_refused(signed_in, wish):
+def test_unknown_choices_are_refused(signed_in, wish):
     form = {"language": "", "time_zone": "", "theme": "auto", **wish}
     assert signed_in.post(reverse("accounts:account"), form).status_code == 422
     assert not Profile.objects.exists()
 
 
-def test_a_switch_changes_one_thing_and_leads_back(signed_in, owner):
+def test_switch_changes_one_preference(signed_in, owner):
     Profile.objects.create(user=owner, time_zone="Asia/Tokyo", theme="light")
     answer = signed_in.post(reverse("accounts:appearance"), {"theme": "dark", "next": "/accounts/tokens"})
     assert answer["Location"] == "/accounts/tokens"
     assert Profile.objects.values_list("theme", "time_zone").get(user=owner) == ("dark", "Asia/Tokyo")
 
 
-def test_a_switch_leads_to_no_other_host(signed_in):
+def test_switch_redirects_to_no_other_host(signed_in):
     answer = signed_in.post(reverse("accounts:appearance"), {"theme": "dark", "next": "//evil.example/"})
     assert answer["Location"] == "/"
 
 
-def test_who_is_not_signed_in_may_choose_too(db):
+def test_strangers_can_choose_preferences(db):
     client = Client()
     client.post(reverse("accounts:appearance"), {"theme": "dark"})
     client.post(reverse("accounts:appearance"), {"language": "zh-hans"})
@@ -123,7 +123,7 @@ def test_who_is_not_signed_in_may_choose_too(db):
     assert not Profile.objects.exists()
 
 
-def test_the_look_stays_after_signing_out(owner):
+def test_preferences_stay_after_sign_out(owner):
     Profile.objects.create(user=owner, language="zh-hans", theme="dark")
     client = Client()
     client.post(reverse("accounts:login"), {"username": "mei", "password": PASSWORD})
@@ -139,7 +139,7 @@ def test_the_look_stays_after_signing_out(owner):
         ("", "../etc/passwd", "10:30 a.m."),
     ],
 )
-def test_times_are_in_the_zone_of_the_person_then_of_the_browser(signed_in, owner, chosen, browser, shown):
+def test_time_zone_of_person_beats_browser(signed_in, owner, chosen, browser, shown):
     Profile.objects.create(user=owner, time_zone=chosen)
     token = services.create_token(user=owner, name="x")[0]
     ApiToken.objects.filter(pk=token.pk).update(expires_at="2040-01-01T10:30:00Z")
@@ -147,7 +147,7 @@ def test_times_are_in_the_zone_of_the_person_then_of_the_browser(signed_in, owne
     assert shown in text(signed_in.get(reverse("accounts:tokens"), headers={"Accept-Language": "en"}))
 
 
-def test_the_answer_to_a_picture_does_not_vary_by_person(signed_in, owner, django_assert_num_queries):
+def test_picture_responses_do_not_vary_by_cookie(signed_in, owner, django_assert_num_queries):
     media = store_upload(owner=owner, file=picture(), name="cat.png").media
     with django_assert_num_queries(1):
         answer = signed_in.get(f"/media/{media.key}", headers={"Sec-Fetch-Dest": "image"})
@@ -158,7 +158,7 @@ def test_the_answer_to_a_picture_does_not_vary_by_person(signed_in, owner, djang
 # --- Tokens ---
 
 
-def test_a_token_is_shown_once_and_works(signed_in, owner):
+def test_token_is_shown_once_and_works(signed_in, owner):
     page = signed_in.post(reverse("accounts:tokens"), {"name": "nightly", "expires_in_days": "30"})
     secret = re.search(r"rhb_[\w-]{40,}", text(page))[0]
     assert services.authenticate(secret).user == owner
@@ -166,14 +166,14 @@ def test_a_token_is_shown_once_and_works(signed_in, owner):
     assert secret not in text(signed_in.get(reverse("accounts:tokens")))
 
 
-def test_a_token_without_a_name_is_refused_and_what_was_chosen_stays(signed_in):
+def test_invalid_token_form_keeps_its_values(signed_in):
     page = signed_in.post(reverse("accounts:tokens"), {"name": " ", "expires_in_days": "365"})
     assert page.status_code == 422
     assert '<option value="365" selected>' in text(page)
     assert not ApiToken.objects.exists()
 
 
-def test_too_many_tokens_are_refused_in_words(signed_in, owner):
+def test_token_limit_is_explained(signed_in, owner):
     ApiToken.objects.bulk_create(
         ApiToken(user=owner, name="x", digest=str(number), prefix="rhb_") for number in range(services.MAX_TOKENS)
     )
@@ -181,7 +181,7 @@ def test_too_many_tokens_are_refused_in_words(signed_in, owner):
     assert f"You have {services.MAX_TOKENS} tokens" in text(page)
 
 
-def test_a_token_is_revoked_after_a_question(signed_in, owner):
+def test_token_is_revoked_after_confirmation(signed_in, owner):
     token, secret = services.create_token(user=owner, name="old laptop")
     address = reverse("accounts:revoke-token", args=[token.pk])
     assert "old laptop" in text(signed_in.get(address))
@@ -191,7 +191,7 @@ def test_a_token_is_revoked_after_a_question(signed_in, owner):
     assert services.authenticate(secret) is None
 
 
-def test_nobody_sees_or_revokes_a_token_of_somebody_else(signed_in, stranger):
+def test_tokens_of_others_are_hidden(signed_in, stranger):
     token, secret = services.create_token(user=stranger, name="not yours")
     assert "not yours" not in text(signed_in.get(reverse("accounts:tokens")))
     assert signed_in.post(reverse("accounts:revoke-token", args=[token.pk])).status_code == 404

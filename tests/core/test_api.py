@@ -19,18 +19,18 @@ def post(client: Client, body, path: str = "/api/v1/echo", content_type: str = "
     return client.post(path, body, content_type)
 
 
-def test_a_payload_is_wrapped(owner):
+def test_payload_is_wrapped_in_envelope(owner):
     answer = post(caller(owner), BODY)
     assert answer.status_code == 201
     assert answer.content.decode() == '{"code": 0, "data": {"note": "你好"}}'
 
 
-def test_an_answer_without_a_body_has_none(owner):
+def test_204_has_no_body(owner):
     answer = caller(owner).delete("/api/v1/nothing")
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_a_stream_is_left_alone(owner):
+def test_stream_has_no_envelope(owner):
     answer = caller(owner).get("/api/v1/stream")
     assert answer["X-Request-Id"]
     assert answer["Content-Type"] == "text/plain"
@@ -47,7 +47,7 @@ def test_a_stream_is_left_alone(owner):
         ("bug", 500, "internal_error"),
     ],
 )
-def test_every_error_has_the_same_body(owner, name, status, word):
+def test_errors_have_one_body(owner, name, status, word):
     answer = caller(owner).get(f"/api/v1/fail/{name}")
     body = answer.json()
     assert answer.status_code == body["code"] == status
@@ -58,7 +58,7 @@ def test_every_error_has_the_same_body(owner, name, status, word):
     assert set(body) == {"code", "error", "message", "data", "errors", "request_id"}
 
 
-def test_errors_of_a_mission_point_into_the_body(owner):
+def test_mission_errors_have_request_paths(owner):
     errors = caller(owner).get("/api/v1/fail/mission").json()["errors"]
     assert errors == [
         {"field": "config.batch_input.3.prompt", "message": "Too long."},
@@ -66,13 +66,13 @@ def test_errors_of_a_mission_point_into_the_body(owner):
     ]
 
 
-def test_a_sentence_of_ours_reaches_the_caller_and_that_of_a_bug_does_not(owner, caplog):
+def test_only_domain_messages_reach_the_caller(owner, caplog):
     assert caller(owner).get("/api/v1/fail/state").json()["message"] == "It has ended."
     assert b"secret detail" not in caller(owner).get("/api/v1/fail/bug").content
     assert "a secret detail" in caplog.text
 
 
-def test_what_may_pass_says_when_to_try_again(owner):
+def test_unavailable_has_retry_after(owner):
     assert caller(owner).get("/api/v1/fail/database")["Retry-After"]
 
 
@@ -86,13 +86,13 @@ def test_what_may_pass_says_when_to_try_again(owner):
         ("text", "body"),
     ],
 )
-def test_a_bad_value_is_named_by_its_place_in_the_body(owner, body, field):
+def test_invalid_value_is_named_by_its_path(owner, body, field):
     answer = post(caller(owner), json.dumps(body))
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_a_bad_parameter_is_named(owner):
+def test_invalid_parameter_is_named(owner):
     answer = caller(owner).get("/api/v1/search", {"page": "x"})
     assert [error["field"] for error in answer.json()["errors"]] == ["page"]
 
@@ -114,17 +114,17 @@ def test_a_bad_parameter_is_named(owner):
     ],
     ids=lambda text: repr(text)[:40],
 )
-def test_what_no_database_could_keep_is_no_json(owner, text):
+def test_unstorable_json_is_refused(owner, text):
     answer = post(caller(owner), text)
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_json")
 
 
-def test_a_backslash_before_u0000_is_only_text(owner):
+def test_escaped_backslash_u0000_is_text(owner):
     answer = post(caller(owner), {**BODY, "note": "\\u0000"})
     assert answer.json()["data"]["note"] == "\\u0000"
 
 
-def test_a_search_that_no_database_could_take_is_refused(owner):
+def test_unstorable_query_is_refused(owner):
     answer = caller(owner).get("/api/v1/search?search=a%00b")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "search"
@@ -134,29 +134,29 @@ def test_a_search_that_no_database_could_take_is_refused(owner):
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
 )
-def test_a_body_that_is_not_called_json_is_refused(owner, content_type):
+def test_other_content_types_are_refused(owner, content_type):
     answer = post(caller(owner), json.dumps(BODY), content_type=content_type)
     assert (answer.status_code, answer.json()["error"]) == (415, "unsupported_media_type")
 
 
-def test_an_address_that_does_not_exist_answers_as_an_operation_does(owner):
+def test_unknown_path_has_the_error_body(owner):
     for address in ("/api/v1/nowhere", "/api/v1/"):
         answer = caller(owner).get(address)
         assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
-def test_a_method_that_does_not_exist_is_answered_with_those_that_do(owner):
+def test_unknown_method_lists_the_allowed_ones(owner):
     answer = caller(owner).put("/api/v1/echo")
     assert (answer.status_code, answer.json()["error"], answer["Allow"]) == (405, "method_not_allowed", "POST")
 
 
-def test_a_rare_status_keeps_its_number(owner):
+def test_rare_status_is_kept(owner):
     answer = caller(owner).get("/api/v1/range")
     assert (answer.status_code, answer.json()["error"]) == (416, "requested_range_not_satisfiable")
     assert answer["Content-Range"] == "bytes */7"
 
 
-def test_a_bad_host_is_answered_in_json():
+def test_bad_host_has_the_error_body():
     answer = Client(headers={"Host": "evil.example"}).get("/api/v1/who")
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
 
@@ -164,19 +164,19 @@ def test_a_bad_host_is_answered_in_json():
 # --- Names of requests ---
 
 
-def test_a_request_keeps_the_name_that_its_caller_gave_it(owner):
+def test_request_id_of_the_caller_is_kept(owner):
     answer = caller(owner).get("/api/v1/fail/state", headers={"X-Request-Id": "job-7.a_b"})
     assert answer["X-Request-Id"] == answer.json()["request_id"] == "job-7.a_b"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\x1b[31m", "é"])
-def test_a_name_that_could_spoil_the_log_is_replaced(owner, name):
+def test_unsafe_request_id_is_replaced(owner, name):
     given = caller(owner).get("/api/v1/who", headers={"X-Request-Id": name})["X-Request-Id"]
     assert given != name
     assert len(given) == 32
 
 
-def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog, monkeypatch):
+def test_log_lines_have_the_request_id(owner, caplog, monkeypatch):
     monkeypatch.setattr(caplog.handler, "formatter", JsonLines())
     with caplog.at_level(logging.INFO):
         caller(owner).delete("/api/v1/nothing", headers={"X-Request-Id": "job-8"})
@@ -185,7 +185,7 @@ def test_every_line_that_is_logged_on_the_way_carries_the_name(owner, caplog, mo
     assert "DELETE /api/v1/nothing 204" in caplog.text
 
 
-def test_an_address_cannot_forge_a_line_of_the_log(owner, caplog):
+def test_path_cannot_forge_a_log_line(owner, caplog):
     with caplog.at_level(logging.INFO):
         caller(owner).get("/api/v1/fail/bug%0aforged")
         caller(owner).get("/api/v1/nowhere%0aforged")
@@ -196,7 +196,7 @@ def test_an_address_cannot_forge_a_line_of_the_log(owner, caplog):
 # --- Caching ---
 
 
-def test_what_has_not_changed_is_not_sent_again(owner):
+def test_etag_avoids_a_second_transfer(owner):
     client = caller(owner)
     first = client.get("/api/v1/search", {"search": "a"})
     again = client.get("/api/v1/search", {"search": "a"}, headers={"If-None-Match": first["ETag"]})
@@ -205,7 +205,7 @@ def test_what_has_not_changed_is_not_sent_again(owner):
     assert other.status_code == 200
 
 
-def test_no_shared_cache_keeps_an_answer(owner):
+def test_responses_are_private(owner):
     answer = caller(owner).get("/api/v1/who")
     assert answer["Cache-Control"] == "private, no-cache"
     assert {"Authorization", "Cookie"} <= {name.strip() for name in answer["Vary"].split(",")}
@@ -214,7 +214,7 @@ def test_no_shared_cache_keeps_an_answer(owner):
 # --- Limits ---
 
 
-def test_a_caller_who_asks_too_often_is_told_when_to_come_back(owner, stranger, settings):
+def test_too_many_requests_get_retry_after(owner, stranger, settings):
     settings.API_REQUESTS_PER_MINUTE = 3
     client = caller(owner)
     assert [client.get("/api/v1/search").status_code for _ in range(4)] == [200, 200, 200, 429]
@@ -226,7 +226,7 @@ def test_a_caller_who_asks_too_often_is_told_when_to_come_back(owner, stranger, 
     assert client.get("/api/v1/who").status_code == 200
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(owner, settings):
+def test_large_body_is_refused_unread(owner, settings):
     settings.API_MAX_BODY_BYTES = 1000
     answer = post(caller(owner), {**BODY, "note": "x" * 1000})
     assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
@@ -238,14 +238,14 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(owner, settings):
 # --- Who calls ---
 
 
-def test_an_async_operation_knows_its_caller_too(owner, client):
+def test_async_operation_knows_its_caller(owner, client):
     assert caller(owner).get("/api/v1/who").json()["data"]["note"] == "mei"
     client.force_login(owner)
     assert client.get("/api/v1/who").json()["data"]["note"] == "mei"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/echo", "/api/v1/echo-later"])
-def test_a_session_needs_a_csrf_token_to_change_something(owner, path):
+def test_session_needs_csrf_token_for_changes(owner, path):
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
     refused = post(client, BODY, path)
@@ -255,18 +255,18 @@ def test_a_session_needs_a_csrf_token_to_change_something(owner, path):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/echo", "/api/v1/echo-later"])
-def test_nobody_is_answered_401_also_where_csrf_counts(path):
+def test_stranger_gets_401_before_csrf(path):
     answer = post(Client(enforce_csrf_checks=True), BODY, path)
     assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Basic bWVpOng=", "Bearer \0", "nonsense"])
-def test_a_bad_token_is_not_made_good_by_a_session(owner, client, header):
+def test_invalid_token_beats_a_session(owner, client, header):
     client.force_login(owner)
     assert client.get("/api/v1/who", headers={"Authorization": header}).status_code == 401
 
 
-def test_a_token_needs_no_csrf_token(owner):
+def test_token_needs_no_csrf_token(owner):
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
     bearer = {"Authorization": f"Bearer {new_token(owner)}"}

@@ -17,7 +17,7 @@ def _public(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_who_asks_the_public_host_by_http_is_led_to_https(method):
+def test_http_redirects_to_https(method):
     answer = getattr(Client(), method)("/api/v1/missions?page=2", HTTP_HOST=f"{PUBLIC}:80")
     assert (answer.status_code, answer["Location"]) == (307, f"https://{PUBLIC}:8443/api/v1/missions?page=2")
 
@@ -31,16 +31,16 @@ def test_who_asks_the_public_host_by_http_is_led_to_https(method):
         ("/api/v1/health", {"HTTP_HOST": PUBLIC}),
     ],
 )
-def test_nobody_is_led_where_there_is_no_answer(path, options, db):
+def test_other_hosts_and_probes_stay_on_http(path, options, db):
     assert Client().get(path, **options).status_code == 200
 
 
-def test_http_stays_http_where_that_was_chosen(settings, db):
+def test_https_only_can_be_switched_off(settings, db):
     settings.HTTPS_ONLY = False
     assert Client().get("/accounts/login/", HTTP_HOST=PUBLIC).status_code == 200
 
 
-def test_only_an_answer_by_https_is_remembered(settings, db):
+def test_hsts_is_sent_over_https_only(settings, db):
     settings.SECURE_HSTS_SECONDS = 60
     assert Client().get("/accounts/login/", HTTP_HOST=PUBLIC, secure=True)["Strict-Transport-Security"] == "max-age=60"
     assert "Strict-Transport-Security" not in Client().get("/accounts/login/", HTTP_HOST="127.0.0.1")

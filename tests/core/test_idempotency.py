@@ -19,7 +19,7 @@ def made() -> list[str]:
     return sorted(ApiToken.objects.exclude(name="tests").values_list("name", flat=True))
 
 
-def test_a_repeated_request_is_answered_and_not_repeated(owner):
+def test_repeated_request_is_replayed(owner):
     client = caller(owner)
     first, again = make(client), make(client)
     assert made() == ["a"]
@@ -29,19 +29,19 @@ def test_a_repeated_request_is_answered_and_not_repeated(owner):
     assert "Idempotent-Replayed" not in first
 
 
-def test_two_tokens_of_one_user_share_their_keys(owner):
+def test_tokens_of_a_user_share_keys(owner):
     make(caller(owner))
     assert make(caller(owner))["Idempotent-Replayed"] == "true"
 
 
-def test_without_a_key_each_request_counts(owner):
+def test_requests_without_key_run_each_time(owner):
     client = caller(owner)
     assert client.post("/api/v1/make?name=a").status_code == 201
     assert client.post("/api/v1/make?name=b").status_code == 201
     assert not IdempotencyKey.objects.exists()
 
 
-def test_a_key_belongs_to_one_request(owner):
+def test_key_belongs_to_one_request(owner):
     client = caller(owner)
     make(client)
     answer = make(client, name="b")
@@ -49,7 +49,7 @@ def test_a_key_belongs_to_one_request(owner):
     assert made() == ["a"]
 
 
-def test_a_failed_request_may_be_tried_again(owner):
+def test_failed_request_frees_its_key(owner):
     client = caller(owner)
     assert make(client, then="state").status_code == 409
     assert make(client, then="bug").status_code == 500
@@ -57,7 +57,7 @@ def test_a_failed_request_may_be_tried_again(owner):
     assert make(client).status_code == 201
 
 
-def test_a_request_under_way_is_not_started_twice(owner):
+def test_running_request_is_not_started_twice(owner):
     client = caller(owner)
     make(client)
     IdempotencyKey.objects.update(finished_at=None, status=None, body="")
@@ -67,13 +67,13 @@ def test_a_request_under_way_is_not_started_twice(owner):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a b", "é"])
-def test_a_key_is_visible_ascii(owner, key):
+def test_key_is_visible_ascii(owner, key):
     answer = make(caller(owner), key=key)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
     assert made() == []
 
 
-def test_a_request_that_is_refused_claims_nothing(owner):
+def test_refused_request_claims_no_key(owner):
     caller(owner).post("/api/v1/make", headers={"Idempotency-Key": "k1"})
     assert not IdempotencyKey.objects.exists()

@@ -34,18 +34,18 @@ def age(by: timedelta) -> None:
         row.save()
 
 
-def test_a_finished_request_has_its_answer(owner):
+def test_finished_claim_returns_its_response(owner):
     claim(owner).remember(201, {"id": 7}, {"Location": "/7"})
     assert claim(owner) == StoredResponse(201, '{"id": 7}', {"Location": "/7"})
 
 
-def test_another_request_with_the_same_key_is_refused(owner):
+def test_key_of_another_request_is_a_mismatch(owner):
     claim(owner).remember(201, {})
     with pytest.raises(Mismatch):
         claim(owner, digest="d2")
 
 
-def test_a_request_that_is_being_carried_out_is_not_carried_out_again(owner):
+def test_unfinished_claim_is_in_progress(owner):
     claim(owner)
     with pytest.raises(InProgress):
         claim(owner)
@@ -53,24 +53,24 @@ def test_a_request_that_is_being_carried_out_is_not_carried_out_again(owner):
         claim(owner, digest="d2")
 
 
-def test_keys_of_two_users_do_not_meet(owner, stranger):
+def test_keys_belong_to_their_user(owner, stranger):
     claim(owner).remember(201, {"secret": 1})
     assert not isinstance(claim(stranger), StoredResponse)
 
 
-def test_a_released_key_is_free(owner):
+def test_released_key_is_free(owner):
     claim(owner).release()
     assert not isinstance(claim(owner, digest="d2"), StoredResponse)
 
 
-def test_releasing_does_not_forget_an_answer(owner):
+def test_release_keeps_a_stored_response(owner):
     mine = claim(owner)
     mine.remember(201, {})
     mine.release()
     assert isinstance(claim(owner), StoredResponse)
 
 
-def test_an_answer_is_forgotten_after_a_day(owner):
+def test_response_expires_after_a_day(owner):
     claim(owner).remember(201, {})
     age(timedelta(hours=23, minutes=59))
     assert isinstance(claim(owner), StoredResponse)
@@ -78,14 +78,14 @@ def test_an_answer_is_forgotten_after_a_day(owner):
     assert not isinstance(claim(owner, digest="d2"), StoredResponse)
 
 
-def test_old_keys_go_when_others_come(owner, stranger):
+def test_new_claims_delete_expired_keys(owner, stranger):
     claim(owner).remember(201, {})
     age(timedelta(days=2))
     claim(stranger)
     assert not IdempotencyKey.objects.filter(user=owner).exists()
 
 
-def test_the_claim_of_a_dead_process_is_taken_over(owner):
+def test_claim_of_dead_process_is_taken_over(owner):
     claim(owner)
     age(idempotency.LEASE + timedelta(seconds=1))
     claim(owner).remember(201, {"id": 8})
@@ -106,7 +106,7 @@ def carry_out(mine: Claim, user: User, name: str, *, then: Exception | None = No
             raise then
 
 
-def test_a_slow_process_whose_claim_was_taken_over_creates_nothing(owner):
+def test_slow_process_without_claim_creates_nothing(owner):
     slow = claim_of_a_slow_process(owner)
     fast = claim(owner)
     with pytest.raises(InProgress):
@@ -115,12 +115,12 @@ def test_a_slow_process_whose_claim_was_taken_over_creates_nothing(owner):
     assert [token.name for token in ApiToken.objects.all()] == ["of the fast"]
 
 
-def test_a_slow_process_that_was_not_taken_over_still_finishes(owner):
+def test_slow_process_with_its_claim_finishes(owner):
     claim_of_a_slow_process(owner).remember(201, {"id": 9})
     assert claim(owner) == StoredResponse(201, '{"id": 9}', {})
 
 
-def test_a_slow_process_does_not_release_what_was_taken_over(owner):
+def test_slow_process_cannot_release_a_lost_claim(owner):
     slow = claim_of_a_slow_process(owner)
     claim(owner)
     slow.release()
@@ -128,7 +128,7 @@ def test_a_slow_process_does_not_release_what_was_taken_over(owner):
         claim(owner)
 
 
-def test_an_answer_and_what_it_tells_of_are_stored_together_or_not_at_all(owner):
+def test_work_and_response_are_stored_together(owner):
     mine = claim(owner)
     with pytest.raises(RuntimeError):
         carry_out(mine, owner, "x", then=RuntimeError())

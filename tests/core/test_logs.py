@@ -42,7 +42,7 @@ def lines() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def test_a_whole_mission_tells_neither_key_nor_prompt(owner, workers, lines, settings, monkeypatch):
+def test_mission_logs_neither_key_nor_prompt(owner, workers, lines, settings, monkeypatch):
     settings.RUNNINGHUB_API_KEY = KEY
     monkeypatch.setenv("RUNNINGHUB_API_KEY", KEY)
     mission = make_mission(owner, [PROMPT, f"{PROMPT} [[sim:lose:drop]]", f"{PROMPT} [[sim:1501]]"])
@@ -60,7 +60,7 @@ def test_a_whole_mission_tells_neither_key_nor_prompt(owner, workers, lines, set
     assert (lost["item"], lost["attempt"], lost["level"]) == (attempt.item_id, attempt.pk, "WARNING")
 
 
-def test_a_traceback_is_part_of_its_line(lines):
+def test_traceback_is_part_of_the_json_line(lines):
     try:
         raise ValueError("of a request with Authorization: Bearer abc.def")
     except ValueError:
@@ -71,7 +71,7 @@ def test_a_traceback_is_part_of_its_line(lines):
     assert "ValueError: of a request with Authorization: Bearer ***" in read["exception"]
 
 
-def test_lines_for_people_name_the_rows_as_well():
+def test_text_lines_name_the_rows():
     record = logging.LogRecord("engine", logging.INFO, "", 0, "Sent.", (), None)
     lines = PlainLines("{name}{tags} {message}", style="{")
 

@@ -30,22 +30,22 @@ def texts(entries) -> dict[str, object]:
     return {entry.msgid: entry.msgstr_plural or entry.msgstr for entry in entries if entry.msgid}
 
 
-def test_what_is_compiled_is_what_was_translated(entries):
+def test_compiled_messages_are_current(entries):
     compiled = polib.mofile(str(FOLDER / "django.mo"))
     assert texts(compiled) == texts(entries.translated_entries()), "run make messages"
 
 
-def test_nothing_is_missing_guessed_or_obsolete(entries):
+def test_no_message_is_missing_or_fuzzy(entries):
     assert not [entry.msgid for entry in entries if entry.fuzzy or entry.obsolete or not entry.translated()]
 
 
-def test_every_translation_has_the_holes_of_its_sentence(entries):
+def test_translations_have_all_placeholders(entries):
     for entry in entries.translated_entries():
         for told in entry.msgstr_plural.values() or [entry.msgstr]:
             assert sorted(HOLE.findall(told)) == sorted(HOLE.findall(entry.msgid_plural or entry.msgid)), entry.msgid
 
 
-def test_the_pages_speak_chinese(client, db):
+def test_pages_are_chinese_for_chinese_browsers(client, db):
     with translation.override("zh-hans"):
         page = client.get("/accounts/login/", headers={"Accept-Language": "zh-CN"}).content.decode()
     assert "登录" in page
@@ -74,7 +74,7 @@ def test_every_text_in_the_code_is_translated(collected, entries):
     assert not wanted - known, "run make messages, and translate what is new"
 
 
-def test_every_model_has_a_chinese_name():
+def test_models_have_chinese_names():
     with translation.override("zh-hans"):
         for model in catalog.all_models():
             _family, *parts = model.name.split(", ")

@@ -65,7 +65,7 @@ def files_on_disk(settings: Settings) -> list[Path]:
     return [path for root in roots for path in Path(root).rglob("*") if path.is_file()]
 
 
-def test_a_mission_lives_in_the_bucket_from_upload_to_zip_and_leaves_nothing_behind(
+def test_mission_lives_in_the_bucket(
     bucket: ObjectStorage, workers: Workers, owner: User, api: Api, strange_api: Api, settings: Settings
 ) -> None:
     before = files_on_disk(settings)
@@ -100,7 +100,7 @@ def test_a_mission_lives_in_the_bucket_from_upload_to_zip_and_leaves_nothing_beh
     assert files_on_disk(settings) == before
 
 
-def test_a_file_is_read_from_any_place_and_never_whole_into_memory(bucket: ObjectStorage) -> None:
+def test_file_is_streamed_from_any_position(bucket: ObjectStorage) -> None:
     content = random.Random(1).randbytes(24 * MEGABYTE)
     storage = storages["results"]
     storage.save("missions/1/large.bin", ContentFile(content))
@@ -120,7 +120,7 @@ def test_a_file_is_read_from_any_place_and_never_whole_into_memory(bucket: Objec
     assert peak < 8 * MEGABYTE
 
 
-def test_an_archive_says_which_files_the_bucket_has_lost(bucket: ObjectStorage, owner: User) -> None:
+def test_zip_lists_files_missing_in_the_bucket(bucket: ObjectStorage, owner: User) -> None:
     mission = make_mission(owner, 3)
     result_factories.run(mission, [picture()], [picture(colour="blue")], [picture(colour="green")])
     first, second, _ = Output.objects.order_by("pk")
@@ -133,12 +133,12 @@ def test_an_archive_says_which_files_the_bucket_has_lost(bucket: ObjectStorage, 
     assert [name[:4] for name in names] == ["0003", "mani"]
 
 
-def test_without_the_bucket_no_archive_is_made_rather_than_an_empty_one(no_bucket: None, owner: User) -> None:
+def test_no_zip_without_the_bucket(no_bucket: None, owner: User) -> None:
     with pytest.raises(OSError, match="object storage failed"):
         Bundle(make_mission(owner, 1))
 
 
-def test_while_the_bucket_cannot_be_reached_nothing_fails_and_nothing_is_lost(
+def test_unreachable_bucket_loses_nothing(
     bucket: ObjectStorage, workers: Workers, owner: User, settings: Settings
 ) -> None:
     media = make_media(owner)
@@ -161,7 +161,7 @@ def was_refused(mission: Mission) -> bool:
     return item.status == ItemStatus.PENDING and item.refusal_count > 0
 
 
-def test_objects_without_a_row_go_once_they_are_old(bucket: ObjectStorage, owner: User) -> None:
+def test_old_objects_without_row_are_deleted(bucket: ObjectStorage, owner: User) -> None:
     result_factories.run(make_mission(owner, 1), [picture()])
     make_media(owner)
     kept = bucket.names()
@@ -179,7 +179,7 @@ def findings(part: str) -> list[doctor.Finding]:
     return [finding for finding in doctor.examine() if finding.part == part]
 
 
-def test_doctor_writes_to_the_bucket_and_leaves_nothing(bucket: ObjectStorage) -> None:
+def test_doctor_checks_the_bucket(bucket: ObjectStorage) -> None:
     assert [finding.level for part in ("results", "uploads") for finding in findings(f"storage of {part}")] == [
         "ok"
     ] * 2
@@ -187,9 +187,7 @@ def test_doctor_writes_to_the_bucket_and_leaves_nothing(bucket: ObjectStorage) -
 
 
 @pytest.mark.parametrize("place", [NOBODY, "s3://no-such-bucket?endpoint_url={endpoint}&region_name=us-east-1"])
-def test_doctor_says_what_to_do_about_a_bucket_that_cannot_be_used(
-    bucket: ObjectStorage, settings: Settings, place: str
-) -> None:
+def test_doctor_explains_an_unusable_bucket(bucket: ObjectStorage, settings: Settings, place: str) -> None:
     settings.STORAGES = settings.STORAGES | storages_of(place.format(endpoint=bucket.endpoint), settings.RESULTS_ROOT)
     (finding,) = findings("storage of results")
     assert finding.level == "fail"

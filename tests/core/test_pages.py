@@ -29,7 +29,7 @@ def directives(answer) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("address", ["/accounts/login/", "/nowhere", "/admin/login/", "/api/v1/docs", "/api/v1/health"])
-def test_nothing_inline_and_no_other_host_is_allowed(address, db):
+def test_policy_allows_only_this_host(address, db):
     policy = directives(Client().get(address))
     assert policy["default-src"] == {"'none'"}
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == {"'self'"}
@@ -38,7 +38,7 @@ def test_nothing_inline_and_no_other_host_is_allowed(address, db):
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(settings.BASE_DIR)))
-def test_a_template_has_nothing_inline_and_only_icons_that_exist(path: Path):
+def test_template_has_no_inline_code_or_unknown_icon(path: Path):
     source = re.sub(r"{% comment %}.*?{% endcomment %}", "", path.read_text(), flags=re.DOTALL)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:", source)
     assert not re.search(r"<script(?![^>]*\ssrc=)", source)
@@ -46,7 +46,7 @@ def test_a_template_has_nothing_inline_and_only_icons_that_exist(path: Path):
     assert set(re.findall(r'{% icon "([\w-]+)"', source)) <= ICONS
 
 
-def test_every_icon_that_python_names_exists():
+def test_icons_named_in_python_exist():
     named = {look.icon for looks in statuses.registered().values() for look in looks.values()}
     named |= {icon for _tone, icon in ui.TONES.values()} | set(ui.TASK_TYPE_ICONS.values())
     named |= set(themes.ICONS.values()) | {entry.icon for entry in navigation.registered()}
@@ -56,7 +56,7 @@ def test_every_icon_that_python_names_exists():
 # --- Errors ---
 
 
-def test_a_page_that_is_not_there_is_told_in_the_frame(owner):
+def test_404_page_has_the_navigation(owner):
     client = Client()
     client.force_login(owner)
     page = client.get("/nowhere")
@@ -65,13 +65,13 @@ def test_a_page_that_is_not_there_is_told_in_the_frame(owner):
     assert "Signed in as mei" in page.content.decode()
 
 
-def test_an_outdated_form_says_that_nothing_was_sent(db):
+def test_csrf_page_says_nothing_was_sent(db):
     page = Client(enforce_csrf_checks=True).post("/accounts/login/", {})
     assert page.status_code == 403
     assert "Nothing was sent" in page.content.decode()
 
 
-def test_no_page_is_drawn_for_a_program(owner, django_assert_num_queries):
+def test_api_errors_render_no_page(owner, django_assert_num_queries):
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
     with django_assert_num_queries(3):  # session, person, profile
@@ -80,20 +80,20 @@ def test_no_page_is_drawn_for_a_program(owner, django_assert_num_queries):
     assert client.post("/api/v1/me/tokens", {}, content_type="application/json").json()["error"] == "forbidden"
 
 
-def test_a_defect_gets_a_page_that_asks_nobody(rf, django_assert_num_queries, db):
+def test_500_page_needs_no_database(rf, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         page = server_error(rf.get("/missions"))
     assert page.status_code == 500
     assert "Something went wrong" in page.content.decode()
 
 
-def test_a_wrong_theme_in_a_cookie_is_only_text(rf):
+def test_invalid_theme_cookie_is_ignored(rf):
     request = rf.get("/missions")
     request.COOKIES["theme"] = '"><script>'
     assert "<script>" not in server_error(request).content.decode()
 
 
-def test_the_components_are_for_staff(owner, admin_client):
+def test_components_page_is_for_staff(owner, admin_client):
     client = Client()
     client.force_login(owner)
     assert client.get("/components").status_code == 302
@@ -103,7 +103,7 @@ def test_the_components_are_for_staff(owner, admin_client):
 # --- Weight ---
 
 
-def test_the_frame_is_light():
+def test_static_files_are_small():
     """Compressed, style sheets, script and icons together leave most of the 100 KB of a page to the page."""
     folder = settings.BASE_DIR / "core/static/app"
     size = sum(len(gzip.compress(path.read_bytes())) for path in folder.iterdir())

@@ -26,7 +26,7 @@ def list_url(name):
 
 
 @pytest.mark.parametrize("name", [*LONG, "missions_mission", "media_mediafile"])
-def test_a_longer_list_costs_no_more_statements(admin_client, owner, mixed, name):
+def test_longer_list_costs_no_more_statements(admin_client, owner, mixed, name):
     admin_client.get(list_url(name))  # what is asked once per process
     with CaptureQueriesContext(
         connection,
@@ -40,7 +40,7 @@ def test_a_longer_list_costs_no_more_statements(admin_client, owner, mixed, name
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_nothing_is_counted_to_its_end(admin_client, mixed, name):
+def test_lists_count_up_to_a_limit(admin_client, mixed, name):
     with CaptureQueriesContext(connection) as statements:
         admin_client.get(list_url(name))
     counts = [query["sql"] for query in statements if "COUNT(" in query["sql"] and f'FROM "{name}"' in query["sql"]]
@@ -48,7 +48,7 @@ def test_nothing_is_counted_to_its_end(admin_client, mixed, name):
     assert all(f"LIMIT {readonly.MAX_COUNT + 1}" in sql for sql in counts)
 
 
-def test_a_count_that_was_cut_says_so(admin_client, mixed, monkeypatch):
+def test_limited_count_is_marked(admin_client, mixed, monkeypatch):
     monkeypatch.setattr(readonly, "MAX_COUNT", 5)
     page = admin_client.get(list_url("missions_missionitem")).content.decode()
     assert "more than 5 mission items" in page
@@ -73,7 +73,7 @@ def test_a_count_that_was_cut_says_so(admin_client, mixed, monkeypatch):
         ("missions_itemevent", {"q": "1#4"}),
     ],
 )
-def test_a_list_is_read_by_an_index_and_needs_no_sorting(admin_client, mixed, name, query):
+def test_lists_use_an_index(admin_client, mixed, name, query):
     plan = plan_of(admin_client.get(list_url(name), query).context["cl"].queryset[:50])
     if query:
         assert not re.search(rf"SCAN {name}|Seq Scan on {name}\b", plan), plan
@@ -81,7 +81,7 @@ def test_a_list_is_read_by_an_index_and_needs_no_sorting(admin_client, mixed, na
         assert not re.search(r"TEMP B-TREE|Sort", plan), plan
 
 
-def test_a_task_is_found_by_its_index(history):
+def test_task_search_uses_the_index(history):
     assert "remote_task_has_one_attempt" in plan_of(attempts_with_task("90001").order_by())
 
 
@@ -94,13 +94,13 @@ def plan_of(rows: QuerySet[Any]) -> str:
     return rows.explain()
 
 
-def test_the_catalogue_is_shown_with_its_prices(admin_client):
+def test_models_page_shows_prices(admin_client):
     page = admin_client.get(reverse("admin-models")).content.decode()
     assert "rhart-image-v1/text-to-image" in page
     assert "0.05 CNY per call" in page
     assert page.count("default</span>") >= 4
 
 
-def test_the_catalogue_is_for_staff(client, owner):
+def test_models_page_is_for_staff(client, owner):
     client.force_login(owner)
     assert client.get(reverse("admin-models")).status_code == 302

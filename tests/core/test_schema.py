@@ -25,12 +25,12 @@ UNFIT_CHECKS = "positive_data_acceptance,negative_data_rejection"
 ENDLESS = "/events$"  # a stream that ends with its mission, and nothing works on missions here
 
 
-def test_every_operation_is_named_once():
+def test_operation_ids_are_unique():
     names = [operation.described["operationId"] for operation in operations()]
     assert len(names) == len(set(names))
 
 
-def test_every_success_is_an_envelope_and_every_failure_an_error():
+def test_schema_has_envelopes_and_errors():
     for operation in operations():
         for status, response in operation.described["responses"].items():
             schema = response.get("content", {}).get("application/json", {}).get("schema", {})
@@ -40,7 +40,7 @@ def test_every_success_is_an_envelope_and_every_failure_an_error():
                 assert schema["required"] == ["code", "data"], (str(operation), status)
 
 
-def test_both_ways_to_call_are_documented():
+def test_both_authentications_are_documented():
     schemes = documented()["components"]["securitySchemes"]
     assert schemes["BearerToken"] == {"type": "http", "scheme": "bearer"}
     assert (schemes["Session"]["in"], schemes["Session"]["name"]) == ("cookie", "sessionid")
@@ -48,7 +48,7 @@ def test_both_ways_to_call_are_documented():
         assert operation.is_public or operation.described["security"] == [{"BearerToken": []}, {"Session": []}]
 
 
-def test_the_alias_of_missions_is_served_and_not_documented(db, client):
+def test_alias_is_served_but_undocumented(db, client):
     assert not [operation for operation in operations() if "api_missions" in operation.path]
     for address in ("/api/v1/api_missions/1/nowhere", "/api/v1/api_missions"):
         assert client.get(address).wsgi_request.path == address.replace("api_missions", "missions")

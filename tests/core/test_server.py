@@ -44,7 +44,7 @@ def made() -> int:
 # --- Repeated requests ---
 
 
-def test_of_many_equal_requests_at_once_one_is_carried_out(open_server, transactional_db):
+def test_equal_requests_at_once_run_once(open_server, transactional_db):
     web, owner = open_server(), User.objects.create_user("mei")
     sessions = [session(owner) for _ in range(AT_ONCE)]
     for key in ("first", "second"):
@@ -61,7 +61,7 @@ def test_of_many_equal_requests_at_once_one_is_carried_out(open_server, transact
     assert made() == 2
 
 
-def test_a_process_killed_between_its_commit_and_its_answer_has_remembered_it(open_server, transactional_db):
+def test_response_survives_a_kill_after_commit(open_server, transactional_db):
     owner = User.objects.create_user("mei")
     known, dying = session(owner), open_server("tests.core.aborted_server:application")
     with pytest.raises(requests.ConnectionError):
@@ -84,7 +84,7 @@ def chunks(count: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("body", [b"x" * 300_000, chunks(5)], ids=["with its length", "in chunks"])
-def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body):
+def test_large_body_is_refused_with_or_without_length(open_server, body):
     web = open_server(API_MAX_BODY_BYTES="200000")
     headers = {"X-Request-Id": "big-1", "Content-Type": "application/json"}
     answer = requests.post(f"{web.url}/api/v1/me/tokens", data=body, headers=headers, timeout=30)
@@ -93,7 +93,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(open_server, body)
     assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
 
 
-def test_a_request_whose_client_left_is_carried_out_with_its_whole_body(open_server, tmp_path):
+def test_request_of_a_gone_client_has_its_body(open_server, tmp_path):
     web = open_server("tests.core.slow_app:application", WHAT_WAS_READ=str(tmp_path / "read"))
     with socket.create_connection(("127.0.0.1", web.port), timeout=15) as caller:
         caller.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
@@ -103,7 +103,7 @@ def test_a_request_whose_client_left_is_carried_out_with_its_whole_body(open_ser
     assert "Traceback" not in web.log.read_text()
 
 
-def test_a_body_that_is_announced_as_too_large_and_never_sent_is_answered(open_server):
+def test_announced_large_body_is_refused(open_server):
     web = open_server()
     with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as caller:
         head = "POST /api/v1/missions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -114,7 +114,7 @@ def test_a_body_that_is_announced_as_too_large_and_never_sent_is_answered(open_s
 # --- Files ---
 
 
-def test_the_interactive_docs_come_from_this_host_alone(open_server, settings):
+def test_docs_page_uses_only_this_host(open_server, settings):
     call_command("collectstatic", interactive=False, verbosity=0)
     web = open_server("tests.core.with_static:application", STATIC_ROOT_OF_TEST=str(settings.STATIC_ROOT))
     page = requests.get(f"{web.url}/api/v1/docs", timeout=30).text
@@ -132,7 +132,7 @@ def test_the_interactive_docs_come_from_this_host_alone(open_server, settings):
 # --- Connections ---
 
 
-def test_no_more_connections_are_kept_than_requests_are_answered_at_once(open_server, transactional_db):
+def test_connections_are_limited_to_the_threads(open_server, transactional_db):
     web, owner = open_server(), User.objects.create_user("mei")
 
     def ask(known: requests.Session) -> set[Any]:
@@ -144,7 +144,7 @@ def test_no_more_connections_are_kept_than_requests_are_answered_at_once(open_se
 
 
 @pytest.mark.parametrize("before", ["SELECT 1", "SELECT 1 FROM nowhere"], ids=["a good request", "one that erred"])
-def test_a_connection_that_broke_between_two_requests_is_replaced(open_server, transactional_db, before):
+def test_broken_connection_is_replaced(open_server, transactional_db, before):
     if connection.vendor != "postgresql":
         pytest.skip("SQLite is no server that could break one")
     web = open_server("tests.core.asking:application")
@@ -163,7 +163,7 @@ def ask_database(web: Web, sql: str) -> int:
     return requests.post(web.url, data=sql, timeout=30).status_code
 
 
-def test_requests_that_wait_for_their_turn_hold_no_connection(open_server, transactional_db):
+def test_waiting_requests_hold_no_connection(open_server, transactional_db):
     web, headers = open_server(), session(User.objects.create_user("mei")).headers
 
     def ask() -> int:
@@ -181,7 +181,7 @@ def test_requests_that_wait_for_their_turn_hold_no_connection(open_server, trans
 # --- When the database is gone ---
 
 
-def test_a_server_without_its_database_says_so_and_lives(open_server):
+def test_server_survives_a_missing_database(open_server):
     web = open_server(DATABASE_URL="postgres://nobody@127.0.0.1:1/gone")
     for name in ("health", "ready"):
         answer = requests.get(f"{web.url}/api/v1/{name}", timeout=30)

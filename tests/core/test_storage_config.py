@@ -12,13 +12,13 @@ from core.storage.config import BUCKET, FOLDER, storages_of
 RESULTS = Path("/data/results")
 
 
-def test_without_it_files_are_kept_on_the_disk():
+def test_default_is_the_disk():
     kept = storages_of("", RESULTS)
     assert {name: entry["BACKEND"] for name, entry in kept.items()} == {"default": FOLDER, "results": FOLDER}
     assert kept["results"]["OPTIONS"]["location"] == RESULTS
 
 
-def test_uploads_and_results_have_folders_of_their_own_in_the_bucket():
+def test_bucket_has_a_folder_per_storage():
     kept = storages_of("s3://pictures/our/site/?endpoint_url=http://minio.internal:9000&region_name=eu", RESULTS)
     shared = {"bucket_name": "pictures", "endpoint_url": "http://minio.internal:9000", "region_name": "eu"}
     assert {entry["BACKEND"] for entry in kept.values()} == {BUCKET}
@@ -26,7 +26,7 @@ def test_uploads_and_results_have_folders_of_their_own_in_the_bucket():
     assert kept["results"]["OPTIONS"] == {**shared, "location": "our/site/results", "file_overwrite": True}
 
 
-def test_a_bucket_may_be_ours_alone():
+def test_prefix_is_optional():
     assert storages_of("s3://pictures", RESULTS)["results"]["OPTIONS"]["location"] == "results"
 
 
@@ -42,7 +42,7 @@ def test_a_bucket_may_be_ours_alone():
         "s3://pictures?default_acl=public-read",
     ],
 )
-def test_what_cannot_be_meant_is_refused_without_repeating_it(url: str):
+def test_invalid_url_is_refused_and_not_repeated(url: str):
     with pytest.raises(ImproperlyConfigured, match="STORAGE_URL must be s3://") as refused:
         storages_of(url, RESULTS)
     assert "very-secret" not in str(refused.value)

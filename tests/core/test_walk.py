@@ -63,12 +63,12 @@ def rows() -> list[Any]:
     ]
 
 
-def test_only_health_and_readiness_are_public():
+def test_only_probes_are_public():
     assert {operation.path for operation in OPERATIONS if operation.is_public} == PUBLIC
 
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if not one.is_public], ids=str)
-def test_nothing_is_said_or_done_without_a_token(places, operation):
+def test_every_operation_needs_a_caller(places, operation):
     before = rows()
     for client in (Client(), Client(headers={"Authorization": "Bearer rhb_wrong"})):
         answer = ask(client, operation, places)
@@ -77,7 +77,7 @@ def test_nothing_is_said_or_done_without_a_token(places, operation):
 
 
 @pytest.mark.parametrize("operation", INTO_ROWS, ids=str)
-def test_what_is_somebody_elses_is_not_there(stranger, places, operation):
+def test_objects_of_others_are_not_found(stranger, places, operation):
     client = caller(stranger)
     before = rows()
     answer = ask(client, operation, places)
@@ -86,20 +86,20 @@ def test_what_is_somebody_elses_is_not_there(stranger, places, operation):
 
 
 @pytest.mark.parametrize("operation", REST, ids=str)
-def test_no_list_shows_what_is_somebody_elses(stranger, places, operation):
+def test_lists_hide_objects_of_others(stranger, places, operation):
     answer = ask(caller(stranger), operation, places)
     assert answer.status_code < 300, answer.content
     assert MARK not in answer.content.decode()
 
 
 @pytest.mark.parametrize("operation", [one for one in INTO_ROWS if one.path.count("{") == 1], ids=str)
-def test_its_owner_finds_it(owner, places, operation):
+def test_owner_finds_every_object(owner, places, operation):
     """Otherwise the walk above would prove nothing."""
     assert ask(caller(owner), operation, places).status_code != 404
 
 
 @pytest.mark.parametrize("operation", INTO_ROWS, ids=str)
-def test_an_id_that_no_database_could_hold_is_an_error_of_the_caller(owner, places, operation):
+def test_too_large_id_is_a_client_error(owner, places, operation):
     for impossible in (0, 2**63, 10**30):
         bad = dict.fromkeys(places, impossible)
         assert ask(caller(owner), operation, bad).status_code in (404, 422)

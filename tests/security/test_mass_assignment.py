@@ -45,7 +45,7 @@ def planted(stranger: User) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
-def test_a_body_with_one_field_too_many_is_refused(operation: Operation, owner, stranger, places):
+def test_unknown_field_in_body_is_refused(operation: Operation, owner, stranger, places):
     client, request = caller(owner), operation.request()
     before = everything()
     for name, value in planted(stranger).items():
@@ -67,7 +67,7 @@ def known_to(operation: Operation) -> set[str]:
 
 
 @pytest.mark.parametrize("address", PAGES, ids=str)
-def test_a_form_with_fields_too_many_changes_nothing_of_them(address: Address, owner, stranger, places):
+def test_unknown_form_fields_change_nothing(address: Address, owner, stranger, places):
     before = ownership()
     browser_of(owner).post(address.filled(places), {"name": "planted", **planted(stranger)})
     after = ownership()
@@ -112,7 +112,7 @@ def person_form(user: User, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_who_is_no_superuser_makes_nobody_one(clerk, stranger):
+def test_operator_cannot_make_superusers(clerk, stranger):
     rights = {"is_superuser": "on", "user_permissions": [permission.pk for permission in Permission.objects.all()[:5]]}
     form = person_form(stranger, first_name="Li", **rights)
     assert clerk.post(f"/admin/auth/user/{stranger.pk}/change/", form).status_code == 302
@@ -122,7 +122,7 @@ def test_who_is_no_superuser_makes_nobody_one(clerk, stranger):
     assert not stranger.user_permissions.exists()
 
 
-def test_who_is_no_superuser_changes_no_superuser_and_not_their_password(clerk):
+def test_operator_cannot_edit_superusers(clerk):
     boss = User.objects.create_superuser("boss", password="a long enough password")
     new = {"password1": "another long password", "password2": "another long password", "usable_password": "true"}
     for path, form in (
@@ -136,14 +136,14 @@ def test_who_is_no_superuser_changes_no_superuser_and_not_their_password(clerk):
     assert found.is_active
 
 
-def test_a_superuser_does_both(admin_client, stranger):
+def test_superuser_edits_superusers(admin_client, stranger):
     form = person_form(stranger, is_staff="on", is_superuser="on")
     assert admin_client.post(f"/admin/auth/user/{stranger.pk}/change/", form).status_code == 302
     assert User.objects.get(pk=stranger.pk).is_superuser
 
 
 @pytest.mark.parametrize("path", ["schedule/add/", "schedule/", "failure/", "success/", "ormq/"])
-def test_nobody_has_workers_run_what_they_typed(admin_client, path):
+def test_admin_cannot_queue_functions(admin_client, path):
     """django-q2's own page for schedules takes the name of any function."""
     form = {"func": "os.system", "args": "'id'", "schedule_type": "O", "repeats": "-1"}
     assert admin_client.post(f"/admin/django_q/{path}", form).status_code == 404

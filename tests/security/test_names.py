@@ -59,7 +59,7 @@ def fetch(client: Client, path: str) -> Any:
 
 
 @pytest.mark.parametrize("what", ["download", "results.csv", "results.jsonl", "items/1/outputs/1"])
-def test_a_download_has_one_name_that_stays_in_its_folder(mission, owner, what):
+def test_download_name_has_no_path(mission, owner, what):
     answer, _content = fetch(caller(owner), f"{mission.pk}/{what}")
     assert "Set-Cookie" not in answer.headers
     disposition = answer["Content-Disposition"]
@@ -72,7 +72,7 @@ def test_a_download_has_one_name_that_stays_in_its_folder(mission, owner, what):
     assert not set(told) & set('"\\/:')  # (a semicolon in quotation marks is a character of the name)
 
 
-def test_the_files_of_an_archive_stay_in_its_folder(mission, owner):
+def test_zip_entries_stay_in_the_folder(mission, owner):
     _answer, content = fetch(caller(owner), f"{mission.pk}/download")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
@@ -84,7 +84,7 @@ def test_the_files_of_an_archive_stay_in_its_folder(mission, owner):
 
 
 @pytest.mark.parametrize("table", ["results.csv", "manifest.csv"])
-def test_no_cell_of_a_table_is_a_formula(mission, owner, table):
+def test_table_cells_are_no_formulas(mission, owner, table):
     if table == "manifest.csv":
         with zipfile.ZipFile(io.BytesIO(fetch(caller(owner), f"{mission.pk}/download")[1])) as archive:
             content = archive.read(table)
@@ -96,7 +96,7 @@ def test_no_cell_of_a_table_is_a_formula(mission, owner, table):
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "file:///etc/passwd", "../../.env", "~/.ssh/id_rsa", "media:../1"])
-def test_a_path_of_the_server_is_no_image(owner, path):
+def test_server_path_is_no_image(owner, path):
     body = {
         "name": "x",
         "task_type": "image_to_video",

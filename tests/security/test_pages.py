@@ -37,7 +37,7 @@ def admin_places(places: dict[str, object], superuser: User) -> dict[str, object
 
 
 @pytest.mark.parametrize("address", [one for one in OURS if str(one) not in MACHINES], ids=str)
-def test_a_page_of_another_site_changes_nothing_in_a_person_s_name(address: Address, owner, places):
+def test_pages_refuse_forged_posts(address: Address, owner, places):
     client = browser_of(owner, enforce_csrf_checks=True)
     before = everything()
     for method in UNSAFE:
@@ -46,7 +46,7 @@ def test_a_page_of_another_site_changes_nothing_in_a_person_s_name(address: Addr
     assert everything() == before
 
 
-def test_nor_in_an_operator_s(superuser, admin_places):
+def test_admin_refuses_forged_posts(superuser, admin_places):
     client = browser_of(superuser, enforce_csrf_checks=True)
     before = everything()
     for address in ADMIN:
@@ -57,7 +57,7 @@ def test_nor_in_an_operator_s(superuser, admin_places):
 
 
 @pytest.mark.parametrize("operation", CHANGING, ids=str)
-def test_nor_through_the_api_with_the_cookie_of_the_pages(operation: Operation, owner, places):
+def test_api_refuses_forged_posts(operation: Operation, owner, places):
     client = browser_of(owner, enforce_csrf_checks=True)
     before = everything()
     answer = getattr(client, operation.method)(operation.path.format(**places), **operation.request())
@@ -65,7 +65,7 @@ def test_nor_through_the_api_with_the_cookie_of_the_pages(operation: Operation, 
     assert everything() == before
 
 
-def test_what_is_exempt_reads_no_cookie(owner, places):
+def test_csrf_exempt_views_ignore_cookies(owner, places):
     """Otherwise the exemption would be a hole: the webhook's answer is the same for everybody."""
     [address] = [one for one in OURS if str(one) in MACHINES]
     assert (
@@ -90,13 +90,13 @@ def safe_headers(answer: Any) -> bool:
 
 
 @pytest.mark.parametrize("address", OURS, ids=str)
-def test_no_page_can_be_framed_or_runs_what_is_written_into_it(address: Address, owner, places):
+def test_pages_have_security_headers(address: Address, owner, places):
     for client in (browser_of(owner), Client()):
         answer = client.get(address.filled(places))
         assert safe_headers(answer), dict(answer.headers)
 
 
-def test_nor_can_the_administration(superuser, admin_places):
+def test_admin_has_security_headers(superuser, admin_places):
     client = browser_of(superuser)
     for address in ADMIN:
         answer = client.get(address.filled(admin_places))
@@ -132,7 +132,7 @@ def leads_elsewhere(answer: Any) -> bool:
 
 
 @pytest.mark.parametrize("address", OURS, ids=str)
-def test_no_page_leads_to_another_host(address: Address, owner, places):
+def test_pages_redirect_to_no_other_host(address: Address, owner, places):
     client = browser_of(owner)
     there = address.filled(places)
     for target in ELSEWHERE[:6]:
@@ -145,7 +145,7 @@ def test_no_page_leads_to_another_host(address: Address, owner, places):
 
 @pytest.mark.parametrize("target", ELSEWHERE)
 @pytest.mark.parametrize("door", ["/accounts/login/", "/admin/login/"])
-def test_signing_in_leads_to_no_other_host(door, target, superuser):
+def test_sign_in_redirects_to_no_other_host(door, target, superuser):
     superuser.set_password("a long enough password")
     superuser.save()
     form = {"username": "boss", "password": "a long enough password", "next": target}
@@ -157,5 +157,5 @@ def test_signing_in_leads_to_no_other_host(door, target, superuser):
 @pytest.mark.parametrize(
     "host", ["evil.example", "testserver.evil.example", "testserver@evil.example", "testserver:80@evil"]
 )
-def test_a_forged_host_is_refused(host, web):
+def test_forged_host_is_refused(host, web):
     assert web.get("/missions", headers={"Host": host}).status_code == 400

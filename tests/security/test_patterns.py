@@ -74,13 +74,13 @@ def _is_searched(node: ast.AST, source: str) -> bool:
 FOUND = list(patterns())
 
 
-def test_there_are_patterns_to_try():
+def test_patterns_are_collected():
     assert len(FOUND) > 20
 
 
 @pytest.mark.timeout(60)  # what is read once takes milliseconds, what is read anew from each of its characters minutes
 @pytest.mark.parametrize("written", FOUND, ids=[written.place for written in FOUND])
-def test_a_long_text_is_read_once(written: Written):
+def test_patterns_are_linear(written: Written):
     pattern = written.pattern
     compiled = re.compile(pattern)
     own = set(re.findall(r"[^\\()\[\]{}*+?|^$]", pattern if isinstance(pattern, str) else pattern.decode("latin-1")))

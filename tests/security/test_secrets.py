@@ -54,7 +54,7 @@ def assert_none_in(text: str) -> None:
 # --- Pages of errors, and the log ---
 
 
-def test_an_error_page_tells_nothing_and_the_log_no_secret(settings, log):
+def test_error_page_and_log_have_no_secret(settings, log):
     settings.ROOT_URLCONF = "tests.security.broken"
     page = Client(raise_request_exception=False).get("/broken")
     assert page.status_code == 500
@@ -65,7 +65,7 @@ def test_an_error_page_tells_nothing_and_the_log_no_secret(settings, log):
     assert_none_in(log.getvalue())
 
 
-def test_while_debugging_the_page_still_hides_what_settings_hold(settings, owner):
+def test_debug_page_hides_secret_settings(settings, owner):
     """It shows everything else: DEBUG is for one's own machine."""
     settings.DEBUG = True
     settings.ROOT_URLCONF = "tests.security.broken"
@@ -79,14 +79,14 @@ def test_while_debugging_the_page_still_hides_what_settings_hold(settings, owner
 
 
 @pytest.mark.parametrize("told", ["password={0}", "postgres://batch:{0}@db.internal/batch", "{0}"])
-def test_whatever_a_library_says_of_a_secret_is_not_logged(log, told):
+def test_secrets_in_library_messages_are_redacted(log, told):
     for secret in PLANTED:
         logging.getLogger("some.library").error("refused: %s", told.format(secret))
     assert log.getvalue().count("***") == len(PLANTED)
     assert_none_in(log.getvalue())
 
 
-def test_a_token_is_not_logged_whoever_holds_it(log, owner):
+def test_tokens_are_redacted(log, owner):
     secret = accounts.create_token(user=owner, name="x")[1]
     logging.getLogger("some.library").error("headers: {'Authorization': 'Bearer %s'}, token %s", secret, secret)
     assert secret not in log.getvalue()
@@ -95,7 +95,7 @@ def test_a_token_is_not_logged_whoever_holds_it(log, owner):
 # --- What can be asked for ---
 
 
-def test_no_page_and_no_operation_tells_a_secret(admin_client, mixed):
+def test_pages_and_operations_have_no_secret(admin_client, mixed):
     for address in ("/metrics", "/api/v1/health", "/api/v1/ready", "/api/v1/queue/status", "/api/v1/openapi.json"):
         assert_none_in(admin_client.get(address, headers={"Authorization": ""}).content.decode())
     for address in (
@@ -109,7 +109,7 @@ def test_no_page_and_no_operation_tells_a_secret(admin_client, mixed):
         assert_none_in(page.content.decode())
 
 
-def test_an_error_of_the_api_tells_none_either(settings, owner):
+def test_api_error_has_no_secret(settings, owner):
     answer = Client().get("/api/v1/missions", headers={"Authorization": "Bearer rhb_" + "x" * 43})
     assert answer.status_code == 401
     assert "x" * 43 not in answer.content.decode()
@@ -118,7 +118,7 @@ def test_an_error_of_the_api_tells_none_either(settings, owner):
 # --- A copy of the database ---
 
 
-def test_a_copy_of_the_database_opens_nothing(owner, mixed, encryption_key):
+def test_database_copy_has_no_secret(owner, mixed, encryption_key):
     secret = accounts.create_token(user=owner, name="x")[1]
     account = add_account("second", "a-key-of-a-second-account", "https://www.runninghub.cn")
     rows = [*ApiToken.objects.all(), *ProviderAccount.objects.all(), *type(owner).objects.all()]
@@ -129,7 +129,7 @@ def test_a_copy_of_the_database_opens_nothing(owner, mixed, encryption_key):
     assert "a long enough password" not in copy
 
 
-def test_objects_that_hold_a_key_do_not_show_it(encryption_key, simulator):
+def test_repr_hides_keys(encryption_key, simulator):
     account = add_account("second", "a-key-of-a-second-account", simulator.url)
     for thing in (account, provider_accounts.connect(account), provider_accounts.settings_of(account)):
         assert "a-key-of-a-second-account" not in f"{thing!r} {thing!s}"

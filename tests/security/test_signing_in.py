@@ -46,7 +46,7 @@ def is_open(**more: Any) -> bool:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_who_guesses_too_often_is_not_let_in_even_with_the_right_password(owner, door):
+def test_lockout_refuses_the_right_password(owner, door):
     User.objects.update(is_staff=True)
     guess(LIMIT - 1)
     assert is_open(door=door)
@@ -57,25 +57,25 @@ def test_who_guesses_too_often_is_not_let_in_even_with_the_right_password(owner,
     assert "Wait 15 minutes" in answer.content.decode()
 
 
-def test_the_page_says_so_in_chinese_too(owner):
+def test_lockout_page_is_translated(owner):
     guess()
     assert "请等待 15 分钟" in knock(headers={"Accept-Language": "zh-CN"}).content.decode()
 
 
-def test_many_names_browsers_and_forged_headers_are_one_guesser(owner):
+def test_lockout_ignores_names_and_headers(owner):
     for number in range(LIMIT):
         forged = {"User-Agent": f"browser {number}", "X-Forwarded-For": f"203.0.113.{number}", "X-Real-Ip": "192.0.2.1"}
         knock(f"somebody-{number}", headers=forged, door=DOORS[number % 2])
     assert not is_open()
 
 
-def test_nobody_is_locked_out_by_what_another_does_to_their_name(owner):
+def test_lockout_spares_other_addresses(owner):
     guess(LIMIT * 2, REMOTE_ADDR="203.0.113.7")
     assert not is_open(REMOTE_ADDR="203.0.113.7")
     assert is_open(REMOTE_ADDR="203.0.113.8")
 
 
-def test_signing_in_to_an_account_of_one_s_own_gives_no_new_guesses(owner, stranger):
+def test_own_login_does_not_reset_the_count(owner, stranger):
     stranger.set_password(PASSWORD)
     stranger.save()
     guess(LIMIT - 1)
@@ -84,7 +84,7 @@ def test_signing_in_to_an_account_of_one_s_own_gives_no_new_guesses(owner, stran
     assert not is_open()
 
 
-def test_all_addresses_of_one_line_are_one_guesser(owner):
+def test_ipv6_network_counts_as_one(owner):
     for number in range(LIMIT):
         knock(REMOTE_ADDR=f"2001:db8:1:2::{number:x}")
     assert not is_open(REMOTE_ADDR="2001:db8:1:2:ffff::1")
@@ -92,12 +92,12 @@ def test_all_addresses_of_one_line_are_one_guesser(owner):
 
 
 @pytest.mark.parametrize("address", ["", "unix:", "203.0.113.7:4711", "\0"])
-def test_an_address_that_cannot_be_read_is_counted_as_well(owner, address):
+def test_unreadable_address_is_counted(owner, address):
     guess(REMOTE_ADDR=address)
     assert not is_open(REMOTE_ADDR=address)
 
 
-def test_the_wait_ends_and_more_guesses_do_not_prolong_it(owner):
+def test_lockout_ends_on_time(owner):
     guess()
     AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(minutes=14))
     guess(3)
@@ -105,13 +105,13 @@ def test_the_wait_ends_and_more_guesses_do_not_prolong_it(owner):
     assert is_open()
 
 
-def test_an_operator_lifts_the_wait(owner):
+def test_operator_unlocks(owner):
     guess(REMOTE_ADDR="203.0.113.7")
     call_command("axes_reset_ip", "203.0.113.7")
     assert is_open(REMOTE_ADDR="203.0.113.7")
 
 
-def test_no_password_that_was_tried_is_kept_or_logged(owner, caplog):
+def test_tried_passwords_are_not_stored(owner, caplog):
     with caplog.at_level(logging.DEBUG):
         knock("typed-into-the-wrong-field", "secret-guess")
     kept = str(list(AccessAttempt.objects.values("get_data", "post_data", "path_info")))
@@ -120,7 +120,7 @@ def test_no_password_that_was_tried_is_kept_or_logged(owner, caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_asgi_it_is_the_same(owner):
+def test_lockout_works_under_asgi(owner):
     guess()
     answer = async_to_sync(AsyncClient().post)(DOORS[0], {"username": "mei", "password": PASSWORD})
     assert (answer.status_code, "sessionid" in answer.cookies) == (429, False)
@@ -128,7 +128,7 @@ def test_under_asgi_it_is_the_same(owner):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_behind_a_proxy_the_visitor_is_counted_and_not_the_proxy(owner, tmp_path):
+def test_lockout_counts_visitors_behind_a_proxy(owner, tmp_path):
     web = Web({"READ_DOT_ENV": "0"}, tmp_path / "log")
     web.start()
     try:
@@ -152,7 +152,7 @@ def _knock_over_http(url: str, visitor: str) -> int:
 
 
 @pytest.mark.parametrize("weak", ["short", "12345678901", "password123", "lighthouse"])
-def test_a_weak_password_is_refused(weak):
+def test_weak_password_is_refused(weak):
     person = User.objects.create_user("lighthouse", password=PASSWORD)
     client = Client()
     client.force_login(person)
@@ -162,7 +162,7 @@ def test_a_weak_password_is_refused(weak):
     assert person.check_password(PASSWORD)
 
 
-def test_a_new_password_needs_the_old_one(web, owner):
+def test_new_password_needs_the_old_one(web, owner):
     new = "another long password"
     web.post(reverse("accounts:password"), {"old_password": "no", "new_password1": new, "new_password2": new})
     owner.refresh_from_db()
@@ -182,12 +182,12 @@ def is_inside(client: Client) -> bool:
     return client.get("/missions").status_code == 200
 
 
-def test_no_script_reads_the_session_and_no_other_site_sends_it(owner):
+def test_session_cookie_flags(owner):
     cookie = signed_in().cookies["sessionid"]
     assert (cookie["httponly"], cookie["samesite"], cookie["domain"]) == (True, "Lax", "")
 
 
-def test_a_session_that_was_planted_before_is_not_the_one_after_signing_in(owner):
+def test_sign_in_renews_the_session(owner):
     client = Client()
     session = client.session
     session["planted"] = True
@@ -200,7 +200,7 @@ def test_a_session_that_was_planted_before_is_not_the_one_after_signing_in(owner
     assert not is_inside(thief)
 
 
-def test_a_stolen_cookie_is_worth_nothing_once_its_owner_signed_out(owner):
+def test_sign_out_ends_stolen_sessions(owner):
     client, thief = signed_in(), Client()
     thief.cookies["sessionid"] = client.cookies["sessionid"].value
     assert is_inside(thief)
@@ -208,7 +208,7 @@ def test_a_stolen_cookie_is_worth_nothing_once_its_owner_signed_out(owner):
     assert not is_inside(thief)
 
 
-def test_a_changed_password_ends_all_other_sessions(owner):
+def test_password_change_ends_other_sessions(owner):
     client, thief = signed_in(), signed_in()
     new = "another long password"
     client.post(reverse("accounts:password"), {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
@@ -216,7 +216,7 @@ def test_a_changed_password_ends_all_other_sessions(owner):
     assert not is_inside(thief)
 
 
-def test_who_is_switched_off_is_out_at_once(owner):
+def test_inactive_user_is_signed_out(owner):
     client = signed_in()
     User.objects.update(is_active=False)
     assert not is_inside(client)

@@ -55,7 +55,7 @@ def billion_laughs() -> bytes:
 
 
 @pytest.mark.parametrize("make", [far_corner, swollen, billion_laughs], ids=lambda make: make.__name__)
-def test_a_bomb_is_refused_and_the_site_lives(web, make):
+def test_zip_bomb_is_refused(web, make):
     page = send(web, make())
 
     assert page.status_code == 200
@@ -63,7 +63,7 @@ def test_a_bomb_is_refused_and_the_site_lives(web, make):
     assert "a cup of tea" in send(web, xlsx([["prompt"], ["a cup of tea"]])).content.decode()
 
 
-def test_an_entity_reads_no_file_of_the_server(web):
+def test_xml_entity_reads_no_file(web):
     head = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
     page = send(web, book(sheet(cell("A1", "prompt") + cell("A2", "[&e;]"), head)))
 
@@ -75,7 +75,7 @@ DAMAGED = [xlsx([["prompt"]])[:200], b"PK\x03\x04" + bytes(5000), b"\xd0\xcf\x11
 
 
 @pytest.mark.parametrize("content", DAMAGED, ids=["half", "zip", "old", "empty"])
-def test_what_is_damaged_is_refused_in_words(web, content):
+def test_damaged_file_is_explained(web, content):
     page = send(web, content)
 
     assert page.status_code == 200

@@ -19,7 +19,7 @@ REST = [address for address in PAGES if not address.names]
 
 
 @pytest.mark.parametrize("address", INTO_ROWS, ids=str)
-def test_a_page_about_somebody_else_s_row_is_not_there(address: Address, stranger, owner, places):
+def test_pages_of_others_are_not_found(address: Address, stranger, owner, places):
     client = browser_of(stranger)
     before = everything()
     for answer in (client.get(address.filled(places)), client.post(address.filled(places), {"confirmed": "yes"})):
@@ -30,7 +30,7 @@ def test_a_page_about_somebody_else_s_row_is_not_there(address: Address, strange
 
 
 @pytest.mark.parametrize("address", REST, ids=str)
-def test_a_page_for_everybody_shows_and_changes_nothing_of_somebody_else(address: Address, stranger, places):
+def test_shared_pages_hide_others_data(address: Address, stranger, places):
     client = browser_of(stranger)
     before = belongings(stranger)
     ids = {
@@ -59,14 +59,14 @@ def belongings(stranger: User) -> list[object]:
     ]
 
 
-def test_the_walk_sees_what_is_there(owner, places):
+def test_owner_sees_the_marked_data(owner, places):
     """Otherwise the walk above would prove nothing."""
     client = browser_of(owner)
     for address in ("/missions", "/media", "/templates", "/accounts/tokens", "/missions/new"):
         assert MARK in client.get(address).content.decode(), address
 
 
-def test_the_administration_is_closed_to_who_is_no_staff(stranger, places):
+def test_admin_is_for_staff(stranger, places):
     client = browser_of(stranger)
     inside = [address for address in addresses() if address.template.startswith("/admin/")]
     numbers = dict.fromkeys({name for address in inside for name in address.names}, 1)
