@@ -85,7 +85,7 @@ def _choose_port(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def opened(*, is_fresh: bool, **knobs: Any) -> Iterator[SimulatorProcess]:
+def opened(*, is_fresh: bool, **options: Any) -> Iterator[SimulatorProcess]:
     """Inside: an up-to-date database and a running simulator, for one command at a time.
 
     ``is_fresh`` forgets what earlier commands left.  Raises SandboxBusy, or RuntimeError when the simulator does not start.
@@ -96,7 +96,7 @@ def opened(*, is_fresh: bool, **knobs: Any) -> Iterator[SimulatorProcess]:
         if is_fresh:
             _wipe(folder)
         call_command("migrate", verbosity=0, interactive=False)
-        with _simulator(folder, knobs) as simulator:
+        with _simulator(folder, options) as simulator:
             yield simulator
 
 
@@ -116,11 +116,11 @@ def _wipe(folder: Path) -> None:
     folder.mkdir()
 
 
-def _simulator(folder: Path, knobs: dict[str, Any]) -> SimulatorProcess:
+def _simulator(folder: Path, options: dict[str, Any]) -> SimulatorProcess:
     """Started deaf to Ctrl-C, which a terminal sends to every process: it has to answer until the workers have stopped."""
     port = urlsplit(settings.RUNNINGHUB_BASE_URL).port or 0
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return SimulatorProcess(port=port, state=folder / "simulator.sqlite3", **knobs)
+        return SimulatorProcess(port=port, state=folder / "simulator.sqlite3", **options)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

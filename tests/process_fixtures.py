@@ -95,7 +95,7 @@ class Cluster(WorkerProcess):
 class Stage:
     """A simulator, and whatever else a test starts.  ``close`` ends all of it."""
 
-    def __init__(self, folder: Path, owner: User, **knobs: Any) -> None:
+    def __init__(self, folder: Path, owner: User, **options: Any) -> None:
         self.folder = folder
         self.owner = owner
         small: dict[str, Any] = {
@@ -106,7 +106,7 @@ class Stage:
             "task_jitter": 0.1,
         }
         small["price"] = {"image": "0.25"}  # a sum of quarters is exact on SQLite too
-        self.simulator = SimulatorProcess(**{**small, **knobs})
+        self.simulator = SimulatorProcess(**{**small, **options})
         self.env = simulator_environment(self.simulator.url) | {
             "POLL_FLOOR_SECONDS": POLL_FLOOR_SECONDS,
             "LOG_LEVEL": "WARNING",

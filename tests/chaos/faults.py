@@ -74,7 +74,7 @@ class Scene:
     errors: list[str] = field(default_factory=list)
     _armed: Counter[str] = field(default_factory=Counter)
     _undoing: list[threading.Timer] = field(default_factory=list)
-    _turning: threading.Lock = field(default_factory=threading.Lock)  # of the simulator's knobs
+    _turning: threading.Lock = field(default_factory=threading.Lock)  # of the simulator's options
 
     def storm(self, until: float) -> None:
         """Inject faults of provider and machine at random until a ``time.monotonic`` moment.
@@ -122,7 +122,7 @@ class Scene:
         self._armed[name] += times
 
     def _left(self) -> Mapping[str, int]:
-        found: Mapping[str, int] = self.stage.simulator.knobs()["faults"]
+        found: Mapping[str, int] = self.stage.simulator.options()["faults"]
         return found
 
     def _disarm(self) -> None:

@@ -24,9 +24,9 @@ def open_stage(transactional_db: None, settings: Settings, tmp_path: Path) -> It
     opened: list[Stage] = []
     deadlocks_before = deadlocks()
 
-    def open_(**knobs: Any) -> Stage:
+    def open_(**options: Any) -> Stage:
         owner = User.objects.create_user(f"owner{len(opened)}")
-        stage = Stage(tmp_path, owner, **knobs)
+        stage = Stage(tmp_path, owner, **options)
         opened.append(stage)
         settings.RUNNINGHUB_BASE_URL = stage.simulator.url
         settings.RUNNINGHUB_API_KEY = "simulator"

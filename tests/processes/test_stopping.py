@@ -14,9 +14,9 @@ from tests.processes.conftest import OpenStage
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
-def running_stage(open_stage: OpenStage, **knobs: object) -> tuple[Stage, Mission]:
+def running_stage(open_stage: OpenStage, **options: object) -> tuple[Stage, Mission]:
     """Return a running mission of 100 items with requests on the wire."""
-    stage = open_stage(**{"task_seconds": 1.5, "submit_latency": 0.3, "cap": 20, **knobs})
+    stage = open_stage(**{"task_seconds": 1.5, "submit_latency": 0.3, "cap": 20, **options})
     stage.start_workers(8, cap=20)
     mission = stage.mission(100)
     stage.wait(lambda: stage.simulator.stats()["accepted"] >= 25, 30)

@@ -10,7 +10,7 @@ It runs without Django, so that it starts quickly and can be killed freely.  Rea
     service.py   RunningHub's endpoints
     files.py     result files and uploads; rendering.py draws them
     webhooks.py  tells callers that a task ended
-    control_api.py  /__sim__/: what happened so far, and the knobs at run time
+    control_api.py  /__sim__/: what happened so far, and the options at run time
     server.py    routes; ../server.py is the process, ../http.py one request and its answer
     process.py   starts and asks a simulator from Python (tests, benchmarks)
 """

@@ -1,4 +1,4 @@
-"""The command line, shared by ``python -m devtools.simulators.runninghub`` and ``manage.py simulator``."""
+"""The command line of ``python -m devtools.simulators.runninghub`` and ``manage.py simulator``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.simulators.runninghub.faults import amount_of, fault_name
-from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.options import Options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", default="", help="SQLite file that outlives a kill; without it a temporary one")
     parser.add_argument("--tied", action="store_true", help="stop when standard input closes")
     parser.add_argument("--fault", action="append", default=[], type=pair, metavar="NAME=AMOUNT", help="arm a fault")
-    for field in dataclasses.fields(Knobs):
+    for field in dataclasses.fields(Options):
         _add_knob(parser, field)
 
 
 def _add_knob(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    default = getattr(Knobs(), field.name)
+    default = getattr(Options(), field.name)
     flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     if isinstance(default, dict):
         parser.add_argument(flag, action="append", default=[], type=pair, metavar="NAME=VALUE", help=meaning)
@@ -38,21 +38,21 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def run(options: dict[str, Any]) -> None:
-    """Serve with parsed options.  Raises ValueError for a bad knob, OSError when the port is taken."""
-    from devtools.simulators.runninghub.server import serve  # after the options: --help need not load a server
+def run(arguments: dict[str, Any]) -> None:
+    """Serve with parsed arguments.  Raises ValueError for a bad option, OSError for the port."""
+    from devtools.simulators.runninghub.server import serve  # after parsing: --help need not load a server
 
-    knobs = Knobs()
-    for field in dataclasses.fields(Knobs):
-        value = options[field.name]
-        knobs.change(field.name, dict(value) if isinstance(value, list) else value)
+    options = Options()
+    for field in dataclasses.fields(Options):
+        value = arguments[field.name]
+        options.change(field.name, dict(value) if isinstance(value, list) else value)
     faults = {}
-    for name, amount in options["fault"]:
+    for name, amount in arguments["fault"]:
         fault_name(name)
         faults[name] = amount_of(amount)
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
-        state = options["state"] or str(Path(folder, "state.sqlite3"))
-        serve(options["host"], options["port"], state, knobs, faults, options["tied"])
+        state = arguments["state"] or str(Path(folder, "state.sqlite3"))
+        serve(arguments["host"], arguments["port"], state, options, faults, arguments["tied"])
 
 
 def main() -> None:

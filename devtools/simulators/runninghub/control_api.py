@@ -1,4 +1,4 @@
-"""/__sim__/: what happened so far, and the knobs at run time.  Only for callers on the same machine; no key."""
+"""/__sim__/: statistics, and options at run time.  For callers on the same machine; no key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from devtools.simulators.http import Answer, Request, as_json
 from devtools.simulators.runninghub import envelopes, service
 from devtools.simulators.runninghub.faults import Faults
-from devtools.simulators.runninghub.options import NAMES, Knobs
+from devtools.simulators.runninghub.options import NAMES, Options
 from devtools.simulators.runninghub.service import Simulator
 from devtools.simulators.runninghub.tasks import Task
 
@@ -20,16 +20,16 @@ Start = Callable[[Simulator], None]
 
 
 def answer(sim: Simulator, start: Start, request: Request) -> Answer:
-    """``start`` puts knobs and faults back to what the process was started with."""
+    """Forget everything; ``start`` restores the options and faults of the start."""
     if not request.is_local:
         return as_json({"error": "only from the same machine"}, 403)
     name = f"{request.method} {request.path.removeprefix('/__sim__/').rstrip('/')}"
     if name == "POST reset":
         return as_json(reset(sim, start))
-    if name == "POST knobs":
+    if name == "POST options":
         return turn(sim, request)
     if name not in READERS:
-        return as_json({"error": "no such page", "pages": [*READERS, "POST knobs", "POST reset"]}, 404)
+        return as_json({"error": "no such page", "pages": [*READERS, "POST options", "POST reset"]}, 404)
     try:
         return as_json(READERS[name](sim, request))
     except ValueError as problem:
@@ -44,7 +44,7 @@ def stats(sim: Simulator, request: Request) -> envelopes.Json:
 
 
 def paid(sim: Simulator, request: Request) -> envelopes.Json:
-    """How often each distinct request, and each prompt, was accepted."""
+    """Return how often each request and each prompt was accepted."""
     rows = sim.store.paid()
     prompts: Counter[str] = Counter()
     for _, params, times in rows:
@@ -53,7 +53,7 @@ def paid(sim: Simulator, request: Request) -> envelopes.Json:
 
 
 def submits(sim: Simulator, request: Request) -> list[envelopes.Json]:
-    """Accepted and refused submits since ``?since=`` (epoch seconds), oldest first."""
+    """Return accepted and refused submits since ``?since=`` (epoch seconds), oldest first."""
     since = float(request.query.get("since", ["0"])[0])
     accepted = [
         {"at": task.accepted_at, "endpoint": task.endpoint, "prompt": _prompt(task), "task_id": task.id, "refused": ""}
@@ -67,37 +67,37 @@ def submits(sim: Simulator, request: Request) -> list[envelopes.Json]:
 
 
 def tasks(sim: Simulator, request: Request) -> list[envelopes.Json]:
-    """The newest tasks, ``?limit=`` of them (100)."""
+    """Return the newest tasks, ``?limit=`` of them (100)."""
     now = time.time()
     return [_shown(task, now) for task in sim.store.tasks(int(request.query.get("limit", ["100"])[0]))]
 
 
-def knobs(sim: Simulator, request: Request) -> envelopes.Json:
-    return {**dataclasses.asdict(sim.knobs), "faults": sim.faults.listed()}
+def options(sim: Simulator, request: Request) -> envelopes.Json:
+    return {**dataclasses.asdict(sim.options), "faults": sim.faults.listed()}
 
 
 def turn(sim: Simulator, request: Request) -> Answer:
-    """Change knobs and arm faults, all or none."""
-    before, armed = sim.knobs, sim.faults.listed()
-    sim.knobs = dataclasses.replace(before)
+    """Change options and arm faults, all or none."""
+    before, armed = sim.options, sim.faults.listed()
+    sim.options = dataclasses.replace(before)
     try:
         for name, value in request.json().items():
-            change(sim.knobs, sim.faults, name, value)
+            change(sim.options, sim.faults, name, value)
     except ValueError as problem:
-        sim.knobs, sim.faults.armed = before, {}
+        sim.options, sim.faults.armed = before, {}
         for name, amount in armed.items():
             sim.faults.arm(name, amount)
         return as_json({"error": str(problem)}, 400)
-    return as_json(knobs(sim, request))
+    return as_json(options(sim, request))
 
 
-def change(knobs: Knobs, faults: Faults, name: str, value: Any) -> None:
+def change(options: Options, faults: Faults, name: str, value: Any) -> None:
     """One entry of ``{"task_seconds": 2, "submit_500": 0.1, "faults": {…}}``."""
     if name == "faults" and isinstance(value, dict):
         for fault, amount in value.items():
             faults.arm(fault, amount)
     elif name in NAMES:
-        knobs.change(name, value)
+        options.change(name, value)
     else:
         faults.arm(name, value)
 
@@ -125,5 +125,5 @@ READERS: dict[str, Callable[[Simulator, Request], Any]] = {
     "GET paid": paid,
     "GET submits": submits,
     "GET tasks": tasks,
-    "GET knobs": knobs,
+    "GET options": options,
 }

@@ -1,4 +1,4 @@
-"""RunningHub's envelopes and field types: strings, numbers and nulls as the real service sends them."""
+"""RunningHub's envelopes and field types: strings, numbers and nulls as the service sends them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def message(code: str) -> str:
 
 
 def refusal(code: str, said: str = "", task_id: str = "") -> Json:
-    """The flat answer of the task endpoints when there is no task to speak of."""
+    """Return the flat answer of the task endpoints without a task."""
     text = f"{message(code)}: {said}" if said else message(code)
     return {"taskId": task_id, "status": "", "errorCode": code, "errorMessage": text, "results": None}
 

@@ -1,4 +1,4 @@
-"""What can be made to go wrong, by knob or by a marker in the prompt.
+"""Faults, by option or by a marker in the prompt.
 
 A fault is named ``<where>_<what>``.  *where* says at which moment, *what* says how:
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from devtools.simulators.http import CUT_FAULTS, HTTP_FAULTS
 
-# where → the named ways in which it can go wrong, whether an HTTP status is one, whether a RunningHub code is one
+# where → named faults, is an HTTP status allowed, is a RunningHub code allowed
 WAYS: dict[str, tuple[frozenset[str], bool, bool]] = {
     "submit": (frozenset({"drop", "hang", "malformed", "no_id"}), True, True),
     "paid": (CUT_FAULTS | {"malformed", "no_id"}, True, True),
@@ -42,7 +42,7 @@ Amount = int | float
 
 
 def fault_name(text: str) -> tuple[str, str]:
-    """``"submit_500"`` → ``("submit", "500")``.  Raises ValueError for a fault that does not exist."""
+    """Split ``"submit_500"`` into ``("submit", "500")``.  Raises ValueError if unknown."""
     where, _, what = text.replace("-", "_").partition("_")
     if where not in WAYS or not _is_way(where, what):
         raise ValueError(f"there is no fault {text!r}")
@@ -55,7 +55,7 @@ def _is_way(where: str, what: str) -> bool:
 
 
 def code_of(what: str) -> str:
-    """The RunningHub code in ``"1501"`` or ``"code_500"`` (a code that is also an HTTP status), or ""."""
+    """Return the code in ``"1501"`` or ``"code_500"`` (also an HTTP status), or ""."""
     code = what.removeprefix("code_")
     return code if code.isdecimal() and code.isascii() else ""
 
@@ -74,12 +74,13 @@ def amount_of(value: Any) -> Amount:
 
 
 def chance(*parts: object) -> float:
-    """A number in [0, 1) that depends on the parts alone."""
+    """Return a number in [0, 1) that depends only on the parts."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
-# ── markers in prompts ──────────────────────────────────────────────────────────────────────────────────────────────
+# --- markers in prompts ---
+# ---  ---
 
 MARKER = re.compile(r"\[\[sim:([^\[\]\"\\]{1,60})\]\]")
 ALIASES = {"reject": "submit", "lose": "paid", "fail": "task"}
@@ -98,7 +99,7 @@ class Marker:
 
 @functools.lru_cache(maxsize=4096)
 def read_markers(text: str) -> tuple[Marker, ...]:
-    """Every ``[[sim:…]]`` in a text.  Raises ValueError for one that means nothing: a typo must not pass silently."""
+    """Return every ``[[sim:…]]`` in a text.  Raises ValueError for an unknown one."""
     return tuple(_read(found) for found in MARKER.findall(text))
 
 
@@ -117,15 +118,16 @@ def _read(text: str) -> Marker:
 
 
 def number(marks: str, name: str, otherwise: float) -> float:
-    """The value of a ``[[sim:slow:30]]`` kind of marker."""
+    """Return the value of a marker like ``[[sim:slow:30]]``."""
     return next((float(marker.what) for marker in read_markers(marks) if marker.where == name), otherwise)
 
 
-# ── deciding ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- deciding ---
+# ---  ---
 
 
 class Faults:
-    """The armed faults.  ``use(subject, name)`` counts, durably, how often a counted marker already worked."""
+    """The armed faults.  ``use(subject, name)`` counts durably how often a marker was applied."""
 
     def __init__(self, use: Callable[[str, str], int]) -> None:
         self.armed: dict[str, dict[str, Amount]] = {}
@@ -143,7 +145,7 @@ class Faults:
         return {f"{where}_{what}": amount for where, ways in self.armed.items() for what, amount in ways.items()}
 
     def meet(self, where: str, marks: str, subject: str, seed: int) -> str:
-        """What goes wrong here for this request, or "".  A marker goes before the armed faults."""
+        """Return the fault of this request, or "".  A marker precedes the armed faults."""
         marked = self._marked(where, marks, subject) if marks else ""
         return marked or (self._drawn(where, subject, seed) if where in self.armed else "")
 

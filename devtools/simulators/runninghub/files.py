@@ -1,4 +1,4 @@
-"""Result files and uploads over plain links, as an object store serves them: no key, ranges, and links that die."""
+"""Result files and uploads over plain links, like an object store: ranges, links that expire."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _draw(sim: Simulator, task: Task, index: int) -> bytes:
 
     sketch = rendering.sketch(task, index)
     if task.kind == "video":
-        return rendering.mp4(sketch, sim.knobs.clip_side, sim.knobs.clip_seconds)
-    return rendering.png(sketch, sim.knobs.image_side)
+        return rendering.mp4(sketch, sim.options.clip_side, sim.options.clip_seconds)
+    return rendering.png(sketch, sim.options.image_side)
 
 
 async def serve(sim: Simulator, gallery: Gallery, request: Request) -> Answer:
@@ -70,7 +70,7 @@ async def _result(sim: Simulator, gallery: Gallery, request: Request, found: re.
     task, index, now = sim.store.task(found[1]), int(found[2]), time.time()
     if task is None or task.status(now) != SUCCESS or index >= task.files:
         return _error(404)
-    if now > task.ends_at + sim.knobs.url_seconds:
+    if now > task.ends_at + sim.options.url_seconds:
         return _error(403)
     what = sim.meet("file", task.marks, task.id)
     if what == "html":
@@ -86,7 +86,7 @@ def _error(status: int) -> Answer:
 
 
 def _ranged(request: Request, body: bytes, content_type: str) -> Answer:
-    """The whole body, or the one range that was asked for."""
+    """Return the whole body, or the one requested range."""
     whole = Answer(200, body, content_type, {"accept-ranges": "bytes"})
     asked = RANGE.fullmatch(request.headers.get(b"range", b""))
     if asked is None or not (asked[1] or asked[2]):

@@ -19,7 +19,7 @@ class Part:
 
 
 def file_part(content_type: bytes, body: bytes, name: bytes) -> Part | None:
-    """The part called ``name`` if it carries a file name, else None."""
+    """Return the part called ``name`` if it carries a file name, else None."""
     boundary = BOUNDARY.search(content_type)
     if boundary is None:
         return None

@@ -24,18 +24,19 @@ PATIENCE = 30.0
 
 
 class SimulatorProcess:
-    """One simulator, started in the constructor and ready when it returns.  Knobs are those of ``knobs.Knobs``.
+    """One simulator, started and ready when the constructor returns, with ``options.Options``.
 
-    ``restart`` keeps port, state file and the flags of the start.  Raises RuntimeError when it does not come up.
+    ``restart`` keeps port, state file and the flags of the start.  Raises RuntimeError when it does
+    not start.
     """
 
     module = "devtools.simulators.runninghub"  # what ``python -m`` starts
 
     def __init__(
-        self, *, port: int = 0, state: str | Path = "", faults: dict[str, Any] | None = None, **knobs: Any
+        self, *, port: int = 0, state: str | Path = "", faults: dict[str, Any] | None = None, **options: Any
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="simulator-")
-        self._flags = [f"--state={state or Path(self._folder.name, 'state.sqlite3')}", *_flags(knobs)]
+        self._flags = [f"--state={state or Path(self._folder.name, 'state.sqlite3')}", *_flags(options)]
         self._flags += [f"--fault={name}={amount}" for name, amount in (faults or {}).items()]
         self._session = requests.Session()
         self._session.trust_env = False
@@ -64,22 +65,22 @@ class SimulatorProcess:
         return dict(self._ask("GET", "stats"))
 
     def paid(self) -> dict[str, dict[str, int]]:
-        """``{"requests": {hash: times}, "prompts": {prompt: times}}``"""
+        """Return ``{"requests": {hash: times}, "prompts": {prompt: times}}``."""
         return dict(self._ask("GET", "paid"))
 
     def submits(self, since: float = 0) -> list[dict[str, Any]]:
-        """Accepted and refused submits since a moment in epoch seconds, oldest first."""
+        """Return accepted and refused submits since ``since`` (epoch seconds), oldest first."""
         return list(self._ask("GET", f"submits?since={since!r}"))
 
     def tasks(self, limit: int = 100) -> list[dict[str, Any]]:
         return list(self._ask("GET", f"tasks?limit={limit}"))
 
-    def knobs(self) -> dict[str, Any]:
-        return dict(self._ask("GET", "knobs"))
+    def options(self) -> dict[str, Any]:
+        return dict(self._ask("GET", "options"))
 
     def set(self, **changes: Any) -> dict[str, Any]:
-        """Turn knobs and arm faults by name: ``set(cap=5, submit_500=0.1, query_drop=3)``."""
-        return dict(self._ask("POST", "knobs", changes))
+        """Turn options and arm faults by name: ``set(cap=5, submit_500=0.1, query_drop=3)``."""
+        return dict(self._ask("POST", "options", changes))
 
     def reset(self) -> None:
         self._ask("POST", "reset", {})
@@ -122,10 +123,10 @@ class SimulatorProcess:
         self.stop()
 
 
-def _flags(knobs: dict[str, Any]) -> list[str]:
+def _flags(options: dict[str, Any]) -> list[str]:
     pairs = [
         (name, entry)
-        for name, value in knobs.items()
+        for name, value in options.items()
         for entry in ([f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else [value])
     ]
     return [f"--{name.replace('_', '-')}={value}" for name, value in pairs]

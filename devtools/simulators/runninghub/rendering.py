@@ -1,6 +1,7 @@
-"""Draws the results: a real PNG with the prompt on it, or a real H.264 clip of it with something that moves.
+"""Rendering of results: a real PNG with the prompt on it, or a real H.264 clip that moves.
 
-Colours come from the request, so that a prompt keeps its looks; the task's id is printed, so that two results differ.
+Colours come from the request, so that a prompt keeps its looks; the task's id is printed, so that
+two results differ.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What is drawn.  ``ratio`` is width over height, ``hue`` in [0, 1)."""
+    """The content of a picture.  ``ratio`` is width over height, ``hue`` in [0, 1)."""
 
     text: str
     footer: str
@@ -51,7 +52,7 @@ def sketch(task: Task, index: int) -> Sketch:
 
 
 def ratio_of(shape: str) -> float:
-    """``"16:9"``, ``"1024*1536"`` → width over height, between 1:8 and 8:1.  Anything else is square."""
+    """Return width over height of ``"16:9"`` or ``"1024*1536"``, 1:8 to 8:1, or 1.0."""
     found = RATIO.search(shape)
     if found is None or not int(found[1]) or not int(found[2]):
         return 1.0
@@ -91,7 +92,8 @@ def _encode(path: Path, size: tuple[int, int], frames: list[Image.Image]) -> Non
         container.mux(stream.encode())
 
 
-# ── drawing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- drawing ---
+# ---  ---
 
 
 def draw(sketch: Sketch, size: tuple[int, int]) -> Image.Image:
@@ -110,7 +112,7 @@ def _background(hue: float, size: tuple[int, int]) -> Image.Image:
 
 
 def _landscape(pen: ImageDraw.ImageDraw, hue: float, size: tuple[int, int]) -> None:
-    """A sun and two rows of hills, somewhere else for every hue."""
+    """Draw a sun and two rows of hills, placed by the hue."""
     (width, height), radius = size, min(size) / 7
     x, y = width * (0.55 + 0.3 * (hue * 7 % 1)), height * 0.26
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), _rgb(hue + 0.45, 0.25, 1.0))
@@ -145,7 +147,7 @@ def _text(pen: ImageDraw.ImageDraw, text: str, size: tuple[int, int], unit: floa
 
 @functools.lru_cache(maxsize=64)
 def _font(height: float, is_wide: bool) -> Font:
-    """Pillow's own font, or for Chinese, Japanese and Korean the first wide one that the machine has."""
+    """Return Pillow's font, or for Chinese, Japanese and Korean the first wide one installed."""
     for name in WIDE_FONTS if is_wide else ():
         try:
             return ImageFont.truetype(name, round(height))
@@ -155,7 +157,7 @@ def _font(height: float, is_wide: bool) -> Font:
 
 
 def _moved(still: Image.Image, progress: float) -> Image.Image:
-    """The picture with a ball on its way from left to right and a bar that fills."""
+    """Return the picture with a ball that moves from left to right and a bar that fills."""
     image = still.copy()
     pen, (width, height) = ImageDraw.Draw(image), still.size
     radius = min(still.size) / 12

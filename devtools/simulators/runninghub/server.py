@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from devtools.simulators.http import Answer, Gone, Message, Receive, Request, Send, as_json, deliver, read
 from devtools.simulators.runninghub import control_api, envelopes, files, service
 from devtools.simulators.runninghub.faults import Faults
-from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.options import Options
 from devtools.simulators.runninghub.service import Simulator
 from devtools.simulators.runninghub.state import Store
 from devtools.simulators.runninghub.webhooks import WebhookSender
@@ -31,7 +31,7 @@ PREFIXES: tuple[tuple[str, str, Handler], ...] = (
 
 
 class App:
-    """The ASGI application.  ``start`` puts the knobs of the command line into a simulator."""
+    """The ASGI application.  ``start`` puts the options of the command line into a simulator."""
 
     def __init__(self, sim: Simulator, start: control_api.Start) -> None:
         self.sim = sim
@@ -42,7 +42,7 @@ class App:
         try:
             request = await read(scope, receive)
             answer = await self._answer(request)
-            await deliver(answer, scope, receive, send, self.sim.knobs.slow_seconds)
+            await deliver(answer, scope, receive, send, self.sim.options.slow_seconds)
         except Gone:
             pass
 
@@ -67,19 +67,19 @@ def _no_route(request: Request) -> Answer:
     return as_json(envelopes.refusal("1009") if is_v2 else envelopes.legacy(None, "412"))
 
 
-def serve(host: str, port: int, state: str, knobs: Knobs, faults: dict[str, float], is_tied: bool) -> None:
+def serve(host: str, port: int, state: str, options: Options, faults: dict[str, float], is_tied: bool) -> None:
     """Serve until SIGTERM or SIGINT, and when ``is_tied`` also until standard input closes.
 
     Raises OSError when the port is taken.
     """
 
     def start(sim: Simulator) -> None:
-        sim.knobs, sim.faults = dataclasses.replace(knobs, price=dict(knobs.price)), Faults(sim.store.use)
+        sim.options, sim.faults = dataclasses.replace(options, price=dict(options.price)), Faults(sim.store.use)
         for name, amount in faults.items():
             sim.faults.arm(name, amount)
 
     store = Store(state)
-    app = App(Simulator(Knobs(), Faults(store.use), store, Counter()), start)
+    app = App(Simulator(Options(), Faults(store.use), store, Counter()), start)
     start(app.sim)
     serve_app(app, host, port, is_tied=is_tied, background=WebhookSender(app.sim).work)
     app.gallery.pool.shutdown(wait=False, cancel_futures=True)

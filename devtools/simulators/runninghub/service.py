@@ -18,7 +18,7 @@ from typing import Any
 from devtools.simulators.http import Answer, Request, as_json, spoil
 from devtools.simulators.runninghub import envelopes, faults
 from devtools.simulators.runninghub.multipart import file_part
-from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.options import Options
 from devtools.simulators.runninghub.state import Store
 from devtools.simulators.runninghub.tasks import Task, end_of, kind_of
 
@@ -54,29 +54,29 @@ COUNTED = ("submits", "queries", "uploads", "downloads", "webhooks", "webhooks_d
 
 @dataclass
 class Simulator:
-    """What every endpoint shares.  ``counts`` is since the start of the process; the rest is on disk."""
+    """State that all endpoints share.  ``counts`` begin with the process; the rest is on disk."""
 
-    knobs: Knobs
+    options: Options
     faults: faults.Faults
     store: Store
     counts: Counter[str]
     last_id: int = 0
 
     def new_id(self) -> str:
-        """19 digits, never the same twice, also over restarts: microseconds, on a clock that never stands still."""
+        """Return 19 digits, unique over restarts: microseconds of a clock that always moves."""
         self.last_id = max(self.last_id + 1, time.time_ns() // 1000)
         return str(FIRST_ID + self.last_id)
 
     def meet(self, where: str, marks: str = "", subject: str = "") -> str:
-        return self.faults.meet(where, marks, subject, self.knobs.seed)
+        return self.faults.meet(where, marks, subject, self.options.seed)
 
     def spoilt(self, answer: Answer, what: str, refuse: Callable[[str], Any]) -> Answer:
-        return spoil(answer, what, lambda name: refuse(faults.code_of(name)), self.knobs.retry_after)
+        return spoil(answer, what, lambda name: refuse(faults.code_of(name)), self.options.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a submit asks for.  ``request`` is its hash over endpoint and parameters, without the webhook."""
+    """A submit.  ``request`` is its hash over endpoint and parameters, without the webhook."""
 
     owner: str
     request: str
@@ -96,13 +96,14 @@ class Refused(Exception):
         self.said = said
 
 
-# ── submit ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- submit ---
+# ---  ---
 
 
 async def submit(sim: Simulator, request: Request) -> Answer:
     sim.counts["submits"] += 1
     endpoint = request.path.removeprefix("/openapi/v2/")
-    await asyncio.sleep(sim.knobs.submit_latency)
+    await asyncio.sleep(sim.options.submit_latency)
     try:
         task, now = _accept(sim, request, endpoint), time.time()
     except Refused as refused:
@@ -111,21 +112,21 @@ async def submit(sim: Simulator, request: Request) -> Answer:
         return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, said))
     lost = sim.meet("paid", task.marks, task.request)
     return sim.spoilt(
-        as_json(envelopes.submitted(task, now, ends_in_answer=sim.knobs.ends_in_answer)), lost, envelopes.refusal
+        as_json(envelopes.submitted(task, now, ends_in_answer=sim.options.ends_in_answer)), lost, envelopes.refusal
     )
 
 
 def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:
-    """Check, then write the task down.  Nothing awaits in here, so that the cap is never exceeded."""
+    """Check, then store the task.  Nothing awaits in here, so that the cap is never exceeded."""
     if code := key_problem(request.key, KEY_CODES):
         raise Refused(code)
     params = request.json()
-    _check(sim.knobs, endpoint, params)
+    _check(sim.options, endpoint, params)
     order = _order(request, endpoint, params)
     _refuse_by_fault(sim, order)
     now = time.time()
     if sim.store.unfinished(order.owner, now) >= cap_of(sim, request.key):
-        raise Refused(sim.knobs.cap_code)
+        raise Refused(sim.options.cap_code)
     task = _new_task(sim, order, now)
     sim.store.add(task)
     return task
@@ -160,38 +161,39 @@ def _new_task(sim: Simulator, order: Order, now: float) -> Task:
         id=sim.new_id(),
         **dataclasses.asdict(order),
         outcome=faults.code_of(outcome) or outcome,
-        results=int(faults.number(order.marks, "results", sim.knobs.results)),
-        price=sim.knobs.price_of(order.endpoint, kind_of(order.endpoint)),
+        results=int(faults.number(order.marks, "results", sim.options.results)),
+        price=sim.options.price_of(order.endpoint, kind_of(order.endpoint)),
         accepted_at=now,
-        starts_at=now + seconds * sim.knobs.queued_share,
+        starts_at=now + seconds * sim.options.queued_share,
         ends_at=end_of(now, seconds, outcome),
     )
 
 
 def _usual_seconds(sim: Simulator, order: Order) -> float:
-    drawn = faults.chance(sim.knobs.seed, order.request, sim.store.times_paid(order.request))
-    return sim.knobs.task_seconds * (1 + sim.knobs.task_jitter * (2 * drawn - 1))
+    drawn = faults.chance(sim.options.seed, order.request, sim.store.times_paid(order.request))
+    return sim.options.task_seconds * (1 + sim.options.task_jitter * (2 * drawn - 1))
 
 
-def _check(knobs: Knobs, endpoint: str, params: dict[str, Any]) -> None:
-    if not knobs.knows(endpoint):
+def _check(options: Options, endpoint: str, params: dict[str, Any]) -> None:
+    if not options.knows(endpoint):
         raise Refused("1001", endpoint)
     if not params:
         raise Refused("1007", "failed to parse request body")
     for name, kind in TYPES.items():
         if params.get(name) is not None and not isinstance(params[name], kind):
             raise Refused("1007", f"{name} must be of type {kind.__name__}")
-    for name in REQUIRED.get(endpoint, ()) if knobs.strict else ():
+    for name in REQUIRED.get(endpoint, ()) if options.strict else ():
         if not params.get(name):
             raise Refused("1007", f"{name} is required")
 
 
-# ── the others ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- the others ---
+# ---  ---
 
 
 async def query(sim: Simulator, request: Request) -> Answer:
     sim.counts["queries"] += 1
-    await asyncio.sleep(sim.knobs.query_latency)
+    await asyncio.sleep(sim.options.query_latency)
     task_id = request.json().get("taskId")
     task = sim.store.task(task_id) if isinstance(task_id, str) else None
     what = sim.meet("query", task.marks, task.id) if task else sim.meet("query")
@@ -214,7 +216,7 @@ def _stand(key: str, task_id: Any, task: Task | None) -> envelopes.Json:
 
 async def upload(sim: Simulator, request: Request) -> Answer:
     sim.counts["uploads"] += 1
-    await asyncio.sleep(sim.knobs.upload_latency)
+    await asyncio.sleep(sim.options.upload_latency)
     what = sim.meet("upload")
     content = v2_refusal("401") if key_problem(request.key, ONLY_BAD) else _receive(sim, request)
     return sim.spoilt(as_json(content), what, v2_refusal)
@@ -229,7 +231,7 @@ def _receive(sim: Simulator, request: Request) -> envelopes.Json:
         return envelopes.v2(
             None, "301", f"PARAMS_INVALID: file type {extension or 'without extension'} is not supported"
         )
-    if len(part.body) > sim.knobs.upload_max_bytes:
+    if len(part.body) > sim.options.upload_max_bytes:
         return v2_refusal("809")
     name = f"{hashlib.sha256(part.body).hexdigest()}{extension}"
     sim.store.keep(name, part.content_type, part.body)
@@ -239,7 +241,7 @@ def _receive(sim: Simulator, request: Request) -> envelopes.Json:
 
 
 async def cancel(sim: Simulator, request: Request) -> Answer:
-    await asyncio.sleep(sim.knobs.query_latency)
+    await asyncio.sleep(sim.options.query_latency)
     said, what = request.json(), sim.meet("cancel")
     task_id = str(said.get("taskId", ""))
     if code := key_problem(str(said.get("apiKey") or request.key), {"bad": "802"}):
@@ -250,7 +252,7 @@ async def cancel(sim: Simulator, request: Request) -> Answer:
 
 
 async def account_status(sim: Simulator, request: Request) -> Answer:
-    await asyncio.sleep(sim.knobs.query_latency)
+    await asyncio.sleep(sim.options.query_latency)
     key = str(request.json().get("apikey") or "")
     code = key_problem(key, {"bad": "802"}) if key else "1601"
     content = legacy_refusal(code) if code else envelopes.legacy(_account(sim, key))
@@ -262,14 +264,14 @@ def _account(sim: Simulator, key: str) -> envelopes.Json:
     return {
         "remainCoins": "99999",
         "currentTaskCounts": str(sim.store.unfinished(owner_of(key), now)),
-        "remainMoney": "0.00" if key.startswith("poor") else str(Decimal(sim.knobs.balance) - charged(sim, now)),
-        "currency": sim.knobs.currency,
+        "remainMoney": "0.00" if key.startswith("poor") else str(Decimal(sim.options.balance) - charged(sim, now)),
+        "currency": sim.options.currency,
         "apiType": _key_type(key),
     }
 
 
 async def queue_status(sim: Simulator, request: Request) -> Answer:
-    await asyncio.sleep(sim.knobs.query_latency)
+    await asyncio.sleep(sim.options.query_latency)
     is_bad = key_problem(request.key, ONLY_BAD)
     content = v2_refusal("401") if is_bad else envelopes.v2(_queue(sim, request.key))
     return sim.spoilt(as_json(content), sim.meet("account"), v2_refusal)
@@ -289,33 +291,34 @@ def _queue(sim: Simulator, key: str) -> envelopes.Json:
 
 
 async def price_preview(sim: Simulator, request: Request) -> Answer:
-    await asyncio.sleep(sim.knobs.query_latency)
+    await asyncio.sleep(sim.options.query_latency)
     endpoint = request.path.removeprefix("/openapi/v2/price-preview/")
-    code = key_problem(request.key, {**ONLY_BAD, "consumer": "1014"}) or ("" if sim.knobs.knows(endpoint) else "1001")
-    price = sim.knobs.price_of(endpoint, kind_of(endpoint))
-    content = envelopes.price_refusal(code) if code else envelopes.price_preview(price, sim.knobs.currency)
+    code = key_problem(request.key, {**ONLY_BAD, "consumer": "1014"}) or ("" if sim.options.knows(endpoint) else "1001")
+    price = sim.options.price_of(endpoint, kind_of(endpoint))
+    content = envelopes.price_refusal(code) if code else envelopes.price_preview(price, sim.options.currency)
     return sim.spoilt(as_json(content), sim.meet("price"), envelopes.price_refusal)
 
 
-# ── shared ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# --- shared ---
+# ---  ---
 
 
 def key_problem(key: str, codes: dict[str, str]) -> str:
-    """The code with which a key is refused, or "".  Without a key it is a bad one."""
+    """Return the code with which a key is refused, or "".  A missing key is a bad one."""
     if not key:
         return codes["bad"]
     return next((code for start, code in codes.items() if key.startswith(start)), "")
 
 
 def owner_of(key: str) -> str:
-    """What stands for a key on disk: somebody may use a real one here by mistake."""
+    """Return a digest to store for a key: somebody may use a real one here by mistake."""
     return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
 
 
 def cap_of(sim: Simulator, key: str) -> int:
-    """Unfinished tasks that a key may have: the knob, or what the key itself says."""
+    """Unfinished tasks that a key may have: the option, or what the key itself says."""
     said = KEY_CAP.match(key)
-    return int(said[1]) if said else sim.knobs.cap
+    return int(said[1]) if said else sim.options.cap
 
 
 def _key_type(key: str) -> str:
@@ -331,7 +334,7 @@ def legacy_refusal(code: str) -> envelopes.Json:
 
 
 def prompt_of(params: dict[str, Any]) -> str:
-    """The prompt, with what cannot be written as UTF-8 replaced."""
+    """Return the prompt with characters replaced that UTF-8 cannot encode."""
     return str(params.get("prompt") or "").encode("utf-8", "replace").decode()
 
 

@@ -1,7 +1,8 @@
-"""The simulator's memory: one SQLite file, written before an answer leaves, so that it outlives ``kill -9``.
+"""The simulator's state: one SQLite file, written before each answer, so it survives ``kill -9``.
 
-The file is the only truth: nothing about a task is kept in Python.  Every statement runs on the event loop's thread and
-takes microseconds (WAL, no fsync: a killed process loses nothing, a killed machine may).
+The file is the only truth: nothing about a task is kept in Python.  Every statement runs on the
+event loop's thread and takes microseconds (WAL, no fsync: a killed process loses nothing, a killed
+machine may).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a task stands at a moment.  It is decided once, at acceptance; afterwards only the clock moves."""
+"""States of tasks.  A task's course is decided at acceptance; afterwards only the clock moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FINAL = {"success": SUCCESS, "empty": SUCCESS, "cancel": CANCEL, "vanish": GONE,
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One accepted, that is paid, submission.  Times are epoch seconds, ``price`` is a decimal string."""
+    """One accepted, paid submission.  Times are epoch seconds, ``price`` is a decimal string."""
 
     id: str
     owner: str
@@ -52,7 +52,7 @@ class Task:
 
 
 def kind_of(endpoint: str) -> str:
-    """What an endpoint makes: "image", "video" or "text"."""
+    """Return the kind of an endpoint's results: "image", "video" or "text"."""
     last = endpoint.rsplit("/", 1)[-1]
     if last.endswith(("-character", "-to-text")):
         return "text"

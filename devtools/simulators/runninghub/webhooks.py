@@ -1,6 +1,7 @@
 """Tells callers that a task ended: one postman, who looks for ended tasks that nobody was told of.
 
-He reads the state file, so webhooks also go out after a restart; one may then come twice, as from the real service.
+He reads the state file, so webhooks also go out after a restart; one may then come twice, as from
+the real service.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class WebhookSender:
         what = self._sim.meet("webhook", task.marks, task.id)
         try:
             if what == "late":
-                await asyncio.sleep(self._sim.knobs.webhook_delay)
+                await asyncio.sleep(self._sim.options.webhook_delay)
             for _ in range(0 if task.status(time.time()) == GONE else TIMES.get(what, 1)):
                 await self._deliver(task)
         finally:
@@ -45,8 +46,8 @@ class WebhookSender:
 
     async def _deliver(self, task: Task) -> None:
         body = json.dumps(envelopes.webhook(task, time.time())).encode()
-        for turn in range(self._sim.knobs.webhook_tries):
-            await asyncio.sleep(self._sim.knobs.webhook_wait if turn else 0)
+        for turn in range(self._sim.options.webhook_tries):
+            await asyncio.sleep(self._sim.options.webhook_wait if turn else 0)
             self._sim.counts["webhooks"] += 1
             if 200 <= await post(task.webhook_url, body) < 300:
                 self._sim.counts["webhooks_delivered"] += 1

@@ -1,4 +1,4 @@
-"""The documentation names every knob with its default, and every kind of fault."""
+"""The documentation names every option with its default, and every kind of fault."""
 
 import dataclasses
 
@@ -6,15 +6,15 @@ import pytest
 
 from devtools.simulators.http import HTTP_FAULTS
 from devtools.simulators.runninghub.faults import WAYS
-from devtools.simulators.runninghub.options import Knobs
+from devtools.simulators.runninghub.options import Options
 from devtools.simulators.runninghub.process import ROOT
 
 PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Knobs), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", dataclasses.fields(Options), ids=lambda field: field.name)
 def test_a_knob_is_documented_with_its_default(field: dataclasses.Field[object]) -> None:
-    default = getattr(Knobs(), field.name)
+    default = getattr(Options(), field.name)
     shown = ", ".join(f"{name}={value}" for name, value in default.items()) if isinstance(default, dict) else default
     assert f"| `{field.name}` | {shown} |".replace("|  |", "| |") in PAGE
 

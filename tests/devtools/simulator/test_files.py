@@ -37,7 +37,7 @@ def test_any_prompt_can_be_drawn(caller: Caller, simulator: SimulatorProcess, pr
     assert len(simulator.submits()) == len(simulator.paid()["prompts"]) == 1
 
 
-def test_pictures_of_one_task_are_the_same_and_of_two_tasks_differ(caller: Caller) -> None:
+def test_pictures_differ_only_between_tasks(caller: Caller) -> None:
     links = [link_of(caller.finish()) for _ in range(2)]
     first, again, other = (caller.get(link).content for link in (links[0], links[0], links[1]))
     assert first == again != other

@@ -67,7 +67,7 @@ def test_queries_and_files_of_one_prompt_can_fail(caller: Caller) -> None:
     assert [caller.get(link).status_code, caller.get(link).status_code] == [404, 200]
 
 
-def test_a_marker_works_in_any_parameter_and_goes_before_the_knobs(caller: Caller, simulator: SimulatorProcess) -> None:
+def test_marker_works_in_any_parameter_before_options(caller: Caller, simulator: SimulatorProcess) -> None:
     simulator.set(task_1015="always")
     assert caller.finish("x", note="[[sim:1501]]")["errorCode"] == "1501"
 

@@ -15,7 +15,7 @@ from tests.devtools.simulator.caller import Caller
 from tests.missions.api.event_reader import wait_for
 
 
-def test_a_killed_simulator_still_knows_tasks_payments_and_uploads() -> None:
+def test_killed_simulator_keeps_its_state() -> None:
     with SimulatorProcess(task_seconds=0.5, task_jitter=0) as simulator, Caller(simulator.url) as caller:
         task_id = caller.submit("survivor")["taskId"]
         caller.submit("[[sim:fail-once:1015]]")
@@ -34,7 +34,7 @@ def test_a_killed_simulator_still_knows_tasks_payments_and_uploads() -> None:
         assert caller.finish("[[sim:fail-once:1015]]")["status"] == "SUCCESS"
 
 
-def test_every_answered_submit_is_on_disk_when_the_process_is_killed() -> None:
+def test_answered_submits_survive_a_kill() -> None:
     with SimulatorProcess(cap=100_000) as simulator:
         answered: list[str] = []
 
@@ -109,10 +109,10 @@ def test_a_bad_flag_is_an_error_at_the_start(flags: dict[str, object], capfd: py
 def test_flags_arm_faults_and_set_prices() -> None:
     faults = {"submit_500": 0.5, "query_drop": 3}
     with SimulatorProcess(faults=faults, price={"image": "0.07"}, strict=False) as simulator:
-        knobs = simulator.knobs()
-    assert knobs["faults"] == faults
-    assert knobs["price"] == {"image": "0.07", "video": "1.00", "text": "0.02"}
-    assert knobs["strict"] is False
+        options = simulator.options()
+    assert options["faults"] == faults
+    assert options["price"] == {"image": "0.07", "video": "1.00", "text": "0.02"}
+    assert options["strict"] is False
 
 
 def test_the_management_command_starts_the_same_server() -> None:
@@ -121,7 +121,7 @@ def test_the_management_command_starts_the_same_server() -> None:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("Simulator ready at ").strip()
         try:
-            assert requests.get(f"{url}/__sim__/knobs", timeout=5).json()["cap"] == 3
+            assert requests.get(f"{url}/__sim__/options", timeout=5).json()["cap"] == 3
         finally:
             process.terminate()
         assert process.wait(timeout=5) == 0

@@ -9,9 +9,7 @@ from devtools.simulators.runninghub.process import SimulatorProcess
 from tests.devtools.simulator.caller import VIDEO, Caller
 
 
-def test_a_task_takes_its_seconds_from_the_moment_its_submit_is_answered(
-    caller: Caller, simulator: SimulatorProcess
-) -> None:
+def test_task_time_starts_at_the_answer(caller: Caller, simulator: SimulatorProcess) -> None:
     simulator.set(submit_latency=0.3, task_seconds=0.4)
     began = time.time()
     caller.submit()
@@ -21,7 +19,7 @@ def test_a_task_takes_its_seconds_from_the_moment_its_submit_is_answered(
     assert task["ends_at"] - task["accepted_at"] == pytest.approx(0.4)
 
 
-def test_jitter_spreads_tasks_and_is_the_same_for_the_same_request(caller: Caller, simulator: SimulatorProcess) -> None:
+def test_jitter_is_repeatable_per_request(caller: Caller, simulator: SimulatorProcess) -> None:
     def durations() -> dict[str, float]:
         simulator.reset()
         simulator.set(task_seconds=10, task_jitter=0.5)
@@ -134,15 +132,13 @@ def test_submits_can_be_listed_from_a_moment_on(caller: Caller, simulator: Simul
     assert found == [("late", ""), ("[[sim:reject:421]] late", "421")]
 
 
-def test_a_reset_forgets_everything_and_takes_the_knobs_of_the_start(
-    caller: Caller, simulator: SimulatorProcess
-) -> None:
+def test_reset_restores_the_options_of_the_start(caller: Caller, simulator: SimulatorProcess) -> None:
     simulator.set(cap=1, submit_500=1.0)
     caller.upload()
     simulator.reset()
     assert caller.submit()["errorCode"] == ""
-    knobs = simulator.knobs()
-    assert (knobs["cap"], knobs["task_seconds"], knobs["faults"]) == (50, 0.05, {})
+    options = simulator.options()
+    assert (options["cap"], options["task_seconds"], options["faults"]) == (50, 0.05, {})
     assert (simulator.stats()["submits"], simulator.stats()["uploads"]) == (1, 0)
 
 
@@ -150,5 +146,5 @@ def test_a_reset_forgets_everything_and_takes_the_knobs_of_the_start(
 def test_a_bad_knob_changes_nothing(simulator: SimulatorProcess, change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="error"):
         simulator.set(task_seconds=99, query_500=3, **change)
-    assert simulator.knobs()["task_seconds"] == 0.05
-    assert simulator.knobs()["faults"] == {}
+    assert simulator.options()["task_seconds"] == 0.05
+    assert simulator.options()["faults"] == {}

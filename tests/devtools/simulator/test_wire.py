@@ -6,7 +6,7 @@ from devtools.simulators.runninghub.process import SimulatorProcess
 from tests.devtools.simulator.caller import EDIT, IMAGE, VIDEO, Caller
 
 
-def test_an_accepted_submit_names_a_task_by_a_string_of_19_digits(caller: Caller) -> None:
+def test_task_id_is_a_string_of_19_digits(caller: Caller) -> None:
     answer = caller.submit()
     assert len(answer["taskId"]) == 19
     assert answer["taskId"].isdecimal()
@@ -29,7 +29,7 @@ def test_a_task_is_queued_then_running_then_successful(caller: Caller, simulator
     assert seen == ["QUEUED", "RUNNING", "SUCCESS"]
 
 
-def test_a_successful_query_carries_results_and_the_cost_as_strings(caller: Caller) -> None:
+def test_success_has_results_and_cost_as_strings(caller: Caller) -> None:
     answer = caller.finish()
     assert answer["usage"]["thirdPartyConsumeMoney"] == "0.05"
     assert answer["usage"]["consumeMoney"] is None
@@ -47,7 +47,7 @@ def test_a_running_query_has_no_results_and_no_cost(caller: Caller) -> None:
     assert set(answer["usage"].values()) == {None}
 
 
-def test_a_failed_query_carries_the_code_as_a_string_and_costs_nothing(caller: Caller) -> None:
+def test_failure_has_a_string_code_and_no_cost(caller: Caller) -> None:
     answer = caller.finish("[[sim:1501]]")
     assert (answer["status"], answer["errorCode"], answer["results"]) == ("FAILED", "1501", None)
     assert "内容安全审查未通过" in answer["errorMessage"]
@@ -59,7 +59,7 @@ def test_an_unknown_task_is_1004(caller: Caller) -> None:
     assert (answer["status"], answer["errorCode"], answer["usage"]) == ("", "1004", None)
 
 
-def test_a_key_may_say_its_own_limit_and_knows_only_its_own_tasks(caller: Caller, simulator: SimulatorProcess) -> None:
+def test_key_may_have_its_own_limit_and_tasks(caller: Caller, simulator: SimulatorProcess) -> None:
     with Caller(simulator.url, "cap1-mine") as own:
         task_id = own.submit("[[sim:never]]")["taskId"]
         assert own.submit("another")["errorCode"] == "421"
@@ -117,7 +117,7 @@ def test_an_upload_gives_a_link_that_serves_the_same_bytes(caller: Caller) -> No
     assert (file.content, file.headers["content-type"]) == (body, "image/png")
 
 
-def test_an_upload_with_a_bad_key_is_refused_in_the_envelope_of_uploads(simulator: SimulatorProcess) -> None:
+def test_upload_with_a_bad_key_uses_its_envelope(simulator: SimulatorProcess) -> None:
     with Caller(simulator.url, "bad") as caller:
         expected = {"code": 401, "message": "ApiKey verification failed: API Key不存在", "data": None}
         assert caller.upload().json() == expected
@@ -129,7 +129,7 @@ def test_an_upload_that_is_too_big_or_of_another_type_is_refused(caller: Caller,
     assert caller.upload("a.exe").json()["code"] == 301
 
 
-def test_the_queue_status_counts_in_strings_and_limits_in_a_number(caller: Caller) -> None:
+def test_queue_status_field_types(caller: Caller) -> None:
     caller.submit("[[sim:never]]")
     data = caller.get("/openapi/v2/queue/status").json()["data"]
     assert data == {
