@@ -1,4 +1,4 @@
-"""Watching missions from a terminal until nothing of them is left to do."""
+"""Show the progress of missions in a terminal until they have ended."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from providers import provider_accounts
 from providers.models import ProviderAccount
 from workers import heartbeat
 
-LOOK_SECONDS = 0.3
-LINE_SECONDS = 2.0  # without a terminal: no more than a line per mission in this time
+REFRESH_SECONDS = 0.3
+LINE_SECONDS = 2.0  # without a terminal: at most one line per mission in this time
 NO_WORKERS_SECONDS = 20.0
 
 
 class Halted(Exception):
-    """Nothing moves any more, although there is work left.  The message says why."""
+    """The missions cannot continue without a person. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a mission stands.  ``waiting_files`` are results that are paid and not yet fetched."""
+class MissionState:
+    """The state of a mission. ``pending_files`` are paid results that are not stored yet."""
 
     mission: Mission
-    waiting_files: int
+    pending_files: int
 
     @property
     def is_over(self) -> bool:
-        """Nothing will change without a person.  (Unconfirmed items are a person's to resolve.)"""
-        return not (self.mission.pending_count or self.mission.in_flight_count or self.waiting_files)
+        """Return True if nothing changes any more without a person, who has to resolve
+        unconfirmed items.
+        """
+        return not (self.mission.pending_count or self.mission.in_flight_count or self.pending_files)
 
     @property
     def ended_count(self) -> int:
@@ -47,74 +49,72 @@ class Standing:
         mission = self.mission
         parts = [
             (mission.in_flight_count, "in flight"),
-            (mission.pending_count, "waiting"),
+            (mission.pending_count, "pending"),
             (mission.completed_count, "completed"),
             (mission.failed_count, "failed"),
             (mission.unconfirmed_count, "unconfirmed"),
             (mission.cancelled_count, "cancelled"),
-            (self.waiting_files, "files to fetch"),
+            (self.pending_files, "files to download"),
         ]
         return ", ".join(f"{count} {word}" for count, word in parts if count)
 
 
-def standings(mission_ids: Sequence[int]) -> list[Standing]:
-    """How missions stand now, in the order of their ids."""
+def mission_states(mission_ids: Sequence[int]) -> list[MissionState]:
+    """Return the current state of missions, in the order of their ids."""
     pending = Count("items__outputs", filter=Q(items__outputs__status=OutputStatus.PENDING))
-    waiting = dict(Mission.objects.filter(pk__in=mission_ids).order_by("pk").values_list("pk").annotate(n=pending))
+    file_counts = dict(Mission.objects.filter(pk__in=mission_ids).order_by("pk").values_list("pk").annotate(n=pending))
     missions = Mission.objects.filter(pk__in=mission_ids).order_by("pk")
-    return [Standing(mission, waiting[mission.pk]) for mission in missions if mission.pk in waiting]
+    return [MissionState(mission, file_counts[mission.pk]) for mission in missions if mission.pk in file_counts]
 
 
 def follow(mission_ids: Sequence[int], console: Console) -> None:
-    """Show how missions go on, and return when nothing of them is left to do and every file is stored or lost.
+    """Show the progress of missions, and return when they have ended and every file is stored or
+    lost.
 
-    Raises Halted when they cannot go on without a person.
+    Raises Halted when they cannot continue without a person.
     """
     watchdog = _Watchdog()
     with _display(console) as display:
         while True:
-            now = standings(mission_ids)
-            display.show(now)
-            if all(standing.is_over for standing in now):
+            states = mission_states(mission_ids)
+            display.show(states)
+            if all(state.is_over for state in states):
                 return
-            watchdog.look(now)
-            time.sleep(LOOK_SECONDS)
+            watchdog.check(states)
+            time.sleep(REFRESH_SECONDS)
 
 
 class _Watchdog:
-    """Finds out why missions stand still."""
+    """Notices that missions cannot continue."""
 
     def __init__(self) -> None:
         self.last_alive = time.monotonic()
 
-    def look(self, now: Sequence[Standing]) -> None:
-        """Raises Halted."""
+    def check(self, states: Sequence[MissionState]) -> None:
+        """Raise Halted if workers are gone, or every open mission is paused or has no usable
+        account.
+        """
         if heartbeat.is_any_alive():
             self.last_alive = time.monotonic()
         elif time.monotonic() - self.last_alive > NO_WORKERS_SECONDS:
-            raise Halted("The workers have ended.")
-        open_missions = [standing.mission for standing in now if not standing.is_over]
+            raise Halted("The workers have stopped.")
+        open_missions = [state.mission for state in states if not state.is_over]
         if any(mission.in_flight_count for mission in open_missions):
             return
-        for mission in open_missions:
-            if mission.pending_count:
-                _require_way(mission)
+        for mission in (mission for mission in open_missions if mission.pending_count):
+            if mission.status == MissionStatus.PAUSED:
+                raise Halted(f"The mission is paused: {mission.pause_reason}")
+            accounts = ProviderAccount.objects.filter(provider=mission.provider)
+            if blocked := provider_accounts.describe_blocked(accounts):
+                reasons = " ".join(account.pause_reason for account in accounts if account.paused_at)
+                raise Halted(f"No account can be used: {blocked}. {reasons}".strip())
 
 
-def _require_way(mission: Mission) -> None:
-    if mission.status == MissionStatus.PAUSED:
-        raise Halted(f"The mission is paused: {mission.pause_reason}")
-    accounts = ProviderAccount.objects.filter(provider=mission.provider)
-    if told := provider_accounts.describe_blocked(accounts):
-        reasons = " ".join(account.pause_reason for account in accounts if account.paused_at)
-        raise Halted(f"No account can be used: {told}. {reasons}".strip())
-
-
-# --- Showing ---
+# --- Display ---
 
 
 class _Display(Protocol):
-    def show(self, now: Sequence[Standing]) -> None: ...
+    def show(self, states: Sequence[MissionState]) -> None: ...
 
 
 @contextlib.contextmanager
@@ -127,7 +127,7 @@ def _display(console: Console) -> Iterator[_Display]:
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         yield _Bars(progress)
@@ -140,29 +140,29 @@ class _Bars:
         self.progress = progress
         self.tasks: dict[int, TaskID] = {}
 
-    def show(self, now: Sequence[Standing]) -> None:
-        for standing in now:
-            mission = standing.mission
+    def show(self, states: Sequence[MissionState]) -> None:
+        for state in states:
+            mission = state.mission
             if mission.pk not in self.tasks:
-                name = mission.name[:16].replace("[", "(")  # rich would read what is in brackets
-                self.tasks[mission.pk] = self.progress.add_task(name, total=mission.total_count, said="")
+                name = mission.name[:16].replace("[", "(")  # rich would parse brackets as markup
+                self.tasks[mission.pk] = self.progress.add_task(name, total=mission.total_count, state="")
             task = self.tasks[mission.pk]
-            total = mission.total_count + (1 if standing.waiting_files else 0)  # the clock goes on until files are here
-            self.progress.update(task, completed=standing.ended_count, total=total, said=str(standing))
+            total = mission.total_count + (1 if state.pending_files else 0)  # the clock runs until all files are stored
+            self.progress.update(task, completed=state.ended_count, total=total, state=str(state))
 
 
 class _Lines:
-    """A line per mission and change, for logs."""
+    """A line per mission and change, for output that is not a terminal."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.said: dict[int, str] = {}
-        self.said_at: dict[int, float] = {}
+        self.lines: dict[int, str] = {}
+        self.printed_at: dict[int, float] = {}
 
-    def show(self, now: Sequence[Standing]) -> None:
-        for standing in now:
-            pk, text = standing.mission.pk, str(standing)
-            is_due = standing.is_over or time.monotonic() - self.said_at.get(pk, 0.0) > LINE_SECONDS
-            if is_due and text != self.said.get(pk):
-                self.said[pk], self.said_at[pk] = text, time.monotonic()
-                self.console.print(f"{standing.mission.name}: {text}")
+    def show(self, states: Sequence[MissionState]) -> None:
+        for state in states:
+            pk, text = state.mission.pk, str(state)
+            is_due = state.is_over or time.monotonic() - self.printed_at.get(pk, 0.0) > LINE_SECONDS
+            if is_due and text != self.lines.get(pk):
+                self.lines[pk], self.printed_at[pk] = text, time.monotonic()
+                self.console.print(f"{state.mission.name}: {text}")

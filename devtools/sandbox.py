@@ -1,8 +1,9 @@
-"""A sandbox: a command with a simulator, a database and files of its own.
+"""A sandbox: a command with its own simulator, database and files.
 
-Settings are read once, when a process starts.  So the command starts itself anew with other ones: another data folder,
-another database, a key that opens nothing, and the address at which it will start the simulator.  Whatever ``.env`` says, the
-person's database and key are out of reach, and no mission can ever be run half here and half there.
+Settings are read once, when a process starts. So the command restarts itself with other settings:
+another data folder and database, a key that works nowhere, and the URL of the simulator that it
+will start. Whatever ``.env`` says, the user's own database and key cannot be reached, and no
+mission can run partly here and partly there.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ PORT_FILE = "simulator.port"
 
 
 class SandboxBusy(RuntimeError):
-    """Another command is at work in the sandbox."""
+    """Another command is using the sandbox."""
 
 
 def is_inside() -> bool:
+    """Return True if this process runs in a sandbox."""
     return os.environ.get(MARK) == str(settings.DATA_DIR)
 
 
 def enter(folder: Path, **environment: str) -> NoReturn:
-    """Start this very command anew, inside the sandbox of ``folder``.  ``environment`` are settings that it wants."""
+    """Restart this command inside the sandbox of ``folder``, with additional settings in
+    ``environment``.
+    """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     inside = {**os.environ, **_environment(folder), **environment}
@@ -51,7 +55,7 @@ def enter(folder: Path, **environment: str) -> NoReturn:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Every setting that could lead out of the sandbox, and those that would change what is shown."""
+    """Return every setting that could lead out of the sandbox, or change the output."""
     local = "127.0.0.1,localhost"
     proxies = {
         name: f"{os.environ[name]},{local}" if os.environ.get(name) else local for name in ("NO_PROXY", "no_proxy")
@@ -61,7 +65,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
         "DATA_DIR": str(folder),
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "SECRET_KEY": "a-sandbox-keeps-nothing-secret",
+        "SECRET_KEY": "a-sandbox-has-no-secrets",
         "STORAGE_URL": "",
         "PUBLIC_BASE_URL": "",
         "LOG_LEVEL": "WARNING",
@@ -73,10 +77,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _choose_port(folder: Path) -> int:
-    """The port of the last time, because results that are not yet fetched have it in their addresses, or a free one."""
+    """Return the port of the last run, because URLs of pending results contain it; else a free
+    port.
+    """
     note = folder / PORT_FILE
-    wanted = note.read_text() if note.is_file() else ""
-    for port in (int(wanted) if wanted.isdecimal() else 0, 0):
+    last = note.read_text() if note.is_file() else ""
+    for port in (int(last) if last.isdecimal() else 0, 0):
         with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port)) as listener:
             chosen: int = listener.getsockname()[1]
             note.write_text(str(chosen))
@@ -86,9 +92,10 @@ def _choose_port(folder: Path) -> int:
 
 @contextlib.contextmanager
 def opened(*, is_fresh: bool, **options: Any) -> Iterator[SimulatorProcess]:
-    """Inside: an up-to-date database and a running simulator, for one command at a time.
+    """Migrate the database and run the simulator with ``options``, for one command at a time.
 
-    ``is_fresh`` forgets what earlier commands left.  Raises SandboxBusy, or RuntimeError when the simulator does not start.
+    ``is_fresh`` deletes the data of earlier commands. Raises SandboxBusy, or RuntimeError when the
+    simulator does not start.
     """
     folder = Path(settings.DATA_DIR)
     with _locked(folder):
@@ -106,7 +113,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SandboxBusy(f"Another command is at work in {folder}. Wait until it has ended.") from None
+            raise SandboxBusy(f"Another command is using {folder}. Wait until it has ended.") from None
         yield
 
 
@@ -117,7 +124,7 @@ def _wipe(folder: Path) -> None:
 
 
 def _simulator(folder: Path, options: dict[str, Any]) -> SimulatorProcess:
-    """Started deaf to Ctrl-C, which a terminal sends to every process: it has to answer until the workers have stopped."""
+    """Start the simulator with Ctrl-C blocked: it has to answer until the workers have stopped."""
     port = urlsplit(settings.RUNNINGHUB_BASE_URL).port or 0
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,6 +1,6 @@
-"""Proof that a finished run is what its rows say: the files, the counts, and what was paid at the simulator.
+"""Checks of a finished run: its counts, its files, and the payments at the simulator.
 
-Each check yields a sentence for everything that is wrong, and nothing when all is well.
+Each check yields a sentence for every problem.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def counts(missions: QuerySet[Mission]) -> Iterator[str]:
-    """Every item is completed, and the missions' own numbers are those of their items."""
+    """Check that every item is completed and that the counts on missions match their items."""
     for mission in missions:
         if mission.completed_count != mission.total_count:
             yield f"{mission.name}: {mission.completed_count} of {mission.total_count} items are completed."
@@ -33,7 +33,9 @@ def counts(missions: QuerySet[Mission]) -> Iterator[str]:
 
 
 def files(missions: QuerySet[Mission]) -> Iterator[str]:
-    """Each completed item has its file: of the right kind by content, not empty, unchanged since it was fetched."""
+    """Check that each completed item has a file of the right type that is unchanged since its
+    download.
+    """
     stored = Output.objects.filter(item__mission__in=missions, status=OutputStatus.STORED)
     completed = MissionItem.objects.filter(mission__in=missions, status=ItemStatus.COMPLETED)
     missing = completed.exclude(pk__in=stored.values("item"))
@@ -45,14 +47,16 @@ def files(missions: QuerySet[Mission]) -> Iterator[str]:
 
 
 def payments(missions: QuerySet[Mission], paid: dict[str, int], stats: dict[str, Any]) -> Iterator[str]:
-    """The simulator was paid for our attempts and for nothing else, and for no request twice unless it had failed.
+    """Check that the simulator was paid for our attempts only, and twice only for requests that had
+    failed.
 
-    ``paid`` counts accepted submissions by request, ``stats`` is the simulator's ``/__sim__/stats``.
+    ``paid`` counts accepted submissions by request; ``stats`` is the simulator's
+    ``/__sim__/stats``.
     """
     attempts = Attempt.objects.filter(item__mission__in=missions).exclude(remote_task_id="")
     ours = Counter(attempts.values_list("item", flat=True))
     if sorted(ours.values()) != sorted(paid.values()):
-        yield f"The simulator accepted {sum(paid.values())} submissions, we know of {sum(ours.values())}."
+        yield f"The simulator accepted {sum(paid.values())} submissions, our database has {sum(ours.values())}."
     retries = missions.aggregate(sum=Sum("items__retry_count"))["sum"] or 0
     surplus = sum(paid.values()) - len(paid) - retries
     if surplus:
@@ -63,13 +67,13 @@ def payments(missions: QuerySet[Mission], paid: dict[str, int], stats: dict[str,
 
 
 def processes(started: Sequence[psutil.Process]) -> Iterator[str]:
-    """None of these processes is left."""
+    """Check that none of these processes is left."""
     for process in psutil.wait_procs(started, timeout=5)[1]:
         yield f"Process {process.pid} is still running."
 
 
 def sha256_of(name: str) -> str:
-    """The digest of a stored result."""
+    """Return the digest of a stored result."""
     digest = hashlib.sha256()
     with storages["results"].open(name) as file:
         for chunk in file.chunks(CHUNK_BYTES):
@@ -82,11 +86,11 @@ def _file_problem(output: Output) -> str:
     if not path.is_file() or not path.stat().st_size:
         return "is missing or empty"
     try:
-        found = inspect(path, claimed=output.extension)
+        media = inspect(path, claimed=output.extension)
     except NotAResult as error:
         return f"cannot be opened: {error}"
     mission = output.item.mission
-    wanted = catalog.model_of(mission).result_kind
-    if not found.content_type.startswith(f"{wanted}/"):
-        return f"is {found.content_type}, not {wanted}"
-    return "" if sha256_of(output.file) == output.sha256 else "was changed after it was fetched"
+    expected = catalog.model_of(mission).result_kind
+    if not media.content_type.startswith(f"{expected}/"):
+        return f"is {media.content_type}, not {expected}"
+    return "" if sha256_of(output.file) == output.sha256 else "was changed after its download"

@@ -157,7 +157,7 @@ def durations(models: Iterable[str]) -> list[Durations]:
 
     The limit is inside a condition: SQLite takes no limit in a part of a union.
     """
-    parts = []
+    parts: list[QuerySet[Attempt, tuple[Any, ...]]] = []
     for model in models:
         succeeded = Attempt.objects.filter(model=model, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
         latest = succeeded.order_by("-ended_at").values("pk")[:SUCCESSES_READ]

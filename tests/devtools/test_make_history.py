@@ -1,4 +1,4 @@
-"""A made-up past is like a real one, and stands only where no real one is."""
+"""An invented history is consistent, and is written only to an unused database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.factories import make_mission
 pytestmark = pytest.mark.django_db
 
 
-def test_counts_and_costs_are_those_of_the_rows():
+def test_counts_and_costs_match_the_rows():
     call_command("make_history", items=2_500, verbosity=0)
     assert MissionItem.objects.count() == ItemEvent.objects.count() == 2_500
     assert not list(reconcile_counts.differences())
@@ -23,7 +23,7 @@ def test_counts_and_costs_are_those_of_the_rows():
     assert Attempt.objects.filter(status__in=["prepared", "sending", "running"]).count() == 0
 
 
-def test_it_can_be_added_to_and_gone_on_with(owner):
+def test_history_can_be_extended(owner):
     call_command("make_history", items=100, verbosity=0)
     call_command("make_history", items=50, force=True, verbosity=0)
     mission = make_mission(owner, 2)
@@ -31,12 +31,12 @@ def test_it_can_be_added_to_and_gone_on_with(owner):
     assert mission.total_count == 2
 
 
-def test_nothing_that_it_made_would_be_sent():
+def test_history_has_nothing_to_submit():
     call_command("make_history", items=2_500, verbosity=0)
     assert not Mission.objects.filter(status__in=["scheduled", "queued", "running"]).exists()
 
 
-def test_where_there_are_missions_it_refuses(owner):
+def test_existing_missions_are_refused(owner):
     make_mission(owner)
     with pytest.raises(CommandError, match="There are missions"):
         call_command("make_history", items=10)
@@ -45,7 +45,7 @@ def test_where_there_are_missions_it_refuses(owner):
 @pytest.mark.parametrize(
     "name, value", [("PUBLIC_BASE_URL", "https://batch.example.org"), ("RUNNINGHUB_API_KEY", "real")]
 )
-def test_where_the_site_is_in_use_it_refuses(settings, name, value):
+def test_site_in_use_is_refused(settings, name, value):
     setattr(settings, name, value)
     with pytest.raises(CommandError, match="in use"):
         call_command("make_history", items=10)

@@ -1,4 +1,4 @@
-"""``manage.py run_mission`` as a person runs it: a process of its own, real workers, a simulator."""
+"""``manage.py run_mission`` in its own process, with real workers and a simulator."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from workers import heartbeat
 from workers.models import WorkerCluster
 
 ROOT = settings.BASE_DIR
-KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
+ENVIRONMENT_NAMES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where somebody works: an empty folder, with the program's data beside it."""
+    """Return an empty working folder, with the program's data beside it."""
     (tmp_path / "folder").mkdir()
     return tmp_path / "folder"
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     return {
-        **{name: os.environ[name] for name in KEPT if name in os.environ},
+        **{name: os.environ[name] for name in ENVIRONMENT_NAMES if name in os.environ},
         "DATA_DIR": str(folder.parent / "data"),
         "DATABASE_URL": f"sqlite:///{folder.parent / 'data' / 'db.sqlite3'}",
         "SECRET_KEY": "tests",
@@ -67,7 +67,7 @@ def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProce
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Whatever still works on this test's data."""
+    """Return the processes that use this test's data."""
     mine = str(folder.parent)
     found = []
     for process in psutil.process_iter():
@@ -93,7 +93,7 @@ def manifest(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.processes
-def test_a_file_of_prompts_becomes_a_folder_of_pictures(folder: Path) -> None:
+def test_prompts_file_becomes_a_folder_of_images(folder: Path) -> None:
     (folder / "prompts.csv").write_bytes("custom_id,prompt\n=1+1,一只狐狸\n,A blue door\n".encode("gb18030"))
 
     done = run(
@@ -116,7 +116,7 @@ def test_a_file_of_prompts_becomes_a_folder_of_pictures(folder: Path) -> None:
 
 
 @pytest.mark.processes
-def test_local_images_are_handed_over_and_failures_are_explained(folder: Path) -> None:
+def test_local_images_are_uploaded_failures_explained(folder: Path) -> None:
     Image.new("RGB", (32, 32), "teal").save(folder / "in.png")
     (folder / "edit.jsonl").write_text(
         '{"imageUrls": ["in.png"], "prompt": "make it red"}\n{"imageUrls": "in.png", "prompt": "no [[sim:1501]]"}\n'
@@ -131,7 +131,7 @@ def test_local_images_are_handed_over_and_failures_are_explained(folder: Path) -
 
 
 @pytest.mark.processes
-def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(folder: Path) -> None:
+def test_ctrl_c_pauses_and_resume_pays_nothing_twice(folder: Path) -> None:
     seconds = [10, 10, 1, 1, 1, 1]  # the first two are in flight when it is stopped
     (folder / "many.txt").write_text(
         "".join(f"number {place} [[sim:slow:{each}]]\n" for place, each in enumerate(seconds))
@@ -149,11 +149,11 @@ def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(folder: Path) ->
         if "2 in flight" in line:
             break
     os.killpg(begun.pid, signal.SIGINT)
-    said, _ = begun.communicate(timeout=60)
+    output, _ = begun.communicate(timeout=60)
 
-    assert begun.returncode == 130, said
-    assert "2 in flight, 4 waiting" in said
-    assert "run_mission --resume 1 --out out --simulate" in said
+    assert begun.returncode == 130, output
+    assert "2 in flight, 4 pending" in output
+    assert "run_mission --resume 1 --out out --simulate" in output
     assert not processes_of(folder)
 
     done = run(folder, "--resume", "1", "--simulate", "--out", "out")
@@ -164,7 +164,7 @@ def test_ctrl_c_pauses_and_resume_finishes_without_paying_twice(folder: Path) ->
 
 
 @pytest.mark.processes
-def test_a_key_runs_against_its_server_and_needs_a_yes(folder: Path) -> None:
+def test_real_key_needs_confirmation(folder: Path) -> None:
     (folder / "one.txt").write_text("a fox\n")
     with SimulatorProcess(task_seconds=0.2) as server:
         key = {"RUNNINGHUB_API_KEY": "a-key", "RUNNINGHUB_BASE_URL": server.url}
@@ -178,7 +178,7 @@ def test_a_key_runs_against_its_server_and_needs_a_yes(folder: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_wrong_key_spends_nothing_and_stores_nothing(folder: Path) -> None:
+def test_wrong_key_spends_nothing(folder: Path) -> None:
     (folder / "one.txt").write_text("a fox\n")
     with SimulatorProcess() as server:
         key = {"RUNNINGHUB_API_KEY": "bad-key", "RUNNINGHUB_BASE_URL": server.url}
@@ -197,16 +197,14 @@ def test_a_wrong_key_spends_nothing_and_stores_nothing(folder: Path) -> None:
         ("a\n", [], "No API key is set"),
         ("prompt,aspectRatio\na fox,1:1\nan owl,7:1\n", ["--simulate"], "line 3: aspectRatio: Must be one of"),
         ("prompt\na fox\n", ["--simulate", "--param", "ratio=1:1"], "--param ratio: Unknown parameter"),
-        ("prompt\na fox\n", ["--simulate", "--param", "ratio"], "write it as name=value"),
+        ("prompt\na fox\n", ["--simulate", "--param", "ratio"], "use the form name=value"),
         ("prompt\na fox\n", ["--simulate", "--model", "some/other"], "not in the catalogue"),
         ("prompt\n", ["--simulate"], "no rows"),
         ("prompt\na fox\n", ["--simulate", "--user", "nobody"], "There is no user nobody"),
         ("prompt\na fox\n", ["--simulate", "--out", "."], "is not empty"),
     ],
 )
-def test_bad_input_is_explained_before_anything_starts(
-    folder: Path, content: str, arguments: list[str], words: str
-) -> None:
+def test_bad_input_is_reported_before_the_start(folder: Path, content: str, arguments: list[str], words: str) -> None:
     (folder / "rows.csv").write_text(content)
 
     done = run(folder, "rows.csv", "--type", "text_to_image", *arguments)
@@ -220,12 +218,12 @@ def test_bad_input_is_explained_before_anything_starts(
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝"])
-def test_no_cell_begins_as_a_formula(start: str) -> None:
+def test_cells_never_start_as_formulas(start: str) -> None:
     assert export.safe_cell(f"{start}cmd") == f"'{start}cmd"
     assert export.safe_cell("a=b") == "a=b"
 
 
-def test_a_file_is_named_after_its_place_and_its_prompt(owner: User) -> None:
+def test_files_are_named_by_index_and_prompt(owner: User) -> None:
     rows: list[str | dict[str, str]] = [
         "../../A fox, in *snow*!",
         "一只猫 在窗台",
@@ -241,7 +239,7 @@ def test_a_file_is_named_after_its_place_and_its_prompt(owner: User) -> None:
     assert len(names[4]) <= 45
 
 
-def test_workers_are_alive_while_their_supervisor_is(db: None) -> None:
+def test_workers_live_as_long_as_their_supervisor(db: None) -> None:
     me = psutil.Process()
     row = WorkerCluster.objects.create(host=os.uname().nodename, pid=me.pid, pid_started_at=me.create_time())
     assert heartbeat.is_any_alive()

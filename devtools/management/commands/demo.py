@@ -1,6 +1,8 @@
-"""``manage.py demo``: everything at work in less than a minute, for nothing, with proof that it worked.
+"""``manage.py demo``: run the example files and check the results, in less than a minute and for
+free.
 
-24 items of the files in examples/ go through real workers and the simulator, in a sandbox under var/demo/.
+24 items of the files in examples/ go through real workers and the simulator, in a sandbox under
+var/demo/.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ FILES = {
     TaskType.TEXT_TO_VIDEO: "text_to_video.jsonl",
     TaskType.IMAGE_TO_VIDEO: "image_to_video.jsonl",
 }
-# Few slots, so that they have to be filled again and again; short tasks, so that they have to be asked about often.
+# Few slots, so that they are refilled often; short tasks, so that they are polled often.
 SLOTS = 8
 ENVIRONMENT = {"RUNNINGHUB_CONCURRENCY": str(SLOTS), "POLL_FLOOR_SECONDS": "0.2"}
 VIDEO_SECONDS = (4, 6)
@@ -64,21 +66,21 @@ class Command(BaseCommand):
 
 
 class Demo:
-    """One run.  ``run`` returns what is wrong; empty is what is expected."""
+    """One run of the demo. ``run`` returns the problems; none are expected."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, markup=False, soft_wrap=True)
         self.started = time.monotonic()
 
-    def say(self, text: str = "") -> None:
+    def print(self, text: str = "") -> None:
         self.console.print(text)
 
     def run(self) -> list[str]:
-        self.say("24 items of all four types, real workers, a simulated RunningHub. Nothing can be spent.")
+        self.print("24 items of four types, real workers, a simulated RunningHub. Nothing can be spent.")
         with ExitStack() as stack:
             simulator = stack.enter_context(sandbox.opened(is_fresh=True, **SIMULATOR))
             with local_stack.own_workers() as workers:
-                self.say(f"{settings.Q_WORKERS} workers, {SLOTS} slots.")
+                self.print(f"{settings.Q_WORKERS} workers, {SLOTS} slots.")
                 missions = self._missions()
                 progress.follow([mission.pk for mission in missions], self.console)
                 processes = [*workers.members(), psutil.Process(simulator.pid)]
@@ -86,89 +88,82 @@ class Demo:
         return self._report(missions, stats, paid, processes)
 
     def _missions(self) -> QuerySet[Mission]:
-        owner = User.objects.create(username="demo", password="!")  # noqa: S106  a password that nothing matches
-        made = [
+        owner = User.objects.create(username="demo", password="!")  # noqa: S106  matches no password
+        submitted = [
             services.submit_mission(
                 owner=owner, name=str(task_type.label), task_type=task_type, rows=list(_rows(task_type, owner))
             )
             for task_type in FILES
         ]
-        return Mission.objects.filter(pk__in=[mission.pk for mission in made]).order_by("pk")
+        return Mission.objects.filter(pk__in=[mission.pk for mission in submitted]).order_by("pk")
 
-    # --- What came of it ---
+    # --- Report ---
 
     def _report(
         self, missions: QuerySet[Mission], stats: dict[str, Any], paid: dict[str, int], processes: list[psutil.Process]
     ) -> list[str]:
-        missions = missions.all()  # as they are now
+        missions = missions.all()  # read again
         problems = [
             *verification.counts(missions),
             *verification.files(missions),
             *verification.payments(missions, paid, stats),
-            *_slot_problems(stats),
             *verification.processes(processes),
         ]
+        if stats["max_in_flight"] > SLOTS:
+            problems.append(f"{stats['max_in_flight']} tasks were in flight at the same time; the limit was {SLOTS}.")
         for mission in missions:
-            self.say(f"\n{mission.name} ({mission.model})")
+            self.print(f"\n{mission.name} ({mission.model})")
             for line in report.lines(mission):
-                self.say(f"  {line}")
-        self._sum_up(missions, stats)
-        self.say()
+                self.print(f"  {line}")
+        self._print_totals(missions, stats)
+        self.print()
         for problem in problems:
-            self.say(f"WRONG: {problem}")
+            self.print(f"WRONG: {problem}")
         if not problems:
-            self.say(
-                "Checked: every count, every file (kind, size, SHA-256), every payment, nothing left running. All well."
-            )
+            self.print("Checked: all counts, files (type, size, SHA-256) and payments; no process left. All well.")
         return problems
 
-    def _sum_up(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
+    def _print_totals(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
         total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"), cost=Sum("cost"))
         files = Output.objects.filter(item__mission__in=missions).exclude(file="")
         size = files.aggregate(sum=Sum("size_bytes"))["sum"] or 0
         ideal, real = stats["slot_seconds"] / SLOTS, _real_seconds(missions)
-        self.say()
-        self.say(f"items     {total['done']} of {total['items']} completed")
-        self.say(f"cost      {report.money(total['cost'] or Decimal(0), 'CNY')}, simulated")
-        self.say(
-            f"time      {report.duration(real)} of work, {report.duration(time.monotonic() - self.started)} in all"
+        self.print()
+        self.print(f"items     {total['done']} of {total['items']} completed")
+        self.print(f"cost      {report.money(total['cost'] or Decimal(0), 'CNY')}, simulated")
+        self.print(
+            f"time      {report.duration(real)} of work, {report.duration(time.monotonic() - self.started)} in total"
         )
-        self.say(
+        self.print(
             f"slots     {ideal / real:.0%} used: ideal {ideal:.1f} s / real {real:.1f} s "
             f"(ideal: the tasks' {stats['slot_seconds']:.0f} seconds at the provider, spread over {SLOTS} slots)"
         )
-        self.say(f"files     {files.count()}, {size / 1024**2:.1f} MB, in {settings.RESULTS_ROOT}")
+        self.print(f"files     {files.count()}, {size / 1024**2:.1f} MB, in {settings.RESULTS_ROOT}")
 
 
 def _rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
-    """The rows of an example file, with what the simulator is to do with them added to their prompts."""
+    """Yield the rows of an example file, with instructions for the simulator appended to their
+    prompts.
+
+    Videos take longer than images, and the first image fails at its first attempt.
+    """
     path = EXAMPLES / FILES[task_type]
     model = catalog.default_model(task_type)
     rows = read_rows(path, model=model)
     uploaded = upload_local_files(rows, model=model, folder=path.parent, owner=owner)
     for number, row in enumerate(uploaded):
-        yield _marked(row.value, _marks(model, number))
-
-
-def _marks(model: catalog.Model, number: int) -> str:
-    """Videos take longer than images, and the very first image fails at its first try."""
-    if model.result_kind == "video":
-        shortest, longest = VIDEO_SECONDS
-        return f" [[sim:slow:{shortest + number % (longest - shortest + 1)}]]"
-    return f" {FAIL_ONCE}" if model.task_type is TaskType.TEXT_TO_IMAGE and number == 0 else ""
-
-
-def _marked(row: RowValue, marks: str) -> RowValue:
-    return f"{row}{marks}" if isinstance(row, str) else {**row, "prompt": f"{row['prompt']}{marks}"}
+        marks = ""
+        if model.result_kind == "video":
+            shortest, longest = VIDEO_SECONDS
+            marks = f" [[sim:slow:{shortest + number % (longest - shortest + 1)}]]"
+        elif task_type is TaskType.TEXT_TO_IMAGE and number == 0:
+            marks = f" {FAIL_ONCE}"
+        value = row.value
+        yield f"{value}{marks}" if isinstance(value, str) else {**value, "prompt": f"{value['prompt']}{marks}"}
 
 
 def _real_seconds(missions: QuerySet[Mission]) -> float:
-    """From the moment the first mission was there to the last end of a task that we saw."""
+    """Return the seconds from the first mission's creation to the end of the last task."""
     first = missions.first()
     last = Attempt.objects.filter(item__mission__in=missions).aggregate(last=Max("ended_at"))["last"]
     return float((last - first.created_at).total_seconds()) if first and last else 0.0
-
-
-def _slot_problems(stats: dict[str, Any]) -> Iterator[str]:
-    if stats["max_in_flight"] > SLOTS:
-        yield f"{stats['max_in_flight']} tasks were in flight at once; {SLOTS} were allowed."

@@ -1,6 +1,7 @@
-"""``manage.py make_history``: a believable past of up to millions of items, to see how fast pages are with it.
+"""``manage.py make_history``: fill a database with up to millions of finished items, to measure
+pages.
 
-Written in bulk, past the engine: for databases that are thrown away.
+The rows are written in bulk, without the engine: only for databases that are thrown away.
 """
 
 from __future__ import annotations
@@ -43,19 +44,16 @@ from providers.models import ProviderAccount
 DAYS = 40
 PEOPLE = 8
 SIZES = (40, 120, 300, 600, 1200, 4000)  # items of a mission
-FAILED, TRIED_TWICE = 0.04, 0.04  # shares of all items
-RECENT, PAUSED, IN_DOUBT = (
-    25,
-    40,
-    100,
-)  # one mission of so many ran within the last hours, is paused, has items in doubt
+FAILED, RETRIED = 0.04, 0.04  # shares of all items
+# One mission in so many ran in the last hours, is paused, has unconfirmed items.
+RECENT, PAUSED, UNCONFIRMED = 25, 40, 100
 CHUNK = 20_000  # items that are written together
 IS_SQLITE = connection.vendor == "sqlite"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A model and how it behaves: what one result costs and takes, and how often it is chosen."""
+    """A model: the price and duration of one result, and how often it is used."""
 
     endpoint: str
     task_type: str
@@ -71,7 +69,7 @@ KINDS = (
     Kind("rhart-video-s/text-to-video", "text_to_video", "0.3", 180, 2),
     Kind("rhart-video-s/image-to-video", "image_to_video", "0.3", 200, 2),
 )
-# Code, message, whether the provider had accepted the task.
+# Code, message, True if the provider had accepted the task.
 CAUSES = (
     ("1501", "The prompt or an image was refused by the content check.", True),
     ("1015", "The task failed at the provider.", True),
@@ -81,38 +79,38 @@ CAUSES = (
 
 
 class Command(BaseCommand):
-    help = "Fill an empty database with a made-up past, for measurements. Nothing is sent, and there are no files."
+    help = "Fill an empty database with an invented history, for measurements. Nothing is sent, and there are no files."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--items", type=int, default=100_000)
         parser.add_argument("--mission-size", type=int, default=0, help="items of each mission (0: from 40 to 4000)")
-        parser.add_argument("--seed", type=int, default=1, help="the same number makes the same past (1)")
-        parser.add_argument("--force", action="store_true", help="although there are missions, or the site is in use")
+        parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same history (1)")
+        parser.add_argument("--force", action="store_true", help="even if there are missions, or the site is in use")
 
     def handle(self, *args: Any, items: int, mission_size: int, seed: int, force: bool, **options: Any) -> None:
         if not force:
-            _require_scratch()
+            _require_unused_site()
         random.seed(seed)
         if IS_SQLITE:
             connection.cursor().execute("PRAGMA cache_size = -400000")  # indexes grow at random places
         with transaction.atomic():
-            count = Past(timezone.now(), items, [mission_size] if mission_size else SIZES).write()
+            count = History(timezone.now(), items, [mission_size] if mission_size else SIZES).write()
         if not IS_SQLITE:
-            connection.cursor().execute("ANALYZE")  # as PostgreSQL does by itself after a while
+            connection.cursor().execute("ANALYZE")  # PostgreSQL does this by itself after a while
         spend_rollup.count(timezone.now())
         self.stdout.write(f"{items:,} items in {count:,} missions of {PEOPLE} people, over {DAYS} days.")
 
 
-def _require_scratch() -> None:
-    """Raises CommandError where a made-up past would stand beside a real one."""
+def _require_unused_site() -> None:
+    """Raise CommandError if the database has missions or the site is in use."""
     if Mission.objects.exists():
-        raise CommandError("There are missions in this database. Name an empty one by DATABASE_URL, or add --force.")
+        raise CommandError("There are missions in this database. Set DATABASE_URL to an empty one, or add --force.")
     is_real = (
         settings.RUNNINGHUB_API_KEY not in ("", SIMULATOR_KEY)
         or ProviderAccount.objects.exclude(sealed_key="").exists()
     )
     if settings.PUBLIC_BASE_URL or is_real:
-        raise CommandError("This site is in use: it has an API key or a public address. Add --force if it is not.")
+        raise CommandError("This site is in use: it has an API key or a public URL. Add --force if it is not.")
 
 
 def next_ids(model: type[models.Model]) -> Iterator[int]:
@@ -121,8 +119,8 @@ def next_ids(model: type[models.Model]) -> Iterator[int]:
 
 
 @dataclass
-class Past:
-    """``items`` of them, the latest ending at ``now``."""
+class History:
+    """Writes ``items`` invented items, the latest of which ends at ``now``."""
 
     now: datetime
     items: int
@@ -130,7 +128,7 @@ class Past:
     missions: list[Mission] = field(default_factory=list)
 
     def write(self) -> int:
-        """Returns how many missions there are."""
+        """Write all rows. Return the number of missions."""
         self.account = provider_accounts.environment_account()
         people = [User.objects.get_or_create(username=f"history-{number}")[0] for number in range(1, PEOPLE + 1)]
         self.mission_ids, self.item_ids, self.attempt_ids = map(next_ids, (Mission, MissionItem, Attempt))
@@ -177,7 +175,7 @@ class Past:
             created_at=began,
             started_at=began,
         )
-        # A result every so often: some 25 tasks at once.
+        # Results at regular intervals: about 25 tasks at the same time.
         step = min(timedelta(seconds=kind.seconds / 25), (self.now - began) / (size + 1))
         outcomes = Counter[str]()
         for index in range(1, size + 1):
@@ -186,19 +184,19 @@ class Past:
         self.missions.append(mission)
 
     def _add_item(self, mission: Mission, kind: Kind, index: int, end: datetime, status: str) -> str:
-        """Returns the status, which is what the mission counts."""
+        """Add an item with its attempts and event. Return its status, which the mission counts."""
         pk, ended_at = next(self.item_ids), _stored(end)
         code, message, was_accepted = random.choice(CAUSES) if status == ItemStatus.FAILED else ("", "", True)
-        tries = 0 if status == ItemStatus.PENDING else 2 if random.random() < TRIED_TWICE else 1
-        for number in range(1, tries + 1):
-            outcome = status if number == tries else ItemStatus.FAILED
-            self._add_attempt(pk, number, kind, end, outcome, code or "1015" * (number < tries), was_accepted)
+        attempts = 0 if status == ItemStatus.PENDING else 2 if random.random() < RETRIED else 1
+        for number in range(1, attempts + 1):
+            outcome = status if number == attempts else ItemStatus.FAILED
+            self._add_attempt(pk, number, kind, end, outcome, code or "1015" * (number < attempts), was_accepted)
         cost = kind.price if status == ItemStatus.COMPLETED else "0"
         is_over = status in (ItemStatus.COMPLETED, ItemStatus.FAILED)
         params = f'{{"prompt": "a lighthouse at dusk, oil on canvas, number {index}"}}'
-        paid = tries if was_accepted else tries - 1
-        moments = (ended_at if is_over else None, ended_at, ended_at)
-        self.item_table.add(pk, mission.pk, index, params, status, tries, paid, code, message, cost, *moments)
+        paid = attempts if was_accepted else attempts - 1
+        times = (ended_at if is_over else None, ended_at, ended_at)
+        self.item_table.add(pk, mission.pk, index, params, status, attempts, paid, code, message, cost, *times)
         self.event_table.add(mission.pk, pk, "processing", status, ended_at)
         return status
 
@@ -206,10 +204,13 @@ class Past:
         self, item_id: int, number: int, kind: Kind, end: datetime, outcome: str, code: str, was_accepted: bool
     ) -> None:
         pk = next(self.attempt_ids)
-        took = timedelta(seconds=kind.seconds * random.uniform(0.7, 1.6))
-        accepted_at, sent_at = _stored(end - took), _stored(end - took - timedelta(seconds=random.uniform(0.2, 1.5)))
+        duration = timedelta(seconds=kind.seconds * random.uniform(0.7, 1.6))
+        accepted_at, sent_at = (
+            _stored(end - duration),
+            _stored(end - duration - timedelta(seconds=random.uniform(0.2, 1.5))),
+        )
         has_ended, has_result = outcome != ItemStatus.UNCONFIRMED, outcome == ItemStatus.COMPLETED
-        is_known = was_accepted and has_ended
+        is_accepted = was_accepted and has_ended
         self.attempt_table.add(
             pk,
             item_id,
@@ -218,12 +219,12 @@ class Past:
             _ATTEMPT_STATUS[outcome] if was_accepted else AttemptStatus.REFUSED.value,
             kind.endpoint,
             secrets.token_urlsafe(24),
-            f"h{pk}" if is_known else "",
+            f"h{pk}" if is_accepted else "",
             code,
             kind.price if has_result else None,
             sent_at,
             sent_at,
-            accepted_at if is_known else None,
+            accepted_at if is_accepted else None,
             _stored(end) if has_ended else None,
         )
         if has_result:
@@ -233,10 +234,10 @@ class Past:
 
 
 def _outcome(number: int, index: int, size: int) -> str:
-    """What became of the item at ``index`` of the mission with this number."""
+    """Return the status of the item at ``index`` of the mission with this number."""
     if number % PAUSED == 1 and index > size * 0.7:
         return ItemStatus.PENDING.value
-    if number % IN_DOUBT == 2 and index > size - 3:
+    if number % UNCONFIRMED == 2 and index > size - 3:
         return ItemStatus.UNCONFIRMED.value
     return ItemStatus.FAILED.value if random.random() < FAILED else ItemStatus.COMPLETED.value
 
@@ -247,13 +248,16 @@ def _finish(mission: Mission, kind: Kind, outcomes: Counter[str], end: datetime)
     mission.total_count = outcomes.total()
     mission.cost = Decimal(kind.price) * mission.completed_count
     if mission.pending_count or mission.unconfirmed_count:
-        mission.status, mission.pause_reason = MissionStatus.PAUSED, "A made-up past."
+        mission.status, mission.pause_reason = MissionStatus.PAUSED, "An invented history."
     else:
         mission.status, mission.ended_at = MissionStatus.COMPLETED, end
 
 
 def _stored(moment: datetime) -> Any:
-    """A moment as the database takes it.  (Django's own adapters look the connection up for each of five million.)"""
+    """Return a time as the database stores it.
+
+    Django's own adapter is slow for five million values.
+    """
     return str(moment.replace(tzinfo=None)) if IS_SQLITE else moment
 
 

@@ -1,4 +1,6 @@
-"""``make messages``: collect the texts to translate, including those in the providers' error tables."""
+"""``make messages``: collect the texts to translate, including those in the providers' error
+tables.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py simulator``: a provider that costs nothing, for development, demonstrations and tests."""
+"""``manage.py simulator``: run a simulated provider for development, demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PROVIDERS = {"runninghub": cli.run, "openai": openai_cli.run}
 
 
 class Command(BaseCommand):
-    help = "Serve a double of a provider: it speaks the wire format, costs nothing and fails on request."
+    help = "Run a simulated provider: it has the real wire format, costs nothing and fails on request."
     requires_system_checks = []
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--provider", choices=PROVIDERS, default="runninghub", help="whose double to serve (runninghub)"
+            "--provider", choices=PROVIDERS, default="runninghub", help="the provider to simulate (runninghub)"
         )
         cli.add_options(parser)
         openai_cli.add_options(parser.add_argument_group("only with --provider openai"))
