@@ -29,7 +29,10 @@ _use_checks: list[Callable[[ProviderModel], bool]] = []
 
 
 class ModelInvalid(Invalid):
-    """The model cannot be saved. ``errors`` lists all errors, such as one of ``definition.parameters.size``."""
+    """The model cannot be saved.
+
+    ``errors`` lists all errors, such as one of ``definition.parameters.size``.
+    """
 
 
 def register_use_check(is_used: Callable[[ProviderModel], bool]) -> None:
@@ -47,7 +50,10 @@ def create_model(
     is_shared: bool = False,
     is_enabled: bool = True,
 ) -> ProviderModel:
-    """Add a model to the catalogue for its owner. Only staff may share it or give it a price. Raises ModelInvalid."""
+    """Add a model to the catalogue for its owner.
+
+    Only staff may share it or give it a price. Raises ModelInvalid.
+    """
     if ProviderModel.objects.current().filter(owner_id=user.pk).count() >= MAX_MODELS:
         raise NotPossible(_("You have %d models already. Remove one first.") % MAX_MODELS)
     row = ProviderModel(owner_id=user.pk, provider=provider, endpoint=endpoint)
@@ -58,8 +64,8 @@ def create_model(
 def update_model(*, user: AbstractUser, model: ProviderModel, **changes: Any) -> ProviderModel:
     """Change ``name``, ``definition``, ``is_shared`` or ``is_enabled`` of a model.
 
-    Raises ModelInvalid. Raises NotPossible for a new definition while an open mission uses the model,
-    because its items were checked against the old one, and for one that would no longer be shared.
+    Raises ModelInvalid. While an open mission uses the model, its definition cannot change, because
+    items were checked against it, and it stays shared; then this raises NotPossible.
     """
     with transaction.atomic():
         row = ProviderModel.objects.current().select_for_update(no_key=True, of=("self",)).get(pk=model.pk)

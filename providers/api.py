@@ -37,7 +37,7 @@ def add_model(request: HttpRequest, payload: ModelIn) -> Status[catalog.Model]:
 # The cost of a mission is answered by submitting it with validate_only: it depends on every row.
 @router.get("/models/{path:endpoint}", response=ModelOut, summary="Show a model")
 def show_model(request: HttpRequest, endpoint: str, provider: str = "") -> catalog.Model:
-    """`provider` is needed where several providers have the endpoint; `provider:endpoint` works as well."""
+    """Give `provider`, or `provider:endpoint`, where several providers have the endpoint."""
     try:
         return catalog.get_model(endpoint, provider, owner_id=request.user.pk)
     except catalog.UnknownModel as error:
@@ -46,7 +46,10 @@ def show_model(request: HttpRequest, endpoint: str, provider: str = "") -> catal
 
 @router.patch("/models/{path:endpoint}", response=ModelOut, summary="Change a model of your own")
 def change_model(request: HttpRequest, endpoint: str, payload: ModelPatch, provider: str = "") -> catalog.Model:
-    """`definition` is replaced as a whole; it cannot change while an open mission uses the model."""
+    """Replace its name, definition or switches.
+
+    A definition is replaced as a whole, and not while an open mission uses the model.
+    """
     row = _own_model(request, endpoint, provider)
     user = cast(User, request.user)
     return catalog.model_of_row(

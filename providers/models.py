@@ -66,7 +66,7 @@ class ProviderAccount(models.Model):
     # After "no slot": fewer at once for a while (see missions.policy.retry.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # The chain of ticks that drives this account: only the message that carries this number may run.
+    # The chain of ticks that drives this account: only the message with this number may run.
     tick_number = models.PositiveBigIntegerField(default=0, editable=False)
     ticked_at = models.DateTimeField(null=True, blank=True, editable=False)
     reaped_at = models.DateTimeField(null=True, blank=True, editable=False)

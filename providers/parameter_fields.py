@@ -1,4 +1,7 @@
-"""Form fields for a model's parameters. The catalogue says which there are and checks their values."""
+"""Form fields for a model's parameters.
+
+The catalogue says which there are and checks their values.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class SpendingLimitField(forms.DecimalField):
 def parameter_field(
     parameter: Parameter, *, images: Sequence[MediaFile] | None = None, is_decided: bool = True
 ) -> forms.Field:
-    """Return the form field of a parameter. It accepts any text: the catalogue checks values and words errors better.
+    """Return the form field of a parameter. It accepts any text: the catalogue checks values.
 
     ``images`` can be ticked; without them, images are written as lines of text. ``is_decided``: no
     value can be left open for later, so a choice that is always sent has no empty entry.
@@ -59,7 +62,7 @@ def is_always_sent(parameter: Parameter) -> bool:
 
 
 def as_typed(value: Any) -> str:
-    """Return a parameter's value as a person types it: images in lines, ``true`` and ``false``, objects as JSON."""
+    """Return a value as a person types it: images in lines, ``true``, objects as JSON."""
     if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return "\n".join(value)
     if isinstance(value, list | dict):
@@ -68,7 +71,7 @@ def as_typed(value: Any) -> str:
 
 
 def wire_value(parameter: Parameter, value: Any) -> Any:
-    """Return the content of a form field as the catalogue reads it; "" or an empty list for nothing."""
+    """Return the content of a form field for the catalogue; "" or an empty list for no value."""
     if parameter.type is ParameterType.TEXT:
         return value.replace("\r\n", "\n")
     if parameter.is_file or (parameter.type is ParameterType.LIST and not value.strip().startswith("[")):
@@ -128,7 +131,10 @@ def _limits_text(parameter: Parameter) -> str:
 
 
 class FilesWidget(forms.Widget):
-    """Images of the library to tick, and lines for addresses. Its value is a list of ``media:ID`` and addresses."""
+    """Images of the library to tick, and lines for addresses.
+
+    Its value is a list of ``media:ID`` and addresses.
+    """
 
     template_name = "providers/widgets/files.html"
 

@@ -37,7 +37,7 @@ def _entries(model: Model, params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def params_file_errors(owner_id: int, model: Model, params: Mapping[str, Any]) -> list[FieldError]:
-    """Return an error for every file of one set of parameters that its owner does not have or the model refuses."""
+    """Return an error for every file that the owner does not have or the model refuses."""
     return file_errors(owner_id, model, [(name, name, media_id) for name, media_id in media_ids(model, params)])
 
 

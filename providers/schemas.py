@@ -41,7 +41,11 @@ class ModelPatch(Schema):
 
 
 class FieldOut(Schema):
-    """One parameter.  ``default`` of a required one is sent when none is given; of an optional one, a price assumes it."""
+    """One parameter.
+
+    ``default`` of a required one is sent when none is given; of an optional one, a price assumes
+    it.
+    """
 
     name: str
     type: catalog.ParameterType
@@ -65,7 +69,7 @@ class PriceRowOut(Schema):
 
 
 class PriceOut(Schema):
-    """``words`` is for people. ``unit``: per ``call``, or per ``second`` of the parameter ``duration``.
+    """``words`` is for people. ``unit``: per ``call``, or per ``second`` of ``duration``.
 
     No rows: the price is unknown.
     """
@@ -78,7 +82,10 @@ class PriceOut(Schema):
 
 
 class ModelOut(Schema):
-    """A model. ``deadline_seconds``: the longest wait for a result. ``max_attempts``: paid attempts per item."""
+    """A model.
+
+    ``deadline_seconds``: the longest wait for a result. ``max_attempts``: paid attempts per item.
+    """
 
     provider: str
     endpoint: str

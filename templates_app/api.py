@@ -20,7 +20,10 @@ router = Router(tags=["Templates"])
 
 @router.post("", response={201: TemplateOut}, summary="Save a template")
 def create(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]:
-    """Names are unique per owner. Parameters are checked against the model; any of them may be missing."""
+    """Names are unique per owner.
+
+    Parameters are checked against the model; any of them may be missing.
+    """
     return Status(201, services.create_template(owner=cast(User, request.user), **payload.values()))
 
 

@@ -102,7 +102,10 @@ class TemplateForm(forms.Form):
         return typed | {"batch_fields": sorted(fitting) or [self.chosen.batch_field]}
 
     def show_errors(self, errors: Iterable[FieldError]) -> None:
-        """Put each error of a config beside its field, or above the form. A field's own error comes first."""
+        """Put each error of a config beside its field, or above the form.
+
+        A field's own error comes first.
+        """
         for error in errors:
             name = error.field
             if name.startswith("config.batch_fields"):

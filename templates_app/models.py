@@ -19,7 +19,8 @@ class MissionTemplateQuerySet(models.QuerySet["MissionTemplate"]):
 class MissionTemplate(models.Model):
     """A named set of parameters for one task type.
 
-    ``config`` holds ``model``, the fixed ``params`` and ``batch_fields``: which fields a new mission's rows fill.
+    ``config`` holds ``model``, the fixed ``params`` and ``batch_fields``: the parameters that a new
+    mission's rows fill.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mission_templates")

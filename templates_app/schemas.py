@@ -49,7 +49,7 @@ class TemplateErrorOut(Schema):
 
 
 class TemplateOut(Schema):
-    """``problems`` is empty while the template fits the catalogue; otherwise it says why it cannot be used."""
+    """A template. ``problems`` says why it cannot be used, and is empty if it can."""
 
     id: int
     name: str

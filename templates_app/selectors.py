@@ -10,7 +10,7 @@ from templates_app.models import MissionTemplate
 def find_templates(
     templates: QuerySet[MissionTemplate], *, task_type: str | None = None, search: str = ""
 ) -> QuerySet[MissionTemplate]:
-    """Return those of ``templates`` of a task type whose name or description contains ``search``, by name."""
+    """Return the templates of a task type whose name or description contains ``search``."""
     if task_type:
         templates = templates.filter(task_type=task_type)
     if words := search.replace("\0", "").strip():

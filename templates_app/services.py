@@ -22,14 +22,18 @@ MAX_DESCRIPTION = 10_000
 
 
 class TemplateInvalid(Invalid):
-    """The template cannot be saved. Nothing was stored; ``errors`` names every field, such as ``config.params.size``."""
+    """The template cannot be saved.
+
+    Nothing was stored; ``errors`` names every field, such as ``config.params.size``.
+    """
 
 
 def create_template(
     *, owner: AbstractBaseUser, name: str, task_type: str, config: Mapping[str, Any], description: str = ""
 ) -> MissionTemplate:
-    """Save a config under a name that its owner has not used yet. Raises TemplateInvalid with all errors.
+    """Save a config under a name that its owner has not used yet.
 
+    Raises TemplateInvalid with all errors.
     ``config`` holds ``model``, ``params`` and ``batch_fields``, each of them optional.
     """
     template = MissionTemplate(owner_id=owner.pk)
@@ -40,7 +44,10 @@ def create_template(
 def update_template(
     *, template: MissionTemplate, name: str, task_type: str, config: Mapping[str, Any], description: str = ""
 ) -> MissionTemplate:
-    """Replace everything in a template. Raises TemplateInvalid, or DoesNotExist when it was deleted meanwhile."""
+    """Replace everything in a template.
+
+    Raises TemplateInvalid, or DoesNotExist when it was deleted meanwhile.
+    """
     with transaction.atomic():
         template = MissionTemplate.objects.select_for_update(no_key=True, of=("self",)).get(pk=template.pk)
         _save(template, template.owner, name=name, task_type=task_type, config=config, description=description)
@@ -53,10 +60,10 @@ def delete_template(*, template: MissionTemplate) -> None:
 
 
 def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{model, params, batch_fields}`` as it is stored. Raises TemplateInvalid with all errors.
+    """Return ``{model, params, batch_fields}`` as it is stored.
 
     A blank ``model`` stays blank: the template follows the default of its task type. Without
-    ``batch_fields``, rows fill the model's own batch field.
+    ``batch_fields``, rows fill the model's own batch field. Raises TemplateInvalid with all errors.
     """
     name = config.get("model") or ""
     if task_type not in TaskType.values:
@@ -94,7 +101,7 @@ def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str
 def template_errors(template: MissionTemplate) -> list[FieldError]:
     """Return the reasons why a stored template can no longer be used; empty if it can.
 
-    Its model has left the catalogue or takes other parameters now, or an image that it names was deleted.
+    Its model has left the catalogue or takes other parameters, or one of its images was deleted.
     """
     config = template.config
     # The admin and older versions may have stored anything.

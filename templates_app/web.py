@@ -1,4 +1,7 @@
-"""Pages of templates: list, create, edit, delete. A template is used by opening a new mission with it."""
+"""Pages of templates: list, create, edit, delete.
+
+A template is used by opening a new mission with it.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +170,7 @@ def _card(template: MissionTemplate) -> dict[str, Any]:
 
 
 def _problems(template: MissionTemplate) -> list[dict[str, str]]:
-    """Return the reasons why a stored template cannot be used, with the labels of their parameters."""
+    """Return why a stored template cannot be used, with the labels of its parameters."""
     problems = []
     for error in services.template_errors(template):
         _before, is_parameter, name = error.field.partition("config.params.")

@@ -1,4 +1,7 @@
-"""What parameters are called in front of people.  One that is not listed is called as the provider spells it, in words."""
+"""What parameters are called in front of people.
+
+One that is not listed is called as the provider spells it, in words.
+"""
 
 from __future__ import annotations
 

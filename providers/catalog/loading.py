@@ -44,7 +44,10 @@ class ProviderDefaults(BaseModel):
     allows_free_form: StrictBool = False
 
     def build(self, definition: Mapping[str, Any]) -> Model:
-        """Return the model that a ``[[model]]`` block describes. Raises pydantic's ValidationError."""
+        """Return the model that a ``[[model]]`` block describes.
+
+        Raises pydantic's ValidationError.
+        """
         kind = RESULT_KINDS.get(str(definition.get("task_type")), "")
         defaults = {
             "deadline_seconds": self.deadlines.get(kind, DEADLINE_SECONDS),
@@ -152,7 +155,7 @@ def _read(path: Path, kind: type[_File]) -> _File:
 
 
 def _build(path: Path, block: dict[str, Any], choices: Mapping[str, list[str]], defaults: ProviderDefaults) -> Model:
-    """Return the model of one block; where its ``choices`` are a name, put that list in their place."""
+    """Return the model of one block, with the lists that its ``choices`` name."""
     place = f"{path.name}: {block.get('endpoint', 'a model')}"
     parameters = block.get("parameters")
     for name, spec in parameters.items() if isinstance(parameters, dict) else ():
@@ -173,7 +176,7 @@ def describe(error: ValidationError) -> str:
 
 
 def definition_errors(error: ValidationError) -> list[FieldError]:
-    """Return pydantic's errors as places and messages: ``parameters.size.choices``, "Input should be …"."""
+    """Return pydantic's errors with their places, such as ``parameters.size.choices``."""
     problems = error.errors(include_url=False)
     return [
         FieldError(".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))

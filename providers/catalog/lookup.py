@@ -27,7 +27,7 @@ class UnknownModel(LookupError):
 
 
 def split(name: str, provider: str = "") -> tuple[str, str]:
-    """Return (provider, endpoint) of a name such as ``openai:chat`` or ``chat``; an unknown provider is ""."""
+    """Return (provider, endpoint) of ``openai:chat``, or ("", endpoint) of ``chat``."""
     if provider or ":" not in name:
         return provider, name.removeprefix(f"{provider}:") if provider else name
     provider, _colon, endpoint = name.partition(":")
@@ -79,7 +79,7 @@ def model_of(mission: StoredMission) -> Model:
 
 
 def find_model(name: str, task_type: str, provider: str = "", *, owner_id: int | None = None) -> Model:
-    """Return a model as ``get_model`` does, or a free-form stand-in for an endpoint that is not there.
+    """Return a model as ``get_model`` does, or a free-form stand-in for an unknown endpoint.
 
     Raises UnknownModel when ``name`` cannot be an endpoint, ValueError for an unknown task type.
     """
@@ -90,10 +90,11 @@ def find_model(name: str, task_type: str, provider: str = "", *, owner_id: int |
 
 
 def free_form_model(name: str, task_type: str, provider: str = "") -> Model:
-    """Return a stand-in for a model that is not in the catalogue: parameters pass unchecked, the price is unknown.
+    """Return a stand-in for a model that is not in the catalogue.
 
-    Without a provider it is the first one that allows models outside the catalogue. Raises
-    UnknownModel when ``name`` cannot be an endpoint, ValueError for an unknown task type.
+    Its parameters pass unchecked and its price is unknown. Without a provider it belongs to the
+    first one that allows models outside the catalogue. Raises UnknownModel when ``name`` cannot be an
+    endpoint, ValueError for an unknown task type.
     """
     provider, endpoint = split(name, provider)
     if not _ENDPOINT.fullmatch(endpoint):
@@ -128,10 +129,11 @@ def offered_task_types() -> list[TaskType]:
 
 
 def default_model(task_type: str, *, provider: str = "") -> Model:
-    """Return the model for a mission that names none: of ``settings.DEFAULT_MODELS``, else the catalogue's own.
+    """Return the model for a mission that names none.
 
-    With a provider that does not have this default, its only model of the task type is meant. Raises
-    UnknownModel when there is no default, or the settings name a model of another task type.
+    ``settings.DEFAULT_MODELS`` decide, else ``is_default`` in the catalogue. For a provider without
+    this default it is the provider's only model of the task type. Raises UnknownModel when
+    there is no default, or the settings name a model of another task type.
     """
     name = settings.DEFAULT_MODELS.get(task_type, "")
     models = all_models(task_type)  # of the files only: system checks ask before there is a database

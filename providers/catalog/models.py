@@ -30,7 +30,7 @@ from providers.catalog.parameters import STRICT, Parameter, is_absent, spelled
 from providers.catalog.prices import PriceRule
 from providers.catalog.task_types import RESULT_KINDS, TaskType
 
-# Parts of the names of models, beside the name of the family. Task types are translated by their labels.
+# Parts of the names of models, beside the family's name. Task types are translated by their labels.
 NAME_PARTS = (
     gettext_noop("edit"),
     gettext_noop("low-price channel"),
@@ -122,7 +122,7 @@ class Model(BaseModel):
 
     @property
     def key(self) -> str:
-        """The shortest name under which ``catalog.get_model`` finds it: ``endpoint`` or ``provider:endpoint``."""
+        """The shortest name for ``catalog.get_model``: ``endpoint`` or ``provider:endpoint``."""
         return self.endpoint if self.has_unique_endpoint else f"{self.provider}:{self.endpoint}"
 
     @cached_property
@@ -146,7 +146,7 @@ class Model(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name in the reader's language: the family's name stays, the other parts are translated."""
+        """The name in the reader's language. The family's name stays as it is."""
         return gettext(", ").join(gettext(part) for part in self.name.split(", "))
 
     @property
@@ -164,8 +164,9 @@ class Model(BaseModel):
         return self._clean(params, self._defaults, self._params_type)
 
     def clean_partial(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those parameters that have a value, as they are sent: none is required, no default is added.
+        """Return those parameters that have a value, as they are sent.
 
+        None is required and no default is added.
         Raises ParamsInvalid with all errors.
         """
         return self._clean(params, {}, self._partial_params_type)
@@ -285,7 +286,7 @@ class Model(BaseModel):
 
     @property
     def price_text(self) -> str:
-        """The price of a call for people: ``0.29 to 4.738 CNY per call, by quality, resolution``."""
+        """The price of a call for people: ``0.29 to 4.738 CNY per call, by quality``."""
         rule = self.price_rule
         if rule is None:
             return _("The price is unknown.")

@@ -1,8 +1,8 @@
 """Parameters of a model: their types and limits, and the checks of a value.
 
 A ``Parameter`` is data. Its ``value_type`` is the type that pydantic validates values with, so that
-cleaning, error lists and JSON Schema come from one place. Messages for people are made from pydantic's
-error codes, in the reader's language.
+cleaning, error lists and JSON Schema come from one place. Messages for people are made from
+pydantic's error codes, in the reader's language.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Parameter(BaseModel):
             raise ValueError(self.message(error.errors(include_url=False)[0])) from None
 
     def message(self, error: ErrorDetails) -> str:
-        """Return the sentence for a person about one of pydantic's errors in a value of this parameter."""
+        """Return the sentence for people about one of pydantic's errors in a value."""
         template = _MESSAGES.get(error["type"]) or _TYPE_MESSAGES[self.type]
         if self.type is ParameterType.IMAGES and error["type"] == "list_type":
             template = _NO_LIST
@@ -250,11 +250,11 @@ def _file_type(formats: tuple[str, ...], max_bytes: int | None) -> Any:
     return Annotated[str, text, AfterValidator(_sendable)]
 
 
-# --- Validators of values: each gets or returns what pydantic checks ---
+# --- Validators of values: each gets or returns what pydantic checks ------------------------------
 
 
 def _sendable(text: str) -> str:
-    """Refuse NUL, which PostgreSQL cannot store; pydantic itself refuses half of a surrogate pair."""
+    """Refuse NUL, which PostgreSQL cannot store. pydantic refuses halves of surrogate pairs."""
     if "\0" in text:
         raise PydanticCustomError("unsendable", "contains a character that cannot be sent")
     return text
@@ -294,7 +294,7 @@ def _json_value(value: Any) -> Any:
 
 
 def _sendable_json(value: Any) -> Any:
-    """Refuse what JSON or a database cannot hold: NaN, foreign objects, NUL, half of a surrogate pair."""
+    """Refuse what JSON or a database cannot hold: NaN, NUL, halves of surrogate pairs."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode()

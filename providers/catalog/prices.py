@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, StrictStr, model_validator
 
 
 class PriceRule(BaseModel):
-    """The price of a call: one ``amount``, or ``rows`` of amounts by the values of the parameters in ``by``.
+    """The price of a call: one ``amount``, or ``rows`` by the values of parameters.
 
     A row holds a value for each parameter of ``by``, then the amount. Amounts are strings, so that
     no float is ever involved. With unit "second" the amount is multiplied by the parameter

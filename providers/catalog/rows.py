@@ -56,7 +56,7 @@ def model_of_row(row: ProviderModel) -> Model:
 def find(endpoint: str, provider: str, owner_id: int | None, *, is_stored: bool = False) -> list[Model]:
     """Return the added models with an endpoint that a person may use: own ones before shared ones.
 
-    ``is_stored``: for a mission that exists already, also those that were disabled or removed since.
+    ``is_stored``: the mission exists already, so models that were disabled or removed count, too.
     """
     rows = ProviderModel.objects.visible_to(owner_id).filter(endpoint=endpoint)
     if provider:

@@ -1,4 +1,4 @@
-"""Models that people add: who sees and changes them, what is refused, and missions that use them."""
+"""Models that people add: visibility, errors, and missions that use them."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def errors_of(model: Model | str, params: Any) -> dict[str, str]:
     return {error.field: error.message for error in caught.value.errors}
 
 
-# --- Every model ------------------------------------------------------------------------------------------------------
+# --- Every model ----------------------------------------------------------------------------------
 
 
 def test_least_params_are_valid_and_cleaning_is_idempotent():
@@ -106,7 +106,7 @@ def test_sora_models_warn_and_name_alternatives():
             assert "rhart-video-v3.1" in model.note
 
 
-# --- Cleaning ---------------------------------------------------------------------------------------------------------
+# --- Cleaning -------------------------------------------------------------------------------------
 
 
 def test_defaults_of_required_parameters_are_added():
@@ -276,7 +276,7 @@ def test_shared_params_may_lack_what_rows_give():
     assert {error.field for error in errors} == {"prompt", "duration", "size"}
 
 
-# --- Prices: RunningHub's published price list, 2026-04-29 ------------------------------------------------------------
+# --- Prices: RunningHub's published price list, 2026-04-29 ----------------------------------------
 
 PRICES: list[tuple[str, dict[str, Any], str]] = [
     (T2I, {}, "0.05"),
@@ -346,7 +346,7 @@ def test_price_text():
     assert free_form_model("some/model", "text_to_image").price_text == "The price is unknown."
 
 
-# --- JSON Schema ------------------------------------------------------------------------------------------------------
+# --- JSON Schema ----------------------------------------------------------------------------------
 
 
 def test_json_schema_states_every_limit():
@@ -374,7 +374,7 @@ def test_json_schema_shows_defaults_and_file_limits():
     assert (image.formats, image.max_bytes) == (("JPG", "PNG"), 50 * 1024 * 1024)
 
 
-# --- Looking up -------------------------------------------------------------------------------------------------------
+# --- Looking up -----------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -409,7 +409,7 @@ def test_default_models(settings):
             default_model("text_to_video")
 
 
-# --- Free form --------------------------------------------------------------------------------------------------------
+# --- Free form ------------------------------------------------------------------------------------
 
 
 def test_free_form_model_passes_everything_and_knows_no_price():
@@ -438,7 +438,7 @@ def test_endpoints_that_could_lead_elsewhere_are_refused():
             free_form_model(endpoint, "text_to_image")
 
 
-# --- Reading the files ------------------------------------------------------------------------------------------------
+# --- Reading the files ----------------------------------------------------------------------------
 
 PRICE = 'price = { by = ["size"], rows = [["s", "0.1"], ["m", "0.2"]] }'
 BLOCK = """
