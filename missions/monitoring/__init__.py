@@ -1,1 +1,0 @@
-"""How the site is, for people and programs that watch over it."""

@@ -1,1 +1,0 @@
-"""What the JSON API takes in and gives out."""
