@@ -16,7 +16,7 @@ class HourlySpendAdmin(DetailAdmin):
         column("hour", _("hour")),
         column("mission", _("mission")),
         "shown_cost",
-        column("untold_count", _("cost not reported")),
+        column("unreported_count", _("cost not reported")),
     ]
     search_fields = ["=mission__id"]
     list_select_related = ["mission"]
@@ -24,7 +24,7 @@ class HourlySpendAdmin(DetailAdmin):
         ("hour", _("Hour")),
         ("mission", _("Mission")),
         ("cost", _("Cost")),
-        ("untold_count", _("Cost not reported")),
+        ("unreported_count", _("Cost not reported")),
     ]
 
     @admin.display(description=_("cost"))

@@ -259,7 +259,7 @@ class RemovedSpendingAdmin(DetailAdmin):
         ("amount", _("Amount")),
         ("currency", _("Currency")),
         ("ended_at", _("Ended")),
-        ("untold_count", _("Cost not reported")),
+        ("unreported_count", _("Cost not reported")),
     ]
 
     @admin.display(description=_("amount"))

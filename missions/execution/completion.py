@@ -65,6 +65,7 @@ def _record_failures(ends: Mapping[Attempt, RemoteState]) -> None:
     """Record ends that left no result: fail the item, retry it later, or poll again."""
     for attempt, state in ends.items():
         wait: float | None = None
+        message: str
         if state.status is RemoteStatus.SUCCEEDED:
             # It may be charged and its result late, so it is polled some more before it is believed.
             if attempt.empty_count + 1 < EMPTY_RESULT_POLLS:
@@ -76,8 +77,7 @@ def _record_failures(ends: Mapping[Attempt, RemoteState]) -> None:
                     gone_count=0,
                 )
                 continue
-            code = "no_result"
-            message = reasons.NO_RESULT()
+            code, message = "no_result", reasons.NO_RESULT()
         elif state.status is RemoteStatus.CANCELLED:
             code, message = "cancelled_remotely", reasons.CANCELLED_REMOTELY()
         elif state.status is RemoteStatus.GONE:

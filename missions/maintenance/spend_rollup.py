@@ -85,7 +85,7 @@ def _count_spend(tally: Tally, until: datetime) -> None:
             mission_id=row["item__mission"],
             hour=datetime.fromisoformat(row["hour"] + ":00Z"),
             cost=row["charged"] or Decimal(0),
-            untold_count=row["unreported"],
+            unreported_count=row["unreported"],
         )
         for row in by_hour.annotate(charged=Sum("cost"), unreported=Count("pk", filter=COST_UNREPORTED))
     ]
@@ -166,7 +166,7 @@ def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QueryS
     for name, window in windows.items():
         sums[f"cost_{name}"] = Sum(cost, filter=window)
         sums[f"unreported_{name}"] = (
-            Count("pk", filter=window & COST_UNREPORTED) if is_one else Sum("untold_count", filter=window)
+            Count("pk", filter=window & COST_UNREPORTED) if is_one else Sum("unreported_count", filter=window)
         )
     named = {
         "of_model": F(f"{mission}model"),

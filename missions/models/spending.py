@@ -24,8 +24,8 @@ class RemovedSpending(models.Model):
             "When these attempts ended, to the quarter of an hour. Empty: not known, or they may still be charged."
         ),
     )
-    untold_count = models.PositiveIntegerField(
-        db_default=0, help_text=_("Successes whose charge the provider has not told.")
+    unreported_count = models.PositiveIntegerField(
+        db_column="untold_count", db_default=0, help_text=_("Successes whose cost the provider has not reported.")
     )
 
     class Meta:
@@ -47,7 +47,9 @@ class HourlySpend(models.Model):
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
     cost = money_field()
-    untold_count = models.PositiveIntegerField(help_text=_("Successes whose charge the provider has not told."))
+    unreported_count = models.PositiveIntegerField(
+        db_column="untold_count", help_text=_("Successes whose cost the provider has not reported.")
+    )
 
     class Meta:
         ordering = ["-hour", "mission"]

@@ -103,7 +103,7 @@ def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
             model=mission.model,
             currency=mission.currency,
             ended_at=quarter,
-            untold_count=unreported[quarter],
+            unreported_count=unreported[quarter],
         )
         for quarter, cost in costs.items()
     )
@@ -112,5 +112,5 @@ def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
     for hour, cost, count in counted.values_list(TruncHour("ended_at", tzinfo=UTC)).annotate(**sums):
         HourlySpend.objects.filter(mission=mission, hour=hour).update(
             cost=Greatest(F("cost") - (cost or 0), Decimal(0)),
-            untold_count=Greatest(F("untold_count") - count, 0),
+            unreported_count=Greatest(F("unreported_count") - count, 0),
         )

@@ -119,11 +119,11 @@ def test_unreported_costs_are_counted_during_deletion(ended, counted_ago, monkey
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
     while purge.purge_part(ended[0].pk):
-        assert untold(ended[0]) == 4
-    assert untold(ended[0]) == 4
+        assert unreported(ended[0]) == 4
+    assert unreported(ended[0]) == 4
 
 
-def untold(mission: Mission) -> int:
+def unreported(mission: Mission) -> int:
     [spend] = [spend for spend in statistics.spend(now=NOW) if spend.owner_id == mission.owner_id]
     return spend.unreported_counts["days_30"]
 
