@@ -1,4 +1,7 @@
-"""Guess which parameter each column of an imported table fills. A person sees the guess and can change it."""
+"""Guess which parameter each column of an imported table fills.
+
+A person sees the guess and can change it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from providers.catalog import Model, Parameter, ParameterType
 
 CUSTOM_ID = "custom_id"
 SAMPLED_ROWS = 50  # enough to see what a column holds
-PROMPT_LENGTH = 12  # characters: texts that are shorter on average are names or numbers rather than prompts
+# In characters: texts that are shorter on average are names or numbers rather than prompts.
+PROMPT_LENGTH = 12
 
 # Headings that people use, by the purpose of the field or by its name.
 _HEADINGS = {
@@ -30,7 +34,7 @@ _DIGITS = "0123456789０１２３４５６７８９"
 
 
 def prompt_field(model: Model) -> Parameter | None:
-    """Return the field that a prompt fills: the batch field if it is a text, else the first text."""
+    """Return the field of the prompt: the batch field if it is a text, else the first text."""
     batch = model.parameter(model.batch_field)
     if batch is not None and batch.type is ParameterType.TEXT:
         return batch
@@ -38,7 +42,10 @@ def prompt_field(model: Model) -> Parameter | None:
 
 
 def image_field(model: Model) -> Parameter | None:
-    """Return the field that an item's image fills: the batch field, else the first required one, else the first one."""
+    """Return the field of an item's image.
+
+    That is the batch field if it takes files, else the first required file field, else any.
+    """
     files = sorted((field for field in model.parameters if field.is_file), key=lambda field: not field.is_required)
     return next((field for field in files if field.name == model.batch_field), files[0] if files else None)
 
@@ -60,8 +67,9 @@ def has_header(table: Table, model: Model) -> bool:
 def guess(table: Table, model: Model, *, header: bool) -> list[str]:
     """Return a field name, ``custom_id`` or "" for each column.
 
-    Headings decide first. If none of them names the image or the prompt, the contents do: images look like addresses or
-    file names, prompts are the longest texts. Only fields that hold lists take more than one column.
+    Headings decide first. If none of them names the image or the prompt, the contents do: images
+    look like addresses or file names, prompts are the longest texts. Only fields that hold lists
+    take more than one column.
     """
     names = table.names(has_header=header)
     meanings = [_by_heading(name, model) for name in names] if header else [""] * len(names)

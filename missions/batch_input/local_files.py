@@ -1,4 +1,4 @@
-"""Read a batch for the commands that run on the person's own machine: the rows of a file, and the images it names."""
+"""Prompts files and local images, for commands that run on the person's own machine."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class Row:
 def read_rows(path: Path, *, model: Model) -> list[Row]:
     """Return the rows of a prompts file, as ``services.validate`` takes them.
 
-    A text file has one prompt per line. The first line of a table names the fields (``custom_id`` is one of them), and
-    lists are written with "|" between their values. Raises RowsInvalid with every problem.
+    A text file has one prompt per line. The first line of a table names the fields (``custom_id``
+    is one of them), and lists are written with "|" between their values. Raises RowsInvalid with
+    every problem.
     """
     try:
         with path.open("rb") as file:
@@ -85,15 +86,19 @@ def read_rows(path: Path, *, model: Model) -> list[Row]:
 
 
 def holds_list(model: Model, name: str) -> bool:
-    """Return True if a field holds a list. The fields of a free-form model are known by their names only."""
+    """Return True if a field holds a list.
+
+    The fields of a free-form model are known by their names only.
+    """
     return name.endswith("Urls") if model.is_free_form else takes_many(model, name)
 
 
 def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner: AbstractBaseUser) -> list[Row]:
-    """Upload every local image that a row names, and return the rows with ``media:ID`` in its place.
+    """Upload the local images that rows name, and return the rows with ``media:ID`` instead.
 
-    Paths are relative to ``folder``. Each file is uploaded once, however many rows name it. Only for commands: over the
-    network it would hand out the server's files. Raises RowsInvalid with every problem.
+    Paths are relative to ``folder``. Each file is uploaded once, however many rows name it. Only
+    for commands: over the network it would hand out the server's files. Raises RowsInvalid with
+    every problem.
     """
     uploaded: dict[str, str] = {}
     errors: list[RowError] = []

@@ -1,4 +1,6 @@
-"""Put together the rows of a mission from prompts, images or an imported table. The services validate them later.
+"""Build the rows of a mission from prompts, images or a table.
+
+The services validate them later.
 
     prompts        one row per prompt
     images         one row per line of images, with one prompt for all or one prompt each
@@ -60,8 +62,8 @@ class ImportedTable:
 class BatchInput:
     """The contents of the form that become rows, read once.
 
-    ``prompts`` are (line number, text); ``image_groups`` holds the images of each item; ``image_prompts`` has a prompt
-    per image, or is None if one prompt serves all.
+    ``prompts`` are (line number, text); ``image_groups`` holds the images of each item;
+    ``image_prompts`` has a prompt per image, or is None if one prompt serves all.
     """
 
     source: Source
@@ -100,7 +102,10 @@ class BatchInput:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The place that a row came from: a line of the prompts or of the file, an image, or both. 0 means none."""
+    """The place that a row came from: a line of the prompts or of the file, an image, or both.
+
+    0 means none.
+    """
 
     line: int = 0
     image: int = 0
@@ -114,7 +119,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A problem of one row, with the field, the column of the file and the value that it is about."""
+    """A problem of one row, in which field and column, and with which value."""
 
     origin: Origin
     message: str
@@ -127,8 +132,8 @@ class RowProblem:
 class BatchRows:
     """The rows with their origins.
 
-    ``invalid`` holds the numbers of the rows that ``problems`` already name; ``columns`` maps a field to the heading of
-    the column that fills it.
+    ``invalid`` holds the numbers of the rows that ``problems`` already name; ``columns`` maps a
+    field to the heading of the column that fills it.
     """
 
     rows: list[Any] = field(default_factory=list)
@@ -159,7 +164,8 @@ def read_batch(
 ) -> BatchInput:
     """Read the texts of the form.
 
-    A line of ``images`` may name several, separated by "|". ``images_per_item`` joins lines only if every line names one.
+    A line of ``images`` may name several, separated by "|". ``images_per_item`` joins lines only if
+    every line names one.
     """
     groups = [group for _number, line in lines_of(images) if (group := split_list(line))]
     size = max(images_per_item, 1)
@@ -183,7 +189,10 @@ def read_batch(
 
 
 def build_rows(batch: BatchInput, *, owner: AbstractBaseUser) -> BatchRows:
-    """Return the rows for ``services.validate``. Names of uploaded images are looked up among the owner's."""
+    """Return the rows for ``services.validate``.
+
+    Names of uploaded images are looked up among the owner's.
+    """
     prompt, image = batch.prompt, batch.image
     image_params: list[dict[str, Any]] = []
     if image is not None:
@@ -218,7 +227,10 @@ def count_repeats(rows: Sequence[RowValue]) -> int:
 
 
 def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUser) -> BatchRows:
-    """Return a row per record. A cell may name an uploaded image by its file name: ``media:ID`` replaces it."""
+    """Return a row per record.
+
+    A cell may name an uploaded image by its file name: ``media:ID`` replaces it.
+    """
     names = imported.table.names(has_header=imported.has_header)
     records = imported.records
     meanings = [(place, name) for place, name in enumerate(imported.meanings) if name]

@@ -1,8 +1,8 @@
 """Read a spreadsheet in a separate process with limited memory and time.
 
-A sheet of one kilobyte can name a cell a million rows down and ask for half a terabyte, or unpack to gigabytes, and the
-reader's native code ends its whole process when it gets no memory. So the process that reads is one that nothing else
-needs.
+A sheet of one kilobyte can name a cell a million rows down and ask for half a terabyte, or unpack
+to gigabytes, and the reader's native code ends its whole process when it gets no memory. So the
+process that reads is one that nothing else needs.
 
     python -m missions.batch_input.spreadsheets < prompts.xlsx > rows.json
 """
@@ -31,7 +31,10 @@ Row = tuple[int, list[str]]
 
 
 class SheetUnreadable(ValueError):
-    """The file is not a readable spreadsheet. The message is the reader's, or "" if a limit was exceeded."""
+    """The file is not a readable spreadsheet.
+
+    The message is the reader's, or "" if a limit was exceeded.
+    """
 
 
 def read_sheet(content: bytes) -> list[Row]:

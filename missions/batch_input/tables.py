@@ -5,11 +5,13 @@
     .xlsx    the first sheet that is not empty
     .jsonl   one column per key of the objects; bare texts go into a column of their own
 
-Blank lines are skipped and nothing is merged: two equal lines are two rows. Text is decoded by its byte order mark, else
-as UTF-8, else as GB18030, because Chinese spreadsheet programs save CSV that way.
+Blank lines are skipped and nothing is merged: two equal lines are two rows. Text is decoded by its
+byte order mark, else as UTF-8, else as GB18030, because Chinese spreadsheet programs save CSV that
+way.
 
-A partly wrong file is still read: its problems are listed by line, so that the other rows can be used. A table holds
-plain JSON values only, because it waits in a draft until the mission is submitted.
+A partly wrong file is still read: its problems are listed by line, so that the other rows can be
+used. A table holds plain JSON values only, because it waits in a draft until the mission is
+submitted.
 """
 
 from __future__ import annotations
@@ -75,7 +77,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a file. ``keys`` name the columns if the format does; otherwise the first record may be a header."""
+    """The rows of a file.
+
+    ``keys`` name the columns if the format does; otherwise the first record may be a header.
+    """
 
     records: list[Record]
     keys: list[str] | None = None

@@ -1,1 +1,1 @@
-"""Pages about missions.  Thin: a selector reads, a service acts, a template shows."""
+"""Pages about missions. Thin: a selector reads, a service acts, a template shows."""

@@ -14,7 +14,10 @@ def visible_mission(request: HttpRequest, mission_id: int) -> Mission:
 
 
 def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionItem:
-    """Return an item with its mission, by its number. Raises Http404 if the person may not see it."""
+    """Return an item with its mission, by its number.
+
+    Raises Http404 if the person may not see it.
+    """
     mission = visible_mission(request, mission_id)
     item = get_object_or_404(mission.items.all(), index=index)
     item.mission = mission

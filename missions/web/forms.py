@@ -1,4 +1,7 @@
-"""The forms of the missions list and of a mission's pages. They check shape only; the services decide what is possible."""
+"""The forms of the missions list and of a mission's pages.
+
+They check shape only; the services decide what is possible.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,10 @@ class SaveTemplateForm(forms.Form):
 
 
 class RetryForm(forms.Form):
-    """A retry of failed items. ``at_most`` is the number on the button, whose price the person has seen."""
+    """A retry of failed items.
+
+    ``at_most`` is the number on the button, whose price the person has seen.
+    """
 
     error_code = forms.CharField(required=False, max_length=64, empty_value=None)
     has_code = forms.BooleanField(required=False)
@@ -111,7 +117,7 @@ class RetryForm(forms.Form):
 
 
 class MissionCountsField(forms.MultipleChoiceField):
-    """Pairs ``mission=12:340``: a mission's ID, and how many of its items the person agreed to pay for."""
+    """Pairs ``mission=12:340`` of a mission's ID and the number of items to pay for."""
 
     def valid_value(self, value: str) -> bool:
         return re.fullmatch(r"[0-9]{1,18}:[0-9]{1,9}", value) is not None
@@ -152,7 +158,10 @@ class SelectionForm(forms.Form):
 
 
 class ItemParametersForm(forms.Form):
-    """All parameters of one item, for a retry with other values. The catalogue checks them; an empty one is not sent."""
+    """All parameters of one item, for a retry with other values.
+
+    The catalogue checks them; an empty one is not sent.
+    """
 
     def __init__(self, model: Model, params: Mapping[str, Any], data: Any = None) -> None:
         self.model = model

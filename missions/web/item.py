@@ -1,4 +1,4 @@
-"""``/missions/ID/items/N``: one item with its attempts and history; retry it, or resolve it if it is unconfirmed."""
+"""``/missions/ID/items/N``: one item, its attempts and history, and its retry."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpRespons
 @login_required
 @require_POST
 def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
-    """Attach the provider's task that a person has looked up. Its result is downloaded and nothing is paid again."""
+    """Attach the provider's task that a person has looked up.
+
+    Its result is downloaded and nothing is paid again.
+    """
     item = visible_item(request, mission_id, index)
     form = ProviderTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""Items for templates: with all parameters that they are sent with, and the images among these as pictures."""
+"""Items for templates, with all their parameters and the images among these."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from providers.catalog.labels import parameter_label
 
 @dataclass(frozen=True, slots=True)
 class ParameterView:
-    """A parameter as text. ``files`` are the uploaded images that it names; ``value`` is the rest."""
+    """A parameter as text.
+
+    ``files`` are the uploaded images that it names; ``value`` is the rest.
+    """
 
     name: str
     value: str
@@ -56,7 +59,7 @@ def shared_parameters(mission: Mission) -> list[ParameterView]:
 
 
 def _parameters(mission: Mission, all_params: Sequence[Mapping[str, Any]]) -> list[list[ParameterView]]:
-    """Return each set of parameters in the order of the catalogue, those that it does not know last."""
+    """Return the parameters in the order of the catalogue, unknown ones last."""
     model = catalog.model_of(mission)
     media_ids = {pk for params in all_params for _name, pk in references.media_ids(model, params)}
     files = MediaFile.objects.filter(owner_id=mission.owner_id, pk__in=media_ids) if media_ids else ()

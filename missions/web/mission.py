@@ -1,7 +1,7 @@
 """``/missions/ID``: results, items, failures and settings of one mission.
 
-A page takes the same few statements whatever the size of the mission, and counts no items: the mission stores its counts.
-Only the failures page groups rows, and only the failed ones.
+A page takes the same few statements whatever the size of the mission, and counts no items: the
+mission stores its counts. Only the failures page groups rows, and only the failed ones.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ def show_pulse(request: HttpRequest, mission_id: int) -> HttpResponse:
 def failures_context(
     mission: Mission, *, invalid_form: ProviderTaskForm | None = None, invalid_index: int = 0
 ) -> dict[str, Any]:
-    """Return the context of the failures page. ``invalid_form`` replaces the form of the item ``invalid_index``."""
+    """Return the context of the failures page.
+
+    ``invalid_form`` replaces the form of the item ``invalid_index``.
+    """
     limit = SHOWN_UNCONFIRMED
     unconfirmed = failures.unconfirmed_items(mission, limit=limit) if mission.unconfirmed_count else []
     item_views = present_items(mission, [item for item, _attempt in unconfirmed])

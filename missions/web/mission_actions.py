@@ -1,4 +1,7 @@
-"""The buttons of a mission's pages. Each one is a POST that redirects to a page with a message; a GET changes nothing."""
+"""The buttons of a mission's pages.
+
+Each one is a POST that redirects to a page with a message; a GET changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Retry the failed items, all of them or those of one cause, but never more than the button named."""
+    """Retry all failed items or those of one cause, at most as many as the button named."""
     visible_mission(request, mission_id)
     form = RetryForm(request.POST)
     if not form.is_valid():
@@ -163,7 +166,7 @@ def star(request: HttpRequest, mission_id: int) -> HttpResponse:
 
 
 def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpResponse:
-    """Act on a mission that the person may see, show the message that ``act`` returns, and redirect."""
+    """Act on a visible mission, show the message that ``act`` returns, and redirect."""
     visible_mission(request, mission_id)
     try:
         messages.success(request, act())

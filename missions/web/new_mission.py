@@ -1,11 +1,12 @@
 """The new-mission page.
 
-One form at one address. Every button posts the whole form with an ``action``, and the request goes one way: load the
-draft, apply the button, save the draft, parse the form, check it, then show it or create the mission. htmx asks for
-parts of the page: the preview while somebody types, the whole form when its controls change.
+One form at one address. Every button posts the whole form with an ``action``, and the request goes
+one way: load the draft, apply the button, save the draft, parse the form, check it, then show it or
+create the mission. htmx asks for parts of the page: the preview while somebody types, the whole
+form when its controls change.
 
-Only ``submit`` spends money. It creates the mission only if the count and price on the button are still right, and
-finishes the draft in the same transaction, so that a second click creates nothing.
+Only ``submit`` spends money. It creates the mission only if the count and price on the button are
+still right, and finishes the draft in the same transaction, so that a second click creates nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def _post(request: HttpRequest) -> HttpResponse:
             )
         except AlreadySubmitted as submitted:
             return _to_mission(request, submitted.mission_id)
-        except MissionInvalid as invalid:  # a file was removed, or the catalogue changed, after the check
+        except MissionInvalid as invalid:  # a file was removed after the check
             state.note("error", str(invalid))
             preview = check(entry)
         else:

@@ -19,12 +19,15 @@ from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from templates_app.services import TemplateInvalid
 
-EDITABLE_LINES = 2000  # a text file of up to so many lines becomes prompts; a longer one becomes a table
+EDITABLE_LINES = 2000  # longer text files become tables
 SHOWN_ERRORS = 5
 
 
 def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
-    """Change the form as a button says. ``remove_image:3`` is an action with an argument; unknown ones do nothing."""
+    """Change the form as a button says.
+
+    ``remove_image:3`` is an action with an argument; unknown ones do nothing.
+    """
     before = dict(state.fields)
     name, _colon, argument = action.partition(":")
     match name:
@@ -53,7 +56,7 @@ def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
 
 
 def _import_file(state: FormState, request: HttpRequest) -> None:
-    """Read a file: lines of text become prompts that can be edited, everything else a table with columns."""
+    """Read a file: short texts become editable prompts, everything else a table."""
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile) or not file.name:
         state.note("warning", _("Choose a file first."))
@@ -123,7 +126,10 @@ def _load_template(state: FormState) -> None:
 
 
 def _save_template(state: FormState) -> None:
-    """Save the model and the shared parameters under a name. Prompts and images are not part of a template."""
+    """Save the model and the shared parameters under a name.
+
+    Prompts and images are not part of a template.
+    """
     entry = parse(state)
     task_type = str(entry.model.task_type.value)
     name = state.fields.get("new_template", "").strip()

@@ -1,7 +1,8 @@
-"""The form of a new mission: the state that a draft keeps, its controls, and the parser that reads both.
+"""The form of a new mission: its saved state, its controls and its parser.
 
-A form is a set of named texts, exactly as they were typed. Nothing is required here: ``new_mission_preview`` reports
-every problem at once. The catalogue decides which parameters there are.
+A form is a set of named texts, exactly as they were typed. Nothing is required here:
+``new_mission_preview`` reports every problem at once. The catalogue decides which parameters there
+are.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class ParametersForm(forms.Form):
         texts = {}
         for field_ in shared:
             text = fields.get(PARAMETER + field_.name, "")
-            if field_.type is ParameterType.CHOICE and text not in field_.choices:  # perhaps a choice of another model
+            if field_.type is ParameterType.CHOICE and text not in field_.choices:  # of another model
                 text = str(field_.default) if is_always_sent(field_) else ""
             texts[field_.name] = text
         super().__init__({PARAMETER + name: text for name, text in texts.items()})
@@ -143,8 +144,8 @@ SAVED_NAMES = frozenset(NewMissionForm.base_fields) | {"model", "template"}
 class FormState:
     """The fields and the imported file of one form. The buttons of the page change it.
 
-    ``notes`` are (kind, text) messages for the person; ``changed`` names the texts that a button has changed, so that the
-    page must not keep what is typed there.
+    ``notes`` are (kind, text) messages for the person; ``changed`` names the texts that a button
+    has changed, so that the page must not keep what is typed there.
     """
 
     owner: User
@@ -173,7 +174,10 @@ class FormState:
         self.notes.append((kind, text))
 
     def use_table(self, table: Table | None, name: str = "") -> None:
-        """Replace the imported file, or remove it. The meanings of its columns are guessed again."""
+        """Replace the imported file, or remove it.
+
+        The meanings of its columns are guessed again.
+        """
         self.table, self.file_name, self.is_new_table = table, name, True
         self.drop_fields(COLUMN)
         self.fields.pop("leave_out", None)
@@ -184,7 +188,10 @@ class FormState:
 
 @dataclass(frozen=True)
 class MissionEntry:
-    """The mission that a form describes. Only ``form`` may hold errors; everything else is a usable value."""
+    """The mission that a form describes.
+
+    Only ``form`` may hold errors; everything else is a usable value.
+    """
 
     owner: User
     fields: Mapping[str, str]
@@ -226,9 +233,10 @@ class MissionEntry:
 def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str], *, owner_id: int) -> dict[str, str]:
     """Return the saved fields, replaced by those that were posted.
 
-    A text that has not changed is not posted again, and neither are the controls that the page does not show. An
-    unchecked box is not posted either: ``header_shown`` tells whether the page had that box. When another model was
-    chosen, parameters that only had the default of the model shown before are dropped.
+    A text that has not changed is not posted again, and neither are the controls that the page does
+    not show. An unchecked box is not posted either: ``header_shown`` tells whether the page had
+    that box. When another model was chosen, parameters that only had the default of the model shown
+    before are dropped.
     """
     boxes = {"leave_out"} | ({"has_header"} if "header_shown" in posted else set())
     fields = {name: value for name, value in saved.items() if name not in boxes}
@@ -259,7 +267,10 @@ def model_of(fields: Mapping[str, str], owner_id: int) -> Model:
 
 
 def parse(state: FormState) -> MissionEntry:
-    """Read the fields and the file of a form. Values that are invalid get their default, and ``form`` the error."""
+    """Read the fields and the file of a form.
+
+    Values that are invalid get their default, and ``form`` the error.
+    """
     fields = DEFAULTS | state.fields
     form = NewMissionForm(fields)
     form.is_valid()

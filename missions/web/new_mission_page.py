@@ -1,4 +1,4 @@
-"""The template context of the new-mission page: its controls, the images, the preview and the problems."""
+"""The template context of the new-mission page."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def library_image(file: MediaFile) -> dict[str, str]:
 
 
 def title_of(draft: FormDraft) -> str:
-    """Return a title for an unfinished form: its name, its file, or the beginning of its prompts; "" if it has none."""
+    """Return the name of a draft, else its file or its first prompt, else ""."""
     _line, prompt = next(lines_of(draft.fields.get("prompts", "")), (0, ""))
     return draft.fields.get("name", "").strip() or draft.file_name or prompt[:MAX_TITLE_LENGTH]
 
@@ -139,7 +139,7 @@ def _item_as_sent(params: Mapping[str, Any], owner: User) -> dict[str, Any]:
 
 
 def _problem_with_target(name: str, message: str) -> dict[str, str]:
-    """Return a problem of the form as a whole, with the label and the id of the control that it is about."""
+    """Return a problem of the whole form with the label and the id of its control."""
     if name.startswith("params."):
         parameter = name.removeprefix("params.")
         return {"label": parameter_label(parameter), "message": message, "target": f"id_{PARAMETER}{parameter}"}

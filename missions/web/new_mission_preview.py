@@ -1,4 +1,9 @@
-"""Check a mission entry: the items, the price and the time it would take, or every problem. Nothing is stored or spent."""
+"""Check a mission entry: its items, price and duration, or all its problems.
+
+Nothing is stored or spent.
+
+Nothing is stored or spent.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +31,11 @@ MAX_ROUNDS = 60  # of skipping invalid rows; each round finds up to services.MAX
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The result of a check. ``rows`` would be submitted and make ``count`` items; ``seconds`` is None if unknown.
+    """The result of a check. ``rows`` would be submitted and make ``count`` items; ``seconds`` is
+    None if unknown.
 
-    ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are (``params.prompt``);
-    ``row_problems`` concern single rows.
+    ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
+    (``params.prompt``); ``row_problems`` concern single rows.
     """
 
     entry: MissionEntry
@@ -66,7 +72,10 @@ class Preview:
 
     @property
     def promise(self) -> str:
-        """Return what the submit button promises. A mission is created only while this is still true."""
+        """Return what the submit button promises.
+
+        A mission is created only while this is still true.
+        """
         return f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
 
     @property
@@ -75,7 +84,10 @@ class Preview:
 
 
 def check(entry: MissionEntry) -> Preview:
-    """Build the rows and validate them. If invalid rows are to be skipped, validate again without them."""
+    """Build the rows and validate them.
+
+    If invalid rows are to be skipped, validate again without them.
+    """
     count = entry.batch.row_count * entry.repeat
     if too_many := services.size_problem(count):
         return Preview(entry, count=count, problems=[too_many])
@@ -128,7 +140,7 @@ def check(entry: MissionEntry) -> Preview:
 
 
 def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) -> RowProblem:
-    """Return an error of the services, ``batch_input.3.prompt``, with the origin and the value of its row."""
+    """Return an error such as ``batch_input.3.prompt`` with its row's origin and value."""
     _batch_input, place, name = error.field.split(".", 2)
     number = numbers[int(place)]
     value = built.rows[number].get(name, "")
@@ -139,7 +151,7 @@ def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) ->
 
 
 def expected_seconds(model: Model, count: int) -> float | None:
-    """Return how long ``count`` items take if nothing else runs, judged by recent successes; None if there are too few."""
+    """Return the expected duration if nothing else runs; None if it is unknown."""
     expectation = selectors.expectation(model.endpoint)
     if expectation is None or not count:
         return None

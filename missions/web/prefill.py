@@ -1,4 +1,4 @@
-"""Fill a new form from a template, from images or from another mission; and the sample file for a model."""
+"""Fill a new form from a template, images or another mission; make sample files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from providers.catalog.task_types import TaskType
 from providers.parameter_fields import PARAMETER, as_typed
 from templates_app.models import MissionTemplate
 
-EDITABLE_PROMPTS = 2000  # a copied mission of up to so many prompts becomes lines of text; a longer one becomes a table
+EDITABLE_PROMPTS = 2000  # missions with more prompts become tables
 
 
 def fields_of_query(query: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields for a query such as ``?template=3``, ``?task_type=text_to_video`` or ``?media=1,2``."""
+    """Return the fields for ``?template=3``, ``?task_type=text_to_video`` or ``?media=1,2``."""
     fields = {name: query[name] for name in ("task_type", "template") if query.get(name)}
     pks = [pk for pk in query.get("media", "").split(",") if pk.isdecimal()]
     if pks:
@@ -49,7 +49,8 @@ def fields_of_params(params: Mapping[str, Any]) -> dict[str, str]:
 def copy_mission(mission: Mission, state: FormState) -> None:
     """Fill a form with the contents of a mission.
 
-    The items become lines of prompts if each of them is a prompt of one line and nothing else; otherwise a table.
+    The items become lines of prompts if each of them is a prompt of one line and nothing else;
+    otherwise a table.
     """
     state.fields |= {
         "name": _("%(name)s (copy)") % {"name": mission.name[:180]},
@@ -85,7 +86,7 @@ def copy_mission(mission: Mission, state: FormState) -> None:
 
 
 def sample_of(model: Model) -> tuple[list[str], list[list[object]]]:
-    """Return the columns and two rows of a sample file: the required fields and those that offer choices."""
+    """Return columns and two rows for a sample file: required fields and choices."""
     fields = [field for field in model.parameters if field.is_required or field.type is ParameterType.CHOICE]
     prompts = [_("A red fox asleep in fresh snow"), _("A lighthouse on a cliff in a storm")]
     rows: list[list[object]] = []

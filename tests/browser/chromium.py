@@ -1,4 +1,4 @@
-"""Debian's chromium, driven by playwright, and what a page must never do."""
+"""Debian's chromium, driven by playwright, and the checks that hold for every page."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 GRAVE = {"serious", "critical"}
-# What htmx logs when it gives up a request for a newer one.  One that failed logs htmx:sendError or htmx:responseError, too.
-GIVEN_UP = ("htmx:afterRequest", "htmx:sendAbort")
+# htmx logs these when it aborts a request for a newer one. A failed request logs htmx:sendError or
+# htmx:responseError as well.
+ABORTED = ("htmx:afterRequest", "htmx:sendAbort")
 
 
 @contextmanager
@@ -44,9 +45,9 @@ def started() -> Iterator[Browser]:
 
 
 class Watch:
-    """Notes what a page does wrong: errors in the console (a violated policy is one), exceptions, requests to other hosts.
+    """A record of a page's errors: logged ones, exceptions, requests to other hosts.
 
-    A test that provokes an error takes it from ``wrongs``.
+    A test that provokes an error removes it from ``wrongs``.
     """
 
     def __init__(self, context: BrowserContext, url: str) -> None:
@@ -57,7 +58,7 @@ class Watch:
         context.on("request", self._follow)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(GIVEN_UP):
+        if message.type == "error" and not message.text.startswith(ABORTED):
             self.wrongs.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     def _follow(self, request: Request) -> None:
@@ -67,22 +68,22 @@ class Watch:
 
 
 def check_axe(page: Page) -> None:
-    """Nobody is shut out: axe finds nothing serious or critical on the page as it is now."""
-    page.evaluate(_UNTIL_IT_STANDS_STILL)
-    # Not preloaded: it looks for the imports of a style sheet beside the page, finds nothing, and the console tells of it.
-    found: list[dict[str, Any]] = Axe().run(page, options={"preload": False}).response["violations"]
-    grave = [_told(violation) for violation in found if violation["impact"] in GRAVE]
-    assert not grave, f"{page.url}\n" + "\n".join(grave)
+    """Check that axe finds no serious or critical problem on the page as it is now."""
+    page.evaluate(_ANIMATIONS_ENDED)
+    # Preloading would look for imports of style sheets at wrong URLs and log errors.
+    violations: list[dict[str, Any]] = Axe().run(page, options={"preload": False}).response["violations"]
+    problems = [_description(violation) for violation in violations if violation["impact"] in GRAVE]
+    assert not problems, f"{page.url}\n" + "\n".join(problems)
 
 
-def _told(violation: dict[str, Any]) -> str:
+def _description(violation: dict[str, Any]) -> str:
     places = [f"  {node['html'][:200]} {node['failureSummary']}" for node in violation["nodes"][:5]]
     return "\n".join([f"{violation['id']}: {violation['help']}", *places])
 
 
-# Half-faded text has no contrast; what moves for ever is not waited for.
-_UNTIL_IT_STANDS_STILL = """() => Promise.all(
+# Half-faded text has no contrast. Endless animations are not waited for.
+_ANIMATIONS_ENDED = """() => Promise.all(
   document.getAnimations()
-    .filter((moving) => moving.effect?.getComputedTiming().iterations === 1)
-    .map((moving) => moving.finished.catch(() => null))
+    .filter((animation) => animation.effect?.getComputedTiming().iterations === 1)
+    .map((animation) => animation.finished.catch(() => null))
 )"""

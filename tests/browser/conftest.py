@@ -1,4 +1,4 @@
-"""A signed-in page in a real browser, on a real server on the test's database; workers and a simulator where they are needed.
+"""Pages in a real browser, on a real server that uses the test's database.
 
 Browser, server and simulator are started once per run; rows live as long as a test.
 """
@@ -36,7 +36,7 @@ StartWorkers = Callable[..., Cluster]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder.  Those marked ``smoke`` are part of the merge gate, the rest of ``make prove``.
+    """Mark every test of this folder; tests marked ``smoke`` are part of the merge gate.
 
     Without chromium they are skipped with a hint; under CI they fail.
     """
@@ -51,7 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One per file: while it is open, an event loop runs in this thread, and other files' tests need their own."""
+    """Start one browser per file.
+
+    While it is open, an event loop runs in this thread; the tests of other files need their own.
+    """
     assert chromium.PATH, MISSING
     expect.set_options(timeout=TIMEOUT_MS)
     with chromium.started() as browser:
@@ -67,7 +70,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="session")
 def environment(simulator: SimulatorProcess) -> dict[str, str]:
-    """The settings of the server and of workers."""
+    """Return the settings of the server and of workers."""
     more = {
         "POLL_FLOOR_SECONDS": POLL_FLOOR_SECONDS,
         "LOG_LEVEL": "WARNING",
@@ -80,7 +83,7 @@ def environment(simulator: SimulatorProcess) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], tmp_path_factory) -> Iterator[Web]:
-    """The web application, with its static files."""
+    """Serve the web application with its static files."""
     folder = tmp_path_factory.mktemp("site")
     call_command("collectstatic", interactive=False, verbosity=0)
     with django_db_blocker.unblock():
@@ -96,7 +99,13 @@ def site(django_db_setup: None, django_db_blocker, environment: dict[str, str], 
 
 @pytest.fixture
 def person(transactional_db: None) -> User:
-    """Who is signed in: no staff, who see everything.  The server knows only Django's own hashes of PASSWORD."""
+    """Make the person who is signed in, who is not staff.
+
+    The server knows only Django's own hashes of PASSWORD.
+
+
+    The server knows only Django's own hashes of PASSWORD.
+    """
     user = User.objects.create_user("mei")
     user.password = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1000)
     user.save()
@@ -110,7 +119,7 @@ def operator(transactional_db: None) -> User:
 
 @pytest.fixture
 def troubled(person: User) -> Mission:
-    """Two causes of failure, one result, one item in doubt, one that runs, one that waits."""
+    """Make a mission with an item in every state."""
     mission = make_mission(person, 7, name="Troubled")
     bring_to_all(mission, provider_accounts.environment_account())
     return mission
@@ -118,10 +127,12 @@ def troubled(person: User) -> Mission:
 
 @pytest.fixture
 def open_page(browser: Browser, site: Web, person: User) -> Iterator[OpenPage]:
-    """Opens pages: ``open_page("/missions", width=360, theme="dark", language="zh-CN", user=…)``; ``user=None``: nobody.
+    """Return a function that opens pages; ``user=None`` opens them for nobody.
 
-    The test fails if one of them logs an error, violates the policy, or asks another host, unless it has taken that from
-    ``page.watch.wrongs`` itself.
+    ``open_page("/missions", width=360, theme="dark", language="zh-CN", user=person)``.
+
+    The test fails if one of them logs an error, violates the policy, or asks another host, unless
+    it has taken that from ``page.watch.wrongs`` itself.
     """
     watches: list[chromium.Watch] = []
     contexts = []
@@ -165,7 +176,7 @@ def open_page(browser: Browser, site: Web, person: User) -> Iterator[OpenPage]:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """A page of a person who is signed in, in English, 1280 wide, by day."""
+    """Open a page for a signed-in person, in English, 1280 wide, in the light theme."""
     return open_page()
 
 
@@ -173,7 +184,10 @@ def page(open_page: OpenPage) -> Page:
 def start_workers(
     transactional_db: None, environment: dict[str, str], simulator: SimulatorProcess, tmp_path: Path
 ) -> Iterator[StartWorkers]:
-    """Starts real workers for this test: ``start_workers(4, cap=10)``; ``simulator.set(task_seconds=1)`` goes before it."""
+    """Return a function that starts real workers: ``start_workers(4, cap=10)``.
+
+    Call ``simulator.set(task_seconds=1)`` before it.
+    """
     selectors._expectations.clear()
     simulator.reset()  # what it was paid for by earlier tests
     started: list[Cluster] = []

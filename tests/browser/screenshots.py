@@ -1,8 +1,9 @@
-"""``make screenshots``: every page in light and dark, wide and narrow, both languages, empty and full.
+"""``make screenshots``: every page in both themes, widths and languages.
 
-Starts its own simulator, workers and server on a database in a scratch folder; nothing of the person's is
-read or changed. Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png. ``--only WORDS`` takes
-some. ``--docs`` takes those that the READMEs and guides show, to docs/images.
+Starts its own simulator, workers and server on a database in a scratch folder; nothing of the
+person's is read or changed. Pictures go to var/screenshots/LANGUAGE/PAGE-STATE-THEME-WIDTH.png.
+``--only WORDS`` takes some. ``--docs`` takes those that the READMEs and guides show, to
+docs/images.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ LIMIT_SECONDS = 90.0
 
 DRAFT_KEY, README_KEY, FILE_DRAFT_KEY = "f" * 32, "e" * 32, "d" * 32
 
-# Name, URL or the name of one, and the mission that it is about, if any. A new page gets a line here.
+# Name, URL or the name of one, and the mission that it is about, if any. A new page gets a line
+# here.
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("sign-in", "accounts:login", ""),
     ("missions", "missions:list", ""),
@@ -156,7 +158,10 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
 
 
 def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
-    """Make missions in every state, and a token. The owner is staff, so that the pages for staff show too."""
+    """Make missions in every state, and a token.
+
+    The owner is staff, so that the pages for staff show too.
+    """
     account_services.create_token(user=owner, name="nightly-import")
     enter(owner)
     fill_library(owner)
@@ -290,7 +295,7 @@ def take(browser: Browser, web: Web, user: User, pages: list[tuple[str, str]], s
 
 
 def take_for_docs(browser: Browser, web: Web, simulator: SimulatorProcess, folder: Path) -> None:
-    """Take the pictures of the guides, in both languages and as somebody who is not staff sees the pages."""
+    """Take the pictures of the guides in both languages, as people without rights see them."""
     mei = User.objects.create_user("mei")
     missions = {"done": mission(mei, "Six scenes, autumn series", 24)}
     wait(missions["done"])

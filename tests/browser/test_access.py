@@ -1,4 +1,4 @@
-"""Every page can be used by everybody, in light and dark, wide and narrow: the list of pages is the URL conf."""
+"""Every page of the URL configuration is accessible, in light and dark, wide and narrow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ NOT_IN_THE_URLS = ["/nowhere", "/templates/new?type=image_to_image", "/missions/
 
 @pytest.fixture
 def places(person) -> dict[str, object]:
-    """What the addresses are about.  A new name in a path gets a row here.  Staff, who may see all pages."""
+    """Make the objects that URLs are about, for a person who may see all pages.
+
+    A new name in a path gets a row here.
+    """
     person.is_staff = person.is_superuser = True
     person.save()
     token, _secret = account_services.create_token(user=person, name="a name that is rather long for a telephone")
@@ -37,7 +40,7 @@ def places(person) -> dict[str, object]:
 
 
 def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, token: ApiToken) -> dict[str, object]:
-    """The names in the paths of pages, and what they lead to."""
+    """Return a value for each name in the paths of pages."""
     return {
         "mission_id": mission.pk,
         "index": 1,
@@ -51,7 +54,7 @@ def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, tok
 
 
 def pages(user, places: dict[str, object]) -> list[str]:
-    """The addresses that answer a GET with a whole page."""
+    """Return the URLs that answer a GET with a whole page."""
     client = Client()
     client.force_login(user)
     found = [address.filled(places) for address in addresses("/admin/", "/api/")]
@@ -64,7 +67,7 @@ def _is_page(response) -> bool:
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
-def test_every_page_can_be_used_by_everybody(open_page, person, places, theme, width):
+def test_every_page_is_accessible(open_page, person, places, theme, width):
     found = pages(person, places)
     assert {"/missions", "/accounts/password", f"/missions/{places['mission_id']}/cancel"} <= set(found)
     for user, there in ((None, SIGNED_OUT), (person, found + NOT_IN_THE_URLS)):
@@ -76,7 +79,7 @@ def test_every_page_can_be_used_by_everybody(open_page, person, places, theme, w
         page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "404" not in wrong]
 
 
-def test_who_has_to_wait_after_wrong_passwords_can_read_why(open_page):
+def test_lockout_is_explained(open_page):
     page = open_page("/accounts/login/", user=None)
     for _ in range(settings.AXES_FAILURE_LIMIT):
         page.get_by_label("Username").fill("mei")

@@ -1,4 +1,4 @@
-"""The administration as an operator walks through it: in a real browser, with real workers and the simulator."""
+"""The admin in a real browser, with real workers and the simulator."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_operator_stops_settles_and_retries(open_page, operator, person, simu
 
 @pytest.fixture
 def account_pages(environment, settings) -> list[str]:
-    """The list of accounts, the form of one in the database and of the one in the environment, and an empty form."""
+    """Check the list of accounts, both kinds of forms, and the empty form."""
     settings.ENCRYPTION_KEYS = [environment["ENCRYPTION_KEYS"]]
     accounts = "/admin/providers/provideraccount/"
     stored = add_account("second", "cap5-second", "https://www.runninghub.ai", concurrency=5)

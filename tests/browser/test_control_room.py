@@ -1,4 +1,4 @@
-"""An operator in the control room: sees what happens as it happens, and acts without leaving the page."""
+"""The control room in a real browser: live figures, and actions without leaving it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Texts that are markup: whatever a person, a program or the provider can make this site show is shown, and never run.
+"""Texts that are markup are shown and never run, whoever wrote them.
 
-``open_page`` fails the test at a violated policy, so markup that gets in is noticed although the policy stops it.
+``open_page`` fails the test when the content security policy is violated, so injected markup is
+noticed although the policy stops it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from tests.browser.test_access import pages, places_of
 from tests.factories import bring_to_all, make_media, make_mission, picture
 
 EVIL = "\"'><img src=x onerror=run()><script>run()</script><svg onload=run()>{{7*7}}</textarea></title>"
-TOLD = "<img src=x onerror=run()>"
+VISIBLE_PART = "<img src=x onerror=run()>"
 
 
 @pytest.fixture
 def places(person) -> dict[str, object]:
-    """Everything has a hostile name, and so have the answers of the provider."""
+    """Make objects with hostile names and hostile answers of the provider."""
     account = provider_accounts.environment_account()
     User.objects.filter(pk=person.pk).update(username=EVIL[:150], first_name=EVIL[:100])
     media = make_media(person, content=picture(size=(60, 40)))
@@ -58,13 +59,13 @@ def assert_only_text(page: Page) -> None:
     assert page.locator("img[src=x], svg[onload], [onerror], [onload]").count() == 0, page.url
 
 
-def test_no_page_runs_a_text(open_page, person, places):
+def test_pages_run_no_text(open_page, person, places):
     page = open_page()
     for address in pages(person, places):
         visit(page, address)
 
 
-def test_no_page_of_the_administration_runs_a_text(open_page, operator, person, places):
+def test_admin_runs_no_text(open_page, operator, person, places):
     page = open_page(user=operator)
     for model in admin.site._registry:
         folder = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
@@ -76,8 +77,8 @@ def test_no_page_of_the_administration_runs_a_text(open_page, operator, person, 
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "403" not in wrong]
 
 
-def test_what_scripts_put_into_a_page_is_text_too(open_page, places):
+def test_scripts_insert_text_only(open_page, places):
     page = open_page("/missions/new")
     page.locator("textarea[name=prompts]").fill(EVIL)
-    expect(page.locator("#preview")).to_contain_text(TOLD)
+    expect(page.locator("#preview")).to_contain_text(VISIBLE_PART)
     assert_only_text(page)

@@ -53,7 +53,7 @@ def test_many_images_are_uploaded_at_once_and_what_is_wrong_is_told_beside_its_f
     expect(page.locator(".upload-line", has_text="huge.png")).to_contain_text("Larger than 10.0")
     expect(page.locator(".library-item")).to_have_count(5)
     assert MediaFile.objects.count() == 5
-    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # what the server refused
+    page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # refused
 
 
 def test_a_dropped_image_is_uploaded_and_found(page):

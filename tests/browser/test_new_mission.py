@@ -1,4 +1,4 @@
-"""New mission as a creator uses it: typing, importing, dropping many photos, a lost connection, a double click."""
+"""The new-mission page in a real browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from missions.models import Mission
 from tests.browser.chromium import check_axe
 from tests.factories import make_media, picture
 
-HERE = "/missions/new"
+URL = "/missions/new"
 
 
 def photos(count, first=0):
@@ -22,21 +22,25 @@ def photos(count, first=0):
     ]
 
 
-def submit_button(page, words):
+def submit_button(page, text):
     button = page.locator("#submit-mission")
-    expect(button).to_contain_text(words)
+    expect(button).to_contain_text(text)
     return button
 
 
 def choose(page, control):
-    """Choose what changes the form's shape, and wait until it is drawn anew.  Radio buttons lie under their labels."""
+    """Choose a radio button that redraws the form, and wait for the redraw.
+
+    It lies under its label.
+    """
     page.evaluate("document.getElementById('mission-form').dataset.old = ''")
     page.locator(f"label:has(#{control})").click()
     expect(page.locator(f"#mission-form:not([data-old]) #{control}")).to_be_checked()
 
 
-def test_prompts_are_priced_while_they_are_typed_and_a_double_click_pays_once(page):
-    page.goto(HERE)
+@pytest.mark.smoke
+def test_prompts_are_priced_and_a_double_click_pays_once(page):
+    page.goto(URL)
     page.fill("#id_name", "Foxes")
     page.fill("#id_prompts", "a fox\na cat\na fox")
 
@@ -47,8 +51,8 @@ def test_prompts_are_priced_while_they_are_typed_and_a_double_click_pays_once(pa
     assert [mission.total_count for mission in Mission.objects.all()] == [3]
 
 
-def test_a_reload_loses_nothing_and_going_back_makes_no_second_mission(page):
-    page.goto(HERE)
+def test_reload_and_back_lose_and_repeat_nothing(page):
+    page.goto(URL)
     page.fill("#id_prompts", "a fox\na cat")
     page.select_option("#id_param-aspectRatio", "16:9")
     submit_button(page, "2 items")
@@ -65,8 +69,8 @@ def test_a_reload_loses_nothing_and_going_back_makes_no_second_mission(page):
     assert Mission.objects.count() == 1
 
 
-def test_what_is_typed_while_the_page_changes_is_kept(page):
-    page.goto(HERE)
+def test_redraw_keeps_what_is_typed(page):
+    page.goto(URL)
     page.fill("#id_prompts", "a fox")
     submit_button(page, "1 item")
     page.route(
@@ -80,8 +84,8 @@ def test_what_is_typed_while_the_page_changes_is_kept(page):
     expect(page.locator("#id_prompts")).to_have_value("a fox")
 
 
-def test_an_error_in_row_217_of_a_chinese_file_can_be_left_out(page):
-    page.goto(HERE)
+def test_invalid_row_of_a_chinese_file_is_skipped(page):
+    page.goto(URL)
     rows = "".join(f"{n},江南水乡 {n},{'16x9' if n == 216 else '16:9'}\r\n" for n in range(1, 301))
     content = f"编号,提示词,比例\r\n{rows}".encode("gb18030")
 
@@ -94,8 +98,8 @@ def test_an_error_in_row_217_of_a_chinese_file_can_be_left_out(page):
     page.wait_for_url(re.compile(r"/missions/\d+$"))
 
 
-def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
-    page.goto(HERE)
+def test_images_upload_in_order(page):
+    page.goto(URL)
     choose(page, "id_task_type_image_to_image")
     wrong = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
 
@@ -112,8 +116,8 @@ def test_many_images_are_uploaded_in_order_and_a_wrong_one_says_why(page):
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # the refused file
 
 
-def test_half_of_the_images_cannot_be_submitted(page):
-    page.goto(HERE)
+def test_submit_waits_for_uploads(page):
+    page.goto(URL)
     choose(page, "id_task_type_image_to_image")
     page.fill("#id_param-prompt", "in ink")
     page.set_input_files("#id_image_files", photos(1))
@@ -121,21 +125,20 @@ def test_half_of_the_images_cannot_be_submitted(page):
     held: list[Route] = []
     page.route("**/media/upload", lambda route: held.append(route))
 
-    page.set_input_files("#id_image_files", photos(1, first=1))
+    with page.expect_request("**/media/upload"):
+        page.set_input_files("#id_image_files", photos(1, first=1))
 
     expect(button).to_be_disabled()
     expect(page.locator(".upload-progress")).to_contain_text("0 of 1 uploaded")
-    while not held:
-        page.wait_for_timeout(20)
     held[0].continue_()
     expect(submit_button(page, "2 items")).to_be_enabled()
 
 
-def test_images_can_be_dropped_and_pasted_and_each_have_a_prompt(page):
-    page.goto(HERE)
+def test_images_are_dropped_and_pasted(page):
+    page.goto(URL)
     choose(page, "id_task_type_image_to_image")
     for kind, number in (("drop", 1), ("paste", 2)):
-        page.evaluate(HAND_OVER, {"kind": kind, "name": f"{kind}.png", "content": encoded(number)})
+        page.evaluate(TRANSFER_FILE, {"kind": kind, "name": f"{kind}.png", "content": encoded(number)})
         expect(page.locator("#tiles .tile")).to_have_count(number)
 
     choose(page, "id_prompt_each_2")
@@ -148,10 +151,10 @@ def test_images_can_be_dropped_and_pasted_and_each_have_a_prompt(page):
     submit_button(page, "Submit 2 items (about ¥0.10)")
 
 
-def test_prompts_and_images_of_the_library_are_combined(page, person):
+def test_library_images_are_combined_with_prompts(page, person):
     for number in range(2):
         make_media(person, name=f"cat-{number}.png", content=picture(size=(20 + number, 20)))
-    page.goto(HERE)
+    page.goto(URL)
     choose(page, "id_task_type_image_to_image")
     choose(page, "id_source_combinations")
     page.fill("#id_prompts", "in ink\nin oil\nin chalk")
@@ -163,15 +166,15 @@ def test_prompts_and_images_of_the_library_are_combined(page, person):
     submit_button(page, "Submit 6 items (about ¥0.30)")
 
 
-def test_a_template_is_saved_and_loaded_again(page):
-    page.goto(HERE)
+def test_template_is_saved_and_loaded(page):
+    page.goto(URL)
     page.select_option("#id_param-aspectRatio", "21:9")
     page.click("[data-toggles=template-saver]")
     page.fill("#id_new_template", "Wide")
     page.click("[value=save_template]")
     expect(page.locator("#notes")).to_contain_text("“Wide” saved")
 
-    page.goto(HERE)
+    page.goto(URL)
     page.fill("#id_prompts", "a fox")
     page.select_option("#id_template", label="Wide")
     page.click("[value=load_template]")
@@ -180,8 +183,8 @@ def test_a_template_is_saved_and_loaded_again(page):
     expect(page.locator("#id_prompts")).to_have_value("a fox")
 
 
-def test_after_a_lost_connection_everything_is_kept_again(page):
-    page.goto(HERE)
+def test_draft_recovers_from_a_lost_connection(page):
+    page.goto(URL)
     page.context.set_offline(True)
     page.fill("#id_prompts", "a fox\na cat")
     expect(page.locator(".preview-saved")).to_contain_text("no connection")
@@ -190,11 +193,11 @@ def test_after_a_lost_connection_everything_is_kept_again(page):
 
     submit_button(page, "2 items")
     expect(page.locator(".preview-saved")).to_contain_text("Draft saved")
-    page.watch.wrongs.clear()  # what the browser says of being offline
+    page.watch.wrongs.clear()  # the browser logs that it was offline
 
 
-def test_it_works_without_a_script(open_page):
-    page = open_page(HERE, scripts=False)
+def test_form_works_without_scripts(open_page):
+    page = open_page(URL, scripts=False)
     page.fill("#id_prompts", "a fox\na cat")
     page.click("text=Check")
     submit_button(page, "Submit 2 items (about ¥0.10)").click()
@@ -204,9 +207,9 @@ def test_it_works_without_a_script(open_page):
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
-def test_everybody_can_use_it(open_page, theme, width, person):
+def test_form_is_accessible(open_page, theme, width, person):
     make_media(person)
-    page = open_page(HERE, theme=theme, width=width)
+    page = open_page(URL, theme=theme, width=width)
     rows = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"id,prompt,ratio\n1,a fox,1:1\n2,a cat,7:7\n"}
     page.set_input_files("[name=file]", rows)
     expect(page.locator(".row-problems")).to_be_visible()
@@ -214,7 +217,7 @@ def test_everybody_can_use_it(open_page, theme, width, person):
     assert page.evaluate("document.documentElement.scrollWidth") == width
     choose(page, "id_task_type_image_to_image")
     choose(page, "id_source_combinations")
-    page.evaluate(HAND_OVER, {"kind": "paste", "name": "a.png", "content": encoded(1)})
+    page.evaluate(TRANSFER_FILE, {"kind": "paste", "name": "a.png", "content": encoded(1)})
     expect(page.locator("#tiles .tile")).to_have_count(1)
     check_axe(page)
     page.click("[data-opens-library]")
@@ -227,8 +230,8 @@ def encoded(number):
     return base64.b64encode(picture(size=(60 + number, 40))).decode()
 
 
-# A browser lets nobody drop or paste by program but a page itself.
-HAND_OVER = """({kind, name, content}) => {
+# Only a page itself can drop or paste files from a program.
+TRANSFER_FILE = """({kind, name, content}) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
   data.items.add(new File([bytes], name, {type: "image/png"}));

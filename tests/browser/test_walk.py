@@ -1,6 +1,6 @@
-"""From signing in to a downloaded archive, as a creator goes through it, in both languages, with real workers and the simulator.
+"""A creator's way from signing in to a downloaded archive, in both languages.
 
-Everything is found by what a person reads.
+Every element is found by the text that a person reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from missions.models import Mission
 from tests.browser.conftest import PASSWORD
 from tests.factories import check_mission, picture
 
-LIMIT_MS = 60_000  # for what workers do, on a machine that has other things to do as well
+LIMIT_MS = 60_000  # for the work of workers on a busy machine
 CHINESE = {
     "Username": "用户名",
     "Password": "密码",
@@ -64,33 +64,33 @@ CHINESE = {
 
 
 class Creator:
-    """A person at a page, who reads one language."""
+    """A person who uses a page in one language."""
 
     def __init__(self, page: Page, language: str) -> None:
         self.page = page
         self.language = language
 
-    def reads(self, words: str, number: object = "") -> str:
-        return (CHINESE[words] if self.language == "zh-CN" else words).format(number)
+    def reads(self, text: str, number: object = "") -> str:
+        return (CHINESE[text] if self.language == "zh-CN" else text).format(number)
 
-    def clicks(self, role, words: str, number: object = "", *, within=None, exact: bool = True) -> None:
-        self.finds(role, words, number, within=within, exact=exact).click()
+    def clicks(self, role, text: str, number: object = "", *, within=None, exact: bool = True) -> None:
+        self.finds(role, text, number, within=within, exact=exact).click()
 
-    def follows(self, words: str, *, within=None, exact: bool = True) -> None:
-        """A link; waits until the page behind it can be used."""
-        self.clicks("link", words, within=within, exact=exact)
+    def follows(self, text: str, *, within=None, exact: bool = True) -> None:
+        """Follow a link and wait for its page."""
+        self.clicks("link", text, within=within, exact=exact)
         self.page.wait_for_load_state()
 
-    def finds(self, role, words: str, number: object = "", *, within=None, exact: bool = True):
-        return (within or self.page).get_by_role(role, name=self.reads(words, number), exact=exact)
+    def finds(self, role, text: str, number: object = "", *, within=None, exact: bool = True):
+        return (within or self.page).get_by_role(role, name=self.reads(text, number), exact=exact)
 
-    def fills(self, words: str, text: str) -> None:
-        self.page.get_by_role("textbox", name=re.compile(f"^{re.escape(self.reads(words))}")).fill(text)
+    def fills(self, label: str, text: str) -> None:
+        self.page.get_by_role("textbox", name=re.compile(f"^{re.escape(self.reads(label))}")).fill(text)
 
-    def chooses(self, words: str) -> None:
-        """A radio button, which lies under its label.  Waits until the form is drawn anew."""
+    def chooses(self, text: str) -> None:
+        """Choose a radio button, which lies under its label, and wait for the redraw."""
         self.page.locator("#mission-form").evaluate("form => form.dataset.old = ''")
-        self.page.locator("label").filter(has=self.finds("radio", words, exact=False)).click()
+        self.page.locator("label").filter(has=self.finds("radio", text, exact=False)).click()
         expect(self.page.locator("#mission-form:not([data-old])")).to_be_visible()
 
     def begins(self) -> None:
@@ -106,13 +106,13 @@ class Creator:
         ]
         self.page.get_by_label(self.reads("Choose images")).set_input_files(files)
 
-    def state_is(self, words: str) -> None:
-        expect(self.page.locator("#mission-state")).to_contain_text(self.reads(words), timeout=LIMIT_MS)
+    def state_is(self, text: str) -> None:
+        expect(self.page.locator("#mission-state")).to_contain_text(self.reads(text), timeout=LIMIT_MS)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
-def test_a_creator_goes_all_the_way(open_page, person, simulator, start_workers, language):
+def test_creator_goes_from_sign_in_to_archive(open_page, person, simulator, start_workers, language):
     simulator.set(task_seconds=0.5)
     page = open_page("/missions", user=None, language=language)
     mei = Creator(page, language)
@@ -122,9 +122,9 @@ def test_a_creator_goes_all_the_way(open_page, person, simulator, start_workers,
     mei.fills("Password", PASSWORD)
     mei.clicks("button", "Sign in")
 
-    watched = begin_four_missions(mei)
-    watch_retry_and_download(mei, watched)
-    save_and_use_a_template(mei, watched)
+    url = submit_four_missions(mei)
+    watch_retry_and_download(mei, url)
+    save_and_use_a_template(mei, url)
     pause_resume_and_cancel(mei)
 
     mei.follows("Missions", within=page.get_by_role("banner"))
@@ -135,8 +135,8 @@ def test_a_creator_goes_all_the_way(open_page, person, simulator, start_workers,
         check_mission(mission.pk)
 
 
-def begin_four_missions(mei: Creator) -> str:
-    """One of each type, each made from something else.  Returns the address of the one to watch."""
+def submit_four_missions(mei: Creator) -> str:
+    """Submit a mission of each type, each from another source. Return the URL of the last one."""
     mei.begins()
     mei.chooses("Image to image")
     mei.uploads(picture(colour="red"), picture(colour="blue"))
@@ -159,16 +159,16 @@ def begin_four_missions(mei: Creator) -> str:
 
     mei.begins()
     mei.fills("Name", "Teapots")
-    failing = f"a lamp for {mei.language} [[sim:fail-once:1501]]"  # the simulator counts this for each prompt
+    failing = f"a lamp for {mei.language} [[sim:fail-once:1501]]"
     mei.fills("Prompts, one per line", "\n".join([*(f"茶壶 {n}" for n in range(1, 6)), failing]))
     mei.page.get_by_label(mei.reads("Aspect ratio")).select_option("16:9")
     mei.submits(6)
     return mei.page.url
 
 
-def watch_retry_and_download(mei: Creator, address: str) -> None:
+def watch_retry_and_download(mei: Creator, url: str) -> None:
     page, tiles = mei.page, mei.page.locator(".tile[data-kind=image]")
-    assert page.url == address
+    assert page.url == url
     page.evaluate("window.isTheSamePage = true")
     expect(tiles).to_have_count(5, timeout=LIMIT_MS)
     mei.state_is("Completed")
@@ -203,9 +203,9 @@ def check_archive(archive: zipfile.ZipFile) -> None:
     assert {archive.read(name)[:4] for name in files} == {b"\x89PNG"}
 
 
-def save_and_use_a_template(mei: Creator, address: str) -> None:
-    """Leaves a new mission that is begun with the template."""
-    mei.page.goto(address)
+def save_and_use_a_template(mei: Creator, url: str) -> None:
+    """Save a template and open a new mission with it."""
+    mei.page.goto(url)
     mei.follows("Settings")
     mei.fills("Template name", "Wide")
     mei.clicks("button", "Save template")

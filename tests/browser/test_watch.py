@@ -1,4 +1,4 @@
-"""Watching a mission, as a creator does: in a real browser, with real workers and the simulator."""
+"""A mission's pages in a real browser, with real workers and the simulator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks w
 
 @pytest.fixture
 def finished(person) -> Mission:
-    """Six results, one of them starred; two items wait, in a mission that is paused."""
+    """Make a paused mission with six results, one of them starred, and two pending items."""
     mission = make_mission(person, 8, name="Paused teapots")
     run(mission, *[[picture(colour=colour)] for colour in ("red", "green", "blue", "teal", "navy", "olive")])
     services.pause_mission(mission_id=mission.pk, actor="test")
@@ -29,8 +29,9 @@ def finished(person) -> Mission:
     return mission
 
 
+@pytest.mark.smoke
 @needs_sqlite
-def test_a_mission_is_watched_to_its_end_without_reloading(page, person, simulator, start_workers):
+def test_page_follows_a_mission_to_its_end(page, person, simulator, start_workers):
     simulator.set(task_seconds=0.6)
     rows = [f"a teapot, number {number}" for number in range(1, 9)]
     rows[2] += " [[sim:1501]]"
@@ -59,7 +60,7 @@ def test_a_mission_is_watched_to_its_end_without_reloading(page, person, simulat
     assert max(simulator.paid()["prompts"].values()) == 1
 
 
-def test_results_are_looked_at_by_keyboard(open_page, finished):
+def test_lightbox_works_by_keyboard(open_page, finished):
     page = open_page(f"/missions/{finished.pk}?view=batch")
     page.locator("#gallery a[data-opens]").first.focus()
     page.keyboard.press("Enter")
@@ -80,7 +81,7 @@ def test_results_are_looked_at_by_keyboard(open_page, finished):
     expect(page.get_by_text("Nothing starred yet")).to_be_visible()
 
 
-def test_chosen_results_are_downloaded_as_one_archive(open_page, finished):
+def test_selection_is_downloaded(open_page, finished):
     page = open_page(f"/missions/{finished.pk}?view=batch")
     page.get_by_label("Select result 1", exact=True).check()
     page.get_by_label("Select result 4", exact=True).check()
@@ -90,7 +91,7 @@ def test_chosen_results_are_downloaded_as_one_archive(open_page, finished):
     assert [name[:4] for name in names] == ["0001", "0004", "mani"]
 
 
-def test_a_mission_is_paused_resumed_and_deleted_from_the_list(open_page, finished):
+def test_list_resumes_and_deletes_missions(open_page, finished):
     page = open_page("/missions")
     card = page.locator(".mission-card")
     card.get_by_role("button", name="Resume").click()
@@ -108,7 +109,7 @@ def test_a_mission_is_paused_resumed_and_deleted_from_the_list(open_page, finish
     expect(page.get_by_text("Your first mission")).to_be_visible()
 
 
-def test_the_pages_work_without_scripts(open_page, finished):
+def test_pages_work_without_scripts(open_page, finished):
     page = open_page(f"/missions/{finished.pk}?view=batch", scripts=False)
     page.locator("#gallery a[data-opens]").first.click()
     expect(page.get_by_role("heading", name="Item 1")).to_be_visible()
@@ -119,7 +120,7 @@ def test_the_pages_work_without_scripts(open_page, finished):
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 360)])
-def test_nobody_is_shut_out_of_the_gallery(open_page, finished, theme, width):
+def test_gallery_is_accessible(open_page, finished, theme, width):
     page = open_page(f"/missions/{finished.pk}", theme=theme, width=width)
     check_axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -127,7 +128,7 @@ def test_nobody_is_shut_out_of_the_gallery(open_page, finished, theme, width):
     check_axe(page)
 
 
-def test_failures_appear_while_the_page_is_open(page, person):
+def test_failures_appear_on_an_open_page(page, person):
     mission = make_mission(person, 3)
     first, second, third = claim(mission, provider_accounts.environment_account(), 3)
     page.goto(f"/missions/{mission.pk}/failures")
@@ -141,35 +142,35 @@ def test_failures_appear_while_the_page_is_open(page, person):
     bring_to("failed", third)
     expect(page.get_by_role("heading", name="2 items failed")).to_be_visible()
     expect(page.get_by_label("Task ID")).to_have_value("12345")
-    for words in ("Needs your decision", "1 item needs your decision"):
-        expect(page.locator("#mission-state")).to_contain_text(words)
+    for text in ("Needs your decision", "1 item needs your decision"):
+        expect(page.locator("#mission-state")).to_contain_text(text)
 
 
-def test_nothing_is_asked_while_the_tab_is_hidden(open_page, person):
+def test_hidden_tab_requests_nothing(open_page, person):
     mission = make_mission(person, 3)
     page = open_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"/missions/{mission.pk}")
-    page.wait_for_timeout(300)
-    assert [url for url in asked if "/events?after=" in url]
+    page.clock.install()
+    with page.expect_request(lambda request: "/events?after=" in request.url):
+        page.goto(f"/missions/{mission.pk}")
     page.evaluate(HIDE)
-    asked.clear()
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     services.pause_mission(mission_id=mission.pk, actor="test")
-    page.wait_for_timeout(2500)
-    assert not asked
+    page.clock.run_for(60_000)
+    assert not urls
     page.evaluate(SHOW)
+    page.clock.run_for(1_000)
     expect(page.locator("#mission-state")).to_contain_text("Paused")
 
 
-def test_a_page_without_a_stream_asks_now_and_then(open_page, person):
+def test_page_without_a_stream_polls(open_page, person):
     mission = make_mission(person, 3)
     page = open_page()
     page.route("**/events?*", lambda route: route.abort())
     page.goto(f"/missions/{mission.pk}")
     services.pause_mission(mission_id=mission.pk, actor="test")
     expect(page.locator("#mission-state")).to_contain_text("Paused")
-    page.watch.wrongs.clear()  # the console tells of the stream
+    page.watch.wrongs.clear()  # the console logs the aborted stream
 
 
 HIDE, SHOW = (
