@@ -22,7 +22,7 @@ def animation(owner: User, media: MediaFile, **more: object):
     return make_mission(owner, rows, task_type="image_to_video", **more)
 
 
-def test_an_upload_tells_what_the_file_is_and_what_to_call_it(owner):
+def test_upload_returns_facts_and_reference(owner):
     media = data(upload(caller(owner), picture("JPEG", (40, 30)), "holiday.JPG"), 201)
 
     assert media["reference"] == f"media:{media['id']}"
@@ -31,14 +31,14 @@ def test_an_upload_tells_what_the_file_is_and_what_to_call_it(owner):
     assert Client().get(media["url"]).getvalue() == picture("JPEG", (40, 30))
 
 
-def test_the_same_bytes_again_are_the_same_file(owner):
+def test_same_bytes_again_are_the_same_file(owner):
     client = caller(owner)
     first, again = data(upload(client, name="a.png"), 201), data(upload(client, name="b.png"), 200)
 
     assert again == first
 
 
-def test_the_same_bytes_of_somebody_else_are_another_file_and_tell_nothing(owner, stranger):
+def test_same_bytes_of_two_owners_are_two_files(owner, stranger):
     mine, theirs = data(upload(caller(owner), name="mine.png"), 201), data(upload(caller(stranger), name="x.png"), 201)
 
     assert mine["id"] != theirs["id"]
@@ -47,7 +47,7 @@ def test_the_same_bytes_of_somebody_else_are_another_file_and_tell_nothing(owner
     assert [file["id"] for file in data(caller(stranger).get(FILES))["items"]] == [theirs["id"]]
 
 
-def test_deleting_one_s_own_file_leaves_the_same_bytes_of_somebody_else(owner, stranger):
+def test_deleting_leaves_same_bytes_of_other_owners(owner, stranger):
     mine, theirs = data(upload(caller(owner)), 201), data(upload(caller(stranger)), 201)
 
     assert caller(owner).delete(f"{FILES}/{mine['id']}").status_code == 204
@@ -55,7 +55,7 @@ def test_deleting_one_s_own_file_leaves_the_same_bytes_of_somebody_else(owner, s
     assert Client().get(theirs["url"]).getvalue() == picture()
 
 
-def test_what_is_no_image_is_refused_and_the_field_is_named(owner):
+def test_upload_of_no_image_names_the_field(owner):
     found = errors(upload(caller(owner), b"<html></html>", "cat.png"))
 
     assert "not a JPEG" in found["file"]
@@ -63,7 +63,7 @@ def test_what_is_no_image_is_refused_and_the_field_is_named(owner):
 
 
 @pytest.mark.parametrize("body", [{}, {"file": "text"}, {"files": "x"}])
-def test_an_upload_without_a_file_says_so(owner, body):
+def test_upload_without_a_file_is_refused(owner, body):
     assert "file" in errors(caller(owner).post("/api/v1/media/upload", body))
 
 
@@ -77,7 +77,7 @@ def test_files_are_listed_newest_first_in_pages(owner):
     assert data(caller(owner).get(FILES, {"page": 9}))["items"] == []
 
 
-def test_files_are_found_by_a_part_of_their_name(owner):
+def test_search_finds_part_of_a_name(owner):
     for name in ("black cat.png", "dog.png", "100%.png"):
         make_media(owner, content=name.encode(), name=name)
 
@@ -101,17 +101,17 @@ def test_files_are_found_by_a_part_of_their_name(owner):
         ("search=%00", "search"),
     ],
 )
-def test_a_list_is_asked_for_within_bounds(owner, query, field):
+def test_list_parameters_are_bounded(owner, query, field):
     assert field in errors(caller(owner).get(f"{FILES}?{query}"))
 
 
 @pytest.mark.parametrize("media_id", ["0", "-1", str(2**63), str(10**40), "abc", "1.5", "%00"])
-def test_an_id_that_cannot_be_is_no_error_of_ours(owner, media_id):
+def test_impossible_id_is_not_found(owner, media_id):
     for method in ("get", "delete"):
         assert getattr(caller(owner), method)(f"{FILES}/{media_id}").status_code in (404, 422)
 
 
-def test_a_list_takes_as_many_statements_for_many_files_as_for_one(owner, django_assert_num_queries):
+def test_list_takes_constant_statements(owner, django_assert_num_queries):
     client = caller(owner)
     for number in range(30):
         make_media(owner, content=bytes([number]))
@@ -121,7 +121,7 @@ def test_a_list_takes_as_many_statements_for_many_files_as_for_one(owner, django
         assert len(data(client.get(FILES, {"page_size": 30}))["items"]) == 30
 
 
-def test_a_file_tells_where_it_is_used(owner):
+def test_file_shows_its_uses(owner):
     media = make_media(owner)
     mission = animation(owner, media, name="Film")
 
@@ -130,7 +130,7 @@ def test_a_file_tells_where_it_is_used(owner):
     assert shown["used_by"] == [{"api_mission_id": mission.pk, "name": "Film", "status": "queued"}]
 
 
-def test_nobody_else_sees_or_deletes_a_file(owner, stranger):
+def test_other_users_cannot_see_or_delete_a_file(owner, stranger):
     media = make_media(owner)
     for client, status in ((caller(stranger), 404), (Client(), 401)):
         assert client.get(f"{FILES}/{media.pk}").status_code == status
@@ -139,7 +139,7 @@ def test_nobody_else_sees_or_deletes_a_file(owner, stranger):
     assert MediaFile.objects.filter(pk=media.pk).exists()
 
 
-def test_staff_see_the_files_of_all(owner):
+def test_staff_see_all_files(owner):
     media = make_media(owner)
     staff = caller(User.objects.create_user("boss", is_staff=True))
 
@@ -147,7 +147,7 @@ def test_staff_see_the_files_of_all(owner):
     assert staff.delete(f"{FILES}/{media.pk}").status_code == 204
 
 
-def test_a_file_that_an_open_mission_names_stays(owner):
+def test_file_of_an_open_mission_is_not_deleted(owner):
     media = make_media(owner)
     mission = animation(owner, media, name="Film")
     client = caller(owner)
@@ -163,7 +163,7 @@ def test_a_file_that_an_open_mission_names_stays(owner):
     assert client.get(f"{FILES}/{media.pk}").status_code == 404
 
 
-def test_an_upload_by_a_browser_needs_its_csrf_token(owner):
+def test_browser_upload_needs_a_csrf_token(owner):
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
 

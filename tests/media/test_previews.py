@@ -1,4 +1,4 @@
-"""Previews: small, upright, without what a camera wrote; made once, and gone with their image."""
+"""Previews: small, upright, without metadata; made once, and deleted with their image."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def shown(media: MediaFile) -> Image.Image:
 @pytest.mark.parametrize(
     ("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "P"), ("GIF", "P"), ("WEBP", "RGB")]
 )
-def test_every_kind_gets_a_small_jpeg(owner, kind, mode):
+def test_every_format_gets_a_small_jpeg(owner, kind, mode):
     preview = shown(keep(owner, photo(kind, mode=mode)))
 
     assert (preview.format, preview.size) == ("JPEG", (384, 256))
 
 
-def test_a_photo_is_turned_upright_and_says_nothing_of_where_it_was_taken(owner):
+def test_preview_is_upright_and_without_metadata(owner):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     exif[0x010F] = "Camera of Mei"
@@ -69,7 +69,7 @@ def test_a_photo_is_turned_upright_and_says_nothing_of_where_it_was_taken(owner)
     assert b"Camera" not in content
 
 
-def test_it_is_made_once_and_kept(owner):
+def test_preview_is_made_once(owner):
     media = keep(owner, photo())
     first = Client().get(url(media))
     media.file.storage.delete(str(media.file.name))
@@ -79,7 +79,7 @@ def test_it_is_made_once_and_kept(owner):
     assert first["X-Content-Type-Options"] == "nosniff"
 
 
-def test_it_goes_with_its_image(owner, uploads, django_capture_on_commit_callbacks):
+def test_preview_is_deleted_with_its_image(owner, uploads, django_capture_on_commit_callbacks):
     media = keep(owner, photo())
     shown(media)
     with django_capture_on_commit_callbacks(execute=True):
@@ -90,7 +90,7 @@ def test_it_goes_with_its_image(owner, uploads, django_capture_on_commit_callbac
 
 
 @pytest.mark.parametrize("content", [None, b"no image any more", photo()[:2000]])
-def test_an_image_that_was_lost_or_damaged_has_none(owner, uploads, content):
+def test_lost_or_damaged_image_has_no_preview(owner, uploads, content):
     media = keep(owner, photo("PNG", size=(2000, 2000)))
     path = uploads / str(media.file.name)
     path.unlink() if content is None else path.write_bytes(content)
@@ -99,7 +99,7 @@ def test_an_image_that_was_lost_or_damaged_has_none(owner, uploads, content):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_who_look_at_once_leave_one_file(uploads):
+def test_concurrent_requests_store_one_preview(uploads):
     media = keep(User.objects.create_user("mei"), photo())
     start, answers = threading.Barrier(4), []
 
@@ -115,5 +115,5 @@ def test_many_who_look_at_once_leave_one_file(uploads):
         thread.join()
 
     assert answers == [200] * 4
-    kept = {str(path.relative_to(uploads)) for path in uploads.rglob("*") if path.is_file()}
-    assert kept == {str(media.file.name), preview_path(media)}
+    stored = {str(path.relative_to(uploads)) for path in uploads.rglob("*") if path.is_file()}
+    assert stored == {str(media.file.name), preview_path(media)}

@@ -1,4 +1,4 @@
-"""Uploads: what gets in is a whole image, once, with its file; what does not leaves nothing behind."""
+"""Uploads: a valid image is stored once with its file; an invalid one leaves nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def files(folder: Path) -> list[Path]:
         ("WEBP", "image/webp", ".webp"),
     ],
 )
-def test_an_image_is_known_by_its_content(owner: User, kind: str, content_type: str, ending: str) -> None:
+def test_format_is_detected_from_content(owner: User, kind: str, content_type: str, ending: str) -> None:
     content = picture(kind)
 
     media = upload(owner, content, "IMG_1.dat")
@@ -61,18 +61,18 @@ def test_an_image_is_known_by_its_content(owner: User, kind: str, content_type: 
         assert file.read() == content
 
 
-def test_the_same_bytes_are_one_row_and_one_file(owner: User, uploads: Path) -> None:
+def test_same_bytes_are_stored_once(owner: User, uploads: Path) -> None:
     first, second = upload(owner, picture(), "a.png"), upload(owner, picture(), "b.png")
 
     assert first.pk == second.pk
     assert len(files(uploads)) == 1
 
 
-def test_two_people_with_the_same_bytes_do_not_share_a_row(owner: User, stranger: User) -> None:
+def test_owners_do_not_share_rows(owner: User, stranger: User) -> None:
     assert upload(owner, picture()).pk != upload(stranger, picture()).pk
 
 
-def test_a_row_that_lost_its_file_gets_it_back(owner: User) -> None:
+def test_lost_file_is_stored_again(owner: User) -> None:
     media = upload(owner, picture())
     default_storage.delete(str(media.file.name))
 
@@ -105,9 +105,7 @@ def _bomb() -> bytes:
         (picture("PNG", (20_000, 4_100)), "20000×4100 pixels"),
     ],
 )
-def test_what_is_not_a_whole_image_is_refused_and_leaves_nothing(
-    owner: User, uploads: Path, content: bytes, words: str
-) -> None:
+def test_invalid_image_is_refused_and_not_stored(owner: User, uploads: Path, content: bytes, words: str) -> None:
     with pytest.raises(UploadInvalid, match=words):
         upload(owner, content)
 
@@ -115,7 +113,7 @@ def test_what_is_not_a_whole_image_is_refused_and_leaves_nothing(
     assert not files(uploads)
 
 
-def test_a_file_over_the_limit_is_not_read_to_its_end(owner: User, settings: Settings) -> None:
+def test_oversized_file_is_not_read_completely(owner: User, settings: Settings) -> None:
     settings.MEDIA_MAX_BYTES = 1024 * 1024
     endless = io.BytesIO(bytes(20 * 1024 * 1024))
 
@@ -125,7 +123,7 @@ def test_a_file_over_the_limit_is_not_read_to_its_end(owner: User, settings: Set
     assert endless.tell() <= 2 * 1024 * 1024
 
 
-def test_no_file_stays_when_its_row_cannot_be_written(uploads: Path, transactional_db: None) -> None:
+def test_file_is_deleted_if_its_row_fails(uploads: Path, transactional_db: None) -> None:
     nobody = User(pk=987654, username="nobody")  # no such row: the foreign key fails
 
     with pytest.raises(IntegrityError):
@@ -135,14 +133,14 @@ def test_no_file_stays_when_its_row_cannot_be_written(uploads: Path, transaction
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_bytes_at_the_same_time_are_one_row_and_one_file(uploads: Path) -> None:
+def test_concurrent_uploads_of_same_bytes_are_one_file(uploads: Path) -> None:
     owner = User.objects.create_user("mei")
-    content, found, start = picture("PNG", (900, 900)), [], threading.Barrier(6)
+    content, ids, start = picture("PNG", (900, 900)), [], threading.Barrier(6)
 
     def work() -> None:
         try:
             start.wait()
-            found.append(upload(owner, content).pk)
+            ids.append(upload(owner, content).pk)
         finally:
             connection.close()
 
@@ -152,13 +150,13 @@ def test_the_same_bytes_at_the_same_time_are_one_row_and_one_file(uploads: Path)
     for thread in threads:
         thread.join()
 
-    assert len(found) == 6
-    assert len(set(found)) == MediaFile.objects.count() == 1
+    assert len(ids) == 6
+    assert len(set(ids)) == MediaFile.objects.count() == 1
     assert len(files(uploads)) == 1
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("name", "shown"),
     [
         ("../../etc/passwd", "passwd.png"),
         ("C:\\Users\\mei\\猫.PNG", "猫.PNG"),
@@ -170,12 +168,12 @@ def test_the_same_bytes_at_the_same_time_are_one_row_and_one_file(uploads: Path)
         ("x" * 400 + ".png", "x" * 251 + ".png"),
     ],
 )
-def test_a_name_is_shown_without_folders_or_tricks(owner: User, given: str, shown: str) -> None:
-    assert upload(owner, picture(), given).name == shown
+def test_names_are_cleaned(owner: User, name: str, shown: str) -> None:
+    assert upload(owner, picture(), name).name == shown
 
 
 @pytest.mark.django_db(transaction=True)
-def test_deleting_removes_the_row_and_the_file(uploads: Path) -> None:
+def test_delete_removes_row_and_file(uploads: Path) -> None:
     media = upload(User.objects.create_user("mei"), picture())
 
     delete_media(media=media)

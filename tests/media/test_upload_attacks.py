@@ -1,4 +1,4 @@
-"""Uploads by somebody who means harm: names, types, bodies and images that are not what they say."""
+"""Malicious uploads: names, types, bodies and images that are not what they claim."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def post(client: Client, body: bytes, content_type: str = f"multipart/form-data;
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("name", "stored_name"),
     [
         ("../../../etc/passwd", "passwd.png"),
         ("..\\..\\windows\\system.ini", "system.ini.png"),
@@ -60,10 +60,10 @@ def post(client: Client, body: bytes, content_type: str = f"multipart/form-data;
         (".htaccess", ".htaccess.png"),
     ],
 )
-def test_a_name_never_leaves_its_folder_and_ends_truly(owner, given, kept):
-    media = data(post(caller(owner), form(f'form-data; name="file"; filename="{given}"', picture())), 201)
+def test_names_cannot_leave_their_folder(owner, name, stored_name):
+    media = data(post(caller(owner), form(f'form-data; name="file"; filename="{name}"', picture())), 201)
 
-    assert media["name"] == kept
+    assert media["name"] == stored_name
     stored = Path(MediaFile.objects.get().file.path)
     assert stored.is_relative_to(settings.MEDIA_ROOT)
     assert stored.name == f"{media['url'].rpartition('/')[2]}.png"
@@ -81,7 +81,7 @@ def test_a_name_never_leaves_its_folder_and_ends_truly(owner, given, kept):
         'form-data; name="file"; filename="a"; filename="b.png"',
     ],
 )
-def test_a_name_with_line_ends_or_broken_letters_makes_no_header(owner, disposition):
+def test_names_cannot_inject_headers(owner, disposition):
     response = post(caller(owner), form(disposition, picture()))
 
     assert response.status_code in (201, 400, 422)
@@ -96,7 +96,7 @@ def test_a_name_with_line_ends_or_broken_letters_makes_no_header(owner, disposit
 
 
 @pytest.mark.parametrize("claimed", ["text/html", "image/svg+xml", "application/x-php", "image/gif", "x", ""])
-def test_the_type_that_a_program_claims_counts_for_nothing(owner, claimed):
+def test_claimed_type_is_ignored(owner, claimed):
     media = data(post(caller(owner), form('form-data; name="file"; filename="x.svg"', picture(), claimed)), 201)
 
     assert media["content_type"] == "image/png"
@@ -154,14 +154,14 @@ def text_bomb() -> bytes:
     ],
     ids=lambda content: repr(content[:24]),
 )
-def test_what_is_no_whole_image_is_refused_whatever_it_is_called(owner, content):
-    found = errors(upload(caller(owner), content, "cat.png", "image/png"))
+def test_invalid_images_are_refused(owner, content):
+    fields = errors(upload(caller(owner), content, "cat.png", "image/png"))
 
-    assert list(found) == ["file"]
+    assert list(fields) == ["file"]
     assert not MediaFile.objects.exists()
 
 
-def test_an_animation_of_many_frames_is_taken_without_decoding_them_all(owner):
+def test_long_animation_is_accepted(owner):
     frames = [Image.new("P", (600, 600), number % 250) for number in range(200)]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
@@ -189,7 +189,7 @@ def test_an_animation_of_many_frames_is_taken_without_decoding_them_all(owner):
         (form('form-data; name="file"; filename="a.png"', picture()), "multipart/form-data; boundary=" + "b" * 300),
     ],
 )
-def test_a_body_that_holds_no_file_is_an_error_that_says_so(owner, body, content_type):
+def test_body_without_a_file_is_refused(owner, body, content_type):
     response = post(caller(owner), body, content_type)
 
     assert response.status_code in (400, 415, 422), response.content
@@ -197,7 +197,7 @@ def test_a_body_that_holds_no_file_is_an_error_that_says_so(owner, body, content
     assert not MediaFile.objects.exists()
 
 
-def test_of_many_files_in_one_form_one_is_taken(owner):
+def test_only_one_file_of_a_form_is_stored(owner):
     part = form('form-data; name="file"; filename="a.png"', picture()).removesuffix(f"--{BOUNDARY}--\r\n".encode())
 
     assert post(caller(owner), part * 90 + f"--{BOUNDARY}--\r\n".encode()).status_code == 201
@@ -222,7 +222,7 @@ def token(transactional_db: None) -> str:
 
 
 class Line:
-    """A connection to the server that sends an upload byte by byte as told."""
+    """A connection that sends an upload in parts."""
 
     def __init__(self, web: Web, token: str, **headers: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", web.port), timeout=20)
@@ -238,7 +238,7 @@ class Line:
         self.socket.close()
 
     def send(self, content: bytes) -> bool:
-        """False when the server does not listen any more."""
+        """Return False when the server has closed the connection."""
         try:
             self.socket.sendall(content)
         except OSError:
@@ -259,13 +259,13 @@ def uploads() -> list[Path]:
 
 
 def whole(web: Web, token: str, body: bytes) -> tuple[int, Any]:
-    """The answer to an upload that is sent as it should be."""
+    """Return the response to a complete upload."""
     with Line(web, token, Content_Length=str(len(body))) as line:
         line.send(body)
         return line.answer()
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_has_come(web, token):
+def test_announced_oversize_is_refused_at_once(web, token):
     before = uploads()
     with Line(web, token, Content_Length=str(10**12)) as line:
         line.send(form(FILE, bytes(3 * MEGABYTE)))
@@ -275,7 +275,7 @@ def test_a_body_that_announces_too_much_is_refused_before_it_has_come(web, token
     assert uploads() == before
 
 
-def test_a_body_without_a_length_is_cut_off_when_it_is_too_much(web, token):
+def test_chunked_oversize_is_cut_off(web, token):
     before = uploads()
     with Line(web, token, Transfer_Encoding="chunked") as line:
         line.send_chunk(form(FILE, b"").removesuffix(b"\r\n--frontier--\r\n"))
@@ -288,14 +288,14 @@ def test_a_body_without_a_length_is_cut_off_when_it_is_too_much(web, token):
     assert not MediaFile.objects.exists()
 
 
-def test_a_file_a_little_over_the_limit_is_told_its_limit(web, token):
+def test_slightly_oversized_file_names_the_limit(web, token):
     status, answer = whole(web, token, form(FILE, picture() + bytes(MEGABYTE)))
 
     assert (status, answer["error"]) == (422, "upload_invalid")
     assert "larger than 1 MB" in answer["errors"][0]["message"]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing_and_the_server_goes_on(web, token):
+def test_interrupted_upload_leaves_nothing(web, token):
     before = uploads()
     body = form(FILE, picture())
     with Line(web, token, Content_Length=str(len(body) + 100)) as broken:
@@ -310,23 +310,23 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_the_server_goes_on(web, to
     assert len(uploads()) == len(before) + 1
 
 
-def test_the_same_file_from_many_sides_at_once_is_one_file_and_each_learns_its_id(web, token):
+def test_concurrent_identical_uploads_return_one_id(web, token):
     before = uploads()
     body = form(FILE, picture("PNG", (400, 400)))
-    found: list[tuple[int, Any]] = []
+    responses: list[tuple[int, Any]] = []
 
-    threads = [threading.Thread(target=lambda: found.append(whole(web, token, body))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: responses.append(whole(web, token, body))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(status for status, _ in found) == [200] * 7 + [201]
-    assert len({answer["data"]["id"] for _, answer in found}) == MediaFile.objects.count() == 1
+    assert sorted(status for status, _ in responses) == [200] * 7 + [201]
+    assert len({answer["data"]["id"] for _, answer in responses}) == MediaFile.objects.count() == 1
     assert len(uploads()) == len(before) + 1
 
 
-def test_the_file_comes_back_over_the_wire_whole_and_head_without_a_body(web, token):
+def test_get_and_head_over_one_connection(web, token):
     content = picture("PNG", (400, 400))
     url = whole(web, token, form(FILE, content))[1]["data"]["url"]
     connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=20)

@@ -128,7 +128,7 @@ INVALID = [
 
 
 @pytest.mark.parametrize("arguments, field, words", INVALID)
-def test_what_is_wrong_is_told_by_its_field_and_nothing_is_stored(arguments, field, words, owner):
+def test_errors_name_fields_and_nothing_is_stored(arguments, field, words, owner):
     errors = errors_of(owner, **arguments)
     assert words in errors[field]
 

@@ -77,7 +77,7 @@ def test_a_clip_can_be_longer(caller: Caller, simulator: SimulatorProcess) -> No
     ("asked", "part"),
     [("bytes=0-9", slice(0, 10)), ("bytes=10-", slice(10, None)), ("bytes=-5", slice(-5, None))],
 )
-def test_a_part_of_a_file_can_be_asked_for(caller: Caller, asked: str, part: slice) -> None:
+def test_range_is_served(caller: Caller, asked: str, part: slice) -> None:
     link = link_of(caller.finish())
     whole = caller.get(link).content
     answer = caller.get(link, headers={"Range": asked})

@@ -1,4 +1,4 @@
-"""The file under its unguessable address: the bytes, a type that we decided, nothing that leads a browser astray."""
+"""Serving uploads under their secret URL: the bytes, our content type, safe headers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def url(media: MediaFile) -> str:
     return reverse("media:file", args=[media.key])
 
 
-def test_who_has_the_address_gets_the_file_without_signing_in(owner, client):
+def test_file_is_served_without_signing_in(owner, client):
     answer = client.get(url(keep(owner)))
 
     assert answer.status_code == 200
@@ -52,7 +52,7 @@ def test_who_has_the_address_gets_the_file_without_signing_in(owner, client):
     assert "Cookie" not in answer["Vary"]
 
 
-def test_a_browser_is_told_to_believe_the_type_and_to_run_nothing(owner, client):
+def test_headers_forbid_sniffing_and_scripts(owner, client):
     answer = client.get(url(keep(owner)))
 
     assert answer["X-Content-Type-Options"] == "nosniff"
@@ -74,7 +74,7 @@ def polyglots() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "image/gif"])
-def test_an_image_that_is_also_a_page_is_served_as_an_image_alone(owner, client, content_type):
+def test_polyglot_is_served_as_an_image(owner, client, content_type):
     content = polyglots()[content_type]
 
     answer = client.get(url(keep(owner, content, "page.html")))
@@ -95,14 +95,14 @@ def test_an_image_that_is_also_a_page_is_served_as_an_image_alone(owner, client,
         ("../../etc/passwd", 'inline; filename="passwd.png"'),
     ],
 )
-def test_the_true_name_goes_along_whatever_it_is(owner, client, name, disposition):
+def test_file_name_is_sent_safely(owner, client, name, disposition):
     answer = client.get(url(keep(owner, name=name)))
 
     assert answer["Content-Disposition"] == disposition
     assert "Set-Cookie" not in answer
 
 
-def test_who_has_the_file_is_told_that_it_has_not_changed(owner, client):
+def test_unchanged_file_is_304(owner, client):
     first = client.get(url(keep(owner)))
 
     again = client.get(first.request["PATH_INFO"], headers={"If-None-Match": first["ETag"]})
@@ -114,7 +114,7 @@ def test_who_has_the_file_is_told_that_it_has_not_changed(owner, client):
     assert client.get(first.request["PATH_INFO"], headers={"If-Match": '"x"'}).status_code == 412
 
 
-def test_head_tells_the_same_without_the_file(owner, client):
+def test_head_has_the_same_headers(owner, client):
     media = keep(owner)
     got, asked = client.get(url(media)), client.head(url(media))
 
@@ -125,25 +125,25 @@ def test_head_tells_the_same_without_the_file(owner, client):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch", "options"])
-def test_nothing_but_reading_is_possible_there(owner, method):
+def test_only_get_and_head_are_allowed(owner, method):
     assert getattr(Client(), method)(url(keep(owner))).status_code == 405
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 41, "%00", "..%2F..%2Fetc%2Fpasswd", "../db.sqlite3", "1", ""])
-def test_another_key_is_nothing(owner, client, key):
+def test_unknown_key_is_not_found(owner, client, key):
     keep(owner)
 
     assert client.get(f"/media/{key}").status_code == 404
 
 
-def test_the_key_must_be_right_to_the_letter(owner, client):
+def test_key_is_case_sensitive(owner, client):
     media = keep(owner)
 
     assert client.get(f"/media/{media.key.swapcase()}").status_code == 404
     assert client.get(f"/media/{media.pk}").status_code == 404
 
 
-def test_a_row_that_lost_its_file_is_nothing_either(owner, client, uploads):
+def test_row_without_its_file_is_not_found(owner, client, uploads):
     media = keep(owner)
     media.file.storage.delete(media.file.name)
 

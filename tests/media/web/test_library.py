@@ -40,7 +40,7 @@ def file(name: str, content: bytes) -> SimpleUploadedFile:
     return SimpleUploadedFile(name, content)
 
 
-def test_the_newest_are_first_and_a_page_holds_sixty(client, owner):
+def test_library_pages_are_newest_first(client, owner):
     for number in range(61):
         make_media(owner, content=str(number).encode(), name=f"photo {number:02}.png")
 
@@ -52,7 +52,7 @@ def test_the_newest_are_first_and_a_page_holds_sixty(client, owner):
     assert "61 images" in first
 
 
-def test_a_page_costs_as_many_statements_for_many_as_for_one(client, owner, django_assert_max_num_queries):
+def test_library_takes_constant_statements(client, owner, django_assert_max_num_queries):
     for number in range(60):
         make_media(owner, content=str(number).encode())
 
@@ -60,7 +60,7 @@ def test_a_page_costs_as_many_statements_for_many_as_for_one(client, owner, djan
         client.get("/media")
 
 
-def test_images_are_found_by_name(client, owner):
+def test_search_finds_images_by_name(client, owner):
     image(owner, "Sunset.png")
     image(owner, "cat.png", "blue")
 
@@ -68,11 +68,11 @@ def test_images_are_found_by_name(client, owner):
     assert "No image is called that" in text(client.get("/media?search=dog"))
 
 
-def test_an_empty_library_says_what_it_is_for(client):
+def test_empty_library_explains_itself(client):
     assert "No images yet" in text(client.get("/media"))
 
 
-def test_several_files_are_taken_at_once_and_each_error_names_its_file(client, owner):
+def test_several_files_upload_with_errors_by_name(client, owner):
     files = [file("a.png", picture()), file("b.png", picture(colour="blue")), file("c.png", b"no image")]
 
     shown = text(client.post("/media/upload", {"file": files}, follow=True))
@@ -82,11 +82,11 @@ def test_several_files_are_taken_at_once_and_each_error_names_its_file(client, o
     assert MediaFile.objects.filter(owner=owner).count() == 2
 
 
-def test_sending_no_file_is_told(client):
+def test_upload_without_files_asks_for_one(client):
     assert "Choose at least one image." in text(client.post("/media/upload", follow=True))
 
 
-def test_an_image_tells_what_it_is_and_where_it_is_used(client, owner):
+def test_image_page_shows_facts_and_uses(client, owner):
     media = image(owner)
     assert "No mission uses it." in text(client.get(f"/media/images/{media.pk}"))
     used_by_mission(owner, media)
@@ -99,7 +99,7 @@ def test_an_image_tells_what_it_is_and_where_it_is_used(client, owner):
     assert "is used by mission" in shown
 
 
-def test_an_image_that_nothing_needs_is_deleted_after_asking(client, owner):
+def test_unused_image_is_deleted_after_confirmation(client, owner):
     media = image(owner)
 
     assert "Delete 1 image?" in text(client.get(f"/media/images/{media.pk}/delete"))
@@ -112,7 +112,7 @@ def test_an_image_that_nothing_needs_is_deleted_after_asking(client, owner):
     assert not MediaFile.objects.exists()
 
 
-def test_of_many_those_that_a_mission_needs_stay_with_the_reason(client, owner):
+def test_used_images_stay_with_a_reason(client, owner):
     needed, free = image(owner, "needed.png"), image(owner, "free.png", "blue")
     mission = used_by_mission(owner, needed)
     ticked = {"images": [needed.pk, free.pk]}
@@ -129,7 +129,7 @@ def test_of_many_those_that_a_mission_needs_stay_with_the_reason(client, owner):
     assert not MediaFile.objects.exists()
 
 
-def test_ticked_images_go_into_a_new_mission(client, owner):
+def test_selected_images_open_a_new_mission(client, owner):
     first, second = image(owner), image(owner, "b.png", "blue")
 
     answer = client.post("/media/use", {"images": [first.pk, second.pk]})
@@ -139,11 +139,11 @@ def test_ticked_images_go_into_a_new_mission(client, owner):
 
 @pytest.mark.parametrize("images", [[], ["x"], ["-1"], ["9" * 30]])
 @pytest.mark.parametrize("act", ["use", "delete"])
-def test_nothing_ticked_leads_back(client, act, images):
+def test_empty_selection_leads_back(client, act, images):
     assert client.post(f"/media/{act}", {"images": images})["Location"] == "/media"
 
 
-def test_what_is_somebody_else_s_is_not_there(client, stranger):
+def test_images_of_others_are_not_found(client, stranger):
     theirs = image(stranger, "secret.png")
 
     assert "secret.png" not in text(client.get("/media"))
@@ -153,7 +153,7 @@ def test_what_is_somebody_else_s_is_not_there(client, stranger):
     assert MediaFile.objects.exists()
 
 
-def test_nobody_sees_anything_without_signing_in(owner):
+def test_library_needs_signing_in(owner):
     media = image(owner)
     for address in ("/media", f"/media/images/{media.pk}", f"/media/images/{media.pk}/delete"):
         assert "/accounts/login/" in Client().get(address)["Location"]

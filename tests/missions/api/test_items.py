@@ -35,7 +35,7 @@ def walk(api: Api, mission: Mission, **query: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 8, 1000])
-def test_pages_hold_every_item_once_in_order(limit, api: Api, mixed: Mission):
+def test_paging_returns_every_item_once(limit, api: Api, mixed: Mission):
     assert walk(api, mixed, limit=limit) == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -54,7 +54,7 @@ def test_pages_can_be_filtered(query, expected, api: Api, mixed: Mission):
     assert walk(api, mixed, limit=2, **query) == expected
 
 
-def test_pages_stay_in_place_while_workers_write(api: Api, owner, account):
+def test_paging_is_stable_while_workers_write(api: Api, owner, account):
     mission = make_mission(owner, 9)
     first = api.data(f"/{mission.pk}/items", limit=3, status="pending")
     claim(mission, account, 5)
@@ -66,11 +66,11 @@ def test_pages_stay_in_place_while_workers_write(api: Api, owner, account):
     "query", [{"limit": 0}, {"limit": 1001}, {"cursor": "x"}, {"cursor": "-1"}, {"cursor": "9" * 30}, {"cursor": ""},
               {"status": "odd"}, {"error_code": ""}, {"error_code": "a\0"}, {"error_code": "x" * 65}],
 )  # fmt: skip
-def test_a_bad_value_in_the_query_is_named(query, api: Api, mixed: Mission):
+def test_bad_query_value_is_named(query, api: Api, mixed: Mission):
     assert list(errors_of(api.get(f"/{mixed.pk}/items", **query))) == list(query)
 
 
-def test_an_item_that_is_not_there_is_not_found(api: Api, mixed: Mission):
+def test_missing_item_is_not_found(api: Api, mixed: Mission):
     assert api.get(f"/{mixed.pk}/items/8").status_code == 404
     for odd in ("0", "x", str(2**40)):
         assert api.get(f"/{mixed.pk}/items/{odd}").status_code in (404, 422)
@@ -79,7 +79,7 @@ def test_an_item_that_is_not_there_is_not_found(api: Api, mixed: Mission):
 # --- One item ---
 
 
-def test_an_item_tells_its_whole_story_and_no_secret(api: Api, mixed: Mission):
+def test_item_shows_its_history_without_secrets(api: Api, mixed: Mission):
     attempt = Attempt.objects.get(item__index=4)
     answer = api.get(f"/{mixed.pk}/items/4")
     shown = answer.json()["data"]
@@ -94,13 +94,13 @@ def test_an_item_tells_its_whole_story_and_no_secret(api: Api, mixed: Mission):
         assert secret not in answer.content.decode()
 
 
-def test_a_failed_item_says_why(api: Api, mixed: Mission):
+def test_failed_item_says_why(api: Api, mixed: Mission):
     shown = api.data(f"/{mixed.pk}/items/1")
     assert (shown["status"], shown["error_code"], shown["error_message"]) == ("failed", "1015", "It failed.")
     assert shown["attempts"][0]["error_code"] == "1015"
 
 
-def test_a_long_story_is_cut_to_its_end(api: Api, mixed: Mission):
+def test_long_history_is_cut_to_the_latest(api: Api, mixed: Mission):
     item = mixed.items.get(index=7)
     ItemEvent.objects.bulk_create(
         ItemEvent(mission=mixed, item=item, to_status="pending", reason=f"r{number}") for number in range(150)
@@ -112,7 +112,7 @@ def test_a_long_story_is_cut_to_its_end(api: Api, mixed: Mission):
 # --- Retry one ---
 
 
-def test_one_failed_item_is_put_back_and_no_other(api: Api, mixed: Mission):
+def test_only_the_given_item_is_retried(api: Api, mixed: Mission):
     data = api.done(f"/{mixed.pk}/items/2/retry")
     assert (data["retry_count"], data["estimate"]["amount"]) == (1, "0.05")
     assert list(mixed.items.filter(status="failed").values_list("index", flat=True)) == [1, 3]
@@ -122,21 +122,21 @@ def test_one_failed_item_is_put_back_and_no_other(api: Api, mixed: Mission):
 
 @pytest.mark.parametrize("index", [4, 5, 6, 7])
 @pytest.mark.parametrize("given", [None, {"config": {"prompt": "another"}}])
-def test_an_item_that_did_not_fail_is_never_retried(index, given, api: Api, mixed: Mission):
+def test_item_that_did_not_fail_is_not_retried(index, given, api: Api, mixed: Mission):
     before = list(mixed.items.order_by("index").values())
     answer = api.post(f"/{mixed.pk}/items/{index}/retry", given)
     assert (answer.status_code, answer.json()["error"]) == (409, "not_possible")
     assert list(mixed.items.order_by("index").values()) == before
 
 
-def test_an_item_can_be_retried_with_other_parameters(api: Api, mixed: Mission):
+def test_item_is_retried_with_other_parameters(api: Api, mixed: Mission):
     api.done(f"/{mixed.pk}/items/1/retry", {"config": {"prompt": "a calmer teapot", "aspectRatio": "1:1"}})
     assert api.data(f"/{mixed.pk}/items/1")["config"] == {"prompt": "a calmer teapot", "aspectRatio": "1:1"}
     assert api.data(f"/{mixed.pk}/items/2")["config"] == {"prompt": "a teapot, number 2", "aspectRatio": "3:4"}
     check_mission(mixed.pk)
 
 
-def test_the_price_of_a_retry_is_that_of_its_new_parameters(api: Api, owner, account):
+def test_retry_price_uses_new_parameters(api: Api, owner, account):
     mission = make_mission(owner, 1, model="rhart-image-n-pro/text-to-image")
     bring_to("failed", claim(mission, account)[0])
     before = mission.estimated_cost
@@ -156,14 +156,14 @@ def test_the_price_of_a_retry_is_that_of_its_new_parameters(api: Api, owner, acc
         (None, "config"),
     ],
 )
-def test_new_parameters_are_checked_before_anything_changes(config, field, api: Api, mixed: Mission):
+def test_new_parameters_are_validated_first(config, field, api: Api, mixed: Mission):
     before = list(mixed.items.order_by("index").values())
     assert field in errors_of(api.post(f"/{mixed.pk}/items/1/retry", {"config": config}))
     assert list(mixed.items.order_by("index").values()) == before
     assert errors_of(api.post(f"/{mixed.pk}/items/1/retry", {"params": {}}))
 
 
-def test_new_files_must_be_the_owner_s_own(api: Api, owner, stranger, account):
+def test_new_files_must_belong_to_the_owner(api: Api, owner, stranger, account):
     mine, foreign = make_media(owner), make_media(stranger)
     rows = [{"imageUrls": [f"media:{mine.pk}"], "prompt": "x"}]
     mission = make_mission(owner, rows, task_type="image_to_image")
@@ -173,14 +173,14 @@ def test_new_files_must_be_the_owner_s_own(api: Api, owner, stranger, account):
     assert api.done(path, {"config": {"prompt": "y"}})["retry_count"] == 1
 
 
-def test_what_all_items_share_cannot_be_taken_from_one(api: Api, owner, account):
+def test_shared_parameters_cannot_be_removed(api: Api, owner, account):
     mission = make_mission(owner, 2, model="rhart-image-n-pro/text-to-image", params={"aspectRatio": "3:2"})
     bring_to("failed", claim(mission, account)[0])
     errors = errors_of(api.post(f"/{mission.pk}/items/1/retry", {"config": {"aspectRatio": None}}))
     assert "another value" in errors["config.aspectRatio"]
 
 
-def test_what_nobody_can_check_is_changed_by_operators_only(api: Api, staff_api: Api, owner, account):
+def test_free_form_parameters_need_an_operator(api: Api, staff_api: Api, owner, account):
     mission = make_mission(owner, [{"anything": 1}], model="some/model", allow_free_form=True)
     bring_to("failed", claim(mission, account)[0])
     path = f"/{mission.pk}/items/1/retry"
@@ -189,7 +189,7 @@ def test_what_nobody_can_check_is_changed_by_operators_only(api: Api, staff_api:
     assert api.data(f"/{mission.pk}/items/1")["config"] == {"anything": 2}
 
 
-def test_a_retry_that_is_repeated_with_its_key_pays_once(api: Api, mixed: Mission, account):
+def test_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, account):
     key = {"Idempotency-Key": "again-1"}
     first = api.post(f"/{mixed.pk}/items/1/retry", {"config": {"prompt": "x"}}, **key)
     for attempt_id in claim(mixed, account, 2):
@@ -199,12 +199,12 @@ def test_a_retry_that_is_repeated_with_its_key_pays_once(api: Api, mixed: Missio
     assert mixed.items.get(index=1).status == "failed"
 
 
-def test_an_item_of_a_cancelled_mission_stays_failed(api: Api, mixed: Mission):
+def test_item_of_a_cancelled_mission_stays_failed(api: Api, mixed: Mission):
     api.done(f"/{mixed.pk}/cancel")
     assert api.post(f"/{mixed.pk}/items/1/retry").status_code == 409
 
 
-def test_a_retried_item_runs_with_what_it_was_given(api: Api, owner, workers: Workers, simulator):
+def test_retried_item_runs_with_new_parameters(api: Api, owner, workers: Workers, simulator):
     simulator.set(submit_1501=1)
     mission = workers.finish(make_mission(owner, 1))
     assert mission.failed_count == 1
@@ -214,7 +214,7 @@ def test_a_retried_item_runs_with_what_it_was_given(api: Api, owner, workers: Wo
     assert mission.items.get().attempts.latest("number").request["prompt"] == "a calmer teapot"
 
 
-def test_a_file_that_a_retry_names_is_kept_for_it(api: Api, owner, account):
+def test_file_named_by_a_retry_is_in_use(api: Api, owner, account):
     first, second = make_media(owner), make_media(owner, content=b"other", name="dog.png")
     rows = [{"prompt": "x", "imageUrls": [f"media:{first.pk}"]}, {"prompt": "y", "imageUrls": [f"media:{first.pk}"]}]
     mission = make_mission(owner, rows, task_type="image_to_image")
@@ -226,7 +226,7 @@ def test_a_file_that_a_retry_names_is_kept_for_it(api: Api, owner, account):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_retries_at_once_give_one_new_attempt():
+def test_concurrent_retries_make_one_attempt():
     owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
     api = Api(caller(owner))
     mission = make_mission(owner, 3)
@@ -270,12 +270,12 @@ def test_two_retries_at_once_give_one_new_attempt():
         ({"notrun": True}, "notrun"),
     ],
 )
-def test_a_resolution_that_is_not_clear_settles_nothing(given, field, api: Api, mixed: Mission):
+def test_unclear_resolution_changes_nothing(given, field, api: Api, mixed: Mission):
     assert field in errors_of(api.post(f"/{mixed.pk}/items/5/resolve", given))
     assert mixed.items.get(index=5).status == "unconfirmed"
 
 
-def test_an_item_that_never_ran_is_submitted_again(api: Api, mixed: Mission):
+def test_item_resolved_as_not_run_is_resubmitted(api: Api, mixed: Mission):
     assert api.done(f"/{mixed.pk}/items/5/resolve", {"not_run": True})["status"] == "pending"
     again = api.post(f"/{mixed.pk}/items/5/resolve", {"not_run": True})
     assert again.status_code == 409
@@ -283,12 +283,12 @@ def test_an_item_that_never_ran_is_submitted_again(api: Api, mixed: Mission):
 
 
 @pytest.mark.parametrize("index", [1, 4, 6, 7])
-def test_only_an_unconfirmed_item_can_be_settled(index, api: Api, mixed: Mission):
+def test_only_unconfirmed_items_can_be_resolved(index, api: Api, mixed: Mission):
     for given in ({"not_run": True}, {"remote_task_id": "123"}):
         assert api.post(f"/{mixed.pk}/items/{index}/resolve", given).status_code == 409
 
 
-def test_a_task_that_was_found_is_attached_and_not_paid_again(api: Api, owner, workers: Workers, simulator):
+def test_attached_task_is_not_paid_again(api: Api, owner, workers: Workers, simulator):
     simulator.set(paid_drop=1)
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
@@ -303,7 +303,7 @@ def test_a_task_that_was_found_is_attached_and_not_paid_again(api: Api, owner, w
     assert simulator.stats()["accepted"] == 1
 
 
-def test_a_task_that_the_provider_does_not_know_is_not_attached(api: Api, mixed: Mission, simulator):
+def test_unknown_task_is_not_attached(api: Api, mixed: Mission, simulator):
     answer = api.post(f"/{mixed.pk}/items/5/resolve", {"remote_task_id": "1234567890"})
     assert answer.status_code == 409
     assert mixed.items.get(index=5).status == "unconfirmed"

@@ -32,7 +32,7 @@ def names(page: dict[str, Any]) -> list[str]:
 # --- Lists ---
 
 
-def test_a_list_says_how_each_mission_stands(api: Api, mixed: Mission):
+def test_list_shows_the_state_of_each_mission(api: Api, mixed: Mission):
     page = api.data()
     assert (page["total"], page["page"], page["page_size"]) == (1, 1, 20)
     (shown,) = page["items"]
@@ -50,7 +50,7 @@ def test_a_list_says_how_each_mission_stands(api: Api, mixed: Mission):
     assert shown["created_at"].endswith("Z")
 
 
-def test_a_list_is_cut_into_pages(api: Api, owner):
+def test_list_has_pages(api: Api, owner):
     for number in range(5):
         make_mission(owner, 1, name=f"m{number}")
     assert names(api.data(page_size=2)) == ["m4", "m3"]
@@ -65,11 +65,11 @@ def test_a_list_is_cut_into_pages(api: Api, owner):
               {"created_from": "2026"}, {"created_to": "yesterday"}, {"created_from": "0001-01-01T00:00:00+14:00"},
               {"search": "a\0b"}],
 )  # fmt: skip
-def test_a_bad_value_in_the_query_is_named(query, api: Api):
+def test_bad_query_value_is_named(query, api: Api):
     assert list(errors_of(api.get(**query))) == list(query)
 
 
-def test_a_list_can_be_filtered(api: Api, owner, account):
+def test_list_can_be_filtered(api: Api, owner, account):
     running, done = make_mission(owner, 1, name="running"), make_mission(owner, 1, name="done")
     claim(running, account)
     bring_to("succeeded", claim(done, account)[0])
@@ -80,7 +80,7 @@ def test_a_list_can_be_filtered(api: Api, owner, account):
     assert names(api.data(task_type="text_to_video", status="running")) == []
 
 
-def test_a_list_can_be_limited_to_a_span_of_time(api: Api, owner):
+def test_list_can_be_limited_by_time(api: Api, owner):
     old, new = make_mission(owner, 1, name="old"), make_mission(owner, 1, name="new")
     Mission.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
     border = new.created_at.isoformat()
@@ -97,7 +97,7 @@ def test_a_list_can_be_limited_to_a_span_of_time(api: Api, owner):
         ("-priority", ["c", "a", "b"]),
     ],
 )
-def test_a_list_can_be_ordered(ordering, expected, api: Api, owner):
+def test_list_can_be_ordered(ordering, expected, api: Api, owner):
     for name, priority in (("b", 0), ("c", 5), ("a", 0)):
         make_mission(owner, 1, name=name, priority=priority)
     assert names(api.data(ordering=ordering)) == expected
@@ -117,14 +117,14 @@ def test_a_list_can_be_ordered(ordering, expected, api: Api, owner):
         ("x" * 200, []),
     ],
 )
-def test_a_search_takes_every_character_for_itself(search, expected, api: Api, owner):
+def test_search_treats_characters_literally(search, expected, api: Api, owner):
     for name in ("Red Teapot", "100% cotton", "snake_case", "back\\slash", "茶壶"):
         make_mission(owner, 1, name=name)
     make_mission(owner, 1, name="blue teapots", description="for the kitchen")
     assert names(api.data(search=search, ordering="name")) == sorted(expected)
 
 
-def test_a_person_sees_their_own_missions_and_staff_all(api: Api, strange_api: Api, staff_api: Api, owner, stranger):
+def test_users_see_own_missions_staff_see_all(api: Api, strange_api: Api, staff_api: Api, owner, stranger):
     mine, foreign = make_mission(owner, 1, name="mine"), make_mission(stranger, 1, name="foreign")
     assert names(api.data()) == ["mine"]
     assert names(strange_api.data()) == ["foreign"]
@@ -151,7 +151,7 @@ EVERY_OPERATION = [
 
 
 @pytest.mark.parametrize("method, path, given", EVERY_OPERATION)
-def test_a_foreign_mission_does_not_exist(method, path, given, strange_api: Api, mixed: Mission):
+def test_foreign_mission_is_not_found(method, path, given, strange_api: Api, mixed: Mission):
     assert strange_api.send(method, f"/{mixed.pk}{path}", given).status_code == 404
     before = mixed.counts
     mixed.refresh_from_db()
@@ -159,14 +159,14 @@ def test_a_foreign_mission_does_not_exist(method, path, given, strange_api: Api,
 
 
 @pytest.mark.parametrize("method, path, given", EVERY_OPERATION)
-def test_a_mission_that_is_being_removed_does_not_exist_any_more(method, path, given, api: Api, mixed: Mission):
+def test_mission_being_deleted_is_not_found(method, path, given, api: Api, mixed: Mission):
     Mission.objects.update(delete_requested_at=timezone.now())
     assert api.send(method, f"/{mixed.pk}{path}", given).status_code == 404
     assert api.data()["items"] == []
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", str(2**63), "9" * 50, "%00", "1%2F2"])
-def test_an_id_that_cannot_be_one_is_refused(number, api: Api):
+def test_impossible_id_is_refused(number, api: Api):
     assert api.get(f"/{number}").status_code in (404, 422)
     assert api.get(f"/{number}/items").status_code in (404, 422)
 
@@ -174,14 +174,14 @@ def test_an_id_that_cannot_be_one_is_refused(number, api: Api):
 # --- Details ---
 
 
-def test_a_detail_has_the_shared_parameters_and_the_first_items(api: Api, mixed: Mission):
+def test_detail_has_shared_parameters_and_items(api: Api, mixed: Mission):
     shown = api.data(f"/{mixed.pk}")
     assert shown["config"] == {"aspectRatio": "3:4"}
     assert [item["index"] for item in shown["items"]["items"]] == [1, 2, 3, 4, 5, 6, 7]
     assert shown["items"]["next_cursor"] is None
 
 
-def test_every_address_of_a_mission_begins_with_its_own(api: Api, owner):
+def test_urls_of_a_mission_start_with_its_own(api: Api, owner):
     urls = api.data(f"/{make_mission(owner, 1).pk}")["urls"]
     assert all(url.startswith(urls["self"]) for url in urls.values())
     for name in ("self", "items", "cancel", "pause", "resume", "retry"):
@@ -191,7 +191,7 @@ def test_every_address_of_a_mission_begins_with_its_own(api: Api, owner):
             pytest.fail(f"{name} leads nowhere")
 
 
-def test_an_unchanged_mission_is_not_sent_again(api: Api, owner, account):
+def test_unchanged_mission_is_304(api: Api, owner, account):
     mission = make_mission(owner, 2)
     for path in ("", f"/{mission.pk}"):
         etag = api.get(path)["ETag"]
@@ -201,9 +201,7 @@ def test_an_unchanged_mission_is_not_sent_again(api: Api, owner, account):
 
 
 @pytest.mark.parametrize("items, others", [(1, 0), (150, 24)])
-def test_reads_take_a_constant_number_of_statements(
-    items, others, api: Api, owner, account, django_assert_max_num_queries
-):
+def test_reads_take_constant_statements(items, others, api: Api, owner, account, django_assert_max_num_queries):
     mission = make_mission(owner, items)
     for _ in range(others):
         make_mission(owner, 1)
@@ -228,7 +226,7 @@ def test_items_are_never_counted(api: Api, owner, django_assert_max_num_queries)
 # --- Changes ---
 
 
-def test_a_mission_can_be_renamed_and_given_another_priority(api: Api, owner):
+def test_mission_is_renamed_and_reprioritised(api: Api, owner):
     mission = make_mission(owner, 1, description="old", priority=1)
     answer = api.send("patch", f"/{mission.pk}", {"name": " New ", "priority": -3})
     assert answer.status_code == 200
@@ -238,7 +236,7 @@ def test_a_mission_can_be_renamed_and_given_another_priority(api: Api, owner):
     assert api.send("patch", f"/{mission.pk}", {}).status_code == 200
 
 
-def test_a_spending_limit_is_set_changed_and_taken_away(api: Api, owner):
+def test_spending_limit_is_set_changed_removed(api: Api, owner):
     body = {"name": "m", "task_type": "text_to_image", "config": {"batch_input": ["a fox"]}, "spending_limit": "0.5"}
     at = f"/{api.send('post', '', body).json()['data']['api_mission_id']}"
     assert api.data(at)["spending_limit"] == "0.50"
@@ -253,7 +251,7 @@ def test_a_spending_limit_is_set_changed_and_taken_away(api: Api, owner):
     "given, field", [({"name": ""}, "name"), ({"name": "  "}, "name"), ({"name": None}, "name"), ({"priority": 101}, "priority"),
                      ({"status": "completed"}, "status"), ({"config": {}}, "config")],
 )  # fmt: skip
-def test_nothing_else_of_a_mission_can_be_changed(given, field, api: Api, owner):
+def test_other_fields_cannot_be_changed(given, field, api: Api, owner):
     mission = make_mission(owner, 1)
     assert field in errors_of(api.send("patch", f"/{mission.pk}", given))
     mission.refresh_from_db()
@@ -264,7 +262,7 @@ def test_nothing_else_of_a_mission_can_be_changed(given, field, api: Api, owner)
 
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "delete"])
-def test_after_a_stop_nothing_is_sent(verb, api: Api, owner, workers: Workers, simulator):
+def test_nothing_is_sent_after_a_stop(verb, api: Api, owner, workers: Workers, simulator):
     mission = make_mission(owner, 10)
     execution.dispatch(workers.account.pk)
     if verb == "delete":
@@ -278,7 +276,7 @@ def test_after_a_stop_nothing_is_sent(verb, api: Api, owner, workers: Workers, s
     assert simulator.stats()["submits"] == 0
 
 
-def test_cancel_says_how_many_items_it_stopped(api: Api, owner, account):
+def test_cancel_counts_cancelled_items(api: Api, owner, account):
     mission = make_mission(owner, 5)
     bring_to("running", claim(mission, account)[0])
     assert api.done(f"/{mission.pk}/cancel") == {
@@ -305,7 +303,7 @@ def test_pause_and_resume(api: Api, owner):
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry"])
-def test_a_verb_that_does_not_fit_is_a_conflict(verb, api: Api, owner):
+def test_impossible_action_is_a_conflict(verb, api: Api, owner):
     mission = make_mission(owner, 1)
     api.done(f"/{mission.pk}/cancel")
     answer = api.post(f"/{mission.pk}/{verb}")
@@ -331,7 +329,7 @@ def failed_indexes(mission: Mission) -> list[int]:
         ({"error_code": ERROR_CODE, "indexes": [2, 3]}, [2]),
     ],
 )
-def test_a_retry_takes_what_was_chosen_of_what_failed_and_says_the_price(choice, expected, api: Api, mixed: Mission):
+def test_retry_takes_selected_failures_with_price(choice, expected, api: Api, mixed: Mission):
     others = {item.index: item.status for item in mixed.items.all() if item.index not in expected}
     data = api.done(f"/{mixed.pk}/retry", choice)
     assert data["retry_count"] == len(expected)
@@ -356,16 +354,16 @@ def test_a_retry_takes_what_was_chosen_of_what_failed_and_says_the_price(choice,
         ([], "body"),
     ],
 )
-def test_a_retry_that_cannot_be_read_retries_nothing(wrong, field, api: Api, mixed: Mission):
+def test_malformed_retry_does_nothing(wrong, field, api: Api, mixed: Mission):
     assert field in errors_of(api.post(f"/{mixed.pk}/retry", wrong))
     assert failed_indexes(mixed) == [1, 2, 3]
 
 
-def test_many_indexes_are_no_problem(api: Api, mixed: Mission):
+def test_retry_accepts_many_indexes(api: Api, mixed: Mission):
     assert api.done(f"/{mixed.pk}/retry", {"indexes": list(range(2, 40_000))})["retry_count"] == 2
 
 
-def test_a_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, account):
+def test_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, account):
     first = api.post(f"/{mixed.pk}/retry", {"indexes": [1]}, **{"Idempotency-Key": "again-1"})
     for attempt_id in claim(mixed, account, 2):
         bring_to("failed", attempt_id)
@@ -378,7 +376,7 @@ def test_a_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, accou
 # --- Removed ---
 
 
-def test_a_quiet_mission_is_gone_at_once(api: Api, owner, account):
+def test_idle_mission_is_deleted_at_once(api: Api, owner, account):
     mission = make_mission(owner, 3)
     bring_to("succeeded", claim(mission, account)[0])
     answer = api.send("delete", f"/{mission.pk}")
@@ -387,7 +385,7 @@ def test_a_quiet_mission_is_gone_at_once(api: Api, owner, account):
     assert api.send("delete", f"/{mission.pk}").status_code == 404
 
 
-def test_a_mission_with_something_in_flight_goes_when_that_has_ended(api: Api, owner, workers: Workers, simulator):
+def test_mission_in_flight_is_deleted_later(api: Api, owner, workers: Workers, simulator):
     ProviderAccount.objects.update(concurrency=2)
     mission = make_mission(owner, 6)
     execution.dispatch(workers.account.pk)
@@ -406,7 +404,7 @@ def test_a_mission_with_something_in_flight_goes_when_that_has_ended(api: Api, o
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cancel_and_a_retry_at_once_leave_a_mission_whole():
+def test_concurrent_cancel_and_retry_are_consistent():
     owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
     api = Api(caller(owner))
     mission = make_mission(owner, 6)

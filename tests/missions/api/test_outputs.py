@@ -65,7 +65,7 @@ def path_of(mission: Mission, number: int = 1, more: str = "") -> str:
     return f"/{mission.pk}/items/1/outputs/{number}{more}"
 
 
-def test_a_file_comes_as_it_was_stored_under_a_good_name(api: Api, mission: Mission):
+def test_file_is_sent_with_a_readable_name(api: Api, mission: Mission):
     answer = api.get(path_of(mission))
     assert read(answer) == CONTENT
     assert (answer.status_code, answer["Content-Type"], answer["Content-Length"]) == (
@@ -77,7 +77,7 @@ def test_a_file_comes_as_it_was_stored_under_a_good_name(api: Api, mission: Miss
 
 
 @pytest.mark.parametrize("number, more", [(1, ""), (1, "/thumbnail"), (3, "")])
-def test_no_result_can_do_harm_in_a_browser(number, more, api: Api, mission: Mission):
+def test_headers_make_results_harmless(number, more, api: Api, mission: Mission):
     answer = api.get(path_of(mission, number, more))
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
@@ -87,21 +87,21 @@ def test_no_result_can_do_harm_in_a_browser(number, more, api: Api, mission: Mis
     read(answer)
 
 
-def test_a_text_is_handed_out_as_a_plain_file(api: Api, mission: Mission):
+def test_text_is_sent_as_a_plain_file(api: Api, mission: Mission):
     answer = api.get(path_of(mission, 3))
     assert answer.content == b"<script>alert(1)</script>"
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
     assert answer["Content-Disposition"].startswith("attachment; ")
 
 
-def test_a_kind_that_no_browser_should_show_is_an_attachment(api: Api, mission: Mission):
+def test_other_types_are_attachments(api: Api, mission: Mission):
     Output.objects.filter(index=1).update(content_type="application/zip", extension="zip")
     answer = api.get(path_of(mission))
     assert (answer["Content-Type"], answer["Content-Disposition"][:10]) == ("application/zip", "attachment")
     read(answer)
 
 
-def test_the_addresses_in_an_item_lead_to_the_files(api: Api, mission: Mission):
+def test_urls_of_an_item_lead_to_its_files(api: Api, mission: Mission):
     first, second, text = api.data(f"/{mission.pk}/items/1")["outputs"]
     assert read(api.client.get(first["file_url"])) == CONTENT
     assert read(api.client.get(first["thumbnail_url"])) == b"a small picture"
@@ -111,22 +111,22 @@ def test_the_addresses_in_an_item_lead_to_the_files(api: Api, mission: Mission):
 
 
 @pytest.mark.parametrize("number, more", [(2, ""), (3, "/thumbnail"), (4, ""), (0, ""), (10**9, ""), ("x", "")])
-def test_what_is_not_there_is_not_found(number, more, api: Api, mission: Mission):
+def test_missing_output_is_not_found(number, more, api: Api, mission: Mission):
     assert api.get(path_of(mission, number, more)).status_code in (404, 422)
 
 
-def test_a_file_that_vanished_from_the_storage_is_not_found(api: Api, mission: Mission):
+def test_file_lost_from_storage_is_not_found(api: Api, mission: Mission):
     (Path(django_settings.RESULTS_ROOT) / Output.objects.get(index=1).file).unlink()
     assert api.get(path_of(mission)).status_code == 404
 
 
 @pytest.mark.parametrize("more", ["", "/thumbnail"])
-def test_a_stranger_finds_nothing(more, strange_api: Api, mission: Mission, client):
+def test_other_users_get_404(more, strange_api: Api, mission: Mission, client):
     assert strange_api.get(path_of(mission, 1, more)).status_code == 404
     assert client.get(ROOT + path_of(mission, 1, more)).status_code == 401
 
 
-def test_an_unchanged_file_is_not_sent_again(api: Api, mission: Mission):
+def test_unchanged_file_is_304(api: Api, mission: Mission):
     first = api.get(path_of(mission))
     read(first)
     again = api.client.get(ROOT + path_of(mission), headers={"If-None-Match": first["ETag"]})
@@ -149,7 +149,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize("wanted, first, last", RANGES)
-def test_a_part_of_a_file_can_be_asked_for(wanted, first, last, api: Api, mission: Mission):
+def test_range_is_served(wanted, first, last, api: Api, mission: Mission):
     answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
     assert read(answer) == CONTENT[first : last + 1]
     assert int(answer["Content-Length"]) == last - first + 1
@@ -163,19 +163,19 @@ def test_a_part_of_a_file_can_be_asked_for(wanted, first, last, api: Api, missio
     "wanted",
     ["bytes=9-0", "bytes=99999999-", "bytes=-0", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "x" * 500],
 )
-def test_a_part_that_makes_no_sense_is_answered_with_the_whole(wanted, api: Api, mission: Mission):
+def test_invalid_range_returns_the_whole_file(wanted, api: Api, mission: Mission):
     answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
     assert answer.status_code == 200
     assert read(answer) == CONTENT
 
 
-def test_a_part_of_a_file_that_has_changed_is_the_whole(api: Api, mission: Mission):
+def test_range_of_a_changed_file_is_the_whole(api: Api, mission: Mission):
     answer = api.client.get(ROOT + path_of(mission), headers={"Range": "bytes=0-1", "If-Range": '"other"'})
     assert answer.status_code == 200
     read(answer)
 
 
-def test_a_file_is_streamed_under_asgi_too(api: Api, mission: Mission):
+def test_file_is_streamed_under_asgi(api: Api, mission: Mission):
     token = api.client.defaults["HTTP_AUTHORIZATION"]
 
     async def fetch() -> bytes:

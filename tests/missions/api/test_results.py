@@ -41,7 +41,7 @@ def mission(owner: User) -> Mission:
     return mission
 
 
-def test_a_download_is_a_whole_archive_of_the_length_it_promises(owner: User, mission: Mission) -> None:
+def test_download_is_an_archive_of_known_length(owner: User, mission: Mission) -> None:
     answer = caller(owner).get(path(mission, "download"))
     content = answer.getvalue()
     answer.close()
@@ -52,7 +52,7 @@ def test_a_download_is_a_whole_archive_of_the_length_it_promises(owner: User, mi
 
 
 @pytest.mark.parametrize("way, ending", [("download", "zip"), ("results.jsonl", "jsonl"), ("results.csv", "csv")])
-def test_what_is_saved_is_named_after_the_mission(owner: User, mission: Mission, way: str, ending: str) -> None:
+def test_downloads_are_named_after_the_mission(owner: User, mission: Mission, way: str, ending: str) -> None:
     answer = caller(owner).get(path(mission, way))
     answer.close()
     assert (
@@ -61,7 +61,7 @@ def test_what_is_saved_is_named_after_the_mission(owner: User, mission: Mission,
     )
 
 
-def test_lines_and_rows_lead_to_the_files(owner: User, mission: Mission) -> None:
+def test_tables_contain_file_urls(owner: User, mission: Mission) -> None:
     client = caller(owner)
     lines = [json.loads(line) for line in client.get(path(mission, "results.jsonl")).getvalue().splitlines()]
     table = client.get(path(mission, "results.csv")).getvalue().decode("utf-8-sig")
@@ -71,14 +71,14 @@ def test_lines_and_rows_lead_to_the_files(owner: User, mission: Mission) -> None
     assert client.get(rows[0]["file_url"]).getvalue() == RED
 
 
-def test_a_line_is_the_item_as_the_list_of_items_shows_it(owner: User, mission: Mission) -> None:
+def test_json_line_equals_the_listed_item(owner: User, mission: Mission) -> None:
     client = caller(owner)
     lines = [json.loads(line) for line in client.get(path(mission, "results.jsonl")).getvalue().splitlines()]
     assert lines == client.get(path(mission, "items")).json()["data"]["items"]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_results_are_their_owners_alone(stranger: User, mission: Mission, way: str) -> None:
+def test_results_belong_to_their_owner(stranger: User, mission: Mission, way: str) -> None:
     assert caller(stranger).get(path(mission, way)).status_code == 404
     assert Client().get(path(mission, way)).status_code == 401
     operator = User.objects.create_user("operator", is_staff=True)
@@ -97,7 +97,7 @@ def large(server: Web, owner: User) -> Mission:
     return result_factories.make_large(owner, 24, file=name, size=len(content), digest=digest)
 
 
-def test_a_server_does_not_grow_with_what_it_sends(server: Web, owner: User, large: Mission, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_download(server: Web, owner: User, large: Mission, tmp_path: Path) -> None:
     assert server.process is not None
     process = psutil.Process(server.process.pid)
     token = new_token(owner)
@@ -117,7 +117,7 @@ def test_a_server_does_not_grow_with_what_it_sends(server: Web, owner: User, lar
     assert highest - before < 30 * 1024**2
 
 
-def test_a_client_sees_that_an_archive_was_broken_off(server: Web, owner: User, large: Mission) -> None:
+def test_client_notices_an_incomplete_archive(server: Web, owner: User, large: Mission) -> None:
     headers = {"Authorization": f"Bearer {new_token(owner)}"}
     with requests.get(server.url + path(large, "download"), headers=headers, stream=True, timeout=20) as answer:
         pieces = answer.iter_content(1024**2)
@@ -127,7 +127,7 @@ def test_a_client_sees_that_an_archive_was_broken_off(server: Web, owner: User, 
             list(pieces)
 
 
-def test_nothing_is_left_of_a_download_whose_client_went_away(server: Web, owner: User, large: Mission) -> None:
+def test_aborted_download_leaves_nothing(server: Web, owner: User, large: Mission) -> None:
     assert server.process is not None
     process = psutil.Process(server.process.pid)
     token = new_token(owner)

@@ -29,7 +29,7 @@ def body(*rows: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["", "/submit"])
-def test_a_mission_is_accepted_and_says_where_it_is_and_what_it_costs(path, api: Api):
+def test_submit_returns_location_and_price(path, api: Api):
     answer = api.post(path, body())
     assert answer.status_code == 202
     data = answer.json()["data"]
@@ -39,7 +39,7 @@ def test_a_mission_is_accepted_and_says_where_it_is_and_what_it_costs(path, api:
     assert api.client.get(answer["Location"]).json()["data"]["api_mission_id"] == data["api_mission_id"]
 
 
-def test_every_field_is_kept(api: Api, owner):
+def test_every_field_is_stored(api: Api, owner):
     start = (timezone.now() + timedelta(hours=2)).replace(microsecond=0)
     given = body(
         "red",
@@ -74,7 +74,7 @@ def test_every_field_is_kept(api: Api, owner):
     check_mission(mission.pk)
 
 
-def test_uploaded_files_are_named_by_their_id(api: Api, owner):
+def test_uploads_are_referenced_by_id(api: Api, owner):
     media = make_media(owner)
     given = body({"imageUrls": [f"media:{media.pk}"]}, task_type="image_to_image", config={"prompt": "in winter"})
     assert api.post("/submit", given).status_code == 202
@@ -121,13 +121,13 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize("wrong, field, words", INVALID)
-def test_what_is_wrong_is_told_by_its_field_and_nothing_is_stored(wrong, field, words, api: Api):
+def test_errors_name_fields_and_nothing_is_stored(wrong, field, words, api: Api):
     errors = errors_of(api.post("/submit", body() | wrong))
     assert words in errors[field]
     assert nothing_is_stored()
 
 
-def test_every_error_of_every_row_is_told_at_once(api: Api):
+def test_all_errors_of_all_rows_are_returned(api: Api):
     rows = ["", "fine", {"prompt": "x", "aspectRatio": "7:1"}, {"oops": 1}]
     errors = errors_of(api.post("/submit", body(*rows, name=" ", metadata={"x": "y" * 17_000})))
     assert set(errors) >= {
@@ -140,37 +140,37 @@ def test_every_error_of_every_row_is_told_at_once(api: Api):
     assert "config.batch_input.1.prompt" not in errors
 
 
-def test_a_field_of_the_eighteenth_row_is_named_so(api: Api):
+def test_error_in_row_18_names_the_row(api: Api):
     rows = [{"prompt": "x", "aspectRatio": "7:1" if number == 17 else "1:1"} for number in range(20)]
     assert list(errors_of(api.post("/submit", body(*rows)))) == ["config.batch_input.17.aspectRatio"]
 
 
-def test_an_error_in_a_shared_parameter_is_told_once_and_those_of_rows_all_the_same(api: Api):
+def test_shared_parameter_error_is_returned_once(api: Api):
     errors = errors_of(api.post("/submit", body("a", "", "c", config={"aspectRatio": "7:1"}, repeat=3)))
     assert list(errors) == ["config.aspectRatio", "config.batch_input.1.prompt"]
 
 
-def test_a_row_with_a_value_of_its_own_is_checked_although_the_shared_one_is_wrong(api: Api):
+def test_row_values_are_checked_beside_shared_errors(api: Api):
     rows = [{"prompt": "a", "aspectRatio": "8:1"}, {"prompt": "b", "aspectRatio": "1:1"}]
     errors = errors_of(api.post("/submit", body(*rows, config={"aspectRatio": "7:1"})))
     assert list(errors) == ["config.aspectRatio", "config.batch_input.0.aspectRatio"]
 
 
-def test_a_needed_parameter_that_no_row_has_is_told_once(api: Api, owner):
+def test_parameter_missing_everywhere_is_one_error(api: Api, owner):
     media = make_media(owner)
     rows = [f"media:{media.pk}"] * 5
     errors = errors_of(api.post("/submit", body(*rows, task_type="image_to_image")))
     assert list(errors) == ["config.prompt"]
 
 
-def test_a_needed_parameter_that_some_rows_have_is_told_for_the_others(api: Api, owner):
+def test_parameter_missing_in_some_rows_names_them(api: Api, owner):
     image = f"media:{make_media(owner).pk}"
     rows = [{"imageUrls": [image], "prompt": "x"}, {"imageUrls": [image]}]
     errors = errors_of(api.post("/submit", body(*rows, task_type="image_to_image")))
     assert list(errors) == ["config.batch_input.1.prompt"]
 
 
-def test_another_person_s_file_is_no_file(api: Api, stranger):
+def test_files_of_others_are_unknown(api: Api, stranger):
     foreign = f"media:{make_media(stranger).pk}"
     errors = errors_of(api.post("/submit", body("x", task_type="image_to_image", config={"imageUrls": [foreign]})))
     assert "upload it first" in errors["config.imageUrls"]
@@ -180,13 +180,13 @@ def test_another_person_s_file_is_no_file(api: Api, stranger):
     assert list(errors) == ["config.imageUrls"]
 
 
-def test_a_row_s_missing_file_is_told_beside_the_errors_of_other_rows(api: Api):
+def test_missing_files_are_returned_with_other_errors(api: Api):
     rows = [{"imageUrls": ["media:77"], "prompt": "x"}, {"imageUrls": ["nonsense"], "prompt": "x"}]
     errors = errors_of(api.post("/submit", body(*rows, task_type="image_to_image")))
     assert set(errors) == {"config.batch_input.0.imageUrls", "config.batch_input.1.imageUrls"}
 
 
-def test_more_items_than_a_mission_may_hold_are_refused(api: Api, settings):
+def test_too_many_items_are_refused(api: Api, settings):
     settings.MISSION_MAX_ITEMS = 10
     assert "split it" in errors_of(api.post("/submit", body(*["x"] * 11)))["config.batch_input"]
     assert "split it" in errors_of(api.post("/submit", body(*["x"] * 6, repeat=2)))["config.batch_input"]
@@ -204,12 +204,12 @@ def test_more_items_than_a_mission_may_hold_are_refused(api: Api, settings):
         '{"name": "x", "task_type": "text_to_image", "config": {"batch_input": ["\\ud800"]}}',
     ],
 )
-def test_what_no_database_can_keep_is_refused(text, api: Api):
+def test_unstorable_values_are_refused(text, api: Api):
     assert api.post("/submit", text).status_code in (400, 422)
     assert nothing_is_stored()
 
 
-def test_services_refuse_what_no_database_can_keep_whoever_asks(owner):
+def test_services_refuse_unstorable_values(owner):
     for wrong in ({"name": "a\0"}, {"description": "\ud800"}, {"metadata": {"a": float("inf")}}):
         with pytest.raises(services.MissionInvalid):
             services.submit_mission(
@@ -225,7 +225,7 @@ def test_services_refuse_what_no_database_can_keep_whoever_asks(owner):
 # --- validate_only ---
 
 
-def test_validate_only_tells_the_price_and_creates_nothing(api: Api):
+def test_validate_only_returns_the_price(api: Api):
     answer = api.post("/submit?validate_only=true", body("a", "b", repeat=2))
     assert answer.status_code == 200
     assert answer.json()["data"] == {
@@ -237,7 +237,7 @@ def test_validate_only_tells_the_price_and_creates_nothing(api: Api):
     assert nothing_is_stored()
 
 
-def test_validate_only_tells_every_error_by_row_and_creates_nothing(api: Api):
+def test_validate_only_returns_all_errors(api: Api):
     data = api.post("?validate_only=true", body("a", "", {"prompt": "x", "oops": 1}, name=" ")).json()["data"]
     assert (data["valid"], data["total_count"], data["estimate"]) == (False, 3, None)
     assert [error["field"] for error in data["errors"]] == [
@@ -249,7 +249,7 @@ def test_validate_only_tells_every_error_by_row_and_creates_nothing(api: Api):
 
 
 @pytest.mark.parametrize("query", ["validateonly=true", "validate_only=ture", "dry_run=1", "validate_only=true&x=1"])
-def test_a_typo_in_the_query_creates_nothing(query, api: Api):
+def test_unknown_query_parameter_is_refused(query, api: Api):
     assert errors_of(api.post(f"/submit?{query}", body()))
     assert nothing_is_stored()
 
@@ -264,7 +264,7 @@ def make_template(owner: User, **more: Any) -> MissionTemplate:
     )
 
 
-def test_a_template_fills_in_what_the_config_leaves_out(api: Api, owner):
+def test_template_supplies_missing_parameters(api: Api, owner):
     template = make_template(owner)
     given = body("x", config={"aspectRatio": "1:1"}, template_id=template.pk)
     data = api.data(f"/{api.post('/submit', given).json()['data']['api_mission_id']}")
@@ -273,19 +273,19 @@ def test_a_template_fills_in_what_the_config_leaves_out(api: Api, owner):
 
 
 @pytest.mark.parametrize("config", [[], "x", {"params": ["x"]}])
-def test_a_template_that_cannot_be_read_is_an_error_that_names_it(config, api: Api, owner):
+def test_unreadable_template_is_named(config, api: Api, owner):
     template = make_template(owner, config=config)
     assert "save it again" in errors_of(api.post("/submit", body("x", template_id=template.pk)))["template_id"]
 
 
-def test_an_explicit_model_wins_over_the_template_s(api: Api, owner):
+def test_explicit_model_overrides_the_template(api: Api, owner):
     template = make_template(owner, config={"model": "rhart-image-n-pro/text-to-image", "params": {}})
     given = body("x", model="rhart-image-v1/text-to-image", template_id=template.pk)
     assert api.post("/submit", given).status_code == 202
     assert Mission.objects.get().model == "rhart-image-v1/text-to-image"
 
 
-def test_a_template_must_be_one_s_own_and_of_the_same_type(api: Api, owner, stranger):
+def test_template_must_be_own_and_of_the_type(api: Api, owner, stranger):
     foreign = make_template(stranger)
     videos = make_template(owner, name="Videos", task_type="text_to_video")
     assert "no template" in errors_of(api.post("/submit", body(template_id=foreign.pk)))["template_id"]
@@ -293,7 +293,7 @@ def test_a_template_must_be_one_s_own_and_of_the_same_type(api: Api, owner, stra
     assert nothing_is_stored()
 
 
-def test_a_free_form_endpoint_is_for_operators(api: Api, staff_api: Api):
+def test_free_form_endpoint_needs_an_operator(api: Api, staff_api: Api):
     given = body({"anything": [1]}, model="some/model", allow_free_form=True)
     assert api.post("/submit", given).status_code == 403
     assert nothing_is_stored()
@@ -305,12 +305,12 @@ def test_a_free_form_endpoint_is_for_operators(api: Api, staff_api: Api):
 # --- Once ---
 
 
-def test_without_a_token_nothing_is_created(client):
+def test_submit_needs_a_token(client):
     assert client.post("/api/v1/missions/submit", body(), content_type="application/json").status_code == 401
     assert nothing_is_stored()
 
 
-def test_a_repeated_request_with_its_key_creates_one_mission(api: Api):
+def test_repeated_request_with_its_key_creates_one(api: Api):
     first = api.post("/submit", body(), **{"Idempotency-Key": "order-12"})
     again = api.post("/submit", body(), **{"Idempotency-Key": "order-12"})
     assert (first.status_code, again.status_code) == (202, 202)
@@ -320,7 +320,7 @@ def test_a_repeated_request_with_its_key_creates_one_mission(api: Api):
     assert api.post("/submit", body("other"), **{"Idempotency-Key": "order-12"}).status_code == 409
 
 
-def test_what_is_hooked_to_a_creation_fails_with_it(owner):
+def test_on_created_failure_rolls_back(owner):
     def break_off(mission: Mission) -> None:
         assert mission.items.count() == 2
         raise RuntimeError("the process ends here")
@@ -348,7 +348,7 @@ def at_once(number: int, action: Any) -> list[Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_request_many_times_at_once_creates_one_mission():
+def test_concurrent_same_requests_create_one_mission():
     user = User.objects.create_user("li")
     provider_accounts.environment_account()
     client = caller(user)
@@ -365,7 +365,7 @@ def test_the_same_request_many_times_at_once_creates_one_mission():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_missions_submitted_at_once_are_each_whole():
+def test_concurrent_missions_are_complete():
     api = Api(caller(User.objects.create_user("li")))
     account = provider_accounts.environment_account()
     statuses = at_once(4, lambda: api.post("/submit", json.dumps(body(*["x"] * 60))).status_code)
