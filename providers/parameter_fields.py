@@ -14,6 +14,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from core.templatetags.ui import SIGNS
 from media.models import MediaFile
 from providers.catalog import MEGABYTE, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
@@ -27,11 +28,17 @@ class SpendingLimitField(forms.DecimalField):
 
     def __init__(self) -> None:
         super().__init__(
-            required=False,
-            label=_("Spending limit"),
-            help_text=_("In ¥. The mission pauses before it costs more. Empty: no limit."),
-            widget=forms.NumberInput({"min": "0.01", "step": "any"}),
+            required=False, label=_("Spending limit"), widget=forms.NumberInput({"min": "0.01", "step": "any"})
         )
+
+
+def show_currency(field: forms.Field, currency: str) -> None:
+    """Name the currency in the help text of a SpendingLimitField; "" is that of a model that is free."""
+    if currency:
+        text = gettext("In %(currency)s. The mission pauses before it costs more. Empty: no limit.")
+        field.help_text = text % {"currency": SIGNS.get(currency, currency)}
+    else:
+        field.help_text = gettext("The mission pauses before it costs more. Empty: no limit.")
 
 
 def parameter_field(

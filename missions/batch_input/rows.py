@@ -145,10 +145,13 @@ class BatchRows:
 
 def sources_for(model: Model) -> list[Source]:
     """Return the sources that suit a model, the usual one first."""
-    if image_field(model) is None:
+    image, prompt = image_field(model), prompt_field(model)
+    if image is None:
         return [Source.PROMPTS, Source.FILE]
-    if prompt_field(model) is None:
+    if prompt is None:
         return [Source.IMAGES, Source.FILE]
+    if model.batch_field == prompt.name and not image.is_required:
+        return [Source.PROMPTS, Source.IMAGES, Source.COMBINATIONS, Source.FILE]
     return [Source.IMAGES, Source.COMBINATIONS, Source.FILE]
 
 

@@ -22,6 +22,7 @@ from providers.parameter_fields import (
     as_typed,
     is_always_sent,
     parameter_field,
+    show_currency,
     wire_value,
 )
 
@@ -96,6 +97,10 @@ class MissionSettingsForm(forms.Form):
         min_value=-100, max_value=100, label=_("Priority"), help_text=_("From −100 to 100. Higher goes first.")
     )
     spending_limit = SpendingLimitField()
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_currency(self.fields["spending_limit"], currency)
 
 
 class SaveTemplateForm(forms.Form):

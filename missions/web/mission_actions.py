@@ -116,7 +116,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
 def change(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Change the name, the description, the priority and the spending limit."""
     mission = visible_mission(request, mission_id)
-    form = MissionSettingsForm(request.POST)
+    form = MissionSettingsForm(request.POST, currency=mission.currency)
     if form.is_valid():
         try:
             services.change_mission(mission_id=mission_id, **form.cleaned_data)

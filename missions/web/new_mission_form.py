@@ -29,7 +29,14 @@ from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label
 from providers.catalog.task_types import TaskType
-from providers.parameter_fields import PARAMETER, SpendingLimitField, is_always_sent, parameter_field, wire_value
+from providers.parameter_fields import (
+    PARAMETER,
+    SpendingLimitField,
+    is_always_sent,
+    parameter_field,
+    show_currency,
+    wire_value,
+)
 
 COLUMN = "column-"
 MAX_REPEAT = 1000
@@ -90,6 +97,10 @@ class NewMissionForm(forms.Form):
     )
     spending_limit = SpendingLimitField()
     new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_currency(self.fields["spending_limit"], currency)
 
     def clean_not_before(self) -> datetime | None:
         start: datetime | None = self.cleaned_data["not_before"]
@@ -272,11 +283,11 @@ def parse(state: FormState) -> MissionEntry:
     Values that are invalid get their default, and ``form`` the error.
     """
     fields = DEFAULTS | state.fields
-    form = NewMissionForm(fields)
-    form.is_valid()
-    values = form.cleaned_data
     model = model_of(fields, state.owner.pk)
     task_type = TaskType(model.task_type)
+    form = NewMissionForm(fields, currency=model.currency)
+    form.is_valid()
+    values = form.cleaned_data
 
     columns_form, imported = None, None
     if state.table is not None:
