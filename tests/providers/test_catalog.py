@@ -142,6 +142,7 @@ def test_reserved_names_and_other_shapes_are_refused():
 
 
 def test_absent_values():
+    blank: Any
     for blank in ("", "  \n", None, []):
         assert "required" in errors_of(T2I, {"prompt": blank})["prompt"]
         cleaned = get_model(T2V).clean({"prompt": "Waves at dusk", "storyboard": blank, "duration": blank})
