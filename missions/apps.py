@@ -36,10 +36,11 @@ class MissionsConfig(AppConfig):
         from missions import reasons, selectors  # noqa: F401  reasons registers its own
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
-        from providers import added_models
+        from providers import added_models, slots
         from workers import hooks, queue
 
         register_open_uses(Q(mission__status__in=OPEN))
+        slots.register_in_flight(Q(status__in=selectors.IN_FLIGHT))
         added_models.register_use_check(selectors.has_open_missions_with)
         for task in (
             "tick",

@@ -27,8 +27,8 @@ from missions.models import (
     Output,
     RemovedSpending,
 )
-from missions.policy import retry
 from missions.policy.polling import Duration, Expectation, learn
+from providers import slots
 from providers.models import ProviderAccount, ProviderModel
 
 IN_FLIGHT = (AttemptStatus.PREPARED, AttemptStatus.SENDING, AttemptStatus.RUNNING)
@@ -265,7 +265,7 @@ def account_queues(*, now: datetime) -> list[AccountQueue]:
     return [
         AccountQueue(
             account=account,
-            cap=slot_limit(account, now=now),
+            cap=slots.slot_limit(account, now=now),
             in_flight=sum(live[account.pk, status] for status in IN_FLIGHT),
             unconfirmed=live[account.pk, AttemptStatus.UNCONFIRMED],
             pending=pending.get(account.provider, 0),
@@ -291,14 +291,3 @@ def has_open_missions_with(model: ProviderModel) -> bool:
     """Tell if a mission that has not ended may use a model that a person added."""
     missions = Mission.objects.filter(provider=model.provider, model=model.endpoint, status__in=OPEN)
     return (missions if model.is_shared else missions.filter(owner=model.owner_id)).exists()
-
-
-def slot_limit(account: ProviderAccount, *, now: datetime) -> int:
-    """Tasks that an account may have in flight now: its own limit, the provider's, and what is left after "no slot"."""
-    since = (now - account.soft_limit_at).total_seconds() if account.soft_limit_at else 0.0
-    return retry.slot_limit(
-        account.configured_concurrency,
-        remote=account.remote_concurrency,
-        soft=account.soft_limit,
-        seconds_since=since,
-    )

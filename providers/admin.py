@@ -1,4 +1,4 @@
-"""Provider accounts: who is paid, with which key, how much at once."""
+"""Admin of provider accounts: keys, limits, pauses."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -23,12 +22,11 @@ from django.views.decorators.http import require_POST
 
 from core.admin.readonly import DetailAdmin, column
 from core.db.reasons import translate
-from missions import selectors
-from missions.models import Attempt
 from providers import catalog_admin as catalog_admin  # registers the admin of added models
-from providers import encryption, provider_accounts
+from providers import encryption, provider_accounts, slots
 from providers.adapters.base import AccountStatus
 from providers.adapters.errors import ProviderError
+from providers.adapters.registry import PROVIDERS
 from providers.forms import AccountForm
 from providers.models import ProviderAccount, ProviderUpload
 from providers.provider_accounts import BlockedReason
@@ -45,22 +43,30 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     class Media:
         css = {"all": ["missions/admin.css"]}
 
-    # --- What is shown ---
+    # --- Display ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
-        live = Attempt.objects.filter(account=OuterRef("pk"), status__in=selectors.IN_FLIGHT).order_by()
-        count = Subquery(live.values("account").annotate(count=Count("pk")).values("count"), IntegerField())
-        accounts: QuerySet[ProviderAccount] = super().get_queryset(request)
-        return accounts.annotate(in_flight=Coalesce(count, 0))
+        return slots.with_in_flight(super().get_queryset(request))
 
     def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
         if obj is None:
-            entered = ["name", "provider", "base_url", "api_key", "concurrency", "is_enabled"]
-            return [(None, {"fields": entered})]
-        own = ["site"] if provider_accounts.is_from_environment(obj) else ["base_url", "api_key"]
-        entered = ["name", "provider", "key", *own, "concurrency", "is_enabled", "is_draining"]
-        told = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency", "checked_at"]
-        return [(None, {"fields": entered}), (_("How it stands"), {"fields": told})]
+            fields = ["name", "provider", "base_url", "api_key", "concurrency", "is_enabled"]
+            return [(None, {"fields": fields}), (_("Other settings"), {"fields": ["options"], "classes": ["collapse"]})]
+        kind = PROVIDERS[obj.provider]
+        is_local = not kind.address_help and not kind.capabilities.needs_key
+        if is_local:
+            own = []
+        elif provider_accounts.is_from_environment(obj):
+            own = ["key", "site"]
+        else:
+            own = ["key", "base_url", "api_key"]
+        fields = ["name", "provider", *own, "concurrency", "is_enabled", "is_draining"]
+        state = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency", "checked_at"]
+        return [
+            (None, {"fields": fields}),
+            (_("State"), {"fields": state}),
+            (_("Other settings"), {"fields": ["options"], "classes": ["collapse"]}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
         fixed = ["key", "site", "state", "usage", "paused_at", "remote_concurrency", "checked_at"]
@@ -81,21 +87,21 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("state"))
     def state(self, account: ProviderAccount) -> str:
-        why = provider_accounts.blocked_reason(account)
-        if why is BlockedReason.PAUSED:
+        blocked = provider_accounts.blocked_reason(account)
+        if blocked is BlockedReason.PAUSED:
             reason = account.pause_reason_display
-            return gettext("paused: %s") % reason if reason else str(why.label)
-        return str(why.label) if why else gettext("in use")
+            return gettext("paused: %s") % reason if reason else str(blocked.label)
+        return str(blocked.label) if blocked else gettext("in use")
 
     @admin.display(description=_("in flight"))
     def usage(self, account: ProviderAccount) -> str:
-        counts = {"count": getattr(account, "in_flight", 0), "limit": selectors.slot_limit(account, now=timezone.now())}
+        counts = {"count": getattr(account, "in_flight", 0), "limit": slots.slot_limit(account, now=timezone.now())}
         return gettext("%(count)d of %(limit)d") % counts
 
     def has_delete_permission(self, request: HttpRequest, obj: ProviderAccount | None = None) -> bool:
         return False
 
-    # --- What is changed ---
+    # --- Changes ---
 
     @method_decorator(sensitive_post_parameters("api_key"))
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
@@ -108,34 +114,34 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         provider_accounts.store(obj, changed=changed, api_key=form.cleaned_data.get("api_key", ""))
 
     def get_urls(self) -> list[URLPattern]:
-        verbs: dict[str, AdminAction] = {"test": self._test, "pause": self._pause, "resume": self._resume}
+        actions: dict[str, AdminAction] = {"test": self._test, "pause": self._pause, "resume": self._resume}
         own = [
-            path(f"<int:pk>/{name}/", self._page(verb), name=f"providers_provideraccount_{name}")
-            for name, verb in verbs.items()
+            path(f"<int:pk>/{name}/", self._page(action), name=f"providers_provideraccount_{name}")
+            for name, action in actions.items()
         ]
         return own + super().get_urls()
 
-    def _page(self, verb: AdminAction) -> Callable[..., HttpResponseBase]:
-        """A POST that does something with one account and leads back to its page."""
+    def _page(self, action: AdminAction) -> Callable[..., HttpResponseBase]:
+        """Return a view for a POST that does something with one account and leads back to its page."""
 
         def view(request: HttpRequest, pk: int) -> HttpResponseBase:
             account = get_object_or_404(ProviderAccount, pk=pk)
             if not self.has_change_permission(request, account):
                 raise PermissionDenied
-            verb(request, account)
+            action(request, account)
             return HttpResponseRedirect(reverse("admin:providers_provideraccount_change", args=[pk]))
 
         return self.admin_site.admin_view(require_POST(view))
 
     def _test(self, request: HttpRequest, account: ProviderAccount) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             status = provider_accounts.check(account)
         except ProviderError as error:
             said = translate(str(error))
             self.message_user(request, gettext("The connection does not work. %s") % said, messages.ERROR)
             return
-        self.message_user(request, _tell(status, time.monotonic() - began), messages.SUCCESS)
+        self.message_user(request, _describe(status, time.monotonic() - started), messages.SUCCESS)
         if account.paused_at:
             self.message_user(request, gettext("The account is still paused."), messages.WARNING)
 
@@ -168,21 +174,21 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, text, messages.SUCCESS)
 
 
-def _tell(status: AccountStatus, seconds: float) -> str:
-    """What the provider said of an account, as one sentence for each thing that it told."""
-    told = [gettext("The connection works: answered in %(seconds).1f s.") % {"seconds": seconds}]
+def _describe(status: AccountStatus, seconds: float) -> str:
+    """Return an account's state at the provider, a sentence for each reported fact."""
+    facts = [gettext("The connection works: answered in %(seconds).1f s.") % {"seconds": seconds}]
     if status.concurrency is not None:
-        told.append(gettext("Tasks at once: %d.") % status.concurrency)
+        facts.append(gettext("Tasks at once: %d.") % status.concurrency)
     if status.running is not None:
-        told.append(
+        facts.append(
             gettext("Running: %(running)d, waiting: %(waiting)d.")
             % {"running": status.running, "waiting": status.queued or 0}
         )
-    balance = gettext("not told") if status.balance is None else f"{status.balance} {status.currency}".strip()
-    told.append(gettext("Balance: %s.") % balance)
+    balance = gettext("not reported") if status.balance is None else f"{status.balance} {status.currency}".strip()
+    facts.append(gettext("Balance: %s.") % balance)
     if status.key_type:
-        told.append(gettext("Kind of key: %s.") % status.key_type)
-    return " ".join(told)
+        facts.append(gettext("Kind of key: %s.") % status.key_type)
+    return " ".join(facts)
 
 
 @admin.register(ProviderUpload)

@@ -63,7 +63,7 @@ class ProviderAccount(models.Model):
     # What the provider told us.
     remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
-    # After "no slot": fewer at once for a while (see missions.policy.retry.slot_limit).
+    # After "no slot": fewer at once for a while (see providers.slots.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The chain of ticks that drives this account: only the message with this number may run.

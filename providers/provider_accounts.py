@@ -17,12 +17,12 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from core.db.reasons import columns
 from core.reasons import define
 from providers import encryption
-from providers.adapters.base import AccountStatus, Provider, ProviderSettings
+from providers.adapters.base import SIMULATOR_KEY, AccountStatus, Provider, ProviderSettings
 from providers.adapters.errors import AccountBlocked, Unavailable
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount, ProviderUpload
@@ -41,6 +41,7 @@ UNREADABLE_KEY = define(
     "or enter the API key again.",
 )
 _connections: dict[int, Provider] = {}
+_NUMBERS = {"poll_floor_seconds", "submit_limit_seconds", "result_lifetime_seconds"}  # fields that rows may change
 _FIELDS = {field.name for field in dataclasses.fields(ProviderSettings)}
 
 
@@ -61,6 +62,11 @@ def environment_account(provider: str = "") -> ProviderAccount:
     """Return a provider's account that the settings describe, made at first use. "": the first."""
     kind = PROVIDERS[provider] if provider else next(iter(PROVIDERS.values()))
     return ProviderAccount.objects.get_or_create(name=kind.account_name, defaults={"provider": kind.name})[0]
+
+
+def create_environment_accounts() -> list[ProviderAccount]:
+    """Return the accounts that the environment describes, made at first use."""
+    return [environment_account(name) for name in PROVIDERS if _is_configured(name)]
 
 
 def is_from_environment(account: ProviderAccount) -> bool:
@@ -121,7 +127,7 @@ def public_settings(account: ProviderAccount) -> ProviderSettings:
     kind = PROVIDERS[account.provider]
     names = [name for name in kind.environment if name != "api_key"]
     values = {name: value for name in names if (value := _environment_value(kind, name)) not in ("", None)}
-    values |= account.options
+    values |= {name: value for name, value in account.options.items() if name in option_names(kind)}
     if account.base_url:
         values["base_url"] = account.base_url
     if account.concurrency is not None:
@@ -170,9 +176,36 @@ def masked_key(account: ProviderAccount) -> str:
     return "••••" + (api_key[-HINT_LENGTH:] if len(api_key) >= SHORTEST_HINTED_KEY else "")
 
 
-def duplicate_of(account: ProviderAccount, values: ProviderSettings) -> ProviderAccount | None:
+def option_names(kind: type[Provider]) -> list[str]:
+    """Return the names of the settings that an account of a provider may have in ``options``."""
+    return sorted({*kind.defaults.options, *_NUMBERS})
+
+
+def options_problem(kind: type[Provider], options: Any) -> str:
+    """Return why an account of a provider cannot have these options, "" if it can."""
+    if not isinstance(options, dict):
+        return gettext("Write a JSON object.")
+    for name, value in options.items():
+        if name not in option_names(kind):
+            return gettext("There is no setting %s.") % name
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if name in _NUMBERS and not is_number:
+            return gettext("%s must be a number of seconds above 0.") % name
+    return ""
+
+
+def is_simulated(kind: type[Provider]) -> bool:
+    """Return True when the environment's account of a provider is at our simulator."""
+    return bool(_environment_value(kind, "api_key") == SIMULATOR_KEY)
+
+
+def environment_address(kind: type[Provider]) -> str:
+    return str(_environment_value(kind, "base_url") or kind.defaults.base_url)
+
+
+def duplicate_of(account: ProviderAccount, *, base_url: str, api_key: str) -> ProviderAccount | None:
     """Return another account with this address and key: two would exceed the limit of one."""
-    fingerprint = _fingerprint(values)
+    fingerprint = _fingerprint(ProviderSettings(base_url, api_key))
     others = ProviderAccount.objects.filter(provider=account.provider).exclude(pk=account.pk)
     return next((other for other in others if fingerprint == _present_fingerprint(other)), None)
 
@@ -185,7 +218,7 @@ def sync_env_key(on_change: Callable[[str], object] = lambda provider: None) -> 
     may be gone, and if not it is noticed again. Without a key, the account is paused where others of
     the provider have one, so that it takes no item that it could not send.
     """
-    changes = [_sync(environment_account(name), on_change) for name in PROVIDERS if _is_configured(name)]
+    changes = [_sync(account, on_change) for account in create_environment_accounts()]
     return any(changes)
 
 
@@ -326,9 +359,7 @@ def block(account_id: int, *, reason: str) -> None:
 
 def block_all(*, reason: str) -> None:
     """Stop using every account, those that the environment describes included."""
-    for name in PROVIDERS:
-        if _is_configured(name):
-            environment_account(name)
+    create_environment_accounts()
     for account_id in ProviderAccount.objects.values_list("pk", flat=True):
         block(account_id, reason=reason)
 

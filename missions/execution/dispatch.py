@@ -15,7 +15,7 @@ from billing.models import SpendingLimit
 from core.db import bulk
 from missions import failures, lifecycle, selectors
 from missions.models import Attempt, AttemptStatus, Mission
-from providers import catalog
+from providers import catalog, slots
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from workers import queue
@@ -48,7 +48,7 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
     if account.paused_at or account.is_draining or not account.is_enabled:
         return []
-    limit = selectors.slot_limit(account, now=now)
+    limit = slots.slot_limit(account, now=now)
     free = limit - selectors.slots_in_use(account, now=now, limit=limit)
     if free <= 0:
         return []

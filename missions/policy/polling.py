@@ -1,17 +1,16 @@
-"""When to ask how a task stands: pure policy, no database, no clock, no network.
+"""Poll intervals: pure policy, no database, no clock, no network.
 
-A free slot earns nothing, so an end should be seen soon; a question costs the provider something, so few should be asked.
-Both come from knowing when a task is likely to end: ``Expectation`` is learned per model from its own recent durations.
+A free slot earns nothing, so an end should be seen soon; a poll costs the provider something, so there
+should be few. Both need to know when a task is likely to end: ``Expectation`` is learned per model from
+its own recent durations.
 
     unknown model       every UNKNOWN_SPACING of the time elapsed
     before ``first``    silence
     up to ``last``      every KNOWN_SPACING of the time elapsed
     later               every LATE_SPACING of the time elapsed
 
-Where a webhook will tell of the end, questions only make up for one that is lost: silence until a little after ``last``, and
-then half as many.
-
-No interval is shorter than the configured floor or longer than MAX_INTERVAL_SECONDS.
+With a webhook, polls only make up for a lost one: silence until a little after ``last``, and then half as
+many. No interval is shorter than the floor or longer than MAX_INTERVAL_SECONDS.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ MIN_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How long one task took, in seconds after it was accepted: longer than ``low``, at most ``high``."""
+    """One task's duration in seconds since it was accepted: longer than ``low``, at most ``high``."""
 
     low: float
     high: float
@@ -39,14 +38,14 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """When a model's tasks end, in seconds after they were accepted."""
+    """The usual ends of a model's tasks, in seconds since they were accepted."""
 
     first: float  # few end sooner
     last: float  # most have ended by then
 
 
 def learn(durations: Sequence[Duration]) -> Expectation | None:
-    """What recent durations teach, or None while they are too few."""
+    """Return the expectation from recent durations, or None while they are too few."""
     if len(durations) < MIN_SAMPLES:
         return None
     middles = sorted((duration.low + duration.high) / 2 for duration in durations)
@@ -55,9 +54,9 @@ def learn(durations: Sequence[Duration]) -> Expectation | None:
 
 
 def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, has_webhook: bool = False) -> float:
-    """Seconds until the next question about a task that was accepted ``elapsed`` seconds ago.
+    """Return the seconds until the next poll of a task that was accepted ``elapsed`` seconds ago.
 
-    ``has_webhook``: a webhook will tell of its end, if all goes well.
+    ``has_webhook``: the provider reports its end, if all goes well.
     """
     spacing = _spacing(elapsed, expectation) * (WEBHOOK_FACTOR if has_webhook else 1)
     interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
@@ -66,7 +65,7 @@ def next_interval(elapsed: float, expectation: Expectation | None, *, floor: flo
 
 
 def _silence(expectation: Expectation | None, *, has_webhook: bool) -> float:
-    """Seconds after its acceptance in which a task is not asked about."""
+    """Return the seconds after its acceptance in which a task is not polled."""
     if expectation is None:
         return 0.0
     return expectation.last * WEBHOOK_SLACK if has_webhook else expectation.first
@@ -83,5 +82,5 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def _spread(seconds: float) -> float:
-    """±15 %: without it, items that were submitted together are asked about in bursts for ever."""
+    """Spread by ±15 %: without it, items that were submitted together are polled in bursts for ever."""
     return seconds * random.uniform(0.85, 1.15)

@@ -1,12 +1,12 @@
-"""When to try again: pure policy, no database, no clock, no network.
+"""Retries: pure policy, no database, no clock, no network.
 
-What is tried again without a person, and what it can cost:
+Retried without a person, and what it can cost:
 
     not accepted      up to MAX_REFUSALS times in a row, free
     no free slot      for as long as it takes, free
     task failed       where the provider's code says that it may help, up to the item's attempt limit, PAID
     unconfirmed       never
-    download          until the address expires, free
+    download          until the result expires, free
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ REFUSAL_BASE_SECONDS = 3.0
 FAILURE_BASE_SECONDS = 5.0
 NO_SLOT_SECONDS = 2.0
 DOWNLOAD_CAP_SECONDS = 300.0
-SLOT_RECOVERY_SECONDS = 5.0
 
 
 def after_refusal(refusals: int, *, asked_wait: float | None = None) -> float | None:
-    """Seconds until an item that was not accepted is submitted again, or None: it failed.
+    """Return the seconds until an item that was not accepted is submitted again, or None: it failed.
 
-    ``refusals`` counts those in a row, this one included; ``asked_wait`` is what the provider asked for.
+    ``refusals`` counts those in a row, this one included. ``asked_wait`` is the provider's wish.
     """
     if refusals > MAX_REFUSALS:
         return None
@@ -36,14 +35,17 @@ def after_refusal(refusals: int, *, asked_wait: float | None = None) -> float | 
 
 
 def after_no_slot() -> float:
-    """Seconds until an item that found no free slot is tried again.  How many are tried is up to ``slot_limit``."""
+    """Return the seconds until an item that found no free slot is tried again.
+
+    The number of such items is limited by ``providers.slots.slot_limit``.
+    """
     return _spread(NO_SLOT_SECONDS)
 
 
 def after_failure(remedy: Remedy, *, attempts: int, limit: int) -> float | None:
-    """Seconds until a new paid attempt, or None: the item failed.
+    """Return the seconds until a new paid attempt, or None: the item failed.
 
-    ``attempts`` counts those that may have been paid, this one included; ``limit`` is how many there may be.
+    ``attempts`` counts those that may have been paid, this one included; ``limit`` is their maximum.
     """
     if remedy is Remedy.ONE_MORE_TRY:
         limit = min(limit, 2)
@@ -53,22 +55,8 @@ def after_failure(remedy: Remedy, *, attempts: int, limit: int) -> float | None:
 
 
 def after_failed_download(tries: int) -> float:
-    """Seconds until a download is tried again, after ``tries`` that failed."""
+    """Return the seconds until a download is tried again, after ``tries`` that failed."""
     return _spread(min(2.0 ** min(tries, 30), DOWNLOAD_CAP_SECONDS))
-
-
-def slot_limit(configured: int, *, remote: int | None, soft: int | None, seconds_since: float) -> int:
-    """How many tasks an account may have in flight now.
-
-    The smaller of our setting and the provider's own limit.  After a refusal for want of a slot, ``soft`` is how many were
-    running then: from there the limit grows again, one at first, then faster, so that a busy provider is asked seldom and
-    a free one is filled within half a minute.
-    """
-    limit = configured if remote is None else min(configured, remote)
-    if soft is None:
-        return limit
-    steps = min(int(max(seconds_since, 0.0) / SLOT_RECOVERY_SECONDS), 20)
-    return min(limit, soft + (1 << steps) - 1)
 
 
 def _backoff(base: float, number: int) -> float:
@@ -76,5 +64,5 @@ def _backoff(base: float, number: int) -> float:
 
 
 def _spread(seconds: float) -> float:
-    """±15 %, so that things which went wrong together are not tried again together."""
+    """Spread by ±15 %, so that what failed together is not retried together."""
     return seconds * random.uniform(0.85, 1.15)

@@ -21,6 +21,7 @@ from missions import selectors, services
 from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats
 from missions.batch_input.tables import SEPARATOR
 from missions.web.new_mission_form import MissionEntry
+from providers import slots
 from providers.catalog import Model
 from providers.models import ProviderAccount
 
@@ -156,6 +157,6 @@ def expected_seconds(model: Model, count: int) -> float | None:
     if expectation is None or not count:
         return None
     accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
-    slots = sum(selectors.slot_limit(account, now=timezone.now()) for account in accounts)
+    slots = sum(slots.slot_limit(account, now=timezone.now()) for account in accounts)
     waves = math.ceil(count / (slots or settings.RUNNINGHUB_CONCURRENCY or 1))
     return (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last

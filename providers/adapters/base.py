@@ -23,6 +23,11 @@ from providers.adapters.errors import ProviderError, Remedy, TaskFailed
 SIMULATOR_KEY = "simulator"  # the API key of a simulator; opens nothing at a real provider
 
 
+def translatable(text: str) -> str:
+    """Mark a text for translation where people read it: an adapter knows no Django."""
+    return text
+
+
 class RemoteStatus(enum.StrEnum):
     RUNNING = "running"  # queued or running: poll again later
     SUCCEEDED = "succeeded"
@@ -216,11 +221,13 @@ class Provider(ABC):
     ``environment``  Django settings that override ``defaults``, by field or name of an option; its
                      "api_key" is used by the account that the environment describes, and no other
     ``account_name`` the name of that account
+    ``address_help`` what people enter as an account's address; "": the provider has none
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     account_name: ClassVar[str]
+    address_help: ClassVar[str] = ""
     capabilities: ClassVar[Capabilities]
     defaults: ClassVar[ProviderSettings] = ProviderSettings()
     environment: ClassVar[Mapping[str, str]] = {}

@@ -57,7 +57,7 @@ def test_pause_and_resume(account):
 
 
 def test_an_unknown_account_is_answered_with_those_that_exist():
-    with pytest.raises(CommandError, match=r"no account 'nobody'. Known: environment\."):
+    with pytest.raises(CommandError, match=r"no account 'nobody'. Accounts: environment, local\."):
         accounts("check", "nobody")
 
 
@@ -68,7 +68,7 @@ def test_check_tells_limit_and_balance():
     responses.get(f"{SITE}/openapi/v2/queue/status", json={"code": 0, "data": queue})
     responses.post(f"{SITE}/uc/openapi/accountStatus", json={"code": 0, "data": wallet})
     shown = accounts("check", "environment")
-    assert "the key works" in shown
+    assert "the connection works" in shown
     assert "40" in shown
     assert "87.5 CNY" in shown
 
@@ -86,7 +86,7 @@ def test_stored_keys_are_sealed_anew_with_the_first_encryption_key(settings, enc
     other = add_account("other", "the-key-of-the-other", SITE)
     new = accounts("new-key").strip()
     settings.ENCRYPTION_KEYS = [new, encryption_key]
-    assert "Sealed with the first of ENCRYPTION_KEYS: 1." in accounts("reseal")
+    assert "Encrypted with the first of ENCRYPTION_KEYS: 1." in accounts("reseal")
     settings.ENCRYPTION_KEYS = [new]
     other.refresh_from_db()
     assert provider_accounts.settings_of(other).api_key == "the-key-of-the-other"

@@ -58,7 +58,7 @@ def test_a_key_goes_in_and_never_comes_out(admin_client, encryption_key, caplog)
 def test_a_form_that_is_refused_does_not_repeat_the_key(admin_client, encryption_key):
     answer = admin_client.post(ADD, form(api_key=KEY, base_url="ftp://elsewhere.example"))
     assert answer.status_code == 200
-    assert "Write scheme and host" in answer.content.decode()
+    assert "Write scheme, host and path" in answer.content.decode()
     assert KEY not in answer.content.decode()
     assert not ProviderAccount.objects.exists()
 
@@ -176,3 +176,29 @@ def test_verbs_need_a_post_and_the_right_to_change(client, admin_client, second,
     assert client.post(page_of(second, verb)).status_code == 403
     second.refresh_from_db()
     assert second.paused_at is None
+
+
+def test_an_account_form_asks_for_what_the_provider_needs(admin_client, encryption_key):
+    add = "/admin/providers/provideraccount/add/"
+    openai = {"name": "Ollama", "provider": "openai", "base_url": "http://127.0.0.1:11434/v1", "is_enabled": "on"}
+    cases = [
+        ({"base_url": ""}, "Write scheme, host and path"),
+        ({"options": '{"modle": "x"}'}, "There is no setting modle."),
+        ({"options": '{"submit_limit_seconds": -1}'}, "must be a number of seconds"),
+        ({"options": "[]"}, "Write a JSON object."),
+        ({"name": "openai"}, "an account that the environment describes"),
+    ]
+    for fields, message in cases:
+        assert message in admin_client.post(add, openai | fields).content.decode()
+    assert admin_client.post(add, openai | {"options": '{"model": "qwen"}'}).status_code == 302
+    account = ProviderAccount.objects.get(name="Ollama")
+    assert provider_accounts.blocked_reason(account) is None
+    values = provider_accounts.settings_of(account)
+    assert (values.base_url, values.api_key, values.options["model"]) == (openai["base_url"], "", "qwen")
+    assert account.key_fingerprint
+    local = {"name": "Second", "provider": "local", "is_enabled": "on"}
+    assert admin_client.post(add, local).status_code == 302
+    page = admin_client.get(f"/admin/providers/provideraccount/{account.pk}/change/").content.decode()
+    assert "New API key" in page
+    page = admin_client.get(f"/admin/providers/provideraccount/{ProviderAccount.objects.latest('pk').pk}/change/")
+    assert "API key" not in page.content.decode()

@@ -23,6 +23,7 @@ class Command(makemessages.Command):
         "--keyword=Row:2",
         "--keyword=Failure:2",
         "--keyword=define:2",
+        "--keyword=translatable:1",
     ]
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -32,6 +32,7 @@ from providers.adapters.base import (
     RemoteStatus,
     SubmitRequest,
     Updates,
+    translatable,
 )
 from providers.adapters.errors import (
     AccountBlocked,
@@ -73,6 +74,7 @@ class OpenAI(Provider):
     name = "openai"
     label = "OpenAI-compatible chat"
     account_name = "openai"
+    address_help = translatable("the base URL of the server's API, such as http://127.0.0.1:11434/v1.")
     capabilities = Capabilities(needs_key=False, settles_inline=True, streams_text=True)
     defaults = ProviderSettings(
         concurrency=4,

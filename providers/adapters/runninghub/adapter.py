@@ -29,6 +29,7 @@ from providers.adapters.base import (
     SubmitRequest,
     Updates,
     UploadedFile,
+    translatable,
 )
 from providers.adapters.errors import NotAccepted, ProviderError, Remedy, Unavailable, Unconfirmed
 from providers.adapters.http import TransportFailure
@@ -90,6 +91,9 @@ class RunningHub(Provider):
     name = "runninghub"
     label = "RunningHub"
     account_name = "environment"
+    address_help = translatable(
+        "https://www.runninghub.cn, or https://www.runninghub.ai. A key of one does not work at the other."
+    )
     capabilities = Capabilities(uploads=True, webhooks=True, cancels=True)
     defaults = ProviderSettings(
         base_url="https://www.runninghub.cn",

@@ -66,33 +66,3 @@ def test_no_remedy_goes_beyond_the_limit_or_waits_beyond_the_cap(remedy, attempt
 def test_a_download_waits_longer_each_time_up_to_a_cap(tries):
     wait = retry.after_failed_download(tries)
     assert min(2.0 ** min(tries, 20), 300) * (1 - SPREAD) <= wait <= 300 * (1 + SPREAD)
-
-
-@given(
-    st.integers(0, 500),
-    st.none() | st.integers(0, 500),
-    st.none() | st.integers(1, 500),
-    st.floats(0, 1e6),
-    st.floats(0, 1e6),
-)
-def test_the_slot_limit_never_exceeds_a_limit_and_only_grows_with_time(configured, remote, soft, early, late):
-    early, late = sorted((early, late))
-    ceiling = configured if remote is None else min(configured, remote)
-
-    def limit(seconds: float) -> int:
-        return retry.slot_limit(configured, remote=remote, soft=soft, seconds_since=seconds)
-
-    assert 0 <= limit(early) <= limit(late) <= ceiling
-    if soft is None:
-        assert limit(0) == ceiling
-    else:
-        assert limit(0) == min(ceiling, soft)
-
-
-def test_a_slowed_account_has_its_full_limit_back_within_half_a_minute():
-    limits = [retry.slot_limit(50, remote=None, soft=1, seconds_since=seconds) for seconds in (0, 5, 10, 20, 30)]
-    assert limits == [1, 2, 4, 16, 50]
-
-
-def test_a_clock_that_went_back_does_not_break_the_slot_limit():
-    assert retry.slot_limit(50, remote=None, soft=3, seconds_since=-100) == 3
