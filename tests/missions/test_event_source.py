@@ -50,7 +50,14 @@ def test_a_message_reports_a_move_and_the_state(owner: User, account: ProviderAc
     data = json.loads(event.data)
     state = data.pop("mission")
     assert data.pop("at").endswith("Z")
-    assert data == {"item": 1, "from": "pending", "to": "submitting", "reason": "", "attempt": None}
+    assert data == {
+        "item": 1,
+        "from": "pending",
+        "to": "submitting",
+        "reason": "",
+        "reason_code": None,
+        "attempt": None,
+    }
     mission.refresh_from_db()
     assert state == {
         "api_mission_id": mission.pk,

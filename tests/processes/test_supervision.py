@@ -34,7 +34,9 @@ def test_a_cluster_whose_pusher_hangs_is_replaced(open_stage: OpenStage) -> None
 def test_a_cluster_that_a_dead_worker_locked_is_replaced(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.3, cap=10)
     cluster = stage.start_workers(6, cap=10)
-    stage.finish(stage.mission(2))  # then all workers wait, and one of them holds the queue's lock
+    stage.finish(
+        stage.mission(2, rows=["first 1", "first 2"])
+    )  # then all workers wait, and one of them holds the queue's lock
     for worker in cluster.children()[:-2]:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
