@@ -1,4 +1,4 @@
-"""The schema of the first release, and a site of that time with rows of every model."""
+"""The schemas of former releases, and a site of that time with rows of its models."""
 
 from __future__ import annotations
 
@@ -20,22 +20,33 @@ from django.utils import timezone
 from providers.adapters.base import Provider, ProviderSettings, SubmitRequest
 from tests.factories import TEXT_TO_IMAGE, picture
 
-# The latest migration of each of our apps in 0.1.0.  An app that is not named was not there.
-FIRST = {
-    "accounts": "0001_initial",
-    "media": "0001_initial",
-    "missions": "0002_broker_index",
-    "templates_app": "0001_initial",
+# The latest migration of each of our apps in a release.  An app that is not named was not there.
+RELEASES = {
+    "0.1.0": {
+        "accounts": "0001_initial",
+        "media": "0001_initial",
+        "missions": "0002_broker_index",
+        "templates_app": "0001_initial",
+    },
+    "0.2.0": {
+        "accounts": "0006_plural_names",
+        "drafts": "0001_initial",
+        "media": "0003_plural_names",
+        "missions": "0014_tally_removal_count",
+        "templates_app": "0002_plural_names",
+    },
 }
-OURS = (*FIRST, "billing", "core", "drafts", "providers", "workers")
+FIRST = RELEASES["0.1.0"]
+OURS = ("accounts", "billing", "core", "drafts", "media", "missions", "providers", "templates_app", "workers")
 TOKEN = "rhb_of_the_first_release"
 PRICE = Decimal("0.25")
 
 
-def first_schema() -> list[tuple[str, str | None]]:
-    """Return migration targets: our apps at their first release, all others at their newest."""
+def schema_of(release: str) -> list[tuple[str, str | None]]:
+    """Return migration targets: our apps at a release, all others at their newest."""
     others = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] not in OURS]
-    return [*others, *FIRST.items(), *((app, None) for app in OURS if app not in FIRST)]
+    apps = RELEASES[release]
+    return [*others, *apps.items(), *((app, None) for app in OURS if app not in apps)]
 
 
 def go_to(targets: Iterable[tuple[str, str | None]]) -> Any:
@@ -72,11 +83,11 @@ IN_FLIGHT = {
 PAID = ("running", "unconfirmed", "succeeded", "failed")
 
 
-class FirstSite:
-    """Rows in the tables of the first release; ``running_task`` is a task at the provider."""
+class FormerSite:
+    """Rows in the tables of a former release; ``running_task`` is a task at the provider."""
 
-    def __init__(self, apps: Any, *, key_fingerprint: str, running_task: str) -> None:
-        self.apps = apps
+    def __init__(self, apps: Any, release: str, *, key_fingerprint: str, running_task: str) -> None:
+        self.apps, self.release = apps, release
         self.running_task = running_task
         self.now = timezone.now()
         self.owner = apps.get_model("auth", "User").objects.create(username="mei", password="!")
@@ -104,6 +115,8 @@ class FirstSite:
             "With files", "paused", {"waits": Step(("pending",))}, task_type="image_to_image",
             model="rhart-image-v1/edit", pause_reason="Paused by a person.", rows={"imageUrls": [f"media:{self.media.pk}"]},
         )  # fmt: skip
+        if release != "0.1.0":
+            self.make("MissionMedia", mission=self.with_files, media=self.media)
         self.planned = self.mission(
             "Planned", "scheduled", {"waits": Step(("pending",))}, not_before=self.now + timedelta(days=3)
         )
