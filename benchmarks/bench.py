@@ -17,22 +17,16 @@ simulator from the creation of the mission to the last submission, while all had
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-STATE = ROOT / "var" / "bench"
+from benchmarks.figures import save
+from benchmarks.site import free_port, scratch_site, web_process
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,83 +52,6 @@ def parse_arguments() -> argparse.Namespace:
 
 def limits(text: str) -> list[int]:
     return [int(limit) for limit in text.split(",")]
-
-
-@contextmanager
-def scratch_database(server_url: str, folder: Path = STATE) -> Iterator[str]:
-    """Yield the URL of an empty database: a SQLite file, or a new database on a server."""
-    if not server_url:
-        yield f"sqlite:///{folder / 'db.sqlite3'}"
-        return
-    import psycopg
-
-    def say(statement: str) -> None:  # over a connection of its own: the server may have been restarted
-        with psycopg.connect(server_url, autocommit=True) as server:
-            server.execute(statement)
-
-    name = f"bench_{os.getpid()}"
-    say(f'CREATE DATABASE "{name}"')
-    try:
-        yield f"{server_url.rsplit('/', 1)[0]}/{name}"
-    finally:
-        say(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@contextmanager
-def scratch_site(server_url: str, folder: Path = STATE, /, **environment: str) -> Iterator[None]:
-    """Set up Django on an empty database and data folder; child processes inherit both."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with scratch_database(server_url, folder) as url:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
-            "DATA_DIR": str(folder),
-            "DATABASE_URL": url,
-            "STORAGE_URL": "",
-            "RUNNINGHUB_API_KEY": "",
-            "LOG_LEVEL": "WARNING",
-            **environment,
-        }
-        import django
-        from django.db import connections
-
-        django.setup()
-        try:
-            yield
-        finally:
-            connections.close_all()
-
-
-def save(figures: Any, path: Path) -> None:
-    """Write the figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, default=str, indent=2) + "\n")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def web_process(env: dict[str, str], port: int) -> Iterator[psutil.Process]:
-    """Run the web server as ``Procfile`` does; yield its process, the parent of any others."""
-    from devtools.local_stack import procfile, procfile_environment
-
-    environment = {**os.environ, **env, **procfile_environment("127.0.0.1", port), "LOG_LEVEL": "WARNING"}
-    process = subprocess.Popen(["/bin/sh", "-c", procfile()["web"]], env=environment, cwd=ROOT)
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def open_accounts(caps: list[int], url: str) -> None:

@@ -11,10 +11,9 @@ other requests are made one after another, and compares them with those of an id
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,8 @@ from typing import Any
 
 import requests
 
-from benchmarks.bench import STATE, free_port, save, scratch_site, web_process
+from benchmarks.figures import save, show_times, summary, timed
+from benchmarks.site import STATE, free_port, scratch_site, web_process
 
 TARGETS = {"create": 2000.0, "list": 50.0, "detail": 100.0, "page of 100 items": 60.0}
 
@@ -62,12 +62,6 @@ def mission(rows: int) -> dict[str, Any]:
     prompts = [f"a lighthouse on a cliff above a stormy sea, oil on canvas, number {number}" for number in range(rows)]
     config = {"aspectRatio": "16:9", "batch_input": prompts}
     return {"name": f"{rows} lighthouses", "task_type": "text_to_image", "config": config}
-
-
-def timed(action: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    action()
-    return 1000 * (time.perf_counter() - began)
 
 
 def repeated(caller: Caller, path: str, rounds: int) -> list[float]:
@@ -146,18 +140,6 @@ def measure_beside(caller: Caller, other: Caller, rows: int) -> dict[str, Any]:
     return {"submit": submitting.result(), "beside": beside}
 
 
-def summary(name: str, times: list[float], target: float | None) -> dict[str, Any]:
-    median = statistics.median(times)
-    return {
-        "request": name,
-        "median_ms": round(median, 1),
-        "worst_ms": round(max(times), 1),
-        "rounds": len(times),
-        "target_ms": target,
-        "is_met": None if target is None else median <= target,
-    }
-
-
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     token = prepare(arguments.missions)
     with server() as base:
@@ -178,24 +160,11 @@ def server() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api/v1/missions"
 
 
-def show(figures: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "request", "median", "worst", "target", "", title=f"{figures['items']} items, {figures['database']}, ms"
-    )
-    for row in figures["requests"]:
-        mark = {None: "", True: "met", False: "MISSED"}[row["is_met"]]
-        table.add_row(row["request"], str(row["median_ms"]), str(row["worst_ms"]), str(row["target_ms"] or ""), mark)
-    Console(width=120).print(table)
-
-
 def main() -> int:
     arguments = parse_arguments()
     with scratch_site(arguments.database, API_REQUESTS_PER_MINUTE="0"):
         figures = run(arguments)
-    show(figures)
+    show_times(figures)
     save(figures, arguments.json)
     return 0 if all(row["is_met"] is not False for row in figures["requests"]) else 1
 

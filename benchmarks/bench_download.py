@@ -22,7 +22,7 @@ from contextlib import contextmanager
 import psutil
 import requests
 
-from benchmarks.bench import STATE, free_port, scratch_database, web_process
+from benchmarks.site import STATE, free_port, scratch_site, web_process
 
 MAX_GROWTH_MB = 60
 MAX_MILLISECONDS = 200
@@ -164,16 +164,8 @@ def run(arguments: argparse.Namespace) -> bool:
 
 def main() -> None:
     arguments = parse_arguments()
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
-    with scratch_database(arguments.database) as url:
-        os.environ |= {"DATA_DIR": str(STATE), "DATABASE_URL": url, "SECRET_KEY": "only-for-this-benchmark"}
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "runninghub_batch.settings", "LOG_LEVEL": "WARNING", "STORAGE_URL": ""}
-        import django
-
-        django.setup()
+    with scratch_site(arguments.database):
         is_good = run(arguments)
-        django.db.connections.close_all()
     shutil.rmtree(STATE, ignore_errors=True)
     if not is_good:
         raise SystemExit(f"More than {MAX_GROWTH_MB} MB, or others waited longer than {MAX_MILLISECONDS} ms.")

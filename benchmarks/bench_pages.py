@@ -16,8 +16,8 @@ from typing import Any
 
 import requests
 
-from benchmarks.bench import free_port, scratch_site, web_process
-from benchmarks.bench_api import show, summary, timed
+from benchmarks.figures import show_times, summary, timed
+from benchmarks.site import free_port, scratch_site, web_process
 
 TARGET_MS = 150.0
 
@@ -69,7 +69,9 @@ def main() -> int:
     with scratch_site(arguments.database):
         mission_id, session_key = prepare(arguments.items)
         rows = measure(session_key, addresses(mission_id, arguments.items), arguments.rounds, TARGET_MS)
-    show({"items": arguments.items, "database": "PostgreSQL" if arguments.database else "SQLite", "requests": rows})
+    show_times(
+        {"items": arguments.items, "database": "PostgreSQL" if arguments.database else "SQLite", "requests": rows}
+    )
     return 0 if all(row["is_met"] for row in rows) else 1
 
 

@@ -21,14 +21,15 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import apart
-from benchmarks.bench import STATE, free_port, save, scratch_site
+from benchmarks import separate_process
+from benchmarks.figures import numbers, save, show_table
+from benchmarks.site import STATE, free_port, scratch_site
 
 COLUMNS = (
     "items",
@@ -43,10 +44,6 @@ COLUMNS = (
     "peak_mb",
     "simulated_hours",
 )
-
-
-def numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,16 +63,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    if case := apart.case():
-        return apart.answer(measure(**case))
+    if case := separate_process.case():
+        return separate_process.answer(measure(**case))
     arguments = parse_arguments()
     port = free_port()
     environment = {
-        "READ_DOT_ENV": "0",
-        "SECRET_KEY": "only-for-this-benchmark",
         "RUNNINGHUB_API_KEY": "simulator",
         "RESULTS_ALLOWED_HOSTS": f"127.0.0.1:{port}",
-        "PUBLIC_BASE_URL": "",
         "MISSION_MAX_ITEMS": str(max(arguments.items)),
     }
     rows: list[dict[str, Any]] = []
@@ -92,7 +86,7 @@ def main() -> int:
                 "begin_at": begin_at.isoformat(),
             }
             open_case(case, missions, has_limit=arguments.spending_limit)
-            rows.append(case | {"missions": missions} | apart.run("benchmarks.bench_scale", case))
+            rows.append(case | {"missions": missions} | separate_process.run("benchmarks.bench_scale", case))
             begin_at = datetime.fromisoformat(rows[-1]["end_at"])
             print(json.dumps(rows[-1]), flush=True)
     figures = {
@@ -102,7 +96,7 @@ def main() -> int:
         "history_items": arguments.history,
         "cases": rows,
     }
-    show(rows, COLUMNS, title=f"per item; {figures['database']}, {arguments.history:,} items of history")
+    show_table(rows, COLUMNS, title=f"per item; {figures['database']}, {arguments.history:,} items of history")
     save(figures, arguments.json)
     return 0
 
@@ -188,7 +182,7 @@ def measure(
         "broker_statements": round(meter.broker_statements / done, 2),
         "queries": round(remote.calls["query"] / done, 1),
         "messages": round((meter.calls.total() - meter.calls["broker"]) / done, 2),
-        "peak_mb": round(apart.peak_memory_mb()),
+        "peak_mb": round(separate_process.peak_memory_mb()),
         "simulated_hours": round((end_at - datetime.fromisoformat(begin_at)).total_seconds() / 3600, 2),
         "by_verb": {verb: meter.per_item(verb, done) for verb in meter.calls},
         "end_at": end_at.isoformat(),
@@ -216,19 +210,6 @@ def skip_ahead(left: int) -> int:
                 Mission.objects.filter(pk=mission.pk).update(**counts)
                 skipped += count
     return skipped
-
-
-def show(rows: list[dict[str, Any]], columns: Sequence[str], *, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
-    for row in rows:
-        cells = (row[column] for column in columns)
-        table.add_row(*(cell if isinstance(cell, str) else f"{cell:,}" for cell in cells))
-    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

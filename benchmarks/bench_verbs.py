@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import apart
-from benchmarks.bench import STATE, save, scratch_site
-from benchmarks.bench_scale import numbers, show
+from benchmarks import separate_process
+from benchmarks.figures import numbers, save, show_table
+from benchmarks.site import STATE, scratch_site
 
 VERBS = ("create", "pause", "cancel", "retry", "delete")
 COLUMNS = ("verb", "rows", "seconds", "ms_per_row", "longest_wait_seconds", "memory_mb")
@@ -37,10 +37,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    if case := apart.case():
-        return apart.answer(measure(**case))
+    if case := separate_process.case():
+        return separate_process.answer(measure(**case))
     arguments = parse_arguments()
-    environment = {"READ_DOT_ENV": "0", "SECRET_KEY": "only-for-this-benchmark", "MISSION_MAX_ITEMS": "1000000"}
+    environment = {"MISSION_MAX_ITEMS": "1000000"}
     figures = []
     with scratch_site(arguments.database, **environment):
         from django.core.management import call_command
@@ -49,11 +49,11 @@ def main() -> int:
         for rows in arguments.rows:
             for verb in arguments.verbs:
                 with small_writes() as waits:
-                    figure = apart.run("benchmarks.bench_verbs", {"verb": verb, "rows": rows})
+                    figure = separate_process.run("benchmarks.bench_verbs", {"verb": verb, "rows": rows})
                 began, ended = figure.pop("between")
                 longest = max(wait for at, wait in waits if at + wait > began and at < ended)
                 figures.append({"verb": verb, "rows": rows, **figure, "longest_wait_seconds": round(longest, 2)})
-    show(figures, COLUMNS, title="PostgreSQL" if arguments.database else "SQLite")
+    show_table(figures, COLUMNS, title="PostgreSQL" if arguments.database else "SQLite")
     save(figures, arguments.json)
     return 0
 
@@ -87,14 +87,14 @@ def small_writes() -> Iterator[list[tuple[float, float]]]:
 
 def measure(*, verb: str, rows: int) -> dict[str, Any]:
     act = prepared(verb, rows)
-    apart.forget_peak_memory()
-    memory_before, began = apart.peak_memory_mb(), time.time()
+    separate_process.forget_peak_memory()
+    memory_before, began = separate_process.peak_memory_mb(), time.time()
     act()
     ended = time.time()
     return {
         "seconds": round(ended - began, 2),
         "ms_per_row": round(1000 * (ended - began) / rows, 4),
-        "memory_mb": round(apart.peak_memory_mb() - memory_before),
+        "memory_mb": round(separate_process.peak_memory_mb() - memory_before),
         "between": [began, ended],
     }
 

@@ -30,8 +30,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.bench import STATE, free_port, save, scratch_site, web_process
 from benchmarks.bench_api import mission as mission_of
+from benchmarks.figures import save
+from benchmarks.site import STATE, free_port, scratch_site, web_process
 
 USERS = 5
 SHARES = {"items": 30, "mission": 20, "missions": 20, "mission page": 15, "missions page": 5, "create": 10}
@@ -322,7 +323,7 @@ def main() -> int:
 
         django.setup()
         move(arguments.mover, arguments.moves)
-    with scratch_site(arguments.database, API_REQUESTS_PER_MINUTE="0", READ_DOT_ENV="0", PUBLIC_BASE_URL=""):
+    with scratch_site(arguments.database, API_REQUESTS_PER_MINUTE="0"):
         figures = run(arguments)
     options = {name: getattr(arguments, name) for name in ("streams", "missions", "moves", "rate", "seconds")}
     figures = {"database": "PostgreSQL" if arguments.database else "SQLite", **options, **figures}

@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.bench import ROOT, free_port, scratch_site
+from benchmarks.site import ROOT, free_port, scratch_site
 from tests.postgres_server import PostgresServer
 
 OWN_SERVER = "postgresql"

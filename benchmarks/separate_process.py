@@ -1,4 +1,4 @@
-"""A part of a benchmark in a process of its own, so that its memory is its own."""
+"""Run a part of a benchmark in a separate process, to measure its memory alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import ROOT
+from benchmarks.site import ROOT
 
 CASE = "BENCH_CASE"
 
