@@ -85,8 +85,8 @@ def test_lockout_is_explained(open_page):
         page.get_by_label("Username").fill("mei")
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("Wait 15 minutes")).to_be_visible()
+    expect(page.get_by_text("Try again in 15 minutes")).to_be_visible()
     check_axe(page)
-    page.get_by_role("link", name="Back to signing in").click()
+    page.get_by_role("link", name="Back to sign-in").click()
     expect(page.get_by_label("Username")).to_be_visible()
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "429" not in wrong]
