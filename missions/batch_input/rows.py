@@ -267,7 +267,7 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     invalid = set()
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):
         origin = Origin(line=record.line)
-        found = [
+        row_problems = [
             RowProblem(
                 origin,
                 _("You have no uploaded image of this name. Upload it to your library first."),
@@ -278,9 +278,9 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
             for text in _file_names(row.get(name))
         ]
         if message := extra_cells_problem(names, record.cells):
-            found.insert(0, RowProblem(origin, message))
-        if found:
-            problems += found
+            row_problems.insert(0, RowProblem(origin, message))
+        if row_problems:
+            problems += row_problems
             invalid.add(number)
     return BatchRows(
         rows,

@@ -33,7 +33,7 @@ def wait_for(mission: Mission, **counts: int) -> None:
 
 
 @needs_sqlite
-def test_an_operator_stops_settles_and_retries(open_page, operator, person, simulator, start_workers):
+def test_operator_stops_resolves_and_retries(open_page, operator, person, simulator, start_workers):
     simulator.set(task_seconds=0.5)
     lost = ["a lamp that ran [[sim:lose:drop]]", "a lamp that never ran [[sim:reject-once:503]]"]
     mission = make_mission(person, ["a teapot", "a cup [[sim:1501]]", "a jug [[sim:1501]]", *lost], name="Live")
@@ -77,7 +77,7 @@ def account_pages(environment, settings) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nobody_is_shut_out(open_page, operator, troubled, account_pages, theme):
+def test_admin_is_accessible(open_page, operator, troubled, account_pages, theme):
     page = open_page(theme=theme, user=operator)
     doubt, failed = troubled.items.get(index=5), troubled.items.get(index=1)
     items = "/admin/missions/missionitem/"
@@ -96,7 +96,7 @@ def test_nobody_is_shut_out(open_page, operator, troubled, account_pages, theme)
         check_axe(page)
 
 
-def test_no_page_is_wider_than_a_phone(open_page, operator, troubled, account_pages):
+def test_admin_fits_a_phone(open_page, operator, troubled, account_pages):
     page = open_page(width=360, user=operator)
     item = troubled.items.get(index=5)
     for address in (

@@ -19,7 +19,7 @@ needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks w
 PAGE = "/admin/providers/provideraccount/{}/change/"
 
 
-def test_an_account_is_tested_paused_and_resumed_on_its_page(open_page):
+def test_account_is_tested_paused_and_resumed(open_page):
     boss = User.objects.create_superuser("boss")
     page = open_page(PAGE.format(provider_accounts.environment_account().pk), user=boss)
     page.get_by_role("button", name="Test connection").click()
@@ -32,7 +32,7 @@ def test_an_account_is_tested_paused_and_resumed_on_its_page(open_page):
 
 
 @needs_sqlite
-def test_a_second_key_takes_over_what_a_draining_one_leaves(open_page, person, simulator, start_workers):
+def test_second_key_takes_over(open_page, person, simulator, start_workers):
     simulator.set(task_seconds=0.5)
     first = provider_accounts.environment_account()
     mission = make_mission(person, 120)

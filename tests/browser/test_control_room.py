@@ -10,7 +10,7 @@ from providers import provider_accounts
 from tests.browser.chromium import check_axe
 
 
-def test_an_operator_watches_retries_and_settles(open_page, operator, troubled):
+def test_operator_watches_retries_and_resolves(open_page, operator, troubled):
     page = open_page("/admin/control-room/", user=operator)
     expect(page.locator("#zone-accounts")).not_to_contain_text("No money left.")
     account = provider_accounts.environment_account()
@@ -29,7 +29,7 @@ def test_an_operator_watches_retries_and_settles(open_page, operator, troubled):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nobody_is_shut_out_of_it(open_page, operator, troubled, theme):
+def test_control_room_is_accessible(open_page, operator, troubled, theme):
     page = open_page("/admin/control-room/", user=operator, theme=theme)
     page.locator("#zone-inbox summary").click()
     check_axe(page)

@@ -23,7 +23,7 @@ def fits(page) -> bool:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_component_can_be_used_by_everybody(open_page, operator, theme):
+def test_components_are_accessible(open_page, operator, theme):
     page = open_page("/components", theme=theme, width=360 if theme == "light" else 1280, user=operator)
     check_axe(page)
     assert fits(page)
@@ -33,7 +33,7 @@ def test_every_component_can_be_used_by_everybody(open_page, operator, theme):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_a_person_signs_in_chooses_a_language_and_signs_out(open_page, person):
+def test_sign_in_language_and_sign_out(open_page, person):
     page = open_page("/accounts/tokens", user=None)
     page.get_by_label("Username").fill("mei")
     page.get_by_label("Password").fill(PASSWORD)
@@ -52,7 +52,7 @@ def test_a_person_signs_in_chooses_a_language_and_signs_out(open_page, person):
     expect(page).to_have_url(re.compile("/accounts/login/"))
 
 
-def test_a_token_is_made_copied_and_revoked(open_page, person):
+def test_token_is_created_copied_and_revoked(open_page, person):
     page = open_page("/accounts/tokens")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_label("Purpose").fill("nightly")
@@ -67,7 +67,7 @@ def test_a_token_is_made_copied_and_revoked(open_page, person):
     assert ApiToken.objects.get().revoked_at
 
 
-def test_all_of_it_goes_without_scripts(open_page, person):
+def test_account_pages_work_without_scripts(open_page, person):
     page = open_page("/accounts/tokens", scripts=False)
     page.get_by_label("Purpose").fill("nightly")
     page.get_by_role("button", name="Create token").click()
@@ -76,7 +76,7 @@ def test_all_of_it_goes_without_scripts(open_page, person):
     expect(page.get_by_text("Token “nightly” revoked.")).to_be_visible()
 
 
-def test_the_keyboard_reaches_and_leaves_the_menu(page):
+def test_menu_works_by_keyboard(page):
     page.goto("/accounts/")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
@@ -90,7 +90,7 @@ def test_the_keyboard_reaches_and_leaves_the_menu(page):
     expect(menu).to_be_focused()
 
 
-def test_a_form_is_sent_once_however_often_it_is_clicked(page):
+def test_double_click_submits_once(page):
     page.goto("/accounts/tokens")
     page.get_by_label("Purpose").fill("nightly")
     page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('.token-form button').click()")
@@ -98,14 +98,14 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(page):
     assert ApiToken.objects.count() == 1
 
 
-def test_times_are_in_the_zone_of_the_browser(page):
+def test_times_are_in_the_browsers_zone(page):
     page.goto("/accounts/")
     zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
     cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
     assert cookies["time_zone"] == zone
 
 
-def test_the_admin_and_the_docs_of_the_api_work_under_the_policy(open_page, operator):
+def test_admin_and_api_docs_obey_the_policy(open_page, operator):
     page = open_page("/admin/", user=operator)
     page.goto("/admin/accounts/apitoken/add/")
     page.locator("#id_expires_at_0").click()

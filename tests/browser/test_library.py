@@ -39,7 +39,7 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_many_images_are_uploaded_at_once_and_what_is_wrong_is_told_beside_its_file(page, pictures, tmp_path):
+def test_images_are_uploaded_with_their_errors(page, pictures, tmp_path):
     wrong = tmp_path / "notes.png"
     wrong.write_bytes(b"no image at all")
     huge = tmp_path / "huge.png"
@@ -56,7 +56,7 @@ def test_many_images_are_uploaded_at_once_and_what_is_wrong_is_told_beside_its_f
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "422" not in wrong]  # refused
 
 
-def test_a_dropped_image_is_uploaded_and_found(page):
+def test_dropped_image_is_uploaded(page):
     page.goto("/media")
     page.evaluate(
         """async () => {
@@ -74,7 +74,7 @@ def test_a_dropped_image_is_uploaded_and_found(page):
     expect(page.locator(".key-values")).to_contain_text("60 × 40")
 
 
-def test_a_lost_connection_is_waited_for(page, pictures):
+def test_uploads_wait_for_the_connection(page, pictures):
     page.goto("/media")
     page.context.set_offline(True)
     page.set_input_files("#files", pictures[:1])
@@ -86,7 +86,7 @@ def test_a_lost_connection_is_waited_for(page, pictures):
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if "ERR_INTERNET_DISCONNECTED" not in wrong]
 
 
-def test_ticked_images_are_deleted_by_keyboard(page, library):
+def test_selected_images_are_deleted(page, library):
     page.goto("/media")
     tick = page.get_by_role("checkbox", name="Choose photo 1.png")
     tick.focus()
@@ -98,7 +98,7 @@ def test_ticked_images_are_deleted_by_keyboard(page, library):
     assert not MediaFile.objects.filter(name="photo 1.png").exists()
 
 
-def test_the_library_works_without_scripts(open_page, pictures):
+def test_library_works_without_scripts(open_page, pictures):
     page = open_page("/media", scripts=False)
     page.set_input_files("#files", pictures[:2])
     page.get_by_role("button", name="Upload").click()
@@ -107,7 +107,7 @@ def test_the_library_works_without_scripts(open_page, pictures):
     expect(page.locator(".library-item")).to_have_count(2)
 
 
-def test_a_template_is_made_from_scratch_and_changed(page, library):
+def test_template_is_created_and_changed(page, library):
     page.goto("/templates")
     page.get_by_role("link", name="Create a template").click()
     page.get_by_role("link", name="Image to image").click()
@@ -131,7 +131,7 @@ def test_a_template_is_made_from_scratch_and_changed(page, library):
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
-def test_everybody_can_use_pages_with_troubles_and_without_finds(open_page, person, library, theme, width):
+def test_pages_with_problems_are_accessible(open_page, person, library, theme, width):
     kept = MissionTemplate.objects.create(owner=person, name="Old", task_type="text_to_image", config={"model": "x/y"})
     page = open_page(theme=theme, width=width)
     for address in ("/templates?search=nothing", f"/templates/{kept.pk}", "/templates", "/media?search=nothing"):

@@ -60,7 +60,7 @@ def test_invalid_rows_are_named_and_can_be_skipped(owner: User) -> None:
     assert (skipping.count, skipping.skipped_count, len(skipping.rows)) == (219, 1, 219)
 
 
-def test_more_invalid_rows_than_one_check_reports_are_skipped(owner: User) -> None:
+def test_many_invalid_rows_are_skipped(owner: User) -> None:
     found = preview(owner, prompts="\n".join([TOO_LONG] * 1500 + ["fine"]), leave_out="on")
 
     assert (found.count, found.skipped_count) == (1, 1500)
@@ -100,7 +100,7 @@ def test_unsuitable_upload_is_named(owner: User) -> None:
     assert "loop.gif is GIF" in found.row_problems[0].message
 
 
-def test_unreadable_lines_must_be_skipped_explicitly(owner: User) -> None:
+def test_unreadable_lines_are_not_ignored(owner: User) -> None:
     lines = '"one"\n{broken\n"two"\n'
 
     assert not preview(owner, table=lines, name="rows.jsonl").is_ready
