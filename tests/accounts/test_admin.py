@@ -1,4 +1,4 @@
-"""Tokens in the admin: made there too, shown once, revoked."""
+"""API tokens in the admin."""
 
 from __future__ import annotations
 

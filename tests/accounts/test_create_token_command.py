@@ -1,4 +1,4 @@
-"""``manage.py create_token``: a token for a script, as the last word."""
+"""``manage.py create_token``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: shown once, kept as a digest, refused when they have ended."""
+"""API tokens: shown once, stored as a digest, refused when expired or revoked."""
 
 from __future__ import annotations
 

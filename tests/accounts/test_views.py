@@ -1,4 +1,4 @@
-"""Signing in and out, preferences and tokens on the account pages."""
+"""Sign-in, preferences and tokens on the account pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application in a process that is killed (``kill -9``) just before it answers a request that asks for it."""
+"""The application in a process that kills itself before it answers a request with X-Die."""
 
 from __future__ import annotations
 

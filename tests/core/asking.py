@@ -1,4 +1,4 @@
-"""The application, whose views ask the database what a request's body says."""
+"""The application with views that run the SQL of a request's body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real web server on the test's own database."""
+"""A real web server on the test's database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OpenServer = Callable[..., Web]
 
 @pytest.fixture
 def open_server(transactional_db: None, tmp_path: Path) -> Iterator[OpenServer]:
-    """Starts servers with more environment, or of another application; all are stopped when the test ends."""
+    """Return a function that starts servers; all are stopped at the end of the test.
+
+    Its arguments are another application and more environment variables.
+    """
     opened: list[Web] = []
 
     def open_(application: str = Web.APPLICATION, **env: str) -> Web:

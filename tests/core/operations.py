@@ -1,4 +1,4 @@
-"""Every documented operation of the API, with a request that is valid for it."""
+"""Every documented operation of the API, with a valid request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """``path`` holds its parameters in braces."""
+    """An operation.  ``path`` has its parameters in braces."""
 
     method: str
     path: str
@@ -30,11 +30,11 @@ class Operation:
 
     @property
     def parameters(self) -> list[str]:
-        """The names in its path."""
+        """The names of the path's parameters."""
         return [known["name"] for known in self.described["parameters"] if known["in"] == "path"]
 
     def request(self) -> dict[str, Any]:
-        """Arguments for Django's test client: a body and what must stand in the query."""
+        """Return the arguments of Django's test client: body and required query."""
         query = {
             known["name"]: sample(known["schema"])
             for known in self.described["parameters"]
@@ -62,7 +62,7 @@ def operations() -> list[Operation]:
 
 
 def sample(schema: Schema) -> Any:
-    """A value that fits: an example if there is one, else the least."""
+    """Return a valid value of a schema: an example if there is one, else the smallest."""
     if "$ref" in schema:
         return sample(documented()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     for known in ("const", "default", "example"):
@@ -92,7 +92,7 @@ def _least(schema: Schema) -> Any:
 
 
 def picture() -> io.BytesIO:
-    """A PNG with a name, as a form sends it."""
+    """Return a PNG file with a name, as a form sends it."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "PNG")
     file.seek(0)

@@ -1,4 +1,4 @@
-"""Operations that show what the frame does, mounted as the real ones are."""
+"""Operations that test the conventions of ``core.api``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def who(request: HttpRequest) -> dict[str, Any]:
 
 @api.post("/make", response={201: Echo})
 def make(request: HttpRequest, name: str, then: str = "") -> Status[dict[str, Any]]:
-    """Leaves a row, and may fail afterwards."""
+    """Create a row, and fail afterwards if asked."""
     with transaction.atomic():
         ApiToken.objects.create(user_id=request.user.pk, name=name, digest=name)
         if then:

@@ -1,4 +1,4 @@
-"""The application, whose views read a request's body only after a while, and say in a file what they read."""
+"""The application with views that read a body after a while and write it to a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LateHandler(asgi.Handler):
             path = Path(os.environ["WHAT_WAS_READ"])
             part = path.with_suffix(".part")
             part.write_bytes(request.read())
-            part.rename(path)  # whoever finds it finds all of it
+            part.rename(path)  # a reader of the final name sees the whole file
         return HttpResponse()
 
 

@@ -1,4 +1,4 @@
-"""What holds for every operation: envelope, errors, names of requests, strict JSON."""
+"""Conventions of every operation: envelope, errors, request ids, strict JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is led to https, and who must not be."""
+"""Redirects from http to https."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_http_redirects_to_https(method):
     [
         ("/accounts/login/", {"HTTP_HOST": "127.0.0.1:8000"}),
         ("/accounts/login/", {"HTTP_HOST": PUBLIC, "secure": True}),
-        ("/accounts/login/", {"HTTP_HOST": PUBLIC, "HTTP_X_FORWARDED_PROTO": "https"}),  # it would go in a circle
+        ("/accounts/login/", {"HTTP_HOST": PUBLIC, "HTTP_X_FORWARDED_PROTO": "https"}),  # a redirect loop
         ("/api/v1/health", {"HTTP_HOST": PUBLIC}),
     ],
 )

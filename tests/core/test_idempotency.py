@@ -1,4 +1,4 @@
-"""``Idempotency-Key`` on the way through the frame."""
+"""``Idempotency-Key`` in requests."""
 
 from __future__ import annotations
 

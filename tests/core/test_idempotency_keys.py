@@ -1,4 +1,4 @@
-"""A key is claimed once, answers for a day, and can be taken over from the dead but not from the living."""
+"""Claims of idempotency keys: one per key, taken over from dead processes only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def claim(user, key="k1", digest="d1"):
 
 
 def age(by: timedelta) -> None:
-    """Let time pass for every key."""
+    """Make every key older."""
     for row in IdempotencyKey.objects.all():
         row.claimed_at -= by
         row.finished_at = row.finished_at and row.finished_at - by
@@ -98,7 +98,7 @@ def claim_of_a_slow_process(user):
 
 
 def carry_out(mine: Claim, user: User, name: str, *, then: Exception | None = None) -> None:
-    """What an operation does: its work and its answer in one transaction."""
+    """Do work and store the response in one transaction, as an operation does."""
     with transaction.atomic():
         ApiToken.objects.create(user=user, name=name, digest=name)
         mine.remember(201, {})

@@ -1,4 +1,4 @@
-"""The lines of the log: JSON that names what it is about, and nothing that is secret."""
+"""Log lines: with ids, without secrets."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PROMPT = "a marked teapot nobody else has"
 
 @pytest.fixture(autouse=True)
 def _no_request() -> None:
-    """Requests that earlier tests made in this process are over."""
+    """Reset the request id of earlier tests in this thread."""
     request_ids._current.set("")
 
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """All that is logged at INFO and above, as it is written in production."""
+    """Return what is logged from INFO on, formatted as in production."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonLines())
@@ -80,5 +80,5 @@ def test_text_lines_name_the_rows():
             inside = lines.format(record)
         return [inside, lines.format(record)]
 
-    # In a context of its own: an earlier test may have named a request in this one.
+    # In its own context: an earlier test may have set a request id in this one.
     assert Context().run(told) == ["engine [mission=7 attempt=9] Sent.", "engine Sent."]

@@ -1,4 +1,4 @@
-"""The Chinese texts: what is compiled is what was translated, and every sentence still has its holes."""
+"""The Chinese translations are complete, compiled and have all placeholders."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ def test_pages_are_chinese_for_chinese_browsers(client, db):
 
 @pytest.fixture
 def collected(tmp_path, settings, monkeypatch):
-    """What make messages would find now."""
+    """Return the entries that ``make messages`` would collect now."""
     if not shutil.which("xgettext") and not os.environ.get("CI"):
         pytest.skip("no xgettext: apt install gettext")
     (tmp_path / "locale").mkdir()
     settings.LOCALE_PATHS = [tmp_path / "locale"]
-    # A copy: while it works, it writes a file beside each template, which other tests would take for ours.
+    # A copy: while it works, it writes a file beside each template, which other tests would take
+    # for ours.
     source = tmp_path / "source"
     for package in {place.parent for place in settings.BASE_DIR.glob("*/__init__.py")} - TOOLS:
         shutil.copytree(package, source / package.name, ignore=shutil.ignore_patterns("locale", "__pycache__"))

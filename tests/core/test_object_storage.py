@@ -1,4 +1,4 @@
-"""Uploads and results in S3-compatible storage: a real client, and a real server that speaks S3."""
+"""Uploads and results in S3-compatible storage, with a real client and server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def bucket(server: ObjectStorage, settings: Settings) -> ObjectStorage:
 
 @pytest.fixture
 def no_bucket(bucket: ObjectStorage, settings: Settings) -> None:
-    """An address at which nobody answers."""
+    """Return the URL of a server that does not answer."""
     settings.STORAGES = settings.STORAGES | storages_of(NOBODY, settings.RESULTS_ROOT)
 
 

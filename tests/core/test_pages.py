@@ -1,4 +1,4 @@
-"""What holds for every page: the policy, its weight, and the pages of errors."""
+"""Rules of every page: security policy, size, error pages."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_components_page_is_for_staff(owner, admin_client):
 
 
 def test_static_files_are_small():
-    """Compressed, style sheets, script and icons together leave most of the 100 KB of a page to the page."""
+    """Style sheets, script and icons take a quarter of the 100 KB of a page, compressed."""
     folder = settings.BASE_DIR / "core/static/app"
     size = sum(len(gzip.compress(path.read_bytes())) for path in folder.iterdir())
     assert size < 25_000

@@ -1,4 +1,4 @@
-"""Lists stay fast: they count no further than is looked at, and read by an index."""
+"""Admin lists stay fast: they count up to a limit and use indexes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def list_url(name):
 
 @pytest.mark.parametrize("name", [*LONG, "missions_mission", "media_mediafile"])
 def test_longer_list_costs_no_more_statements(admin_client, owner, mixed, name):
-    admin_client.get(list_url(name))  # what is asked once per process
+    admin_client.get(list_url(name))  # queries that run once per process
     with CaptureQueriesContext(
         connection,
     ) as few:
@@ -86,7 +86,10 @@ def test_task_search_uses_the_index(history):
 
 
 def plan_of(rows: QuerySet[Any]) -> str:
-    """How the database reads them.  PostgreSQL rightly sorts what is short, unless it is kept from it."""
+    """Return the database's query plan.
+
+    PostgreSQL sorts short tables, so sorting is switched off.
+    """
     query_plans.prepare()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The documented schema is what the server does: tried by schemathesis on a real server, and read by us."""
+"""The documented schema matches a real server, tested by schemathesis."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.api_client import new_token
 from tests.core.operations import documented, operations
 from workers.models import WorkerCluster
 
-EXAMPLES = 2  # per operation, beside those that cover each value; a budget in seconds would test less on a busy machine
-# What a schema cannot say (a model's own rules for its parameters) makes these two cry wolf.
+EXAMPLES = 2  # examples per operation, beside those that cover each value
+# These two report false positives, because a schema cannot express a model's own rules.
 UNFIT_CHECKS = "positive_data_acceptance,negative_data_rejection"
-ENDLESS = "/events$"  # a stream that ends with its mission, and nothing works on missions here
+ENDLESS = "/events$"  # a stream that ends with its mission, and no worker runs here
 
 
 def test_operation_ids_are_unique():
@@ -56,7 +56,7 @@ def test_alias_is_served_but_undocumented(db, client):
 
 @pytest.fixture
 def furnished(transactional_db: None) -> User:
-    """Somebody who has one of everything, on a machine where missions would be run."""
+    """Return a user with one object of each kind, on a server that is ready for missions."""
     owner = User.objects.create_user("mei")
     provider_accounts.environment_account()
     in_an_hour = timezone.now() + timedelta(hours=1)
@@ -71,7 +71,7 @@ def test_schemathesis_finds_no_failure(furnished, open_server, tmp_path):
         LOG_LEVEL="ERROR",
         API_REQUESTS_PER_MINUTE="0",
         RUNNINGHUB_API_KEY="simulator",
-        RUNNINGHUB_BASE_URL="http://127.0.0.1:9",  # nobody: no request may leave
+        RUNNINGHUB_BASE_URL="http://127.0.0.1:9",  # no request may leave
     )
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{web.url}/api/v1/openapi.json"]
     command += ["--header", f"Authorization: Bearer {new_token(furnished)}", "--exclude-path-regex", ENDLESS]

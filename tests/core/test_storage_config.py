@@ -1,4 +1,4 @@
-"""STORAGE_URL: a bucket and a prefix in it, or nothing at all."""
+"""STORAGE_URL: a bucket with a prefix, or empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How money, time and numbers are written, and what the components make of what they are given."""
+"""Formats of money, times and numbers, and the components of pages."""
 
 from __future__ import annotations
 

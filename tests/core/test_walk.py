@@ -1,4 +1,4 @@
-"""Nobody gets anywhere without a token, or into what belongs to somebody else: every documented operation is tried."""
+"""Every documented operation refuses strangers and hides the objects of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.core.operations import Operation, operations, picture
 pytestmark = pytest.mark.django_db
 PUBLIC = {"/api/v1/health", "/api/v1/ready"}
 MARK = "belongs-to-mei"
-EVERYBODYS = {"endpoint"}  # names in paths that lead to what is everybody's
+EVERYBODYS = {"endpoint"}  # path parameters of objects that everybody sees
 OPERATIONS = operations()
 INTO_ROWS = [operation for operation in OPERATIONS if set(operation.parameters) - EVERYBODYS]
 REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and not operation.is_public]
@@ -28,7 +28,7 @@ REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and 
 
 @pytest.fixture
 def places(owner: User) -> dict[str, Any]:
-    """A value for each name in a path, which leads to a row of the owner."""
+    """Return a value for each path parameter, each of an object of the owner."""
     mission = services.submit_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     new_token(owner)
@@ -53,7 +53,7 @@ def ask(client: Client, operation: Operation, places: dict[str, Any]) -> Any:
 
 
 def rows() -> list[Any]:
-    """Everything that a request could change."""
+    """Return all rows that a request could change."""
     known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken)
     ignored = {"last_used_at"}
     return [
@@ -94,7 +94,7 @@ def test_lists_hide_objects_of_others(stranger, places, operation):
 
 @pytest.mark.parametrize("operation", [one for one in INTO_ROWS if one.path.count("{") == 1], ids=str)
 def test_owner_finds_every_object(owner, places, operation):
-    """Otherwise the walk above would prove nothing."""
+    """Prove that the refusals above are not caused by wrong ids."""
     assert ask(caller(owner), operation, places).status_code != 404
 
 

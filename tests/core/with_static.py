@@ -1,6 +1,7 @@
-"""The application with its static files where a test has collected them.
+"""The application with the static files that a test collected.
 
-Tests empty all tables, and content types come back under other numbers: the server, which outlives a test, must not remember.
+Tests truncate all tables, so content types get new ids.  The server outlives a test and must not
+cache them.
 """
 
 from __future__ import annotations

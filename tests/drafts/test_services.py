@@ -1,4 +1,4 @@
-"""What was entered is kept, and is submitted once."""
+"""Drafts: saved as typed, submitted once."""
 
 from __future__ import annotations
 

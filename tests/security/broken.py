@@ -1,4 +1,4 @@
-"""The site with a page that breaks while it holds secrets."""
+"""The site with a page that raises while it holds secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runninghub_batch.urls import urlpatterns as real
 
 
 def break_down(request: HttpRequest) -> HttpResponse:
-    """The error names what the page was about to use."""
+    """Raise an error."""
     raise RuntimeError(f"cannot log in with {settings.RUNNINGHUB_API_KEY}")
 
 

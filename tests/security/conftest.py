@@ -1,4 +1,4 @@
-"""Who attacks, and what there is to attack: all that a person can have here, and a stranger who is signed in."""
+"""The owner of one object of each kind, and browsers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MARK = "belongs-to-mei"
 
 @pytest.fixture
 def web(owner: User) -> Client:
-    """The owner's browser."""
+    """Return the owner's browser."""
     return browser_of(owner)
 
 
 def browser_of(user: User, **options: Any) -> Client:
-    """A browser in which the person is signed in."""
+    """Return a browser in which the person is signed in."""
     client = Client(**options)
     client.force_login(user)
     return client
@@ -36,7 +36,7 @@ def browser_of(user: User, **options: Any) -> Client:
 
 @pytest.fixture
 def places(owner: User, mixed: Mission) -> dict[str, object]:
-    """What the addresses are about: each is the owner's.  A new name in a path gets a row here."""
+    """Return a value for each URL parameter, each of an object of the owner."""
     Mission.objects.update(name=MARK)
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     token, _secret = accounts.create_token(user=owner, name=MARK)
@@ -59,7 +59,7 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
 
 
 def everything() -> dict[str, list[Any]]:
-    """Every row of every table, except sessions and when a token was last used."""
+    """Return all rows of all tables, except sessions and times of last use."""
     models = [model for model in apps.get_models() if model is not Session and model._meta.managed]
     ignored = {ApiToken: {"last_used_at"}, User: {"last_login"}}
     return {

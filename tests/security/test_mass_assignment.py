@@ -1,4 +1,4 @@
-"""Fields that nobody asked for: in bodies of the API, in forms of the pages and of the administration."""
+"""Unknown fields in API bodies, forms and admin forms are refused or ignored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGES = [one for one in addresses("/admin/", "/api/") if not str(one).startswith
 
 
 def planted(stranger: User) -> dict[str, Any]:
-    """What an attacker would like to set."""
+    """Return fields that an attacker would like to set."""
     return {
         "id": 4711,
         "pk": 4711,
@@ -94,7 +94,7 @@ def ownership() -> dict[tuple[str, int], int]:
 
 @pytest.fixture
 def clerk(db: None) -> Client:
-    """Staff who may look after people, and are no superuser."""
+    """Return a staff user who may manage people but is not a superuser."""
     user = User.objects.create_user("clerk", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["auth", "accounts"]))
     return browser_of(user)
@@ -144,6 +144,6 @@ def test_superuser_edits_superusers(admin_client, stranger):
 
 @pytest.mark.parametrize("path", ["schedule/add/", "schedule/", "failure/", "success/", "ormq/"])
 def test_admin_cannot_queue_functions(admin_client, path):
-    """django-q2's own page for schedules takes the name of any function."""
+    """The admin page of django-q2 for schedules accepts any function name."""
     form = {"func": "os.system", "args": "'id'", "schedule_type": "O", "repeats": "-1"}
     assert admin_client.post(f"/admin/django_q/{path}", form).status_code == 404

@@ -1,4 +1,4 @@
-"""Names that people and programs give, on their way into headers, archives, file systems and tables."""
+"""Hostile names in headers, archives, file systems and tables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NAMES = [
 
 @pytest.fixture(params=NAMES, ids=range(len(NAMES)))
 def mission(request, owner, account) -> Mission:
-    """It, its only item and what was generated have the name."""
+    """Return a mission with the hostile name on itself, its item and its output."""
     name = request.param
     mission = make_mission(owner, [{"prompt": name, "custom_id": name}], name=name)
     bring_to("succeeded", claim(mission, account)[0])
@@ -69,7 +69,7 @@ def test_download_name_has_no_path(mission, owner, what):
     assert kind == "attachment"
     assert name.startswith(('filename="', "filename*=utf-8''"))
     told = name.partition("=")[2].removeprefix("utf-8''").strip('"')
-    assert not set(told) & set('"\\/:')  # (a semicolon in quotation marks is a character of the name)
+    assert not set(told) & set('"\\/:')  # (a semicolon in quotation marks is part of the name)
 
 
 def test_zip_entries_stay_in_the_folder(mission, owner):

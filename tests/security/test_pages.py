@@ -1,4 +1,4 @@
-"""What holds for every page there is: forged requests, frames, other hosts, headers.  The list of pages is the URL conf."""
+"""Rules of every page of the URL conf: forged requests, frames, redirects, headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 OURS = addresses("/admin/", "/api/")
 ADMIN = [address for address in addresses() if address.template.startswith("/admin/")]
-MACHINES = {"/hooks/<provider>/<token>"}  # called by the provider, which has no cookie; its path is the secret
+MACHINES = {"/hooks/<provider>/<token>"}  # called by providers, which have no cookie; its path is the secret
 UNSAFE = ("post", "put", "patch", "delete")
 CHANGING = [operation for operation in operations() if operation.method != "get"]
 
@@ -66,7 +66,7 @@ def test_api_refuses_forged_posts(operation: Operation, owner, places):
 
 
 def test_csrf_exempt_views_ignore_cookies(owner, places):
-    """Otherwise the exemption would be a hole: the webhook's answer is the same for everybody."""
+    """The webhook answers everybody alike, so its exemption is safe."""
     [address] = [one for one in OURS if str(one) in MACHINES]
     assert (
         Client().post(address.filled(places)).status_code == browser_of(owner).post(address.filled(places)).status_code
@@ -125,7 +125,10 @@ ELSEWHERE = [
 
 
 def leads_elsewhere(answer: Any) -> bool:
-    """As a browser reads it, which takes backslashes for slashes and overlooks tabs and line ends."""
+    """Return True if a browser would leave the site.
+
+    Browsers read backslashes as slashes and skip tabs and line ends.
+    """
     location = answer.get("Location", "").replace("\\", "/").translate({9: None, 10: None, 13: None}).strip()
     target = urlsplit(location)
     return location.startswith("///") or target.scheme not in ("", "http") or target.netloc not in ("", "testserver")

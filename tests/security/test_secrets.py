@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords: where a curious reader, or one with a copy of something, would look for them."""
+"""Keys, tokens and passwords appear in no page, log or database copy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def planted(settings, monkeypatch) -> None:
 
 @pytest.fixture(params=[JsonLines(), PlainLines(fmt="{message}", style="{")], ids=["json", "text"])
 def log(request) -> Iterator[io.StringIO]:
-    """All that is logged, as it is written."""
+    """Return what is logged, as it is written."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(request.param)
@@ -66,7 +66,7 @@ def test_error_page_and_log_have_no_secret(settings, log):
 
 
 def test_debug_page_hides_secret_settings(settings, owner):
-    """It shows everything else: DEBUG is for one's own machine."""
+    """DEBUG shows everything else, so it is for development only."""
     settings.DEBUG = True
     settings.ROOT_URLCONF = "tests.security.broken"
     settings.ENCRYPTION_KEYS = [encryption.new_key()]

@@ -1,4 +1,4 @@
-"""Guessing passwords, and what a session is worth to a thief."""
+"""Lockout after failed logins, and the safety of sessions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def guess(times: int = LIMIT, **more: Any) -> None:
 
 
 def is_open(**more: Any) -> bool:
-    """Whether the right password opens the door."""
+    """Return True if the right password signs in."""
     return "sessionid" in knock(password=PASSWORD, **more).cookies
 
 

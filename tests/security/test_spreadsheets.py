@@ -1,4 +1,4 @@
-"""Spreadsheets by somebody who means harm: what a small file asks of the machine, and of its files."""
+"""Hostile spreadsheets neither exhaust memory nor read files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def cell(place: str, text: str) -> str:
 
 
 def far_corner() -> bytes:
-    """A kilobyte that names the first and the last cell there can be: as a table, half a terabyte."""
+    """Return a kilobyte with the first and the last possible cell: half a terabyte as a table."""
     return book(sheet(cell("A1", "prompt") + cell("XFD1048576", "x")))
 
 
 def swollen() -> bytes:
-    """Three megabytes that unpack to 700."""
+    """Return three megabytes that unpack to 700."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(xlsx([["prompt"]]))) as source,

@@ -1,4 +1,4 @@
-"""Other people's things: every page, every list and every field that can name a row is tried with somebody else's."""
+"""Every page, list and field that names a row is tried with an object of somebody else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.security.test_pages import MACHINES
 
 pytestmark = pytest.mark.django_db
 
-# Whoever has the address of an uploaded image may see it: docs/security.md.
+# Everybody with the URL of an uploaded image may see it: docs/security.md.
 CARRIES_ITS_OWN_KEY = {"/media/<key>", "/media/<key>/preview", *MACHINES}
 PAGES = addresses("/admin/", "/api/")
 INTO_ROWS = [address for address in PAGES if address.names and str(address) not in CARRIES_ITS_OWN_KEY]
@@ -50,7 +50,7 @@ def test_shared_pages_hide_others_data(address: Address, stranger, places):
 
 
 def belongings(stranger: User) -> list[object]:
-    """All rows but those that became the stranger's."""
+    """Return all rows that are not the stranger's."""
     return [
         row
         for rows in everything().values()
@@ -60,7 +60,7 @@ def belongings(stranger: User) -> list[object]:
 
 
 def test_owner_sees_the_marked_data(owner, places):
-    """Otherwise the walk above would prove nothing."""
+    """Prove that the pages above would show the data."""
     client = browser_of(owner)
     for address in ("/missions", "/media", "/templates", "/accounts/tokens", "/missions/new"):
         assert MARK in client.get(address).content.decode(), address
