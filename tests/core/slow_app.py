@@ -1,4 +1,4 @@
-"""The application with views that read a body after a while and write it to a file."""
+"""The application with views that read a body once READ_WHEN exists and write it to a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from runninghub_batch import asgi
 class LateHandler(asgi.Handler):
     def get_response(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
-            time.sleep(3.0)
+            deadline = time.monotonic() + 60
+            while not Path(os.environ["READ_WHEN"]).exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
             path = Path(os.environ["WHAT_WAS_READ"])
             part = path.with_suffix(".part")
             part.write_bytes(request.read())

