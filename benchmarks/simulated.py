@@ -27,7 +27,7 @@ from django_q.brokers import get_broker
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from missions import selectors, tasks
+from missions import tasks
 from providers.adapters import registry
 from providers.adapters.base import (
     NO_UPDATES,
@@ -160,7 +160,6 @@ class Workers:
         self.meter = Meter()
         self.broker = get_broker()
         self.minute = timezone.now()
-        self.learned_at = timezone.now()
         SimulatedProvider.remote = remote
         registry.PROVIDERS[SimulatedProvider.name] = SimulatedProvider
 
@@ -188,9 +187,6 @@ class Workers:
             self.minute = timezone.now()
             for verb in SCHEDULED:
                 self._do(verb)
-        if timezone.now() - self.learned_at > timedelta(seconds=selectors.EXPECTATION_TTL_SECONDS):
-            self.learned_at = timezone.now()
-            selectors._expectations.clear()  # kept by the clock that cannot be turned
 
 
 def standing_clock(at: datetime) -> time_machine.travel:

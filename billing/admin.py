@@ -6,9 +6,9 @@ from billing.models import SpendingLimit
 
 @admin.register(SpendingLimit)
 class SpendingLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Who may spend how much: all in one list.  A person's own is on their page, too."""
+    """All spending limits in one list."""
 
-    list_display = ["user", "amount", "period"]
+    list_display = ["user", "amount", "currency", "period"]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
     search_fields = ["user__username"]
@@ -18,5 +18,5 @@ class SpendingLimitInline(admin.StackedInline):  # type: ignore[type-arg]
     model = SpendingLimit
 
 
-# A person's own limit is on their page, too.
+# A person's own limit is also on their page.
 LimitedUserAdmin.inlines = [*LimitedUserAdmin.inlines, SpendingLimitInline]

@@ -1,7 +1,8 @@
 """What may still be spent within a limit: pure arithmetic.
 
-What is at stake is what was charged, and the expected price of everything that may still be charged: it holds a slot, its fate is
-unknown, or it succeeded and the provider has not said what it cost.  So fifty tasks in flight cannot overshoot a limit together.
+What has been charged counts against a limit, and the expected price of everything that may still be
+charged: it holds a slot, its fate is unknown, or it succeeded and its cost is not reported. So fifty
+tasks in flight cannot exceed a limit together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from core.reasons import Reason
 
 @dataclass(slots=True)
 class Budget:
-    """One limit and what counts against it, in one currency.  ``in_flight`` tasks may turn out cheaper than expected."""
+    """One limit and what counts against it, in one currency. ``in_flight`` tasks may turn out cheaper."""
 
     limit: Decimal
     charged: Decimal
@@ -30,23 +31,34 @@ class Budget:
         """What is neither charged nor expected; below 0 when the limit was lowered."""
         return self.limit - self.charged - self.expected
 
-    def affordable(self, prices: Sequence[Decimal | None]) -> int:
-        """How many of the first ``prices`` may be added.  One that is not known never fits."""
-        left = self.left
+    def affordable(self, prices: Sequence[Decimal | None], currency: str) -> int:
+        """Return how many of the first ``prices`` may be added.
+
+        An unknown price is never affordable, and in another currency only what is free.
+        """
+        left = self.left if currency == self.currency else Decimal(0)
         for count, price in enumerate(prices):
-            if price is None or price > left:
+            if price is None or (price and price > left):
                 return count
             left -= price
         return len(prices)
 
     def reserve(self, prices: Sequence[Decimal | None]) -> None:
+        """Add affordable prices to what is expected."""
         self.expected += sum((price or Decimal(0) for price in prices), Decimal(0))
         self.in_flight += len(prices)
 
-    def exhausted_reason(self, price: Decimal | None) -> Reason:
+    def is_exhausted(self, price: Decimal | None, currency: str) -> bool:
+        """Return True when nothing of this price will be affordable, however the tasks in flight end."""
+        is_final = price is None or currency != self.currency or not self.in_flight
+        return is_final and not self.affordable([price], currency)
+
+    def exhausted_reason(self, price: Decimal | None, currency: str) -> Reason:
         """Return why something of this price is not affordable."""
         if price is None:
             return reasons.PRICE_UNKNOWN()
+        if currency != self.currency:
+            return reasons.OTHER_CURRENCY(currency=self.currency, price_currency=currency)
         reached = reasons.OWNER_LIMIT_REACHED if self.is_owners else reasons.MISSION_LIMIT_REACHED
         return reached(
             limit=f"{self.limit:.2f}",

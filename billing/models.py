@@ -9,8 +9,6 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-LIMIT_CURRENCY = "CNY"  # of all spending limits
-
 
 class Period(models.TextChoices):
     DAY = "day", _("per day (UTC)")
@@ -19,9 +17,10 @@ class Period(models.TextChoices):
 
 
 class SpendingLimit(models.Model):
-    """How much a person's missions may spend together.
+    """The amount that a person's missions may spend together.
 
-    Its row is locked while work of theirs is taken up, so that two accounts that do so at once cannot overshoot it.
+    Its row is locked while their items are claimed, so that two accounts that claim at once cannot
+    exceed it.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="spending_limit")
@@ -30,7 +29,14 @@ class SpendingLimit(models.Model):
         max_digits=16,
         decimal_places=6,
         validators=[MinValueValidator(0)],
-        help_text=_("In the currency of the prices, CNY. At 0 nothing is sent."),
+        help_text=_("At 0 only free generations are sent."),
+    )
+    currency = models.CharField(
+        _("currency"),
+        max_length=8,
+        default="CNY",
+        db_default="CNY",
+        help_text=_("The currency of the prices, such as CNY. Models priced in another one are refused."),
     )
     period = models.CharField(_("period"), max_length=8, choices=Period.choices, default=Period.MONTH)
 
@@ -40,10 +46,10 @@ class SpendingLimit(models.Model):
         verbose_name_plural = _("spending limits")
 
     def __str__(self) -> str:
-        return f"{self.amount:.2f} {self.get_period_display()}"
+        return f"{self.amount:.2f} {self.currency} {self.get_period_display()}"
 
     def since(self, now: datetime) -> datetime | None:
-        """When the period began in which ``now`` lies; None: with the first mission."""
+        """Return when the current period began; None: with the first mission."""
         if self.period == Period.EVER:
             return None
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -32,15 +32,17 @@ class MissionsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models import Q
 
+        from billing.selectors import register_source
         from media.uses import register_open_uses
-        from missions import reasons, selectors  # noqa: F401  reasons registers its own
+        from missions import account_load, reasons, selectors  # noqa: F401  reasons registers its own
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
         from providers import added_models, slots
         from workers import hooks, queue
 
+        register_source(selectors.spending_of)
         register_open_uses(Q(mission__status__in=OPEN))
-        slots.register_in_flight(Q(status__in=selectors.IN_FLIGHT))
+        slots.register_in_flight(Q(status__in=account_load.IN_FLIGHT))
         added_models.register_use_check(selectors.has_open_missions_with)
         for task in (
             "tick",

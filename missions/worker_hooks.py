@@ -11,7 +11,7 @@ from django.core.files.storage import storages
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from missions import execution, selectors, services
+from missions import account_load, execution, services
 from missions.models import LIVE_ATTEMPTS, Attempt, ItemStatus, MissionItem, Output, OutputStatus
 from providers import catalog, provider_accounts
 from providers.adapters.errors import AccountBlocked
@@ -39,8 +39,8 @@ class MissionHooks(WorkerHooks):
         catalog.all_models()
         storages["results"]  # loads its backend, which is large for a bucket
         for account in ProviderAccount.objects.in_use():
-            selectors.slots_in_use(account, now=timezone.now(), limit=1)
-            selectors.dispatchable_missions(account, now=timezone.now(), limit=1)
+            account_load.slots_in_use(account, now=timezone.now(), limit=1)
+            account_load.dispatchable_missions(account, now=timezone.now(), limit=1)
             Attempt.objects.select_related("item__mission", "account").filter(account=account, pk=0).first()
             with contextlib.suppress(AccountBlocked):
                 provider_accounts.connect(account)

@@ -23,7 +23,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import NotPossible
-from missions import failures, selectors, services
+from missions import account_load, failures, services
 from missions.maintenance.spend_rollup import Spend
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from missions.web.access import actor
@@ -126,7 +126,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     flow = statistics.throughput(now=now)
     spends = statistics.spend(now=now)
     since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
-    accounts = selectors.account_queues(now=now)
+    accounts = account_load.account_queues(now=now)
     blocked_reasons = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
     unconfirmed = statistics.unconfirmed()
     return {

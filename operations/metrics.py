@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from missions import selectors
+from missions import account_load
 from missions.models import ItemStatus
 from operations import statistics
 from operations.statistics import SPEND_DAYS, percentile
@@ -74,7 +74,7 @@ def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterato
 
 
 def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
-    queues = selectors.account_queues(now=now)
+    queues = account_load.account_queues(now=now)
     named = {each.account.pk: each.account.name for each in queues}
 
     def of_each(value: Any) -> list[tuple[list[str], float]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, connections
 from django.test import Client
@@ -21,7 +22,6 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from devtools.simulators.runninghub.process import SimulatorProcess
-from missions import selectors
 from missions.models import Mission
 from providers import encryption, provider_accounts
 from providers.models import ProviderAccount
@@ -145,7 +145,7 @@ def simulator(simulator_process: SimulatorProcess, settings: Settings) -> Simula
 @pytest.fixture(autouse=True)
 def _nothing_learned() -> None:
     """Forget durations learned from earlier tests' rows."""
-    selectors._expectations.clear()
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -7,18 +7,18 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router
 
-from missions import selectors
+from missions import account_load
 from missions.api.schemas.queue import QueueOut
 
 router = Router(tags=["Catalogue"])
 
 
 @router.get("/status", response=QueueOut, summary="Show the load of the accounts")
-def queue_status(request: HttpRequest) -> selectors.QueueStatus:
+def queue_status(request: HttpRequest) -> account_load.QueueStatus:
     """Anybody who may submit may see why items wait: limits, counts, and why an account is paused.
 
     Keys, URLs, balances and the owners of other items are not shown here; operators see them in the
     admin.
     """
     assert isinstance(request.user, User)
-    return selectors.queue_status(request.user, now=timezone.now())
+    return account_load.queue_status(request.user, now=timezone.now())

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from billing.models import SpendingLimit
+from billing.selectors import budget_of
 from core.db import bulk
-from missions import failures, lifecycle, selectors
+from missions import account_load, failures, lifecycle
 from missions.models import Attempt, AttemptStatus, Mission
 from providers import catalog, slots
 from providers.adapters.registry import PROVIDERS
@@ -49,13 +50,13 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
     if account.paused_at or account.is_draining or not account.is_enabled:
         return []
     limit = slots.slot_limit(account, now=now)
-    free = limit - selectors.slots_in_use(account, now=now, limit=limit)
+    free = limit - account_load.slots_in_use(account, now=now, limit=limit)
     if free <= 0:
         return []
-    missions = selectors.dispatchable_missions(account, now=now, limit=free)
+    missions = account_load.dispatchable_missions(account, now=now, limit=free)
     mission_of = {mission.pk: mission for mission in missions}
     budgets = _owner_budgets(missions, now)
-    due = selectors.due_counts(missions, now=now, limit=free)
+    due = account_load.due_counts(missions, now=now, limit=free)
     shares = _share(
         missions, {mission.pk: _affordable(mission, budgets, due[mission.pk]) for mission in missions}, free
     )
@@ -77,7 +78,7 @@ def _owner_budgets(missions: Sequence[Mission], now: datetime) -> dict[int, Budg
     if not owners:
         return {}
     limits = SpendingLimit.objects.select_for_update(no_key=True).filter(user__in=owners).order_by("pk")
-    return {limit.user_id: selectors.budget_of(limit, now=now) for limit in limits}
+    return {limit.user_id: budget_of(limit, now=now) for limit in limits}
 
 
 def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> int:
@@ -86,7 +87,8 @@ def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> in
     The claim computes it exactly, and pauses a mission that cannot go on: so a mission with nothing in
     flight always gets a slot.
     """
-    limits = [budget for budget in (lifecycle.mission_budget(mission), budgets.get(mission.owner_id)) if budget]
+    budgets_of_mission = (lifecycle.mission_budget(mission), budgets.get(mission.owner_id))
+    limits = [budget for budget in budgets_of_mission if budget and budget.currency == mission.currency]
     price = failures.estimate(mission, 1) if limits else None
     if price:
         due = min([due, *(max(int(budget.left / price), 0 if budget.in_flight else 1) for budget in limits)])

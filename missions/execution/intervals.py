@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from missions import selectors
+from missions import durations
 from missions.policy import polling
 from providers import provider_accounts
 from providers.adapters.registry import PROVIDERS
@@ -18,7 +18,7 @@ def next_interval(elapsed: float, model: str, account: ProviderAccount) -> float
     """Return the seconds until the next poll of a task that was accepted ``elapsed`` seconds ago."""
     return polling.next_interval(
         elapsed,
-        selectors.expectation(model),
+        durations.expectation(model),
         floor=poll_floor(account),
         has_webhook=bool(settings.PUBLIC_BASE_URL) and PROVIDERS[account.provider].capabilities.webhooks,
     )

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.db import bulk
-from missions import selectors
+from missions import durations
 from missions.execution.completion import has_result, record_ends
 from missions.execution.intervals import next_interval, poll_floor
 from missions.execution.submit import refill
@@ -51,7 +51,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     }
     # Models of which it was not known how long they take.
     new_durations = [
-        attempt for attempt, state in ends.items() if has_result(state) and not selectors.expectation(attempt.model)
+        attempt for attempt, state in ends.items() if has_result(state) and not durations.expectation(attempt.model)
     ]
     record_ends(ends)
     _plan_next_polls({attempt: answer for attempt, answer in answers.items() if attempt not in ends})

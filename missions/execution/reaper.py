@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from missions import lifecycle, reasons, references, selectors
+from missions import lifecycle, reasons, references
 from missions.execution import inline
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import dispatch
@@ -96,7 +96,7 @@ def _repair(account: ProviderAccount, now: datetime) -> None:
 def _give_up_sending(attempt: Attempt) -> None:
     lifecycle.mark_unconfirmed(
         attempt.pk,
-        code=selectors.WORKER_DIED,
+        code=reasons.WORKER_DIED.code,
         message=reasons.WORKER_DIED(),
     )
     inline.discard_text(attempt)

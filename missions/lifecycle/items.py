@@ -41,12 +41,11 @@ def claim(
     model = catalog.model_of(mission)
     prices = [model.price(mission.params | item.params) for item in items]
     budgets = [limits for limits in (mission_budget(mission), budget) if limits]
-    affordable = min((limits.affordable(prices) for limits in budgets), default=len(items))
+    affordable = min((limits.affordable(prices, mission.currency) for limits in budgets), default=len(items))
     if not affordable:
-        # What is in flight may turn out cheaper than expected; only without it, the limit is reached.
         for limits in budgets:
-            if not limits.affordable(prices[:1]) and (prices[0] is None or not limits.in_flight):
-                pause_locked(mission, reason=limits.exhausted_reason(prices[0]))
+            if limits.is_exhausted(prices[0], mission.currency):
+                pause_locked(mission, reason=limits.exhausted_reason(prices[0], mission.currency))
                 break
         return []
     items, prices = items[:affordable], prices[:affordable]

@@ -107,9 +107,9 @@ class Attempt(models.Model):
             # engine.dispatch and engine.reap: what holds a slot.
             # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)
             models.Index(fields=["account", "status"], name="attempt_live"),
-            # selectors.slots_in_use: what may still run although nobody knows; not what was left in doubt long ago.
+            # account_load.slots_in_use: what may still run although nobody knows; not what was left in doubt long ago.
             models.Index(fields=["account", "sending_at"], name="attempt_in_doubt", condition=Q(status="unconfirmed")),
-            # selectors.recent_durations: how long a model takes.
+            # durations.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
             # operations and tally: what ended lately, and how.
             models.Index(fields=["ended_at", "status"], name="attempt_ended", condition=Q(ended_at__isnull=False)),

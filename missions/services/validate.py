@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from billing.models import SpendingLimit
+from billing.selectors import budget_of
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
-from missions import selectors
 from missions.references import output_errors
 from providers import catalog, references
 from providers.catalog import ParamsInvalid
@@ -204,8 +204,15 @@ def _owner_limit_errors(
     if estimated_cost is None:
         message = _("You have a spending limit, and the price of this model is unknown. Choose another model.")
         return [FieldError("model", message)]
-    budget = selectors.budget_of(limit, now=timezone.now())
-    if estimated_cost <= budget.left:
+    if estimated_cost and model.currency != limit.currency:
+        facts = {"limit_currency": limit.currency, "currency": model.currency}
+        message = _(
+            "Your spending limit is in %(limit_currency)s, and this model is priced in %(currency)s. "
+            "Choose another model, or ask an operator."
+        )
+        return [FieldError("model", message % facts)]
+    budget = budget_of(limit, now=timezone.now())
+    if not estimated_cost or estimated_cost <= budget.left:
         return []
     facts = {
         "price": f"{estimated_cost:.2f}",

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from core.errors import FieldError
-from missions import selectors, services
+from missions import durations, services
 from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats
 from missions.batch_input.tables import SEPARATOR
 from missions.web.new_mission_form import MissionEntry
@@ -153,10 +153,10 @@ def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) ->
 
 def expected_seconds(model: Model, count: int) -> float | None:
     """Return the expected duration if nothing else runs; None if it is unknown."""
-    expectation = selectors.expectation(model.endpoint)
+    expectation = durations.expectation(model.endpoint)
     if expectation is None or not count:
         return None
     accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
-    slots = sum(slots.slot_limit(account, now=timezone.now()) for account in accounts)
-    waves = math.ceil(count / (slots or settings.RUNNINGHUB_CONCURRENCY or 1))
+    slot_count = sum(slots.slot_limit(account, now=timezone.now()) for account in accounts)
+    waves = math.ceil(count / (slot_count or settings.RUNNINGHUB_CONCURRENCY or 1))
     return (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last

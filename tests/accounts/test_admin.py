@@ -63,5 +63,6 @@ def test_user_page_has_the_spending_limit(admin_client, owner):
     prefix = "spending_limit"
     values |= {f"{prefix}-TOTAL_FORMS": 1, f"{prefix}-INITIAL_FORMS": 0}
     values |= {f"{prefix}-0-amount": "12.5", f"{prefix}-0-period": "day", f"{prefix}-0-user": owner.pk}
+    values[f"{prefix}-0-currency"] = "CNY"
     assert admin_client.post(address, values).status_code == 302
-    assert str(SpendingLimit.objects.get(user=owner)) == "12.50 per day (UTC)"
+    assert str(SpendingLimit.objects.get(user=owner)) == "12.50 CNY per day (UTC)"

@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -21,7 +22,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from devtools.local_stack import simulator_environment
 from devtools.simulators.runninghub.process import SimulatorProcess
-from missions import selectors
 from missions.models import Mission
 from providers import encryption, provider_accounts
 from tests.browser import chromium
@@ -188,7 +188,7 @@ def start_workers(
 
     Call ``simulator.set(task_seconds=1)`` before it.
     """
-    selectors._expectations.clear()
+    cache.clear()
     simulator.reset()  # what it was paid for by earlier tests
     started: list[Cluster] = []
 

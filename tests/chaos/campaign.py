@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.files.storage import storages
 from django.db import connections
 from django.utils import timezone
@@ -23,7 +24,7 @@ from django_q.models import OrmQ, Task
 
 from billing.models import Period, SpendingLimit
 from core.money import MILLIONTH
-from missions import selectors, services
+from missions import services
 from missions.maintenance import spend_rollup
 from missions.models import Mission
 from operations import statistics
@@ -147,7 +148,7 @@ class _Play:
         """Accounts as for a first day."""
         Task.objects.all().delete()
         OrmQ.objects.all().delete()
-        selectors._expectations.clear()
+        cache.clear()
         ProviderAccount.objects.all().delete()
         provider_accounts.environment_account()
         if self.has_second:

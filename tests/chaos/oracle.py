@@ -23,7 +23,8 @@ from django_q.models import Task
 from devtools import verification
 from devtools.simulators.runninghub.process import SimulatorProcess
 from devtools.simulators.runninghub.tasks import GONE, SUCCESS
-from missions import lifecycle, selectors
+from missions import lifecycle
+from missions.account_load import slots_in_use
 from missions.maintenance import reconcile_counts
 from missions.models import (
     Attempt,
@@ -260,7 +261,7 @@ def slots(witness: Witness, cap: int) -> Iterator[Violation]:
     if witness.most_at_once > cap:
         yield Violation(f"{witness.most_at_once} tasks of one key were in flight at once; {cap} were allowed.")
     for account in ProviderAccount.objects.all():
-        held = selectors.slots_in_use(account, now=timezone.now(), limit=cap)
+        held = slots_in_use(account, now=timezone.now(), limit=cap)
         if held:
             yield Violation(f"{held} slots of account {account} are held, and everything has ended.")
 

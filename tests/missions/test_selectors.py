@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
-from missions import selectors
+from missions import account_load, durations, reasons
 from missions.models import Attempt, MissionItem
 from missions.policy.polling import Duration
 from tests.factories import TEXT_TO_IMAGE, bring_to, claim, make_mission
@@ -21,17 +22,17 @@ def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
     for status, attempt_id in zip(statuses, claim(mission, account, 8), strict=True):
         bring_to(status, attempt_id)
     now = timezone.now()
-    assert selectors.slots_in_use(account, now=now, limit=50) == 4
-    assert selectors.slots_in_use(account, now=now + selectors.LONGEST_HOLD, limit=50) == 3
+    assert account_load.slots_in_use(account, now=now, limit=50) == 4
+    assert account_load.slots_in_use(account, now=now + account_load.LONGEST_HOLD, limit=50) == 3
 
 
 def test_what_our_own_crash_left_in_doubt_takes_half_of_the_slots_at_most(owner, account):
     for attempt_id in claim(make_mission(owner, 8), account, 8):
         bring_to("unconfirmed", attempt_id)
-    assert selectors.slots_in_use(account, now=timezone.now(), limit=10) == 8
-    Attempt.objects.update(error_code=selectors.WORKER_DIED)
-    assert selectors.slots_in_use(account, now=timezone.now(), limit=10) == 5
-    assert selectors.slots_in_use(account, now=timezone.now(), limit=1) == 0
+    assert account_load.slots_in_use(account, now=timezone.now(), limit=10) == 8
+    Attempt.objects.update(error_code=reasons.WORKER_DIED.code)
+    assert account_load.slots_in_use(account, now=timezone.now(), limit=10) == 5
+    assert account_load.slots_in_use(account, now=timezone.now(), limit=1) == 0
 
 
 def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run(owner, account):
@@ -41,9 +42,9 @@ def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run
     for attempt_id in claim(known, account, 10):
         bring_to("succeeded", attempt_id)
     Attempt.objects.filter(status="succeeded").update(accepted_at=now - timedelta(seconds=20), ended_at=now)
-    selectors._expectations.clear()
-    assert selectors.slots_in_use(account, now=now + timedelta(seconds=30), limit=50) == 1
-    assert selectors.slots_in_use(account, now=now + timedelta(seconds=40), limit=50) == 0
+    cache.clear()
+    assert account_load.slots_in_use(account, now=now + timedelta(seconds=30), limit=50) == 1
+    assert account_load.slots_in_use(account, now=now + timedelta(seconds=40), limit=50) == 0
 
 
 def test_missions_come_by_priority_then_least_served_and_only_with_due_items(owner, account):
@@ -55,9 +56,9 @@ def test_missions_come_by_priority_then_least_served_and_only_with_due_items(own
     MissionItem.objects.filter(mission=later).update(available_at=now + timedelta(minutes=1))
     for attempt_id in claim(done, account, 2):
         bring_to("succeeded", attempt_id)
-    found = selectors.dispatchable_missions(account, now=timezone.now(), limit=10)
+    found = account_load.dispatchable_missions(account, now=timezone.now(), limit=10)
     assert [mission.pk for mission in found] == [urgent.pk, fresh.pk, served.pk]
-    assert len(selectors.dispatchable_missions(account, now=timezone.now(), limit=2)) == 2
+    assert len(account_load.dispatchable_missions(account, now=timezone.now(), limit=2)) == 2
 
 
 def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, account):
@@ -69,7 +70,7 @@ def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, acc
     Attempt.objects.update(accepted_at=now - timedelta(seconds=100), ended_at=now)
     Attempt.objects.filter(pk=first.pk).update(running_seen_at=now - timedelta(seconds=2))
     Attempt.objects.filter(pk=third.pk).update(model="another/model")
-    found = selectors.recent_durations(TEXT_TO_IMAGE)
+    found = durations.recent_durations(TEXT_TO_IMAGE)
     assert sorted(found, key=lambda each: each.low) == [Duration(95, 100), Duration(98, 100)]
     assert second.model == TEXT_TO_IMAGE
 
@@ -77,4 +78,4 @@ def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, acc
 def test_an_expectation_is_kept_for_a_moment_instead_of_asking_each_time(owner, account, django_assert_num_queries):
     with django_assert_num_queries(1):
         for _ in range(20):
-            assert selectors.expectation(TEXT_TO_IMAGE) is None
+            assert durations.expectation(TEXT_TO_IMAGE) is None

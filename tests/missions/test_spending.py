@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
-from missions import execution, lifecycle, selectors, services
+from billing.selectors import budget_of
+from missions import execution, lifecycle, services
 from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, RemovedSpending
 from missions.services import MissionInvalid, purge
@@ -31,7 +32,7 @@ def limit_owner(owner: User, amount: str, period: Period = Period.EVER) -> Spend
 
 
 def left_of(limit: SpendingLimit) -> Decimal:
-    return selectors.budget_of(limit, now=timezone.now()).left
+    return budget_of(limit, now=timezone.now()).left
 
 
 def reason_of(mission: Mission) -> str:
@@ -234,12 +235,25 @@ def test_two_accounts_that_take_up_at_once_do_not_overshoot_a_persons_limit(owne
     assert Attempt.objects.count() == 6
 
 
+def test_limit_in_another_currency_refuses_paid_models(owner, account):
+    limit = limit_owner(owner, "10")
+    mission = make_mission(owner, 2)
+    limit.currency = "USD"
+    limit.save()
+    assert left_of(limit) == 10
+    assert execution.dispatch(account.pk) == 0
+    assert reason_of(mission).startswith("The spending limit of the mission's owner is in USD")
+    with pytest.raises(MissionInvalid, match="spending limit is in USD, and this model is priced in CNY"):
+        make_mission(owner, 1)
+
+
 # --- Arithmetic ---
 
 
 def test_what_fits_is_counted_in_order_and_stops_at_an_unknown_price():
     budget = Budget(limit=Decimal(10), charged=Decimal(3), expected=Decimal(2), in_flight=1, currency="CNY")
     prices = [Decimal(2), Decimal(3), Decimal("0.01")]
-    assert (budget.affordable(prices), budget.affordable([Decimal(2), None]), budget.affordable([])) == (2, 1, 0)
+    assert [budget.affordable(some, "CNY") for some in (prices, [Decimal(2), None], [])] == [2, 1, 0]
+    assert [budget.affordable(some, "USD") for some in (prices, [Decimal(0)])] == [0, 1]
     budget.reserve(prices[:2])
     assert (budget.left, budget.in_flight) == (Decimal(0), 3)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connections
 from pytest_django import Settings
 
-from missions import selectors
 from tests.process_fixtures import Stage, deadlocks
 
 OpenStage = Callable[..., Stage]
@@ -20,7 +20,7 @@ OpenStage = Callable[..., Stage]
 @pytest.fixture
 def open_stage(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterator[OpenStage]:
     """Return a function that opens a stage whose simulator has the given options."""
-    selectors._expectations.clear()
+    cache.clear()
     opened: list[Stage] = []
     deadlocks_before = deadlocks()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from missions import selectors, services
+from missions import account_load, services
 from missions.models import Attempt, AttemptStatus, ItemStatus, MissionStatus
 from providers.models import ProviderAccount
 from tests.process_fixtures import LONG
@@ -36,7 +36,7 @@ def test_fifty_server_errors_in_a_row_leak_no_slot(open_stage: OpenStage) -> Non
     stage.wait(lambda: stage.simulator.stats()["refused"].get("503", 0) == 50, 90)
     # A 503 may have been paid, so each holds its slot for a while: let that time pass.
     stage.wait(lambda: mission.items.filter(status=ItemStatus.UNCONFIRMED).count() == 50, 20)
-    held = selectors.LONGEST_HOLD + timedelta(seconds=1)
+    held = account_load.LONGEST_HOLD + timedelta(seconds=1)
     Attempt.objects.filter(status=AttemptStatus.UNCONFIRMED).update(sending_at=F("sending_at") - held)
     stage.drain(mission, 60)
     assert mission.completed_count == 10

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ninja import Field, Schema
 
-from missions.selectors import AccountQueue
+from missions.account_load import AccountQueue
 
 
 class AccountOut(Schema):

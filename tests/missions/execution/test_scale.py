@@ -13,7 +13,7 @@ from django_q.brokers import get_broker
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from missions import execution, lifecycle, selectors
+from missions import account_load, execution, lifecycle
 from missions.models import Attempt
 from tests.factories import bring_to, check_mission, claim, make_mission
 from tests.query_plans import plans, reads_whole
@@ -50,7 +50,7 @@ def test_a_slot_is_dealt_to_each_of_many_missions_that_have_items_to_send(owner,
     later = timezone.now() + timedelta(minutes=1)
     missions[0].items.filter(index__gt=1).update(available_at=later)
     with django_assert_num_queries(1):
-        due = selectors.due_counts(missions, now=timezone.now(), limit=20)
+        due = account_load.due_counts(missions, now=timezone.now(), limit=20)
     assert list(due.values()) == [1, 3, 3, 3, 3]
 
 
@@ -60,7 +60,7 @@ def test_what_is_in_flight_is_counted_without_the_past(account, history):
         account=account, status="unconfirmed", sending_at=timezone.now() - timedelta(days=9)
     )
     with plans() as lines:
-        selectors.slots_in_use(account, now=timezone.now(), limit=50)
+        account_load.slots_in_use(account, now=timezone.now(), limit=50)
     assert not [line for line in lines if "missions_missionitem" in line or "item_" in line]
     assert any("attempt_in_doubt" in line for line in lines)
 

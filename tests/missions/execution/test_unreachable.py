@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from core.errors import NotPossible
-from missions import execution, selectors, services
+from missions import account_load, execution, services
 from missions.models import Attempt, Mission, MissionItem
 from providers import catalog
 from providers.models import ProviderAccount
@@ -74,7 +74,7 @@ def test_a_task_about_which_every_question_fails_is_unconfirmed_in_the_end(fault
     attempt = mark_unreachable(workers)
     assert (attempt.status, attempt.error_code) == ("unconfirmed", "out_of_sight")
     assert attempt.remote_task_id in attempt.error_message
-    assert selectors.slots_in_use(workers.account, now=attempt.next_poll_at, limit=50) == 0
+    assert account_load.slots_in_use(workers.account, now=attempt.next_poll_at, limit=50) == 0
     check_mission(mission.pk)
 
 

@@ -1,0 +1,37 @@
+"""When a model's tasks end, learned from its latest successes."""
+
+from __future__ import annotations
+
+from django.core.cache import cache
+
+from missions.models import Attempt, AttemptStatus
+from missions.policy.polling import Duration, Expectation, learn
+
+SAMPLES = 40  # latest successes of a model
+UNSEEN_LOW = 0.95  # share of its duration; a task never seen running ended some time before its first poll
+CACHE_SECONDS = 2.0
+UNKNOWN_CACHE_SECONDS = 0.25
+
+
+def expectation(model: str) -> Expectation | None:
+    """Return when a model's tasks end, None while it has too few successes. Cached for a moment in each process."""
+    key = f"expectation:{model}"
+    entry: tuple[Expectation | None] | None = cache.get(key)
+    if entry is None:
+        entry = (learn(recent_durations(model)),)
+        cache.set(key, entry, UNKNOWN_CACHE_SECONDS if entry[0] is None else CACHE_SECONDS)
+    return entry[0]
+
+
+def recent_durations(model: str) -> list[Duration]:
+    """Return how long a model's latest successes took, as exactly as the polls could tell."""
+    rows = Attempt.objects.filter(model=model, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
+    times = rows.order_by("-ended_at").values_list("accepted_at", "running_seen_at", "ended_at")[:SAMPLES]
+    return [
+        Duration(
+            low=(seen - accepted).total_seconds() if seen else (ended - accepted).total_seconds() * UNSEEN_LOW,
+            high=(ended - accepted).total_seconds(),
+        )
+        for accepted, seen, ended in times
+        if accepted is not None and ended is not None
+    ]
