@@ -1,6 +1,7 @@
 """The catalogue: every model that can be used, as data.
 
 ``task_types``  kinds of work
+``values``      values as people give them, made ready for the checks
 ``parameters``  types of parameters, and the checks of their values
 ``prices``      published prices
 ``models``      a model: cleaning, price and JSON Schema of its parameters

@@ -1,7 +1,4 @@
-"""What parameters are called in front of people.
-
-One that is not listed is called as the provider spells it, in words.
-"""
+"""Labels of parameters for people. A parameter without one is called as the provider spells it."""
 
 from __future__ import annotations
 
@@ -51,5 +48,5 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 def parameter_label(name: str) -> str:
     """``aspectRatio`` → "Aspect ratio"."""
-    known = _LABELS.get(name)
-    return str(known) if known else _HUMP.sub(" ", name).replace("_", " ").capitalize()
+    label = _LABELS.get(name)
+    return str(label) if label else _HUMP.sub(" ", name).replace("_", " ").capitalize()

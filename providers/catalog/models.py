@@ -26,9 +26,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
 from core.errors import FieldError, Invalid
-from providers.catalog.parameters import STRICT, Parameter, is_absent, spelled
+from providers.catalog.parameters import STRICT, Parameter
 from providers.catalog.prices import PriceRule
 from providers.catalog.task_types import RESULT_KINDS, TaskType
+from providers.catalog.values import is_absent, spelled
 
 # Parts of the names of models, beside the family's name. Task types are translated by their labels.
 NAME_PARTS = (
@@ -86,20 +87,20 @@ class Model(BaseModel):
 
     @field_validator("parameters_by_name", mode="before")
     @classmethod
-    def _name_parameters(cls, specs: Any) -> Any:
+    def name_parameters(cls, specs: Any) -> Any:
         if not isinstance(specs, Mapping):
             return specs
         return {name: spec | {"name": name} if isinstance(spec, dict) else spec for name, spec in specs.items()}
 
     @model_validator(mode="after")
-    def _check_batch_field(self) -> Self:
+    def check_batch_field(self) -> Self:
         if not self.is_free_form and self.batch_field not in self.parameters_by_name:
             names = ", ".join(self.parameters_by_name)
             raise ValueError(f"batch_field {self.batch_field!r} is not one of its parameters: {names}")
         return self
 
     @model_validator(mode="after")
-    def _check_price(self) -> Self:
+    def check_price(self) -> Self:
         """Check that the price goes by parameters, and by values that they can have."""
         rule = self.price_rule
         if rule is None:
@@ -198,7 +199,10 @@ class Model(BaseModel):
             if name not in names or not is_absent(value):
                 values[name] = value
         if self.is_free_form:
-            return self._clean_free_form(values)
+            wrong = [name for name in values if not isinstance(name, str) or name in self.reserved]
+            if wrong:
+                raise ParamsInvalid([FieldError(str(name), self._name_problem(name)) for name in wrong])
+            return values
         try:
             return params_type.validate_python(values)
         except ValidationError as error:
@@ -213,16 +217,6 @@ class Model(BaseModel):
             if name in names and name not in errors:
                 errors[name] = names[name].message(problem)
         raise ParamsInvalid([FieldError(name, message) for name, message in errors.items()])
-
-    def _clean_free_form(self, params: dict[str, Any]) -> dict[str, Any]:
-        errors = [
-            FieldError(str(name), self._name_problem(name))
-            for name in params
-            if not isinstance(name, str) or name in self.reserved
-        ]
-        if errors:
-            raise ParamsInvalid(errors)
-        return params
 
     def _name_problem(self, name: object) -> str:
         """Return the message about a name that is not one of the model's parameters."""

@@ -8,8 +8,6 @@ pydantic's error codes, in the reader's language.
 from __future__ import annotations
 
 import enum
-import json
-import re
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -28,15 +26,24 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
+
+from providers.catalog.values import (
+    choice_text,
+    decimal_number,
+    file_list,
+    is_absent,
+    json_value,
+    sendable_json,
+    sendable_text,
+    true_or_false,
+    whole_number,
+)
 
 MEGABYTE = 1024 * 1024
 STRICT = ConfigDict(extra="forbid", strict=True)
 # A web address, an uploaded file, or result N of an item. Also published in JSON Schema.
 FILE_PATTERN = r"^([Hh][Tt][Tt][Pp][Ss]?://[^\s/]\S*|media:[0-9]{1,18}|output:[0-9]{1,18}/[0-9]{1,5})$"
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
-_DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
-_NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
 class ParameterType(enum.StrEnum):
@@ -95,7 +102,7 @@ class Parameter(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_megabytes(cls, spec: Any) -> Any:
+    def read_megabytes(cls, spec: Any) -> Any:
         """Accept ``max_megabytes``, the spelling of the catalogue files."""
         if isinstance(spec, dict) and type(spec.get("max_megabytes")) is int:
             spec = {**spec, "max_bytes": spec["max_megabytes"] * MEGABYTE}
@@ -103,7 +110,7 @@ class Parameter(BaseModel):
         return spec
 
     @model_validator(mode="after")
-    def _check_limits(self) -> Self:
+    def check_limits(self) -> Self:
         for key in self.model_fields_set - {"name", "type", "is_required", "default"} - _LIMITS[self.type]:
             raise ValueError(f"{key} is no limit of type {self.type}")
         if self.type is ParameterType.CHOICE and not self.choices:
@@ -135,28 +142,28 @@ class Parameter(BaseModel):
             case ParameterType.TEXT:
                 shortest = self.min_length or (1 if self.is_required else None)
                 length = Field(min_length=shortest, max_length=self.max_length)
-                value = Annotated[str, length, AfterValidator(_sendable)]
+                value = Annotated[str, length, AfterValidator(sendable_text)]
             case ParameterType.CHOICE:
                 literal: Any = Literal
-                value = Annotated[literal[self.choices], BeforeValidator(_choice)]
+                value = Annotated[literal[self.choices], BeforeValidator(choice_text)]
             case ParameterType.INTEGER:
-                value = Annotated[int, Field(ge=self.minimum, le=self.maximum), BeforeValidator(_integer)]
+                value = Annotated[int, Field(ge=self.minimum, le=self.maximum), BeforeValidator(whole_number)]
             case ParameterType.FLOAT:
                 number = Field(ge=self.minimum, le=self.maximum, allow_inf_nan=False)
-                value = Annotated[float, number, BeforeValidator(_decimal)]
+                value = Annotated[float, number, BeforeValidator(decimal_number)]
             case ParameterType.BOOLEAN:
-                value = Annotated[bool, BeforeValidator(_boolean)]
+                value = Annotated[bool, BeforeValidator(true_or_false)]
             case ParameterType.IMAGE | ParameterType.VIDEO | ParameterType.AUDIO:
                 value = _file_type(self.formats, self.max_bytes)
             case ParameterType.IMAGES:
                 count = Field(min_length=1, max_length=self.max_count)
                 file: Any = _file_type(self.formats, self.max_bytes)
-                value = Annotated[list[file], count, BeforeValidator(_files)]
+                value = Annotated[list[file], count, BeforeValidator(file_list)]
             case ParameterType.OBJECT:
-                value = Annotated[dict[str, Any], BeforeValidator(_json_value), AfterValidator(_sendable_json)]
+                value = Annotated[dict[str, Any], BeforeValidator(json_value), AfterValidator(sendable_json)]
             case ParameterType.LIST:
                 count = Field(max_length=self.max_count)
-                value = Annotated[list[Any], count, BeforeValidator(_json_value), AfterValidator(_sendable_json)]
+                value = Annotated[list[Any], count, BeforeValidator(json_value), AfterValidator(sendable_json)]
         return value if self.default is None else Annotated[value, Field(json_schema_extra={"default": self.default})]
 
     @cached_property
@@ -228,78 +235,9 @@ _TYPE_MESSAGES = {
 }
 
 
-def is_absent(value: object) -> bool:
-    """Tell if a value counts as "no value": None, blank text or an empty list."""
-    if isinstance(value, str):
-        return not value or value.isspace()
-    return value is None or value == []
-
-
-def spelled(value: object) -> str:
-    """Return a value as rows of prices spell it: ``true``, ``8``, ``2.5``, ``720p``."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _file_type(formats: tuple[str, ...], max_bytes: int | None) -> Any:
     limits = [", ".join(formats)] if formats else []
     if max_bytes:
         limits.append(f"≤ {max_bytes // MEGABYTE} MB")
     text = Field(pattern=FILE_PATTERN, description=", ".join(limits) or None)
-    return Annotated[str, text, AfterValidator(_sendable)]
-
-
-# --- Validators of values: each gets or returns what pydantic checks ------------------------------
-
-
-def _sendable(text: str) -> str:
-    """Refuse NUL, which PostgreSQL cannot store. pydantic refuses halves of surrogate pairs."""
-    if "\0" in text:
-        raise PydanticCustomError("unsendable", "contains a character that cannot be sent")
-    return text
-
-
-def _choice(value: Any) -> Any:
-    return str(value) if isinstance(value, int) else value
-
-
-def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
-
-
-def _decimal(value: Any) -> Any:
-    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else value
-
-
-def _boolean(value: Any) -> Any:
-    word = value.lower() if isinstance(value, str) else value
-    return word == "true" if word in ("true", "false") else word
-
-
-def _files(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _json_value(value: Any) -> Any:
-    """Read JSON text, as a form or a spreadsheet has it."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _sendable_json(value: Any) -> Any:
-    """Refuse what JSON or a database cannot hold: NaN, NUL, halves of surrogate pairs."""
-    try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except (ValueError, TypeError, RecursionError):
-        raise PydanticCustomError("unsendable", "is not plain JSON") from None
-    if _NUL_IN_JSON.search(text):
-        raise PydanticCustomError("unsendable", "contains a character that cannot be sent")
-    return value
+    return Annotated[str, text, AfterValidator(sendable_text)]

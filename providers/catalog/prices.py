@@ -25,7 +25,7 @@ class PriceRule(BaseModel):
     unit: Literal["call", "second"] = "call"
 
     @model_validator(mode="after")
-    def _check_rows(self) -> Self:
+    def check_rows(self) -> Self:
         if (self.amount is None) == (not self.rows) or bool(self.by) != bool(self.rows):
             raise ValueError("give either amount, or by and rows")
         for row in self.rows:

@@ -137,7 +137,10 @@ class Run:
         if not file or not task_type:
             raise CommandError("Give a FILE and its --type, or --resume ID.", returncode=BAD_INPUT)
         try:
-            model = catalog.find_model(endpoint, task_type) if endpoint else catalog.default_model(task_type)
+            if endpoint:
+                model = catalog.find_model(endpoint, task_type, owner_id=self.user.pk)
+            else:
+                model = catalog.default_model(task_type)
         except catalog.UnknownModel as error:
             raise CommandError(str(error), returncode=BAD_INPUT) from error
         self._require_key(model.provider)
