@@ -23,7 +23,9 @@ def timed(action: Callable[[], Any]) -> float:
 
 
 def summary(name: str, times: list[float], target: float | None) -> dict[str, Any]:
-    """Return the row for ``show_times``; ``times`` and ``target`` (of the median) are milliseconds."""
+    """Return the row for ``show_times``; ``times`` and ``target`` (of the median) are
+    milliseconds.
+    """
     median = statistics.median(times)
     return {
         "request": name,

@@ -43,9 +43,9 @@ def follow(
 
     `state` comes first and holds the state of the mission. Each `item` or `mission` message reports
     one change of status; resume after its `id`. `text` holds the next piece of a text that is being
-    written; the pieces are deleted when the item's output is there. `end` comes last, when the mission has ended and no
-    file is left to fetch. A stream that stops without it was broken off: connect again with the
-    last id.
+    written; the pieces are deleted when the item's output is there. `end` comes last, when the
+    mission has ended and no file is left to fetch. A stream that stops without it was broken off:
+    connect again with the last id.
     """
     mission = visible_mission(request, mission_id)
     return sse.response(

@@ -88,7 +88,7 @@ def test_uploads_wait_for_the_connection(page, pictures):
 
 def test_selected_images_are_deleted(page, library):
     page.goto("/media")
-    tick = page.get_by_role("checkbox", name="Choose photo 1.png")
+    tick = page.get_by_role("checkbox", name="Select photo 1.png")
     tick.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Delete").press("Enter")

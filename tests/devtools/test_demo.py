@@ -20,7 +20,9 @@ COPIED = (*PACKAGES, "examples", "manage.py", "pyproject.toml")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a copy of the program with a hostile .env, so that the demo has a folder of its own."""
+    """Return a copy of the program with a hostile .env, so that the demo has a folder of its
+    own.
+    """
     for name in COPIED:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy2

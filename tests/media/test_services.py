@@ -83,7 +83,7 @@ def test_lost_file_is_stored_again(owner: User) -> None:
 
 
 def _bomb() -> bytes:
-    """A PNG of a few bytes that says it is 60,000 pixels wide and high."""
+    """Return a PNG of a few bytes that says it is 60,000 pixels wide and high."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -31,7 +31,7 @@ MEGABYTE = 1024 * 1024
 
 
 def form(disposition: str, content: bytes, content_type: str = "image/png") -> bytes:
-    """A multipart body with one part, its head written as given."""
+    """Return a multipart body with one part and this disposition."""
     head = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: {content_type}\r\n\r\n"
     return head.encode("utf-8", "surrogateescape") + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 
@@ -108,12 +108,12 @@ def tiff_in_disguise() -> bytes:
 
 
 def gif_bomb() -> bytes:
-    """A GIF of a few bytes that says it is 65,535 pixels wide and high."""
+    """Return a GIF of a few bytes that says it is 65,535 pixels wide and high."""
     return b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x00\x00\x00,\x00\x00\x00\x00\xff\xff\xff\xff\x00\x02\x00;"
 
 
 def png_bomb() -> bytes:
-    """40,000 × 40,000 pixels of nothing, in 200 kB."""
+    """Return a PNG of 40,000 × 40,000 empty pixels, in 200 kB."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -125,7 +125,7 @@ def png_bomb() -> bytes:
 
 
 def text_bomb() -> bytes:
-    """A small PNG with a comment that unpacks to 64 MB."""
+    """Return a small PNG with a comment that unpacks to 64 MB."""
     packed = zlib.compress(bytes(64 * MEGABYTE), 9)
     body = b"zTXtComment\x00\x00" + packed
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

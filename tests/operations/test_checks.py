@@ -14,7 +14,7 @@ from tests.factories import add_account
 
 
 def own_messages(*, deploy: bool = False) -> dict[str, str]:
-    """The ids of our own messages, and their hints."""
+    """Return the ids of our own messages, and their hints."""
     messages = {str(message.id): message.hint or "" for message in run_checks(include_deployment_checks=deploy)}
     return {check_id: hint for check_id, hint in messages.items() if check_id.startswith("missions.")}
 

@@ -25,7 +25,7 @@ def all_well(settings):
 
 
 def bad_parts(client) -> dict[str, str]:
-    """What /ready says is wrong."""
+    """Return the errors of /ready."""
     answer = client.get("/api/v1/ready")
     assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
     assert answer["Retry-After"]

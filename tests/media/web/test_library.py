@@ -65,7 +65,7 @@ def test_search_finds_images_by_name(client, owner):
     image(owner, "cat.png", "blue")
 
     assert "cat.png" not in text(client.get("/media?search=sun"))
-    assert "No image is called that" in text(client.get("/media?search=dog"))
+    assert "No matching images" in text(client.get("/media?search=dog"))
 
 
 def test_empty_library_explains_itself(client):
@@ -116,7 +116,7 @@ def test_used_images_stay_with_a_reason(client, owner):
     needed, free = image(owner, "needed.png"), image(owner, "free.png", "blue")
     mission = used_by_mission(owner, needed)
     ticked = {"images": [needed.pk, free.pk]}
-    assert "1 image stays for now" in text(client.post("/media/delete", ticked))
+    assert "1 image cannot be deleted now" in text(client.post("/media/delete", ticked))
 
     shown = text(client.post("/media/delete", ticked | {"confirmed": "1"}, follow=True))
 

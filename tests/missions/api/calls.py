@@ -21,7 +21,7 @@ def send(client: Client, method: str, path: str, payload: Any) -> Any:
 
 
 def data(response: Any, status: int = 200) -> Any:
-    """The payload of an answer that must have succeeded."""
+    """Return the payload of a response that must be a success."""
     assert response.status_code == status, response.content
     body = response.json()
     assert body["code"] == 0

@@ -42,7 +42,7 @@ class Api:
 
 
 def errors_of(answer: Any) -> dict[str, str]:
-    """A 422 answer's errors by field."""
+    """Return the errors of a 422 response by field."""
     assert answer.status_code == 422, answer.content
     body = answer.json()
     assert (body["code"], body["error"], body["data"]) == (422, "invalid", None)

@@ -12,7 +12,7 @@ from tests.process_fixtures import Web
 
 @pytest.fixture(scope="module")
 def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """The process.  Tests ask for ``server``."""
+    """Run the process. Tests use ``server``."""
     web = Web({"LOG_LEVEL": "WARNING"}, tmp_path_factory.mktemp("web") / "web.log")
     web.start()
     yield web
@@ -21,6 +21,8 @@ def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def server(web: Web, transactional_db: None) -> Iterator[Web]:
-    """A server that sees what the test commits, and has no connection open when the rows are removed."""
+    """Return a server that sees what the test commits, and has no connection open when the rows are
+    removed.
+    """
     yield web
     wait_for(lambda: not connections(web))

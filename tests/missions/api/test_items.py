@@ -1,4 +1,6 @@
-"""Single items over the API: pages that stay in place, retries with other parameters, and what is unconfirmed."""
+"""Single items over the API: pages that stay in place, retries with other parameters, and what
+is unconfirmed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def walk(api: Api, mission: Mission, **query: Any) -> list[int]:
-    """The places of all items, page by page."""
+    """Return the indexes of all items, page by page."""
     found: list[int] = []
     cursor: str | None = "0"
     while cursor is not None:

@@ -1,4 +1,6 @@
-"""Result files over the API: the right bytes, to the right person, under headers that make them harmless."""
+"""Result files over the API: the right bytes, to the right person, under headers that make them
+harmless.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Collecting what a mission made: addresses, names, and what a client that goes away leaves behind."""
+"""Collecting what a mission made: addresses, names, and what a client that goes away leaves
+behind.
+"""
 
 from __future__ import annotations
 

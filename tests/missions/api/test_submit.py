@@ -1,4 +1,6 @@
-"""Submitting missions over the API: what is taken, what is refused, and that a mistake never costs money."""
+"""Submitting missions over the API: what is taken, what is refused, and that a mistake never
+costs money.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def recount(**options: bool) -> str:
 
 
 def spoil(mission: Mission) -> None:
-    """The counts still add up, as the database demands, and are wrong all the same."""
+    """Make counts wrong that still add up, as the database requires."""
     Mission.objects.filter(pk=mission.pk).update(
         pending_count=F("pending_count") - 1, failed_count=1, cost=Decimal("7.5")
     )

@@ -44,7 +44,7 @@ def told(zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
 
 
 def added_up(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
-    """The same from the attempts alone."""
+    """Return the same sums from the attempts alone."""
     midnight = NOW.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
     starts = [midnight - timedelta(days=days) for days in (0, 6, 29)]
     return {
