@@ -38,8 +38,8 @@ class TemplateFilterForm(forms.Form):
 class TemplateForm(forms.Form):
     """Fields for one model of one task type.
 
-    ``values`` fill it, ``data`` was posted; ``images`` can be ticked; ``owner_id``: whose models are
-    offered.
+    ``values`` fill it, ``data`` was posted, ``images`` can be ticked. The models that ``owner_id``
+    may use are offered.
     """
 
     name = forms.CharField(max_length=MAX_NAME, label=gettext_lazy("Name"))

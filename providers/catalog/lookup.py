@@ -93,8 +93,8 @@ def free_form_model(name: str, task_type: str, provider: str = "") -> Model:
     """Return a stand-in for a model that is not in the catalogue.
 
     Its parameters pass unchecked and its price is unknown. Without a provider it belongs to the
-    first one that allows models outside the catalogue. Raises UnknownModel when ``name`` cannot be an
-    endpoint, ValueError for an unknown task type.
+    first one that allows models outside the catalogue. Raises UnknownModel when ``name`` cannot be
+    an endpoint, ValueError for an unknown task type.
     """
     provider, endpoint = split(name, provider)
     if not _ENDPOINT.fullmatch(endpoint):
