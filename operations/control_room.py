@@ -82,7 +82,7 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
     if not retried_count and not refused_count:
         messages.warning(request, _("Nothing was retried: these items are not failed any more."))
     if retried_count:
-        text = ngettext("%(count)d item is submitted again.", "%(count)d items are submitted again.", retried_count)
+        text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried_count)
         messages.success(request, text % {"count": retried_count})
 
 

@@ -265,7 +265,7 @@ class MissionItemAdmin(PageAdmin):
             if request.POST.get("found") == "nothing":
                 services.resolve_as_not_run(item=item, actor=actor(request))
                 log(self, request, item, reasons.ADMIN_NOT_RUN)
-                messages.success(request, _("Item %(number)d is submitted again.") % {"number": item.index})
+                messages.success(request, _("Item %(number)d resubmitted.") % {"number": item.index})
                 return True
         except NotPossible as refusal:
             if form.is_bound:

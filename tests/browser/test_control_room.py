@@ -25,7 +25,7 @@ def test_operator_watches_retries_and_resolves(open_page, operator, troubled):
     page.get_by_role("button", name="Mark as not run and resubmit (about ¥0.05)").click()
     expect(page.get_by_text("Item 5 resubmitted.")).to_be_visible()
     expect(page).to_have_title("Control room · RunningHub Batch")
-    expect(page.locator("#zone-inbox")).to_contain_text("Nothing is in doubt.")
+    expect(page.locator("#zone-inbox")).to_contain_text("No unconfirmed items.")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

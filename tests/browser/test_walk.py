@@ -43,7 +43,7 @@ CHINESE = {
     "Failures": "失败",
     "1 item failed": "1 个条目失败",
     "Retry this one": "重试这 1 个",
-    "1 item resubmitted.": "1 个条目已重新提交。",
+    "1 item resubmitted.": "已重新提交 1 个条目。",
     "Nothing failed": "没有失败",
     "Download ZIP": "下载 ZIP",
     "Settings": "设置",

@@ -81,7 +81,7 @@ def test_retry_submits_counted_items_and_is_logged(admin_client, admin_user, mix
     bring_to("failed", claim(other, account)[0])
     form = retry_form(admin_client, "1015")
     answer = admin_client.post(RETRY, form, follow=True)
-    assert "3 items are submitted again." in answer.content.decode()
+    assert "3 items resubmitted." in answer.content.decode()
     assert MissionItem.objects.filter(status="failed").values_list("error_code", flat=True).get() == "1003"
     retried = ItemEvent.objects.filter(from_status="failed", to_status="pending")
     assert set(retried.values_list("actor", flat=True)) == {f"user:{admin_user.pk}"}
