@@ -42,7 +42,7 @@ class ShortCount(Paginator):  # type: ignore[type-arg]
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are more rows than were counted."""
+        """True if there are more rows than were counted."""
         return self._count > MAX_COUNT
 
 

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psutil
@@ -221,7 +222,7 @@ def test_a_killed_web_process_is_replaced(open_server):
 def test_web_processes_stop_with_their_parent(open_server):
     for is_killed in (False, True):
         web = open_server(WEB_PROCESSES="2")
-        wait_for(lambda web=web: is_healthy(web))
+        wait_for(partial(is_healthy, web))
         processes = children(web)
         if is_killed:
             web.kill()

@@ -102,7 +102,7 @@ def test_a_snapshot_that_another_has_written_past_is_told_at_once():
 
 
 def test_the_lock_is_taken_over_within_a_few_naps(monkeypatch):
-    """SQLite's own naps are 100 ms long after a while, so that it is free while those who want it sleep."""
+    """SQLite sleeps up to 100 ms between tries, so the lock would be free while waiters sleep."""
     naps: list[float] = []
     sleep = time.sleep
 
