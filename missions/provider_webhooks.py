@@ -1,10 +1,12 @@
-"""What providers tell us unasked.
+"""The webhook endpoint of all providers: ``POST /hooks/PROVIDER/TOKEN``.
 
-The path is unguessable and names the attempt.  The body is a hint and nothing that it claims is believed: it makes the attempt
-due now, or names the remote task of an attempt whose answer was lost, which the provider is then asked to confirm.
+The path cannot be guessed and names the attempt. The body is a hint, and nothing in it is believed: it
+makes the attempt due now, or names the remote task of an attempt whose answer was lost, which the
+provider is then asked to confirm. An adapter also checks its provider's signature.
 
-When many tasks end at once, their webhooks come at once.  ``Receiver`` stands before Django and takes those together that came
-while it was busy: fifty in a few statements, instead of fifty requests with a thread and a connection each.
+When many tasks end at once, their webhooks come at once. ``Receiver`` stands before Django and takes
+those together that came while it was busy: fifty in a few statements, instead of fifty requests with a
+thread and a connection each.
 """
 
 from __future__ import annotations
@@ -19,10 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from missions import execution
 from missions.models import Attempt, AttemptStatus
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LOST = (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
 MAX_BODY_BYTES = 1024 * 1024
-TAKEN_TOGETHER = 200  # webhooks in one transaction
+BATCH = 200  # webhooks in one transaction
 
 # What an ASGI server hands over: https://asgi.readthedocs.io/en/latest/specs/www.html
 Event = MutableMapping[str, Any]
@@ -44,7 +43,7 @@ Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One webhook: whose it claims to be, and what it says."""
+    """One webhook: the provider and the token in its path, its body, and its headers in lower case."""
 
     provider: str
     token: str
@@ -52,43 +51,49 @@ class Hint:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@csrf_exempt
-@require_POST
-def receive(request: HttpRequest, provider: str, token: str) -> HttpResponse:
-    """Answer at once; the work is done by a worker."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    [status] = take([Hint(provider, token, request.body, headers)])
-    return HttpResponse(status=status)
-
-
 def take(hints: Sequence[Hint]) -> list[int]:
-    """Note what webhooks hint at, and wake workers.  Returns an HTTP status for each, in order."""
-    known = Attempt.objects.filter(webhook_token__in={hint.token for hint in hints})
-    attempts = {attempt.webhook_token: attempt for attempt in known.only("webhook_token", "status", "account")}
-    statuses = [_judge(hint, attempts) for hint in hints]
-    good = {attempts[hint.token]: hint for hint, status in zip(hints, statuses, strict=True) if status == 204}
-    _make_due([attempt for attempt in good if attempt.status == AttemptStatus.RUNNING])
-    _note_tasks({attempt: hint for attempt, hint in good.items() if attempt.status in LOST})
+    """Store what webhooks hint at, and wake workers. Return an HTTP status for each, in order.
+
+    204: taken. 400: it names no task, or its signature is wrong. 404: no such attempt at this provider.
+    413: the body is too large.
+    """
+    rows = Attempt.objects.filter(webhook_token__in={hint.token for hint in hints}).select_related("account")
+    attempts = {row.webhook_token: row for row in rows.only("webhook_token", "status", "account__provider")}
+    statuses = []
+    running: list[Attempt] = []
+    task_ids: dict[Attempt, str] = {}
+    for hint in hints:
+        attempt, provider = attempts.get(hint.token), PROVIDERS.get(hint.provider)
+        if (
+            attempt is None
+            or provider is None
+            or attempt.account.provider != hint.provider
+            or not provider.capabilities.webhooks
+        ):
+            statuses.append(404)
+        elif len(hint.body) > MAX_BODY_BYTES:
+            statuses.append(413)
+        elif attempt.status in LOST:
+            try:
+                task_ids[attempt] = provider.parse_webhook(hint.headers, hint.body)
+                statuses.append(204)
+            except ValueError:
+                statuses.append(400)
+        else:
+            if attempt.status == AttemptStatus.RUNNING:
+                running.append(attempt)
+            statuses.append(204)
+    _make_due(running)
+    for attempt, task_id in task_ids.items():
+        # A worker asks if the named task is the one whose answer was lost.
+        with transaction.atomic():
+            Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=task_id)
+            queue.send("rescue", attempt.pk)
     return statuses
 
 
-def _judge(hint: Hint, attempts: Mapping[str, Attempt]) -> int:
-    """204, or why the webhook is of no use."""
-    if hint.token not in attempts or hint.provider not in PROVIDERS:
-        return 404
-    if len(hint.body) > MAX_BODY_BYTES:
-        return 413
-    if attempts[hint.token].status not in LOST:
-        return 204
-    try:
-        PROVIDERS[hint.provider].parse_webhook(hint.headers, hint.body)
-    except ValueError:
-        return 400
-    return 204
-
-
 def _make_due(attempts: Sequence[Attempt]) -> None:
-    """Let workers ask about the attempts now.  Where others are due already, those on their way to them will find these, too."""
+    """Let workers poll the attempts now. Where others are due already, the workers on their way take these, too."""
     now = timezone.now()
     for account_id in {attempt.account_id for attempt in attempts}:
         running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
@@ -99,17 +104,8 @@ def _make_due(attempts: Sequence[Attempt]) -> None:
                 queue.send_many("poll_due", [(account_id,)] * math.ceil(len(attempts) / execution.POLL_BATCH))
 
 
-def _note_tasks(hints: Mapping[Attempt, Hint]) -> None:
-    """Let a worker ask whether the task that a webhook names is the one whose answer was lost."""
-    for attempt, hint in hints.items():
-        remote_task_id = PROVIDERS[hint.provider].parse_webhook(hint.headers, hint.body)
-        with transaction.atomic():
-            Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=remote_task_id)
-            queue.send("rescue", attempt.pk)
-
-
 class Receiver:
-    """An ASGI application that takes webhooks, and hands every other request to ``application``."""
+    """An ASGI application that takes webhooks, and passes every other request to ``application``."""
 
     PATH = re.compile(r"/hooks/([^/]+)/([^/]+)")
 
@@ -127,22 +123,19 @@ class Receiver:
         body = await _read(receive)
         if body is None:
             return  # the caller has gone
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
-        status = await self._taken(Hint(address[1], address[2], body, headers))
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _taken(self, hint: Hint) -> int:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
         status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((hint, status))
+        self._waiting.append((Hint(address[1], address[2], body, headers), status))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._take_all())
-        return await status
+        length = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": await status, "headers": length})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _take_all(self) -> None:
         while self._waiting:
-            batch = self._waiting[:TAKEN_TOGETHER]
-            del self._waiting[:TAKEN_TOGETHER]
+            batch = self._waiting[:BATCH]
+            del self._waiting[:BATCH]
             loop = asyncio.get_running_loop()
             statuses = await loop.run_in_executor(self._thread, _take_or_fail, [hint for hint, _ in batch])
             for (_, waiting), status in zip(batch, statuses, strict=True):
@@ -151,7 +144,7 @@ class Receiver:
 
 
 def _take_or_fail(hints: Sequence[Hint]) -> list[int]:
-    """``take`` in a thread of its own.  When it fails the caller is told to come again: providers repeat a webhook."""
+    """``take`` in its own thread. When it fails, the answer is 503: providers repeat a webhook."""
     try:
         return take(hints)
     except Exception:
@@ -162,7 +155,7 @@ def _take_or_fail(hints: Sequence[Hint]) -> list[int]:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or as much of it as shows that it is too large; None when the caller has gone."""
+    """Return the body, or as much of it as shows that it is too large; None when the caller has gone."""
     body = bytearray()
     while True:
         event = await receive()
