@@ -44,6 +44,8 @@ def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
         except encryption.Unreadable:
             keys.add(account.sealed_key)
     if keys == {""}:
+        if any(provider_accounts.blocked_reason(account) is None for account in accounts):
+            return [Notice("no-key", "warning", _("No API key is set: only models that need none can be used."))]
         return [Notice("no-key", "error", _("No API key is set, so nothing can be generated: set RUNNINGHUB_API_KEY."))]
     if keys - {""} == {SIMULATOR_KEY}:
         return [Notice("simulator", "neutral", _("Simulator: results are placeholders, and no money is spent."))]

@@ -108,3 +108,12 @@ def test_real_account_hides_the_simulator_notice(owner, settings):
 def test_most_serious_notice_comes_first(owner, settings):
     settings.RUNNINGHUB_API_KEY = "simulator"
     assert names(owner) == ["workers", "simulator"]
+
+
+@pytest.mark.usefixtures("_workers")
+def test_missing_key_is_a_warning_beside_a_local_account(owner, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    provider_accounts.environment_account("runninghub")
+    provider_accounts.environment_account("local")
+    (notice,) = notices.current(owner)
+    assert (notice.name, notice.kind) == ("no-key", "warning")

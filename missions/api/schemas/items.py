@@ -126,7 +126,8 @@ class ItemOut(Schema):
     @staticmethod
     def resolve_progress(item: MissionItem) -> float | None:
         if hasattr(item, "progress"):
-            return item.progress
+            progress: float | None = item.progress
+            return progress
         return item.attempts.filter(status__in=LIVE_ATTEMPTS).values_list("progress", flat=True).first()
 
     @staticmethod
