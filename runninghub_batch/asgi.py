@@ -37,7 +37,7 @@ class Handler(ASGIHandler):
 
     AT_ONCE threads go from request to request and keep their database connections; other requests
     wait without one. In Django each request has a thread of its own, and a connection belongs to
-    its thread: opening one takes as long as a small answer, and no other request could use it later.
+    its thread: opening one takes as long as a small answer, and no other request could use it.
 
     A request ends when its answer is made. Django sends an answer in parts, and keeps thread and
     connection until the client has taken the last but one. Here the server holds the answer
