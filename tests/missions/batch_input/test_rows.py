@@ -75,7 +75,7 @@ def test_model_with_one_image_gets_no_list(owner: User) -> None:
 
 
 def test_combinations_are_all_pairs(owner: User) -> None:
-    texts = {"prompts": "in ink\nin oil", "images": "\n".join(URLS[:2])}
+    texts: dict[str, Any] = {"prompts": "in ink\nin oil", "images": "\n".join(URLS[:2])}
     built = build(owner, EDIT, "combinations", **texts)
 
     assert [(row["prompt"], row["imageUrls"]) for row in built.rows] == [
