@@ -47,6 +47,7 @@ from playwright.sync_api import Browser
 
 from accounts import services as account_services
 from devtools.local_stack import WorkerProcess, simulator_environment
+from devtools.simulators.openai.process import ChatSimulatorProcess
 from devtools.simulators.runninghub.process import SimulatorProcess
 from drafts import services as drafts
 from media.services import store_upload
@@ -65,6 +66,7 @@ LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 LIMIT_SECONDS = 90.0
 
 DRAFT_KEY, README_KEY, FILE_DRAFT_KEY = "f" * 32, "e" * 32, "d" * 32
+CHAT_DRAFT_KEY, CLIP_DRAFT_KEY = "c" * 32, "b" * 32
 
 # Name, URL or the name of one, and the mission that it is about, if any. A new page gets a line
 # here.
@@ -86,6 +88,11 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-item-failed", "/missions/{pk}/items/{failed}", "mixed"),
     ("new-mission-images", "/missions/new?media=1,2,3", ""),
     ("new-mission-file", f"/missions/new?draft={FILE_DRAFT_KEY}", ""),
+    ("new-mission-chat", f"/missions/new?draft={CHAT_DRAFT_KEY}", ""),
+    ("new-mission-clip", f"/missions/new?draft={CLIP_DRAFT_KEY}", ""),
+    ("mission-texts", "missions:mission", "texts"),
+    ("mission-item-text", "/missions/{pk}/items/1", "texts"),
+    ("mission-clips", "missions:mission", "clips"),
     ("templates", "templates:list", ""),
     ("new-template", "/templates/new", ""),
     ("template", "/templates/new?type=image_to_image", ""),
@@ -143,6 +150,9 @@ def running() -> Iterator[tuple[Web, SimulatorProcess]]:
         simulator = SimulatorProcess(image_side=512, clip_side=256, task_seconds=1.0)
         stack.callback(simulator.stop)
         environment = simulator_environment(simulator.url) | {"Q_WORKERS": "4", "POLL_FLOOR_SECONDS": "0.2"}
+        chat = stack.enter_context(ChatSimulatorProcess(answer_words=60))
+        environment |= {"OPENAI_BASE_URL": chat.url, "CHAT_MODEL": "simulated-chat", "CHAT_INPUT_PRICE": "0.15"}
+        environment |= {"CHAT_OUTPUT_PRICE": "0.6"}
         settings.RUNNINGHUB_API_KEY = environment["RUNNINGHUB_API_KEY"]
         workers = WorkerProcess(environment, log=Path(SCRATCH.name, "workers.log"))
         workers.start()
@@ -172,6 +182,12 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     wait(removed)
     services.delete_mission(mission_id=removed.pk, actor=f"user:{owner.pk}")
     missions["mixed"] = mixed(owner, simulator)
+    missions["texts"] = mission(owner, "Captions", 6, task_type="text", params={"system": "One sentence."})
+    rows = [f"output:{item.pk}/1" for item in missions["done"].items.all()[:4]]
+    clips = {"task_type": "image_to_video", "model": "ken-burns", "params": {"duration": 2.0, "ratio": "9:16"}}
+    missions["clips"] = services.submit_mission(owner=owner, name="Animated lighthouses", rows=rows, **clips)
+    wait(missions["texts"])
+    wait(missions["clips"])
     simulator.set(task_seconds=600)
     missions["paused"] = mission(owner, "Product photos, 16:9", 36, params={"aspectRatio": "16:9"})
     services.pause_mission(mission_id=missions["paused"].pk, actor=f"user:{owner.pk}")
@@ -194,6 +210,10 @@ def enter(owner: User) -> None:
     prompts = "\n".join([*SUBJECTS, SUBJECTS[0], "x" * 20_001])
     fields = {"name": "Morning light", "prompts": prompts, "param-aspectRatio": "16:9", "repeat": "4"}
     drafts.save_form(drafts.open_draft(owner=owner, key=DRAFT_KEY), fields)
+    chat = {"task_type": "text", "name": "Captions", "prompts": "\n".join(SUBJECTS), "param-max_tokens": "200"}
+    drafts.save_form(drafts.open_draft(owner=owner, key=CHAT_DRAFT_KEY), chat)
+    clip = {"task_type": "image_to_video", "model": "ken-burns", "images": "media:1\nmedia:2", "param-move": "pan_up"}
+    drafts.save_form(drafts.open_draft(owner=owner, key=CLIP_DRAFT_KEY), clip)
     rows = "编号,提示词,比例\n甲,清晨的茶园，薄雾,16:9\n乙,雨后的小巷,7:7\n丙,\n"
     table = read_table(io.BytesIO(rows.encode()), name="提示词.csv").as_json()
     draft = drafts.open_draft(owner=owner, key=FILE_DRAFT_KEY)
