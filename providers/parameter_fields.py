@@ -20,6 +20,7 @@ from providers.catalog import MEGABYTE, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 
 PARAMETER = "param-"  # prefix of the names of these fields in a form
+SINGLE_LINE_LENGTH = 200  # a longer text gets several lines
 IMAGE_TYPES = (ParameterType.IMAGE, ParameterType.IMAGES)
 
 
@@ -110,6 +111,8 @@ def _widget(parameter: Parameter, *, is_decided: bool) -> forms.Widget:
             return forms.TextInput()
         case ParameterType.IMAGES:
             return forms.Textarea({"rows": 2})
+        case ParameterType.TEXT if parameter.max_length and parameter.max_length <= SINGLE_LINE_LENGTH:
+            return forms.TextInput()
         case ParameterType.TEXT | ParameterType.OBJECT | ParameterType.LIST:
             return forms.Textarea({"rows": 3})
 

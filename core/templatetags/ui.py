@@ -249,9 +249,14 @@ def number(value: float | None) -> str:
 
 @register.filter
 def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
-    """Format money as ``¥12.00``, with two to six decimals.  None is ``—``."""
+    """Format money as ``¥12.00``, with two to six decimals.
+
+    None is ``—``. Nothing in no currency, which is the price of a free model, is "free".
+    """
     if amount is None:
         return "—"
+    if not currency and not amount:
+        return _("free")
     whole, _point, decimals = f"{Decimal(str(amount)):,.6f}".partition(".")
     figures = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
     return f"{SIGNS[currency]}{figures}" if currency in SIGNS else f"{figures} {currency}"

@@ -31,7 +31,7 @@ _LABELS: dict[str, Promise] = {
     "storyboard": _("Storyboard"),
     "webSearch": _("Web search"),
     "seed": _("Seed"),
-    "model": _("Variant"),
+    "model": _("Model variant"),
     "move": _("Camera move"),
     "easing": _("Easing"),
     "fps": _("Frames per second"),

@@ -41,6 +41,11 @@ NAME_PARTS = (
     gettext_noop("realistic image to video"),
     gettext_noop("image to video (asyn)"),
 )
+# Notes on models that are shown in the reader's language.
+NOTES = (
+    gettext_noop("A camera move over a picture. Free: it runs on this server, without AI."),
+    gettext_noop("Asks the chat server of this site. The cost is shown afterwards, if the operator has set prices."),
+)
 # Letters, digits, ".", "_" and "-", in parts separated by "/". No part consists of dots alone.
 ENDPOINT_PATTERN = r"(?!\.+(/|$))[A-Za-z0-9._-]+(/(?!\.+(/|$))[A-Za-z0-9._-]+)*"
 
@@ -144,6 +149,11 @@ class Model(BaseModel):
             and name.endswith(self.file_suffixes)
             and (isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value)))
         ]
+
+    @property
+    def note_text(self) -> str:
+        """The note in the reader's language, if it is translated; "" if there is none."""
+        return gettext(self.note.strip()) if self.note.strip() else ""
 
     @property
     def label(self) -> str:
