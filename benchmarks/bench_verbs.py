@@ -125,8 +125,8 @@ def prepared(verb: str, rows: int) -> Callable[[], object]:
         Mission.objects.filter(pk=mission.pk).update(status="failed", pending_count=0, failed_count=rows)
         return partial(services.retry_failed, mission_id=mission.pk, actor="bench")
     execution.dispatch(provider_accounts.environment_account().pk)
-    chosen = services.pause_mission if verb == "pause" else services.cancel_mission
-    return partial(chosen, mission_id=mission.pk, actor="bench")
+    stop = services.pause_mission if verb == "pause" else services.cancel_mission
+    return partial(stop, mission_id=mission.pk, actor="bench")
 
 
 if __name__ == "__main__":

@@ -84,9 +84,9 @@ def _choose_port(folder: Path) -> int:
     last = note.read_text() if note.is_file() else ""
     for port in (int(last) if last.isdecimal() else 0, 0):
         with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port)) as listener:
-            chosen: int = listener.getsockname()[1]
-            note.write_text(str(chosen))
-            return chosen
+            free_port: int = listener.getsockname()[1]
+            note.write_text(str(free_port))
+            return free_port
     raise RuntimeError("No port is free on this machine.")
 
 

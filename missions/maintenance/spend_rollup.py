@@ -128,10 +128,10 @@ def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]
     """
     for _try in range(READ_TRIES):
         edition = _edition()
-        found = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
+        spends = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
         if _edition() == edition:
             break  # else rows moved between two statements: money may be missing, or counted twice
-    return found
+    return spends
 
 
 def _edition() -> tuple[datetime | None, int]:
@@ -174,20 +174,20 @@ def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QueryS
         "owner_name": F(f"{mission}owner__username"),
         "of_currency": F(f"{mission}currency"),
     }
-    found: QuerySet[Any, dict[str, Any]] = rows.order_by().values(**named).annotate(**sums)
-    return found
+    groups: QuerySet[Any, dict[str, Any]] = rows.order_by().values(**named).annotate(**sums)
+    return groups
 
 
 def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str]) -> list[Spend]:
     """Merge the parts, the highest amount first."""
-    found: dict[tuple[Any, ...], Spend] = {}
+    spends: dict[tuple[Any, ...], Spend] = {}
     for row in (row for part in parts for row in part):
         key = (row["of_model"], row["of_owner"], row["owner_name"], row["of_currency"])
-        spend = found.setdefault(key, Spend(*key, dict.fromkeys(names, Decimal(0)), dict.fromkeys(names, 0)))
+        spend = spends.setdefault(key, Spend(*key, dict.fromkeys(names, Decimal(0)), dict.fromkeys(names, 0)))
         for name in names:
             spend.amounts[name] += row.get(f"cost_{name}") or 0
             spend.unreported_counts[name] += row.get(f"unreported_{name}") or 0
-    return sorted(found.values(), key=lambda spend: max(spend.amounts.values()), reverse=True)
+    return sorted(spends.values(), key=lambda spend: max(spend.amounts.values()), reverse=True)
 
 
 def _charges(since: datetime, until: datetime) -> QuerySet[Attempt]:
