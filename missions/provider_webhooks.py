@@ -1,12 +1,12 @@
 """The webhook endpoint of all providers: ``POST /hooks/PROVIDER/TOKEN``.
 
-The path cannot be guessed and names the attempt. The body is a hint, and nothing in it is believed: it
-makes the attempt due now, or names the remote task of an attempt whose answer was lost, which the
-provider is then asked to confirm. An adapter also checks its provider's signature.
+The path cannot be guessed and names the attempt. The body is a hint, and nothing in it is believed:
+it makes the attempt due now, or names the remote task of an attempt whose answer was lost, which
+the provider is then asked to confirm. An adapter also checks its provider's signature.
 
-When many tasks end at once, their webhooks come at once. ``Receiver`` stands before Django and takes
-those together that came while it was busy: fifty in a few statements, instead of fifty requests with a
-thread and a connection each.
+When many tasks end at once, their webhooks come at once. ``Receiver`` stands before Django and
+takes those together that came while it was busy: fifty in a few statements, instead of fifty
+requests with a thread and a connection each.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One webhook: the provider and the token in its path, its body, and its headers in lower case."""
+    """One webhook: provider and token from its path, body, and headers in lower case."""
 
     provider: str
     token: str
@@ -54,8 +54,8 @@ class Hint:
 def take(hints: Sequence[Hint]) -> list[int]:
     """Store what webhooks hint at, and wake workers. Return an HTTP status for each, in order.
 
-    204: taken. 400: it names no task, or its signature is wrong. 404: no such attempt at this provider.
-    413: the body is too large.
+    204: taken. 400: it names no task, or its signature is wrong. 404: no such attempt at this
+    provider. 413: the body is too large.
     """
     rows = Attempt.objects.filter(webhook_token__in={hint.token for hint in hints}).select_related("account")
     attempts = {row.webhook_token: row for row in rows.only("webhook_token", "status", "account__provider")}
@@ -93,7 +93,7 @@ def take(hints: Sequence[Hint]) -> list[int]:
 
 
 def _make_due(attempts: Sequence[Attempt]) -> None:
-    """Let workers poll the attempts now. Where others are due already, the workers on their way take these, too."""
+    """Let workers poll the attempts now. Workers on their way to others take these, too."""
     now = timezone.now()
     for account_id in {attempt.account_id for attempt in attempts}:
         running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
@@ -105,7 +105,7 @@ def _make_due(attempts: Sequence[Attempt]) -> None:
 
 
 class Receiver:
-    """An ASGI application that takes webhooks, and passes every other request to ``application``."""
+    """An ASGI application that takes webhooks and passes other requests to ``application``."""
 
     PATH = re.compile(r"/hooks/([^/]+)/([^/]+)")
 
@@ -155,7 +155,7 @@ def _take_or_fail(hints: Sequence[Hint]) -> list[int]:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body, or as much of it as shows that it is too large; None when the caller has gone."""
+    """Return the body, at most a little more than is allowed; None when the caller has gone."""
     body = bytearray()
     while True:
         event = await receive()

@@ -1,8 +1,8 @@
-"""References to files in parameters: ``media:ID`` of an uploaded file, ``output:ITEM/N`` of a result.
+"""References to files in parameters: ``media:ID`` and ``output:ITEM/N``.
 
-``output:ITEM/N`` is result number N of the item with the database id ITEM, of any mission of the same
-owner. At submission a reference becomes a URL at the account's provider, or a file that is passed on
-as it is.
+``output:ITEM/N`` is result number N of the item with the database id ITEM, of any mission of the
+same owner. At submission a reference becomes a URL at the account's provider, or a file that is
+passed on as it is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def needs_upload(attempt: Attempt) -> bool:
 
 
 def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
-    """Return an attempt's parameters, and the files that they name and the provider takes as they are.
+    """Return an attempt's parameters, and the files to pass on as they are.
 
     A provider with uploads gets URLs in place of the references, and no files. Raises Rejected when
     a file is gone or refused, AccountBlocked, or Unavailable when the upload got no answer.
@@ -66,7 +66,7 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
 
 
 def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, tuple[int, int]]]) -> list[FieldError]:
-    """Return an error for every result that the owner does not have, is not stored or does not fit the model.
+    """Return an error for every result that is not the owner's, not stored or does not fit.
 
     ``names`` holds (field of the error, parameter, (item's id, number)).
     """
@@ -85,9 +85,12 @@ def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, t
 
 
 def record_output_uses(mission: Mission, keys: Iterable[tuple[int, int]]) -> list[str]:
-    """Keep the results that a mission names until it has ended. Return the references of those that are gone.
+    """Keep the results that a mission names until it has ended.
 
-    Call it in the transaction that makes the mission name them: their rows stay locked until it ends.
+    Return the references of those that are gone.
+
+    Call it in the transaction that makes the mission name them: their rows stay locked until it
+    ends.
     """
     outputs = _find_outputs(set(keys), owner_id=mission.owner_id)
     ids = [output.pk for output in outputs.values()]

@@ -122,7 +122,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return own + super().get_urls()
 
     def _page(self, action: AdminAction) -> Callable[..., HttpResponseBase]:
-        """Return a view for a POST that does something with one account and leads back to its page."""
+        """Return a view that acts on one account at a POST and leads back to its page."""
 
         def view(request: HttpRequest, pk: int) -> HttpResponseBase:
             account = get_object_or_404(ProviderAccount, pk=pk)

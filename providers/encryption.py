@@ -1,6 +1,8 @@
-"""Secrets in the database, sealed with keys of the environment (``ENCRYPTION_KEYS``): a copy of the database opens nothing.
+"""Encryption of secrets in the database.
 
-The first key seals and each of them opens, so that a key can be replaced: docs/decisions/0008-several-accounts.md.
+The keys are in the environment (``ENCRYPTION_KEYS``), so a copy of the database discloses nothing.
+The first key encrypts and each of them decrypts, so that a key can be replaced
+(docs/decisions/0008-several-accounts.md).
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from django.conf import settings
 
 
 class NoKey(Exception):
-    """ENCRYPTION_KEYS holds no key, so nothing can be sealed."""
+    """ENCRYPTION_KEYS holds no key, so nothing can be encrypted."""
 
 
 class Unreadable(Exception):
-    """Sealed with a key that is not, or no longer, in ENCRYPTION_KEYS."""
+    """Encrypted with a key that is not, or no longer, in ENCRYPTION_KEYS."""
 
 
 def new_key() -> str:
@@ -22,7 +24,7 @@ def new_key() -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether it is one: 32 random bytes in URL-safe base64."""
+    """Return True for 32 random bytes in URL-safe base64."""
     try:
         Fernet(text)
     except ValueError:
@@ -35,14 +37,14 @@ def is_possible() -> bool:
 
 
 def seal(secret: str) -> str:
-    """Raises NoKey."""
+    """Encrypt a secret. Raises NoKey."""
     if not is_possible():
         raise NoKey
     return MultiFernet(_keys()).encrypt(secret.encode()).decode()
 
 
 def unseal(sealed: str) -> str:
-    """Raises Unreadable."""
+    """Decrypt a secret. Raises Unreadable."""
     if not is_possible():
         raise Unreadable
     try:
@@ -52,7 +54,7 @@ def unseal(sealed: str) -> str:
 
 
 def reseal(sealed: str) -> str:
-    """The same secret under the first key.  Raises Unreadable."""
+    """Encrypt a secret with the first key. Raises Unreadable."""
     return seal(unseal(sealed))
 
 

@@ -18,7 +18,10 @@ _WEB_ADDRESS = re.compile(r"https?://[^?#\s]+")
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Asks for what the provider needs. Name, address and key of an account from the environment stay there."""
+    """Asks for what the provider needs.
+
+    Name, address and key of an account from the environment stay there.
+    """
 
     base_url = forms.URLField(
         label=gettext_lazy("Address"),

@@ -123,7 +123,10 @@ def wake(provider: str) -> None:
 
 
 def public_settings(account: ProviderAccount) -> ProviderSettings:
-    """Return an account's settings without its key: its row's, else the environment's, else the provider's defaults."""
+    """Return an account's settings without its key.
+
+    The row's come first, then the environment's, then the provider's defaults.
+    """
     kind = PROVIDERS[account.provider]
     names = [name for name in kind.environment if name != "api_key"]
     values = {name: value for name in names if (value := _environment_value(kind, name)) not in ("", None)}
@@ -140,7 +143,10 @@ def public_settings(account: ProviderAccount) -> ProviderSettings:
 
 
 def settings_of(account: ProviderAccount) -> ProviderSettings:
-    """Return an account's settings with its key: "" when it has none. Raises encryption.Unreadable."""
+    """Return an account's settings with its key: "" when it has none.
+
+    Raises encryption.Unreadable.
+    """
     if is_from_environment(account):
         api_key = _environment_value(PROVIDERS[account.provider], "api_key") or ""
     else:
@@ -169,7 +175,10 @@ def can_read_key(account: ProviderAccount) -> bool:
 
 
 def masked_key(account: ProviderAccount) -> str:
-    """Return the end of an account's key, so that people can tell keys apart. Raises encryption.Unreadable."""
+    """Return the end of an account's key, so that people can tell keys apart.
+
+    Raises encryption.Unreadable.
+    """
     api_key = settings_of(account).api_key
     if not api_key:
         return ""
@@ -213,17 +222,20 @@ def duplicate_of(account: ProviderAccount, *, base_url: str, api_key: str) -> Pr
 def sync_env_key(on_change: Callable[[str], object] = lambda provider: None) -> bool:
     """Note the keys and addresses in the settings. Returns True when they replace others.
 
-    ``on_change`` is called with the provider, first and in the same transaction: nobody uses the new
-    key before it is done, and a crash repeats it. A change ends a pause of the account: its reason
-    may be gone, and if not it is noticed again. Without a key, the account is paused where others of
-    the provider have one, so that it takes no item that it could not send.
+    ``on_change`` is called with the provider, first and in the same transaction: nobody uses the
+    new key before it is done, and a crash repeats it. A change ends a pause of the account: its
+    reason may be gone, and if not it is noticed again. Without a key, the account is paused where
+    others of the provider have one, so that it takes no item that it could not send.
     """
     changes = [_sync(account, on_change) for account in create_environment_accounts()]
     return any(changes)
 
 
 def _is_configured(provider: str) -> bool:
-    """Return True when the environment describes an account of a provider. The first one always exists."""
+    """Return True when the environment describes an account of a provider.
+
+    The first one always exists.
+    """
     kind = PROVIDERS[provider]
     if provider == next(iter(PROVIDERS)) or _environment_value(kind, "api_key"):
         return True
@@ -249,11 +261,11 @@ def _sync(account: ProviderAccount, on_change: Callable[[str], object]) -> bool:
 
 
 def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: str = "") -> None:
-    """Store a new account, or the fields ``changed`` of one that exists; ``api_key`` replaces its key.
+    """Store a new account, or ``changed`` fields of an existing one; ``api_key`` replaces its key.
 
-    Nothing else of the row is written, because workers write to it at the same time. It takes effect
-    with the next slot that is given away: at once. A new key ends no pause, and what the old one has
-    sent is judged by its fingerprint. Raises encryption.NoKey, and then nothing is stored.
+    Nothing else of the row is written, because workers write to it at the same time. It takes
+    effect with the next slot that is given away: at once. A new key ends no pause, and what the old
+    one has sent is judged by its fingerprint. Raises encryption.NoKey, and then nothing is stored.
     """
     fields = set(changed)
     if api_key:

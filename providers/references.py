@@ -1,7 +1,7 @@
 """References to files in parameters.
 
-``media:ID`` is a file that its owner uploaded. ``output:ITEM/N`` is result number N of the item with
-the database id ITEM, of any mission of the same owner.
+``media:ID`` is a file that its owner uploaded. ``output:ITEM/N`` is result number N of the item
+with the database id ITEM, of any mission of the same owner.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ def with_in_flight(accounts: QuerySet[ProviderAccount]) -> QuerySet[ProviderAcco
 def slot_limit(account: ProviderAccount, *, now: datetime) -> int:
     """Return how many tasks an account may have in flight now.
 
-    The smaller of our limit and the provider's. After a refusal for want of a slot, ``soft_limit`` is
-    how many were running then: from there the limit grows again, by one at first, then faster, so that
-    a busy provider is asked seldom and a free one is filled within half a minute.
+    The smaller of our limit and the provider's. After a refusal for want of a slot, ``soft_limit``
+    is how many were running then: from there the limit grows again, by one at first, then faster,
+    so that a busy provider is asked seldom and a free one is filled within half a minute.
     """
     limit = account.configured_concurrency
     if account.remote_concurrency is not None:

@@ -20,7 +20,7 @@ def record_together(
     record: Callable[[Mapping[Attempt, _Answer]], None],
     give_up: Callable[[Attempt], None] = lambda attempt: None,
 ) -> None:
-    """Record answers in one transaction.  One that the database does not take must not keep the others from it."""
+    """Record answers in one transaction; those that the database refuses, one by one."""
     if not answers:
         return
     try:

@@ -36,13 +36,13 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
     """Give an account's free slots to items, and return their attempts in batches for sending.
 
     The most urgent missions come first, and among equals the one that has the fewest in flight. The
-    account's row lock, held until the transaction ends, makes the limit hold over all workers of all
-    clusters.
+    account's row lock, held until the transaction ends, makes the limit hold over all workers of
+    all clusters.
 
     Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
-    attempt stays with its account for ever, unconfirmed ones too: its task and its uploaded files are
-    known nowhere else. A pending item has no account: no attempt of it lives, so nothing can be paid
-    twice, and an account that is stopped does not hold it back
+    attempt stays with its account for ever, unconfirmed ones too: its task and its uploaded files
+    are known nowhere else. A pending item has no account: no attempt of it lives, so nothing can be
+    paid twice, and an account that is stopped does not hold it back
     (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
@@ -82,10 +82,10 @@ def _owner_budgets(missions: Sequence[Mission], now: datetime) -> dict[int, Budg
 
 
 def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> int:
-    """Return about how many of ``due`` items the spending limits afford, so that no slot stays unused.
+    """Return about how many of ``due`` items the limits afford, so that no slot stays unused.
 
-    The claim computes it exactly, and pauses a mission that cannot go on: so a mission with nothing in
-    flight always gets a slot.
+    The claim computes it exactly, and pauses a mission that cannot go on: so a mission with nothing
+    in flight always gets a slot.
     """
     budgets_of_mission = (lifecycle.mission_budget(mission), budgets.get(mission.owner_id))
     limits = [budget for budget in budgets_of_mission if budget and budget.currency == mission.currency]
@@ -107,7 +107,7 @@ def _may_upload(mission: Mission, account: ProviderAccount) -> bool:
 
 
 def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
-    """Give ``free`` slots, one at a time, to the mission that has the fewest; a lower priority gets the rest."""
+    """Give each free slot to the mission with the fewest; a lower priority gets the rest."""
     shares: Counter[int] = Counter()
     for priority in sorted({mission.priority for mission in missions}, reverse=True):
         peers = [(mission.in_flight_count, mission.pk) for mission in missions if mission.priority == priority]

@@ -50,7 +50,10 @@ def run(attempt: Attempt, work: Callable[[], None]) -> None:
 
 
 def write(change: Callable[[], _T]) -> _T:
-    """Make a database change. The threads of a process share one connection, which is closed after it."""
+    """Make a database change.
+
+    The threads of a process share one connection, which is closed after it.
+    """
     if threading.current_thread() is threading.main_thread():
         return change()
     with _writing:
@@ -61,7 +64,7 @@ def write(change: Callable[[], _T]) -> _T:
 
 
 class AttemptUpdates(Updates):
-    """Stores an attempt's progress and the text that is being written, seldom enough to cost little.
+    """Stores an attempt's progress and text, seldom enough to cost little.
 
     A failing database loses an update, never the work.
     """
@@ -106,6 +109,6 @@ class AttemptUpdates(Updates):
 
 
 def discard_text(attempt: Attempt) -> None:
-    """Delete the events with the text that an attempt wrote: its output, if there is one, has it all."""
+    """Delete the events with an attempt's text: its output, if there is one, has it all."""
     pieces = ItemEvent.objects.filter(item=attempt.item_id, attempt_number=attempt.number)
     pieces.exclude(text="").delete()

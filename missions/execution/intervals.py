@@ -15,7 +15,7 @@ from providers.models import ProviderAccount
 
 
 def next_interval(elapsed: float, model: str, account: ProviderAccount) -> float:
-    """Return the seconds until the next poll of a task that was accepted ``elapsed`` seconds ago."""
+    """Return the seconds until the next poll of a task accepted ``elapsed`` seconds ago."""
     return polling.next_interval(
         elapsed,
         durations.expectation(model),

@@ -35,7 +35,7 @@ GONE_ANSWERS = 3  # "no such task" is believed after so many such answers in a r
 
 
 def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
-    """Poll running attempts of an account, record what ended, and fill the slots that became free."""
+    """Poll running attempts of an account, record what ended, and fill free slots."""
     account = ProviderAccount.objects.get(pk=account_id)
     chosen = Attempt.objects.filter(pk__in=attempt_ids, status=AttemptStatus.RUNNING)
     attempts = {attempt.remote_task_id: attempt for attempt in chosen.select_related("item__mission")}
@@ -120,7 +120,7 @@ def _has_ended(attempt: Attempt, state: RemoteState) -> bool:
 
 
 def _can_know(attempt: Attempt) -> bool:
-    """Return True when the account still has the key that sent the attempt: another one knows nothing of it."""
+    """Return True when the account still has the key that sent the attempt."""
     return attempt.key_fingerprint == attempt.account.key_fingerprint
 
 
@@ -148,7 +148,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
 
 
 def _poll_peers_now(attempts: Sequence[Attempt]) -> None:
-    """Poll tasks that run as long already as the first that ended of their model, now that this is known."""
+    """Poll tasks that already run as long as the first that ended of their model."""
     now = timezone.now()
     for model in {attempt.model for attempt in attempts}:
         began = max(attempt.accepted_at or now for attempt in attempts if attempt.model == model)

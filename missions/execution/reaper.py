@@ -31,7 +31,7 @@ REAP_BATCH = 200
 
 
 def reap(account_id: int) -> None:
-    """Repair what dead workers left and start what time has made due. May run at any moment, any number of times."""
+    """Repair what dead workers left and start what is due. May run at any moment, at any rate."""
     now = timezone.now()
     account = ProviderAccount.objects.get(pk=account_id)
     _repair(account, now)
@@ -55,7 +55,10 @@ def repair(account_id: int) -> None:
 
 
 def recover() -> None:
-    """Settle at once whatever is half done: after a start with no other cluster alive, only the dead left it."""
+    """Settle at once what is half done.
+
+    For a start with no other cluster alive: only the dead left it.
+    """
     for part in download.parts():
         part.unlink(missing_ok=True)
     attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
@@ -73,8 +76,8 @@ def recover() -> None:
 def _repair(account: ProviderAccount, now: datetime) -> None:
     """Give up attempts that nobody will send, or whose worker died while it sent them.
 
-    A prepared one has lost its message, or its worker has died, or lives and was kept from it by the
-    database. A submit that does the whole work takes long: its worker is alive until the limit.
+    A prepared one has lost its message, or its worker has died, or lives and was kept from it by
+    the database. A submit that does the whole work takes long: its worker is alive until the limit.
     """
     prepared = Attempt.objects.filter(account=account, status=AttemptStatus.PREPARED)
     late = prepared.filter(created_at__lt=now - PREPARED_LIMIT).select_related("item__mission", "account")
@@ -105,8 +108,8 @@ def _give_up_sending(attempt: Attempt) -> None:
 def _reap_overdue(account_id: int, now: datetime) -> None:
     """Fail tasks that were seen running past their model's deadline. The remote task id is kept.
 
-    A task that was not polled for long is polled first: it may have ended well while the workers were
-    down.
+    A task that was not polled for long is polled first: it may have ended well while the workers
+    were down.
     """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     shortest = catalog.shortest_deadline()
@@ -123,7 +126,10 @@ def _reap_overdue(account_id: int, now: datetime) -> None:
 
 
 def _reap_unanswered(account_id: int, now: datetime) -> None:
-    """Mark tasks unconfirmed of which no poll was answered for longer than they may take, and free their slots."""
+    """Mark tasks unconfirmed that could not be polled for longer than they may take.
+
+    Frees their slots.
+    """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     shortest = catalog.shortest_deadline()
     for attempt in running.filter(unanswered_since__lt=now - shortest).select_related("item__mission")[:REAP_BATCH]:
@@ -140,7 +146,7 @@ def _reap_unanswered(account_id: int, now: datetime) -> None:
 
 
 def _resend_rescues(account: ProviderAccount, now: datetime) -> None:
-    """Let workers look for unconfirmed attempts whose task is named, or that the provider can find by our id."""
+    """Let workers look for unconfirmed attempts with a named task, or that our id can find."""
     capabilities = PROVIDERS[account.provider].capabilities
     lost = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
     due = lost.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))

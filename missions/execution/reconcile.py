@@ -25,8 +25,8 @@ MAX_LOST_WORKERS = 5  # an item that ends its worker every time is left to a per
 def rescue(attempt_id: int) -> None:
     """Ask the provider about an unconfirmed attempt, and settle it if the answer is a proof.
 
-    A webhook named its task, or it was accepted and then could not be polled, or the provider can look
-    for it by our id. When it cannot be asked now, the reaper tries again.
+    A webhook named its task, or it was accepted and then could not be polled, or the provider can
+    look for it by our id. When it cannot be asked now, the reaper tries again.
     """
     attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
     task_id = attempt.hinted_task_id or attempt.remote_task_id
@@ -76,10 +76,10 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
 
 
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
-    """Attach a remote task to an attempt whose answer was lost, if the provider knows it and no other attempt has it.
+    """Attach a remote task to a lost attempt, if the provider knows it and no other has it.
 
-    ``actor``: who names the task. Raises ProviderError when the provider cannot be asked, or not with
-    the key that the attempt was sent with.
+    ``actor``: who names the task. Raises ProviderError when the provider cannot be asked, or not
+    with the key that the attempt was sent with.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):

@@ -1,4 +1,4 @@
-"""The heart of one account: claims what is due, re-arms itself, asks."""
+"""The ticks of one account: claim what is due, re-arm, poll."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ REAP_INTERVAL = timedelta(seconds=2)
 
 
 def arm(account_id: int) -> None:
-    """Start an account's chain of ticks anew.  A chain that still runs ends by itself: its number is no longer the latest."""
+    """Start an account's chain of ticks.
+
+    An older chain ends: its number is no longer the latest.
+    """
     with transaction.atomic():
         number = (
             ProviderAccount.objects.select_for_update(no_key=True)
@@ -43,9 +46,10 @@ def arm_stale() -> None:
 
 
 def tick(account_id: int, number: int) -> None:
-    """Drive one account: claim what is due, send the next tick on its way, then ask about what was claimed.
+    """Drive one account: claim what is due, send the next tick, then poll what was claimed.
 
-    Ticks overlap: the next one is on its way before this one talks to the network, so a slow answer delays nothing else.
+    Ticks overlap: the next one is sent before this one talks to the network, so a slow answer
+    delays nothing else.
     """
     now = timezone.now()
     with transaction.atomic():

@@ -48,7 +48,7 @@ _Ready = tuple[Attempt, Provider, SubmitRequest]
 
 
 def refill(account_id: int) -> None:
-    """Fill the slots that became free: send the first batch in this worker, and wake others for the rest.
+    """Fill free slots: send the first batch in this worker, and wake others for the rest.
 
     The own batch is claimed and marked in one transaction: a worker that waits for the database
     waits once. Unless files have to be uploaded, which takes time, and no lock is held meanwhile.
@@ -69,7 +69,8 @@ def submit(attempt_ids: Sequence[int]) -> None:
     """Send prepared attempts: the only place from which money is spent.
 
     Reference files are uploaded first, while an attempt is still provably unsent. Then, for each,
-    the mark *sending* is committed, ONE call of ``Provider.submit`` is made, and its answer recorded.
+    the mark *sending* is committed, ONE call of ``Provider.submit`` is made, and its answer
+    recorded.
     """
     _send_marked(*_mark_or_hand_back(_prepared(attempt_ids)))
 
@@ -80,7 +81,10 @@ def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:
 
 
 def _mark_or_hand_back(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
-    """``_mark`` in its own transaction. When the database fails, nobody has to wait for this worker."""
+    """``_mark`` in its own transaction.
+
+    When the database fails, nobody has to wait for this worker.
+    """
     try:
         return _mark(attempts)
     except OperationalError:
@@ -90,7 +94,10 @@ def _mark_or_hand_back(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datet
 
 
 def _mark(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
-    """Prepare attempts and mark them *sending*. Return those that may be sent, and the time of the mark."""
+    """Prepare attempts and mark them *sending*.
+
+    Return those that may be sent, and the time of the mark.
+    """
     ready = [prepared for attempt in attempts if (prepared := _prepare(attempt))]
     requests = {attempt.pk: request.params for attempt, _, request in ready}
     marked_at = timezone.now()
@@ -209,7 +216,10 @@ def _record_acceptances(accepted: Mapping[Attempt, Accepted | Finished]) -> None
 
 @about_attempt
 def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
-    """Record an error of one submission. Return False when it was refused, so that its slot is free again."""
+    """Record an error of one submission.
+
+    Return False when it was refused, so that its slot is free again.
+    """
     if isinstance(error, Unconfirmed):
         log.warning("A submission is unconfirmed (%s): it may have been paid.", error.code)
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
@@ -242,7 +252,10 @@ def _retry_write(record: Callable[[], object]) -> None:
 
 
 def _apply_to_account(account_id: int, error: BaseException | None) -> None:
-    """Pause or slow down an account after a refusal. Before items are locked: an account is always locked first."""
+    """Pause or slow down an account after a refusal.
+
+    Before items are locked: an account is always locked first.
+    """
     if isinstance(error, AccountBlocked):
         provider_accounts.block(account_id, reason=str(error))
     elif isinstance(error, NoSlot | NotAccepted):

@@ -1,16 +1,16 @@
 """Poll intervals: pure policy, no database, no clock, no network.
 
-A free slot earns nothing, so an end should be seen soon; a poll costs the provider something, so there
-should be few. Both need to know when a task is likely to end: ``Expectation`` is learned per model from
-its own recent durations.
+A free slot earns nothing, so an end should be seen soon; a poll costs the provider something, so
+there should be few. Both need to know when a task is likely to end: ``Expectation`` is learned per
+model from its own recent durations.
 
     unknown model       every UNKNOWN_SPACING of the time elapsed
     before ``first``    silence
     up to ``last``      every KNOWN_SPACING of the time elapsed
     later               every LATE_SPACING of the time elapsed
 
-With a webhook, polls only make up for a lost one: silence until a little after ``last``, and then half as
-many. No interval is shorter than the floor or longer than MAX_INTERVAL_SECONDS.
+With a webhook, polls only make up for a lost one: silence until a little after ``last``, and then
+half as many. No interval is shorter than the floor or longer than MAX_INTERVAL_SECONDS.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MIN_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """One task's duration in seconds since it was accepted: longer than ``low``, at most ``high``."""
+    """One task's duration in seconds: longer than ``low``, at most ``high``."""
 
     low: float
     high: float
@@ -82,5 +82,5 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def _spread(seconds: float) -> float:
-    """Spread by ±15 %: without it, items that were submitted together are polled in bursts for ever."""
+    """Spread by ±15 %: without it, items that were submitted together are polled in bursts."""
     return seconds * random.uniform(0.85, 1.15)

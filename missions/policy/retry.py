@@ -4,7 +4,7 @@ Retried without a person, and what it can cost:
 
     not accepted      up to MAX_REFUSALS times in a row, free
     no free slot      for as long as it takes, free
-    task failed       where the provider's code says that it may help, up to the item's attempt limit, PAID
+    task failed       where the provider's code allows it, up to the item's attempt limit, PAID
     unconfirmed       never
     download          until the result expires, free
 """
@@ -25,9 +25,10 @@ DOWNLOAD_CAP_SECONDS = 300.0
 
 
 def after_refusal(refusals: int, *, asked_wait: float | None = None) -> float | None:
-    """Return the seconds until an item that was not accepted is submitted again, or None: it failed.
+    """Return the seconds until an item that was not accepted is submitted again, or None.
 
-    ``refusals`` counts those in a row, this one included. ``asked_wait`` is the provider's wish.
+    None: it failed. ``refusals`` counts those in a row, this one included. ``asked_wait`` is the
+    provider's wish.
     """
     if refusals > MAX_REFUSALS:
         return None
@@ -45,7 +46,8 @@ def after_no_slot() -> float:
 def after_failure(remedy: Remedy, *, attempts: int, limit: int) -> float | None:
     """Return the seconds until a new paid attempt, or None: the item failed.
 
-    ``attempts`` counts those that may have been paid, this one included; ``limit`` is their maximum.
+    ``attempts`` counts those that may have been paid, this one included; ``limit`` is their
+    maximum.
     """
     if remedy is Remedy.ONE_MORE_TRY:
         limit = min(limit, 2)

@@ -59,7 +59,10 @@ class DownloadFailed(Exception):
 
 
 def archive(try_number: int, output_ids: Sequence[int]) -> None:
-    """Fetch outputs into the results storage, side by side.  A message for a try that was already made does nothing."""
+    """Fetch outputs into the results storage, side by side.
+
+    A message for a try that was already made does nothing.
+    """
     claimed = lifecycle.claim_downloads(output_ids, try_number=try_number, lease_until=timezone.now() + LEASE)
     if not claimed:
         return
@@ -72,7 +75,10 @@ def archive(try_number: int, output_ids: Sequence[int]) -> None:
 
 
 def _lower_priority() -> None:
-    """In a thread: leave the processors to those who fill slots.  A slot that is empty is lost; a file waits for a day."""
+    """In a thread: leave the processors to those who fill slots.
+
+    A slot that is empty is lost; a file waits for a day.
+    """
     with contextlib.suppress(OSError, AttributeError):  # not every system lets a thread say so
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
@@ -204,7 +210,7 @@ def _stream(output: Output, file: Any) -> str:
 
 
 def _source(output: Output) -> contextlib.AbstractContextManager[http.Download]:
-    """Open an output where it is: in our storage, or at the provider with the account's own means."""
+    """Open an output: in our storage, or at the provider with the account's own means."""
     own = f"{TAKEN_IN}{_name(output.attempt, output.index)}.incoming"
     if output.remote_url.startswith(own):  # no other file of the storage, whatever a provider calls a URL
         return _taken_in(output.remote_url.removeprefix(TAKEN_IN))
@@ -221,7 +227,9 @@ def _taken_in(name: str) -> Iterator[http.Download]:
 
 
 def take_in(attempt: Attempt, state: RemoteState) -> RemoteState:
-    """Store results that exist only in this process or on this host. Return the state with URLs for them.
+    """Store results that exist only in this process or on this host.
+
+    Return the state with URLs for them.
 
     They are fetched from the storage like others from the provider, by whichever worker gets to it.
     """
@@ -247,7 +255,7 @@ class _LocalFile(File):  # type: ignore[type-arg]
 
 
 def _place(output: Output, path: Path) -> dict[str, Any]:
-    """Check the file, move it and its thumbnail into the storage.  Returns the facts for its row."""
+    """Check the file, move it and its thumbnail into the storage. Returns the facts for its row."""
     with _inspecting:
         found = inspect(path, claimed=output.extension)
     name = _name(output.attempt, output.index)
@@ -285,7 +293,7 @@ def _name(attempt: Attempt, index: int) -> str:
 
 
 def remove_files(mission: Mission) -> None:
-    """Delete every result file of a mission from the storage: also those of which a worker died before it told."""
+    """Delete every result file of a mission, also those that no row names."""
     folder = folder_of(mission.pk)
     for page in files_below(storages["results"], folder):
         remove(file.name for file in page)

@@ -179,7 +179,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A submission that has ended already: ``state`` is SUCCEEDED with outputs, FAILED or CANCELLED.
+    """A submission that has ended: ``state`` is SUCCEEDED with outputs, FAILED or CANCELLED.
 
     ``state.task_id`` may be "" where the provider has no ids.
     """
