@@ -1,8 +1,8 @@
 """What may still be spent within a limit: pure arithmetic.
 
 What has been charged counts against a limit, and the expected price of everything that may still be
-charged: it holds a slot, its fate is unknown, or it succeeded and its cost is not reported. So fifty
-tasks in flight cannot exceed a limit together.
+charged: it holds a slot, its fate is unknown, or it succeeded and its cost is not reported. So
+fifty tasks in flight cannot exceed a limit together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from core.reasons import Reason
 
 @dataclass(slots=True)
 class Budget:
-    """One limit and what counts against it, in one currency. ``in_flight`` tasks may turn out cheaper."""
+    """One limit and what counts against it, in one currency.
+
+    ``in_flight`` tasks may turn out cheaper.
+    """
 
     limit: Decimal
     charged: Decimal
@@ -49,7 +52,9 @@ class Budget:
         self.in_flight += len(prices)
 
     def is_exhausted(self, price: Decimal | None, currency: str) -> bool:
-        """Return True when nothing of this price will be affordable, however the tasks in flight end."""
+        """Return True when nothing of this price will be affordable, however the tasks in flight
+        end.
+        """
         is_final = price is None or currency != self.currency or not self.in_flight
         return is_final and not self.affordable([price], currency)
 

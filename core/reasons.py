@@ -1,14 +1,15 @@
-"""Reasons: sentences for people that rows store as a code and parameters and show in the reader's language.
+"""Reasons: sentences for people that rows store as a code and parameters and show in the reader's
+language.
 
 A worker does not know who will read, and one person's action is read by others. So a row stores the
-English sentence, its code and its parameters; pages translate the code's template when they show it.
-This module does not depend on Django, because the adapters of the providers use it.
+English sentence, its code and its parameters; pages translate the code's template when they show
+it. This module does not depend on Django, because the adapters of the providers use it.
 
     DEADLINE = define("deadline", "No result after %(minutes)s minutes.")
     DEADLINE(minutes=20)    →  a str that carries ``code`` and ``params``
 
-Four optional parameters extend any reason: ``hint`` (another reason, shown after it), ``provider`` and
-``detail`` (the provider's own words), and ``vendor_code`` (shown in brackets).
+Four optional parameters extend any reason: ``hint`` (another reason, shown after it), ``provider``
+and ``detail`` (the provider's own words), and ``vendor_code`` (shown in brackets).
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Definition:
 def define(code: str, template: str) -> Definition:
     """Register a template under a stable code. A percent sign in it is written twice.
 
-    ``make messages`` collects the second argument for translation. Raises ValueError when the code is
-    taken by another template.
+    ``make messages`` collects the second argument for translation. Raises ValueError when the code
+    is taken by another template.
     """
     if TEMPLATES.setdefault(code, template) != template:
         raise ValueError(f"The reason {code} is defined twice.")
@@ -72,7 +73,8 @@ DETAIL = define("provider_says", "%(provider)s says: %(detail)s")
 
 
 def render(code: str, params: Mapping[str, Any], translate: Callable[[str], str] = str) -> str:
-    """Return the sentence of a code in the language of ``translate``; "" when the code is not defined.
+    """Return the sentence of a code in the language of ``translate``; "" when the code is not
+    defined.
 
     A template that lacks one of its parameters is shown as it is: a missing word must never keep an
     answer of a provider from being recorded.
@@ -90,7 +92,9 @@ def render(code: str, params: Mapping[str, Any], translate: Callable[[str], str]
 
 
 def stored(reason: str) -> tuple[str | None, dict[str, Any] | None]:
-    """Return what rows store beside the text: code and parameters, (None, None) for a plain sentence."""
+    """Return what rows store beside the text: code and parameters, (None, None) for a plain
+    sentence.
+    """
     if not isinstance(reason, Reason):
         return None, None
     params = {name: _nested(value) for name, value in reason.params.items()}
@@ -105,7 +109,9 @@ def _nested(value: Any) -> Any:
 
 
 def _value(value: Any, translate: Callable[[str], str]) -> Any:
-    """Return a parameter as it is shown: another reason is rendered, as an object or as it was stored."""
+    """Return a parameter as it is shown: another reason is rendered, as an object or as it was
+    stored.
+    """
     if isinstance(value, Reason):
         return render(value.code, value.params, translate)
     if isinstance(value, Mapping) and "code" in value:

@@ -1,4 +1,6 @@
-"""The load of provider accounts: slots in use, missions that may get one, and the queue as people see it."""
+"""The load of provider accounts: slots in use, missions that may get one, and the queue as people
+see it.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,9 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
     """Return how many tasks of an account are, or may be, in flight.
 
     An unconfirmed attempt counts for as long as its task could still run at the provider. That also
-    keeps a failing provider from turning a whole mission unconfirmed. The attempts that our own crash
-    left unconfirmed take at most half of ``limit``, so that work goes on after it: should the provider
-    run them all, it refuses the surplus for free.
+    keeps a failing provider from turning a whole mission unconfirmed. The attempts that our own
+    crash left unconfirmed take at most half of ``limit``, so that work goes on after it: should the
+    provider run them all, it refuses the surplus for free.
     """
     live = Attempt.objects.filter(account=account)
     certain = live.filter(status__in=IN_FLIGHT).count()
@@ -66,7 +68,9 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
 
 
 def _hold(model: str) -> timedelta:
-    """Return how long a task of unknown fate keeps its slot: half as long again as most of its model run."""
+    """Return how long a task of unknown fate keeps its slot: half as long again as most of its
+    model run.
+    """
     expected = expectation(model)
     return LONGEST_HOLD if expected is None else min(timedelta(seconds=expected.last * 1.5 + 5), LONGEST_HOLD)
 
@@ -75,7 +79,9 @@ def _hold(model: str) -> timedelta:
 
 
 def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int) -> Sequence[Mission]:
-    """Return missions with an item that the account may take up now: most urgent first, then least served."""
+    """Return missions with an item that the account may take up now: most urgent first, then least
+    served.
+    """
     due = MissionItem.objects.filter(mission=OuterRef("pk"), status=ItemStatus.PENDING, available_at__lte=now)
     return list(
         Mission.objects.filter(
@@ -107,7 +113,10 @@ def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dic
 
 @dataclass(frozen=True, slots=True)
 class AccountQueue:
-    """The load of one account. ``cap`` is its limit now; ``unconfirmed`` attempts may be running, too."""
+    """The load of one account.
+
+    ``cap`` is its limit now; ``unconfirmed`` attempts may be running, too.
+    """
 
     account: ProviderAccount
     cap: int

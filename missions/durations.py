@@ -14,7 +14,10 @@ UNKNOWN_CACHE_SECONDS = 0.25
 
 
 def expectation(model: str) -> Expectation | None:
-    """Return when a model's tasks end, None while it has too few successes. Cached for a moment in each process."""
+    """Return when a model's tasks end, None while it has too few successes.
+
+    Cached for a moment in each process.
+    """
     key = f"expectation:{model}"
     entry: tuple[Expectation | None] | None = cache.get(key)
     if entry is None:

@@ -1,4 +1,4 @@
-"""Why items failed, cause by cause, and what a person can do about it."""
+"""Failures by cause, and the advice for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADVICE: dict[Remedy, Promise] = {
     Remedy.ONE_MORE_TRY: _("Another try may help. If it fails again, change the prompt or the images."),
     Remedy.TRY_LATER: _("The trouble was on the provider's side: trying again later usually helps."),
 }
-# The causes that the engine itself names.
+# The causes that the engine itself reports.
 OWN_CAUSES = {
     "not_prepared": Remedy.NONE,
     "no_result": Remedy.TRY_LATER,
@@ -34,9 +34,11 @@ OWN_CAUSES = {
 class FailureGroup:
     """Failed items that share a cause.
 
-    ``message`` is that of the first item; ``is_promising``: another try may help although nothing is changed;
-    ``accepted_count`` attempts were taken by the provider, and ``cost`` is what it charged; ``estimate`` is about what one more
-    try of each costs, None if unknown.
+    ``message``         of the first item
+    ``is_promising``    another try may help although nothing is changed
+    ``accepted_count``  attempts that the provider accepted
+    ``cost``            what it charged for them
+    ``estimate``        about the price of one more try of each, None if unknown
     """
 
     error_code: str
@@ -51,7 +53,7 @@ class FailureGroup:
 
 
 def failure_groups(mission: Mission) -> list[FailureGroup]:
-    """A mission's failures by cause, the most frequent first, in two statements.  Reads failed items only."""
+    """Return a mission's failures by cause, the most frequent first, in two statements."""
     failed = mission.items.filter(status=ItemStatus.FAILED, ended_at__isnull=False)
     sums: dict[str, Any] = {
         "count": Count("pk"),
@@ -80,14 +82,14 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
 
 
 def estimate(mission: Mission, count: int) -> Decimal | None:
-    """About what one attempt of each of ``count`` items costs: as much as the mission's items cost on average."""
+    """Return about the price of one attempt of ``count`` items, by the mission's average."""
     if mission.estimated_cost is None or not mission.total_count:
         return None
     return Decimal(mission.estimated_cost * count / mission.total_count)
 
 
 def remedy_of(mission: Mission, error_code: str) -> Remedy:
-    """What may help after an error of this code."""
+    """Return what may help after an error of this code."""
     own = OWN_CAUSES.get(error_code)
     if own is not None:
         return own
@@ -96,7 +98,7 @@ def remedy_of(mission: Mission, error_code: str) -> Remedy:
 
 
 def unconfirmed_items(mission: Mission, *, limit: int) -> list[tuple[MissionItem, Attempt | None]]:
-    """Items whose submission got no answer, in the order of the batch, each with that attempt, in two statements."""
+    """Return unconfirmed items by index, each with its attempt, in two statements."""
     items = list(mission.items.filter(status=ItemStatus.UNCONFIRMED).order_by("index")[:limit])
     doubtful = Attempt.objects.filter(item__in=[item.pk for item in items], status=AttemptStatus.UNCONFIRMED)
     by_item = {attempt.item_id: attempt for attempt in doubtful.defer("raw", "request")}

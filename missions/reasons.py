@@ -1,4 +1,6 @@
-"""The reasons that the engine gives for moves of missions, items and attempts (see ``core.reasons``)."""
+"""The reasons that the engine gives for moves of missions, items and attempts (see
+``core.reasons``).
+"""
 
 from __future__ import annotations
 

@@ -42,10 +42,11 @@ def find_missions(
 def items_after(
     mission: Mission, after: int, *, limit: int, status: str | None = None, error_code: str | None = None
 ) -> tuple[list[MissionItem], int | None]:
-    """Return up to ``limit`` items after the index ``after``, and the index to go on from: None at the end.
+    """Return up to ``limit`` items after the index ``after``, and the index to go on from: None at
+    the end.
 
-    Each has its outputs in ``loaded_outputs`` and its ``progress``. Indexes never change, so that paging
-    sees each item at most once, whatever workers do meanwhile.
+    Each has its outputs in ``loaded_outputs`` and its ``progress``. Indexes never change, so that
+    paging sees each item at most once, whatever workers do meanwhile.
     """
     live = Attempt.objects.filter(item=OuterRef("pk"), status__in=LIVE_ATTEMPTS)
     items = mission.items.filter(index__gt=after).order_by("index").annotate(progress=Subquery(live.values("progress")))
@@ -62,11 +63,12 @@ def items_after(
 def items_with_outputs(
     mission: Mission, indexes: Sequence[int] | None = None
 ) -> Iterator[tuple[MissionItem, list[Output]]]:
-    """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its outputs.
+    """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its
+    outputs.
 
-    They are read page by page: no transaction and no cursor stays open, however long the caller takes.
-    (Not with ``prefetch_related``: its rows refer to each other in circles, so that pages would stay in
-    memory until they are collected.)
+    They are read page by page: no transaction and no cursor stays open, however long the caller
+    takes. (Not with ``prefetch_related``: its rows refer to each other in circles, so that pages
+    would stay in memory until they are collected.)
     """
     last = 0
     items = mission.items.all() if indexes is None else mission.items.filter(index__in=indexes)
@@ -89,8 +91,8 @@ def has_open_missions_with(model: ProviderModel) -> bool:
 def spending_of(user_id: int, currency: str, since: datetime | None) -> Spending:
     """Return what a person's missions spend in a currency, since a moment or in all.
 
-    A mission's cost and its reserved cost are read in one row: a task that finishes meanwhile may be
-    counted twice but is never missed. Removed missions count, too.
+    A mission's cost and its reserved cost are read in one row: a task that finishes meanwhile may
+    be counted twice but is never missed. Removed missions count, too.
     """
     missions = Mission.objects.filter(owner=user_id, currency=currency)
     recent = Q() if since is None else Q(created_at__gte=since)

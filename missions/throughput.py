@@ -1,4 +1,4 @@
-"""How fast a mission goes, from what it did last, and how long it will still take: pure arithmetic."""
+"""The speed of a mission and the time it still needs, from its latest completions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEWEST = 3  # fewer say nothing
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``per_minute`` and ``remaining_seconds`` are None while nothing can be told, and when nothing is left to do."""
+    """The speed of a mission. Figures are None while they are unknown or nothing is left to do."""
 
     elapsed_seconds: float | None
     per_minute: float | None = None
@@ -24,7 +24,7 @@ class Pace:
 
 
 def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetime) -> Pace:
-    """``completions``: the latest, newest first."""
+    """Return a mission's speed. ``completions`` are the latest, newest first."""
     elapsed = ((mission.ended_at or now) - mission.started_at).total_seconds() if mission.started_at else None
     if mission.status != MissionStatus.RUNNING:
         return Pace(elapsed)
@@ -38,7 +38,9 @@ def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetim
 
 
 def _rate(completions: Sequence[Completion], *, now: datetime) -> float | None:
-    """Completions per second, since the oldest of the latest: a mission that stands still grows slower."""
+    """Return completions per second since the oldest of them, so that a stalled mission becomes
+    slower.
+    """
     recent = [done for done in completions if done.at > now - WINDOW]
     if len(recent) < FEWEST:
         return None

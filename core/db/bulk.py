@@ -20,9 +20,9 @@ def batches(values: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
 def columns(rows: Sequence[Model], *fields: str) -> dict[str, Any]:
     """Return the arguments for ``QuerySet.update`` that write ``fields`` of each of ``rows``.
 
-    ``bulk_update`` writes a CASE expression for every field, and building it costs more than running
-    it. Here a field with the same value in all rows is a plain value. The caller's query set must hold
-    exactly these rows.
+    ``bulk_update`` writes a CASE expression for every field, and building it costs more than
+    running it. Here a field with the same value in all rows is a plain value. The caller's query
+    set must hold exactly these rows.
     """
     changes: dict[str, Any] = {}
     for name in fields:

@@ -8,5 +8,5 @@ from django.db import models
 
 
 def money_field(**options: Any) -> models.DecimalField[Any, Any]:
-    """A sum of money in the currency of its row, to the millionth."""
+    """Return the column for a sum of money in the currency of its row, to the millionth."""
     return models.DecimalField(max_digits=16, decimal_places=6, **options)

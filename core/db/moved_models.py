@@ -10,8 +10,8 @@ from django.db import migrations
 class MoveContentTypes(migrations.RunPython):
     """Give the content types of moved models their new app label.
 
-    Permissions and admin log entries refer to content types, so they move along.  The tables stay; the
-    models are moved by state operations.
+    Permissions and admin log entries refer to content types, so they move along. The tables stay;
+    the models are moved by state operations.
     """
 
     def __init__(self, *, models: list[str], source: str, target: str) -> None:

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 def durable_transaction() -> Iterator[None]:
     """Open a transaction that survives a power failure once it is committed.
 
-    Use it for what must be on disk before a paid POST is sent. PostgreSQL always commits this way. Our
-    SQLite connections do not sync each commit (``synchronous=NORMAL``: a killed process loses nothing,
-    a power failure may lose the last commits), so this transaction syncs.
+    Use it for what must be on disk before a paid POST is sent. PostgreSQL always commits this way.
+    Our SQLite connections do not sync each commit (``synchronous=NORMAL``: a killed process loses
+    nothing, a power failure may lose the last commits), so this transaction syncs.
     """
     is_outermost = connection.vendor == "sqlite" and not connection.in_atomic_block
     if is_outermost:

@@ -10,7 +10,8 @@ from typing import Any
 def storable(value: Any) -> Any:
     """Return JSON data that every database accepts.
 
-    PostgreSQL rejects NUL characters and lone surrogates. The first are removed, the second replaced.
+    PostgreSQL rejects NUL characters and lone surrogates. The first are removed, the second
+    replaced.
     """
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()

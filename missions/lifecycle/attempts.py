@@ -55,7 +55,9 @@ class NewOutput:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A submission that the provider accepted: its task, the raw answer, and the time of the first poll."""
+    """A submission that the provider accepted: its task, the raw answer, and the time of the first
+    poll.
+    """
 
     remote_task_id: str
     raw: Mapping[str, Any]
@@ -78,9 +80,9 @@ class Success:
 def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> set[int]:
     """Move prepared → sending: the mark that is on disk before a POST goes out.
 
-    ``requests`` holds the parameters to send, by attempt. Return the attempts that may be sent now. Left
-    out are those that were withdrawn, whose mission or account was stopped, or whose account got another
-    key.
+    ``requests`` holds the parameters to send, by attempt. Return the attempts that may be sent now.
+    Left out are those that were withdrawn, whose mission or account was stopped, or whose account
+    got another key.
     """
     with durable_transaction():
         now = timezone.now()
@@ -100,10 +102,11 @@ def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> s
 
 
 def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
-    """Move sending → running, and the items submitting → processing: the provider gave the tasks ids.
+    """Move sending → running, and the items submitting → processing: the provider gave the tasks
+    ids.
 
-    Also moves unconfirmed attempts, for which a person may be the ``actor``. ``acceptances`` by attempt.
-    Return the attempts that were moved; one that had already moved on is left out.
+    Also moves unconfirmed attempts, for which a person may be the ``actor``. ``acceptances`` by
+    attempt. Return the attempts that were moved; one that had already moved on is left out.
     """
     with atomic():
         attempts = lock_attempts(acceptances, AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
@@ -144,7 +147,8 @@ def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: st
 def add_text(attempt_id: int, text: str) -> bool:
     """Add an event with the next piece of the text that an attempt *sending* writes. Moves nothing.
 
-    The mission is locked, as in every move, so that its events are committed in the order of their ids.
+    The mission is locked, as in every move, so that its events are committed in the order of their
+    ids.
     """
     with atomic():
         locked = lock_attempt(attempt_id, AttemptStatus.SENDING)
@@ -172,11 +176,13 @@ def refuse(
     counts: bool = True,
     sources: Collection[AttemptStatus] = (AttemptStatus.PREPARED, AttemptStatus.SENDING),
 ) -> bool:
-    """Move prepared or sending → refused: the provider certainly did not accept it, nothing was paid.
+    """Move prepared or sending → refused: the provider certainly did not accept it, nothing was
+    paid.
 
-    With ``retry_at`` the item is pending until then, without it the item has failed. ``counts=False``
-    when the refusal does not concern the item (no free slot, blocked account). Return False when the
-    attempt is in none of ``sources`` any more, or was deleted with its mission.
+    With ``retry_at`` the item is pending until then, without it the item has failed.
+    ``counts=False`` when the refusal does not concern the item (no free slot, blocked account).
+    Return False when the attempt is in none of ``sources`` any more, or was deleted with its
+    mission.
     """
     with atomic():
         locked = lock_attempt(attempt_id, *sources)
@@ -210,7 +216,9 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
 
 
 def mark_unreachable(attempt_id: int, *, code: str, message: str) -> bool:
-    """Move running → unconfirmed: the provider accepted it, and then could not report on it for long."""
+    """Move running → unconfirmed: the provider accepted it, and then could not report on it for
+    long.
+    """
     return _to_unconfirmed(attempt_id, AttemptStatus.RUNNING, code=code, message=message)
 
 
@@ -247,7 +255,9 @@ def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
 
 
 def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGINE, **changes: Any) -> None:
-    """Move a locked attempt to void, and its item back to pending, or to cancelled with its mission."""
+    """Move a locked attempt to void, and its item back to pending, or to cancelled with its
+    mission.
+    """
     now = timezone.now()
     move_attempt(attempt, AttemptStatus.VOID, ended_at=now, **message_columns(reason))
     if mission.status == MissionStatus.CANCELLED:
@@ -262,8 +272,9 @@ def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGIN
 def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, first_try_at: datetime) -> list[int]:
     """Move running → succeeded, and the items processing → completed. Return the outputs to fetch.
 
-    ``successes`` by attempt; one that had already moved on is left out. ``expires_at``: when the provider
-    deletes the files, None: never. ``first_try_at``: when the reaper fetches a file that nobody has fetched.
+    ``successes`` by attempt; one that had already moved on is left out. ``expires_at``: when the
+    provider deletes the files, None: never. ``first_try_at``: when the reaper fetches a file that
+    nobody has fetched.
     """
     with atomic():
         attempts = lock_attempts(successes, AttemptStatus.RUNNING)
@@ -331,7 +342,9 @@ def fail(
 def _end_or_requeue(
     mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
 ) -> None:
-    """Move the item of an attempt without result: pending until ``retry_at``, cancelled with its mission, or failed."""
+    """Move the item of an attempt without result: pending until ``retry_at``, cancelled with its
+    mission, or failed.
+    """
     changes |= {"reason": message, **error_columns(code, message)}
     if retry_at is None:
         move_items(mission, [attempt], ItemStatus.FAILED, ended_at=timezone.now(), **changes)

@@ -1,4 +1,6 @@
-"""Moves of items that start from their mission: claim for a provider account, retry after a failure."""
+"""Moves of items that start from their mission: claim for a provider account, retry after a
+failure.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,10 @@ def claim(
 ) -> list[int]:
     """Move pending → submitting for up to ``limit`` due items, each with a new prepared attempt.
 
-    Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on the
-    owner's spending limit. Return the ids of the new attempts in batch order: as many as the limits
-    afford, none when the mission was stopped meanwhile. When the limits afford none, and nothing in
-    flight can change that, the mission is paused.
+    Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on
+    the owner's spending limit. Return the ids of the new attempts in batch order: as many as the
+    limits afford, none when the mission was stopped meanwhile. When the limits afford none, and
+    nothing in flight can change that, the mission is paused.
     """
     mission = lock_mission(mission_id, *_PRICE_FIELDS)
     if mission.status not in RUNNABLE:
@@ -96,8 +98,8 @@ def retry_failed(
 ) -> int:
     """Move failed → pending, for those of ``items`` that failed. Return how many.
 
-    ``params`` replace the items' own parameters. Raises LostRace when the mission was cancelled or is
-    being deleted.
+    ``params`` replace the items' own parameters. Raises LostRace when the mission was cancelled or
+    is being deleted.
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)

@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 
 def open_mission(mission: Mission, *, actor: str) -> None:
-    """Give a new mission its first status: scheduled when its start lies in the future, else queued."""
+    """Give a new mission its first status: scheduled when its start lies in the future, else
+    queued.
+    """
     is_later = mission.not_before is not None and mission.not_before > timezone.now()
     with transaction.atomic():
         move_mission(mission, MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED, actor=actor, is_new=True)
@@ -65,7 +67,7 @@ def pause_locked(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
 
 
 def resume(mission_id: int, *, actor: str) -> None:
-    """Move paused → scheduled, queued or running. Raises LostRace when the mission is not paused."""
+    """Move paused → scheduled, queued or running. Raises LostRace when it is not paused."""
     with transaction.atomic():
         mission = lock_mission(mission_id)
         require(mission.status == MissionStatus.PAUSED)
@@ -76,10 +78,11 @@ def resume(mission_id: int, *, actor: str) -> None:
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
-    """Stop for good. Items that were not sent are cancelled; what was sent is paid and watched to its end.
+    """Stop for good. Items that were not sent are cancelled; what was sent is paid and watched to
+    its end.
 
-    Return how many items were cancelled, and the ids of the attempts that are being sent at this moment.
-    Raises LostRace when the mission has already ended.
+    Return how many items were cancelled, and the ids of the attempts that are being sent at this
+    moment. Raises LostRace when the mission has already ended.
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
@@ -94,7 +97,10 @@ def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[
 
 
 def request_deletion(mission_id: int, *, actor: str) -> list[int]:
-    """Stop for good and mark for removal. Return the ids of the attempts that are being sent at this moment."""
+    """Stop for good and mark for removal.
+
+    Return the ids of the attempts that are being sent at this moment.
+    """
     with transaction.atomic():
         mission = lock_mission(mission_id)
         sending: list[int] = []

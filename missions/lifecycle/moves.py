@@ -1,4 +1,7 @@
-"""Locks, and the compare-and-swap of missions, items and attempts. Private to ``missions.lifecycle``."""
+"""Locks, and the compare-and-swap of missions, items and attempts.
+
+Private to ``missions.lifecycle``.
+"""
 
 from __future__ import annotations
 
@@ -105,8 +108,8 @@ def lock_mission(mission_id: int, *fields: str) -> Mission:
 def lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list[tuple[Mission, Attempt]]:
     """Lock the missions of attempts, then read those attempts that have one of ``statuses``.
 
-    Each comes with its item and account. An attempt that has moved on, or was deleted with its mission,
-    is left out. Two attempts of one mission share the mission object.
+    Each comes with its item and account. An attempt that has moved on, or was deleted with its
+    mission, is left out. Two attempts of one mission share the mission object.
     """
     attempts = Attempt.objects.filter(pk__in=attempt_ids)
     locked = Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS).order_by("pk")
@@ -195,8 +198,8 @@ def move_items(
 ) -> None:
     """Move the items of ``attempts`` from the one status that was read under the mission's lock.
 
-    ``cost`` is what each was charged. The money reserved for them is released once the provider is done
-    with them and their cost is known. Raises LostRace.
+    ``cost`` is what each was charged. The money reserved for them is released once the provider is
+    done with them and their cost is known. Raises LostRace.
     """
     [source] = {attempt.item.status for attempt in attempts}
     if cost:
@@ -268,7 +271,9 @@ def move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
 
 
 def move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus, *fields: str) -> None:
-    """Move attempts and write ``fields`` of their objects, in one statement for each status that they come from."""
+    """Move attempts and write ``fields`` of their objects, in one statement for each status that
+    they come from.
+    """
     for source, rows in group_by((attempt.status, attempt) for _, attempt in attempts).items():
         ids = [attempt.pk for attempt in rows]
         moved = Attempt.objects.filter(pk__in=ids, status=source).update(status=to, **bulk.columns(rows, *fields))
@@ -287,7 +292,10 @@ def submitting_attempts(mission: Mission, status: AttemptStatus) -> QuerySet[Att
 
 
 def withdraw_unsent(mission: Mission, to: ItemStatus, *, actor: str, reason: str) -> int:
-    """Take the slot from every item of the mission that holds one and was not sent. Return how many."""
+    """Take the slot from every item of the mission that holds one and was not sent.
+
+    Return how many.
+    """
     attempts = list(submitting_attempts(mission, AttemptStatus.PREPARED).only("item", "expected_cost"))
     item_ids = [attempt.item_id for attempt in attempts]
     Attempt.objects.filter(item_id__in=item_ids, status=AttemptStatus.PREPARED).update(

@@ -14,7 +14,10 @@ from missions.models import ItemEvent, Output, OutputStatus, OutputUse
 
 
 def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: datetime) -> list[int]:
-    """Take downloads up. Return those that are still pending and whose try ``try_number`` was not made yet."""
+    """Take downloads up.
+
+    Return those that are still pending and whose try ``try_number`` was not made yet.
+    """
     with atomic():
         free = Output.objects.filter(pk__in=output_ids, status=OutputStatus.PENDING, try_count=try_number)
         locked = free.order_by("pk").select_for_update(skip_locked=True, no_key=True)
@@ -24,7 +27,10 @@ def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: 
 
 
 def store_outputs(facts: Mapping[int, Mapping[str, Any]]) -> set[int]:
-    """Move pending → stored. ``facts`` holds the columns of each file, by output. Return the moved outputs."""
+    """Move pending → stored.
+
+    ``facts`` holds the columns of each file, by output. Return the moved outputs.
+    """
     stored = {"status": OutputStatus.STORED, "stored_at": timezone.now(), "next_try_at": None} | message_columns("")
     with atomic():
         return {
@@ -35,7 +41,7 @@ def store_outputs(facts: Mapping[int, Mapping[str, Any]]) -> set[int]:
 
 
 def lose_output(output_id: int, *, message: str) -> bool:
-    """Move pending → lost: its address has expired. The item stays completed; it ran and was paid."""
+    """Move pending → lost: its address has expired. The item stays completed: it was paid."""
     with atomic():
         output = Output.objects.select_related("item", "attempt").get(pk=output_id)
         mission = lock_mission(output.item.mission_id)
@@ -57,8 +63,8 @@ def lose_output(output_id: int, *, message: str) -> bool:
 def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
     """Move stored → removed. Return the names of the files, to be deleted after the commit.
 
-    A result that an open mission needs as input stays. The rows are locked before that is read, like
-    by ``references.record_output_uses``.
+    A result that an open mission needs as input stays. The rows are locked before that is read,
+    like by ``references.record_output_uses``.
     """
     with atomic():
         stored = outputs.filter(status=OutputStatus.STORED).order_by("pk")

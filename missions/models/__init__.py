@@ -4,8 +4,8 @@
        └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload
 
 Only ``missions.lifecycle`` writes a status. The constraints make the costly mistakes impossible in
-any case: an item has at most one live attempt, a remote task belongs to one attempt, and a mission's
-counts add up to its total.
+any case: an item has at most one live attempt, a remote task belongs to one attempt, and a
+mission's counts add up to its total.
 """
 
 from missions.models.attempt import COST_UNREPORTED, LIVE_ATTEMPTS, Attempt, AttemptStatus, new_webhook_token

@@ -33,16 +33,16 @@ LIVE_ATTEMPTS = (
     AttemptStatus.RUNNING,
     AttemptStatus.UNCONFIRMED,
 )
-COST_UNREPORTED = Q(status=AttemptStatus.SUCCEEDED, cost=None)  # attempts whose charge the provider has not told
+COST_UNREPORTED = Q(status=AttemptStatus.SUCCEEDED, cost=None)  # the provider has not reported the cost
 
 
 def new_webhook_token() -> str:
-    """An unguessable path for the answer to one attempt."""
+    """Return an unguessable path for the webhook of one attempt."""
     return secrets.token_urlsafe(24)
 
 
 class Attempt(models.Model):
-    """One submission of an item: what was sent, when, by whom, and what came of it."""
+    """One submission of an item: its request, times, worker and outcome."""
 
     item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -107,7 +107,8 @@ class Attempt(models.Model):
             # engine.dispatch and engine.reap: what holds a slot.
             # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)
             models.Index(fields=["account", "status"], name="attempt_live"),
-            # account_load.slots_in_use: what may still run although nobody knows; not what was left in doubt long ago.
+            # account_load.slots_in_use: what may still run although nobody knows; not what was left
+            # in doubt long ago.
             models.Index(fields=["account", "sending_at"], name="attempt_in_doubt", condition=Q(status="unconfirmed")),
             # durations.recent_durations: how long a model takes.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),

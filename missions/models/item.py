@@ -24,7 +24,7 @@ class ItemStatus(models.TextChoices):
 
 
 class MissionItem(models.Model):
-    """One generation.  ``params`` holds what differs from the mission's own parameters."""
+    """One generation. ``params`` holds what differs from the mission's own parameters."""
 
     mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="items")
     index = models.PositiveIntegerField(help_text=_("The place in the batch, from 1."))

@@ -31,13 +31,13 @@ class MissionStatus(models.TextChoices):
 
 class MissionQuerySet(models.QuerySet["Mission"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MissionQuerySet:
-        """A person's own missions, everybody's for staff; none whose removal was asked for."""
+        """Return a person's own missions, all for staff; none that is being deleted."""
         standing = self.filter(delete_requested_at=None)
         return standing if getattr(user, "is_staff", False) else standing.filter(owner_id=user.pk)
 
 
 class Mission(models.Model):
-    """A batch.  Its counts per item status are moved in the same transaction as the items."""
+    """A batch. Its counts per item status are moved in the same transaction as the items."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="missions")
     name = models.CharField(max_length=200)
@@ -83,7 +83,8 @@ class Mission(models.Model):
     pause_reason = models.TextField(blank=True)
     pause_reason_code = reasons.code_field()
     pause_reason_params = reasons.params_field()
-    # The latest ends of items, as long as they are failures with one code (see missions.policy.circuit_breaker).
+    # The latest ends of items, as long as they are failures with one code (see
+    # missions.policy.circuit_breaker).
     failure_streak = models.PositiveIntegerField(default=0, editable=False)
     failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)

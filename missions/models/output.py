@@ -16,7 +16,7 @@ class OutputStatus(models.TextChoices):
     PENDING = "pending", _("pending")  # known to the provider, not yet fetched
     STORED = "stored", _("stored")
     LOST = "lost", _("lost")  # could not be fetched before its address expired
-    REMOVED = "removed", _("removed")  # was stored, and went by the operator's retention; what is known of it stays
+    REMOVED = "removed", _("removed")  # deleted by retention; metadata is kept
 
 
 class Output(models.Model):
@@ -70,7 +70,9 @@ class Output(models.Model):
 
 
 class OutputUse(models.Model):
-    """A result that another mission names as input (``output:ITEM/N``), and needs until it has ended."""
+    """A result that another mission names as input (``output:ITEM/N``), and needs until it has
+    ended.
+    """
 
     mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="used_outputs")
     output = models.ForeignKey(Output, on_delete=models.CASCADE, related_name="uses", db_index=False)

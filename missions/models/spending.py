@@ -11,7 +11,7 @@ from missions.models.mission import Mission
 
 
 class RemovedSpending(models.Model):
-    """What attempts of removed missions were charged, or what may still come: deleting wins no limit back and hides no spend."""
+    """Charges of removed missions, and what may still be charged: deleting restores no limit."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
@@ -42,7 +42,9 @@ class RemovedSpending(models.Model):
 
 
 class HourlySpend(models.Model):
-    """The charges of a mission's attempts that ended within an hour (see ``missions.maintenance.spend_rollup``)."""
+    """The charges of a mission's attempts that ended within an hour (see
+    ``missions.maintenance.spend_rollup``).
+    """
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
     hour = models.DateTimeField(help_text=_("When the hour begins, in UTC."))
@@ -63,7 +65,7 @@ class HourlySpend(models.Model):
 
 
 class Tally(models.Model):
-    """How far ``HourlySpend`` reaches, and what the stored results took up when they were last added up: one row."""
+    """One row: the end of ``HourlySpend``, and the size of the stored results when last counted."""
 
     counted_to = models.DateTimeField(
         null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")

@@ -1,4 +1,4 @@
-"""A mission's results as a folder of files that a person can use: good names, and a table of what each one is."""
+"""Export a mission's results to a folder: files with readable names, and a table of them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 class ExportFailed(Exception):
-    """The folder could not be filled.  Everything is still in the application's own storage."""
+    """The export failed. All files are still in the application's own storage."""
 
 
 def download_name(mission: Mission) -> str:
-    """The mission's name without what no file system takes."""
+    """Return the mission's name without characters that file systems refuse."""
     return _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
 
 
 def require_usable(folder: Path, *, is_resumed: bool) -> None:
-    """Raises ExportFailed when files in the folder could be overwritten, or when it cannot be written to."""
+    """Raise ExportFailed when the folder is not empty or cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = {path.name for path in folder.iterdir()}
@@ -48,9 +48,11 @@ def require_usable(folder: Path, *, is_resumed: bool) -> None:
 
 
 def export(mission: Mission, folder: Path) -> int:
-    """Copy every stored result to ``folder`` as 0001_slug.png, with a manifest.csv.  Returns how many files.
+    """Copy every stored result to ``folder`` as 0001_slug.png, with a manifest.csv.
 
-    Each copy is compared with the SHA-256 of its row.  Raises ExportFailed.
+    Returns how many files.
+
+    Each copy is compared with the SHA-256 of its row. Raises ExportFailed.
     """
     part = folder / f".{MANIFEST}.part"
     count = 0
@@ -71,20 +73,23 @@ def export(mission: Mission, folder: Path) -> int:
 
 
 def safe_cell(value: Any) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet reads as a formula."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def file_stem(item: MissionItem) -> str:
-    """``0007_red-fox``: the place in the batch, and what it is about."""
+    """Return an item's file name without extension, such as ``0007_red-fox``."""
     params = item.mission.params | item.params
     about = slugify(item.custom_id or str(params.get("prompt") or ""), allow_unicode=True)[:SLUG_LENGTH].strip("-_")
     return f"{item.index:04d}_{about or 'item'}"
 
 
 def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:
-    """A row per stored result with its output, or one row that says why there is none.  Rows alone decide the files' names."""
+    """Return a row for each stored result, or one row with the reason why there is none.
+
+    The rows decide the names of the files.
+    """
     stored = [output for output in outputs if output.status == OutputStatus.STORED]
     base = {
         "index": item.index,
@@ -104,12 +109,12 @@ def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tupl
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """A row of the manifest as it is written."""
+    """Return a row of the manifest as it is written."""
     return [safe_cell(row[column]) for column in COLUMNS]
 
 
 def digest_of(output: Output) -> str:
-    """The SHA-256 that a result had when it was stored; a text is kept in its row."""
+    """Return the SHA-256 that a result had when it was stored; a text is stored in its row."""
     return output.sha256 if output.file else hashlib.sha256(output.text.encode()).hexdigest()
 
 
@@ -127,7 +132,7 @@ def _copy(output: Output, path: Path, digest: str) -> None:
 
 
 def content_of(output: Output) -> Iterator[bytes]:
-    """A stored result, piece by piece."""
+    """Yield a stored result in pieces."""
     if not output.file:
         yield output.text.encode()
         return

@@ -1,7 +1,7 @@
-"""What missions made, newest first or in the order of the batch, in pages that cost the same however large a mission is.
+"""Results of missions in pages, newest first or in the order of the batch.
 
-Only indexed reads with a limit: nothing here counts rows, and nothing skips over them.  But for starred results, which are few:
-each completed item is looked up in an index until the page is full.
+The cost of a page does not depend on the size of the mission: nothing counts rows or skips over
+them. Only starred results, which are few, are looked up item by item until the page is full.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class ResultsPage:
-    """Completed items with their outputs, and where the next page begins: "" when this is the last."""
+    """A page of completed items with their outputs. ``next_cursor`` is "" on the last page."""
 
     items: list[MissionItem]
     next_cursor: str
@@ -33,56 +33,67 @@ class ResultsPage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """When an item was completed."""
+    """The moment in which an item was completed."""
 
     item_id: int
     at: datetime
 
 
 def results_page(mission: Mission, *, view: str, cursor: str, limit: int) -> ResultsPage:
-    """A page of a mission's results, in two statements.  A cursor that means nothing is the first page."""
+    """Return a page of a mission's results, in two statements.
+
+    An invalid cursor gives the first page.
+    """
     order = _newest if view == NEWEST else _in_batch_order
     items = order(mission.items.filter(status=ItemStatus.COMPLETED), cursor)
     if view == STARRED:
         items = items.filter(Exists(Output.objects.filter(item=OuterRef("pk"), is_starred=True)))
-    found = list(items.prefetch_related("outputs")[: limit + 1])
-    for item in found:
+    rows = list(items.prefetch_related("outputs")[: limit + 1])
+    for item in rows:
         item.mission = mission
-    last = found[limit - 1] if len(found) > limit else None
-    return ResultsPage(found[:limit], _cursor_of(last, view) if last else "")
+    last = rows[limit - 1] if len(rows) > limit else None
+    return ResultsPage(rows[:limit], _cursor_of(last, view) if last else "")
 
 
 def recent_completions(mission_ids: Sequence[int], *, limit: int) -> dict[int, list[Completion]]:
-    """The latest completions of each mission, newest first, at most ``limit`` of each, in one statement."""
-    found: defaultdict[int, list[Completion]] = defaultdict(list)
+    """Return the latest completions of each mission, newest first, up to ``limit`` each, in one
+    statement.
+    """
+    by_mission: defaultdict[int, list[Completion]] = defaultdict(list)
     parts = [_latest(pk, limit) for pk in mission_ids]
     rows: Iterable[tuple[Any, ...]] = parts[0].union(*parts[1:], all=True) if parts else ()
     for mission_id, item_id, ended_at in rows:
-        found[mission_id].append(Completion(item_id, ended_at))
-    return {pk: sorted(of_one, key=lambda done: done.at, reverse=True) for pk, of_one in found.items()}
+        by_mission[mission_id].append(Completion(item_id, ended_at))
+    return {pk: sorted(of_one, key=lambda done: done.at, reverse=True) for pk, of_one in by_mission.items()}
 
 
 def newest_pictures(completions: Mapping[int, Sequence[Completion]], *, limit: int) -> dict[int, list[Output]]:
-    """The first picture of each mission's latest completions, newest first, in one statement."""
-    wanted = {done.item_id: done for of_one in completions.values() for done in of_one[:limit]}
+    """Return the first picture of each mission's latest completions, newest first, in one
+    statement.
+    """
+    completions_by_item = {done.item_id: done for of_one in completions.values() for done in of_one[:limit]}
     pictures: defaultdict[int, list[Output]] = defaultdict(list)
-    stored = Output.objects.filter(item__in=list(wanted), index=1, status=OutputStatus.STORED).exclude(thumbnail="")
+    stored = Output.objects.filter(item__in=list(completions_by_item), index=1, status=OutputStatus.STORED).exclude(
+        thumbnail=""
+    )
     for output in stored.select_related("item").only("index", "thumbnail", "item__index", "item__mission"):
         pictures[output.item.mission_id].append(output)
     for of_one in pictures.values():
-        of_one.sort(key=lambda output: wanted[output.item_id].at, reverse=True)
+        of_one.sort(key=lambda output: completions_by_item[output.item_id].at, reverse=True)
     return dict(pictures)
 
 
 def _latest(mission_id: int, limit: int) -> QuerySet[MissionItem, tuple[Any, ...]]:
-    """Written so that it can be part of a union: SQLite takes no limit there, but one within a condition."""
+    """Return the latest completions as part of a union: SQLite allows a limit only inside a
+    condition.
+    """
     newest = _newest(MissionItem.objects.filter(mission=mission_id, status=ItemStatus.COMPLETED), "")[:limit]
     chosen = MissionItem.objects.filter(pk__in=newest.values("pk")).order_by()
     return chosen.values_list("mission_id", "pk", "ended_at")
 
 
 def _newest(items: QuerySet[MissionItem], cursor: str) -> QuerySet[MissionItem]:
-    """``ended_at`` and ``error_code`` are named so that the index ``item_ended`` serves: a completed item has no error."""
+    """Return items by their end, newest first. The conditions fit the index ``item_ended``."""
     items = items.filter(ended_at__isnull=False, error_code="").order_by("-ended_at", "-pk")
     place = _PLACE.fullmatch(cursor)
     if not place:

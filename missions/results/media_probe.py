@@ -1,4 +1,4 @@
-"""What a fetched file really is: decided by its content, never by its name or by what the server says of it."""
+"""Detect the type of a fetched file from its content, never from its name or headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF
 OPENED_FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]  # (the opener of JPEG also finds MPO)
 MAX_PIXELS = 80_000_000  # in a picture of a clip: opening it takes up to 9 bytes of memory for each
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
-# Kinds that a person may ask for through a model that is not in the catalogue, by their first bytes.
+# Kinds that a person may ask for through a model that is not in the catalogue, by their first
+# bytes.
 OTHER_KINDS = {
     "zip": (b"PK\x03\x04", "application/zip"),
     "glb": (b"glTF", "model/gltf-binary"),
@@ -28,7 +29,7 @@ OTHER_KINDS = {
 
 
 class NotAResult(Exception):
-    """The file is not an image, a video or another kind of result.  The message is for people."""
+    """The file is no image, video or other known result. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ class Inspected:
 
 
 def inspect(path: Path, *, claimed: str) -> Inspected:
-    """Open a file and say what it is.
+    """Open a file and return its type and facts.
 
-    ``claimed`` is the extension that the provider gave.  Raises NotAResult when the content is none of the kinds known
-    here, or is damaged: an error page, a file that broke off.
+    ``claimed`` is the extension that the provider gave. Raises NotAResult when the content is none
+    of the kinds known here, or is damaged: an error page, a file that broke off.
     """
     with path.open("rb") as file:
         head = file.read(32)

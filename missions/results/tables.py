@@ -1,6 +1,7 @@
 """A mission's results row by row, for programs (JSON Lines) and spreadsheets (CSV).
 
-Rows come in the order of the batch and are read in pages, so that 50,000 items take no more memory than 500.
+Rows come in the order of the batch and are read in pages, so that 50,000 items take no more memory
+than 500.
 """
 
 from __future__ import annotations
@@ -36,13 +37,19 @@ def as_json_lines(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
 
 
 def as_csv(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
-    """Yield a row per output, or one for an item that has none. Cells are safe to open in a spreadsheet."""
+    """Yield a row per output, or one for an item that has none.
+
+    Cells are safe to open in a spreadsheet.
+    """
     items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
     yield from _in_blocks(_lines(row for item in items for row in _rows(item)))
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What an item cost stands in its first row alone, so that a column can be summed up."""
+    """Return the rows of an item.
+
+    Its cost is in the first row only, so that a column can be summed up.
+    """
     item["config"] = json.dumps(item["config"], ensure_ascii=False, sort_keys=True)
     for output in item["outputs"]:
         facts = {name: output[name] for name in OUTPUT_COLUMNS}
@@ -67,7 +74,7 @@ def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _in_blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    """The lines together, in pieces of some size."""
+    """Yield the lines in larger pieces."""
     held: list[str] = []
     size = 0
     for line in lines:

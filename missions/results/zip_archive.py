@@ -1,12 +1,14 @@
-"""A mission's results as one ZIP archive that is never on disk, and whose length is known before its first byte.
+"""A mission's results as one ZIP archive, streamed without a copy on disk, of a length known in
+advance.
 
-    plan      read the rows, ask the storage for each file's size, write the manifest to a temporary file
+    plan      read the rows and the files' sizes, write the manifest to a temporary file
     stream    the files as they are stored, then the manifest
 
-A file that is missing or has another size when the archive is planned is left out, and its row in the manifest says so.  One
-whose bytes turn out to be others than those that were stored is marked there as well: the manifest comes last, and the cell
-for the SHA-256 has room for it.  Only what makes the promised length impossible breaks the archive off, and does so loudly: the
-client sees that bytes are missing, and the next archive is planned without that file.
+A file that is missing or has another size when the archive is planned is left out, and its row in
+the manifest says so. One whose bytes turn out to be others than those that were stored is marked
+there as well: the manifest comes last, and the cell for the SHA-256 has room for it. Only what
+makes the promised length impossible breaks the archive off, and does so loudly: the client sees
+that bytes are missing, and the next archive is planned without that file.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class BundleBroken(Exception):
-    """The archive cannot be finished as it was promised: a file vanished, shrank or grew while it was sent."""
+    """The archive cannot be completed: a file disappeared or changed its size while it was sent."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,7 +61,7 @@ class _Member:
     changed: set[str]
 
     def __iter__(self) -> Iterator[bytes]:
-        """The file, counted and compared.  Raises BundleBroken."""
+        """Yield the file, counted and hashed. Raises BundleBroken."""
         found = hashlib.sha256()
         size = 0
         for chunk in self._content():
@@ -88,7 +90,7 @@ class _Member:
 
 
 class _Manifest:
-    """The table of what is in the archive.  Its rows wait on disk until the files were sent."""
+    """The table of the archive's files. Its rows are on disk until the files were sent."""
 
     def __init__(self) -> None:
         folder = Path(settings.DATA_DIR) / "tmp"
@@ -135,11 +137,11 @@ class Bundle:
         return len(self._zip)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The archive, piece by piece.  Raises BundleBroken."""
+        """Yield the archive in pieces. Raises BundleBroken."""
         return self._pieces
 
     def close(self) -> None:
-        """Let go of the file that is being sent, and of the manifest."""
+        """Close the file that is being sent, and the manifest."""
         self._pieces.close()
         self._manifest.close()
 
@@ -153,7 +155,7 @@ class Bundle:
             self._manifest.close()
 
     def _with_file(self, row: dict[str, Any], output: Output) -> dict[str, Any]:
-        """Put a result into the archive, or say in its row why it is not there."""
+        """Add a result to the archive, or write into its row why it is missing."""
         size = self._sizes.get(output.file)
         if size is None:
             size = _size_of(output)
@@ -167,13 +169,15 @@ class Bundle:
 
 
 def _sizes_of_all(mission: Mission) -> dict[str, int]:
-    """The sizes of a mission's files, by name: listed together, because a remote storage takes long to answer for each."""
+    """Return the sizes of a mission's files by name, listed together: remote storages are slow for
+    each.
+    """
     pages = files_below(storages["results"], download.folder_of(mission.pk))
     return {file.name: file.size for page in pages for file in page}
 
 
 def _size_of(output: Output) -> int | None:
-    """In bytes; None when the storage does not have the file."""
+    """Return the size in bytes; None when the storage does not have the file."""
     if not output.file:
         return len(output.text.encode())
     try:
@@ -192,7 +196,7 @@ START = codecs.BOM_UTF8 + _line(export.COLUMNS)  # the mark by which spreadsheet
 
 
 def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in fewer pieces, each of at least BLOCK_BYTES except the last."""
+    """Yield the same bytes in fewer pieces, each of at least BLOCK_BYTES except the last."""
     block = bytearray()
     for piece in pieces:
         block += piece

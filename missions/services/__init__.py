@@ -1,8 +1,10 @@
-"""What people and programs can do with missions. Pages, API, admin and commands call these functions.
+"""What people and programs can do with missions.
 
-Arguments are keyword-only; ``actor`` is who asks ("user:7"). Invalid input raises ``MissionInvalid``
-with all errors at once. An action that does not fit the current state raises ``NotPossible`` with a
-sentence for people, in the language of the request.
+Pages, API, admin and commands call these functions.
+
+Arguments are keyword-only; ``actor`` is who asks ("user:7"). Invalid input raises
+``MissionInvalid`` with all errors at once. An action that does not fit the current state raises
+``NotPossible`` with a sentence for people, in the language of the request.
 
     validate    check and price a mission without storing it
     create      store a validated mission

@@ -49,7 +49,8 @@ def change_mission(
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
 ) -> Mission:
-    """Change a mission's name, description, priority or spending limit; None leaves the first three as they are.
+    """Change a mission's name, description, priority or spending limit; None leaves the first three
+    as they are.
 
     ``spending_limit=None`` removes the limit. Raises MissionInvalid.
     """
@@ -109,7 +110,7 @@ def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
 
 
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
-    """Stop for good, and remove the mission with its files as soon as nothing of it is in flight."""
+    """Stop for good, and remove the mission and its files once nothing of it is in flight."""
     sending = lifecycle.request_deletion(mission_id, actor=actor)
     _cancel_at_provider(mission_id)
     return Stopped(still_sending=sending, is_removed=purge_mission(mission_id))

@@ -31,8 +31,9 @@ def create_mission(
 ) -> Mission:
     """Store a validated mission and wake the workers.
 
-    ``on_created`` is called in the transaction of the creation: what it stores exists if and only if the
-    mission does. Raises MissionInvalid when an uploaded file was deleted since the validation.
+    ``on_created`` is called in the transaction of the creation: what it stores exists if and only
+    if the mission does. Raises MissionInvalid when an uploaded file was deleted since the
+    validation.
     """
     now = timezone.now()
     # Built before the transaction: while it runs, nobody else can write to a SQLite database.
@@ -90,7 +91,10 @@ def submit_mission(
 def record_file_uses(
     mission: Mission, media_ids: Iterable[int], output_keys: Iterable[tuple[int, int]], *, field: str
 ) -> None:
-    """Keep a mission's files and results until it has ended. Raises MissionInvalid when one was just deleted."""
+    """Keep a mission's files and results until it has ended.
+
+    Raises MissionInvalid when one was just deleted.
+    """
     missing = [f"media:{media_id}" for media_id in record_uses(mission.pk, media_ids)]
     if output_keys:
         missing += record_output_uses(mission, output_keys)

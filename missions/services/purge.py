@@ -32,7 +32,9 @@ QUARTER_MINUTES = 15  # days begin at a quarter of an hour, in every time zone
 
 
 def purge_mission(mission_id: int) -> bool:
-    """Remove a mission that is marked for it and has nothing in flight. Return True if there was one.
+    """Remove a mission that is marked for it and has nothing in flight.
+
+    Return True if there was one.
 
     Files go first, so that none stays behind without a row.
     """
@@ -48,7 +50,9 @@ def purge_mission(mission_id: int) -> bool:
 
 
 def purge_part(mission_id: int) -> bool:
-    """Remove some of a mission's items, and with the last of them the mission. Return True if more are left.
+    """Remove some of a mission's items, and with the last of them the mission.
+
+    Return True if more are left.
 
     The tally's row is locked first, as by everybody who adds up money: it moves here between rows.
     """
@@ -75,7 +79,9 @@ def purge_part(mission_id: int) -> bool:
 
 
 def _removable(mission_id: int) -> QuerySet[Mission]:
-    """The mission, unless it has something in flight or another open mission needs one of its results."""
+    """Return the mission, unless it has something in flight or another open mission needs one of its
+    results.
+    """
     needed = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
     return Mission.objects.filter(
         pk=mission_id, delete_requested_at__isnull=False, submitting_count=0, processing_count=0
@@ -83,7 +89,8 @@ def _removable(mission_id: int) -> QuerySet[Mission]:
 
 
 def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
-    """Move what items were charged to rows of their own, one for each quarter of an hour in which attempts ended.
+    """Move what items were charged to rows of their own, one for each quarter of an hour in which
+    attempts ended.
 
     It leaves the mission's cost, and its hourly spend as far as it is counted there.
     """

@@ -26,7 +26,9 @@ from providers.catalog import ParamsInvalid
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A retry: how many items are pending again, and the price of one attempt of each (None: unknown)."""
+    """A retry: how many items are pending again, and the price of one attempt of each (None:
+    unknown).
+    """
 
     count: int
     estimate: Decimal | None
@@ -42,7 +44,8 @@ def retry_failed(
     at_most: int | None = None,
     on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
-    """Submit failed items again, which costs money: all, those of one cause, or those at ``indexes``.
+    """Submit failed items again, which costs money: all, those of one cause, or those at
+    ``indexes``.
 
     Items that did not fail are never touched. ``at_most`` is how many a person agreed to pay for.
     ``on_done`` is called in the same transaction. Raises NotPossible.
@@ -74,9 +77,9 @@ def retry_item(
 ) -> Retried:
     """Submit one failed item again, which costs money; ``params`` replace some of its parameters.
 
-    They are checked before anything changes; ``allow_free_form`` accepts those of a model that is not in
-    the catalogue. ``on_done`` is called in the same transaction. Raises MissionInvalid, or NotPossible
-    when the item did not fail.
+    They are checked before anything changes; ``allow_free_form`` accepts those of a model that is
+    not in the catalogue. ``on_done`` is called in the same transaction. Raises MissionInvalid, or
+    NotPossible when the item did not fail.
     """
     own = item.params if params is None else _own_params(item, params, allow_free_form)
     with transaction.atomic():
@@ -94,7 +97,10 @@ def retry_item(
 
 
 def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
-    """Record that a person looked at the provider's site and the submission never ran. The item is submitted again."""
+    """Record that a person looked at the provider's site and the submission never ran.
+
+    The item is submitted again.
+    """
     attempt = _unconfirmed_attempt(item)
     with transaction.atomic():
         if not lifecycle.void_unconfirmed(attempt.pk, actor=actor, reason=reasons.NOT_RUN()):
@@ -108,7 +114,9 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
 
 
 def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:
-    """Attach the task that a person found at the provider, and fetch its result without paying again."""
+    """Attach the task that a person found at the provider, and fetch its result without paying
+    again.
+    """
     attempt = _unconfirmed_attempt(item)
     try:
         is_attached = execution.attach(attempt.pk, remote_task_id, actor=actor)
@@ -129,7 +137,10 @@ def _unconfirmed_attempt(item: MissionItem) -> Attempt:
 def _requeue(
     mission: Mission, rows: Mapping[int, Mapping[str, Any]], *, actor: str, params: Mapping[str, Any] | None = None
 ) -> Retried:
-    """Put items back to pending. ``rows``: their own parameters by index; ``params``: new ones to store."""
+    """Put items back to pending.
+
+    ``rows``: their own parameters by index; ``params``: new ones to store.
+    """
     count = 0
     parts = [*bulk.batches(list(rows), lifecycle.BATCH)] or [()]  # the mission may forbid it even for no item
     try:

@@ -40,7 +40,7 @@ class MissionInvalid(Invalid):
 
     @property
     def request_errors(self) -> Sequence[FieldError]:
-        """The problems, with their paths in a request body: rows and parameters are in ``config``."""
+        """The problems, with their paths in a request: rows and parameters are in ``config``."""
         return [FieldError(place_in_body(error.field), error.message) for error in self.errors]
 
 
@@ -56,8 +56,8 @@ def place_in_body(field: str) -> str:
 class Draft:
     """A validated mission that is not stored yet.
 
-    ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when the
-    price of an item is not known.
+    ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when
+    the price of an item is not known.
     """
 
     owner: AbstractBaseUser
@@ -88,7 +88,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A valid row: its place, its own parameters as entered, and all parameters that it is sent with."""
+    """A valid row: its place, its own parameters as entered, and all parameters that it is sent
+    with.
+    """
 
     number: int
     own: dict[str, Any]
@@ -112,15 +114,19 @@ def validate_mission(
     spending_limit: Decimal | None = None,
     allow_free_form: bool = False,
 ) -> Draft:
-    """Check everything about a mission and price it. Raises MissionInvalid with all errors, up to MAX_ERRORS.
+    """Check everything about a mission and price it.
 
-    A row that is a string fills the model's batch field. A row that is an object overrides ``params`` for
-    its item and may hold ``custom_id``. Each row becomes ``repeat`` items. A template of the owner's fills
-    in ``model`` and ``params`` where they are missing. ``model`` is an endpoint or ``provider:endpoint``.
-    ``allow_free_form`` accepts an endpoint that is not in the catalogue, whose parameters nobody can check.
+    Raises MissionInvalid with all errors, up to MAX_ERRORS.
 
-    A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more than its
-    owner may still spend. An error in a shared parameter is reported once, not for every row.
+    A row that is a string fills the model's batch field. A row that is an object overrides
+    ``params`` for its item and may hold ``custom_id``. Each row becomes ``repeat`` items. A
+    template of the owner's fills in ``model`` and ``params`` where they are missing. ``model`` is
+    an endpoint or ``provider:endpoint``. ``allow_free_form`` accepts an endpoint that is not in the
+    catalogue, whose parameters nobody can check.
+
+    A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more
+    than its owner may still spend. An error in a shared parameter is reported once, not for every
+    row.
     """
     errors = text_errors(name, description, metadata)
     try:
@@ -294,7 +300,10 @@ def _read_rows(rows: object, repeat: int) -> list[Any]:
 def _check_rows(
     owner: AbstractBaseUser, model: catalog.Model, shared: dict[str, Any], rows: Sequence[Any]
 ) -> list[_Row]:
-    """Return the valid rows. Raises MissionInvalid with the errors of all rows, parameters and files."""
+    """Return the valid rows.
+
+    Raises MissionInvalid with the errors of all rows, parameters and files.
+    """
     row_names = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
     shared_errors = model.check_shared(shared, row_names=row_names)
     if model.is_free_form and not is_storable(shared):

@@ -1,4 +1,6 @@
-"""Every move of the lifecycle: from where it is allowed, what it leaves behind, and that it does nothing from elsewhere."""
+"""Every move of the lifecycle: from where it is allowed, what it leaves behind, and that it does
+nothing from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,7 @@ REFUSED = [(move, source) for move in ATTEMPT_MOVES for source in ATTEMPT_STATUS
 
 
 @pytest.mark.parametrize("move, source", ALLOWED)
-def test_an_allowed_move_changes_attempt_item_and_counts_and_leaves_an_event(move, source, owner, account):
+def test_move_changes_rows_and_counts_and_writes_an_event(move, source, owner, account):
     attempt = attempt_in(source, owner, account)
     item_source = attempt.item.status
     do, ways = ATTEMPT_MOVES[move]
@@ -151,7 +153,7 @@ def test_reasons_and_codes_are_kept_on_item_attempt_and_event(owner, account):
     assert last_event(attempt.item.mission, of_item=True).reason == "Too fast."
 
 
-def test_an_accepted_attempt_knows_its_task_and_forgets_old_errors(owner, account):
+def test_accept_stores_the_task_and_clears_errors(owner, account):
     attempt = attempt_in("unconfirmed", owner, account)
     now = timezone.now()
     acceptance = lifecycle.Acceptance(remote_task_id="42", raw={"a": 1}, at=now, next_poll_at=now)
@@ -164,7 +166,7 @@ def test_an_accepted_attempt_knows_its_task_and_forgets_old_errors(owner, accoun
     assert last_event(attempt.item.mission, of_item=True).reason == "The provider confirmed it."
 
 
-def test_the_request_and_its_sender_are_on_disk_before_anything_is_sent(owner, account):
+def test_request_and_worker_are_stored_before_sending(owner, account):
     attempt = attempt_in("prepared", owner, account)
     assert lifecycle.mark_sending({attempt.pk: {"prompt": "x"}}, worker="cluster:12") == {attempt.pk}
     attempt.refresh_from_db()
@@ -174,7 +176,7 @@ def test_the_request_and_its_sender_are_on_disk_before_anything_is_sent(owner, a
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_mark_before_a_post_is_synced_to_disk_and_other_commits_are_not():
+def test_only_the_sending_mark_is_synced_to_disk():
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL syncs every commit")
 
@@ -241,7 +243,7 @@ def test_only_what_may_have_been_paid_counts_as_an_attempt(owner, account):
     assert attempts() == (4, 1)
 
 
-def test_refusals_are_counted_in_a_row_unless_they_say_nothing_about_the_item(owner, account):
+def test_refusals_of_the_item_are_counted_in_a_row(owner, account):
     mission = make_mission(owner, 1)
     item = mission.items.get()
     counts = []
@@ -266,7 +268,7 @@ def test_each_retry_of_a_paid_failure_is_counted(owner, account):
         assert mission.items.get().retry_count == expected
 
 
-def test_a_person_s_retry_grants_the_mission_s_attempts_once_more(owner, account):
+def test_retry_grants_the_attempts_of_the_mission_again(owner, account):
     mission = make_mission(owner, 1, max_attempts=3)
     (attempt_id,) = claim(mission, account)
     bring_to("failed", attempt_id)
@@ -344,7 +346,7 @@ def test_a_mission_moves_only_where_its_status_allows(move, source, owner, accou
     check_mission(mission.pk)
 
 
-def test_a_mission_is_queued_then_runs_then_is_completed_when_one_item_succeeded(owner, account):
+def test_mission_with_one_success_is_completed(owner, account):
     mission = make_mission(owner, 2)
     assert (mission.status, mission.started_at) == ("queued", None)
     first, second = claim(mission, account, 2)
@@ -465,7 +467,7 @@ def test_stopping_withdraws_what_was_not_sent_and_nothing_else(stop, expected, o
     check_mission(mission.pk)
 
 
-def test_a_cancelled_mission_keeps_what_was_paid_and_starts_nothing_new(owner, account):
+def test_cancelled_mission_keeps_paid_results_only(owner, account):
     mission = make_mission(owner, 4)
     good, bad, refused, lost = claim(mission, account, 4)
     for attempt_id in (good, bad):
@@ -504,7 +506,7 @@ def test_claims_come_in_batch_order_and_only_when_due(owner, account):
 
 
 @pytest.mark.parametrize("change", [{"paused_at": timezone.now()}, {"is_enabled": False}])
-def test_nothing_is_sent_for_an_account_that_was_stopped_in_the_meantime(change, owner, account):
+def test_nothing_is_sent_for_a_stopped_account(change, owner, account):
     attempt = attempt_in("prepared", owner, account)
     ProviderAccount.objects.update(**change)
     assert not begin(attempt.pk)
@@ -514,7 +516,7 @@ def test_nothing_is_sent_for_an_account_that_was_stopped_in_the_meantime(change,
 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel", "delete"])
-def test_nothing_is_sent_for_a_mission_that_was_stopped_in_the_meantime(stop, owner, account):
+def test_nothing_is_sent_for_a_stopped_mission(stop, owner, account):
     attempt = attempt_in("prepared", owner, account)
     mission_id = attempt.item.mission_id
     {
@@ -527,7 +529,7 @@ def test_nothing_is_sent_for_a_mission_that_was_stopped_in_the_meantime(stop, ow
 
 
 @pytest.mark.parametrize("status", ["paused", "cancelled", "failed"])
-def test_nothing_is_sent_for_a_mission_that_does_not_run_however_it_came_to_that(status, owner, account):
+def test_nothing_is_sent_unless_the_mission_runs(status, owner, account):
     attempt = attempt_in("prepared", owner, account)
     Mission.objects.update(status=status)
     assert not begin(attempt.pk)
@@ -572,7 +574,7 @@ def test_an_output_is_stored_once(output):
     assert (output.status, output.file, output.next_try_at) == ("stored", "a.png", None)
 
 
-def test_a_lost_output_leaves_its_item_completed_and_says_so_once(output):
+def test_lost_output_leaves_its_item_completed(output):
     events = ItemEvent.objects.count()
     assert lifecycle.lose_output(output.pk, message="Its address expired.")
     assert not lifecycle.lose_output(output.pk, message="Its address expired.")
@@ -588,7 +590,7 @@ def test_a_lost_output_leaves_its_item_completed_and_says_so_once(output):
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Moves in any order, those that should lose their race included.  The rules hold after each."""
+    """Moves in any order, those that should lose their race included. The rules hold after each."""
 
     owner: User
     account: ProviderAccount
@@ -724,7 +726,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert not Attempt.objects.filter(item__mission=self.mission, status=AttemptStatus.PREPARED).exists()
 
 
-def test_any_order_of_moves_keeps_counts_money_attempts_and_events_true(owner, account):
+def test_any_order_of_moves_keeps_sums_consistent(owner, account):
     machine = type("Machine", (AnyOrder,), {"owner": owner, "account": account})
     run_state_machine_as_test(
         machine, settings=hypothesis_settings(max_examples=40, stateful_step_count=25, derandomize=True, database=None)

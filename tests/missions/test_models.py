@@ -31,7 +31,7 @@ def test_counts_have_a_key_for_every_status():
     assert Mission(submitting_count=2, processing_count=3).in_flight_count == 5
 
 
-def test_an_account_uses_its_own_limit_or_that_of_the_environment(settings):
+def test_account_limit_defaults_to_the_environment(settings):
     settings.RUNNINGHUB_CONCURRENCY = 7
     assert ProviderAccount().configured_concurrency == 7
     assert ProviderAccount(concurrency=3).configured_concurrency == 3

@@ -26,7 +26,7 @@ def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
     assert account_load.slots_in_use(account, now=now + account_load.LONGEST_HOLD, limit=50) == 3
 
 
-def test_what_our_own_crash_left_in_doubt_takes_half_of_the_slots_at_most(owner, account):
+def test_crashed_attempts_hold_at_most_half_of_the_slots(owner, account):
     for attempt_id in claim(make_mission(owner, 8), account, 8):
         bring_to("unconfirmed", attempt_id)
     assert account_load.slots_in_use(account, now=timezone.now(), limit=10) == 8
@@ -35,7 +35,7 @@ def test_what_our_own_crash_left_in_doubt_takes_half_of_the_slots_at_most(owner,
     assert account_load.slots_in_use(account, now=timezone.now(), limit=1) == 0
 
 
-def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run(owner, account):
+def test_unconfirmed_attempt_holds_its_slot_for_a_run(owner, account):
     bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0])
     known = make_mission(owner, 10)
     now = timezone.now()
@@ -47,7 +47,7 @@ def test_a_slot_is_held_no_longer_for_an_unconfirmed_task_than_its_model_can_run
     assert account_load.slots_in_use(account, now=now + timedelta(seconds=40), limit=50) == 0
 
 
-def test_missions_come_by_priority_then_least_served_and_only_with_due_items(owner, account):
+def test_dispatchable_missions_by_priority_and_load(owner, account):
     now = timezone.now()
     served, fresh, urgent, later, done = (make_mission(owner, 2, name=str(number)) for number in range(5))
     claim(served, account)
@@ -61,7 +61,7 @@ def test_missions_come_by_priority_then_least_served_and_only_with_due_items(own
     assert len(account_load.dispatchable_missions(account, now=timezone.now(), limit=2)) == 2
 
 
-def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, account):
+def test_durations_come_from_the_latest_successes(owner, account):
     mission = make_mission(owner, 3)
     now = timezone.now()
     for attempt_id in claim(mission, account, 3):
@@ -75,7 +75,7 @@ def test_durations_are_learned_from_the_latest_successes_of_the_model(owner, acc
     assert second.model == TEXT_TO_IMAGE
 
 
-def test_an_expectation_is_kept_for_a_moment_instead_of_asking_each_time(owner, account, django_assert_num_queries):
+def test_expectation_is_cached(owner, account, django_assert_num_queries):
     with django_assert_num_queries(1):
         for _ in range(20):
             assert durations.expectation(TEXT_TO_IMAGE) is None

@@ -39,7 +39,7 @@ ME = "user:7"
 
 
 def errors_of(owner: User, **more: Any) -> dict[str, str]:
-    """What is wrong, by field.  Nothing may have been stored."""
+    """What is wrong, by field. Nothing may have been stored."""
     arguments: dict[str, Any] = {"name": "x", "task_type": "text_to_image", "rows": ["a teapot"]} | more
     with pytest.raises(MissionInvalid) as caught:
         services.submit_mission(owner=owner, **arguments)
@@ -94,7 +94,7 @@ def test_a_new_mission_wakes_the_workers(owner, workers: Workers):
     assert ("dispatch", (workers.account.pk,)) in workers.waiting()
 
 
-def test_shared_parameters_are_stored_once_and_defaults_filled_in(owner):
+def test_shared_parameters_and_defaults_are_stored_once(owner):
     mission = make_mission(owner, [{"prompt": f"x {number}", "aspectRatio": "1:1"} for number in range(3)])
     assert mission.params == {"aspectRatio": "1:1"}
     assert [item.params for item in mission.items.all()] == [{"prompt": f"x {number}"} for number in range(3)]
@@ -181,7 +181,7 @@ def test_without_a_known_price_there_is_no_estimate(owner):
     assert mission.estimated_cost is None
 
 
-def test_a_free_form_endpoint_needs_leave_and_takes_any_parameters(owner):
+def test_free_form_endpoint_needs_permission(owner):
     assert "catalogue" in errors_of(owner, model="some/model", rows=[{"anything": [1, {"a": 2}]}])["model"]
     mission = make_mission(owner, [{"anything": [1, {"a": 2}]}], model="some/model", allow_free_form=True)
     assert mission.params | mission.items.get().params == {"anything": [1, {"a": 2}]}
@@ -193,7 +193,7 @@ def test_what_cannot_be_an_endpoint_is_refused(model, owner):
 
 
 @pytest.mark.parametrize("value", ["media:abc", 5, [1, 2], [None], {"a": 1}, "media:" + "9" * 30])
-def test_a_strange_value_in_a_file_field_of_a_free_form_model_breaks_nothing(value, owner):
+def test_odd_file_values_of_free_form_models_are_accepted(value, owner):
     rows = [{"imageUrl": value}]
     try:
         mission = make_mission(owner, rows, model="some/model", allow_free_form=True)
@@ -230,7 +230,7 @@ def test_only_one_s_own_files_can_be_used(owner, stranger):
     assert make_mission(owner, edit_rows(f"media:{mine.pk}"), task_type="image_to_image").total_count == 1
 
 
-def test_a_file_of_a_kind_or_size_that_the_model_does_not_take_is_refused(owner):
+def test_files_of_wrong_type_or_size_are_refused(owner):
     gif = make_media(owner, content=picture("GIF"), content_type="image/gif", name="cat.gif")
     huge = make_media(owner, content=picture(colour="blue"), size_bytes=11 * 1024 * 1024, name="huge.png")
     errors = errors_of(owner, task_type="image_to_image", rows=edit_rows(f"media:{gif.pk}", f"media:{huge.pk}"))
@@ -341,7 +341,7 @@ def test_stop_names_what_is_on_the_wire(verb, owner, account):
 
 
 @pytest.mark.parametrize("status", ["prepared", "sending", "running", "unconfirmed"])
-def test_after_a_change_of_key_nothing_is_spent_with_the_new_one_unasked(status, owner, account):
+def test_key_change_pauses_open_missions(status, owner, account):
     waiting, taken_up, ended = make_mission(owner, 2), make_mission(owner, 1), make_mission(owner, 1)
     bring_to(status, claim(taken_up, account)[0])
     bring_to("succeeded", claim(ended, account)[0])
@@ -377,7 +377,7 @@ def indexes(mission: Mission, status: str) -> list[int]:
         ({"error_code": "1015", "indexes": [2, 3]}, [2]),
     ],
 )
-def test_a_retry_takes_what_was_chosen_of_what_failed_and_touches_nothing_else(choice, expected, mixed):
+def test_retry_touches_only_the_chosen_failed_items(choice, expected, mixed):
     retried = services.retry_failed(mission_id=mixed.pk, actor=ME, **choice)
     assert (retried.count, retried.estimate) == (len(expected), len(expected) * Decimal("0.05"))
     assert indexes(mixed, "pending") == [*expected, 7]
@@ -423,9 +423,7 @@ def test_a_deleted_mission_leaves_no_row_and_no_file(owner, workers: Workers, si
     assert Attempt.objects.count() == Output.objects.count() == 1
 
 
-def test_a_mission_that_is_deleted_in_the_middle_goes_when_its_last_task_has_ended(
-    owner, workers: Workers, simulator, account
-):
+def test_deleted_mission_is_purged_after_its_last_task(owner, workers: Workers, simulator, account):
     ProviderAccount.objects.update(concurrency=3)
     mission = make_mission(owner, 10)
     execution.dispatch(account.pk)

@@ -46,7 +46,7 @@ def reason_of(mission: Mission) -> str:
 # --- A mission's own limit ---
 
 
-def test_tasks_in_flight_count_with_what_they_are_expected_to_cost(owner, account):
+def test_tasks_in_flight_count_with_their_expected_cost(owner, account):
     mission = make_mission(owner, 20, spending_limit=Decimal("0.32"))
     assert [execution.dispatch(account.pk) for _ in range(2)] == [6, 0]
     mission.refresh_from_db()
@@ -57,7 +57,7 @@ def test_tasks_in_flight_count_with_what_they_are_expected_to_cost(owner, accoun
     check_mission(mission.pk)
 
 
-def test_what_was_not_charged_is_free_for_others_and_the_end_is_a_pause_that_says_why(owner, account):
+def test_uncharged_money_is_freed_until_the_limit_pauses(owner, account):
     mission = make_mission(owner, 20, spending_limit=Decimal("0.10"))
     execution.dispatch(account.pk)
     first, second = Attempt.objects.values_list("pk", flat=True)
@@ -77,7 +77,7 @@ def test_what_was_not_charged_is_free_for_others_and_the_end_is_a_pause_that_say
 
 
 @pytest.mark.parametrize("open_end", [lose_answer, lambda pk: accept(pk) and succeed(pk, cost=None)])
-def test_what_may_still_be_charged_stays_reserved(open_end, owner, account):
+def test_possible_charges_stay_reserved(open_end, owner, account):
     mission = make_mission(owner, 3, spending_limit=PRICE)
     [attempt_id] = claim(mission, account)
     bring_to("sending", attempt_id)
@@ -86,7 +86,7 @@ def test_what_may_still_be_charged_stays_reserved(open_end, owner, account):
     assert "Charged so far: 0.00 CNY. Expected for what may still be charged: 0.05 CNY." in reason_of(mission)
 
 
-def test_after_the_limit_was_raised_it_goes_on(owner, account):
+def test_raised_limit_lets_the_mission_go_on(owner, account):
     mission = make_mission(owner, 3, spending_limit=PRICE)
     bring_to("succeeded", claim(mission, account)[0])
     execution.dispatch(account.pk)
@@ -96,7 +96,7 @@ def test_after_the_limit_was_raised_it_goes_on(owner, account):
     assert execution.dispatch(account.pk) == 2
 
 
-def test_a_mission_that_waits_at_its_limit_keeps_no_slot_from_others(owner, account):
+def test_mission_at_its_limit_takes_no_slot_from_others(owner, account):
     account.concurrency = 4
     account.save()
     waiting = make_mission(owner, 9, name="waits", priority=9, spending_limit=PRICE)
@@ -105,7 +105,7 @@ def test_a_mission_that_waits_at_its_limit_keeps_no_slot_from_others(owner, acco
     assert execution.dispatch(account.pk) == 3
 
 
-def test_a_limit_that_cannot_be_kept_is_refused(owner):
+def test_limit_that_cannot_be_kept_is_refused(owner):
     free_form = {"model": "some/endpoint", "allow_free_form": True}
     for more in ({"spending_limit": Decimal(0)}, {"spending_limit": Decimal(1), **free_form}):
         with pytest.raises(MissionInvalid) as invalid:
@@ -124,7 +124,7 @@ def test_an_item_of_unknown_price_is_not_sent_under_a_limit(owner, account):
 # --- A person's limit ---
 
 
-def test_a_persons_limit_bounds_all_their_missions_together(owner, stranger, account):
+def test_owner_limit_covers_all_their_missions(owner, stranger, account):
     for name in ("one", "two"):
         make_mission(owner, 9, name=name)
     make_mission(stranger, 3, name="free")
@@ -137,7 +137,7 @@ def test_a_persons_limit_bounds_all_their_missions_together(owner, stranger, acc
         assert "limit of the mission's owner is reached" in reason_of(mission)
 
 
-def test_a_mission_that_costs_more_than_is_left_is_refused_and_says_what_is_left(owner, account):
+def test_mission_above_the_owners_limit_is_refused(owner, account):
     limit_owner(owner, "0.20", Period.MONTH)
     bring_to("succeeded", claim(make_mission(owner, 1), account)[0])
     with pytest.raises(
@@ -161,7 +161,7 @@ def test_only_what_was_charged_in_the_period_counts(owner, account):
     assert left_of(limit) == 1 - 3 * PRICE
 
 
-def test_deleting_a_mission_wins_nothing_back(owner, account):
+def test_deleting_a_mission_restores_no_limit(owner, account):
     limit = limit_owner(owner, "1", Period.DAY)
     mission = make_mission(owner, 3)
     paid, doubtful = claim(mission, account, 2)
@@ -175,7 +175,7 @@ def test_deleting_a_mission_wins_nothing_back(owner, account):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_that_remove_a_mission_at_once_keep_its_spending_once(owner, account):
+def test_concurrent_purges_keep_the_spending_once(owner, account):
     limit = limit_owner(owner, "1000", Period.DAY)
     mission = make_mission(owner, purge.BATCH + 2)
     paid, doubtful, *unsent = claim(mission, account, purge.BATCH + 2)
@@ -190,7 +190,7 @@ def test_two_workers_that_remove_a_mission_at_once_keep_its_spending_once(owner,
     assert left_of(limit) == 1000 - 3 * PRICE
 
 
-def test_without_limits_taking_up_costs_no_statement_more(owner, account):
+def test_claims_without_limits_cost_no_statement_more(owner, account):
     def statements() -> int:
         make_mission(owner, 1)
         with CaptureQueriesContext(connection) as seen:
@@ -203,7 +203,7 @@ def test_without_limits_taking_up_costs_no_statement_more(owner, account):
     assert statements() == plain
 
 
-def test_recount_mends_what_is_reserved(owner, account):
+def test_recount_corrects_reserved_cost(owner, account):
     mission = make_mission(owner, 3)
     claim(mission, account, 2)
     Mission.objects.update(reserved_cost=7)
@@ -213,7 +213,7 @@ def test_recount_mends_what_is_reserved(owner, account):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_accounts_that_take_up_at_once_do_not_overshoot_a_persons_limit(owner, account):
+def test_concurrent_claims_stay_within_the_owners_limit(owner, account):
     other = ProviderAccount.objects.create(name="other")
     for number in range(4):
         make_mission(owner, 9, name=str(number))
@@ -250,7 +250,7 @@ def test_limit_in_another_currency_refuses_paid_models(owner, account):
 # --- Arithmetic ---
 
 
-def test_what_fits_is_counted_in_order_and_stops_at_an_unknown_price():
+def test_affordable_stops_at_the_first_unknown_price():
     budget = Budget(limit=Decimal(10), charged=Decimal(3), expected=Decimal(2), in_flight=1, currency="CNY")
     prices = [Decimal(2), Decimal(3), Decimal("0.01")]
     assert [budget.affordable(some, "CNY") for some in (prices, [Decimal(2), None], [])] == [2, 1, 0]

@@ -1,4 +1,6 @@
-"""Only ``missions.lifecycle`` writes a status. This reads the source tree and reports every other write."""
+"""Only ``missions.lifecycle`` writes a status. This reads the source tree and reports every other
+write.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ SQL = re.compile(r"\bset\b[^;]*?\bstatus\b[\"'`\]]?\s*=", re.IGNORECASE | re.DOT
 
 
 def status_writes(source: str) -> list[int]:
-    """Return the lines that may write a status. ``update(**columns)`` counts: its columns are not in the source."""
+    """Return the lines that may write a status. ``update(**columns)`` counts: its columns are not
+    in the source.
+    """
     return sorted({node.lineno for node in ast.walk(ast.parse(source)) if _writes_status(node)})  # type: ignore[attr-defined]
 
 

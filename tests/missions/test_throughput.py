@@ -20,7 +20,7 @@ def completions(count, *, every=2.0, last=0.0):
     return [Completion(n, NOW - timedelta(seconds=last + every * n)) for n in range(count)]
 
 
-def test_speed_and_remaining_time_come_from_the_latest_completions():
+def test_speed_comes_from_the_latest_completions():
     pace = pace_of(mission(), completions(31), now=NOW)
     assert (pace.per_minute, pace.remaining_seconds, pace.elapsed_seconds) == (30.0, 60.0, 120.0)
 

@@ -43,7 +43,7 @@ def test_results_come_in_the_order_of_the_batch(mission):
     assert walk(mission, gallery.BATCH_ORDER, 3) == [[1, 2, 3], [4, 5]]
 
 
-def test_results_that_ended_in_the_same_moment_are_each_seen_once(mission):
+def test_results_of_one_moment_are_each_listed_once(mission):
     mission.items.filter(index__lte=5).update(ended_at=timezone.now())
     assert sorted(index for page in walk(mission, gallery.NEWEST, 2) for index in page) == [1, 2, 3, 4, 5]
 
@@ -68,7 +68,7 @@ def test_a_cursor_that_means_nothing_breaks_nothing(mission, view, cursor):
     gallery.results_page(mission, view=view, cursor=cursor, limit=2)
 
 
-def test_the_latest_completions_of_several_missions_take_one_statement(mission, owner, django_assert_num_queries):
+def test_latest_completions_take_one_statement(mission, owner, django_assert_num_queries):
     other = make_mission(owner, 1)
     run(other, ["text"])
     with django_assert_num_queries(1):

@@ -64,7 +64,7 @@ def test_a_result_that_is_not_stored_has_no_address(owner: User, mission: Missio
     assert [output["file_url"] for output in as_objects(mission)[0]["outputs"]] == [None, None]
 
 
-def test_a_table_has_a_row_per_result_and_one_for_an_item_without_any(mission: Mission) -> None:
+def test_table_has_rows_for_results_and_empty_items(mission: Mission) -> None:
     rows = as_rows(mission)
     assert [(row["index"], row["number"], row["file_url"]) for row in rows] == [
         ("1", "1", url(mission, 1, 1)),

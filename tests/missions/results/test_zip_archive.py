@@ -50,14 +50,14 @@ def mission(owner: User) -> Mission:
     return mission
 
 
-def test_every_result_is_in_the_archive_under_a_name_that_says_what_it_is(mission: Mission) -> None:
+def test_archive_has_every_result_under_a_readable_name(mission: Mission) -> None:
     archive = read(Bundle(mission))
     names = ["0001_a-red-fox.png", "0002_一只红狐狸-1.png", "0002_一只红狐狸-2.txt", export.MANIFEST]
     assert archive.namelist() == names
     assert [archive.read(name) for name in names[:3]] == [RED, BLUE, b"a text"]
 
 
-def test_the_manifest_has_a_row_per_file_and_one_per_item_without_any(mission: Mission) -> None:
+def test_manifest_has_rows_for_files_and_empty_items(mission: Mission) -> None:
     rows = manifest(read(Bundle(mission)))
     assert [(row["index"], row["status"], row["file"]) for row in rows] == [
         ("1", "completed", "0001_a-red-fox.png"),
@@ -90,12 +90,12 @@ def test_a_file_that_is_missing_is_named_in_the_manifest(mission: Mission) -> No
     assert (manifest(archive)[0]["file"], manifest(archive)[0]["error"]) == ("", zip_archive.MISSING)
 
 
-def test_a_file_of_another_size_is_left_out_and_named_in_the_manifest(mission: Mission) -> None:
+def test_file_of_another_size_is_left_out(mission: Mission) -> None:
     path_of(mission, 1).write_bytes(RED + b"more")
     assert manifest(read(Bundle(mission)))[0]["error"] == zip_archive.RESIZED
 
 
-def test_a_file_with_other_bytes_of_the_same_length_is_marked_in_the_manifest(mission: Mission) -> None:
+def test_file_with_changed_bytes_is_marked(mission: Mission) -> None:
     path_of(mission, 1).write_bytes(RED[:-1] + b"?")
     rows = manifest(read(Bundle(mission)))
     assert rows[0]["sha256"] == zip_archive.CHANGED
@@ -103,7 +103,7 @@ def test_a_file_with_other_bytes_of_the_same_length_is_marked_in_the_manifest(mi
 
 
 @pytest.mark.parametrize("content", [b"", RED[:-1], RED + b"more", None])
-def test_a_file_that_vanishes_or_changes_its_size_while_it_is_sent_breaks_the_archive_off(
+def test_archive_breaks_off_when_a_file_changes(
     mission: Mission, content: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     archive = Bundle(mission)
@@ -118,14 +118,14 @@ def test_a_file_that_vanishes_or_changes_its_size_while_it_is_sent_breaks_the_ar
     assert read(Bundle(mission)).namelist()[0] == "0002_一只红狐狸-1.png"
 
 
-def test_a_mission_that_is_removed_while_it_is_sent_breaks_the_archive_off(mission: Mission) -> None:
+def test_archive_breaks_off_when_the_mission_is_removed(mission: Mission) -> None:
     archive = Bundle(mission)
     mission.delete()  # the files are still there, but the row with the text is not
     with pytest.raises(BundleBroken, match="was removed"):
         b"".join(archive)
 
 
-def test_a_manifest_written_while_the_mission_goes_on_is_the_one_that_was_planned(mission: Mission) -> None:
+def test_manifest_is_the_planned_one(mission: Mission) -> None:
     archive = Bundle(mission)
     mission.items.update(status="failed", error_message="later, and longer than before")
     assert [row["error"] for row in manifest(read(archive))] == [""] * 4
