@@ -18,9 +18,14 @@ UNCONFIRMED_ADVICE = (
 
 
 def money(amount: Decimal | None, currency: str) -> str:
-    """Return an amount with at least two decimals: ``1.20 CNY``; "unknown" for None."""
+    """Return an amount with at least two decimals: ``1.20 CNY``; "unknown" for None.
+
+    Nothing in no currency, which is the price of a free model, is "free".
+    """
     if amount is None:
         return "unknown"
+    if not currency and not amount:
+        return "free"
     exact = amount.normalize()
     places = max(2, -int(exact.as_tuple().exponent))
     return f"{exact:.{places}f} {currency}"

@@ -1,15 +1,29 @@
 """System checks: bad settings are reported at the start, with a hint, and not at run time.
 
-E001  RUNNINGHUB_CONCURRENCY is below 1        E006  RESULTS_ALLOWED_HOSTS contains an invalid host
-E002  Q_WORKERS is below 1                     E007  the catalogue cannot be loaded E003
-POLL_FLOOR_SECONDS is not above 0        E008  DATA_DIR cannot be written E004  PUBLIC_BASE_URL is
-not a valid URL       W001  SECRET_KEY is the public default E005  DEFAULT_MODELS names a wrong
-model       W002  Q_WORKERS is 1 E009  a limit of the API is out of range       W003
-POLL_FLOOR_SECONDS is low for a remote server E010  ENCRYPTION_KEYS has an invalid key       W004  a
-stored API key cannot be read E011  a RETENTION_ setting is below 0          E013
-FAILURE_BREAKER_ITEMS is below 0 E012  LOG_FORMAT is neither text nor json       E014  STORAGE_URL
-needs a package that is not installed I001  no API key: nothing can be spent         W020
-METRICS_TOKEN is easy to guess
+E001  RUNNINGHUB_CONCURRENCY is below 1
+E002  Q_WORKERS is below 1
+E003  POLL_FLOOR_SECONDS is not above 0
+E004  PUBLIC_BASE_URL is not a valid URL
+E005  DEFAULT_MODELS names a wrong model
+E006  RESULTS_ALLOWED_HOSTS contains an invalid host
+E007  the catalogue cannot be loaded
+E008  DATA_DIR cannot be written
+E009  a limit of the API is out of range
+E010  ENCRYPTION_KEYS has an invalid key
+E011  a RETENTION_ setting is below 0
+E012  LOG_FORMAT is neither text nor json
+E013  FAILURE_BREAKER_ITEMS is below 0
+E014  STORAGE_URL needs a package that is not installed
+E016  a limit of the chat server or of local programs is below 1
+E017  a price of the chat server is not a price
+E018  OPENAI_BASE_URL is not a web address
+W001  SECRET_KEY is the public default
+W002  Q_WORKERS is 1
+W003  POLL_FLOOR_SECONDS is low for a remote server
+W004  a stored API key cannot be read
+W007  only one of the two prices of the chat server is set
+W020  METRICS_TOKEN is easy to guess
+I001  no API key: nothing can be spent
 """
 
 from __future__ import annotations
@@ -18,6 +32,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,6 +82,33 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
                 id="missions.W002",
             )
         )
+    return messages
+
+
+@checks.register()
+def check_providers(**_: Any) -> list[CheckMessage]:
+    """Check the settings of the chat server and of the programs on this server."""
+    messages: list[CheckMessage] = []
+    for name in ("OPENAI_CONCURRENCY", "LOCAL_CONCURRENCY", "CHAT_TIMEOUT_SECONDS", "LOCAL_TIMEOUT_SECONDS"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            messages.append(checks.Error(f"{name} must be at least 1.", hint="Leave it out.", id="missions.E016"))
+    for name in ("CHAT_INPUT_PRICE", "CHAT_OUTPUT_PRICE"):
+        text = getattr(settings, name)
+        try:
+            is_price = not text or (Decimal(text).is_finite() and Decimal(text) >= 0)
+        except InvalidOperation:
+            is_price = False
+        if not is_price:
+            hint = "Set USD per million tokens, such as 0.15, or leave it out."
+            messages.append(checks.Error(f"{name} is not a price.", hint=hint, id="missions.E017"))
+    if bool(settings.CHAT_INPUT_PRICE) != bool(settings.CHAT_OUTPUT_PRICE):
+        hint = "Set the other one as well, or neither. A price of 0 is allowed."
+        text = "Only one of CHAT_INPUT_PRICE and CHAT_OUTPUT_PRICE is set: the cost of chats is unknown."
+        messages.append(checks.Warning(text, hint=hint, id="missions.W007"))
+    if settings.OPENAI_BASE_URL and not _is_web_address(settings.OPENAI_BASE_URL):
+        hint = "Set the base URL of the server's API, such as https://api.openai.com/v1."
+        messages.append(checks.Error("OPENAI_BASE_URL is not a web address.", hint=hint, id="missions.E018"))
     return messages
 
 

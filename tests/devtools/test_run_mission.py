@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image
 
+from devtools.simulators.openai.process import ChatSimulatorProcess
 from devtools.simulators.runninghub.process import SimulatorProcess
 from missions import services
 from missions.results import export
@@ -212,6 +213,27 @@ def test_bad_input_is_reported_before_the_start(folder: Path, content: str, argu
     assert done.returncode == 2
     assert words in done.stderr
     assert "workers started" not in done.stdout
+
+
+@pytest.mark.processes
+def test_other_providers_need_no_runninghub_key(folder: Path) -> None:
+    (folder / "questions.txt").write_text("Tell a story.\n")
+    Image.new("RGB", (64, 36), "teal").save(folder / "a.png")
+    (folder / "clips.csv").write_text("image,move,duration\na.png,pan_left,1\n")
+    with ChatSimulatorProcess() as server:
+        chat = {"OPENAI_BASE_URL": server.url, "CHAT_MODEL": "simulated-chat", "Q_WORKERS": "2"}
+        texts = run(folder, "questions.txt", "--type", "text", "--yes", "--out", "texts", **chat)
+        assert texts.returncode == 0, texts.stderr
+        assert server.paid()["prompts"] == {"Tell a story.": 1}
+    clips = run(
+        folder, "clips.csv", "--type", "image_to_video", "--model", "ken-burns", "--out", "clips", Q_WORKERS="2"
+    )
+
+    assert clips.returncode == 0, clips.stderr
+    assert "Server: this machine" in clips.stdout
+    assert "Estimated price: free" in clips.stdout
+    assert [path.suffix for path in sorted((folder / "texts").iterdir())] == [".txt", ".csv"]
+    assert [path.suffix for path in sorted((folder / "clips").iterdir())] == [".mp4", ".csv"]
 
 
 # --- The parts ---

@@ -37,6 +37,11 @@ def test_default_settings_pass():
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
         ("LOG_FORMAT", "xml", "missions.E012"),
         ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
+        ("OPENAI_CONCURRENCY", 0, "missions.E016"),
+        ("LOCAL_CONCURRENCY", 0, "missions.E016"),
+        ("LOCAL_TIMEOUT_SECONDS", 0.0, "missions.E016"),
+        ("OPENAI_BASE_URL", "localhost:11434", "missions.E018"),
+        ("CHAT_INPUT_PRICE", "0.5", "missions.W007"),
         ("Q_WORKERS", 0, "missions.E002"),
         ("Q_WORKERS", 1, "missions.W002"),
         ("POLL_FLOOR_SECONDS", 0.0, "missions.E003"),
@@ -79,6 +84,14 @@ def test_bad_value_is_reported(settings, setting, value, check_id):
 def test_good_value_passes(settings, setting, value):
     setattr(settings, setting, value)
     assert found() == set()
+
+
+def test_prices_of_chats_are_numbers(settings):
+    settings.CHAT_INPUT_PRICE = settings.CHAT_OUTPUT_PRICE = "0.15"
+    assert found() == set()
+    for text in ("cheap", "-1", "NaN", "1,5"):
+        settings.CHAT_INPUT_PRICE = text
+        assert found() == {"missions.E017"}, text
 
 
 def test_fast_polling_is_only_for_the_simulator(settings):
