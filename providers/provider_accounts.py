@@ -196,10 +196,10 @@ def options_problem(kind: type[Provider], options: Any) -> str:
         return gettext("Write a JSON object.")
     for name, value in options.items():
         if name not in option_names(kind):
-            return gettext("There is no setting %s.") % name
+            return str(gettext("There is no setting %s.") % name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if name in _NUMBERS and not is_number:
-            return gettext("%s must be a number of seconds above 0.") % name
+            return str(gettext("%s must be a number of seconds above 0.") % name)
     return ""
 
 

@@ -25,7 +25,7 @@ def register_in_flight(condition: Q) -> None:
 
 def with_in_flight(accounts: QuerySet[ProviderAccount]) -> QuerySet[ProviderAccount]:
     """Annotate accounts with ``in_flight``, the tasks that hold a slot."""
-    attempts = ProviderAccount._meta.get_field("attempts").related_model._default_manager  # type: ignore[union-attr]
+    attempts = ProviderAccount._meta.get_field("attempts").related_model._default_manager
     live = attempts.filter(_in_flight, account=OuterRef("pk")).order_by()
     count = Subquery(live.values("account").annotate(count=Count("pk")).values("count"), IntegerField())
     return accounts.annotate(in_flight=Coalesce(count, 0))

@@ -51,6 +51,7 @@ class Command(BaseCommand):
     def _list(self) -> None:
         """Print every account, without asking its provider. Never the key."""
         for account in slots.with_in_flight(ProviderAccount.objects.order_by("name")):
+            in_flight: int = account.in_flight  # type: ignore[attr-defined]  # annotated
             limits = str(account.configured_concurrency)
             if account.remote_concurrency is not None:
                 limits += f", provider reports {account.remote_concurrency}"
@@ -71,7 +72,7 @@ class Command(BaseCommand):
                 f"  provider:      {account.provider}{f' at {address}' if address else ''}",
                 f"  key:           {key}",
                 f"  tasks at once: {limits}",
-                f"  in flight:     {account.in_flight}",
+                f"  in flight:     {in_flight}",
                 f"  state:         {state}",
             ):
                 self.stdout.write(line)
