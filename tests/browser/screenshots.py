@@ -184,8 +184,14 @@ def fill(owner: User, simulator: SimulatorProcess) -> dict[str, Mission]:
     missions["mixed"] = mixed(owner, simulator)
     missions["texts"] = mission(owner, "Captions", 6, task_type="text", params={"system": "One sentence."})
     rows = [f"output:{item.pk}/1" for item in missions["done"].items.all()[:4]]
-    clips = {"task_type": "image_to_video", "model": "ken-burns", "params": {"duration": 2.0, "ratio": "9:16"}}
-    missions["clips"] = services.submit_mission(owner=owner, name="Animated lighthouses", rows=rows, **clips)
+    missions["clips"] = services.submit_mission(
+        owner=owner,
+        name="Animated lighthouses",
+        rows=rows,
+        task_type="image_to_video",
+        model="ken-burns",
+        params={"duration": 2.0, "ratio": "9:16"},
+    )
     wait(missions["texts"])
     wait(missions["clips"])
     simulator.set(task_seconds=600)

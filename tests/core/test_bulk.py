@@ -11,6 +11,8 @@ from missions.models import Attempt
 from providers.models import ProviderAccount
 from tests.factories import claim, make_mission
 
+pytestmark = pytest.mark.postgresql
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -8,7 +8,7 @@ from accounts.models import ApiToken
 from core.models import IdempotencyKey
 from tests.api_client import caller
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.core.probe_api")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.core.probe_api"), pytest.mark.postgresql]
 
 
 def make(client, name="a", key="k1", then=""):

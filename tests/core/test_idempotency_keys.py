@@ -15,7 +15,7 @@ from core.api import idempotency
 from core.api.idempotency import Claim, InProgress, Mismatch, StoredResponse
 from core.models import IdempotencyKey
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def render(payload) -> bytes:

@@ -13,6 +13,8 @@ from drafts import services
 from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def draft(owner: User) -> FormDraft:

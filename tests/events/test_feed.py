@@ -194,7 +194,7 @@ def test_a_database_failure_delays_events_only():
 def test_any_other_failure_breaks_streams_off():
     source = Logs(1)
     hub = Hub(source)
-    source.logs[1] = None  # type: ignore[assignment]
+    source.logs[1] = None
     assert play(read(hub, 1)) == [[]]
     source.logs[1] = [1]
     source.over.add(1)

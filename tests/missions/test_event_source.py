@@ -14,7 +14,7 @@ from providers.models import ProviderAccount
 from tests import result_factories
 from tests.factories import accept, begin, claim, make_mission, picture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 SOURCE = MissionSource()
 

@@ -12,7 +12,7 @@ from missions.models import ItemStatus, Mission, MissionItem, Output, new_webhoo
 from providers.models import ProviderAccount
 from tests.factories import bring_to, claim, make_mission
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def test_migrations_are_complete():

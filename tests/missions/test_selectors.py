@@ -13,7 +13,7 @@ from missions.models import Attempt, MissionItem
 from missions.policy.polling import Duration
 from tests.factories import TEXT_TO_IMAGE, bring_to, claim, make_mission
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):

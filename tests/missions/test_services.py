@@ -33,7 +33,7 @@ from tests.factories import (
     picture,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 ME = "user:7"
 

@@ -22,7 +22,7 @@ from missions.services import MissionInvalid, purge
 from providers.models import ProviderAccount
 from tests.factories import accept, at_once, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 PRICE = Decimal("0.05")  # of the model that make_mission uses
 

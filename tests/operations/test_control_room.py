@@ -17,6 +17,8 @@ from providers import provider_accounts
 from tests.factories import bring_to, claim, make_mission
 from tests.query_plans import plans, reads_whole
 
+pytestmark = pytest.mark.postgresql
+
 PAGE, PULSE, RETRY, METRICS = (
     "/admin/control-room/",
     "/admin/control-room/pulse",

@@ -26,7 +26,7 @@ from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
 from tests.result_factories import run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 LONG_AGO = timedelta(days=40)
 

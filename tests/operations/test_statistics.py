@@ -14,6 +14,8 @@ from operations import statistics
 from tests.factories import bring_to, claim, make_mission
 from workers.models import WorkerCluster
 
+pytestmark = pytest.mark.postgresql
+
 
 def test_items_are_counted_by_model_and_status(mixed, owner):
     make_mission(owner, 2, model="rhart-image-v1-official/text-to-image")

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -34,9 +35,15 @@ def chat() -> Iterator[ChatSimulatorProcess]:
         yield simulator
 
 
-def start_chat_workers(stage: Stage, chat: ChatSimulatorProcess, **env: str) -> Cluster:
-    prices = {"CHAT_INPUT_PRICE": "1", "CHAT_OUTPUT_PRICE": "2"}
-    return stage.start_workers(4, OPENAI_BASE_URL=chat.url, CHAT_MODEL="simulated-chat", **prices, **env)
+def start_chat_workers(stage: Stage, chat: ChatSimulatorProcess, **env: Any) -> Cluster:
+    return stage.start_workers(
+        4,
+        OPENAI_BASE_URL=chat.url,
+        CHAT_MODEL="simulated-chat",
+        CHAT_INPUT_PRICE="1",
+        CHAT_OUTPUT_PRICE="2",
+        **env,
+    )
 
 
 def clips(stage: Stage, rows: list[str], **params: object) -> Mission:

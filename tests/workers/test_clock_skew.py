@@ -15,7 +15,7 @@ from providers.models import ProviderAccount
 from tests.factories import Workers, make_mission, pass_time
 from workers import clock_skew
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 HOUR = timedelta(hours=1)
 

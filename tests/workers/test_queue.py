@@ -12,7 +12,7 @@ from missions.worker_hooks import MissionHooks
 from operations.tasks import OperationsHooks
 from workers import queue
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 # The functions that messages and schedules of the last release name.
 LAST_RELEASE = (

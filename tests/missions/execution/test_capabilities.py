@@ -29,7 +29,7 @@ from providers.models import ProviderAccount
 from tests.factories import Workers, check_mission, claim, make_mission, pass_time, picture
 from tests.missions.execution.scripted_provider import Script, ScriptedProvider, accepted, running
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 INLINE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, settles_inline=True, streams_text=True)
 REMOTE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, reports_progress=True)

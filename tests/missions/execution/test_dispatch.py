@@ -30,7 +30,7 @@ from tests.factories import (
     succeed,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 ME = "user:7"
 

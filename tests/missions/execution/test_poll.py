@@ -20,7 +20,7 @@ from missions.models import Attempt, Mission, MissionItem, Output
 from providers.models import ProviderAccount
 from tests.factories import Workers, check_mission, make_mission, pass_time
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def start(owner: User, workers: Workers, rows: Any = 1, **more: Any) -> Mission:

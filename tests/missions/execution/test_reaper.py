@@ -21,7 +21,7 @@ from providers.models import ProviderAccount
 from tests.factories import Workers, begin, bring_to, check_mission, claim, make_mission, pass_time
 from workers.models import WorkerCluster
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.fixture

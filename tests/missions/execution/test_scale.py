@@ -19,7 +19,7 @@ from tests.factories import bring_to, check_mission, claim, make_mission
 from tests.query_plans import plans, reads_whole
 from workers import queue
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 LONG_TABLES = ("missions_missionitem", "missions_attempt", "missions_output", "missions_itemevent", "missions_mission ")
 

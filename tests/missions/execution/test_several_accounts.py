@@ -23,7 +23,7 @@ from tests.factories import (
     pass_time,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("encryption_key")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("encryption_key"), pytest.mark.postgresql]
 
 ME = "user:7"
 OLD, NEW = "cap2-old-key", "cap2-new-key"

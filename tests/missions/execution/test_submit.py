@@ -38,7 +38,7 @@ from tests.factories import (
 )
 from workers.heartbeat import CLUSTER_DEAD_AFTER
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 SUBMIT = "/openapi/v2/rhart-image-v1/text-to-image"
 

@@ -15,6 +15,8 @@ from missions import services
 from missions.maintenance import reconcile_counts
 from missions.models import Mission, MissionItem
 
+pytestmark = pytest.mark.postgresql
+
 
 def mission(owner: User, *, items: int = 3) -> Mission:
     return services.submit_mission(owner=owner, name="m", task_type="text_to_image", rows=["a fox"] * items)

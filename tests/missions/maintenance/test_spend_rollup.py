@@ -22,6 +22,8 @@ from missions.services import purge
 from operations import statistics
 from tests.factories import at_once, bring_to, claim, make_mission
 
+pytestmark = pytest.mark.postgresql
+
 NOW = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
 
 

@@ -12,7 +12,7 @@ from missions.models import Attempt, Mission
 from providers.models import ProviderAccount
 from tests.factories import bring_to, check_mission, claim, fail, make_mission, succeed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.fixture(autouse=True)

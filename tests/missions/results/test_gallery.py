@@ -13,6 +13,8 @@ from missions.results import gallery
 from tests.factories import make_mission
 from tests.result_factories import run
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def mission(owner):
