@@ -64,6 +64,11 @@ class Output(models.Model):
         return self.file or self.remote_url or f"text of {self.attempt_id}"
 
     @property
+    def reference(self) -> str:
+        """Return the name that parameters of other missions use for the file: ``output:ITEM/N``."""
+        return f"output:{self.item_id}/{self.index}"
+
+    @property
     def error_display(self) -> str:
         """The error in the language of the reader."""
         return reasons.display(self.error_message, self.error_reason, self.error_params)

@@ -89,6 +89,13 @@ class OutputOut(Schema):
     removed_at: Annotated[datetime | None, Field(description="When the operator's retention deleted the file.")]
     file_url: str | None
     thumbnail_url: str | None
+    reference: Annotated[
+        str | None, Field(description="Names the file as input of another mission; null until it is stored.")
+    ]
+
+    @staticmethod
+    def resolve_reference(output: Output) -> str | None:
+        return output.reference if output.status == OutputStatus.STORED and output.file else None
 
     @staticmethod
     def resolve_file_url(output: Output) -> str | None:

@@ -109,6 +109,8 @@ def test_urls_of_an_item_lead_to_its_files(api: Api, mission: Mission):
     assert read(api.client.get(first["thumbnail_url"])) == b"a small picture"
     assert (second["status"], second["file_url"], second["thumbnail_url"]) == ("pending", None, None)
     assert (text["text"], text["thumbnail_url"]) == ("<script>alert(1)</script>", None)
+    assert first["reference"] == Output.objects.get(index=1).reference
+    assert (second["reference"], text["reference"]) == (None, None)
     assert (first["width"], first["height"], first["sha256"]) == (60, 40, "ab" * 32)
 
 
