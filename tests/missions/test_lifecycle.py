@@ -137,14 +137,14 @@ def test_move_changes_rows_and_counts_and_writes_an_event(move, source, owner, a
 
 
 @pytest.mark.parametrize("move, source", REFUSED)
-def test_a_move_from_elsewhere_does_nothing_at_all(move, source, owner, account):
+def test_forbidden_move_changes_nothing(move, source, owner, account):
     attempt = attempt_in(source, owner, account)
     before = snapshot()
     assert not ATTEMPT_MOVES[move][0](attempt.pk)
     assert snapshot() == before
 
 
-def test_reasons_and_codes_are_kept_on_item_attempt_and_event(owner, account):
+def test_error_is_stored_on_item_attempt_and_event(owner, account):
     attempt = attempt_in("sending", owner, account)
     refuse(attempt.pk, again=False)
     attempt.refresh_from_db()
@@ -217,7 +217,7 @@ def test_the_database_refuses_counts_that_do_not_add_up(owner):
 # --- How often something was tried, and what it cost ---
 
 
-def test_only_what_may_have_been_paid_counts_as_an_attempt(owner, account):
+def test_only_possibly_paid_submissions_count_as_attempts(owner, account):
     mission = make_mission(owner, 1)
     item = mission.items.get()
 
@@ -366,7 +366,7 @@ def test_mission_with_one_success_is_completed(owner, account):
     ]
 
 
-def test_a_mission_of_which_nothing_succeeded_failed(owner, account):
+def test_mission_without_a_success_fails(owner, account):
     mission = make_mission(owner, 2)
     for attempt_id in claim(mission, account, 2):
         bring_to("failed", attempt_id)
@@ -445,7 +445,7 @@ def test_a_paused_mission_ends_when_its_last_item_does(owner, account):
 
 
 @pytest.mark.parametrize("stop, expected", [("pause", "pending"), ("cancel", "cancelled")])
-def test_stopping_withdraws_what_was_not_sent_and_nothing_else(stop, expected, owner, account):
+def test_stop_withdraws_only_unsent_items(stop, expected, owner, account):
     mission = make_mission(owner, 5)
     ids = dict(zip(["prepared", "sending", "running", "unconfirmed"], claim(mission, account, 4), strict=True))
     for status, attempt_id in ids.items():

@@ -58,7 +58,7 @@ def test_a_result_of_an_attempt_is_stored_once(owner, account):
         Output.objects.create(item=output.item, attempt=output.attempt, index=1)
 
 
-def test_rows_say_what_they_are(owner, account):
+def test_rows_have_readable_names(owner, account):
     mission = make_mission(owner, 1, name="Cups")
     (attempt_id,) = claim(mission, account)
     bring_to("succeeded", attempt_id)
@@ -80,7 +80,7 @@ INDEXES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_the_engine_s_questions_use_their_index(name):
+def test_engine_queries_use_their_index(name):
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL reads small tables from end to end, whatever their indexes")
     model, filters = INDEXES[name]

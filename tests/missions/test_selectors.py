@@ -16,7 +16,7 @@ from tests.factories import TEXT_TO_IMAGE, bring_to, claim, make_mission
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
-def test_slots_are_held_by_what_is_or_may_be_in_flight(owner, account):
+def test_slots_are_held_by_tasks_that_may_be_in_flight(owner, account):
     mission = make_mission(owner, 8)
     statuses = ["prepared", "sending", "running", "unconfirmed", "succeeded", "failed", "refused", "void"]
     for status, attempt_id in zip(statuses, claim(mission, account, 8), strict=True):

@@ -133,7 +133,7 @@ def test_errors_name_fields_and_nothing_is_stored(arguments, field, words, owner
     assert words in errors[field]
 
 
-def test_everything_that_is_wrong_is_told_at_once(owner):
+def test_all_errors_are_reported_at_once(owner):
     errors = errors_of(owner, rows=["", "fine", {"prompt": "x", "aspectRatio": "7:1"}, {"oops": 1}])
     assert {"batch_input.0.prompt", "batch_input.2.aspectRatio", "batch_input.3.oops"} <= set(errors)
 
@@ -162,7 +162,7 @@ def test_repeat_makes_each_row_that_many_items(owner):
     assert mission.estimated_cost == Decimal("0.30")
 
 
-def test_a_number_as_custom_id_is_kept(owner):
+def test_numeric_custom_id_is_stored_as_text(owner):
     mission = make_mission(owner, [{"prompt": "a", "custom_id": 17}, {"prompt": "b", "custom_id": 0}])
     assert list(mission.items.values_list("custom_id", flat=True)) == ["17", "0"]
 
@@ -176,7 +176,7 @@ def test_the_estimate_sums_what_each_item_costs(owner):
     assert not Mission.objects.exists()
 
 
-def test_without_a_known_price_there_is_no_estimate(owner):
+def test_model_without_a_price_has_no_estimate(owner):
     mission = make_mission(owner, 1, model="some/model", allow_free_form=True)
     assert mission.estimated_cost is None
 
@@ -188,7 +188,7 @@ def test_free_form_endpoint_needs_permission(owner):
 
 
 @pytest.mark.parametrize("model", ["../../etc", "a b/c", "http://evil.example/x", "x?y=1"])
-def test_what_cannot_be_an_endpoint_is_refused(model, owner):
+def test_invalid_endpoint_is_refused(model, owner):
     assert "model" in errors_of(owner, model=model, allow_free_form=True)
 
 
@@ -243,7 +243,7 @@ def test_a_jpeg_is_taken_where_jpg_is_listed(owner):
     assert make_mission(owner, edit_rows(f"media:{media.pk}"), task_type="image_to_image").total_count == 1
 
 
-def test_files_are_looked_up_in_one_question(owner):
+def test_files_are_looked_up_in_one_query(owner):
     media = make_media(owner)
     rows = edit_rows(*[f"media:{media.pk}"] * 500)
     with CaptureQueriesContext(connection) as captured:
@@ -284,7 +284,7 @@ VERBS: dict[str, Any] = {
     ],
 )
 @pytest.mark.django_db(transaction=True)
-def test_a_verb_that_does_not_fit_says_why(verb, status):
+def test_impossible_verb_says_why(verb, status):
     account = provider_accounts.environment_account()
     mission = make_mission(User.objects.create_user("li"), 1)
     if status == "cancelled":
@@ -312,7 +312,7 @@ def test_pause_and_resume_lose_nothing(owner, workers: Workers, simulator):
     assert workers.finish(mission).completed_count == 10
 
 
-def test_cancel_in_the_middle_keeps_what_was_paid(owner, workers: Workers, simulator, account):
+def test_cancel_keeps_paid_results(owner, workers: Workers, simulator, account):
     ProviderAccount.objects.update(concurrency=4)
     mission = make_mission(owner, 10)
     execution.dispatch(account.pk)
@@ -326,7 +326,7 @@ def test_cancel_in_the_middle_keeps_what_was_paid(owner, workers: Workers, simul
 
 
 @pytest.mark.parametrize("verb", [services.cancel_mission, services.pause_mission, services.delete_mission])
-def test_stop_names_what_is_on_the_wire(verb, owner, account):
+def test_stop_reports_attempts_that_are_sending(verb, owner, account):
     mission = make_mission(owner, 3)
     sending, prepared = claim(mission, account, 2)
     begin(sending)

@@ -35,7 +35,7 @@ def test_too_few_completions_say_nothing():
     assert pace.remaining_seconds is None
 
 
-def test_what_was_completed_long_ago_says_nothing():
+def test_old_completions_say_nothing():
     assert pace_of(mission(), completions(31, last=3600), now=NOW).per_minute is None
 
 

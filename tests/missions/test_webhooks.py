@@ -66,7 +66,7 @@ def test_a_webhook_must_name_an_attempt_of_its_provider(attempt):
     assert [post(unknown, {}), post(attempt, {}, "nobody"), post(attempt, {}, "local")] == [404] * 3
 
 
-def test_a_running_task_is_asked_about_at_once(workers, attempt, simulator):
+def test_webhook_polls_a_running_task_at_once(workers, attempt, simulator):
     simulator.set(task_seconds=0)
     Attempt.objects.update(next_poll_at=timezone.now() + timedelta(days=1000))
     workers.waiting()
@@ -77,7 +77,7 @@ def test_a_running_task_is_asked_about_at_once(workers, attempt, simulator):
     assert simulator.stats()["queries"] == before + 1
 
 
-def test_many_webhooks_at_once_wake_one_worker_who_wakes_the_next(owner, workers: Workers, simulator):
+def test_many_webhooks_wake_one_worker(owner, workers: Workers, simulator):
     mission = make_mission(owner, 10)
     execution.dispatch(workers.account.pk)
     workers.play("submit")
@@ -125,7 +125,7 @@ def test_nothing_of_the_body_is_stored(workers, attempt):
     assert "9999" not in str(Mission.objects.values_list("cost"))
 
 
-def test_a_lost_answer_is_rescued_when_the_provider_confirms_the_task(workers, lost, simulator):
+def test_webhook_rescues_a_lost_answer(workers, lost, simulator):
     task_id = simulator.tasks()[0]["id"]
     assert post(lost, body_for(task_id)) == 204
     workers.play("rescue")
@@ -137,7 +137,7 @@ def test_a_lost_answer_is_rescued_when_the_provider_confirms_the_task(workers, l
     assert max(simulator.paid()["requests"].values()) == 1
 
 
-def test_a_rescue_that_the_provider_cannot_answer_now_is_tried_again(workers, lost, simulator):
+def test_unanswered_rescue_is_retried(workers, lost, simulator):
     task_id = simulator.tasks()[0]["id"]
     simulator.set(query_503=1)
     assert post(lost, body_for(task_id)) == 204
@@ -173,7 +173,7 @@ def test_a_body_that_names_no_task_is_a_bad_request(body, lost):
 
 
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
-def test_a_running_task_needs_no_body_to_be_asked_about(body, attempt, workers):
+def test_webhook_without_a_body_polls_a_running_task(body, attempt, workers):
     Attempt.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
     assert post(attempt, body) == 204
     assert ("poll_due", (attempt.account_id,)) in workers.waiting()
@@ -184,7 +184,7 @@ def test_a_huge_body_is_refused(lost):
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "refused", "void", "prepared"])
-def test_a_webhook_for_an_attempt_that_does_not_wait_does_nothing(status, workers, owner, account):
+def test_webhook_for_a_settled_attempt_does_nothing(status, workers, owner, account):
     mission = make_mission(owner, 2)
     (attempt_id,) = claim(mission, account)
     bring_to(status, attempt_id)
@@ -194,7 +194,7 @@ def test_a_webhook_for_an_attempt_that_does_not_wait_does_nothing(status, worker
     check_mission(mission.pk)
 
 
-def test_a_webhook_that_overtakes_the_answer_of_its_submit_is_not_lost(workers, owner, account, simulator):
+def test_webhook_before_the_submit_answer_is_not_lost(workers, owner, account, simulator):
     mission = make_mission(owner, 1)
     (attempt_id,) = claim(mission, account)
     bring_to("sending", attempt_id)
@@ -206,7 +206,7 @@ def test_a_webhook_that_overtakes_the_answer_of_its_submit_is_not_lost(workers, 
     check_mission(mission.pk)
 
 
-def test_the_provider_s_own_webhook_goes_to_the_attempt_s_address(owner, workers, account, simulator, settings):
+def test_submit_sends_the_webhook_url_of_its_attempt(owner, workers, account, simulator, settings):
     settings.PUBLIC_BASE_URL = WEBHOOK_BASE
     make_mission(owner, 1)
     execution.dispatch(account.pk)
@@ -281,7 +281,7 @@ def test_every_other_request_is_django_s():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_webhook_that_cannot_be_noted_is_asked_for_again():
+def test_webhook_that_cannot_be_stored_returns_503():
     with connection.cursor() as cursor, transaction.atomic():
         cursor.execute("ALTER TABLE missions_attempt RENAME TO hidden")
     try:

@@ -31,7 +31,7 @@ def accounts(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_list_says_how_an_account_stands(settings):
+def test_list_shows_the_state_of_an_account(settings):
     settings.RUNNINGHUB_CONCURRENCY = 12
     shown = accounts()
     for words in ("environment", SITE, "set", "tasks at once: 12", "in flight:     0", "in use"):
@@ -56,7 +56,7 @@ def test_pause_and_resume(account):
         accounts("resume", "environment")
 
 
-def test_an_unknown_account_is_answered_with_those_that_exist():
+def test_unknown_account_lists_the_existing_ones():
     with pytest.raises(CommandError, match=r"no account 'nobody'. Accounts: environment, local\."):
         accounts("check", "nobody")
 
@@ -74,7 +74,7 @@ def test_check_tells_limit_and_balance():
 
 
 @responses.activate
-def test_a_refused_key_is_said_in_words_and_pauses_the_account(account):
+def test_refused_key_pauses_the_account(account):
     responses.get(f"{SITE}/openapi/v2/queue/status", status=401, json={"code": 401, "msg": "no"})
     with pytest.raises(CommandError, match="key"):
         accounts("check", "environment")
@@ -82,7 +82,7 @@ def test_a_refused_key_is_said_in_words_and_pauses_the_account(account):
     assert account.paused_at is not None
 
 
-def test_stored_keys_are_sealed_anew_with_the_first_encryption_key(settings, encryption_key):
+def test_reseal_uses_the_first_encryption_key(settings, encryption_key):
     other = add_account("other", "the-key-of-the-other", SITE)
     new = accounts("new-key").strip()
     settings.ENCRYPTION_KEYS = [new, encryption_key]
@@ -92,7 +92,7 @@ def test_stored_keys_are_sealed_anew_with_the_first_encryption_key(settings, enc
     assert provider_accounts.settings_of(other).api_key == "the-key-of-the-other"
 
 
-def test_what_cannot_be_sealed_anew_is_named_and_left_as_it_is(settings, encryption_key):
+def test_reseal_reports_unreadable_keys(settings, encryption_key):
     other = add_account("other", "the-key-of-the-other", SITE)
     settings.ENCRYPTION_KEYS = [encryption.new_key()]
     with pytest.raises(CommandError, match=r"opens the key of: other\."):
@@ -104,7 +104,7 @@ def test_what_cannot_be_sealed_anew_is_named_and_left_as_it_is(settings, encrypt
         accounts("reseal")
 
 
-def test_of_a_key_only_its_end_is_shown(encryption_key):
+def test_only_the_end_of_a_key_is_shown(encryption_key):
     add_account("other", "the-key-of-the-other-9876", SITE)
     add_account("short", "tiny", SITE)
     shown = accounts()

@@ -72,12 +72,12 @@ def test_a_form_that_is_refused_does_not_repeat_the_key(admin_client, encryption
         ({"provider": "another", "api_key": KEY}, "Choose one of runninghub"),
     ],
 )
-def test_what_cannot_be_an_account_is_refused(admin_client, encryption_key, fields, words):
+def test_invalid_account_is_refused(admin_client, encryption_key, fields, words):
     assert words in admin_client.post(ADD, form(**fields)).content.decode()
     assert not ProviderAccount.objects.exists()
 
 
-def test_without_an_encryption_key_no_key_is_stored_and_it_says_what_to_do(admin_client, settings):
+def test_no_key_is_stored_without_an_encryption_key(admin_client, settings):
     settings.ENCRYPTION_KEYS = []
     answer = admin_client.post(ADD, form(api_key=KEY)).content.decode()
     assert "ENCRYPTION_KEYS" in answer
@@ -106,20 +106,20 @@ def test_a_stored_key_is_never_sent_to_another_address(admin_client, second):
     assert second.base_url == "https://elsewhere.example"
 
 
-def test_what_runs_on_the_simulator_does_not_become_real_unasked(admin_client, encryption_key, settings):
+def test_site_on_the_simulator_refuses_a_real_account(admin_client, encryption_key, settings):
     settings.RUNNINGHUB_API_KEY = "simulator"
     assert "runs on the simulator" in admin_client.post(ADD, form(api_key=KEY)).content.decode()
     assert not ProviderAccount.objects.exists()
 
 
-def test_an_edit_without_a_key_keeps_the_one_that_there_is(admin_client, second):
+def test_edit_without_a_key_keeps_the_stored_one(admin_client, second):
     assert admin_client.post(page_of(second), form(concurrency="5", is_draining="on")).status_code == 302
     again = ProviderAccount.objects.get(pk=second.pk)
     assert (again.concurrency, again.is_draining) == (5, True)
     assert (again.sealed_key, again.key_fingerprint) == (second.sealed_key, second.key_fingerprint)
 
 
-def test_of_the_environment_s_account_neither_name_nor_key_nor_address_is_taken(admin_client, encryption_key):
+def test_environment_account_keeps_name_key_and_address(admin_client, encryption_key):
     account = provider_accounts.environment_account()
     assert admin_client.post(page_of(account), form(api_key=KEY, concurrency="7")).status_code == 302
     account.refresh_from_db()
@@ -127,7 +127,7 @@ def test_of_the_environment_s_account_neither_name_nor_key_nor_address_is_taken(
     assert account.concurrency == 7
 
 
-def test_a_key_that_cannot_be_read_is_told_and_can_be_entered_again(admin_client, second, settings):
+def test_unreadable_key_can_be_entered_again(admin_client, second, settings):
     settings.ENCRYPTION_KEYS = [encryption.new_key()]
     assert "cannot be read" in admin_client.get(page_of(second)).content.decode()
     assert admin_client.post(page_of(second), form(api_key=KEY)).status_code == 302
@@ -146,7 +146,7 @@ def test_the_connection_is_tested(admin_client, encryption_key, simulator):
     assert account.remote_concurrency == 20
 
 
-def test_a_connection_that_does_not_work_says_why_and_stops_the_account(admin_client, encryption_key, simulator):
+def test_failed_connection_test_pauses_the_account(admin_client, encryption_key, simulator):
     account = add_account("second", "bad-key-of-mine", simulator.url)
     page = admin_client.post(page_of(account, "test"), follow=True).content.decode()
     assert "The connection does not work." in page
@@ -155,7 +155,7 @@ def test_a_connection_that_does_not_work_says_why_and_stops_the_account(admin_cl
     assert account.paused_at
 
 
-def test_an_account_is_paused_with_a_reason_and_resumed_from_its_page(admin_client, second):
+def test_account_page_pauses_and_resumes(admin_client, second):
     page = admin_client.post(page_of(second, "pause"), {"reason": "The budget is used up."}, follow=True)
     assert "The budget is used up." in page.content.decode()
     second.refresh_from_db()

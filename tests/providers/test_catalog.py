@@ -425,7 +425,7 @@ def test_free_form_model_passes_everything_and_knows_no_price():
         assert free_form_model("a/b", task_type).batch_field == batch_field
 
 
-def test_free_form_model_of_another_provider_takes_none_of_runninghubs_facts():
+def test_free_form_model_of_another_provider_is_neutral():
     model = free_form_model("acme:a/b", "image_to_image")
     assert (model.provider, model.endpoint, model.currency, model.reserved) == ("acme", "a/b", "", ())
     assert model.batch_field == "prompt"

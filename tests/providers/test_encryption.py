@@ -9,7 +9,7 @@ from providers import encryption
 FIRST, SECOND = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=", "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI="
 
 
-def test_what_is_sealed_comes_back_and_does_not_show(settings):
+def test_sealed_text_is_unreadable_and_can_be_unsealed(settings):
     settings.ENCRYPTION_KEYS = [FIRST]
     sealed = encryption.seal("a secret")
     assert encryption.unseal(sealed) == "a secret"
@@ -17,7 +17,7 @@ def test_what_is_sealed_comes_back_and_does_not_show(settings):
     assert encryption.seal("a secret") != sealed
 
 
-def test_a_key_is_replaced_without_a_moment_in_which_nothing_can_be_read(settings):
+def test_key_rotation_keeps_secrets_readable(settings):
     settings.ENCRYPTION_KEYS = [FIRST]
     sealed = encryption.seal("a secret")
     settings.ENCRYPTION_KEYS = [SECOND, FIRST]
@@ -47,7 +47,7 @@ def test_without_a_key_nothing_is_sealed(settings, keys):
 
 
 @pytest.mark.parametrize("text", ["", "short", FIRST[:-2], "键" * 44])
-def test_what_is_no_key_is_told_from_one(text):
+def test_invalid_key_is_detected(text):
     assert encryption.is_key(FIRST)
     assert encryption.is_key(encryption.new_key())
     assert not encryption.is_key(text)

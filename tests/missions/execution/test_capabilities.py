@@ -223,7 +223,7 @@ def test_a_lost_submission_is_proved_by_our_id(owner, scripted, script):
         lifecycle.request_deletion(mission.pk, actor="user:1")
 
 
-def test_an_item_that_ends_its_worker_each_time_is_left_to_a_person(owner, scripted, script):
+def test_item_that_kills_its_workers_is_left_to_a_person(owner, scripted, script):
     mission = mission_of(owner, scripted)
     claim(mission, scripted)
     for _ in range(10):

@@ -64,7 +64,7 @@ def test_each_slot_is_named_in_one_message(owner, workers, account):
     assert sorted(named) == sorted(Attempt.objects.values_list("pk", flat=True))
 
 
-def test_a_small_mission_beside_a_large_one_gets_its_slots_at_once(owner, account):
+def test_small_mission_beside_a_large_one_gets_slots_at_once(owner, account):
     make_mission(owner, 1000, name="large")
     assert execution.dispatch(account.pk) == 10
     make_mission(owner, 3, name="small")
@@ -83,7 +83,7 @@ def test_equals_share_the_slots_and_leave_none_unused(owner, account):
     assert sorted([shares["two"], shares["three"]]) == [4, 5]
 
 
-def test_a_higher_priority_goes_first_and_leaves_what_it_does_not_need(owner, account):
+def test_higher_priority_goes_first_and_leaves_the_rest(owner, account):
     make_mission(owner, 100, name="usual")
     make_mission(owner, 4, name="urgent", priority=5)
     execution.dispatch(account.pk)
@@ -133,7 +133,7 @@ def test_the_provider_s_own_limit_lowers_the_cap(remote, expected, owner, accoun
     assert execution.dispatch(account.pk) == expected
 
 
-def test_a_lowered_cap_takes_nothing_away_and_waits_until_it_fits(owner, account):
+def test_lowered_cap_keeps_running_tasks(owner, account):
     make_mission(owner, 30)
     execution.dispatch(account.pk)
     ProviderAccount.objects.update(concurrency=2)
@@ -141,7 +141,7 @@ def test_a_lowered_cap_takes_nothing_away_and_waits_until_it_fits(owner, account
     assert Attempt.objects.filter(status=AttemptStatus.PREPARED).count() == 10
 
 
-def test_after_no_slot_the_account_goes_on_from_what_runs_and_recovers(owner, workers, simulator, account):
+def test_account_recovers_after_no_slot(owner, workers, simulator, account):
     simulator.set(task_seconds=600, cap=3)
     ProviderAccount.objects.update(concurrency=3)
     mission = make_mission(owner, 60)
@@ -199,7 +199,7 @@ def test_dispatches_at_once_do_not_exceed_the_cap_together(stage):
         check_mission(mission.pk)
 
 
-def test_dispatches_and_ends_at_once_never_exceed_the_cap_and_finish(stage):
+def test_concurrent_dispatches_and_ends_respect_the_cap(stage):
     owner, account = stage
     mission = make_mission(owner, 40)
     seen: list[int] = []

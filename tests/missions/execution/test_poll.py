@@ -38,7 +38,7 @@ def ask(workers: Workers, *, times: int = 1) -> None:
         execution.poll(workers.account.pk, list(Attempt.objects.filter(status="running").values_list("pk", flat=True)))
 
 
-def test_a_success_is_recorded_with_its_cost_its_answer_and_its_file(owner, workers, simulator):
+def test_success_is_recorded_with_cost_answer_and_file(owner, workers, simulator):
     simulator.set(task_seconds=0)
     mission = start(owner, workers)
     ask(workers)
@@ -82,9 +82,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("marker, attempts, code, words", FAILURES)
-def test_a_failed_task_is_paid_for_again_only_as_often_as_it_may_help(
-    marker, attempts, code, words, owner, workers, simulator
-):
+def test_failed_task_is_retried_as_its_code_allows(marker, attempts, code, words, owner, workers, simulator):
     mission = make_mission(owner, [f"a teapot {marker}", "a good one"], max_attempts=3)
     workers.finish(mission, limit=30)
     assert (mission.status, mission.completed_count, mission.failed_count) == ("completed", 1, 1)
@@ -115,7 +113,7 @@ def test_a_new_attempt_waits_before_it_is_sent(owner, workers, simulator):
     assert timezone.now() + timedelta(seconds=3) < item.available_at < timezone.now() + timedelta(seconds=7)
 
 
-def test_an_empty_success_is_asked_about_for_a_minute_ever_less_often(owner, workers, simulator, settings):
+def test_empty_success_is_polled_for_a_minute(owner, workers, simulator, settings):
     settings.POLL_FLOOR_SECONDS = 2.0
     simulator.set(task_seconds=0)
     start(owner, workers, ["x [[sim:no-result]]"])
@@ -140,7 +138,7 @@ def test_a_result_that_comes_late_is_kept(owner, workers, simulator):
     assert (Attempt.objects.get().status, Output.objects.count()) == ("succeeded", 1)
 
 
-def test_an_empty_success_gets_its_second_chance_after_a_long_run_too(owner, workers, simulator):
+def test_empty_success_after_a_long_run_is_polled_again(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, ["x [[sim:no-result]]"])
     Attempt.objects.update(poll_count=10)
@@ -152,7 +150,7 @@ QUESTIONS = ["query_500", "query_503", "query_429", "query_drop", "query_malform
 
 
 @pytest.mark.parametrize("fault", QUESTIONS)
-def test_a_question_without_an_answer_says_nothing_about_the_task(fault, owner, workers, simulator, account, settings):
+def test_unanswered_poll_changes_nothing(fault, owner, workers, simulator, account, settings):
     settings.POLL_FLOOR_SECONDS = 30.0
     simulator.set(task_seconds=0, **{fault: 3})
     mission = start(owner, workers)
@@ -168,7 +166,7 @@ def test_a_question_without_an_answer_says_nothing_about_the_task(fault, owner, 
 
 
 @pytest.mark.parametrize("fault", ["query_1002", "query_401"])
-def test_a_wrong_key_in_a_question_pauses_the_account_and_fails_nothing(fault, owner, workers, simulator, account):
+def test_poll_with_a_wrong_key_pauses_the_account(fault, owner, workers, simulator, account):
     mission = start(owner, workers, 2)
     simulator.set(**{fault: "always"})
     ask(workers)
@@ -179,13 +177,13 @@ def test_a_wrong_key_in_a_question_pauses_the_account_and_fails_nothing(fault, o
     check_mission(mission.pk)
 
 
-def test_what_was_accepted_is_watched_to_its_end_although_the_account_is_paused(owner, workers, simulator, account):
+def test_paused_account_still_polls_accepted_tasks(owner, workers, simulator, account):
     mission = start(owner, workers, 2)
     ProviderAccount.objects.update(paused_at=timezone.now(), pause_reason="by hand")
     assert workers.finish(mission).completed_count == 2
 
 
-def test_without_a_key_a_question_pauses_the_account_and_fails_nothing(owner, workers, simulator, account, settings):
+def test_poll_without_a_key_pauses_the_account(owner, workers, simulator, account, settings):
     start(owner, workers)
     settings.RUNNINGHUB_API_KEY = ""
     ask(workers)
@@ -194,7 +192,7 @@ def test_without_a_key_a_question_pauses_the_account_and_fails_nothing(owner, wo
     assert Attempt.objects.get().status == "running"
 
 
-def test_a_running_task_is_asked_about_again_in_proportion_to_its_age(owner, workers, simulator, settings):
+def test_poll_interval_grows_with_the_age_of_a_task(owner, workers, simulator, settings):
     settings.POLL_FLOOR_SECONDS = 0.5
     simulator.set(task_seconds=600)
     start(owner, workers, 30)
@@ -211,7 +209,7 @@ def test_a_running_task_is_asked_about_again_in_proportion_to_its_age(owner, wor
     assert set(Attempt.objects.values_list("poll_count", flat=True)) == {1}
 
 
-def test_nothing_is_asked_more_often_than_the_floor_allows(owner, workers, simulator, settings):
+def test_polls_keep_the_floor_interval(owner, workers, simulator, settings):
     settings.POLL_FLOOR_SECONDS = 7.0
     simulator.set(task_seconds=600)
     start(owner, workers, 5)
@@ -222,7 +220,7 @@ def test_nothing_is_asked_more_often_than_the_floor_allows(owner, workers, simul
     assert not Attempt.objects.filter(next_poll_at__lt=timezone.now() + timedelta(seconds=4)).exists()
 
 
-def test_once_the_durations_are_known_nothing_is_asked_before_they_have_passed(owner, workers, simulator, settings):
+def test_first_poll_waits_for_the_learned_duration(owner, workers, simulator, settings):
     start(owner, workers, 8)
     workers.run(lambda: not Attempt.objects.filter(status="running").exists())
     Attempt.objects.update(accepted_at=F("ended_at") - timedelta(seconds=100), running_seen_at=None)
@@ -252,7 +250,7 @@ def test_a_tick_claims_what_is_due_once(owner, workers, simulator, account):
     assert simulator.stats()["queries"] == queries + 3
 
 
-def test_what_one_tick_has_claimed_is_left_to_it_for_a_while(owner, workers, simulator, account):
+def test_claimed_polls_are_left_to_their_tick_for_a_while(owner, workers, simulator, account):
     simulator.set(task_seconds=600)
     start(owner, workers, 3)
     pass_time(60)
@@ -262,9 +260,7 @@ def test_what_one_tick_has_claimed_is_left_to_it_for_a_while(owner, workers, sim
     assert Attempt.objects.filter(next_poll_at__gt=soon, next_poll_at__lt=later).count() == 3
 
 
-def test_a_question_that_came_too_early_is_repeated_after_the_floor_not_after_the_longest_tick(
-    owner, workers, simulator, account
-):
+def test_early_poll_is_repeated_after_the_floor_interval(owner, workers, simulator, account):
     simulator.set(task_seconds=600)
     start(owner, workers, 1)
     Attempt.objects.update(next_poll_at=timezone.now())
@@ -273,7 +269,7 @@ def test_a_question_that_came_too_early_is_repeated_after_the_floor_not_after_th
     assert tick.lock <= timezone.now() + timedelta(seconds=0.1)  # POLL_FLOOR_SECONDS is 0.05 here
 
 
-def test_each_tick_sends_the_next_one_and_only_the_latest_chain_lives(workers, account, simulator):
+def test_only_the_latest_chain_of_ticks_lives(workers, account, simulator):
     execution.arm(account.pk)
     execution.arm(account.pk)
     ticks = [args for name, args in workers.waiting() if name == "tick"]
@@ -284,7 +280,7 @@ def test_each_tick_sends_the_next_one_and_only_the_latest_chain_lives(workers, a
     assert later == [(account.pk, ProviderAccount.objects.get().tick_number)]
 
 
-def test_ticks_that_have_stopped_are_started_again_and_running_ones_left_alone(workers, account, simulator):
+def test_stopped_ticks_are_rearmed_and_running_ones_kept(workers, account, simulator):
     execution.arm(account.pk)
     number = ProviderAccount.objects.get().tick_number
     execution.arm_stale()
@@ -298,7 +294,7 @@ def test_ticks_that_have_stopped_are_started_again_and_running_ones_left_alone(w
     assert ProviderAccount.objects.get().tick_number == number + 2
 
 
-def test_a_claimed_question_that_nobody_asked_is_asked_again(owner, workers, simulator, account):
+def test_claimed_poll_that_was_not_sent_is_repeated(owner, workers, simulator, account):
     mission = start(owner, workers)
     pass_time(5)
     number = ProviderAccount.objects.get().tick_number
@@ -330,7 +326,7 @@ def test_a_hint_about_a_task_that_has_ended_does_nothing(owner, workers, simulat
 # --- A person's rescue ---
 
 
-def test_a_person_attaches_the_task_they_found_and_pays_nothing_again(owner, workers, simulator):
+def test_attaching_a_task_pays_nothing_again(owner, workers, simulator):
     simulator.set(paid_drop=1)
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
@@ -342,7 +338,7 @@ def test_a_person_attaches_the_task_they_found_and_pays_nothing_again(owner, wor
     assert Attempt.objects.get().remote_task_id == task_id
 
 
-def test_a_person_who_found_that_it_never_ran_has_it_sent_again(owner, workers, simulator):
+def test_item_resolved_as_not_run_is_sent_again(owner, workers, simulator):
     simulator.set(submit_500=1)
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
@@ -355,7 +351,7 @@ def test_a_person_who_found_that_it_never_ran_has_it_sent_again(owner, workers, 
     assert (event.from_status, event.to_status) == ("unconfirmed", "pending")
 
 
-def test_an_unconfirmed_item_cannot_be_resolved_with_a_task_that_is_not_its_own(owner, workers, simulator):
+def test_unconfirmed_item_is_not_resolved_with_a_foreign_task(owner, workers, simulator):
     simulator.set(paid_drop=1)
     make_mission(owner, ["lost"])
     execution.dispatch(workers.account.pk)

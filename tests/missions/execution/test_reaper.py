@@ -52,7 +52,7 @@ def after_repair(attempt: Attempt) -> tuple[str, str]:
     return attempt.status, attempt.item.status
 
 
-def test_a_slot_whose_message_was_lost_is_taken_back_after_a_while(owner, account):
+def test_slot_of_a_lost_message_is_taken_back(owner, account):
     attempt = one_attempt(owner, account)
     pass_time(15)
     assert after_repair(attempt) == ("prepared", "submitting")
@@ -60,7 +60,7 @@ def test_a_slot_whose_message_was_lost_is_taken_back_after_a_while(owner, accoun
     assert after_repair(attempt) == ("void", "pending")
 
 
-def test_a_slot_that_a_living_worker_could_not_use_is_taken_back_after_a_while(owner, account, living):
+def test_unused_slot_of_a_living_worker_is_taken_back(owner, account, living):
     attempt = one_attempt(owner, account)  # the database went away before it was marked
     Attempt.objects.update(worker=f"{cluster(living)}:{living}")
     pass_time(15)
@@ -80,14 +80,14 @@ def test_a_worker_that_hands_files_over_is_given_time(owner, account, living):
     assert after_repair(attempt) == ("void", "pending")
 
 
-def test_what_a_dead_worker_had_not_sent_goes_back_at_once(owner, account, living):
+def test_unsent_attempt_of_a_dead_worker_goes_back_at_once(owner, account, living):
     attempt = one_attempt(owner, account)
     Attempt.objects.update(worker=f"{cluster(living)}:999999999")
     assert after_repair(attempt) == ("void", "pending")
 
 
 @pytest.mark.parametrize("is_alive, expected", [(True, "sending"), (False, "unconfirmed")])
-def test_what_a_dead_worker_was_sending_is_unconfirmed_at_once(is_alive, expected, owner, account, living):
+def test_attempt_in_sending_by_a_dead_worker_is_unconfirmed(is_alive, expected, owner, account, living):
     attempt = one_attempt(owner, account, "sending")
     pid = living if is_alive else 999_999_999
     Attempt.objects.update(worker=f"{cluster(living)}:{pid}")
@@ -100,7 +100,7 @@ def test_a_process_of_another_group_is_not_taken_for_the_worker(owner, account, 
     assert after_repair(attempt)[0] == "unconfirmed"
 
 
-def test_a_worker_of_another_host_is_dead_when_its_cluster_is_silent(owner, account):
+def test_remote_worker_is_dead_when_its_cluster_is_silent(owner, account):
     attempt = one_attempt(owner, account, "sending")
     Attempt.objects.update(worker=f"{cluster(1, host='elsewhere')}:1")
     assert after_repair(attempt)[0] == "sending"
@@ -109,7 +109,7 @@ def test_a_worker_of_another_host_is_dead_when_its_cluster_is_silent(owner, acco
 
 
 @pytest.mark.parametrize("worker", ["", ":1", f"{uuid.UUID(int=7)}:1"])
-def test_a_worker_of_whom_nothing_is_known_is_dead_when_no_post_can_last_so_long(worker, owner, account):
+def test_unknown_worker_is_dead_after_the_longest_post(worker, owner, account):
     attempt = one_attempt(owner, account, "sending")
     Attempt.objects.update(worker=worker)
     pass_time(60)
@@ -137,7 +137,7 @@ def test_other_accounts_are_left_alone(owner, account):
 # --- Deadlines ---
 
 
-def test_a_task_past_its_deadline_is_given_up_and_its_remote_id_kept(owner, workers: Workers, simulator, account):
+def test_task_past_its_deadline_fails_and_keeps_its_id(owner, workers: Workers, simulator, account):
     mission = make_mission(owner, ["a teapot [[sim:never]]"])
     execution.dispatch(account.pk)
     workers.play("submit")
@@ -167,9 +167,7 @@ def test_a_video_is_given_more_time(owner, workers: Workers, simulator, account)
     assert Attempt.objects.get().status == "failed"
 
 
-def test_a_paid_result_is_fetched_although_nobody_asked_until_after_the_deadline(
-    owner, workers: Workers, simulator, account
-):
+def test_result_is_fetched_after_an_outage_past_the_deadline(owner, workers: Workers, simulator, account):
     mission = make_mission(owner, 12)
     execution.dispatch(account.pk)
     workers.play("submit")
@@ -260,7 +258,7 @@ def test_after_a_start_nothing_waits_for_the_dead(owner, simulator, account):
     check_mission(mission.pk)
 
 
-def test_a_question_that_is_planned_for_later_keeps_its_time_over_a_start(owner, account):
+def test_start_keeps_the_time_of_a_later_poll(owner, account):
     attempt = one_attempt(owner, account, "running")
     planned = timezone.now() + timedelta(minutes=5)
     Attempt.objects.update(next_poll_at=planned)
@@ -269,7 +267,7 @@ def test_a_question_that_is_planned_for_later_keeps_its_time_over_a_start(owner,
     assert attempt.next_poll_at == planned
 
 
-def test_a_mission_that_was_interrupted_anywhere_goes_on_after_a_start(owner, workers: Workers, simulator, account):
+def test_interrupted_mission_goes_on_after_a_start(owner, workers: Workers, simulator, account):
     mission = make_mission(owner, 12)
     execution.arm(account.pk)
     for steps in (1, 2, 3, 5, 8):

@@ -34,7 +34,7 @@ def test_a_mission_of_any_size_is_stored_in_as_many_statements(owner):
     assert statements(lambda: make_mission(owner, 10)) == statements(lambda: make_mission(owner, 3_000))
 
 
-def test_a_pause_finds_what_is_unsent_by_the_few_items_that_hold_a_slot(owner, account):
+def test_pause_reads_only_items_with_a_slot(owner, account):
     mission = make_mission(owner, 3_000)
     prepared, sending = claim(mission, account, 2)
     bring_to("sending", sending)
@@ -45,7 +45,7 @@ def test_a_pause_finds_what_is_unsent_by_the_few_items_that_hold_a_slot(owner, a
     check_mission(mission.pk)
 
 
-def test_a_slot_is_dealt_to_each_of_many_missions_that_have_items_to_send(owner, account, django_assert_num_queries):
+def test_due_counts_of_many_missions_cost_one_statement(owner, account, django_assert_num_queries):
     missions = [make_mission(owner, 3) for _ in range(5)]
     later = timezone.now() + timedelta(minutes=1)
     missions[0].items.filter(index__gt=1).update(available_at=later)
@@ -54,7 +54,7 @@ def test_a_slot_is_dealt_to_each_of_many_missions_that_have_items_to_send(owner,
     assert list(due.values()) == [1, 3, 3, 3, 3]
 
 
-def test_what_is_in_flight_is_counted_without_the_past(account, history):
+def test_slots_in_use_are_counted_without_history(account, history):
     long_ago = Attempt.objects.filter(status="succeeded")[:1000].values_list("pk", flat=True)
     Attempt.objects.filter(pk__in=list(long_ago)).update(
         account=account, status="unconfirmed", sending_at=timezone.now() - timedelta(days=9)
@@ -65,7 +65,7 @@ def test_what_is_in_flight_is_counted_without_the_past(account, history):
     assert any("attempt_in_doubt" in line for line in lines)
 
 
-def test_recovery_does_not_read_the_past(owner, account, history):
+def test_recovery_does_not_read_history(owner, account, history):
     mission = make_mission(owner, 2)
     for status, attempt_id in zip(("prepared", "sending"), claim(mission, account, 2), strict=True):
         bring_to(status, attempt_id)
@@ -75,7 +75,7 @@ def test_recovery_does_not_read_the_past(owner, account, history):
     assert list(mission.items.values_list("status", flat=True)) == ["pending", "unconfirmed"]
 
 
-def test_whether_another_attempt_has_a_task_is_seen_without_the_past(owner, account, history, simulator):
+def test_attach_looks_up_the_task_by_its_index(owner, account, history, simulator):
     mission = make_mission(owner, 1)
     [attempt_id] = claim(mission, account)
     bring_to("unconfirmed", attempt_id)
@@ -85,7 +85,7 @@ def test_whether_another_attempt_has_a_task_is_seen_without_the_past(owner, acco
     assert any("remote_task_has_one_attempt" in line for line in lines)
 
 
-def test_tasks_that_fall_due_one_after_the_other_are_asked_about_together(owner, workers, simulator, account, settings):
+def test_tasks_due_close_together_are_polled_together(owner, workers, simulator, account, settings):
     settings.POLL_FLOOR_SECONDS = 2.0
     bring_to("running", claim(make_mission(owner, 1), account)[0])
     before = timezone.now()
@@ -104,7 +104,7 @@ def test_a_message_is_fetched_without_sorting_those_that_wait():
     assert not [line for line in lines if "TEMP B-TREE" in line or "Sort" in line]
 
 
-def test_a_cluster_s_own_messages_are_not_kept_waiting_by_the_common_ones():
+def test_messages_of_a_cluster_come_before_common_ones():
     queue.send("dispatch", 1)
     queue.send_canary()
     [(_, own)] = get_broker().dequeue()

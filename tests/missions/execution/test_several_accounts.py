@@ -68,7 +68,7 @@ def test_each_account_takes_what_it_has_room_for(owner, account, second, workers
 
 
 @pytest.mark.parametrize("change", [{"is_enabled": False}, {"is_draining": True}, {"paused_at": timezone.now()}])
-def test_one_that_takes_nothing_holds_nothing_back(owner, account, second, workers, change):
+def test_account_that_claims_nothing_holds_nothing_back(owner, account, second, workers, change):
     ProviderAccount.objects.filter(pk=account.pk).update(**change)
     mission = make_mission(owner, 5)
     execution.arm(second.pk)
@@ -76,7 +76,7 @@ def test_one_that_takes_nothing_holds_nothing_back(owner, account, second, worke
     assert holders() == {"second": 5}
 
 
-def test_what_a_blocked_account_gave_back_is_done_by_another(owner, account, second, workers, settings, simulator):
+def test_items_of_a_blocked_account_run_on_another(owner, account, second, workers, settings, simulator):
     settings.RUNNINGHUB_API_KEY = "poor-key"
     mission = make_mission(owner, 6)
     execution.arm(second.pk)
@@ -86,7 +86,7 @@ def test_what_a_blocked_account_gave_back_is_done_by_another(owner, account, sec
     assert ProviderAccount.objects.get(pk=account.pk).paused_at
 
 
-def test_a_draining_account_sends_what_it_has_taken_up_and_watches_it_to_the_end(owner, account, second, workers):
+def test_draining_account_finishes_its_claimed_items(owner, account, second, workers):
     mission = make_mission(owner, 2)
     execution.dispatch(second.pk)
     ProviderAccount.objects.update(is_draining=True)
@@ -94,7 +94,7 @@ def test_a_draining_account_sends_what_it_has_taken_up_and_watches_it_to_the_end
     assert workers.finish(mission).completed_count == 2
 
 
-def test_a_disabled_account_takes_back_what_is_not_yet_sent_and_watches_the_rest(owner, second, workers, simulator):
+def test_disabled_account_withdraws_unsent_and_polls_the_rest(owner, second, workers, simulator):
     simulator.set(task_seconds=0.2)
     mission = make_mission(owner, 2)
     execution.dispatch(second.pk)
@@ -116,7 +116,7 @@ def test_a_stored_key_keeps_the_simulator_out(second, settings):
     assert not provider_accounts.has_keys()
 
 
-def test_without_a_key_the_environment_s_account_stands_aside_for_the_others(account, second, settings):
+def test_environment_account_without_a_key_is_paused(account, second, settings):
     settings.RUNNINGHUB_API_KEY = ""
     assert provider_accounts.sync_env_key() is False
     account.refresh_from_db()
@@ -128,7 +128,7 @@ def test_without_a_key_the_environment_s_account_stands_aside_for_the_others(acc
 
 
 @pytest.mark.parametrize("cap, taken", [(1, 0), (2, 0), (3, 1)])
-def test_another_limit_holds_from_the_next_slot_on_and_wakes_a_worker(owner, second, workers, cap, taken):
+def test_changed_limit_wakes_a_worker_and_holds_at_once(owner, second, workers, cap, taken):
     make_mission(owner, 9)
     execution.dispatch(second.pk)
     workers.play("dispatch")
@@ -140,7 +140,7 @@ def test_another_limit_holds_from_the_next_slot_on_and_wakes_a_worker(owner, sec
     assert Attempt.objects.filter(account=second).count() - before == taken
 
 
-def test_what_workers_write_meanwhile_is_not_overwritten(second):
+def test_storing_an_account_keeps_what_workers_wrote(second):
     stale = ProviderAccount.objects.get(pk=second.pk)
     provider_accounts.block(second.pk, reason="No money left.")
     ProviderAccount.objects.update(tick_number=77)
@@ -157,7 +157,7 @@ def test_a_stored_key_is_nowhere_in_the_clear_and_is_used(second, simulator):
     assert provider_accounts.masked_key(second) == "••••-key"
 
 
-def test_a_key_that_cannot_be_read_pauses_the_account_and_loses_nothing(owner, second, workers, settings, simulator):
+def test_unreadable_key_pauses_the_account_and_loses_nothing(owner, second, workers, settings, simulator):
     simulator.set(task_seconds=600)
     mission = make_mission(owner, 1)
     attempt = run_to("running", second, workers)
@@ -177,7 +177,7 @@ def test_a_key_that_cannot_be_read_pauses_the_account_and_loses_nothing(owner, s
 # --- Another key for an account that is at work ---
 
 
-def test_what_was_prepared_for_the_old_key_is_not_sent_with_the_new_one(owner, second, workers, simulator):
+def test_attempt_prepared_for_an_old_key_is_not_sent(owner, second, workers, simulator):
     mission = make_mission(owner, 1)
     [attempt_id] = claim(mission, second)
     change_key(second, NEW)
@@ -203,7 +203,7 @@ def test_the_old_key_s_task_is_not_believed_to_be_gone(owner, second, workers, s
     assert simulator.stats()["accepted"] == 1
 
 
-def test_the_new_key_cannot_prove_that_an_unconfirmed_task_never_ran(owner, second, workers, settings, simulator):
+def test_new_key_cannot_void_an_unconfirmed_task(owner, second, workers, settings, simulator):
     settings.PUBLIC_BASE_URL = WEBHOOK_BASE
     make_mission(owner, 1)
     simulator.set(paid_drop=1)
@@ -223,9 +223,7 @@ def test_the_new_key_cannot_prove_that_an_unconfirmed_task_never_ran(owner, seco
     assert simulator.stats()["accepted"] == 1
 
 
-def test_an_unconfirmed_attempt_is_settled_by_the_account_that_sent_it_however_it_stands(
-    owner, account, second, workers, simulator
-):
+def test_draining_account_settles_its_unconfirmed_attempt(owner, account, second, workers, simulator):
     make_mission(owner, 1)
     simulator.set(paid_drop=1)
     run_to("unconfirmed", second, workers)
@@ -237,7 +235,7 @@ def test_an_unconfirmed_attempt_is_settled_by_the_account_that_sent_it_however_i
     assert (attempt.account_id, attempt.remote_task_id) == (second.pk, task_id)
 
 
-def test_a_new_key_ends_no_pause_and_forgets_what_the_old_one_told_and_took(owner, second):
+def test_new_key_keeps_the_pause_and_clears_cached_facts(owner, second):
     provider_accounts.check(second)
     provider_accounts.block(second.pk, reason="The budget is used up.")
     expires_at = timezone.now()

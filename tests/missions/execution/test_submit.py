@@ -82,7 +82,7 @@ def test_the_item_s_own_parameters_go_over_the_mission_s(owner, workers, simulat
     assert sent == [("a", "1:1"), ("b", "16:9")]
 
 
-def test_without_a_public_address_no_webhook_is_asked_for(owner, workers, simulator):
+def test_webhook_needs_a_public_address(owner, workers, simulator):
     make_mission(owner)
     submit(workers)
     assert not simulator.tasks()[0]["webhook_url"]
@@ -101,7 +101,7 @@ def test_an_end_inside_the_answer_is_used_at_once(mark, status, owner, workers, 
     check_mission(mission.pk)
 
 
-def test_a_machine_that_stood_still_between_the_mark_and_the_post_sends_nothing(account, simulator):
+def test_stale_mark_is_not_sent(account, simulator):
     provider = provider_accounts.connect(account)
     request = SubmitRequest(endpoint=TEXT_TO_IMAGE, params={"prompt": "a teapot", "aspectRatio": "1:1"})
     woke_up_late = timezone.now() - CLUSTER_DEAD_AFTER
@@ -122,9 +122,7 @@ REFUSED_FOR_GOOD = [
 
 
 @pytest.mark.parametrize("fault, code, words", REFUSED_FOR_GOOD)
-def test_a_refusal_for_good_fails_that_item_alone_with_a_sentence(
-    fault, code, words, owner, workers, simulator, account
-):
+def test_final_refusal_fails_only_its_item(fault, code, words, owner, workers, simulator, account):
     simulator.set(**{fault: 1})
     mission = workers.finish(make_mission(owner, 3))
     assert (mission.completed_count, mission.failed_count) == (2, 1)
@@ -200,7 +198,7 @@ SLOTS = ["submit_421", "submit_1520", "submit_415", "submit_814"]
 
 
 @pytest.mark.parametrize("fault", SLOTS)
-def test_no_free_slot_costs_the_item_nothing_and_slows_the_account(fault, owner, workers, simulator, account):
+def test_no_free_slot_slows_the_account_only(fault, owner, workers, simulator, account):
     simulator.set(**{fault: 1})
     make_mission(owner, 1)
     attempt = submit(workers)
@@ -213,7 +211,7 @@ def test_no_free_slot_costs_the_item_nothing_and_slows_the_account(fault, owner,
     assert workers.finish(item.mission).completed_count == 1
 
 
-def test_a_smaller_cap_at_the_provider_is_lived_with(owner, workers, simulator):
+def test_smaller_cap_at_the_provider_is_respected(owner, workers, simulator):
     simulator.set(cap=3)
     mission = workers.finish(make_mission(owner, 15), limit=40)
     assert mission.completed_count == 15
@@ -243,7 +241,7 @@ def test_a_refused_connection_is_certainly_not_accepted(owner, workers, simulato
     assert "could not be reached" in attempt.error_message
 
 
-def test_an_item_that_is_refused_again_and_again_fails_after_five_more_tries(owner, workers, simulator):
+def test_item_fails_after_five_repeated_refusals(owner, workers, simulator):
     simulator.set(submit_1003="always")
     mission = workers.finish(make_mission(owner, 1), limit=60)
     item = mission.items.get()
@@ -256,7 +254,7 @@ LOST = ["submit_500", "submit_502", "submit_504", "paid_503", "paid_drop", "paid
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer_is_unconfirmed_and_never_sent_again_by_a_machine(fault, owner, workers, simulator, account):
+def test_lost_answer_is_unconfirmed_and_never_sent_again(fault, owner, workers, simulator, account):
     simulator.set(**{fault: 1})
     mission = make_mission(owner, 1)
     attempt = submit(workers)
@@ -301,7 +299,7 @@ def test_a_message_that_comes_twice_sends_once(owner, workers, simulator):
     assert set(simulator.paid()["requests"].values()) == {1}
 
 
-def test_a_message_for_an_attempt_that_was_removed_keeps_nobody_from_their_work(owner, workers, simulator):
+def test_message_for_a_removed_attempt_is_skipped(owner, workers, simulator):
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
     attempt = Attempt.objects.get()
@@ -339,7 +337,7 @@ def test_no_transaction_is_open_while_a_request_is_on_its_way(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_refilled_is_taken_up_and_marked_in_one_transaction(owner, workers, simulator, account):
+def test_refilled_slot_is_claimed_and_marked_in_one_transaction(owner, workers, simulator, account):
     account.concurrency = 1
     provider_accounts.store(account, changed=["concurrency"])
     make_mission(owner, 2)
@@ -356,7 +354,7 @@ def test_what_is_refilled_is_taken_up_and_marked_in_one_transaction(owner, worke
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_cannot_write_the_mark_keeps_nobody_waiting_for_it(owner, workers, monkeypatch):
+def test_failed_mark_gives_the_attempt_back(owner, workers, monkeypatch):
     """The database failed after files had been handed over, which may take minutes: others are told that nobody is at it."""
     if connection.vendor != "sqlite":
         pytest.skip("locks the whole of SQLite")
@@ -371,7 +369,7 @@ def test_who_cannot_write_the_mark_keeps_nobody_waiting_for_it(owner, workers, m
     assert (attempt.status, attempt.worker) == ("prepared", "")
 
 
-def test_a_late_refusal_in_odd_letters_does_not_lose_the_answers_beside_it(owner, workers, simulator):
+def test_late_refusal_with_odd_characters_loses_no_answers(owner, workers, simulator):
     mission = make_mission(owner, 2)
     execution.dispatch(workers.account.pk)
     marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
@@ -389,7 +387,7 @@ def test_a_late_refusal_in_odd_letters_does_not_lose_the_answers_beside_it(owner
     check_mission(mission.pk)
 
 
-def test_who_could_not_prepare_says_nothing_of_what_another_has_sent(owner, workers, simulator, account):
+def test_failed_prepare_does_not_change_a_sent_attempt(owner, workers, simulator, account):
     """One attempt in two hands: the other has sent it, and died."""
     image = make_media(owner)
     mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
@@ -402,7 +400,7 @@ def test_who_could_not_prepare_says_nothing_of_what_another_has_sent(owner, work
     assert (ours.status, mission.items.get().status) == ("unconfirmed", "unconfirmed")
 
 
-def test_an_attempt_that_is_removed_while_it_is_prepared_is_let_go(owner, workers, account):
+def test_attempt_removed_while_prepared_is_skipped(owner, workers, account):
     """Its mission was deleted while its file was being handed over, which failed."""
     image = make_media(owner)
     mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
@@ -416,7 +414,7 @@ def test_an_attempt_that_is_removed_while_it_is_prepared_is_let_go(owner, worker
     assert lifecycle.withdraw(attempts[0].pk, reason="Nobody is at it.") is False
 
 
-def test_what_was_taken_for_lost_and_then_was_not_sent_goes_back_by_itself(owner, workers, simulator):
+def test_unconfirmed_attempt_that_was_not_sent_is_voided(owner, workers, simulator):
     """The worker stood still after the mark, and woke up when others had given it up."""
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
@@ -431,7 +429,7 @@ def test_what_was_taken_for_lost_and_then_was_not_sent_goes_back_by_itself(owner
     assert simulator.stats()["accepted"] == 1
 
 
-def test_a_late_refusal_does_not_undo_what_a_person_has_settled(owner, workers, simulator):
+def test_late_refusal_does_not_undo_a_resolution(owner, workers, simulator):
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
     marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
@@ -454,7 +452,7 @@ def _submit_answers(simulator: SimulatorProcess, *bodies: Any) -> responses.Requ
     return mock
 
 
-def test_a_defect_in_one_submission_leaves_the_answers_of_the_others_alone(owner, workers, simulator):
+def test_error_in_one_submission_keeps_the_other_answers(owner, workers, simulator):
     make_mission(owner, 3)
     execution.dispatch(workers.account.pk)
     good = [{"taskId": f"123{number}", "status": "QUEUED", "errorCode": ""} for number in range(2)]
@@ -574,7 +572,7 @@ def test_a_file_that_is_gone_does_not_hold_up_other_items(owner, workers, simula
     assert workers.finish(broken).failed_count == 1
 
 
-def test_a_blocked_account_is_found_out_at_an_upload_too(owner, workers, simulator, account):
+def test_blocked_account_is_detected_at_an_upload(owner, workers, simulator, account):
     simulator.set(upload_1002="always")
     mission = image_mission(owner)
     submit(workers)
@@ -585,7 +583,7 @@ def test_a_blocked_account_is_found_out_at_an_upload_too(owner, workers, simulat
     assert simulator.stats()["submits"] == 0
 
 
-def test_nothing_is_sent_when_the_mission_stops_while_a_file_is_handed_over(owner, workers, simulator):
+def test_mission_stopped_during_an_upload_sends_nothing(owner, workers, simulator):
     mission = image_mission(owner)
     execution.dispatch(workers.account.pk)
     attempt = Attempt.objects.get()

@@ -41,7 +41,7 @@ def mark_unreachable(workers: Workers) -> Attempt:
     return Attempt.objects.get()
 
 
-def test_no_such_task_is_believed_when_it_was_said_three_times(owner, workers, simulator):
+def test_task_is_gone_after_three_such_answers(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, "a teapot [[sim:vanish]]")
     pass_time(61)
@@ -56,7 +56,7 @@ def test_an_answer_in_between_starts_the_count_anew(owner, workers, simulator):
     assert ask(workers).gone_count == 0
 
 
-def test_another_key_s_no_such_task_is_never_believed(owner, workers, simulator):
+def test_no_such_task_under_another_key_is_ignored(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, "a teapot [[sim:vanish]]")
     ProviderAccount.objects.update(key_fingerprint="another")
@@ -68,7 +68,7 @@ def test_another_key_s_no_such_task_is_never_believed(owner, workers, simulator)
 
 
 @pytest.mark.parametrize("fault", ["query_500", "query_drop", "query_1003"])
-def test_a_task_about_which_every_question_fails_is_unconfirmed_in_the_end(fault, owner, workers, simulator):
+def test_task_whose_polls_all_fail_becomes_unconfirmed(fault, owner, workers, simulator):
     mission = start(owner, workers)
     simulator.set(**{fault: 1.0})
     attempt = mark_unreachable(workers)
@@ -78,14 +78,14 @@ def test_a_task_about_which_every_question_fails_is_unconfirmed_in_the_end(fault
     check_mission(mission.pk)
 
 
-def test_a_key_that_is_missing_is_a_question_that_failed(owner, workers, simulator, settings):
+def test_missing_key_counts_as_an_unanswered_poll(owner, workers, simulator, settings):
     start(owner, workers)
     settings.RUNNINGHUB_API_KEY = ""
     assert ask(workers).unanswered_since
     assert ProviderAccount.objects.get(provider="runninghub").paused_at
 
 
-def test_workers_that_were_away_for_long_give_no_task_up(owner, workers, simulator):
+def test_long_outage_of_workers_fails_no_task(owner, workers, simulator):
     mission = start(owner, workers)
     time.sleep(0.1)  # it ends at the provider meanwhile
     pass_time(DEADLINE_SECONDS * 10)
@@ -102,7 +102,7 @@ def test_one_answer_ends_the_silence(owner, workers, simulator):
     assert ask(workers).unanswered_since is None
 
 
-def test_a_task_that_can_be_seen_again_goes_on_by_itself_and_nothing_is_paid_again(owner, workers, simulator):
+def test_task_that_is_reachable_again_costs_nothing_more(owner, workers, simulator):
     mission = start(owner, workers)
     simulator.set(query_500=1.0)
     mark_unreachable(workers)
@@ -112,7 +112,7 @@ def test_a_task_that_can_be_seen_again_goes_on_by_itself_and_nothing_is_paid_aga
     assert MissionItem.objects.get().attempt_count == 1
 
 
-def test_the_provider_is_seldom_asked_about_what_it_cannot_tell(owner, workers, simulator):
+def test_unreachable_task_is_polled_rarely(owner, workers, simulator):
     start(owner, workers)
     simulator.set(query_500=1.0)
     mark_unreachable(workers)
@@ -124,7 +124,7 @@ def test_the_provider_is_seldom_asked_about_what_it_cannot_tell(owner, workers, 
     assert simulator.stats()["queries"] == asked
 
 
-def test_a_person_may_attach_it_or_have_it_sent_anew(owner, workers, simulator):
+def test_person_can_attach_or_resend_an_unreachable_task(owner, workers, simulator):
     mission = start(owner, workers)
     simulator.set(query_500=1.0)
     task_id = mark_unreachable(workers).remote_task_id
@@ -137,7 +137,7 @@ def test_a_person_may_attach_it_or_have_it_sent_anew(owner, workers, simulator):
     assert simulator.stats()["accepted"] == 2
 
 
-def test_what_a_webhook_has_named_cannot_be_declared_never_run(owner, workers, simulator):
+def test_task_named_by_a_webhook_cannot_be_voided(owner, workers, simulator):
     simulator.set(paid_drop=1)
     mission = start(owner, workers)
     Attempt.objects.update(hinted_task_id=simulator.tasks()[0]["id"])

@@ -81,7 +81,7 @@ def test_a_resumed_mission_counts_anew(owner, account):
     assert status_of(mission) == "paused"
 
 
-def test_what_a_person_retries_counts_anew(owner, account):
+def test_manual_retry_restarts_the_count(owner, account):
     mission = make_mission(owner, 3)
     go(mission, account, fail, fail, fail)
     assert status_of(mission) == "failed"  # nothing was left to be spared

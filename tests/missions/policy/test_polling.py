@@ -38,7 +38,7 @@ def polls(takes: float, expectation: Expectation | None, floor: float) -> list[f
     st.none() | st.builds(lambda first, more: Expectation(first, first + more), st.floats(0, 1e4), st.floats(0, 1e4)),
     st.floats(0.05, 10),
 )
-def test_no_question_comes_before_the_floor_or_long_after_the_end_is_due(elapsed, expectation, floor):
+def test_interval_stays_between_floor_and_due_end(elapsed, expectation, floor):
     interval = next_interval(elapsed, expectation, floor=floor)
     assert interval >= floor * 0.85 - 1e-9
     silence = max((expectation.first if expectation else 0.0) - elapsed, 0.0) + floor
@@ -46,12 +46,12 @@ def test_no_question_comes_before_the_floor_or_long_after_the_end_is_due(elapsed
 
 
 @given(st.floats(10, 1e4), st.floats(0.05, 2))
-def test_before_the_likely_end_there_is_silence(first, floor):
+def test_no_poll_before_the_expected_end(first, floor):
     assert next_interval(0.0, Expectation(first, first * 2), floor=floor) >= first
     assert next_interval(first / 2, Expectation(first, first * 2), floor=floor) >= first / 2
 
 
-def test_where_a_webhook_tells_of_the_end_questions_only_make_up_for_a_lost_one():
+def test_webhooks_double_the_poll_interval():
     expectation = Expectation(40, 60)
     assert next_interval(0.0, expectation, floor=1.0, has_webhook=True) > 60
     assert next_interval(61.0, expectation, floor=1.0, has_webhook=True) >= 1
@@ -61,7 +61,7 @@ def test_where_a_webhook_tells_of_the_end_questions_only_make_up_for_a_lost_one(
         assert interval <= elapsed * spacing * 2 * SPREAD
 
 
-def test_questions_are_spread_so_that_tasks_of_one_moment_are_not_asked_in_bursts():
+def test_intervals_are_spread_to_avoid_bursts():
     intervals = {round(next_interval(30.0, None, floor=1.0), 6) for _ in range(200)}
     assert len(intervals) > 150
     assert min(intervals) < 3.24 < 3.96 < max(intervals)
@@ -70,25 +70,25 @@ def test_questions_are_spread_so_that_tasks_of_one_moment_are_not_asked_in_burst
 
 
 @pytest.mark.parametrize("takes, most", [(2, 9), (10, 20), (60, 38), (600, 90)])
-def test_an_unknown_model_is_asked_about_seldom(takes, most):
+def test_unknown_model_is_polled_rarely(takes, most):
     assert len(polls(takes, None, 0.5)) <= most
 
 
 @pytest.mark.parametrize("takes", [10.0, 60.0, 300.0])
-def test_the_end_of_a_known_model_is_seen_within_a_few_percent_at_few_questions(takes):
+def test_end_of_a_learned_model_is_seen_after_few_polls(takes):
     expectation = learn([Duration(takes * 0.97, takes * 1.01)] * 10)
     moments = polls(takes, expectation, 0.2)
     assert moments[-1] - takes <= takes * 0.035 + 0.3
     assert len(moments) <= 8
 
 
-def test_a_late_task_is_asked_about_less_and_less():
+def test_late_task_is_polled_less_and_less():
     late = [next_interval(elapsed, Expectation(10, 12), floor=0.1) for elapsed in (11, 20, 100)]
     assert all(earlier < later for earlier, later in itertools.pairwise(late))
 
 
 @given(st.lists(durations, max_size=60))
-def test_an_expectation_lies_within_what_was_seen(seen):
+def test_expectation_lies_within_the_samples(seen):
     expectation = learn(seen)
     if len(seen) < MIN_SAMPLES:
         assert expectation is None
@@ -98,7 +98,7 @@ def test_an_expectation_lies_within_what_was_seen(seen):
     assert expectation.first <= expectation.last <= max(each.high for each in seen)
 
 
-def test_one_task_that_took_very_long_teaches_nothing():
+def test_single_very_long_task_is_ignored():
     expectation = learn([Duration(9.5, 10.5)] * 39 + [Duration(500, 600)])
     assert expectation is not None
     assert expectation.first == pytest.approx(10)

@@ -26,7 +26,7 @@ def test_each_refusal_waits_longer_than_the_one_before(number, seconds):
     assert retry.after_refusal(number) == near(seconds)
 
 
-def test_a_wait_that_the_provider_asks_for_is_kept_when_it_is_longer():
+def test_longer_wait_of_the_provider_is_respected():
     assert retry.after_refusal(1, asked_wait=60) == near(60)
     assert retry.after_refusal(1, asked_wait=0.1) == near(3)
 
@@ -48,7 +48,7 @@ def test_a_missing_slot_is_looked_for_again_soon():
         (Remedy.ONE_MORE_TRY, 1, 1, False),
     ],
 )
-def test_a_failed_task_is_paid_for_again_only_where_that_may_help(remedy, attempts, limit, is_retried):
+def test_retry_depends_on_remedy_and_attempts(remedy, attempts, limit, is_retried):
     wait = retry.after_failure(remedy, attempts=attempts, limit=limit)
     assert (wait is not None) == is_retried
 

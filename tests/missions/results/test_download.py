@@ -219,7 +219,7 @@ def test_a_result_beyond_the_size_limit_is_cut_off(output, internet, settings):
     assert_tried_later(fetch(output), "larger than RESULTS_MAX_BYTES")
 
 
-def test_a_download_is_tried_until_its_address_ends_then_lost_and_the_item_stays_completed(output, internet):
+def test_download_is_retried_until_its_url_expires(output, internet):
     internet.get(URL, status=403)
     tries = 0
     while output.status == "pending" and tries < 1000:
@@ -335,9 +335,7 @@ class Resolver:
 PUBLIC = "93.184.216.34"
 
 
-def test_a_name_that_turns_private_after_it_was_checked_leads_to_the_address_that_was_checked(
-    output, settings, monkeypatch
-):
+def test_dns_rebinding_connects_to_the_checked_address(output, settings, monkeypatch):
     settings.RESULTS_ALLOWED_HOSTS = []
     resolver = Resolver([PUBLIC], ["127.0.0.1"])
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
@@ -350,7 +348,7 @@ def test_a_name_that_turns_private_after_it_was_checked_leads_to_the_address_tha
         assert "InvalidIPAddress" in output.error_message
 
 
-def test_of_a_name_with_two_addresses_only_the_one_that_was_checked_is_asked(output, settings, monkeypatch):
+def test_only_the_checked_address_of_a_name_is_used(output, settings, monkeypatch):
     settings.RESULTS_ALLOWED_HOSTS = []
     resolver = Resolver([PUBLIC, "127.0.0.1"])
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
@@ -409,7 +407,7 @@ def test_no_key_travels_to_the_host_of_a_result(owner, workers: Workers, output,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output, internet):
+def test_file_arriving_after_deletion_is_removed(output, internet):
     mission: Mission = output.item.mission
 
     def delete_meanwhile(request: Any) -> tuple[int, dict[str, str], bytes]:
@@ -425,7 +423,7 @@ def test_a_file_that_arrives_after_its_mission_was_deleted_does_not_stay(output,
     assert stored_files() == []
 
 
-def test_a_file_whose_worker_died_before_it_told_of_it_goes_with_its_mission(output):
+def test_unrecorded_file_is_deleted_with_its_mission(output):
     folder = path_of(f"missions/{output.item.mission_id}")
     folder.mkdir(parents=True)
     (folder / "00001-1-1.png").write_bytes(picture())

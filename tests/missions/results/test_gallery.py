@@ -50,7 +50,7 @@ def test_results_of_one_moment_are_each_listed_once(mission):
     assert sorted(index for page in walk(mission, gallery.NEWEST, 2) for index in page) == [1, 2, 3, 4, 5]
 
 
-def test_only_starred_results_are_shown_when_these_are_wanted(mission):
+def test_starred_view_shows_only_starred_results(mission):
     assert services.star_results(mission_id=mission.pk, indexes=[2, 5, 6], is_starred=True) == 2
     assert walk(mission, gallery.STARRED, 1) == [[2], [5]]
     services.star_results(mission_id=mission.pk, indexes=[2], is_starred=False)
@@ -66,7 +66,7 @@ def test_a_star_of_another_mission_is_not_touched(mission, owner):
 
 @pytest.mark.parametrize("cursor", ["x", "9" * 30, "-1", "12-", "9" * 18 + "-1", "٣"])
 @pytest.mark.parametrize("view", gallery.VIEWS)
-def test_a_cursor_that_means_nothing_breaks_nothing(mission, view, cursor):
+def test_invalid_cursor_is_no_error(mission, view, cursor):
     gallery.results_page(mission, view=view, cursor=cursor, limit=2)
 
 

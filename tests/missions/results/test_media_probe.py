@@ -50,7 +50,7 @@ def clip(*, container: str = "mp4", codec: str = "libx264", size: tuple[int, int
     ],
 )
 @pytest.mark.parametrize("claimed", ["png", "mp4", "", "exe"])
-def test_a_picture_is_told_by_its_content_whatever_is_claimed(kind, extension, content_type, claimed, tmp_path):
+def test_picture_type_is_detected_from_content(kind, extension, content_type, claimed, tmp_path):
     found = inspected(tmp_path, picture(kind, (800, 400)), claimed=claimed)
     assert (found.extension, found.content_type, found.width, found.height) == (extension, content_type, 800, 400)
     assert found.duration_seconds is None
@@ -74,7 +74,7 @@ def test_every_kind_of_colour_gets_a_thumbnail(mode, tmp_path):
     assert thumbnail_of(found).mode == "RGB"
 
 
-def test_what_is_transparent_becomes_white(tmp_path):
+def test_transparency_becomes_white(tmp_path):
     buffer = io.BytesIO()
     Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(buffer, "PNG")
     colour = thumbnail_of(inspected(tmp_path, buffer.getvalue())).getpixel((25, 25))
@@ -120,7 +120,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("claimed", ["png", "mp4", "zip", ""])
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_no_result_is_refused(what, claimed, tmp_path):
+def test_invalid_content_is_refused(what, claimed, tmp_path):
     with pytest.raises(NotAResult):
         inspected(tmp_path, BROKEN[what], claimed=claimed)
 

@@ -46,7 +46,7 @@ def test_a_host_name_that_cannot_be_one_means_nothing_was_sent():
     assert not failure_of(f"http://{'a' * 64}.example/").may_have_arrived
 
 
-def test_a_connection_that_is_never_accepted_means_nothing_was_sent():
+def test_unaccepted_connection_means_nothing_was_sent():
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -100,7 +100,7 @@ def test_a_proxy_that_cannot_be_reached_means_nothing_was_sent(monkeypatch: pyte
         http_servers.sends_no_http,
     ],
 )
-def test_whatever_breaks_after_the_connection_was_made_leaves_doubt(handler: http_servers.Handler):
+def test_failure_after_connecting_leaves_doubt(handler: http_servers.Handler):
     with http_servers.serving(handler) as server:
         assert failure_of(server.url).may_have_arrived
         assert server.connections == 1, "the request was sent again"

@@ -137,12 +137,12 @@ def test_an_answer_with_a_task_and_a_code_is_an_accepted_task(status: str, code:
 
 
 @pytest.mark.parametrize("status", [400, 500, 504])
-def test_an_answer_with_a_task_is_an_accepted_task_whatever_the_http_status(status: int):
+def test_answer_with_a_task_is_accepted_at_any_http_status(status: int):
     responses.post(wire.SUBMIT, json=wire.submitted(), status=status)
     assert wire.runninghub().submit(wire.REQUEST).state.task_id == wire.TASK
 
 
-def test_a_task_that_failed_at_once_is_a_failed_task_and_not_a_refusal():
+def test_immediate_failure_is_a_failed_task():
     responses.post(wire.SUBMIT, json=wire.submitted(status="FAILED", errorCode="1501"))
     state = wire.runninghub().submit(wire.REQUEST).state
     assert state.status is RemoteStatus.FAILED

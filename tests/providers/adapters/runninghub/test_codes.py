@@ -154,7 +154,7 @@ def test_the_table_has_the_rows_of_the_reference_and_no_other():
 
 
 @pytest.mark.parametrize(("code", "letter"), REFERENCE.items())
-def test_a_refused_submit_is_classed_as_the_reference_says(code: str, letter: str):
+def test_refused_submit_follows_the_reference(code: str, letter: str):
     error = submit_error(answers.refusal(code))
     assert type(error) is ON_SUBMIT[letter]
     assert error.code == code
@@ -173,7 +173,7 @@ def test_the_code_counts_more_than_the_http_status(code: str, letter: str):
 
 
 @pytest.mark.parametrize(("code", "letter"), REFERENCE.items())
-def test_a_query_without_a_status_is_classed_as_the_reference_says(code: str, letter: str):
+def test_query_without_a_status_follows_the_reference(code: str, letter: str):
     answer = query_answer(answers.refusal(code))
     assert type(answer) is ON_READ[letter]
 
@@ -186,7 +186,7 @@ def test_the_end_of_a_task_says_whether_a_new_attempt_may_help(code: str, letter
 
 
 @pytest.mark.parametrize("code", sorted(ABOUT_A_TASK - {"423", "807"}))
-def test_a_word_about_some_task_in_answer_to_a_submit_leaves_doubt(code: str):
+def test_task_code_in_a_submit_answer_leaves_doubt(code: str):
     assert type(submit_error(answers.refusal(code))) is Unconfirmed
 
 
@@ -208,14 +208,14 @@ def test_without_a_code_the_http_status_decides_about_a_query(status: int, lette
 
 
 @pytest.mark.parametrize(("status", "letter"), HTTP_LEVEL.items())
-def test_a_code_that_is_new_to_us_leaves_the_decision_to_the_http_status(status: int, letter: str):
+def test_unknown_code_follows_the_http_status(status: int, letter: str):
     error = submit_error(answers.refusal("9999"), status=status)
     assert type(error) is ON_SUBMIT[letter]
     assert error.code == "9999"
 
 
 @pytest.mark.parametrize("status", [301, 307, 308])
-def test_an_address_that_has_moved_is_a_wrong_setting_of_the_account(status: int):
+def test_moved_address_blocks_the_account(status: int):
     assert type(submit_error(status=status, Location="https://elsewhere.example/")) is AccountBlocked
 
 
@@ -276,12 +276,12 @@ def test_an_unknown_code_that_speaks_of_money_blocks_the_account(text: str):
 
 
 @pytest.mark.parametrize("text", ["内容审核未通过", "NSFW content", "Policy violation", "content safety audit", "违规"])
-def test_an_unknown_code_that_speaks_of_moderation_rejects_the_request(text: str):
+def test_unknown_code_about_moderation_rejects_the_request(text: str):
     assert type(submit_error(answers.refusal("9999", text))) is Rejected
     assert task_error("9999", text).remedy is Remedy.NONE
 
 
-def test_words_decide_where_the_http_status_only_says_bad_request():
+def test_message_decides_on_a_bad_request():
     assert type(submit_error({"message": "余额不足"}, status=400)) is AccountBlocked
 
 
@@ -303,7 +303,7 @@ def test_an_end_without_a_known_reason_deserves_one_more_try(code: str):
     assert task_error(code, "").remedy is Remedy.ONE_MORE_TRY
 
 
-def test_a_message_begins_with_our_sentence_and_quotes_the_vendor():
+def test_message_starts_with_our_text_and_quotes_the_vendor():
     error = submit_error(answers.refusal("1501", "Content security audit did not pass | 内容安全审查未通过"))
     assert error.message.startswith("Moderation refused the prompt")
     assert "Content security audit did not pass | 内容安全审查未通过" in error.message
