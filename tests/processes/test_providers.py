@@ -154,7 +154,7 @@ def test_killed_chat_is_unconfirmed_and_paid_once(open_stage: OpenStage, chat: C
 
 def test_faults_of_a_chat_server_end_well(open_stage: OpenStage, chat: ChatSimulatorProcess) -> None:
     stage = open_stage()
-    start_chat_workers(stage, chat, POLL_FLOOR_SECONDS="0.1")
+    start_chat_workers(stage, chat)
     cases = {
         "[[sim:submit-once:429]] a": (ItemStatus.COMPLETED, 1),
         "[[sim:submit:404]] b": (ItemStatus.FAILED, 0),

@@ -71,7 +71,7 @@ MOVED = Row(AccountBlocked, "The server has moved away from this address. Correc
 
 
 class Failure(NamedTuple):
-    """One way in which an answer that had begun ends without use. It was accepted, and may be charged."""
+    """One way in which an answer that had begun is lost. It was accepted, and may be charged."""
 
     remedy: Remedy
     message: str
@@ -115,7 +115,8 @@ def refusal(status: int, code: str, text: str, wait_seconds: float | None) -> Pr
     """Return the error of submit for an answer with an HTTP error.
 
     ``text`` is the server's own sentence, already without the key. A server error (5xx) and a
-    time-out leave it open if the answer was written and charged: Unconfirmed. 503 and 529 say "overloaded".
+    time-out leave it open if the answer was written and charged: Unconfirmed. 503 and 529 say
+    "overloaded".
     """
     words = next((row for pattern, row in WORDS if pattern.search(text)), None)
     moved = MOVED if 300 <= status < 400 else None
