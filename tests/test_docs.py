@@ -179,14 +179,18 @@ def test_the_commands_of_the_operator_guide_run_in_their_order(settings):
     """Those that ask the provider are run by tests of their own."""
     settings.ENCRYPTION_KEYS = [encryption.new_key()]
     lines = [line.partition("#")[0] for line in "\n".join(blocks(OPERATOR_GUIDE, "sh")).splitlines()]
-    uses = [shlex.split(line)[1:] for line in lines if re.match(r"manage\.py (accounts|cleanup|recount)\b", line)]
+    uses = [
+        shlex.split(line)[1:]
+        for line in lines
+        if re.match(r"manage\.py (provider_accounts|cleanup|reconcile_counts)\b", line)
+    ]
     told = io.StringIO()
     for words in uses:
         if "check" not in words:
             call_command(*words, stdout=told)
-    assert told.getvalue().count("environment is paused.") == 2
+    assert told.getvalue().count("environment is paused:") == 2
     assert told.getvalue().count("environment is in use again.") == 2
-    assert "removed." in told.getvalue()
+    assert "deleted." in told.getvalue()
 
 
 def test_make_targets_that_pages_name_exist():

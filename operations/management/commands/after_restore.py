@@ -22,9 +22,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "Workers are running, and may be sending. Stop them, restore the backup, and run this again."
             )
+        latest = ItemEvent.objects.aggregate(latest=Max("at"))["latest"]  # before the events of the pauses below
         count = services.pause_after_restore()
         self.stdout.write(f"Every account is paused. Paused missions that had not ended: {count}.")
-        latest = ItemEvent.objects.aggregate(latest=Max("at"))["latest"]
         if latest is None:
             return
         self.stdout.write(
