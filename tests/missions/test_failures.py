@@ -1,4 +1,4 @@
-"""Why items failed, cause by cause."""
+"""Failures of a mission, grouped by cause."""
 
 from __future__ import annotations
 

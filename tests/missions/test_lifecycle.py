@@ -1,6 +1,4 @@
-"""Every move of the lifecycle: from where it is allowed, what it leaves behind, and that it does
-nothing from elsewhere.
-"""
+"""Each move of the lifecycle: allowed sources, resulting rows and events, no effect elsewhere."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ Move = Callable[[int], Any]
 
 
 def snapshot() -> list[Any]:
-    """Everything that a move could have changed."""
+    """Return all rows that a move can change."""
     return [list(model.objects.order_by("pk").values()) for model in (Mission, MissionItem, Attempt, Output, ItemEvent)]
 
 
@@ -89,7 +87,7 @@ def last_event(mission: Mission, *, of_item: bool) -> ItemEvent:
 
 ATTEMPT_STATUSES = ["prepared", "sending", "running", "unconfirmed", "succeeded", "failed", "refused", "void"]
 
-# move → what it does, and from where to where it takes the attempt, and its item
+# name → function, {status before: (status of the attempt after, status of its item after)}
 ATTEMPT_MOVES: dict[str, tuple[Move, dict[str, tuple[str, str]]]] = {
     "mark_sending": (begin, {"prepared": ("sending", "submitting")}),
     "accept": (accept, {"sending": ("running", "processing"), "unconfirmed": ("running", "processing")}),
@@ -214,7 +212,7 @@ def test_the_database_refuses_counts_that_do_not_add_up(owner):
         Mission.objects.filter(pk=mission.pk).update(failed_count=1)
 
 
-# --- How often something was tried, and what it cost ---
+# --- Counts of attempts and costs ---
 
 
 def test_only_possibly_paid_submissions_count_as_attempts(owner, account):
@@ -590,7 +588,7 @@ def test_lost_output_leaves_its_item_completed(output):
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Moves in any order, those that should lose their race included. The rules hold after each."""
+    """Moves in any order, forbidden ones included; the invariants hold after each."""
 
     owner: User
     account: ProviderAccount
@@ -607,7 +605,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.outer.__exit__(None, None, None)
 
     def some(self, data: st.DataObject, *likely: AttemptStatus) -> int | None:
-        """An attempt: four times in five one that the move is meant for."""
+        """Return the id of an attempt: four times in five of one in a ``likely`` status."""
         ids = list(Attempt.objects.filter(item__mission=self.mission).values_list("pk", flat=True))
         fit = list(Attempt.objects.filter(pk__in=ids, status__in=likely).values_list("pk", flat=True))
         is_fit: Any = data.draw(st.integers(0, 4))
@@ -681,7 +679,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """Every worker dies, and others start."""
+        """Let all workers die and new ones start."""
         execution.recover()
         assert not Attempt.objects.filter(status__in=[AttemptStatus.PREPARED, AttemptStatus.SENDING]).exists()
 
@@ -693,7 +691,7 @@ class AnyOrder(RuleBasedStateMachine):
     def resume(self) -> None:
         self.stop(lambda: lifecycle.resume(self.mission.pk, actor=ME))
 
-    @precondition(lambda self: self.tasks > 3)  # not at once, or there is little left to see
+    @precondition(lambda self: self.tasks > 3)  # earlier, little would be left to test
     @rule()
     def cancel(self) -> None:
         self.stop(lambda: lifecycle.cancel(self.mission.pk, actor=ME))

@@ -1,4 +1,4 @@
-"""What a row knows of itself."""
+"""Properties, names and constraints of the models."""
 
 from __future__ import annotations
 

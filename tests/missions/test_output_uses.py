@@ -1,4 +1,4 @@
-"""Results as input of other missions: checked at creation, and kept while they are needed."""
+"""Results as input of other missions: checked at creation, and stored while needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def store_result(owner: User, account: ProviderAccount, **fields: object) -> Output:
-    """A mission's only result, with its file."""
+    """Create a mission with one stored result, and return that result."""
     mission = make_mission(owner)
     bring_to("succeeded", claim(mission, account)[0])
     output = Output.objects.get(item__mission=mission)

@@ -41,7 +41,7 @@ def resolve(owner: User, account: ProviderAccount) -> Any:
 
 @pytest.fixture
 def result(owner: User, account: ProviderAccount) -> Output:
-    """A stored picture of a mission of the owner."""
+    """Return a stored picture of one of the owner's missions."""
     bring_to("succeeded", claim(make_mission(owner), account)[0])
     name = storages["results"].save("missions/1/result.png", ContentFile(picture(colour="green")))
     output = Output.objects.get()

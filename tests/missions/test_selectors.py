@@ -1,4 +1,4 @@
-"""What the engine reads."""
+"""Queries of the engine: slots in use, missions to dispatch, durations."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_crashed_attempts_hold_at_most_half_of_the_slots(owner, account):
 
 def test_unconfirmed_attempt_holds_its_slot_for_a_run(owner, account):
     bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0])
-    known = make_mission(owner, 10)
+    learned = make_mission(owner, 10)
     now = timezone.now()
-    for attempt_id in claim(known, account, 10):
+    for attempt_id in claim(learned, account, 10):
         bring_to("succeeded", attempt_id)
     Attempt.objects.filter(status="succeeded").update(accepted_at=now - timedelta(seconds=20), ended_at=now)
     cache.clear()
@@ -56,8 +56,8 @@ def test_dispatchable_missions_by_priority_and_load(owner, account):
     MissionItem.objects.filter(mission=later).update(available_at=now + timedelta(minutes=1))
     for attempt_id in claim(done, account, 2):
         bring_to("succeeded", attempt_id)
-    found = account_load.dispatchable_missions(account, now=timezone.now(), limit=10)
-    assert [mission.pk for mission in found] == [urgent.pk, fresh.pk, served.pk]
+    missions = account_load.dispatchable_missions(account, now=timezone.now(), limit=10)
+    assert [mission.pk for mission in missions] == [urgent.pk, fresh.pk, served.pk]
     assert len(account_load.dispatchable_missions(account, now=timezone.now(), limit=2)) == 2
 
 
@@ -70,8 +70,8 @@ def test_durations_come_from_the_latest_successes(owner, account):
     Attempt.objects.update(accepted_at=now - timedelta(seconds=100), ended_at=now)
     Attempt.objects.filter(pk=first.pk).update(running_seen_at=now - timedelta(seconds=2))
     Attempt.objects.filter(pk=third.pk).update(model="another/model")
-    found = durations.recent_durations(TEXT_TO_IMAGE)
-    assert sorted(found, key=lambda each: each.low) == [Duration(95, 100), Duration(98, 100)]
+    samples = durations.recent_durations(TEXT_TO_IMAGE)
+    assert sorted(samples, key=lambda each: each.low) == [Duration(95, 100), Duration(98, 100)]
     assert second.model == TEXT_TO_IMAGE
 
 

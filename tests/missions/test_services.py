@@ -1,4 +1,4 @@
-"""People's verbs: what they check, what they store, what they leave alone."""
+"""Services of missions: create, control, retry and delete."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ME = "user:7"
 
 
 def errors_of(owner: User, **more: Any) -> dict[str, str]:
-    """What is wrong, by field. Nothing may have been stored."""
+    """Submit an invalid mission and return its errors by field. Nothing may be stored."""
     arguments: dict[str, Any] = {"name": "x", "task_type": "text_to_image", "rows": ["a teapot"]} | more
     with pytest.raises(MissionInvalid) as caught:
         services.submit_mission(owner=owner, **arguments)
@@ -251,7 +251,7 @@ def test_files_are_looked_up_in_one_query(owner):
     assert len(captured) == 2  # the files, and the owner's limit
 
 
-# --- Planned ---
+# --- Scheduled start ---
 
 
 def test_a_mission_with_a_start_in_the_future_waits_for_it(owner, account):
@@ -261,7 +261,7 @@ def test_a_mission_with_a_start_in_the_future_waits_for_it(owner, account):
     assert execution.dispatch(account.pk) == 1
 
 
-# --- Stop and go on ---
+# --- Pause, resume, cancel ---
 
 VERBS: dict[str, Any] = {
     "pause": services.pause_mission,
@@ -346,7 +346,7 @@ def test_key_change_pauses_open_missions(status, owner, account):
     bring_to(status, claim(taken_up, account)[0])
     bring_to("succeeded", claim(ended, account)[0])
     services.pause_after_key_change("runninghub")
-    execution.recover()  # what was not sent waits again; a failure may ask for a new attempt
+    execution.recover()  # unsent attempts go back to pending
     if status == "running":
         lifecycle.fail(Attempt.objects.get(status="running").pk, code="1015", message="x", retry_at=timezone.now())
     assert execution.dispatch(account.pk) == 0
@@ -358,7 +358,7 @@ def test_key_change_pauses_open_missions(status, owner, account):
     check_mission(taken_up.pk)
 
 
-# --- Again ---
+# --- Retry ---
 
 
 def indexes(mission: Mission, status: str) -> list[int]:

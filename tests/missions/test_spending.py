@@ -70,9 +70,9 @@ def test_uncharged_money_is_freed_until_the_limit_pauses(owner, account):
     succeed(second, cost="0.04")
     succeed(third, cost="0.06")
     assert execution.dispatch(account.pk) == 0
-    told = reason_of(mission)
-    assert "Limit: 0.10 CNY. Charged so far: 0.10 CNY. Expected for what may still be charged: 0.00 CNY." in told
-    assert "raise the limit" in told
+    reason = reason_of(mission)
+    assert "Limit: 0.10 CNY. Charged so far: 0.10 CNY. Expected for what may still be charged: 0.00 CNY." in reason
+    assert "raise the limit" in reason
     check_mission(mission.pk)
 
 
@@ -154,7 +154,7 @@ def test_only_what_was_charged_in_the_period_counts(owner, account):
     for attempt_id in attempts:
         bring_to("succeeded", attempt_id)
     Attempt.objects.filter(pk=attempts[0]).update(ended_at=timezone.now() - timedelta(days=2))
-    assert left_of(limit) == 1 - 3 * PRICE  # a mission of today has no charges of other days
+    assert left_of(limit) == 1 - 3 * PRICE  # a mission created today has no charges of earlier days
     Mission.objects.update(created_at=timezone.now() - timedelta(days=3))
     assert left_of(limit) == 1 - 2 * PRICE
     limit.period = Period.EVER
@@ -193,10 +193,10 @@ def test_concurrent_purges_keep_the_spending_once(owner, account):
 def test_claims_without_limits_cost_no_statement_more(owner, account):
     def statements() -> int:
         make_mission(owner, 1)
-        with CaptureQueriesContext(connection) as seen:
+        with CaptureQueriesContext(connection) as captured:
             assert execution.dispatch(account.pk) == 1
-        assert not any("removedspending" in query["sql"] for query in seen)
-        return len(seen)
+        assert not any("removedspending" in query["sql"] for query in captured)
+        return len(captured)
 
     plain = statements()
     Mission.objects.update(spending_limit=1)

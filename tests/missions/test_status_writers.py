@@ -13,14 +13,14 @@ from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
 LIFECYCLE = ROOT / "missions" / "lifecycle"
-# Reviewed writes of columns that only the run knows, by file: how many.
+# Number of reviewed writes whose columns are known only at run time, by file.
 REVIEWED = {
-    "core/errors.py": 1,  # of an HTTP answer
-    "providers/provider_accounts.py": 1,  # the reason of a pause
-    "benchmarks/bench_scale.py": 2,  # of items that a measurement skips, in a database that is thrown away
-    "benchmarks/bench_verbs.py": 2,  # likewise
-    "core/api/idempotency.py": 2,  # of a HTTP answer
-    "devtools/management/commands/make_history.py": 2,  # an invented past
+    "core/errors.py": 1,  # status of an HTTP answer
+    "providers/provider_accounts.py": 1,  # reason of a pause
+    "benchmarks/bench_scale.py": 2,  # items that a benchmark skips, in a temporary database
+    "benchmarks/bench_verbs.py": 2,  # the same
+    "core/api/idempotency.py": 2,  # status of an HTTP answer
+    "devtools/management/commands/make_history.py": 2,  # generated history
     "drafts/services.py": 1,  # columns of a form
     "missions/execution/poll.py": 1,  # when to poll running attempts again
     "missions/maintenance/reconcile_counts.py": 1,  # a mission's counts and cost

@@ -1,4 +1,4 @@
-"""How fast a mission goes."""
+"""Pace and remaining time of a mission."""
 
 from __future__ import annotations
 

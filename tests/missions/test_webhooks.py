@@ -1,4 +1,4 @@
-"""What the provider tells us unasked is a hint, and no more."""
+"""Webhooks of a provider are hints: they trigger a poll and change nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def post(attempt: Attempt, body: Any, provider: str = "runninghub") -> int:
 
 @pytest.fixture
 def attempt(owner, workers: Workers, account) -> Attempt:
-    """An attempt that the simulator runs."""
+    """Return an attempt that the simulator runs."""
     make_mission(owner, 1)
     execution.dispatch(account.pk)
     workers.play("submit")
@@ -51,7 +51,7 @@ def attempt(owner, workers: Workers, account) -> Attempt:
 
 @pytest.fixture
 def lost(owner, workers: Workers, account, simulator) -> Attempt:
-    """An attempt that the simulator runs, of which the answer was lost."""
+    """Return an attempt that the simulator runs and whose submit answer was lost."""
     simulator.set(paid_drop=1)
     make_mission(owner, 1)
     execution.dispatch(account.pk)
@@ -87,7 +87,7 @@ def test_many_webhooks_wake_one_worker(owner, workers: Workers, simulator):
     for attempt in attempts:
         assert post(attempt, body_for(attempt.remote_task_id)) == 204
     assert workers.waiting().count(("poll_due", (workers.account.pk,))) == 1
-    time.sleep(0.1)  # the tasks end
+    time.sleep(0.1)  # the tasks finish
     workers.play("poll_due")
     assert set(attempts.values_list("status", flat=True)) == {"succeeded"}
 
@@ -220,7 +220,7 @@ def test_submit_sends_the_webhook_url_of_its_attempt(owner, workers, account, si
 
 
 def call(application: Any, path: str, body: bytes = b"{}", method: str = "POST") -> Any:
-    """The status with which an ASGI application answers."""
+    """Return a coroutine for the status of an ASGI application's answer."""
 
     async def ask() -> int:
         sent: list[Any] = []

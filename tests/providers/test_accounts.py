@@ -1,4 +1,4 @@
-"""Keys, pausing, and asking a provider about an account."""
+"""Keys, pauses and checks of provider accounts."""
 
 from __future__ import annotations
 

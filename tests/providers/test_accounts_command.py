@@ -1,4 +1,4 @@
-"""``manage.py accounts``: state, limit and balance of the provider accounts, without ever showing a key."""
+"""``manage.py accounts``: state, limit and balance of provider accounts; keys stay hidden."""
 
 from __future__ import annotations
 

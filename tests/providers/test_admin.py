@@ -1,4 +1,4 @@
-"""Accounts in the admin: what goes in, and that a key never comes out."""
+"""Provider accounts in the admin; keys go in and never come out."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _english():
 
 
 def sample(model: Model) -> dict[str, Any]:
-    """Return the least that a caller must give: every required parameter without a default."""
+    """Return the smallest valid parameters: every required parameter without a default."""
     values: dict[ParameterType, Any] = {
         ParameterType.TEXT: "a red teapot",
         ParameterType.IMAGE: URL,

@@ -1,4 +1,4 @@
-"""What is sealed can be read by whoever has a key of the environment, and by nobody else."""
+"""Sealed texts can be read only with a key of the environment."""
 
 from __future__ import annotations
 

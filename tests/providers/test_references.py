@@ -1,4 +1,4 @@
-"""Files that parameters name: found, and checked against their owner and the model."""
+"""Files that parameters name, checked against their owner and the model."""
 
 from __future__ import annotations
 

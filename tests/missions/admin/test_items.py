@@ -113,8 +113,8 @@ def test_page_shows_attempts_and_actors(admin_client, mixed):
 def test_search_finds_items(admin_client, mixed, query, places):
     mixed.items.filter(index=2).update(custom_id="mine")
     task = mixed.items.get(index=4).attempts.get().remote_task_id
-    known = {"mission": str(mixed.pk), "task": task}
+    ids = {"mission": str(mixed.pk), "task": task}
     response = admin_client.get(
-        reverse("admin:missions_missionitem_changelist"), {name: value.format(**known) for name, value in query.items()}
+        reverse("admin:missions_missionitem_changelist"), {name: value.format(**ids) for name, value in query.items()}
     )
     assert [item.index for item in response.context["cl"].result_list] == places

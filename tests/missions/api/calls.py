@@ -1,4 +1,4 @@
-"""What programs send, and what they are answered."""
+"""API calls of the tests, and checks of their answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def data(response: Any, status: int = 200) -> Any:
 
 
 def errors(response: Any, status: int = 422) -> dict[str, str]:
-    """Field → message of an answer that must have failed."""
+    """Return the messages by field of a response that must be an error."""
     assert response.status_code == status, response.content
     body = response.json()
     assert body["code"] == status

@@ -1,4 +1,4 @@
-"""Somebody who calls ``/missions``, and what the answers say."""
+"""A client of ``/missions`` and checks of its answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ ROOT = "/api/v1/missions"
 
 
 class Api:
-    """Somebody who calls ``/missions``: ``ok`` answers give their data, others their whole body."""
+    """A caller of ``/missions``.
+
+    ``data`` and ``done`` require a success and return its data; the others return the response.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""A real server on the test database, for what only shows over a network."""
+"""A real server on the test database, for behaviour that needs a network."""
 
 from __future__ import annotations
 

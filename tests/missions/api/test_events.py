@@ -95,7 +95,7 @@ def test_a_client_that_resumes_misses_nothing(server: Web, owner: User, token: s
                 if message.event == "state" or heard[-1] == latest_event_id(mission):
                     next(steps, None)  # while the client listens
                 if len(heard) % 7 == 6 and message.event == "item":
-                    break  # the line is cut, again and again
+                    break  # the connection is cut repeatedly
     assert heard == event_ids(mission)
     assert len(heard) == 8 * 3 + 3
 
@@ -157,7 +157,8 @@ def test_clients_that_do_not_read_cost_no_memory(server: Web, mission: Mission, 
     result_factories.add_events(mission, 5000)
     lifecycle.cancel(mission.pk, actor="user:1")
     assert [message.id for message in listen(server, mission, token) if message.id] == event_ids(mission)
-    assert process.memory_full_info().uss - before < 20 * 1024**2  # all events to each of them would be 60 MB and more
+    # Sending all events to all clients would take 60 MB or more.
+    assert process.memory_full_info().uss - before < 20 * 1024**2
     for client in clients:
         client.close()
 
@@ -180,7 +181,7 @@ def test_a_closed_connection_leaves_nothing_behind(server: Web, mission: Mission
         listen_briefly(server, mission, token)
     wait_for(lambda: not connections(server))
     pools = feed.READING_THREADS + ANSWERED_AT_ONCE
-    threads = process.num_threads() + pools  # they are started as they are needed, and stay
+    threads = process.num_threads() + pools  # threads start on demand and stay
     files = process.num_fds() + 2 * pools + 2  # and each keeps its connection
     for _ in range(2 * pools + 10):
         listen_briefly(server, mission, token)

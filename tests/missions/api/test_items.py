@@ -24,13 +24,13 @@ pytestmark = pytest.mark.django_db
 
 def walk(api: Api, mission: Mission, **query: Any) -> list[int]:
     """Return the indexes of all items, page by page."""
-    found: list[int] = []
+    indexes: list[int] = []
     cursor: str | None = "0"
     while cursor is not None:
         page = api.data(f"/{mission.pk}/items", cursor=cursor, **query)
-        found += [item["index"] for item in page["items"]]
+        indexes += [item["index"] for item in page["items"]]
         cursor = page["next_cursor"]
-    return found
+    return indexes
 
 
 # --- Pages ---
@@ -87,8 +87,8 @@ def test_item_shows_its_history_without_secrets(api: Api, mixed: Mission):
     shown = answer.json()["data"]
     assert (shown["index"], shown["status"], shown["cost"]) == (4, "completed", "0.05")
     assert shown["config"] == {"prompt": "a teapot, number 4", "aspectRatio": "3:4"}
-    (told,) = shown["attempts"]
-    assert (told["number"], told["status"], told["remote_task_id"]) == (1, "succeeded", attempt.remote_task_id)
+    (listed,) = shown["attempts"]
+    assert (listed["number"], listed["status"], listed["remote_task_id"]) == (1, "succeeded", attempt.remote_task_id)
     (output,) = shown["outputs"]
     assert (output["number"], output["status"], output["file_url"]) == (1, "pending", None)
     assert [event["to_status"] for event in shown["events"]] == ["submitting", "processing", "completed"]
@@ -123,10 +123,10 @@ def test_only_the_given_item_is_retried(api: Api, mixed: Mission):
 
 
 @pytest.mark.parametrize("index", [4, 5, 6, 7])
-@pytest.mark.parametrize("given", [None, {"config": {"prompt": "another"}}])
-def test_item_that_did_not_fail_is_not_retried(index, given, api: Api, mixed: Mission):
+@pytest.mark.parametrize("payload", [None, {"config": {"prompt": "another"}}])
+def test_item_that_did_not_fail_is_not_retried(index, payload, api: Api, mixed: Mission):
     before = list(mixed.items.order_by("index").values())
-    answer = api.post(f"/{mixed.pk}/items/{index}/retry", given)
+    answer = api.post(f"/{mixed.pk}/items/{index}/retry", payload)
     assert (answer.status_code, answer.json()["error"]) == (409, "not_possible")
     assert list(mixed.items.order_by("index").values()) == before
 
@@ -256,11 +256,11 @@ def test_concurrent_retries_make_one_attempt():
     check_mission(mission.pk)
 
 
-# --- Settle what is unconfirmed ---
+# --- Resolve unconfirmed items ---
 
 
 @pytest.mark.parametrize(
-    "given, field",
+    "payload, field",
     [
         ({}, "body"),
         ({"not_run": True, "remote_task_id": "1"}, "body"),
@@ -272,8 +272,8 @@ def test_concurrent_retries_make_one_attempt():
         ({"notrun": True}, "notrun"),
     ],
 )
-def test_unclear_resolution_changes_nothing(given, field, api: Api, mixed: Mission):
-    assert field in errors_of(api.post(f"/{mixed.pk}/items/5/resolve", given))
+def test_unclear_resolution_changes_nothing(payload, field, api: Api, mixed: Mission):
+    assert field in errors_of(api.post(f"/{mixed.pk}/items/5/resolve", payload))
     assert mixed.items.get(index=5).status == "unconfirmed"
 
 
@@ -286,8 +286,8 @@ def test_item_resolved_as_not_run_is_resubmitted(api: Api, mixed: Mission):
 
 @pytest.mark.parametrize("index", [1, 4, 6, 7])
 def test_only_unconfirmed_items_can_be_resolved(index, api: Api, mixed: Mission):
-    for given in ({"not_run": True}, {"remote_task_id": "123"}):
-        assert api.post(f"/{mixed.pk}/items/{index}/resolve", given).status_code == 409
+    for payload in ({"not_run": True}, {"remote_task_id": "123"}):
+        assert api.post(f"/{mixed.pk}/items/{index}/resolve", payload).status_code == 409
 
 
 def test_attached_task_is_not_paid_again(api: Api, owner, workers: Workers, simulator):

@@ -1,4 +1,4 @@
-"""Lists and details of missions, and the verbs that stop them, let them go on and remove them."""
+"""Lists and details of missions, and the verbs that pause, resume, cancel and delete them."""
 
 from __future__ import annotations
 
@@ -150,18 +150,18 @@ EVERY_OPERATION = [
 ]
 
 
-@pytest.mark.parametrize("method, path, given", EVERY_OPERATION)
-def test_foreign_mission_is_not_found(method, path, given, strange_api: Api, mixed: Mission):
-    assert strange_api.send(method, f"/{mixed.pk}{path}", given).status_code == 404
+@pytest.mark.parametrize("method, path, payload", EVERY_OPERATION)
+def test_foreign_mission_is_not_found(method, path, payload, strange_api: Api, mixed: Mission):
+    assert strange_api.send(method, f"/{mixed.pk}{path}", payload).status_code == 404
     before = mixed.counts
     mixed.refresh_from_db()
     assert (mixed.counts, mixed.status, mixed.name) == (before, "running", "Teapots")
 
 
-@pytest.mark.parametrize("method, path, given", EVERY_OPERATION)
-def test_mission_being_deleted_is_not_found(method, path, given, api: Api, mixed: Mission):
+@pytest.mark.parametrize("method, path, payload", EVERY_OPERATION)
+def test_mission_being_deleted_is_not_found(method, path, payload, api: Api, mixed: Mission):
     Mission.objects.update(delete_requested_at=timezone.now())
-    assert api.send(method, f"/{mixed.pk}{path}", given).status_code == 404
+    assert api.send(method, f"/{mixed.pk}{path}", payload).status_code == 404
     assert api.data()["items"] == []
 
 
@@ -208,7 +208,7 @@ def test_reads_take_constant_statements(items, others, api: Api, owner, account,
     for attempt_id in claim(mission, account, min(items, 20)):
         bring_to("succeeded", attempt_id)
     path = f"/{mission.pk}"
-    api.data()  # the token's use is noted once a minute
+    api.data()  # the use of a token is stored once a minute
     for limit, address in ((3, ""), (4, path), (4, f"{path}/items"), (6, f"{path}/items/1")):
         with django_assert_max_num_queries(limit):
             api.data(address)
@@ -248,17 +248,24 @@ def test_spending_limit_is_set_changed_removed(api: Api, owner):
 
 
 @pytest.mark.parametrize(
-    "given, field", [({"name": ""}, "name"), ({"name": "  "}, "name"), ({"name": None}, "name"), ({"priority": 101}, "priority"),
-                     ({"status": "completed"}, "status"), ({"config": {}}, "config")],
-)  # fmt: skip
-def test_other_fields_cannot_be_changed(given, field, api: Api, owner):
+    "payload, field",
+    [
+        ({"name": ""}, "name"),
+        ({"name": "  "}, "name"),
+        ({"name": None}, "name"),
+        ({"priority": 101}, "priority"),
+        ({"status": "completed"}, "status"),
+        ({"config": {}}, "config"),
+    ],
+)
+def test_other_fields_cannot_be_changed(payload, field, api: Api, owner):
     mission = make_mission(owner, 1)
-    assert field in errors_of(api.send("patch", f"/{mission.pk}", given))
+    assert field in errors_of(api.send("patch", f"/{mission.pk}", payload))
     mission.refresh_from_db()
     assert (mission.name, mission.status, mission.priority) == ("Teapots", "queued", 0)
 
 
-# --- Stop and go on ---
+# --- Pause, resume, cancel ---
 
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "delete"])
@@ -311,7 +318,7 @@ def test_impossible_action_is_a_conflict(verb, api: Api, owner):
     assert "cancelled" in answer.json()["message"]
 
 
-# --- Again ---
+# --- Retry ---
 
 
 def failed_indexes(mission: Mission) -> list[int]:
@@ -373,7 +380,7 @@ def test_repeated_retry_with_its_key_pays_once(api: Api, mixed: Mission, account
     assert failed_indexes(mixed) == [1, 2, 3, 7]
 
 
-# --- Removed ---
+# --- Delete ---
 
 
 def test_idle_mission_is_deleted_at_once(api: Api, owner, account):
@@ -400,7 +407,7 @@ def test_mission_in_flight_is_deleted_later(api: Api, owner, workers: Workers, s
     assert simulator.stats()["submits"] == 2
 
 
-# --- At once ---
+# --- Concurrency ---
 
 
 @pytest.mark.django_db(transaction=True)

@@ -152,9 +152,9 @@ RANGES = [
 ]
 
 
-@pytest.mark.parametrize("wanted, first, last", RANGES)
-def test_range_is_served(wanted, first, last, api: Api, mission: Mission):
-    answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
+@pytest.mark.parametrize("byte_range, first, last", RANGES)
+def test_range_is_served(byte_range, first, last, api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": byte_range})
     assert read(answer) == CONTENT[first : last + 1]
     assert int(answer["Content-Length"]) == last - first + 1
     if (first, last) == (0, LAST):
@@ -164,11 +164,11 @@ def test_range_is_served(wanted, first, last, api: Api, mission: Mission):
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "byte_range",
     ["bytes=9-0", "bytes=99999999-", "bytes=-0", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "x" * 500],
 )
-def test_invalid_range_returns_the_whole_file(wanted, api: Api, mission: Mission):
-    answer = api.client.get(ROOT + path_of(mission), headers={"Range": wanted})
+def test_invalid_range_returns_the_whole_file(byte_range, api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": byte_range})
     assert answer.status_code == 200
     assert read(answer) == CONTENT
 

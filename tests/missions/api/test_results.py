@@ -1,6 +1,4 @@
-"""Collecting what a mission made: addresses, names, and what a client that goes away leaves
-behind.
-"""
+"""Results of a mission over the API: URLs, file names, and interrupted downloads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Submitting missions over the API: what is taken, what is refused, and that a mistake never
-costs money.
+"""Submitting missions over the API: accepted and refused bodies, and mistakes that
+never cost money.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def test_submit_returns_location_and_price(path, api: Api):
 
 def test_every_field_is_stored(api: Api, owner):
     start = (timezone.now() + timedelta(hours=2)).replace(microsecond=0)
-    given = body(
+    payload = body(
         "red",
         {"prompt": "blue", "aspectRatio": "1:1", "custom_id": "B-2"},
         description="for the kitchen",
@@ -54,7 +54,7 @@ def test_every_field_is_stored(api: Api, owner):
         metadata={"order": 12},
         max_attempts=1,
     )
-    data = api.post("/submit", given).json()["data"]
+    data = api.post("/submit", payload).json()["data"]
     assert (data["status"], data["total_count"]) == ("scheduled", 4)
     mission = Mission.objects.get()
     assert (mission.owner, mission.description, mission.priority, mission.metadata) == (
@@ -78,11 +78,11 @@ def test_every_field_is_stored(api: Api, owner):
 
 def test_uploads_are_referenced_by_id(api: Api, owner):
     media = make_media(owner)
-    given = body({"imageUrls": [f"media:{media.pk}"]}, task_type="image_to_image", config={"prompt": "in winter"})
-    assert api.post("/submit", given).status_code == 202
+    payload = body({"imageUrls": [f"media:{media.pk}"]}, task_type="image_to_image", config={"prompt": "in winter"})
+    assert api.post("/submit", payload).status_code == 202
 
 
-# --- What is wrong ---
+# --- Errors ---
 
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "at least 1"),
@@ -268,8 +268,8 @@ def make_template(owner: User, **more: Any) -> MissionTemplate:
 
 def test_template_supplies_missing_parameters(api: Api, owner):
     template = make_template(owner)
-    given = body("x", config={"aspectRatio": "1:1"}, template_id=template.pk)
-    data = api.data(f"/{api.post('/submit', given).json()['data']['api_mission_id']}")
+    payload = body("x", config={"aspectRatio": "1:1"}, template_id=template.pk)
+    data = api.data(f"/{api.post('/submit', payload).json()['data']['api_mission_id']}")
     assert (data["model"], data["template_id"]) == ("rhart-image-n-pro/text-to-image", template.pk)
     assert data["config"] == {"aspectRatio": "1:1", "resolution": "2k"}
 
@@ -282,8 +282,8 @@ def test_unreadable_template_is_named(config, api: Api, owner):
 
 def test_explicit_model_overrides_the_template(api: Api, owner):
     template = make_template(owner, config={"model": "rhart-image-n-pro/text-to-image", "params": {}})
-    given = body("x", model="rhart-image-v1/text-to-image", template_id=template.pk)
-    assert api.post("/submit", given).status_code == 202
+    payload = body("x", model="rhart-image-v1/text-to-image", template_id=template.pk)
+    assert api.post("/submit", payload).status_code == 202
     assert Mission.objects.get().model == "rhart-image-v1/text-to-image"
 
 
@@ -296,15 +296,15 @@ def test_template_must_be_own_and_of_the_type(api: Api, owner, stranger):
 
 
 def test_free_form_endpoint_needs_an_operator(api: Api, staff_api: Api):
-    given = body({"anything": [1]}, model="some/model", allow_free_form=True)
-    assert api.post("/submit", given).status_code == 403
+    payload = body({"anything": [1]}, model="some/model", allow_free_form=True)
+    assert api.post("/submit", payload).status_code == 403
     assert nothing_is_stored()
-    assert "catalogue" in errors_of(staff_api.post("/submit", given | {"allow_free_form": False}))["model"]
-    data = staff_api.post("/submit", given).json()["data"]
+    assert "catalogue" in errors_of(staff_api.post("/submit", payload | {"allow_free_form": False}))["model"]
+    data = staff_api.post("/submit", payload).json()["data"]
     assert data["estimate"] == {"amount": None, "currency": "CNY"}
 
 
-# --- Once ---
+# --- Idempotency ---
 
 
 def test_submit_needs_a_token(client):

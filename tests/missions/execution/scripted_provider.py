@@ -1,4 +1,4 @@
-"""A provider whose answers a test writes down."""
+"""A provider with scripted answers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from providers.adapters.errors import ProviderError, Remedy
 
 @dataclass
 class Script:
-    """What the provider answers, and the calls that it got."""
+    """Answers of the provider, and the calls that it received."""
 
     submit: Callable[[SubmitRequest, Updates], Any] = lambda request, updates: accepted("1")
     find: Callable[[str], RemoteState | None] = lambda our_id: None
     states: dict[str, RemoteState | ProviderError] = field(default_factory=dict)
     requests: list[SubmitRequest] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    lookups: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
 
@@ -53,7 +53,7 @@ class ScriptedProvider(Provider):
         return {task_id: self.script.states.get(task_id) or running(task_id) for task_id in task_ids}
 
     def find(self, our_id: str) -> RemoteState | None:
-        self.script.found.append(our_id)
+        self.script.lookups.append(our_id)
         return self.script.find(our_id)
 
     def cancel(self, task_id: str) -> bool:

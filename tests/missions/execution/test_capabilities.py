@@ -37,7 +37,7 @@ REMOTE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, repor
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    """A scripted provider in the registry."""
+    """Register a scripted provider, and return its script."""
     monkeypatch.setitem(PROVIDERS, ScriptedProvider.name, ScriptedProvider)
     ScriptedProvider.script = Script()
     return ScriptedProvider.script
@@ -52,7 +52,7 @@ def scripted(script: Script, db: None) -> ProviderAccount:
 
 
 def mission_of(owner: User, account: ProviderAccount, rows: int = 1) -> Mission:
-    """A mission for the scripted provider, of a model that the catalogue does not have."""
+    """Return a mission for the scripted provider, of a model outside the catalogue."""
     mission = make_mission(owner, rows)
     Mission.objects.filter(pk=mission.pk).update(provider=account.provider)
     return mission
@@ -90,7 +90,7 @@ def test_an_inline_answer_ends_the_attempt(owner, scripted, script):
         attempt = run(scripted)
         assert (attempt.status, attempt.item.status, attempt.error_code) == (status, item_status, code)
         check_mission(mission.pk)
-        lifecycle.request_deletion(mission.pk, actor="user:1")  # its items wait no more
+        lifecycle.request_deletion(mission.pk, actor="user:1")  # its items leave the queue
         ProviderAccount.objects.update(soft_limit=None)
     assert Output.objects.get().text == "A poem."
 
@@ -210,13 +210,13 @@ def test_a_lost_submission_is_proved_by_our_id(owner, scripted, script):
         lifecycle.mark_unconfirmed(attempt_id, code="drop", message="No answer.")
         workers = Workers(scripted)
         execution.reap(scripted.pk)
-        assert not [name for name, _ in workers.waiting() if name == "rescue"]  # it may still be on its way
+        assert not [name for name, _ in workers.waiting() if name == "rescue"]  # the request may still be under way
         pass_time(61)
-        ProviderAccount.objects.update(paused_at=timezone.now())  # nothing more is sent
+        ProviderAccount.objects.update(paused_at=timezone.now())  # new submissions stop
         execution.reap(scripted.pk)
         workers.play("rescue")
         attempt = Attempt.objects.get(pk=attempt_id)
-        assert script.found[-1] == attempt.our_id
+        assert script.lookups[-1] == attempt.our_id
         assert (attempt.status, attempt.item.status) == (status, item_status), (capabilities, answer)
         check_mission(mission.pk)
         ProviderAccount.objects.update(paused_at=None)

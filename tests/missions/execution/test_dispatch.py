@@ -1,4 +1,4 @@
-"""Filling slots: never too many, fairly, urgently, and only what is due.  And two at once."""
+"""Dispatch: the cap, fairness, priority, due items, and concurrent dispatches."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def account(account: ProviderAccount) -> ProviderAccount:
 
 
 def prepared() -> dict[str, int]:
-    """Slots per mission, by its name."""
+    """Count the prepared attempts by the name of their mission."""
     names = Attempt.objects.filter(status=AttemptStatus.PREPARED).values_list("item__mission__name", flat=True)
     return dict(Counter(names))
 
@@ -179,7 +179,7 @@ def test_the_number_of_statements_does_not_grow_with_the_mission(owner, account)
     assert counts[0] == counts[1] <= 20
 
 
-# --- At once, with real transactions ---
+# --- Concurrency, with real transactions ---
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_an_answer_and_a_lost_answer_at_once_leave_one_truth(stage):
         lambda: [accept(attempt_id) for attempt_id in ids],
         lambda: [lose_answer(attempt_id) for attempt_id in reversed(ids)],
     )
-    assert all(results[0])  # an answer is a proof, whoever comes first
+    assert all(results[0])  # an answer is a proof in either order
     assert Attempt.objects.filter(status="running").count() == 8
     check_mission(mission.pk)
 

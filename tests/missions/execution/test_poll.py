@@ -1,4 +1,4 @@
-"""Asking how tasks stand, and what comes of the answers."""
+"""Polls of running tasks, and the effects of their answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def start(owner: User, workers: Workers, rows: Any = 1, **more: Any) -> Mission:
-    """A mission whose items the simulator runs."""
+    """Create a mission and submit its items to the simulator."""
     mission = make_mission(owner, rows, **more)
     execution.dispatch(workers.account.pk)
     workers.play("submit")
@@ -32,8 +32,8 @@ def start(owner: User, workers: Workers, rows: Any = 1, **more: Any) -> Mission:
     return mission
 
 
-def ask(workers: Workers, *, times: int = 1) -> None:
-    """Ask about everything that runs, without waiting."""
+def poll(workers: Workers, *, times: int = 1) -> None:
+    """Poll all running attempts, without waiting."""
     for _ in range(times):
         execution.poll(workers.account.pk, list(Attempt.objects.filter(status="running").values_list("pk", flat=True)))
 
@@ -41,7 +41,7 @@ def ask(workers: Workers, *, times: int = 1) -> None:
 def test_success_is_recorded_with_cost_answer_and_file(owner, workers, simulator):
     simulator.set(task_seconds=0)
     mission = start(owner, workers)
-    ask(workers)
+    poll(workers)
     attempt = Attempt.objects.get()
     assert (attempt.status, attempt.item.status) == ("succeeded", "completed")
     assert str(attempt.cost) == "0.050000"
@@ -56,7 +56,7 @@ def test_success_is_recorded_with_cost_answer_and_file(owner, workers, simulator
 def test_several_results_are_all_kept_in_order(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, ["three of them [[sim:results:3]]"])
-    ask(workers)
+    poll(workers)
     assert list(Output.objects.values_list("index", flat=True)) == [1, 2, 3]
 
 
@@ -107,7 +107,7 @@ def test_a_task_that_fails_once_succeeds_at_its_second_attempt(owner, workers, s
 def test_a_new_attempt_waits_before_it_is_sent(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, ["a teapot [[sim:fail-once:1015]]"])
-    ask(workers)
+    poll(workers)
     item = MissionItem.objects.get()
     assert item.status == "pending"
     assert timezone.now() + timedelta(seconds=3) < item.available_at < timezone.now() + timedelta(seconds=7)
@@ -119,12 +119,12 @@ def test_empty_success_is_polled_for_a_minute(owner, workers, simulator, setting
     start(owner, workers, ["x [[sim:no-result]]"])
     waits = []
     for _ in range(5):
-        ask(workers)
+        poll(workers)
         attempt = Attempt.objects.get()
         assert attempt.status == "running"
         waits.append((attempt.next_poll_at - timezone.now()).total_seconds())
     assert waits == pytest.approx([2, 4, 8, 16, 32], abs=1)
-    ask(workers)
+    poll(workers)
     attempt = Attempt.objects.get()
     assert (attempt.status, attempt.error_code) == ("failed", "no_result")
 
@@ -132,9 +132,9 @@ def test_empty_success_is_polled_for_a_minute(owner, workers, simulator, setting
 def test_a_result_that_comes_late_is_kept(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, ["x [[sim:query:early:3]]"])
-    ask(workers, times=3)
+    poll(workers, times=3)
     assert not Output.objects.exists()
-    ask(workers)
+    poll(workers)
     assert (Attempt.objects.get().status, Output.objects.count()) == ("succeeded", 1)
 
 
@@ -142,25 +142,25 @@ def test_empty_success_after_a_long_run_is_polled_again(owner, workers, simulato
     simulator.set(task_seconds=0)
     start(owner, workers, ["x [[sim:no-result]]"])
     Attempt.objects.update(poll_count=10)
-    ask(workers)
+    poll(workers)
     assert Attempt.objects.get().status == "running"
 
 
-QUESTIONS = ["query_500", "query_503", "query_429", "query_drop", "query_malformed", "query_1003", "query_1005"]
+POLL_FAULTS = ["query_500", "query_503", "query_429", "query_drop", "query_malformed", "query_1003", "query_1005"]
 
 
-@pytest.mark.parametrize("fault", QUESTIONS)
+@pytest.mark.parametrize("fault", POLL_FAULTS)
 def test_unanswered_poll_changes_nothing(fault, owner, workers, simulator, account, settings):
     settings.POLL_FLOOR_SECONDS = 30.0
     simulator.set(task_seconds=0, **{fault: 3})
     mission = start(owner, workers)
-    ask(workers, times=3)
+    poll(workers, times=3)
     attempt = Attempt.objects.get()
     assert (attempt.status, attempt.poll_count, attempt.running_seen_at) == ("running", 3, None)
     assert attempt.next_poll_at > timezone.now()
     account.refresh_from_db()
     assert account.paused_at is None
-    ask(workers)
+    poll(workers)
     mission.refresh_from_db()
     assert mission.completed_count == 1
 
@@ -169,7 +169,7 @@ def test_unanswered_poll_changes_nothing(fault, owner, workers, simulator, accou
 def test_poll_with_a_wrong_key_pauses_the_account(fault, owner, workers, simulator, account):
     mission = start(owner, workers, 2)
     simulator.set(**{fault: "always"})
-    ask(workers)
+    poll(workers)
     account.refresh_from_db()
     assert account.paused_at
     assert account.pause_reason
@@ -186,7 +186,7 @@ def test_paused_account_still_polls_accepted_tasks(owner, workers, simulator, ac
 def test_poll_without_a_key_pauses_the_account(owner, workers, simulator, account, settings):
     start(owner, workers)
     settings.RUNNINGHUB_API_KEY = ""
-    ask(workers)
+    poll(workers)
     account.refresh_from_db()
     assert account.paused_at
     assert Attempt.objects.get().status == "running"
@@ -198,7 +198,7 @@ def test_poll_interval_grows_with_the_age_of_a_task(owner, workers, simulator, s
     start(owner, workers, 30)
     Attempt.objects.update(accepted_at=timezone.now() - timedelta(seconds=40))
     before = timezone.now()
-    ask(workers)
+    poll(workers)
     waits = [
         (attempt.next_poll_at - before).total_seconds() for attempt in Attempt.objects.all() if attempt.next_poll_at
     ]
@@ -216,7 +216,7 @@ def test_polls_keep_the_floor_interval(owner, workers, simulator, settings):
     first = Attempt.objects.order_by("next_poll_at").first()
     assert first
     assert first.next_poll_at > first.accepted_at + timedelta(seconds=5.9)
-    ask(workers)
+    poll(workers)
     assert not Attempt.objects.filter(next_poll_at__lt=timezone.now() + timedelta(seconds=4)).exists()
 
 
@@ -288,7 +288,7 @@ def test_stopped_ticks_are_rearmed_and_running_ones_kept(workers, account, simul
     pass_time(10)
     execution.arm_stale()
     assert ProviderAccount.objects.get().tick_number == number + 1
-    ProviderAccount.objects.update(is_enabled=False)  # what it has accepted is still watched
+    ProviderAccount.objects.update(is_enabled=False)  # accepted tasks are still polled
     pass_time(10)
     execution.arm_stale()
     assert ProviderAccount.objects.get().tick_number == number + 2
@@ -298,7 +298,7 @@ def test_claimed_poll_that_was_not_sent_is_repeated(owner, workers, simulator, a
     mission = start(owner, workers)
     pass_time(5)
     number = ProviderAccount.objects.get().tick_number
-    simulator.set(query_drop=1)  # the worker's question came to nothing
+    simulator.set(query_drop=1)  # the poll gets no answer
     execution.tick(account.pk, number)
     assert workers.finish(mission).completed_count == 1
 
@@ -323,7 +323,7 @@ def test_a_hint_about_a_task_that_has_ended_does_nothing(owner, workers, simulat
     check_mission(mission.pk)
 
 
-# --- A person's rescue ---
+# --- Resolutions by a person ---
 
 
 def test_attaching_a_task_pays_nothing_again(owner, workers, simulator):

@@ -1,4 +1,4 @@
-"""What is repaired after workers died, and what time makes due."""
+"""Repairs after the death of workers, deadlines, and scheduled starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 @pytest.fixture
 def living() -> Iterator[int]:
-    """The id of a process that lives and leads its own group."""
+    """Return the id of a living process that leads its own group."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
     yield process.pid
     process.communicate()
@@ -61,7 +61,7 @@ def test_slot_of_a_lost_message_is_taken_back(owner, account):
 
 
 def test_unused_slot_of_a_living_worker_is_taken_back(owner, account, living):
-    attempt = one_attempt(owner, account)  # the database went away before it was marked
+    attempt = one_attempt(owner, account)  # the database failed before it was marked
     Attempt.objects.update(worker=f"{cluster(living)}:{living}")
     pass_time(15)
     assert after_repair(attempt) == ("prepared", "submitting")
@@ -172,12 +172,12 @@ def test_result_is_fetched_after_an_outage_past_the_deadline(owner, workers: Wor
     execution.dispatch(account.pk)
     workers.play("submit")
     pass_time(3 * 3600)  # all workers were down
-    execution.reap(account.pk)  # a reap may come before the first question
+    execution.reap(account.pk)  # a reap may come before the first poll
     workers.finish(mission)
     assert (mission.completed_count, mission.failed_count) == (12, 0)
 
 
-# --- What time makes due ---
+# --- Due work ---
 
 
 def test_a_scheduled_mission_starts_when_its_time_has_come(owner, workers: Workers, simulator, account):
@@ -260,11 +260,11 @@ def test_after_a_start_nothing_waits_for_the_dead(owner, simulator, account):
 
 def test_start_keeps_the_time_of_a_later_poll(owner, account):
     attempt = one_attempt(owner, account, "running")
-    planned = timezone.now() + timedelta(minutes=5)
-    Attempt.objects.update(next_poll_at=planned)
+    later = timezone.now() + timedelta(minutes=5)
+    Attempt.objects.update(next_poll_at=later)
     execution.recover()
     attempt.refresh_from_db()
-    assert attempt.next_poll_at == planned
+    assert attempt.next_poll_at == later
 
 
 def test_interrupted_mission_goes_on_after_a_start(owner, workers: Workers, simulator, account):

@@ -1,4 +1,4 @@
-"""What the engine asks the database for does not grow with items, missions, messages or history."""
+"""Query costs of the engine are independent of items, missions, messages and history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several accounts: work spreads by free slots, and what one cannot take is left to the others."""
+"""Several accounts: items spread over free slots; an account that stops leaves them to others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def second(account: ProviderAccount, simulator) -> ProviderAccount:
 
 
 def holders() -> dict[str, int]:
-    """Attempts per account that is named."""
+    """Count the attempts by the name of their account."""
     names = list(Attempt.objects.values_list("account__name", flat=True))
     return {name: names.count(name) for name in sorted(set(names))}
 
@@ -52,7 +52,7 @@ def change_key(account: ProviderAccount, api_key: str) -> None:
 
 
 def run_to(status: str, account: ProviderAccount, workers: Workers) -> Attempt:
-    """The one attempt of this test, sent with ``account``."""
+    """Send the only attempt of this test with ``account``, and return it."""
     execution.dispatch(account.pk)
     workers.play("submit")
     attempt = Attempt.objects.get()
@@ -127,8 +127,8 @@ def test_environment_account_without_a_key_is_paused(account, second, settings):
     assert account.paused_at is None
 
 
-@pytest.mark.parametrize("cap, taken", [(1, 0), (2, 0), (3, 1)])
-def test_changed_limit_wakes_a_worker_and_holds_at_once(owner, second, workers, cap, taken):
+@pytest.mark.parametrize("cap, claims", [(1, 0), (2, 0), (3, 1)])
+def test_changed_limit_wakes_a_worker_and_holds_at_once(owner, second, workers, cap, claims):
     make_mission(owner, 9)
     execution.dispatch(second.pk)
     workers.play("dispatch")
@@ -137,7 +137,7 @@ def test_changed_limit_wakes_a_worker_and_holds_at_once(owner, second, workers, 
     provider_accounts.store(second, changed=["concurrency"])
     assert ("dispatch", (second.pk,)) in workers.waiting()
     workers.play("dispatch")
-    assert Attempt.objects.filter(account=second).count() - before == taken
+    assert Attempt.objects.filter(account=second).count() - before == claims
 
 
 def test_storing_an_account_keeps_what_workers_wrote(second):
@@ -174,7 +174,7 @@ def test_unreadable_key_pauses_the_account_and_loses_nothing(owner, second, work
     check_mission(mission.pk)
 
 
-# --- Another key for an account that is at work ---
+# --- A new key while tasks run ---
 
 
 def test_attempt_prepared_for_an_old_key_is_not_sent(owner, second, workers, simulator):

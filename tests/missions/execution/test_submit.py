@@ -1,4 +1,4 @@
-"""The call that spends money: one POST per attempt, and for each kind of answer the right end."""
+"""Submissions: one POST per attempt, and the right status for each kind of answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SUBMIT = "/openapi/v2/rhart-image-v1/text-to-image"
 
 
 def submit(workers: Workers) -> Attempt:
-    """Take up what is due and send it.  Returns the latest attempt."""
+    """Dispatch and submit due items. Return the latest attempt."""
     execution.dispatch(workers.account.pk)
     workers.play("submit")
     return Attempt.objects.select_related("item__mission", "account").latest("pk")
@@ -314,11 +314,11 @@ def test_message_for_a_removed_attempt_is_skipped(owner, workers, simulator):
 def test_no_transaction_is_open_while_a_request_is_on_its_way(
     task_type, row, owner, workers, simulator, account, monkeypatch
 ):
-    """So every mark is committed before its POST, whoever claims: a dispatch, or who refills the slots that came free."""
-    send, ours, asked = requests.adapters.HTTPAdapter.send, connections["default"], []
+    """Each mark is committed before its POST, after a dispatch and after a refill of free slots."""
+    send, ours, posts = requests.adapters.HTTPAdapter.send, connections["default"], []
 
     def spy(adapter: Any, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        asked.append((request.path_url, ours.in_atomic_block))
+        posts.append((request.path_url, ours.in_atomic_block))
         return send(adapter, request, **options)
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", spy)
@@ -331,9 +331,9 @@ def test_no_transaction_is_open_while_a_request_is_on_its_way(
         rows = [row | {"imageUrls": [f"media:{image.pk}"]} for image in images]
     mission = workers.finish(make_mission(owner, rows, task_type=task_type))
     assert mission.completed_count == len(simulator.tasks()) == 3
-    assert [path for path, is_open in asked if is_open] == []
+    assert [path for path, is_open in posts if is_open] == []
     assert simulator.stats()["uploads"] == (3 if isinstance(row, dict) else 0)
-    assert workers.played.count(("dispatch", (account.pk,))) < 3  # the others were sent by who saw an end
+    assert workers.played.count(("dispatch", (account.pk,))) < 3  # the others were claimed when a poll freed the slot
 
 
 @pytest.mark.django_db(transaction=True)
@@ -342,20 +342,20 @@ def test_refilled_slot_is_claimed_and_marked_in_one_transaction(owner, workers, 
     provider_accounts.store(account, changed=["concurrency"])
     make_mission(owner, 2)
     attempt = submit(workers)
-    time.sleep(0.1)  # the simulator's clock is a real one
+    time.sleep(0.1)  # the simulator uses the real clock
     with CaptureQueriesContext(connection) as captured:
         execution.poll_attempt(attempt.pk)
-    said = [entry["sql"] for entry in captured.captured_queries]
-    [claimed] = [place for place, sql in enumerate(said) if sql.startswith('INSERT INTO "missions_attempt"')]
-    marked = next(place for place, sql in enumerate(said) if "'sending'" in sql and sql.startswith("UPDATE"))
+    statements = [entry["sql"] for entry in captured.captured_queries]
+    [claimed] = [place for place, sql in enumerate(statements) if sql.startswith('INSERT INTO "missions_attempt"')]
+    marked = next(place for place, sql in enumerate(statements) if "'sending'" in sql and sql.startswith("UPDATE"))
     assert claimed < marked
-    assert "COMMIT" not in said[claimed:marked]
-    assert "COMMIT" in said[marked:]
+    assert "COMMIT" not in statements[claimed:marked]
+    assert "COMMIT" in statements[marked:]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_failed_mark_gives_the_attempt_back(owner, workers, monkeypatch):
-    """The database failed after files had been handed over, which may take minutes: others are told that nobody is at it."""
+    """If the mark cannot be written after an upload, others may claim the attempt at once."""
     if connection.vendor != "sqlite":
         pytest.skip("locks the whole of SQLite")
     make_mission(owner, 1)
@@ -388,7 +388,7 @@ def test_late_refusal_with_odd_characters_loses_no_answers(owner, workers, simul
 
 
 def test_failed_prepare_does_not_change_a_sent_attempt(owner, workers, simulator, account):
-    """One attempt in two hands: the other has sent it, and died."""
+    """Two workers hold one attempt; the other sent it and died."""
     image = make_media(owner)
     mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
     execution.dispatch(account.pk)
@@ -401,7 +401,7 @@ def test_failed_prepare_does_not_change_a_sent_attempt(owner, workers, simulator
 
 
 def test_attempt_removed_while_prepared_is_skipped(owner, workers, account):
-    """Its mission was deleted while its file was being handed over, which failed."""
+    """The mission is deleted while the upload of its file fails."""
     image = make_media(owner)
     mission = make_mission(owner, [{"prompt": "x", "imageUrls": [f"media:{image.pk}"]}], task_type="image_to_image")
     execution.dispatch(account.pk)
@@ -415,7 +415,7 @@ def test_attempt_removed_while_prepared_is_skipped(owner, workers, account):
 
 
 def test_unconfirmed_attempt_that_was_not_sent_is_voided(owner, workers, simulator):
-    """The worker stood still after the mark, and woke up when others had given it up."""
+    """The worker paused after the mark and resumed when others had marked it unconfirmed."""
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
     marked, marked_at = _mark(_prepared(Attempt.objects.values_list("pk", flat=True)))
@@ -444,7 +444,7 @@ def test_late_refusal_does_not_undo_a_resolution(owner, workers, simulator):
 
 
 def _submit_answers(simulator: SimulatorProcess, *bodies: Any) -> responses.RequestsMock:
-    """Answer submits with these, in order; an exception is raised in place of an answer."""
+    """Answer submits with ``bodies`` in order; raise those that are exceptions."""
     mock = responses.RequestsMock(assert_all_requests_are_fired=False)
     for body in bodies:
         content = body if isinstance(body, Exception) else json.dumps(body)
@@ -456,7 +456,7 @@ def test_error_in_one_submission_keeps_the_other_answers(owner, workers, simulat
     make_mission(owner, 3)
     execution.dispatch(workers.account.pk)
     good = [{"taskId": f"123{number}", "status": "QUEUED", "errorCode": ""} for number in range(2)]
-    # It may be raised, but only after everything was recorded.
+    # The error may be raised, but only after all answers are recorded.
     with _submit_answers(simulator, ZeroDivisionError("a defect"), *good), contextlib.suppress(ZeroDivisionError):
         workers.play("submit")
     assert sorted(Attempt.objects.values_list("status", flat=True)) == ["running", "running", "unconfirmed"]
@@ -555,7 +555,7 @@ def test_a_file_that_is_gone_fails_its_item_with_a_hint(what, owner, workers, si
     mission = image_mission(owner)
     media = owner.media_files.get()
     if what == "row":
-        mission.media.all().delete()  # else it could not be removed before the mission has ended
+        mission.media.all().delete()  # a used file cannot be deleted
         media.delete()
     else:
         media.file.storage.delete(media.file.name)

@@ -1,4 +1,4 @@
-"""A task that nobody can say anything about: it is not given up, it is not paid again, and it does not keep its slot."""
+"""Unreachable tasks: neither failed nor paid again, and without a slot."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def start(owner: User, workers: Workers, prompt: str = "a teapot") -> Mission:
     return mission
 
 
-def ask(workers: Workers) -> Attempt:
+def poll(workers: Workers) -> Attempt:
     [attempt] = Attempt.objects.all()
     execution.poll(workers.account.pk, [attempt.pk])
     return Attempt.objects.get()
 
 
 def mark_unreachable(workers: Workers) -> Attempt:
-    """Ask in vain, until the wait is over."""
-    ask(workers)
+    """Poll without an answer until the attempt is unconfirmed."""
+    poll(workers)
     pass_time(DEADLINE_SECONDS + 60)
-    ask(workers)
+    poll(workers)
     execution.reap(workers.account.pk)
     return Attempt.objects.get()
 
@@ -45,7 +45,7 @@ def test_task_is_gone_after_three_such_answers(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, "a teapot [[sim:vanish]]")
     pass_time(61)
-    assert [ask(workers).status for _ in range(3)] == ["running", "running", "failed"]
+    assert [poll(workers).status for _ in range(3)] == ["running", "running", "failed"]
     assert Attempt.objects.get().error_code == "gone"
 
 
@@ -53,7 +53,7 @@ def test_an_answer_in_between_starts_the_count_anew(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, "a teapot [[sim:vanish]] [[sim:slow:30]]")
     Attempt.objects.update(gone_count=2)
-    assert ask(workers).gone_count == 0
+    assert poll(workers).gone_count == 0
 
 
 def test_no_such_task_under_another_key_is_ignored(owner, workers, simulator):
@@ -62,7 +62,7 @@ def test_no_such_task_under_another_key_is_ignored(owner, workers, simulator):
     ProviderAccount.objects.update(key_fingerprint="another")
     pass_time(61)
     for _ in range(5):
-        attempt = ask(workers)
+        attempt = poll(workers)
     assert (attempt.status, attempt.gone_count) == ("running", 0)
     assert attempt.unanswered_since
 
@@ -81,13 +81,13 @@ def test_task_whose_polls_all_fail_becomes_unconfirmed(fault, owner, workers, si
 def test_missing_key_counts_as_an_unanswered_poll(owner, workers, simulator, settings):
     start(owner, workers)
     settings.RUNNINGHUB_API_KEY = ""
-    assert ask(workers).unanswered_since
+    assert poll(workers).unanswered_since
     assert ProviderAccount.objects.get(provider="runninghub").paused_at
 
 
 def test_long_outage_of_workers_fails_no_task(owner, workers, simulator):
     mission = start(owner, workers)
-    time.sleep(0.1)  # it ends at the provider meanwhile
+    time.sleep(0.1)  # it finishes at the provider meanwhile
     pass_time(DEADLINE_SECONDS * 10)
     execution.reap(workers.account.pk)
     assert Attempt.objects.get().status == "running"
@@ -98,8 +98,8 @@ def test_one_answer_ends_the_silence(owner, workers, simulator):
     simulator.set(task_seconds=600)
     start(owner, workers)
     simulator.set(query_500=1)
-    assert ask(workers).unanswered_since
-    assert ask(workers).unanswered_since is None
+    assert poll(workers).unanswered_since
+    assert poll(workers).unanswered_since is None
 
 
 def test_task_that_is_reachable_again_costs_nothing_more(owner, workers, simulator):
@@ -117,11 +117,11 @@ def test_unreachable_task_is_polled_rarely(owner, workers, simulator):
     simulator.set(query_500=1.0)
     mark_unreachable(workers)
     workers.play("rescue")
-    asked = simulator.stats()["queries"]
+    queries = simulator.stats()["queries"]
     for _ in range(5):
         execution.reap(workers.account.pk)
         workers.play("rescue")
-    assert simulator.stats()["queries"] == asked
+    assert simulator.stats()["queries"] == queries
 
 
 def test_person_can_attach_or_resend_an_unreachable_task(owner, workers, simulator):

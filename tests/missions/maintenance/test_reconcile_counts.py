@@ -1,4 +1,4 @@
-"""``manage.py recount``: the numbers on a mission are those of its items."""
+"""``manage.py recount``: the counts of a mission equal those of its items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was spent: added up by the hour, and never different from what the attempts say."""
+"""Hourly spending: always equal to the sum over the attempts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
 
 @pytest.fixture
 def ended(owner, stranger, account) -> list[Mission]:
-    """Two people's missions, whose attempts ended at some moment of the last 31 days each."""
+    """Return missions of two people, with attempts that ended within the last 31 days."""
     moments = random.Random(7)
     missions = [make_mission(owner, 12), make_mission(stranger, 12, model="rhart-image-v1-official/text-to-image")]
     for mission in missions:
@@ -40,12 +40,12 @@ def ended(owner, stranger, account) -> list[Mission]:
     return missions
 
 
-def told(zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
+def reported_spend(zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
     with timezone.override(ZoneInfo(zone)):
         return {(s.owner_id, s.model): list(s.amounts.values()) for s in statistics.spend(now=NOW)}
 
 
-def added_up(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
+def summed_attempts(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]]:
     """Return the same sums from the attempts alone."""
     midnight = NOW.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
     starts = [midnight - timedelta(days=days) for days in (0, 6, 29)]
@@ -60,7 +60,7 @@ def added_up(missions, zone: str = "UTC") -> dict[tuple[int, str], list[Decimal]
 
 @contextmanager
 def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
-    """Right after the first SELECT that reads a table, somebody else acts."""
+    """Call ``act`` right after the first SELECT that reads ``table``."""
 
     def interrupt(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         answer = execute(sql, params, many, context)
@@ -77,10 +77,10 @@ def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/St_Johns"])
 def test_spend_matches_attempts_whenever_counted(ended, zone):
-    assert told(zone) == added_up(ended, zone)
+    assert reported_spend(zone) == summed_attempts(ended, zone)
     for age in (timedelta(days=8), timedelta(hours=5), timedelta(minutes=31), timedelta(0)):
         spend_rollup.count(NOW - age)
-        assert told(zone) == added_up(ended, zone)
+        assert reported_spend(zone) == summed_attempts(ended, zone)
     assert HourlySpend.objects.exists()
 
 
@@ -89,17 +89,17 @@ def test_spend_matches_attempts_whenever_counted(ended, zone):
 def test_deleting_a_mission_keeps_its_spend(ended, zone, counted_ago, monkeypatch):
     if counted_ago is not None:
         spend_rollup.count(NOW - counted_ago)
-    charged = added_up(ended, zone)
+    charged = summed_attempts(ended, zone)
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
     while purge.purge_part(ended[0].pk):
-        assert told(zone) == charged
+        assert reported_spend(zone) == charged
         spend_rollup.count(NOW)
-        assert told(zone) == charged
+        assert reported_spend(zone) == charged
     assert not Mission.objects.filter(pk=ended[0].pk).exists()
-    assert told(zone) == charged
+    assert reported_spend(zone) == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
-    assert told(zone) == charged
+    assert reported_spend(zone) == charged
 
 
 def test_unreported_cost_is_counted_after_deletion(owner, account):
@@ -131,11 +131,11 @@ def unreported(mission: Mission) -> int:
 
 
 def test_deletion_between_statements_is_noticed(ended):
-    """Whoever reads while a mission is removed is told neither twice nor too little."""
+    """A reader counts a mission that is deleted meanwhile exactly once."""
     spend_rollup.count(NOW)
-    charged = added_up(ended)
+    charged = summed_attempts(ended)
     with meanwhile("hourlyspend", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
-        assert told() == charged
+        assert reported_spend() == charged
 
 
 def test_reading_ends_during_endless_deletions(ended):
@@ -147,11 +147,11 @@ def test_reading_ends_during_endless_deletions(ended):
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(remove_meanwhile):
-        assert told() == added_up(ended)
+        assert reported_spend() == summed_attempts(ended)
 
 
 def test_part_deleted_while_counting_is_not_counted_twice(ended, monkeypatch):
-    """What was read of it before must not come back into the hours."""
+    """Sums read before the deletion must not be written back to the hours."""
 
     def remove_part() -> None:
         assert purge.purge_part(ended[0].pk)
@@ -159,12 +159,12 @@ def test_part_deleted_while_counting_is_not_counted_twice(ended, monkeypatch):
     monkeypatch.setattr(purge, "BATCH", 5)
     spend_rollup.count(NOW - timedelta(hours=1))
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
-    charged = added_up(ended)
+    charged = summed_attempts(ended)
     with meanwhile("missions_attempt", remove_part):
         spend_rollup.count(NOW)
-    assert told() == charged
+    assert reported_spend() == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
-    assert told() == charged
+    assert reported_spend() == charged
 
 
 def test_late_end_never_makes_an_hour_negative(ended, monkeypatch):
@@ -172,18 +172,18 @@ def test_late_end_never_makes_an_hour_negative(ended, monkeypatch):
     Attempt.objects.filter(pk=late.pk).update(ended_at=None)
     spend_rollup.count(NOW)
     Attempt.objects.filter(pk=late.pk).update(ended_at=NOW - timedelta(minutes=5), cost=Decimal("7"))
-    charged = added_up(ended)
+    charged = summed_attempts(ended)
     monkeypatch.setattr(purge, "BATCH", 5)
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
     assert purge.purge_part(ended[0].pk)
     assert not HourlySpend.objects.filter(cost__lt=0).exists()
     spend_rollup.count(NOW + timedelta(minutes=1))
-    assert told() == charged
+    assert reported_spend() == charged
 
 
 @pytest.mark.django_db(transaction=True)
 def test_large_mission_is_deleted_while_others_count(owner, stranger, account, monkeypatch):
-    """Neither waits for the other for ever, and nothing is told twice."""
+    """Deletion and count do not block each other, and nothing is counted twice."""
     monkeypatch.setattr(purge, "BATCH", 10)
     monkeypatch.setattr(purge, "PAUSE_SECONDS", 0.0)
     missions = [make_mission(owner, 60), make_mission(stranger, 60)]
@@ -191,7 +191,7 @@ def test_large_mission_is_deleted_while_others_count(owner, stranger, account, m
         for attempt_id in claim(mission, account, 60):
             bring_to("succeeded", attempt_id)
     Attempt.objects.update(ended_at=NOW - timedelta(minutes=20), cost=Decimal("0.01"))
-    charged = added_up(missions)
+    charged = summed_attempts(missions)
     for mission in missions:
         lifecycle.request_deletion(mission.pk, actor="user:1")
 
@@ -203,18 +203,18 @@ def test_large_mission_is_deleted_while_others_count(owner, stranger, account, m
     results = at_once(*removals, count, count)
     assert [result for result in results if isinstance(result, Exception)] == []
     assert not Mission.objects.exists()
-    assert told() == charged
+    assert reported_spend() == charged
 
 
 @pytest.mark.django_db(transaction=True)
 def test_deletion_while_counting_does_not_stop_it(ended):
-    """Its hours cannot be written any more.  The next count finds what is left."""
-    charged = added_up(ended)
+    """The hours of a deleted mission cannot be written; the next count continues."""
+    charged = summed_attempts(ended)
     with meanwhile("missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
         spend_rollup.count(NOW)
-    assert told() == charged
+    assert reported_spend() == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
-    assert told() == charged
+    assert reported_spend() == charged
     assert set(HourlySpend.objects.values_list("mission", flat=True)) == {ended[1].pk}
 
 
@@ -238,10 +238,10 @@ def test_stale_count_changes_nothing(ended):
 
 
 def test_count_between_statements_is_noticed(ended):
-    """Whoever reads while a worker counts is told neither twice nor too little."""
+    """A reader sees every amount exactly once while a worker counts."""
     spend_rollup.count(NOW - timedelta(days=2))
     with meanwhile("hourlyspend", lambda: spend_rollup.count(NOW)):
-        assert told() == added_up(ended)
+        assert reported_spend() == summed_attempts(ended)
 
 
 def test_unreported_cost_is_not_free(owner, account):
@@ -261,5 +261,5 @@ def test_result_files_are_counted_periodically(owner, account):
     spend_rollup.count(NOW + timedelta(minutes=1))
     assert statistics.storage().file_bytes == 5_000
     spend_rollup.count(NOW + timedelta(minutes=11))
-    kept = statistics.storage()
-    assert (kept.file_bytes, kept.file_count) == (6_000, 1)
+    storage = statistics.storage()
+    assert (storage.file_bytes, storage.file_count) == (6_000, 1)

@@ -1,4 +1,4 @@
-"""A mission that fails again and again for the same cause is paused before more of it is paid for."""
+"""A mission that keeps failing for one cause is paused before more is spent."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_so_many_failures_in_a_row_pause_it_and_say_why(owner, account):
     waiting = claim(mission, account, 2)
     go(mission, account, fail)
     assert status_of(mission) == "paused"
-    told = mission.pause_reason
-    assert told.startswith("The last 3 items failed for the same cause (1015)")
-    assert "charged 0.05 CNY" in told
-    assert told.endswith("It failed.")
-    assert mission.events.filter(item=None).last().reason == told
-    assert set(Attempt.objects.filter(pk__in=waiting).values_list("status", flat=True)) == {"void"}  # never sent
+    reason = mission.pause_reason
+    assert reason.startswith("The last 3 items failed for the same cause (1015)")
+    assert "charged 0.05 CNY" in reason
+    assert reason.endswith("It failed.")
+    assert mission.events.filter(item=None).last().reason == reason
+    assert set(Attempt.objects.filter(pk__in=waiting).values_list("status", flat=True)) == {"void"}  # not sent
     check_mission(mission.pk)
     assert execution.dispatch(account.pk) == 0
 
@@ -84,7 +84,7 @@ def test_a_resumed_mission_counts_anew(owner, account):
 def test_manual_retry_restarts_the_count(owner, account):
     mission = make_mission(owner, 3)
     go(mission, account, fail, fail, fail)
-    assert status_of(mission) == "failed"  # nothing was left to be spared
+    assert status_of(mission) == "failed"  # no item was left to save
     services.retry_failed(mission_id=mission.pk, actor="user:1")
     go(mission, account, fail)
     assert status_of(mission) == "running"

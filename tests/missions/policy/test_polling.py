@@ -1,4 +1,4 @@
-"""When a running task is asked about."""
+"""Poll intervals of running tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ durations = st.builds(
 
 
 def polls(takes: float, expectation: Expectation | None, floor: float) -> list[float]:
-    """The moments at which a task that takes so many seconds is asked about."""
+    """Return the seconds after the start at which a task of ``takes`` seconds is polled."""
     moments: list[float] = [0.0]
     while moments[-1] < takes:
         moments.append(moments[-1] + next_interval(moments[-1], expectation, floor=floor))
@@ -55,8 +55,8 @@ def test_webhooks_double_the_poll_interval():
     expectation = Expectation(40, 60)
     assert next_interval(0.0, expectation, floor=1.0, has_webhook=True) > 60
     assert next_interval(61.0, expectation, floor=1.0, has_webhook=True) >= 1
-    for elapsed, known, spacing in ((64.0, expectation, LATE_SPACING), (30.0, None, UNKNOWN_SPACING)):
-        interval = next_interval(elapsed, known, floor=1.0, has_webhook=True)
+    for elapsed, prior, spacing in ((64.0, expectation, LATE_SPACING), (30.0, None, UNKNOWN_SPACING)):
+        interval = next_interval(elapsed, prior, floor=1.0, has_webhook=True)
         assert interval >= elapsed * spacing * 2 * 0.84
         assert interval <= elapsed * spacing * 2 * SPREAD
 
@@ -88,14 +88,14 @@ def test_late_task_is_polled_less_and_less():
 
 
 @given(st.lists(durations, max_size=60))
-def test_expectation_lies_within_the_samples(seen):
-    expectation = learn(seen)
-    if len(seen) < MIN_SAMPLES:
+def test_expectation_lies_within_the_samples(samples):
+    expectation = learn(samples)
+    if len(samples) < MIN_SAMPLES:
         assert expectation is None
         return
     assert expectation is not None
-    assert min(each.low for each in seen) * 0.9 <= expectation.first <= max(each.high for each in seen)
-    assert expectation.first <= expectation.last <= max(each.high for each in seen)
+    assert min(each.low for each in samples) * 0.9 <= expectation.first <= max(each.high for each in samples)
+    assert expectation.first <= expectation.last <= max(each.high for each in samples)
 
 
 def test_single_very_long_task_is_ignored():

@@ -1,4 +1,4 @@
-"""When something is tried again, and when no longer."""
+"""Waits before retries, and their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on disk: whole, of the right kind, once, and only from where they may come."""
+"""Downloads of results: complete, checked, stored once, and only from allowed hosts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ URL = "https://cdn.example/results/1.png"
 
 @pytest.fixture
 def output(owner: User, account: ProviderAccount) -> Output:
-    """A result that is still to be fetched, from an address at which nobody is."""
+    """Return a pending result whose URL nobody serves."""
     bring_to("succeeded", claim(make_mission(owner, 1), account)[0])
     Output.objects.update(remote_url=URL, expires_at=timezone.now() + timedelta(hours=24))
     return Output.objects.get()
@@ -67,7 +67,7 @@ def path_of(name: str) -> Path:
     return Path(django_settings.RESULTS_ROOT) / name
 
 
-# --- What is stored ---
+# --- Stored results ---
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_file_that_is_fetched_twice_leaves_one(output, internet):
     internet.get(URL, body=picture())
     fetch(output)
     before = sorted(stored_files())
-    Output.objects.update(status="pending")  # as if the worker had died before it could record the file
+    Output.objects.update(status="pending")  # as after a crash before the file was recorded
     fetch(output)
     assert sorted(stored_files()) == before
     assert output.status == "stored"
@@ -141,7 +141,7 @@ def test_a_storage_that_fails_is_tried_again(output, internet, settings):
     assert "secret" not in output.error_message
 
 
-# --- What goes wrong ---
+# --- Failures ---
 
 
 def assert_tried_later(output: Output, words: str) -> None:
@@ -243,7 +243,7 @@ def test_download_is_retried_until_its_url_expires(output, internet):
     assert len(internet.calls) == tries
 
 
-# --- Where it may come from ---
+# --- Allowed hosts ---
 
 PRIVATE = [
     "http://10.0.0.1/x.png",
@@ -305,7 +305,7 @@ def test_a_private_host_is_asked_only_when_a_setting_names_it(output, settings):
     "trick", ["{private}\\@allowed.example", "{private}\\.allowed.example", "{private}#@allowed.example"]
 )
 def test_a_host_that_a_setting_names_does_not_vouch_for_another(trick, output, settings):
-    """Parsers disagree about the host of such an address; what counts is where the request would go."""
+    """Parsers disagree about the host of such URLs; only the real destination counts."""
     settings.RESULTS_ALLOWED_HOSTS = ["allowed.example"]
     with serving(serve_picture) as server:
         Output.objects.update(remote_url=f"http://{trick.format(private=f'127.0.0.1:{server.port}')}/x.png")
@@ -315,18 +315,22 @@ def test_a_host_that_a_setting_names_does_not_vouch_for_another(trick, output, s
 
 
 class Resolver:
-    """Stands for the system's: a name gets the next of its answers, the last one for ever; addresses lead nowhere but here."""
+    """Replaces the system's resolver.
+
+    Each look-up of a name ending in ``.example`` takes the next answer; the last one repeats.
+    Other names fail, except loopback addresses.
+    """
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
         self._real = socket.getaddrinfo
 
     def __call__(self, host: str, port: int, *rest: Any, **more: Any) -> Any:
-        self.asked.append(host)
+        self.lookups.append(host)
         if host.endswith(".example"):
             addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            return [found for address in addresses for found in self._real(address, port, *rest, **more)]
+            return [entry for address in addresses for entry in self._real(address, port, *rest, **more)]
         if host.startswith("127."):
             return self._real(host, port, *rest, **more)
         raise socket.gaierror("no network in tests")
@@ -342,7 +346,7 @@ def test_dns_rebinding_connects_to_the_checked_address(output, settings, monkeyp
     with serving(serve_picture) as server:
         Output.objects.update(remote_url=f"http://rebinding.example:{server.port}/x.png")
         fetch(output)
-        assert resolver.asked == ["rebinding.example", PUBLIC]
+        assert resolver.lookups == ["rebinding.example", PUBLIC]
         fetch(output)
         assert (output.status, server.connections) == ("pending", 0)
         assert "InvalidIPAddress" in output.error_message
@@ -356,7 +360,7 @@ def test_only_the_checked_address_of_a_name_is_used(output, settings, monkeypatc
         Output.objects.update(remote_url=f"http://two-faced.example:{server.port}/x.png")
         fetch(output)
         assert (output.status, server.connections) == ("pending", 0)
-    assert resolver.asked == ["two-faced.example", PUBLIC]
+    assert resolver.lookups == ["two-faced.example", PUBLIC]
 
 
 def test_a_file_that_breaks_off_is_not_stored(output, settings):
@@ -403,7 +407,7 @@ def test_no_key_travels_to_the_host_of_a_result(owner, workers: Workers, output,
     assert "simulator" not in str(internet.calls[0].request.headers)
 
 
-# --- A mission that goes ---
+# --- Deleted missions ---
 
 
 @pytest.mark.django_db(transaction=True)
@@ -412,7 +416,7 @@ def test_file_arriving_after_deletion_is_removed(output, internet):
 
     def delete_meanwhile(request: Any) -> tuple[int, dict[str, str], bytes]:
         services.delete_mission(mission_id=mission.pk, actor="user:7")
-        connection.close()  # this thread's own
+        connection.close()  # the connection of this thread
         return 200, {}, picture()
 
     internet.add_callback("GET", URL, callback=delete_meanwhile)
@@ -449,4 +453,4 @@ def test_a_download_that_takes_long_keeps_its_lease(output, internet, monkeypatc
         download.archive(0, [output.pk])
     output.refresh_from_db()
     assert output.status == OutputStatus.STORED
-    assert len(leases) > 2  # more than to take it up and to store it
+    assert len(leases) > 2  # more than the claim and the store

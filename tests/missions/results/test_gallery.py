@@ -1,4 +1,4 @@
-"""Reading what missions made."""
+"""Pages of results: order, cursors, stars."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mission(owner):
 
 
 def walk(mission, view, limit):
-    """The indexes of all pages, page by page."""
+    """Return the item indexes of all pages, one list a page."""
     pages, cursor = [], ""
     while True:
         page = gallery.results_page(mission, view=view, cursor=cursor, limit=limit)
@@ -74,10 +74,10 @@ def test_latest_completions_take_one_statement(mission, owner, django_assert_num
     other = make_mission(owner, 1)
     run(other, ["text"])
     with django_assert_num_queries(1):
-        found = gallery.recent_completions([mission.pk, other.pk], limit=3)
+        recent = gallery.recent_completions([mission.pk, other.pk], limit=3)
     indexes = dict(MissionItem.objects.values_list("pk", "index"))
-    assert [indexes[done.item_id] for done in found[mission.pk]] == [3, 1, 5]
-    assert len(found[other.pk]) == 1
+    assert [indexes[completion.item_id] for completion in recent[mission.pk]] == [3, 1, 5]
+    assert len(recent[other.pk]) == 1
 
 
 def test_no_mission_takes_no_statement(db, django_assert_num_queries):

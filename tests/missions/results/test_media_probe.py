@@ -1,4 +1,4 @@
-"""What a file really is."""
+"""Type, size and thumbnail of a result file, from its content."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def inspected(folder: Path, content: bytes, *, claimed: str = "png") -> Inspecte
     return inspect(path, claimed=claimed)
 
 
-def thumbnail_of(found: Inspected) -> Image.Image:
-    assert found.thumbnail
-    image = Image.open(io.BytesIO(found.thumbnail))
+def thumbnail_of(media: Inspected) -> Image.Image:
+    assert media.thumbnail
+    image = Image.open(io.BytesIO(media.thumbnail))
     assert image.format == "JPEG"
     return image
 
@@ -51,27 +51,27 @@ def clip(*, container: str = "mp4", codec: str = "libx264", size: tuple[int, int
 )
 @pytest.mark.parametrize("claimed", ["png", "mp4", "", "exe"])
 def test_picture_type_is_detected_from_content(kind, extension, content_type, claimed, tmp_path):
-    found = inspected(tmp_path, picture(kind, (800, 400)), claimed=claimed)
-    assert (found.extension, found.content_type, found.width, found.height) == (extension, content_type, 800, 400)
-    assert found.duration_seconds is None
-    assert thumbnail_of(found).size == (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS // 2)
+    media = inspected(tmp_path, picture(kind, (800, 400)), claimed=claimed)
+    assert (media.extension, media.content_type, media.width, media.height) == (extension, content_type, 800, 400)
+    assert media.duration_seconds is None
+    assert thumbnail_of(media).size == (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS // 2)
 
 
 def test_a_photo_of_several_frames_is_a_photo(tmp_path):
     frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
-    found = inspected(tmp_path, buffer.getvalue(), claimed="jpg")
-    assert (found.extension, found.content_type, found.width) == ("jpg", "image/jpeg", 60)
+    media = inspected(tmp_path, buffer.getvalue(), claimed="jpg")
+    assert (media.extension, media.content_type, media.width) == ("jpg", "image/jpeg", 60)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16", "CMYK"])
 def test_every_kind_of_colour_gets_a_thumbnail(mode, tmp_path):
     buffer = io.BytesIO()
     Image.new(mode, (600, 300)).save(buffer, "JPEG" if mode == "CMYK" else "PNG")
-    found = inspected(tmp_path, buffer.getvalue())
-    assert (found.width, found.height) == (600, 300)
-    assert thumbnail_of(found).mode == "RGB"
+    media = inspected(tmp_path, buffer.getvalue())
+    assert (media.width, media.height) == (600, 300)
+    assert thumbnail_of(media).mode == "RGB"
 
 
 def test_transparency_becomes_white(tmp_path):
@@ -93,15 +93,15 @@ def test_rotated_picture_gets_an_upright_thumbnail(tmp_path):
 
 @pytest.mark.parametrize("container, codec, extension", [("mp4", "libx264", "mp4"), ("webm", "libvpx", "webm")])
 def test_a_clip_is_measured_and_gets_a_poster(container, codec, extension, tmp_path):
-    found = inspected(tmp_path, clip(container=container, codec=codec), claimed="png")
-    assert (found.extension, found.content_type, found.width, found.height) == (
+    media = inspected(tmp_path, clip(container=container, codec=codec), claimed="png")
+    assert (media.extension, media.content_type, media.width, media.height) == (
         extension,
         f"video/{extension}",
         64,
         48,
     )
-    assert found.duration_seconds == pytest.approx(1.0, abs=0.2)
-    assert thumbnail_of(found).size == (64, 48)
+    assert media.duration_seconds == pytest.approx(1.0, abs=0.2)
+    assert thumbnail_of(media).size == (64, 48)
 
 
 BROKEN = {
@@ -139,7 +139,7 @@ def test_a_picture_too_large_to_open_is_refused_and_not_opened(tmp_path, monkeyp
 
 
 def test_a_clip_with_pictures_too_large_to_open_is_refused(tmp_path):
-    """Of a clip of 400 KB, one picture would take a gigabyte."""
+    """Decoding one frame of this 400 KB clip would take a gigabyte."""
     path = tmp_path / "wide.mov"
     with av.open(str(path), "w", format="mov") as container:
         stream = container.add_stream("png", rate=1, options={"compression_level": "1"})
@@ -159,6 +159,6 @@ def test_thumbnail_has_no_metadata(tmp_path):
     more = {"comment": b"a note of Mei", "xmp": b"<x:xmpmeta>of Mei</x:xmpmeta>", "icc_profile": b"profile of Mei"}
     Image.new("RGB", (80, 40)).save(buffer, "JPEG", exif=exif, **more)
     assert buffer.getvalue().count(b"Mei") == 4
-    found = inspected(tmp_path, buffer.getvalue())
-    assert b"Mei" not in found.thumbnail
-    assert not thumbnail_of(found).getexif().get_ifd(0x8825)
+    media = inspected(tmp_path, buffer.getvalue())
+    assert b"Mei" not in media.thumbnail
+    assert not thumbnail_of(media).getexif().get_ifd(0x8825)

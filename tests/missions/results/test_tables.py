@@ -98,6 +98,6 @@ def test_memory_does_not_grow_with_the_mission(owner: User, write: Callable[...,
         finally:
             tracemalloc.stop()
 
-    few, many = (result_factories.make_large(owner, items) for items in (1000, 3000))  # both more than a page
+    few, many = (result_factories.make_large(owner, items) for items in (1000, 3000))  # both longer than a page
     peak(few)
     assert peak(many) < 1.2 * peak(few)

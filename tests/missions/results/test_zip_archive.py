@@ -1,4 +1,4 @@
-"""The ZIP archive: whole, of the length that was promised, and honest about what it does not hold."""
+"""The ZIP archive: complete, of the announced length, with missing files in its manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RED, BLUE = picture(colour="red"), picture(colour="blue")
 
 
 def read(archive: Bundle) -> zipfile.ZipFile:
-    """The archive, after a look at its promised length and at every checksum."""
+    """Return the archive; check its announced length and every checksum."""
     content = b"".join(archive)
     assert len(content) == archive.length
     opened = zipfile.ZipFile(io.BytesIO(content))
@@ -120,7 +120,7 @@ def test_archive_breaks_off_when_a_file_changes(
 
 def test_archive_breaks_off_when_the_mission_is_removed(mission: Mission) -> None:
     archive = Bundle(mission)
-    mission.delete()  # the files are still there, but the row with the text is not
+    mission.delete()  # its files remain, but the row with the text is gone
     with pytest.raises(BundleBroken, match="was removed"):
         b"".join(archive)
 
@@ -148,7 +148,7 @@ def test_any_storage_of_django_will_do(mission: Mission, settings: Settings) -> 
 
 
 def test_nothing_stays_open_after_an_archive(mission: Mission) -> None:
-    gc.collect()  # what tests before this one left behind
+    gc.collect()  # garbage of earlier tests
     before = psutil.Process().num_fds()
     whole, broken_off, never_begun, forgotten = (Bundle(mission) for _ in range(4))
     b"".join(whole)

@@ -457,9 +457,9 @@ def test_duplicate_keeps_rows_as_a_table(client: Client, owner: User) -> None:
 
     page = client.post(f"/missions/{mission.pk}/duplicate", follow=True)
 
-    found = page.context["preview"]
-    assert found.is_ready
-    assert found.rows == [{"prompt": "a fox\nin snow", "aspectRatio": "3:4", "custom_id": "7"}, rows[1]]
+    preview = page.context["preview"]
+    assert preview.is_ready
+    assert preview.rows == [{"prompt": "a fox\nin snow", "aspectRatio": "3:4", "custom_id": "7"}, rows[1]]
 
 
 def test_duplicate_of_unlisted_model_warns(client: Client, owner: User) -> None:

@@ -33,12 +33,12 @@ def preview(owner: User, *, table: str = "", name: str = "rows.csv", **fields: s
 
 
 def test_items_and_price_are_counted(owner: User) -> None:
-    found = preview(owner, prompts="a cat\n\n a dog \na cat", param_aspectRatio="1:1")
+    result = preview(owner, prompts="a cat\n\n a dog \na cat", param_aspectRatio="1:1")
     tripled = preview(owner, prompts="a cat\na dog", repeat="3")
 
-    assert found.is_ready
-    assert (found.count, found.estimate, found.repeated_count) == (3, Decimal("0.15"), 1)
-    assert found.first_items[1] == {"prompt": "a dog", "aspectRatio": "1:1"}
+    assert result.is_ready
+    assert (result.count, result.estimate, result.repeated_count) == (3, Decimal("0.15"), 1)
+    assert result.first_items[1] == {"prompt": "a dog", "aspectRatio": "1:1"}
     assert (tripled.count, tripled.estimate) == (6, Decimal("0.30"))
     assert not Mission.objects.exists()
 
@@ -50,28 +50,28 @@ def test_empty_form_is_no_problem(owner: User) -> None:
 
 def test_invalid_rows_are_named_and_can_be_skipped(owner: User) -> None:
     prompts = "\n".join(["fine"] * 216 + [TOO_LONG] + ["fine"] * 3)
-    found = preview(owner, prompts=prompts)
+    result = preview(owner, prompts=prompts)
     skipping = preview(owner, prompts=prompts, leave_out="on")
 
-    assert [(str(problem.origin), problem.field) for problem in found.row_problems] == [("Line 217", "prompt")]
-    assert len(found.row_problems[0].value) <= 80
-    assert not found.is_ready
+    assert [(str(problem.origin), problem.field) for problem in result.row_problems] == [("Line 217", "prompt")]
+    assert len(result.row_problems[0].value) <= 80
+    assert not result.is_ready
     assert skipping.is_ready
     assert (skipping.count, skipping.skipped_count, len(skipping.rows)) == (219, 1, 219)
 
 
 def test_many_invalid_rows_are_skipped(owner: User) -> None:
-    found = preview(owner, prompts="\n".join([TOO_LONG] * 1500 + ["fine"]), leave_out="on")
+    result = preview(owner, prompts="\n".join([TOO_LONG] * 1500 + ["fine"]), leave_out="on")
 
-    assert (found.count, found.skipped_count) == (1, 1500)
+    assert (result.count, result.skipped_count) == (1, 1500)
     assert not preview(owner, prompts=TOO_LONG, leave_out="on").is_ready
 
 
 def test_shared_problem_is_reported_once(owner: User) -> None:
-    found = preview(owner, prompts="a\nb\nc", spending_limit="-1")
+    result = preview(owner, prompts="a\nb\nc", spending_limit="-1")
 
-    assert [error.field for error in found.problems] == ["spending_limit"]
-    assert not found.row_problems
+    assert [error.field for error in result.problems] == ["spending_limit"]
+    assert not result.row_problems
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_row_problem_has_its_origin(owner: User, fields: Any, table: str, expect
 def test_unsuitable_upload_is_named(owner: User) -> None:
     media = make_media(owner, name="loop.gif", content_type="image/gif")
 
-    found = preview(owner, **EDIT, images=media.reference, param_prompt="in ink")
+    result = preview(owner, **EDIT, images=media.reference, param_prompt="in ink")
 
-    assert "loop.gif is GIF" in found.row_problems[0].message
+    assert "loop.gif is GIF" in result.row_problems[0].message
 
 
 def test_unreadable_lines_are_not_ignored(owner: User) -> None:
@@ -109,10 +109,10 @@ def test_unreadable_lines_are_not_ignored(owner: User) -> None:
 
 def test_too_many_items_are_counted_but_not_built(owner: User, settings: Settings) -> None:
     many = "\n".join(f"https://a.example/{number}.png" for number in range(5000))
-    found = preview(owner, **EDIT | {"source": "combinations"}, prompts=many, images=many)
+    result = preview(owner, **EDIT | {"source": "combinations"}, prompts=many, images=many)
 
-    assert found.count == 25_000_000
-    assert "more than one mission may hold" in found.problems[0].message
+    assert result.count == 25_000_000
+    assert "more than one mission may hold" in result.problems[0].message
     settings.MISSION_MAX_ITEMS = 3
     assert preview(owner, prompts="a\nb", repeat="2").problems[0].field == "batch_input"
 

@@ -14,7 +14,7 @@ from tests import http_servers
 from tests.ports import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"
-QUICK = Timeout(0.5, 0.5)  # where silence is awaited
+QUICK = Timeout(0.5, 0.5)  # for servers that stay silent
 IN_TIME = Timeout(10, 10)
 
 
@@ -50,7 +50,7 @@ def test_unaccepted_connection_means_nothing_was_sent():
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for filler in (first, second):  # the backlog is full now, so that the next connection waits in vain
+        for filler in (first, second):  # fill the backlog, so that the next connection is never accepted
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         assert not failure_of(f"http://127.0.0.1:{listener.getsockname()[1]}").may_have_arrived

@@ -68,7 +68,7 @@ def error_of(call: Any, *args: Any, **kwargs: Any) -> ProviderError:
     return caught.value
 
 
-# Submit ------------------------------------------------------------------------------------------------------------
+# --- Submit ---
 
 
 def test_a_submit_posts_the_parameters_and_the_webhook_once():
@@ -209,7 +209,7 @@ def test_a_base_url_that_is_no_address_blocks_the_account_unsent(host: str):
     assert type(error_of(wire.runninghub(host=host).submit, wire.REQUEST)) is AccountBlocked
 
 
-# Query -------------------------------------------------------------------------------------------------------------
+# --- Query ---
 
 
 def test_a_query_posts_the_id_as_text():
@@ -467,7 +467,7 @@ def test_queries_go_on_after_a_fork():
     assert child.exitcode == 0
 
 
-# Upload ------------------------------------------------------------------------------------------------------------
+# --- Upload ---
 
 
 def upload() -> UploadedFile:
@@ -524,7 +524,7 @@ def test_an_upload_that_got_no_answer_may_be_tried_again():
     assert type(error_of(upload)) is Unavailable
 
 
-# Cancel ------------------------------------------------------------------------------------------------------------
+# --- Cancel ---
 
 
 def test_a_cancel_sends_key_and_task_in_the_body():
@@ -554,7 +554,7 @@ def test_a_cancel_that_failed_says_why(body: object, status: int, error: type[Pr
     assert type(error_of(wire.runninghub().cancel, wire.TASK)) is error
 
 
-# Account and price -------------------------------------------------------------------------------------------------
+# --- Account and price ---
 
 QUEUE = {
     "apiKeyType": "SHARED",
@@ -610,7 +610,7 @@ def test_an_account_that_cannot_be_checked_says_why(answer: dict[str, Any], erro
     assert type(error_of(wire.runninghub().check_account)) is error
 
 
-# Webhook -----------------------------------------------------------------------------------------------------------
+# --- Webhook ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The table of codes, against a second copy of it that was written from the reference and not from the code."""
+"""The table of codes, compared with a second copy written from the API reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from providers.adapters.errors import (
 from providers.adapters.runninghub import codes
 from tests.providers.adapters.runninghub import answers
 
-# Sections 5.1 and 5.2, row by row, with the letters as they stand there.  "A1": A, "one retry, then P".
+# Sections 5.1 and 5.2, row by row, with their letters. "A1" is A with "one retry, then P".
 REFERENCE = {
     "1000": "A",
     "1001": "P",
@@ -75,7 +75,7 @@ REFERENCE = {
     "814": "S",
     "901": "P",
 }
-# Rows that mean one thing to a submit and another to a query: test_adapter has their reading.
+# Rows that mean different things to a submit and to a query; test_adapter covers them.
 ABOUT_A_TASK = {"1004", "423", "807", "804", "805", "813"}
 
 ON_SUBMIT = {
@@ -102,7 +102,7 @@ REMEDIES = {
     "A": Remedy.TRY_LATER,
     "A1": Remedy.ONE_MORE_TRY,
 }
-# The bases of the reference; 429 has none there and waits like 1003, its duplicate_of.
+# Base waits of the reference, in seconds. 429 has none there and waits like 1003.
 WAITS = {"1003": 10, "1010": 30, "1011": 30, "421": 20, "1520": 20, "415": 30, "429": 10}
 
 # The line "HTTP level" under the tables.

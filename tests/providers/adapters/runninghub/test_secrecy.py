@@ -1,4 +1,4 @@
-"""The key opens a wallet: it appears in the header or body of a request, and nowhere else."""
+"""The key spends money: it appears in the header or body of a request, and nowhere else."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 def failure(call: Call, provider: RunningHub) -> ProviderError:
-    """Return the error that ``call`` raised or handed back, with its traceback if it has one."""
+    """Return the error that ``call`` raised or returned, with its traceback if it has one."""
     try:
         result = call(provider)
     except ProviderError as error:
