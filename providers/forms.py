@@ -112,7 +112,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         if not encryption.is_possible():
             return gettext(
                 "No encryption key is set, so no API key can be stored: put ENCRYPTION_KEYS into .env and restart. "
-                "`manage.py accounts new-key` prints one."
+                "`manage.py provider_accounts new-key` prints one."
             )
         if provider_accounts.is_simulated(kind) and base_url != provider_accounts.environment_address(kind):
             message = gettext(
