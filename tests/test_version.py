@@ -1,4 +1,4 @@
-"""One place says the version, and all that tell it agree."""
+"""Tests that every place that shows the version shows that of ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from itertools import pairwise
 
-import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -15,29 +14,30 @@ from providers.adapters.http import USER_AGENT
 from tests.test_project import PROJECT, ROOT
 
 VERSION = PROJECT["version"]
-NAMED = re.findall(r"^## \[(?:Unreleased\] – )?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
-def test_changelog_begins_with_this_version():
-    assert NAMED[0] == VERSION
-    numbers = [tuple(map(int, name.split("."))) for name in NAMED]
+def test_changelog_begins_with_the_version():
+    heading = r"^## \[(?:Unreleased\] – )?(\d+\.\d+\.\d+)"
+    versions = re.findall(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == VERSION
+    numbers = [tuple(map(int, version.split("."))) for version in versions]
     assert all(newer > older for newer, older in pairwise(numbers))
 
 
-@pytest.mark.parametrize("word", ["version", "--version"])
-def test_the_command_line_tells_it(word):
-    told = subprocess.run([sys.executable, ROOT / "manage.py", word], capture_output=True, text=True, timeout=60)
-    assert told.stdout.strip() == VERSION
+def test_command_line_prints_the_version():
+    for word in ("version", "--version"):
+        command = [sys.executable, ROOT / "manage.py", word]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == VERSION
 
 
-def test_the_api_describes_itself_with_it():
+def test_openapi_has_the_version():
     assert Client().get("/api/v1/openapi.json").json()["info"]["version"] == VERSION
 
 
-def test_every_page_tells_it(db, client):
+def test_pages_show_the_version(db, client):
     client.force_login(User.objects.create_user("mei"))
     assert f"RunningHub Batch {VERSION}" in client.get("/missions/", follow=True).content.decode()
 
 
-def test_the_provider_is_told_it():
+def test_requests_to_providers_send_the_version():
     assert USER_AGENT.split("/") == ["runninghub-batch", VERSION]
