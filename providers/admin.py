@@ -138,8 +138,8 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         try:
             status = provider_accounts.check(account)
         except ProviderError as error:
-            said = translate(str(error))
-            self.message_user(request, gettext("The connection does not work. %s") % said, messages.ERROR)
+            reason = translate(str(error))
+            self.message_user(request, gettext("The connection does not work. %s") % reason, messages.ERROR)
             return
         self.message_user(request, _describe(status, time.monotonic() - started), messages.SUCCESS)
         if account.paused_at:

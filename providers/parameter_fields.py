@@ -34,7 +34,7 @@ class SpendingLimitField(forms.DecimalField):
 
 
 def show_currency(field: forms.Field, currency: str) -> None:
-    """Name the currency in the help text of a SpendingLimitField; "" is that of a model that is free."""
+    """Name the currency in the help text of a SpendingLimitField; "" is that of a free model."""
     if currency:
         text = gettext("In %(currency)s. The mission pauses before it costs more. Empty: no limit.")
         field.help_text = text % {"currency": SIGNS.get(currency, currency)}

@@ -1,4 +1,4 @@
-"""``{{ entry.get_change_message|reason }}``: an entry of the admin's log in the language of the reader."""
+"""The filter ``reason``, as in ``{{ entry.get_change_message|reason }}``: translate a log entry."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""HTTP to providers: each request is sent once, and a failure tells if it can have arrived.
+"""HTTP to providers: each request is sent once; a failure says if the request may have arrived.
 
 No request to a provider's API is retried or redirected: it may cost money, and only the engine may
 decide to send it again. Downloads of results follow redirects, each hop checked like the first.
@@ -56,9 +56,11 @@ USER_AGENT = f"runninghub-batch/{VERSION}"
 
 
 class TransportFailure(Exception):
-    """No complete answer.  ``may_have_arrived`` is False only when not one byte of the request can have been sent.
+    """No complete answer.
 
-    ``reason`` is short and ours: never words of the server, a header or a URL, any of which could hold a key.
+    ``may_have_arrived`` is False only when not one byte of the request can have been sent.
+    ``reason`` is a short text of our own. It never quotes the server, a header or a URL, because
+    any of them could contain a key.
     """
 
     def __init__(self, reason: str, *, may_have_arrived: bool) -> None:
@@ -69,7 +71,10 @@ class TransportFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete HTTP answer.  ``retry_after_seconds`` is what the server asked for, None if it did not ask."""
+    """A complete HTTP answer.
+
+    ``retry_after_seconds`` is the wait that the server requested, None if it requested none.
+    """
 
     status: int
     body: bytes
@@ -77,7 +82,10 @@ class Answer:
 
 
 class BearerAuth(AuthBase):
-    """Sets the key as ``session.auth``, which also keeps requests from putting a netrc entry in its place."""
+    """A Bearer token as ``session.auth``.
+
+    As long as ``auth`` is set, requests does not replace the header by an entry of a netrc file.
+    """
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
@@ -89,7 +97,7 @@ class BearerAuth(AuthBase):
 
 
 def new_session(api_key: str) -> requests.Session:
-    """Return a session that sends ``api_key`` as a Bearer token, pools connections and never retries."""
+    """Return a session that sends a Bearer token, pools connections and never retries."""
     session = requests.Session()
     session.auth = BearerAuth(api_key)
     session.headers["User-Agent"] = USER_AGENT
@@ -101,51 +109,56 @@ def new_session(api_key: str) -> requests.Session:
 def exchange(session: requests.Session, method: str, url: str, *, timeout: Timeout, **content: Any) -> Answer:
     """Send one request, once, and return its whole answer, whatever its status.
 
-    ``content`` is what ``requests.request`` takes: ``data``, ``files``, ``headers``.  Raises TransportFailure.
+    ``content``: ``data``, ``files`` and ``headers``, as for ``requests.request``. Raises
+    TransportFailure.
     """
     try:
         with session.request(method, url, timeout=timeout, allow_redirects=False, stream=True, **content) as response:
+            body = bytearray()
+            for chunk in response.iter_content(STREAM_PIECE_BYTES):
+                body += chunk
+                if len(body) > ANSWER_LIMIT_BYTES:
+                    raise OSError(errno.EMSGSIZE, "the answer is too long")
             wait = parse_retry_after(response.headers.get("Retry-After"))
-            return Answer(response.status_code, _read(response), wait)
+            return Answer(response.status_code, bytes(body), wait)
     except (OSError, ValueError, HTTPError) as exc:
-        failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
-    raise failure  # outside of the handler, so that it does not drag the request with its headers along
+        failure = _failure(exc)
+    # Raised outside of the handler, so that its context does not hold the request and its headers.
+    raise failure
 
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """That somebody answers at an address.  ``date``: what their clock says."""
+    """The answer of a server to a request without a key. ``date``: the time on its clock."""
 
     status: int
     date: datetime | None
 
 
 def glance(url: str) -> Reachability:
-    """GET an address as anybody may, without a key.  Raises TransportFailure."""
+    """GET an address without a key. Raises TransportFailure."""
     try:
         with requests.Session() as session:
-            session.trust_env = False  # no key of a netrc
+            session.trust_env = False  # no key of a netrc file
             headers = {"User-Agent": USER_AGENT}
-            with session.get(url, timeout=ACCOUNT_TIMEOUT, allow_redirects=False, stream=True, headers=headers) as seen:
-                return Reachability(seen.status_code, _parse_date(seen.headers.get("Date")))
+            answer = session.get(url, timeout=ACCOUNT_TIMEOUT, allow_redirects=False, stream=True, headers=headers)
+            with answer:
+                date = None
+                with contextlib.suppress(ValueError):
+                    if text := answer.headers.get("Date"):
+                        date = parsedate_to_datetime(text).astimezone(UTC)
+                return Reachability(answer.status_code, date)
     except (OSError, ValueError, HTTPError) as exc:
-        failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+        failure = _failure(exc)
     raise failure
 
 
-def _parse_date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC) if text else None
-    except ValueError:
-        return None
-
-
 def post_once(api_key: str, url: str, *, timeout: Timeout, data: bytes, headers: Mapping[str, str]) -> Answer:
-    """POST over a connection of its own.  For the call that spends money.  Raises TransportFailure.
+    """POST over a new connection; for the call that spends money. Raises TransportFailure.
 
-    A pooled connection may have been closed by the server while it was idle.  The request then dies with "closed
-    without response", which cannot be told from a server that died after it accepted.  On a new connection that doubt
-    is rare, and its price, one more TLS handshake, is nothing beside a generation.
+    The server may have closed a pooled connection while it was idle. The request then fails with
+    "closed without response", exactly like a server that crashed after it accepted the request. On
+    a new connection this is rare, and one more TLS handshake costs nothing beside a generation.
     """
     with new_session(api_key) as session:
         return exchange(session, "POST", url, timeout=timeout, data=data, headers={**headers, "Connection": "close"})
@@ -165,17 +178,19 @@ class StreamedAnswer:
 def stream_once(
     api_key: str, url: str, *, timeout: Timeout, data: bytes, headers: Mapping[str, str]
 ) -> Iterator[StreamedAnswer]:
-    """POST over a connection of its own, like ``post_once``, and give each piece of the body as it arrives.
+    """POST over a new connection, like ``post_once``, and stream the body as it arrives.
 
     Raises TransportFailure until the answer has begun.
     """
-    sent = {**headers, "Connection": "close", "Accept-Encoding": "identity"}
+    all_headers = {**headers, "Connection": "close", "Accept-Encoding": "identity"}
     with new_session(api_key) as session:
         response, failure = None, None
         try:
-            response = session.post(url, timeout=timeout, data=data, headers=sent, allow_redirects=False, stream=True)
+            response = session.post(
+                url, timeout=timeout, data=data, headers=all_headers, allow_redirects=False, stream=True
+            )
         except (OSError, ValueError, HTTPError) as exc:
-            failure = TransportFailure(_reason(exc), may_have_arrived=not _never_left(exc))
+            failure = _failure(exc)
         if response is None:
             raise failure or TransportFailure("no answer", may_have_arrived=True)
         with response:
@@ -188,7 +203,7 @@ def stream_once(
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """Read what has arrived, however little: ``iter_content`` waits until a chunk is full."""
+    """Yield each piece as soon as it arrives; ``iter_content`` would wait for a full chunk."""
     failure = None
     try:
         while piece := response.raw.read1(STREAM_PIECE_BYTES):
@@ -200,7 +215,10 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def read_all(chunks: Iterator[bytes]) -> bytes:
-    """Return the whole body of a StreamedAnswer. Raises TransportFailure, also if it is too long."""
+    """Return the whole body of a StreamedAnswer.
+
+    Raises TransportFailure, also for a body longer than ANSWER_LIMIT_BYTES.
+    """
     body = bytearray()
     for chunk in chunks:
         body += chunk
@@ -265,7 +283,7 @@ _download_sessions: dict[str, requests.Session] = {
 
 
 def _as_sent(url: str) -> str:
-    """Return an address as it is sent. Raises Unavailable.
+    """Return an address as requests would send it. Raises Unavailable.
 
     ``http://a\\@b/`` has one host for urlsplit and another for requests: only the latter counts.
     """
@@ -287,41 +305,36 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
 
 
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Read a Retry-After header, in seconds or as an HTTP date, as 0 to 3600 seconds.  None: absent or unreadable."""
+    """Return the wait of a Retry-After header, between 0 and LONGEST_WAIT_SECONDS.
+
+    The header holds seconds or an HTTP date. None: it is absent or unreadable.
+    """
     if not header:
         return None
     try:
         seconds = float(header)
     except ValueError:
-        seconds = _seconds_until(header, now or datetime.now(UTC))
+        try:
+            moment = parsedate_to_datetime(header)
+        except ValueError:
+            return None
+        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
-def _seconds_until(http_date: str, now: datetime) -> float:
-    try:
-        moment = parsedate_to_datetime(http_date)
-    except ValueError:
-        return math.nan
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+def _failure(exc: Exception) -> TransportFailure:
+    """Return the TransportFailure of an exception that was raised before the answer was complete.
 
-
-def _read(response: requests.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_content(64 * 1024):
-        body += chunk
-        if len(body) > ANSWER_LIMIT_BYTES:
-            raise OSError(errno.EMSGSIZE, "the answer is too long")
-    return bytes(body)
-
-
-def _never_left(exc: Exception) -> bool:
-    """Tell whether a failure is of a kind that comes before the first byte of the request."""
-    if isinstance(exc, ConnectTimeout | _BadAddress):
-        return True
-    reason = getattr(exc.args[0], "reason", None) if exc.args else None  # requests wraps MaxRetryError wraps the reason
+    Failures to connect and bad addresses come before the first byte of the request is sent.
+    """
+    # requests wraps urllib3's MaxRetryError, which holds the reason.
+    reason = getattr(exc.args[0], "reason", None) if exc.args else None
     if isinstance(reason, ProxyError):
         reason = reason.original_error
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+    is_unsent = isinstance(exc, ConnectTimeout | _BadAddress) or isinstance(
+        reason, NewConnectionError | ConnectTimeoutError
+    )
+    return TransportFailure(_reason(exc), may_have_arrived=not is_unsent)
 
 
 def _reason(exc: BaseException) -> str:
@@ -332,9 +345,10 @@ def _reason(exc: BaseException) -> str:
 
 
 class _HTTPSConnection(HTTPSConnection):
-    """TLS and a proxy's tunnel are negotiated before the request: a failure there is a failure to connect.
+    """An HTTPS connection that reports a failed TLS handshake or proxy tunnel as not connected.
 
-    urllib3 reports it like an answer that was lost, and a flaky route would leave every second submit in doubt.
+    Both come before the request is sent. urllib3 reports them like a lost answer, so on an
+    unreliable route every second submit would end unconfirmed.
     """
 
     def connect(self) -> None:
@@ -351,7 +365,10 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Uses the connections above, directly and through an HTTP proxy.  A SOCKS proxy keeps urllib3's own."""
+    """A transport that uses _HTTPSConnection, directly and through an HTTP proxy.
+
+    A SOCKS proxy keeps the connections of urllib3.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

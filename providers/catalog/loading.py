@@ -161,8 +161,8 @@ def _build(path: Path, block: dict[str, Any], choices: Mapping[str, list[str]], 
     for name, spec in parameters.items() if isinstance(parameters, dict) else ():
         if isinstance(spec, dict) and isinstance(list_name := spec.get("choices"), str):
             if list_name not in choices:
-                known = ", ".join(choices) or "none"
-                raise CatalogError(f"{place}: {name}: no list of choices is named {list_name!r}; there are: {known}")
+                names = ", ".join(choices) or "none"
+                raise CatalogError(f"{place}: {name}: no list of choices is named {list_name!r}; there are: {names}")
             spec["choices"] = choices[list_name]
     try:
         return defaults.build(block)

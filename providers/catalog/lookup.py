@@ -1,4 +1,4 @@
-"""Which model a provider and an endpoint mean.
+"""Look-up of models by provider and endpoint.
 
 A model is written as ``endpoint``, or as ``provider:endpoint`` where an endpoint exists at several
 providers. No endpoint contains a colon.

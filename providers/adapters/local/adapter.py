@@ -95,17 +95,17 @@ class Local(Provider):
         except OSError as error:
             raise NotAccepted(f"The work folder cannot be used: {error.strerror}.", code="no_folder") from error
 
-        is_kept = False
+        is_finished = False
         try:
             picture = self._picture(request, folder)
             state = self._render(request.our_id, picture, clip, folder, updates, deadline - time.monotonic())
             if (folder / WITHDRAWN).exists():
                 raise NotAccepted("This submission was withdrawn while it ran.", code="withdrawn")
-            is_kept = state.status is RemoteStatus.SUCCEEDED
+            is_finished = state.status is RemoteStatus.SUCCEEDED
         except OSError as error:
             raise NotAccepted(f"The clip could not be written: {error.strerror}.", code="no_folder") from error
         finally:
-            if not is_kept:
+            if not is_finished:
                 shutil.rmtree(folder, ignore_errors=True)
         return Finished(state)
 

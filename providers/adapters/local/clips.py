@@ -35,7 +35,7 @@ SIZES = {
 
 
 class Move(enum.StrEnum):
-    """What the camera does."""
+    """The camera's move in a clip."""
 
     ZOOM_IN = "zoom_in"
     ZOOM_OUT = "zoom_out"

@@ -23,7 +23,7 @@ class BadAnswer(Exception):
 
 
 class ChatAnswer:
-    """What has arrived of one answer.
+    """The part of an answer that has arrived.
 
     ``usage``          the server's count of tokens, {} until it says so
     ``finish_reason``  "stop", "length", "content_filter" …, "" until the end

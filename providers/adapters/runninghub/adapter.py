@@ -1,11 +1,13 @@
 """RunningHub's standard models as a ``Provider``.
 
-Section numbers are those of the API reference.  Two of its facts shape this file: HTTP 200 is normal for errors, so the
-body decides first; and a submit has no idempotency key, so whatever is not a clear answer to it is ``Unconfirmed``.
+Section numbers are those of the API reference. Two of its facts shape this file: errors also come
+with HTTP 200, so the body decides first; and a submit has no idempotency key, so any unclear answer
+to it is ``Unconfirmed``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,7 +46,8 @@ QUERY_THREADS = 8
 UPLOAD_LIFETIME_SECONDS = 24 * 60 * 60  # section 6: the link lives for one day
 LARGEST_AMOUNT = Decimal(10**9)
 
-# Section 4: four are documented, CREATE and CANCEL are in the vendor's own contract, the rest in clients.
+# Section 4: four are documented, CREATE and CANCEL are in the vendor's own contract, the others in
+# clients.
 STATUSES = {
     "CREATE": RemoteStatus.RUNNING,
     "PENDING": RemoteStatus.RUNNING,
@@ -59,7 +62,7 @@ STATUSES = {
 
 WAITING = {"CREATE", "PENDING", "QUEUED"}
 
-# Codes that tell how a task stands, where the status is empty.
+# Codes that stand for a status when the status is empty.
 STATUS_CODES = {
     "804": RemoteStatus.RUNNING,
     "813": RemoteStatus.RUNNING,
@@ -69,7 +72,7 @@ STATUS_CODES = {
     "807": RemoteStatus.GONE,
 }
 
-# Section 4, item 14.4: the vendor's example names a kind where real answers name the file's extension.
+# Section 4, item 14.4: the vendor's example names a kind, real answers name the file's extension.
 KINDS_OF_OUTPUT = {"image", "video", "audio", "text", "file"}
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,5}")
@@ -77,16 +80,22 @@ _WEBHOOK_TASK_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class _Tools:
-    """What belongs to one process.  Behind a fork, threads are gone, and a shared socket would mix up the answers."""
+    """The client and the threads of one process.
+
+    After a fork the threads are gone, and answers on a shared socket would be mixed up.
+    """
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.pid = os.getpid()
         self.client = Client(settings)
-        self.threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="runninghub-query")  # none is started yet
+        self.threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="runninghub-query")  # starts none yet
 
 
 class RunningHub(Provider):
-    """One RunningHub key on one of its two sites.  Safe to use from several threads, and after a fork."""
+    """One key on one of RunningHub's two sites.
+
+    Safe to use from several threads and after a fork.
+    """
 
     name = "runninghub"
     label = "RunningHub"
@@ -119,10 +128,13 @@ class RunningHub(Provider):
         final status in it ends the task. A success without results is queried like a running task:
         they may appear a moment later.
         """
+        webhook = {"webhookUrl": request.webhook_url} if request.webhook_url else {}
         try:
-            reply = self._own.client.submit(request.endpoint, _submit_body(request))
+            reply = self._own.client.submit(request.endpoint, {**request.params, **webhook})
         except TransportFailure as failure:
-            raise _submit_failure(failure) from failure
+            if failure.may_have_arrived:
+                raise Unconfirmed(NO_ANSWER(reason=failure.reason, hint=codes.MAY_EXIST())) from failure
+            raise NotAccepted(UNREACHABLE(reason=failure.reason)) from failure
         if not reply.task_id:
             raise codes.submit_error(reply)
         status = _status(reply)
@@ -134,12 +146,18 @@ class RunningHub(Provider):
         return Finished(state)
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
-        """Ask once for each id, up to eight at a time.  An error in place of a state says nothing about the task."""
+        """Query each id once, up to QUERY_THREADS at a time.
+
+        An error in place of a state says nothing about the task.
+        """
         ids = list(dict.fromkeys(task_ids))
         return dict(zip(ids, self._own.threads.map(self._query, ids), strict=True))
 
     def upload(self, file: BinaryIO, *, filename: str, content_type: str) -> UploadedFile:
-        """Hand over a file.  Any answer with a link is a success: the two sites disagree about the code (section 6)."""
+        """Upload a file and return its link.
+
+        Any answer with a link is a success: the two sites use different codes (section 6).
+        """
         reply = _read(lambda: self._own.client.upload(file, filename=filename, content_type=content_type))
         if url := word(reply.data, "download_url"):
             return UploadedFile(url, UPLOAD_LIFETIME_SECONDS)
@@ -148,8 +166,8 @@ class RunningHub(Provider):
     def cancel(self, task_id: str) -> bool:
         """Cancel a task.
 
-        It is not documented if that refunds a task that has started (section 8), so the engine
-        cancels only waiting ones.
+        It is not documented whether a task that has started is refunded (section 8), so the engine
+        cancels waiting tasks only.
         """
         reply = _read(lambda: self._own.client.cancel(task_id))
         if STATUS_CODES.get(reply.code) is RemoteStatus.GONE:
@@ -159,7 +177,9 @@ class RunningHub(Provider):
 
     def check_account(self) -> AccountStatus:
         queue = _check(_read(self._own.client.queue_status)).data
-        wallet = self._wallet()
+        wallet: Mapping[str, Any] = {}
+        with contextlib.suppress(ProviderError):  # the status of the queue is useful without the balance
+            wallet = _check(_read(self._own.client.account_status)).data
         return AccountStatus(
             concurrency=_count(queue, "concurrentLimit"),
             running=_count(queue, "runningCount"),
@@ -175,9 +195,9 @@ class RunningHub(Provider):
 
     @classmethod
     def parse_webhook(cls, headers: Mapping[str, str], body: bytes) -> str:
-        """Return the task id. RunningHub signs nothing.
+        """Return the task id. RunningHub does not sign webhooks. Raises ValueError without an id.
 
-        ``eventData`` is an object, or for older calls a JSON string (section 7).
+        ``eventData`` is an object; older calls send a JSON string (section 7).
         """
         event = decode(body) or {}
         data = event.get("eventData")
@@ -194,32 +214,19 @@ class RunningHub(Provider):
         return self._tools
 
     def _query(self, task_id: str) -> RemoteState | ProviderError:
+        """Query a task and read the answer in the order of section 4."""
         try:
-            return _answered_state(task_id, _read(lambda: self._own.client.query(task_id)))
+            reply = _read(lambda: self._own.client.query(task_id))
         except ProviderError as error:
             return error
-
-    def _wallet(self) -> Mapping[str, Any]:
-        """Return the balance and its kin, or {} for want of an answer: the queue's answer is worth having alone."""
-        try:
-            return _check(_read(self._own.client.account_status)).data
-        except ProviderError:
-            return {}
-
-
-def _submit_body(request: SubmitRequest) -> dict[str, Any]:
-    webhook = {"webhookUrl": request.webhook_url} if request.webhook_url else {}
-    return {**request.params, **webhook}
-
-
-def _submit_failure(failure: TransportFailure) -> ProviderError:
-    if failure.may_have_arrived:
-        return Unconfirmed(NO_ANSWER(reason=failure.reason, hint=codes.MAY_EXIST()))
-    return NotAccepted(UNREACHABLE(reason=failure.reason))
+        if reply.task_id not in ("", task_id):
+            return Unavailable(OTHER_TASK())
+        status = _status(reply)
+        return codes.read_error(reply) if status is None else _state(task_id, status, reply)
 
 
 def _read(call: Callable[[], Reply]) -> Reply:
-    """Make a call at which no money is at stake.  Raises Unavailable for want of an answer."""
+    """Make a call that spends no money. Raises Unavailable if there is no answer."""
     try:
         return call()
     except TransportFailure as failure:
@@ -232,25 +239,21 @@ def _check(reply: Reply) -> Reply:
     return reply
 
 
-def _answered_state(task_id: str, reply: Reply) -> RemoteState:
-    """Read the answer to a query in the order of section 4.  Raises AccountBlocked, Rejected or Unavailable."""
-    if reply.task_id not in ("", task_id):
-        raise Unavailable(OTHER_TASK())
-    status = _status(reply)
-    if status is None:
-        raise codes.read_error(reply)
-    return _state(task_id, status, reply)
-
-
 def _status(reply: Reply) -> RemoteStatus | None:
-    """Status first, then code.  A status that is new to us, in an answer without fault, means: not ended yet."""
-    known = STATUSES.get(reply.status) or STATUS_CODES.get(reply.code)
+    """Return the status of the task, None if the answer has none.
+
+    The status field comes before the code. A status that is new to us, in an answer without an
+    error, means that the task has not ended.
+    """
+    status = STATUSES.get(reply.status) or STATUS_CODES.get(reply.code)
     is_new = bool(reply.status and reply.task_id and reply.is_fine)
-    return known or (RemoteStatus.RUNNING if is_new else None)
+    return status or (RemoteStatus.RUNNING if is_new else None)
 
 
 def _state(task_id: str, status: RemoteStatus, reply: Reply) -> RemoteState:
-    is_free = _has_empty_bill(reply.task)
+    # A usage without any charge was seen to mean: not charged (section 4).
+    charges = ("thirdPartyConsumeMoney", "consumeMoney", "consumeCoins")
+    is_free = "usage" in reply.task and all(mapping(reply.task["usage"]).get(name) is None for name in charges)
     return RemoteState(
         task_id=task_id,
         status=status,
@@ -263,44 +266,46 @@ def _state(task_id: str, status: RemoteStatus, reply: Reply) -> RemoteState:
 
 
 def _outputs(results: Any) -> Iterable[RemoteOutput]:
-    """Read results as a list or a single one, each an object or a bare string.  What holds nothing is left out."""
+    """Yield the outputs in ``results``, a list or a single result.
+
+    A result is an object or a string, which is an address or a text. Empty results are left out.
+    """
     for result in results if isinstance(results, list) else [results]:
-        fields = _bare_result(result) if isinstance(result, str) else mapping(result)
+        if isinstance(result, str):
+            fields: Mapping[str, Any] = {"url" if result.startswith(("http://", "https://")) else "text": result}
+        else:
+            fields = mapping(result)
         url, text = word(fields, "url", "outputUrl", "fileUrl"), word(fields, "text", "content", "output")
         if url or text:
             yield RemoteOutput(url, text, _extension(word(fields, "outputType", "fileType"), url))
 
 
-def _bare_result(result: str) -> dict[str, str]:
-    return {"url" if result.startswith(("http://", "https://")) else "text": result}
-
-
 def _extension(output_type: str, url: str) -> str:
-    named = output_type.lower().removeprefix(".")
+    from_type = output_type.lower().removeprefix(".")
     path = re.split(r"[?#]", url)[0]
     from_path = PurePosixPath(path).suffix.lower().removeprefix(".")
-    candidates = (from_path,) if named in KINDS_OF_OUTPUT else (named, from_path)
+    candidates = (from_path,) if from_type in KINDS_OF_OUTPUT else (from_type, from_path)
     return next((name for name in candidates if _EXTENSION.fullmatch(name)), "")
 
 
 def _cost(task: Mapping[str, Any]) -> Decimal | None:
-    """Return what the task cost.  The list of part tasks repeats the total, so it counts only where that is missing."""
+    """Return what the task cost, None if the answer does not say.
+
+    The list of part tasks repeats the total, so it counts only when the total is missing.
+    """
     if usage := mapping(task.get("usage")):
         return _charge(usage)
     parts = task.get("taskUsageList")
-    charges = [_charge(mapping(mapping(part).get("usage"))) for part in parts] if isinstance(parts, list) else []
-    known = [charge for charge in charges if charge is not None]
-    return sum(known, Decimal()) if known else None
-
-
-def _has_empty_bill(task: Mapping[str, Any]) -> bool:
-    """Tell whether the answer has a bill with nothing on it, which was seen to mean: not charged (section 4)."""
-    charges = ("thirdPartyConsumeMoney", "consumeMoney", "consumeCoins")
-    return "usage" in task and all(mapping(task["usage"]).get(charge) is None for charge in charges)
+    amounts = [_charge(mapping(mapping(part).get("usage"))) for part in parts] if isinstance(parts, list) else []
+    charges = [amount for amount in amounts if amount is not None]
+    return sum(charges, Decimal()) if charges else None
 
 
 def _charge(usage: Mapping[str, Any]) -> Decimal | None:
-    """Standard models are charged as third-party money, workflows as money.  Coins are not money."""
+    """Return the charge of a usage, None if it has none.
+
+    Standard models are charged as third-party money, workflows as money. Coins are not money.
+    """
     third_party = _money(usage.get("thirdPartyConsumeMoney"))
     return _money(usage.get("consumeMoney")) if third_party is None else third_party
 

@@ -1,7 +1,7 @@
-"""RunningHub on the wire: addresses, headers, JSON, and the several spellings of its answers.
+"""RunningHub's API over HTTP: addresses, headers, JSON, and the spellings of its answers.
 
-What an answer means is decided in ``codes`` and ``adapter``; here it is only read.  Source of the facts: API reference,
-sections 1 to 8.
+This module only reads answers; ``codes`` and ``adapter`` decide what they mean. Source of the
+facts: API reference, sections 1 to 8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BAD_PARAMS = define("runninghub.bad_params", "The parameters hold a value that c
 BAD_ENDPOINT = define("runninghub.bad_endpoint", "This is not the name of a model endpoint. Correct it.")
 
 JSON_HEADERS = {"Content-Type": "application/json"}
-FINE_CODES = {"0", "200"}  # an upload answers 0 on one site and, it is said, 200 on the other
+FINE_CODES = {"0", "200"}  # an upload answers 0 on one site and reportedly 200 on the other
 NO_TASK_IDS = {"0", "null", "None"}
 LONGEST_TEXT = 300
 
@@ -34,10 +34,10 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer of RunningHub, with its spellings evened out.
+    """One answer of RunningHub, read the same way for all spellings.
 
-    ``body``   the JSON object as it came, or {} if ``is_readable`` is False (no JSON, or not an object)
-    ``text``   what the vendor says in words, shortened, without our key
+    ``body``   the JSON object as it came, or {} if ``is_readable`` is False (no JSON or no object)
+    ``text``   the vendor's message, shortened and without our key
     """
 
     http_status: int
@@ -61,7 +61,7 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """The error code, or "" when there is none or it says that all is well."""
+        """The error code, or "" if there is none or it means success."""
         codes = (word(self.task, "errorCode", "error_code"), word(self.body, "errorCode", "error_code", "code"))
         return next((code for code in codes if code and code not in FINE_CODES), "")
 
@@ -75,12 +75,13 @@ class Reply:
 
 
 class Client:
-    """One account's calls.
+    """The API calls of one account.
 
-    Each raises TransportFailure without an answer, AccountBlocked for settings that cannot work, and Rejected for a
-    request that cannot be sent.
+    Each raises TransportFailure if there is no answer, AccountBlocked for settings that cannot
+    work, and Rejected for a request that cannot be sent.
 
-    The key travels in the Authorization header, and for the older calls in the JSON body: never in an address.
+    The key is sent in the Authorization header, and for the older calls in the JSON body: never in
+    an address.
     """
 
     def __init__(self, settings: ProviderSettings) -> None:
@@ -88,8 +89,10 @@ class Client:
         self._session = http.new_session(settings.api_key)
 
     def submit(self, endpoint: str, body: Mapping[str, Any]) -> Reply:
-        """Start a generation.  This is the call that spends money: one POST over a connection of its own."""
-        url = self._url(f"/openapi/v2/{_checked(endpoint)}")
+        """Start a generation. This call spends money: one POST over a new connection."""
+        if not _ENDPOINT.fullmatch(endpoint) or not all(part.strip(".") for part in endpoint.split("/")):
+            raise Rejected(BAD_ENDPOINT())
+        url = self._url(f"/openapi/v2/{endpoint}")
         content = encode(body)
         key = self._settings.api_key
         return self._reply(http.post_once(key, url, timeout=http.SUBMIT_TIMEOUT, data=content, headers=JSON_HEADERS))
@@ -121,29 +124,35 @@ class Client:
         )
 
     def _url(self, path: str) -> str:
-        """Return the address of ``path``, after looking at the settings that every call depends on."""
+        """Return the address of ``path``.
+
+        Raises AccountBlocked for a key or a base URL with which no call can work.
+        """
         if not _KEY.fullmatch(self._settings.api_key):
             raise AccountBlocked(BAD_KEY())
-        if not _is_web_address(self._settings.base_url):
+        try:
+            parts = urlsplit(self._settings.base_url)
+            host = parts.hostname
+        except ValueError:
+            raise AccountBlocked(BAD_BASE_URL()) from None
+        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
             raise AccountBlocked(BAD_BASE_URL())
         return self._settings.base_url.rstrip("/") + path
 
     def _reply(self, answer: http.Answer) -> Reply:
         body = decode(answer.body)
+        text = _message(body or {}).replace(self._settings.api_key, "***")
         return Reply(
             http_status=answer.status,
             body=body or {},
             is_readable=body is not None,
-            text=self._without_key(_text_of(body or {})),
+            text=" ".join(text.split())[:LONGEST_TEXT],
             retry_after_seconds=answer.retry_after_seconds,
         )
 
-    def _without_key(self, text: str) -> str:
-        return " ".join(text.replace(self._settings.api_key, "***").split())[:LONGEST_TEXT]
-
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """Write ``body`` as JSON.  Raises Rejected for values that JSON does not have."""
+    """Write ``body`` as JSON. Raises Rejected for values that JSON does not have."""
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
@@ -151,7 +160,10 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 def decode(body: bytes | str) -> dict[str, Any] | None:
-    """Read a JSON object.  None: not JSON, or not an object.  NaN and Infinity, which JSON lacks, become None."""
+    """Return a JSON object, None if ``body`` is not JSON or not an object.
+
+    NaN and Infinity, which JSON does not have, become None.
+    """
     try:
         value = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -160,7 +172,10 @@ def decode(body: bytes | str) -> dict[str, Any] | None:
 
 
 def word(source: Mapping[str, Any], *names: str) -> str:
-    """Return the first of ``names`` that holds something, as text: ids and codes come as strings or as numbers."""
+    """Return the first of the fields ``names`` that is not empty, as text; "" if all are empty.
+
+    Ids and codes come as strings or as numbers.
+    """
     values = (source.get(name) for name in names)
     texts = (str(value).strip() for value in values if isinstance(value, str | int) and not isinstance(value, bool))
     return next((text for text in texts if text), "")
@@ -171,42 +186,33 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def task_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the task object: ``body`` itself, or its ``data`` when only that can be one."""
+    """Return the object with the fields of the task.
+
+    It is ``body``, unless only its ``data`` can be one.
+    """
     inner = mapping(body.get("data"))
     return inner if inner and not word(body, "taskId", "task_id") else body
 
 
 def task_id_of(body: Mapping[str, Any]) -> str:
-    """Return the task id as text, since it is greater than 2^53; "" if there is none."""
+    """Return the task id, "" if there is none. It is a text because it exceeds 2^53."""
     task_id = word(task_of(body), "taskId", "task_id")
     return "" if task_id in NO_TASK_IDS else task_id
 
 
-def _text_of(body: Mapping[str, Any]) -> str:
+def _message(body: Mapping[str, Any]) -> str:
+    """Return the error message of an answer, with the workflow node that failed and its error.
+
+    Models leave the object ``failedReason`` empty.
+    """
     task = task_of(body)
-    said = word(task, "errorMessage", "error_message") or word(body, "errorMessage", "message", "msg")
-    texts = ("" if said.lower() in {"success", "ok"} else said, _failed_reason(task))
-    return "; ".join(text for text in texts if text)
-
-
-def _failed_reason(task: Mapping[str, Any]) -> str:
-    """Return what broke in which node of a workflow.  Models leave the object empty."""
+    message = word(task, "errorMessage", "error_message") or word(body, "errorMessage", "message", "msg")
+    if message.lower() in {"success", "ok"}:
+        message = ""
     reason = task.get("failedReason")
     details = decode(reason) if isinstance(reason, str) else mapping(reason)
     if details is None:
-        return str(reason)
-    return ": ".join(filter(None, (word(details, "node_name"), word(details, "exception_message"))))
-
-
-def _checked(endpoint: str) -> str:
-    if not _ENDPOINT.fullmatch(endpoint) or not all(part.strip(".") for part in endpoint.split("/")):
-        raise Rejected(BAD_ENDPOINT())
-    return endpoint
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
-    except ValueError:
-        return False
+        failure = str(reason)
+    else:
+        failure = ": ".join(filter(None, (word(details, "node_name"), word(details, "exception_message"))))
+    return "; ".join(filter(None, (message, failure)))

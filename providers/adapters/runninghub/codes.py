@@ -1,9 +1,11 @@
-"""RunningHub's error codes as data, and what each means to us.
+"""RunningHub's error codes as data, and their meaning for the engine.
 
-The same code means different things in three places: as the answer to a submit (was money spent?), as the answer to a
-read (ask again?), and as the last word on a task that we know (may a new attempt help?).  A ``Kind`` holds the three.
+A code has three meanings: as the answer to a submit (was money spent?), as the answer to a read
+(read again?), and as the error of a failed task (may a new attempt help?). A ``Kind`` holds all
+three.
 
-Source: API reference, sections 5.1 (four digits) and 5.2 (the rest).  Codes are compared as strings.
+Source: API reference, sections 5.1 (four digits) and 5.2 (the others). Codes are compared as
+strings.
 """
 
 from __future__ import annotations
@@ -27,25 +29,28 @@ from providers.adapters.runninghub.client import Reply
 
 
 class Kind(NamedTuple):
-    """What a code means: as the error of a submit, as the error of a read, and as the end of a known task."""
+    """The meaning of a code: the errors of a submit and a read, the remedy of a failed task."""
 
     on_submit: type[ProviderError]
     on_read: type[ProviderError]
     remedy: Remedy
 
 
-# Behind each, its letter in the reference.
+# The letter after each is that of the reference.
 ACCOUNT = Kind(AccountBlocked, AccountBlocked, Remedy.NONE)  # K
 REQUEST = Kind(Rejected, Rejected, Remedy.NONE)  # P
 BUSY = Kind(NotAccepted, Unavailable, Remedy.TRY_LATER)  # B
 SLOT = Kind(NoSlot, Unavailable, Remedy.TRY_LATER)  # S
 IN_DOUBT = Kind(Unconfirmed, Unavailable, Remedy.TRY_LATER)  # A: after a submit the task may exist and be charged
 IN_DOUBT_ONCE = Kind(Unconfirmed, Unavailable, Remedy.ONE_MORE_TRY)  # A, but a repeat is likely to end the same way
-TASK_GONE = Kind(Unconfirmed, Rejected, Remedy.NONE)  # 1004: P for a question, A for a submit
+TASK_GONE = Kind(Unconfirmed, Rejected, Remedy.NONE)  # 1004: P for a read, A for a submit
 
 
 class Row(NamedTuple):
-    """``meaning`` is for people and says what to do; ``wait_seconds`` is how long to leave the provider alone."""
+    """A code's kind and its text.
+
+    ``meaning`` is for people and says what to do; no request is sent for ``wait_seconds``.
+    """
 
     kind: Kind
     meaning: str
@@ -117,7 +122,8 @@ CODES: dict[str, Row] = {
     "901": Row(REQUEST, "RunningHub does not know this AI app."),
 }
 
-# Only where the body has no code that we know.  Other statuses, 408 and 5xx among them, leave a submit in doubt.
+# Used only if the body has no code of the table. Other statuses, 408 and 5xx among them, leave a
+# submit in doubt.
 _ADDRESS_MOVED = Row(ACCOUNT, "RunningHub has moved away from this address. Correct the base URL of the account.")
 HTTP_STATUSES: dict[int, Row] = {
     301: _ADDRESS_MOVED,
@@ -134,7 +140,7 @@ HTTP_STATUSES: dict[int, Row] = {
     429: Row(BUSY, "RunningHub wants fewer requests per second.", 10),
 }
 
-# Words that settle the matter when the code is new to us.
+# Words that decide when the code is new to us.
 WORDS: list[tuple[re.Pattern[str], Row]] = [
     (
         re.compile(r"余额|欠费|充值|\bbalance\b|\binsufficient\b", re.IGNORECASE),
@@ -175,9 +181,10 @@ _REASONS = define_table("runninghub", {name: row.meaning for name, row in _NAMED
 
 
 def submit_error(reply: Reply) -> ProviderError:
-    """Return what an answer without a task id means for a submit: one of the five errors that ``submit`` may raise.
+    """Return the error of a submit whose answer has no task id: one that ``submit`` may raise.
 
-    1010 and 1011 are in doubt in the reference, and not here: an explicit "busy" that names no task took nothing on.
+    The reference leaves 1010 and 1011 in doubt. Here they are not: an explicit "busy" without a
+    task id accepted nothing.
     """
     row = _row(reply)
     hint = MAY_EXIST if row.kind.on_submit is Unconfirmed else None
@@ -185,20 +192,20 @@ def submit_error(reply: Reply) -> ProviderError:
 
 
 def read_error(reply: Reply) -> ProviderError:
-    """Return what a useless answer means for anything but a submit: AccountBlocked, Rejected or Unavailable."""
+    """Return the error of a failed read: AccountBlocked, Rejected or Unavailable."""
     row = _row(reply)
     return _error(row.kind.on_read, row, reply)
 
 
 def task_error(reply: Reply, *, is_free: bool = False) -> TaskFailed:
-    """Return why a known task failed.  ``is_free``: the answer has a bill, and it is empty."""
+    """Return why a task failed. ``is_free``: the answer has a usage without a charge."""
     row = CODES.get(reply.code) or _row_by_words(reply.text) or UNEXPLAINED_END
     reason = _reason(row, reply, NOT_CHARGED if is_free else None)
     return TaskFailed(reason, code=reply.code, remedy=row.kind.remedy)
 
 
 def remedy_of(code: str) -> Remedy:
-    """Return what may help after an error of this code, as ``ProviderError.code`` has it."""
+    """Return the remedy for the ``code`` of a ProviderError."""
     status = code.removeprefix("http_")
     if status != code and status.isdecimal():
         return HTTP_STATUSES.get(int(status), SERVER_TROUBLE).kind.remedy
@@ -206,22 +213,23 @@ def remedy_of(code: str) -> Remedy:
 
 
 def _row(reply: Reply) -> Row:
-    """Code first, then words, then the HTTP status.  Words of a server in trouble (5xx) settle nothing."""
+    """Return the row of an answer: by its code, then by its words, then by its HTTP status.
+
+    The words of a server error (5xx) decide nothing.
+    """
     is_refusal = bool(reply.code) or reply.http_status >= 400
     words = _row_by_words(reply.text) if is_refusal and reply.http_status < 500 else None
-    return CODES.get(reply.code) or words or HTTP_STATUSES.get(reply.http_status) or _row_in_doubt(reply)
-
-
-def _row_by_words(text: str) -> Row | None:
-    return next((row for pattern, row in WORDS if pattern.search(text)), None)
-
-
-def _row_in_doubt(reply: Reply) -> Row:
+    if row := CODES.get(reply.code) or words or HTTP_STATUSES.get(reply.http_status):
+        return row
     if reply.http_status >= 300:
         return SERVER_TROUBLE
     if not reply.is_readable:
         return UNREADABLE
     return UNKNOWN_CODE if reply.code else EMPTY_ANSWER
+
+
+def _row_by_words(text: str) -> Row | None:
+    return next((row for pattern, row in WORDS if pattern.search(text)), None)
 
 
 def _error(error: type[ProviderError], row: Row, reply: Reply, hint: Definition | None = None) -> ProviderError:
@@ -231,7 +239,7 @@ def _error(error: type[ProviderError], row: Row, reply: Reply, hint: Definition 
 
 
 def _reason(row: Row, reply: Reply, hint: Definition | None) -> Reason:
-    """Return a row's meaning, a hint, and RunningHub's own words."""
+    """Return the reason: the row's meaning, the hint, and RunningHub's message."""
     params: dict[str, object] = {"hint": hint()} if hint else {}
     if reply.text:
         params |= {"provider": "RunningHub", "detail": reply.text}
