@@ -85,7 +85,7 @@ def encode(data: Mapping[str, Any]) -> str:
 
 
 class Stream:
-    """What all readers of one stream share. Lives on the event loop while it has readers."""
+    """The state that all readers of one stream share; exists while it has readers."""
 
     def __init__(self, key: int, position: int) -> None:
         self.key = key

@@ -1,4 +1,4 @@
-"""When a model's tasks end, learned from its latest successes."""
+"""Expected durations of a model's tasks, learned from its latest successes."""
 
 from __future__ import annotations
 

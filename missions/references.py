@@ -85,24 +85,22 @@ def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, t
 
 
 def record_output_uses(mission: Mission, keys: Iterable[tuple[int, int]]) -> list[str]:
-    """Keep the results that a mission names until it has ended.
+    """Protect the results that a mission names until it has ended.
 
-    Return the references of those that are gone.
-
-    Call it in the transaction that makes the mission name them: their rows stay locked until it
-    ends.
+    Return the references of those that are gone. Call it in the transaction that stores these
+    references in the mission: the results' rows stay locked until the transaction ends.
     """
     outputs = _find_outputs(set(keys), owner_id=mission.owner_id)
     ids = [output.pk for output in outputs.values()]
-    kept: set[int] = set()
+    used_ids: set[int] = set()
     for batch in bulk.batches(ids, BATCH):
         stored = Output.objects.filter(pk__in=batch, status=OutputStatus.STORED).order_by("pk")
-        kept |= set(stored.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+        used_ids |= set(stored.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
     OutputUse.objects.bulk_create(
-        [OutputUse(mission=mission, output_id=pk) for pk in sorted(kept)], ignore_conflicts=True, batch_size=BATCH
+        [OutputUse(mission=mission, output_id=pk) for pk in sorted(used_ids)], ignore_conflicts=True, batch_size=BATCH
     )
-    keys_kept = {key for key, output in outputs.items() if output.pk in kept}
-    return [f"output:{item_id}/{number}" for item_id, number in sorted(set(keys) - keys_kept)]
+    used_keys = {key for key, output in outputs.items() if output.pk in used_ids}
+    return [f"output:{item_id}/{number}" for item_id, number in sorted(set(keys) - used_keys)]
 
 
 def _find_outputs(keys: Set[tuple[int, int]], *, owner_id: int) -> dict[tuple[int, int], Output]:

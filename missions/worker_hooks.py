@@ -1,4 +1,4 @@
-"""What missions need when workers start, live and stop."""
+"""Hooks of missions for the start, the loop and the end of workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other apps do when workers start, live and stop.
+"""Hooks of other apps for the start, the life and the end of workers.
 
 ``workers`` knows nothing of the apps above it. Each of them that needs to names a subclass of
 ``WorkerHooks`` in its ``AppConfig.ready()``; the supervisor imports them when it starts.

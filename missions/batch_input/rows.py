@@ -36,7 +36,7 @@ _REFERENCE = re.compile(r"(?i)https?://|(media:\d+|output:\d+/\d+)$")
 
 
 class Source(models.TextChoices):
-    """What the rows are made from."""
+    """The source of a mission's rows."""
 
     PROMPTS = "prompts", gettext_lazy("Prompts")
     IMAGES = "images", gettext_lazy("Images")

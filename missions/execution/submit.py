@@ -274,7 +274,7 @@ def _record_refusal(attempt: Attempt, error: ProviderError, *, source: AttemptSt
     elif isinstance(error, NoSlot):
         wait = retry.after_no_slot()
     elif isinstance(error, NotAccepted):
-        wait = retry.after_refusal(attempt.item.refusal_count + 1, asked_wait=error.wait_seconds)
+        wait = retry.after_refusal(attempt.item.refusal_count + 1, provider_wait=error.wait_seconds)
     return lifecycle.refuse(
         attempt.pk,
         code=error.code,

@@ -24,15 +24,15 @@ NO_SLOT_SECONDS = 2.0
 DOWNLOAD_CAP_SECONDS = 300.0
 
 
-def after_refusal(refusals: int, *, asked_wait: float | None = None) -> float | None:
+def after_refusal(refusals: int, *, provider_wait: float | None = None) -> float | None:
     """Return the seconds until an item that was not accepted is submitted again, or None.
 
-    None: it failed. ``refusals`` counts those in a row, this one included. ``asked_wait`` is the
-    provider's wish.
+    None: it failed. ``refusals`` counts those in a row, this one included. ``provider_wait``:
+    the seconds that the provider requested.
     """
     if refusals > MAX_REFUSALS:
         return None
-    return _spread(max(asked_wait or 0.0, _backoff(REFUSAL_BASE_SECONDS, refusals)))
+    return _spread(max(provider_wait or 0.0, _backoff(REFUSAL_BASE_SECONDS, refusals)))
 
 
 def after_no_slot() -> float:

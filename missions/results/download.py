@@ -119,7 +119,7 @@ def _fetch(output: Output) -> dict[str, Any]:
 
 
 def _is_stored(output_id: int) -> bool:
-    """Whether another fetch of the same output came first: it left its file under the same name."""
+    """Tell if another fetch of this output was first; its file has the same name."""
     return Output.objects.filter(pk=output_id, status=OutputStatus.STORED).exists()
 
 
@@ -257,19 +257,19 @@ class _LocalFile(File):  # type: ignore[type-arg]
 def _place(output: Output, path: Path) -> dict[str, Any]:
     """Check the file, move it and its thumbnail into the storage. Returns the facts for its row."""
     with _inspecting:
-        found = inspect(path, claimed=output.extension)
+        file = inspect(path, claimed=output.extension)
     name = _name(output.attempt, output.index)
     facts: dict[str, Any] = {
-        "extension": found.extension,
-        "content_type": found.content_type,
+        "extension": file.extension,
+        "content_type": file.content_type,
         "size_bytes": path.stat().st_size,
-        "width": found.width,
-        "height": found.height,
-        "duration_seconds": found.duration_seconds,
+        "width": file.width,
+        "height": file.height,
+        "duration_seconds": file.duration_seconds,
     }
-    if found.thumbnail is not None:
-        facts["thumbnail"] = storages["results"].save(f"{name}.thumb.jpg", ContentFile(found.thumbnail))
-    facts["file"] = _save(f"{name}.{found.extension}", path)
+    if file.thumbnail is not None:
+        facts["thumbnail"] = storages["results"].save(f"{name}.thumb.jpg", ContentFile(file.thumbnail))
+    facts["file"] = _save(f"{name}.{file.extension}", path)
     return facts
 
 

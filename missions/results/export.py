@@ -120,12 +120,12 @@ def digest_of(output: Output) -> str:
 
 def _copy(output: Output, path: Path, digest: str) -> None:
     part = path.with_name(f".{path.name}.part")
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with part.open("wb") as target:
         for chunk in content_of(output):
-            found.update(chunk)
+            sha256.update(chunk)
             target.write(chunk)
-    if digest and found.hexdigest() != digest:
+    if digest and sha256.hexdigest() != digest:
         part.unlink()
         raise ExportFailed(f"{output.file} was changed after it was stored: its SHA-256 no longer fits.")
     part.replace(path)

@@ -52,9 +52,9 @@ def inspect(path: Path, *, claimed: str) -> Inspected:
         head = file.read(32)
     if _looks_like_video(head):
         return _inspect_video(path)
-    known = OTHER_KINDS.get(claimed)
-    if known and head.startswith(known[0]):
-        return Inspected(extension=claimed, content_type=known[1])
+    signature, content_type = OTHER_KINDS.get(claimed, (b"", ""))
+    if signature and head.startswith(signature):
+        return Inspected(extension=claimed, content_type=content_type)
     return _inspect_image(path)
 
 

@@ -62,17 +62,17 @@ class _Member:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the file, counted and hashed. Raises BundleBroken."""
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         size = 0
         for chunk in self._content():
             size += len(chunk)
             if size > self.size:
                 break
-            found.update(chunk)
+            sha256.update(chunk)
             yield chunk
         if size != self.size:
             raise self._broken(f"it has {'more' if size > self.size else 'fewer'} bytes than before")
-        if self.digest and found.hexdigest() != self.digest:
+        if self.digest and sha256.hexdigest() != self.digest:
             logger.error("%s was changed after it was stored: its SHA-256 no longer fits", self.stored_as)
             self.changed.add(self.name)
 

@@ -1,8 +1,8 @@
-"""What people and programs can do with missions.
+"""The actions of people and programs on missions.
 
 Pages, API, admin and commands call these functions.
 
-Arguments are keyword-only; ``actor`` is who asks ("user:7"). Invalid input raises
+Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input raises
 ``MissionInvalid`` with all errors at once. An action that does not fit the current state raises
 ``NotPossible`` with a sentence for people, in the language of the request.
 

@@ -79,8 +79,9 @@ def purge_part(mission_id: int) -> bool:
 
 
 def _removable(mission_id: int) -> QuerySet[Mission]:
-    """Return the mission, unless it has something in flight or another open mission needs one of its
-    results.
+    """Select the mission if it can be removed.
+
+    It cannot while it has something in flight or another open mission needs one of its results.
     """
     needed = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
     return Mission.objects.filter(
@@ -89,10 +90,10 @@ def _removable(mission_id: int) -> QuerySet[Mission]:
 
 
 def _keep_spending(mission: Mission, item_ids: Sequence[int]) -> None:
-    """Move what items were charged to rows of their own, one for each quarter of an hour in which
-    attempts ended.
+    """Move the charges of items to rows of RemovedSpending, one per quarter of an hour.
 
-    It leaves the mission's cost, and its hourly spend as far as it is counted there.
+    The quarter is the one in which the attempts ended. The charges are subtracted from the
+    mission's cost and, as far as they are counted there, from its hourly spend.
     """
     sums = {"charged": Sum("cost"), "unreported": Count("pk", filter=COST_UNREPORTED)}
     charged = Attempt.objects.filter(Q(cost__gt=0) | COST_UNREPORTED, item__in=item_ids).order_by()

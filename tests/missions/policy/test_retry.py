@@ -27,8 +27,8 @@ def test_each_refusal_waits_longer_than_the_one_before(number, seconds):
 
 
 def test_longer_wait_of_the_provider_is_respected():
-    assert retry.after_refusal(1, asked_wait=60) == near(60)
-    assert retry.after_refusal(1, asked_wait=0.1) == near(3)
+    assert retry.after_refusal(1, provider_wait=60) == near(60)
+    assert retry.after_refusal(1, provider_wait=0.1) == near(3)
 
 
 def test_a_missing_slot_is_looked_for_again_soon():
