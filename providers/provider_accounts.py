@@ -393,10 +393,12 @@ def resume(account_id: int) -> None:
 def check(account: ProviderAccount) -> AccountStatus:
     """Read the account's limit at the provider and store it.
 
-    Raises AccountBlocked (and pauses the account) or Unavailable.
+    Raises Unavailable, or AccountBlocked. What the provider says of the key pauses the account; a key
+    that this process lacks does not, because the site's own processes may have it.
     """
+    provider = connect(account)
     try:
-        status = connect(account).check_account()
+        status = provider.check_account()
     except AccountBlocked as error:
         block(account.pk, reason=str(error))
         raise

@@ -113,6 +113,14 @@ def test_a_check_with_a_wrong_key_pauses_the_account(settings, simulator, accoun
     assert "bad-key" not in account.pause_reason
 
 
+def test_check_without_a_key_pauses_nothing(settings, account):
+    settings.RUNNINGHUB_API_KEY = ""
+    with pytest.raises(AccountBlocked):
+        provider_accounts.check(account)
+    account.refresh_from_db()
+    assert account.paused_at is None
+
+
 def test_a_check_that_gets_no_answer_changes_nothing(simulator, account):
     simulator.set(account_drop=1)
     with pytest.raises(Unavailable):
