@@ -12,7 +12,7 @@ from django.urls import reverse
 Act = Callable[..., Any]
 
 
-def said(response: Any) -> list[str]:
+def messages_of(response: Any) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 

@@ -1,4 +1,4 @@
-"""The admin shows every model and lets nobody edit what the engine decides."""
+"""The admin shows every model; values that the engine sets are read-only."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_result_must_be_own_stored_and_fit(owner, stranger, account):
         assert message in str(problem.message), reference
 
 
-def test_a_used_result_is_kept_until_the_mission_has_ended(owner, account):
+def test_used_result_is_stored_until_the_mission_ends(owner, account):
     output = store_result(owner, account)
     mission = animate(owner, reference_to(output))
     assert OutputUse.objects.get().output == output

@@ -178,7 +178,7 @@ def test_verbs_need_a_post_and_the_right_to_change(client, admin_client, second,
     assert second.paused_at is None
 
 
-def test_an_account_form_asks_for_what_the_provider_needs(admin_client, encryption_key):
+def test_account_form_requires_the_fields_of_its_provider(admin_client, encryption_key):
     add = "/admin/providers/provideraccount/add/"
     openai = {"name": "Ollama", "provider": "openai", "base_url": "http://127.0.0.1:11434/v1", "is_enabled": "on"}
     cases = [

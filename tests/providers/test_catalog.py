@@ -270,7 +270,7 @@ def test_partial_params_need_nothing_and_get_no_defaults():
         get_model(T2I).clean_partial([])  # type: ignore[arg-type]
 
 
-def test_shared_params_may_lack_what_rows_give():
+def test_rows_may_supply_missing_shared_params():
     model = get_model(I2V)
     assert model.check_shared({"prompt": "She smiles"}, row_names={"imageUrl"}) == []
     errors = model.check_shared({"duration": 11, "size": 1}, row_names={"imageUrl", "size"})

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from missions import execution
 from missions.models import MissionItem
-from tests.admin_client import act_on, said
+from tests.admin_client import act_on, messages_of
 from tests.factories import check_mission, make_mission
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ def test_failed_items_are_retried_others_refused(admin_client, admin_user, mixed
     assert "To be spent, about: ¥0.05" in question
     assert "Status: completed. This will be refused" in question
     response = act_on(admin_client, "retry", failed, completed)
-    assert f"{completed}: Only a failed item can be retried" in said(response)[0]
+    assert f"{completed}: Only a failed item can be retried" in messages_of(response)[0]
     failed.refresh_from_db()
     assert failed.status == "pending"
     assert failed.events.latest("pk").actor == f"user:{admin_user.pk}"

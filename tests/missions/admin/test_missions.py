@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from missions.models import Mission, MissionItem
-from tests.admin_client import act_on, said
+from tests.admin_client import act_on, messages_of
 from tests.factories import check_mission, make_mission
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def test_refusal_does_not_stop_other_rows(admin_client, owner, mixed):
     paused, other = make_mission(owner, name="Paused already"), make_mission(owner, name="Ready")
     act_on(admin_client, "pause", paused)
     response = act_on(admin_client, "pause", paused, other)
-    assert "Paused already: A mission that is paused cannot be paused." in said(response)
+    assert "Paused already: A mission that is paused cannot be paused." in messages_of(response)
     other.refresh_from_db()
     assert other.status == "paused"
     assert LogEntry.objects.count() == 2
@@ -88,7 +88,7 @@ def test_retry_of_one_cause_leaves_others(admin_client, mixed):
 @pytest.mark.parametrize("most", ["2", "", "x"])
 def test_retry_never_exceeds_confirmed_count(admin_client, mixed, most):
     response = act_on(admin_client, "retry", mixed, **{f"most-{mixed.pk}": most})
-    assert "More items have failed meanwhile" in said(response)[0]
+    assert "More items have failed meanwhile" in messages_of(response)[0]
     mixed.refresh_from_db()
     assert mixed.failed_count == 3
 

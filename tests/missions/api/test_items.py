@@ -1,6 +1,4 @@
-"""Single items over the API: pages that stay in place, retries with other parameters, and what
-is unconfirmed.
-"""
+"""Single items over the API: stable pages, retries with other parameters, resolutions."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def keep(name: str, content: bytes) -> str:
 
 @pytest.fixture
 def mission(owner, account) -> Mission:
-    """Item 1 has two pictures and a text; the second picture is not fetched yet."""
+    """Return a mission whose item 1 has two pictures and a text; the second picture is pending."""
     mission = make_mission(owner, [{"prompt": "红色 teapot"}, "another"])
     (attempt_id,) = claim(mission, account)
     begin(attempt_id)
@@ -185,7 +185,7 @@ def test_file_is_streamed_under_asgi(api: Api, mission: Mission):
     async def fetch() -> bytes:
         headers = {"Authorization": token, "Range": "bytes=10-19"}
         answer: Any = await AsyncClient().get(ROOT + path_of(mission), headers=headers)
-        assert answer.is_async is False  # Django itself would collect it whole
+        assert answer.is_async is False  # Django would collect the whole file
         return b"".join([piece async for piece in answer])
 
     assert async_to_sync(fetch)() == CONTENT[10:20]

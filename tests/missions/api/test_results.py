@@ -90,7 +90,7 @@ def test_results_belong_to_their_owner(stranger: User, mission: Mission, way: st
 
 @pytest.fixture
 def large(server: Web, owner: User) -> Mission:
-    """One whose archive has 96 MiB."""
+    """Return a mission whose archive has 96 MiB."""
     content = bytes(4 * 1024**2)
     name = storages["results"].save("missions/large.png", ContentFile(content))
     digest = hashlib.sha256(content).hexdigest()

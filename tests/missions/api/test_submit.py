@@ -1,6 +1,4 @@
-"""Submitting missions over the API: accepted and refused bodies, and mistakes that
-never cost money.
-"""
+"""Submitting missions over the API: valid and invalid bodies; mistakes never cost money."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts, images and tables become rows that know where they came from."""
+"""Prompts, images and tables become rows that name their origin."""
 
 from __future__ import annotations
 

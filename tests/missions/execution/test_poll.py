@@ -129,7 +129,7 @@ def test_empty_success_is_polled_for_a_minute(owner, workers, simulator, setting
     assert (attempt.status, attempt.error_code) == ("failed", "no_result")
 
 
-def test_a_result_that_comes_late_is_kept(owner, workers, simulator):
+def test_late_result_is_stored(owner, workers, simulator):
     simulator.set(task_seconds=0)
     start(owner, workers, ["x [[sim:query:early:3]]"])
     poll(workers, times=3)

@@ -52,24 +52,18 @@ def after_repair(attempt: Attempt) -> tuple[str, str]:
     return attempt.status, attempt.item.status
 
 
-def test_slot_of_a_lost_message_is_taken_back(owner, account):
+@pytest.mark.parametrize("is_taken_by_a_worker", [False, True])
+def test_slot_that_is_not_used_is_taken_back_after_a_while(is_taken_by_a_worker, owner, account, living):
     attempt = one_attempt(owner, account)
+    if is_taken_by_a_worker:  # the database failed before it was marked
+        Attempt.objects.update(worker=f"{cluster(living)}:{living}")
     pass_time(15)
     assert after_repair(attempt) == ("prepared", "submitting")
     pass_time(10)
     assert after_repair(attempt) == ("void", "pending")
 
 
-def test_unused_slot_of_a_living_worker_is_taken_back(owner, account, living):
-    attempt = one_attempt(owner, account)  # the database failed before it was marked
-    Attempt.objects.update(worker=f"{cluster(living)}:{living}")
-    pass_time(15)
-    assert after_repair(attempt) == ("prepared", "submitting")
-    pass_time(10)
-    assert after_repair(attempt) == ("void", "pending")
-
-
-def test_a_worker_that_hands_files_over_is_given_time(owner, account, living):
+def test_uploading_worker_has_more_time(owner, account, living):
     attempt = one_attempt(owner, account)
     params = {"imageUrls": ["https://a.example/1.png"]}
     Mission.objects.update(task_type="image_to_image", model="rhart-image-v1/edit", params=params)
@@ -94,7 +88,7 @@ def test_attempt_in_sending_by_a_dead_worker_is_unconfirmed(is_alive, expected, 
     assert after_repair(attempt)[0] == expected
 
 
-def test_a_process_of_another_group_is_not_taken_for_the_worker(owner, account, living):
+def test_process_of_another_group_is_not_the_worker(owner, account, living):
     attempt = one_attempt(owner, account, "sending")
     Attempt.objects.update(worker=f"{cluster(group_id=1)}:{living}")
     assert after_repair(attempt)[0] == "unconfirmed"

@@ -150,7 +150,7 @@ def test_storing_an_account_keeps_what_workers_wrote(second):
     assert (second.concurrency, second.tick_number, second.pause_reason) == (9, 77, "No money left.")
 
 
-def test_a_stored_key_is_nowhere_in_the_clear_and_is_used(second, simulator):
+def test_stored_key_is_encrypted_and_used(second, simulator):
     assert provider_accounts.check(second).concurrency == 2
     assert OLD not in str(ProviderAccount.objects.filter(pk=second.pk).values().get())
     assert OLD not in repr(vars(second)) + repr(provider_accounts.settings_of(second))

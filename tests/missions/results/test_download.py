@@ -201,7 +201,7 @@ def test_a_body_that_is_no_result_is_not_stored(body, words, output, internet):
     assert_tried_later(fetch(output), words)
 
 
-def test_a_host_that_cannot_be_found_is_tried_again(output):
+def test_unknown_host_is_retried(output):
     Output.objects.update(remote_url="https://no-such-host.invalid/1.png")
     assert_tried_later(fetch(output), "could not be fetched")
 
@@ -269,7 +269,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("url", PRIVATE)
-def test_a_private_address_is_never_asked(url, output, settings):
+def test_private_address_is_never_requested(url, output, settings):
     settings.RESULTS_ALLOWED_HOSTS = []
     Output.objects.update(remote_url=url)
     assert_tried_later(fetch(output), "")
@@ -277,7 +277,7 @@ def test_a_private_address_is_never_asked(url, output, settings):
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/x", "http:///x", "nonsense", "//a.example/x"])
-def test_only_http_addresses_are_asked(url, output):
+def test_only_http_urls_are_requested(url, output):
     Output.objects.update(remote_url=url)
     assert_tried_later(fetch(output), "not an http address")
 
@@ -287,7 +287,7 @@ def serve_picture(connection: socket.socket) -> None:
     connection.sendall(http_answer(picture()))
 
 
-def test_a_private_host_is_asked_only_when_a_setting_names_it(output, settings):
+def test_private_host_must_be_allowed_by_a_setting(output, settings):
     with serving(serve_picture) as server:
         Output.objects.update(remote_url=f"{server.url}/x.png")
         settings.RESULTS_ALLOWED_HOSTS = []
@@ -304,7 +304,7 @@ def test_a_private_host_is_asked_only_when_a_setting_names_it(output, settings):
 @pytest.mark.parametrize(
     "trick", ["{private}\\@allowed.example", "{private}\\.allowed.example", "{private}#@allowed.example"]
 )
-def test_a_host_that_a_setting_names_does_not_vouch_for_another(trick, output, settings):
+def test_allowed_host_does_not_allow_another(trick, output, settings):
     """Parsers disagree about the host of such URLs; only the real destination counts."""
     settings.RESULTS_ALLOWED_HOSTS = ["allowed.example"]
     with serving(serve_picture) as server:

@@ -74,12 +74,12 @@ def test_table_has_rows_for_results_and_empty_items(mission: Mission) -> None:
     ]
 
 
-def test_what_an_item_cost_is_in_one_row_of_the_table(mission: Mission) -> None:
+def test_cost_of_an_item_is_in_one_row(mission: Mission) -> None:
     mission.items.update(cost="0.25")
     assert [bool(row["cost"]) for row in as_rows(mission)] == [True, False, True, True]
 
 
-def test_no_cell_is_taken_for_a_formula(owner: User) -> None:
+def test_cells_are_never_formulas(owner: User) -> None:
     mission = make_mission(owner, [{"prompt": "fine", "custom_id": "=1+1"}])
     attempt = claim(mission, provider_accounts.environment_account())[0]
     refuse(attempt, again=False)

@@ -1,4 +1,4 @@
-"""The new-mission page loses nothing, and spends only what was shown, once."""
+"""The new-mission page keeps all input, and spends only the price it showed, once."""
 
 from __future__ import annotations
 

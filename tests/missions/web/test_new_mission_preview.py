@@ -1,4 +1,4 @@
-"""The check of a form reports the items, the price and every problem, and makes nothing."""
+"""The check of a form reports the items, the price and every problem, and creates nothing."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ SHORT: dict[str, Any] = {"image": "media:1", "duration": 1.0, "easing": "linear"
 
 
 class Recorder(Updates):
-    """Notes what a submit reports; ``on_progress`` is called with each share."""
+    """Records what a submit reports; ``on_progress`` is called with each share."""
 
     def __init__(self, on_progress: Any = None, is_stopped: bool = False) -> None:
         self.shares: list[float] = []
@@ -134,7 +134,7 @@ def test_moves_go_where_they_say(provider: local.Local):
         positions = bar_positions(clip_of(submit(provider, request(move=move, strength=0.3))))
         steps = [after - before for before, after in itertools.pairwise(positions)]
         if direction:
-            assert all(step * direction > 0 for step in steps), move  # no frame stands still or trembles back
+            assert all(step * direction > 0 for step in steps), move  # no frame repeats or moves back
             assert max(map(abs, steps)) < 3 * min(map(abs, steps)), move
         else:
             assert max(map(abs, steps)) < 0.0005, move

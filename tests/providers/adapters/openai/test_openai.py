@@ -166,7 +166,7 @@ def test_cost_is_tokens_times_price(server: ChatSimulatorProcess):
         assert state_of(provider(server.url, **prices).submit(request(prompt))).cost == cost, (prices, marker)
 
 
-# One row per way to fail: marker in the prompt, the error, its code, and the calls that were paid.
+# Failures: marker in the prompt, error, code, number of paid calls.
 REFUSALS: list[tuple[str, type[ProviderError], str, int]] = [
     ("submit:400", Rejected, "invalid_request_error", 0),
     ("submit:401", AccountBlocked, "invalid_api_key", 0),
@@ -204,7 +204,7 @@ def test_refusals_say_whether_money_was_spent(server: ChatSimulatorProcess):
             assert error.wait_seconds == 1, marker  # the Retry-After of the simulator
 
 
-# An answer that began: marker, schema, code ("" for a success), remedy.
+# Streams that started: marker, schema, code ("" for a success), remedy.
 ENDS: list[tuple[str, Any, str, Remedy]] = [
     ("paid:half", None, "stream_cut", Remedy.ONE_MORE_TRY),
     ("paid:stall", None, "stream_timeout", Remedy.NONE),

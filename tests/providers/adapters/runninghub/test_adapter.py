@@ -167,7 +167,7 @@ def test_a_refused_connection_means_not_accepted(real_sockets: None):
         http_servers.sends_no_http,
     ],
 )
-def test_a_lost_answer_leaves_doubt_and_is_not_asked_for_again(handler: http_servers.Handler, real_sockets: None):
+def test_lost_answer_leaves_doubt_and_is_not_repeated(handler: http_servers.Handler, real_sockets: None):
     with http_servers.serving(handler) as server:
         error = error_of(wire.runninghub(host=server.url).submit, wire.REQUEST)
         assert type(error) is Unconfirmed
@@ -392,7 +392,7 @@ def test_an_answer_without_a_status_says_nothing_about_the_task(body: dict[str, 
     assert type(ask(body)) is Unavailable
 
 
-def test_an_answer_about_another_task_is_not_taken_for_ours():
+def test_answer_about_another_task_is_ignored():
     assert type(ask(wire.queried(taskId="2013508786110730242"))) is Unavailable
 
 

@@ -102,7 +102,7 @@ def test_no_broken_connection_tells_the_key(
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("key", ["0123456789\nabcdef", "0123456789 abcdef", "钥匙0123456789"])
-def test_a_key_that_cannot_be_sent_is_not_told_either(call: Call, key: str):
+def test_unsendable_key_is_not_shown(call: Call, key: str):
     assert key not in everything_about(failure(call, answers.runninghub(key=key)))
 
 
