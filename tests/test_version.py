@@ -26,7 +26,7 @@ def test_changelog_begins_with_the_version():
 
 def test_command_line_prints_the_version():
     for word in ("version", "--version"):
-        command = [sys.executable, ROOT / "manage.py", word]
+        command = [sys.executable, str(ROOT / "manage.py"), word]
         assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == VERSION
 
 
