@@ -1,8 +1,8 @@
-"""What may still be spent within a limit: pure arithmetic.
+"""The amount that may still be spent within a limit: pure arithmetic.
 
-What has been charged counts against a limit, and the expected price of everything that may still be
-charged: it holds a slot, its fate is unknown, or it succeeded and its cost is not reported. So
-fifty tasks in flight cannot exceed a limit together.
+Two things count against a limit: what has been charged, and the expected price of everything that
+may still be charged, because it holds a slot, is unconfirmed, or succeeded and its cost is not
+reported. So fifty tasks in flight cannot exceed a limit together.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Budget:
 
     @property
     def left(self) -> Decimal:
-        """What is neither charged nor expected; below 0 when the limit was lowered."""
+        """The amount neither charged nor expected; below 0 after the limit was lowered."""
         return self.limit - self.charged - self.expected
 
     def affordable(self, prices: Sequence[Decimal | None], currency: str) -> int:
         """Return how many of the first ``prices`` may be added.
 
-        An unknown price is never affordable, and in another currency only what is free.
+        An unknown price is never affordable. In another currency only a price of 0 is.
         """
         left = self.left if currency == self.currency else Decimal(0)
         for count, price in enumerate(prices):
@@ -47,19 +47,17 @@ class Budget:
         return len(prices)
 
     def reserve(self, prices: Sequence[Decimal | None]) -> None:
-        """Add affordable prices to what is expected."""
+        """Add affordable prices to the expected amount."""
         self.expected += sum((price or Decimal(0) for price in prices), Decimal(0))
         self.in_flight += len(prices)
 
     def is_exhausted(self, price: Decimal | None, currency: str) -> bool:
-        """Return True when nothing of this price will be affordable, however the tasks in flight
-        end.
-        """
+        """Tell if this price stays unaffordable, however the tasks in flight end."""
         is_final = price is None or currency != self.currency or not self.in_flight
         return is_final and not self.affordable([price], currency)
 
     def exhausted_reason(self, price: Decimal | None, currency: str) -> Reason:
-        """Return why something of this price is not affordable."""
+        """Return the reason why this price is not affordable."""
         if price is None:
             return reasons.PRICE_UNKNOWN()
         if currency != self.currency:

@@ -49,7 +49,7 @@ class SpendingLimit(models.Model):
         return f"{self.amount:.2f} {self.currency} {self.get_period_display()}"
 
     def since(self, now: datetime) -> datetime | None:
-        """Return when the current period began; None: with the first mission."""
+        """Return the start of the current period; None: the first mission."""
         if self.period == Period.EVER:
             return None
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""What a person may still spend."""
+"""The amount that a person may still spend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billing.models import SpendingLimit
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a person spends in one currency.
+    """A person's spending in one currency.
 
     ``charged``    what providers have charged
     ``expected``   the price of everything that may still be charged
@@ -25,7 +25,7 @@ class Spending:
     in_flight: int
 
 
-# Reads a user's spending in a currency since a moment (None: in all).
+# Reads a user's spending in a currency since a time (None: since ever).
 SpendingSource = Callable[[int, str, datetime | None], Spending]
 _sources: list[SpendingSource] = []
 

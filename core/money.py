@@ -1,5 +1,6 @@
-"""Amounts of money: their precision, and their text for programs (pages use the template filter
-``money``).
+"""Amounts of money: their precision, and their text for programs.
+
+Pages use the template filter ``money``.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Reasons: sentences for people that rows store as a code and parameters and show in the reader's
-language.
+"""Reasons: sentences for people, stored as code and parameters, translated when shown.
 
 A worker does not know who will read, and one person's action is read by others. So a row stores the
 English sentence, its code and its parameters; pages translate the code's template when they show
@@ -73,8 +72,7 @@ DETAIL = define("provider_says", "%(provider)s says: %(detail)s")
 
 
 def render(code: str, params: Mapping[str, Any], translate: Callable[[str], str] = str) -> str:
-    """Return the sentence of a code in the language of ``translate``; "" when the code is not
-    defined.
+    """Return the sentence of a code in the language of ``translate``; "" for an undefined code.
 
     A template that lacks one of its parameters is shown as it is: a missing word must never keep an
     answer of a provider from being recorded.
@@ -92,9 +90,7 @@ def render(code: str, params: Mapping[str, Any], translate: Callable[[str], str]
 
 
 def stored(reason: str) -> tuple[str | None, dict[str, Any] | None]:
-    """Return what rows store beside the text: code and parameters, (None, None) for a plain
-    sentence.
-    """
+    """Return the code and the parameters of a reason; (None, None) for a plain sentence."""
     if not isinstance(reason, Reason):
         return None, None
     params = {name: _nested(value) for name, value in reason.params.items()}
@@ -109,9 +105,7 @@ def _nested(value: Any) -> Any:
 
 
 def _value(value: Any, translate: Callable[[str], str]) -> Any:
-    """Return a parameter as it is shown: another reason is rendered, as an object or as it was
-    stored.
-    """
+    """Return a parameter as text. A reason, as an object or in its stored form, is rendered."""
     if isinstance(value, Reason):
         return render(value.code, value.params, translate)
     if isinstance(value, Mapping) and "code" in value:

@@ -1,4 +1,4 @@
-"""The version of the program, read from ``pyproject.toml``.  Everything else reads it here."""
+"""The version of the program, read from ``pyproject.toml``. All other code reads it from here."""
 
 import tomllib
 from pathlib import Path

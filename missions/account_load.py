@@ -1,6 +1,4 @@
-"""The load of provider accounts: slots in use, missions that may get one, and the queue as people
-see it.
-"""
+"""The load of provider accounts: slots in use, missions that may get one, and the queue."""
 
 from __future__ import annotations
 
@@ -68,8 +66,9 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
 
 
 def _hold(model: str) -> timedelta:
-    """Return how long a task of unknown fate keeps its slot: half as long again as most of its
-    model run.
+    """Return the time for which an unconfirmed task keeps its slot.
+
+    It is 1.5 times as long as most tasks of its model run.
     """
     expected = expectation(model)
     return LONGEST_HOLD if expected is None else min(timedelta(seconds=expected.last * 1.5 + 5), LONGEST_HOLD)
@@ -79,8 +78,9 @@ def _hold(model: str) -> timedelta:
 
 
 def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int) -> Sequence[Mission]:
-    """Return missions with an item that the account may take up now: most urgent first, then least
-    served.
+    """Return missions with an item that the account may claim now.
+
+    The most urgent come first, among equals the one with the fewest in flight.
     """
     due = MissionItem.objects.filter(mission=OuterRef("pk"), status=ItemStatus.PENDING, available_at__lte=now)
     return list(
@@ -97,7 +97,7 @@ def dispatchable_missions(account: ProviderAccount, *, now: datetime, limit: int
 
 
 def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dict[int, int]:
-    """Return about how many items of each mission may be taken up now; the claim finds out exactly.
+    """Return about how many items of each mission may be claimed now; the claim is exact.
 
     One statement for all missions, which reads only the pending items that wait for a later time.
     """
@@ -108,7 +108,7 @@ def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dic
     return {mission.pk: mission.pending_count - waiting.get(mission.pk, 0) for mission in missions}
 
 
-# --- The queue as people see it ---
+# --- The queue for people ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class AccountQueue:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The load of all accounts, and the caller's own part of it."""
+    """The load of all accounts, and the caller's part of it."""
 
     accounts: list[AccountQueue]
     own_in_flight: int

@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.ui import navigation, statuses
 
-# The tone and the icon of each status, whatever has it.
+# The tone and the icon of each status, of any model.
 STATUS_LOOKS = {
     "scheduled": ("neutral", "clock"),
     "queued": ("neutral", "dashed-circle"),

@@ -14,7 +14,7 @@ UNKNOWN_CACHE_SECONDS = 0.25
 
 
 def expectation(model: str) -> Expectation | None:
-    """Return when a model's tasks end, None while it has too few successes.
+    """Return the expected end of a model's tasks, None while it has too few successes.
 
     Cached for a moment in each process.
     """
@@ -27,7 +27,7 @@ def expectation(model: str) -> Expectation | None:
 
 
 def recent_durations(model: str) -> list[Duration]:
-    """Return how long a model's latest successes took, as exactly as the polls could tell."""
+    """Return the durations of a model's latest successes, as exact as the polls allow."""
     rows = Attempt.objects.filter(model=model, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
     times = rows.order_by("-ended_at").values_list("accepted_at", "running_seen_at", "ended_at")[:SAMPLES]
     return [

@@ -1,4 +1,4 @@
-"""The events of missions, for ``events.feed``: what happens to a mission, as it happens.
+"""The events of missions for ``events.feed``, as they happen.
 
 The ItemEvent log is the only source. Events of one mission are committed in the order of their
 ids, so "after id N" resumes without loss.
@@ -40,7 +40,7 @@ class MissionHead(Head):
 
 
 class MissionSource:
-    """Reads the logs of missions. A mission is over when no item and no file is under way."""
+    """A reader of the logs of missions. A mission is over when no item and no file is under way."""
 
     def heads(self, keys: Collection[int]) -> dict[int, MissionHead]:
         log = ItemEvent.objects.filter(mission=OuterRef("pk")).order_by("-pk")

@@ -1,11 +1,11 @@
 """The webhook endpoint of all providers: ``POST /hooks/PROVIDER/TOKEN``.
 
-The path cannot be guessed and names the attempt. The body is a hint, and nothing in it is believed:
-it makes the attempt due now, or names the remote task of an attempt whose answer was lost, which
-the provider is then asked to confirm. An adapter also checks its provider's signature.
+The path cannot be guessed and names the attempt. The body is only a hint and is never trusted: it
+makes the attempt due now, or names the remote task of an attempt whose answer was lost, which a
+query to the provider must then confirm. An adapter also checks its provider's signature.
 
 When many tasks end at once, their webhooks come at once. ``Receiver`` stands before Django and
-takes those together that came while it was busy: fifty in a few statements, instead of fifty
+handles together those that came while it was busy: fifty in a few statements, instead of fifty
 requests with a thread and a connection each.
 """
 
@@ -52,7 +52,7 @@ class Hint:
 
 
 def take(hints: Sequence[Hint]) -> list[int]:
-    """Store what webhooks hint at, and wake workers. Return an HTTP status for each, in order.
+    """Store the hints of webhooks, and wake workers. Return an HTTP status for each, in order.
 
     204: taken. 400: it names no task, or its signature is wrong. 404: no such attempt at this
     provider. 413: the body is too large.
@@ -85,7 +85,7 @@ def take(hints: Sequence[Hint]) -> list[int]:
             statuses.append(204)
     _make_due(running)
     for attempt, task_id in task_ids.items():
-        # A worker asks if the named task is the one whose answer was lost.
+        # A worker checks if the named task is the one whose answer was lost.
         with transaction.atomic():
             Attempt.objects.filter(pk=attempt.pk, status__in=LOST).update(hinted_task_id=task_id)
             queue.send("rescue", attempt.pk)

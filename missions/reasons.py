@@ -1,6 +1,4 @@
-"""The reasons that the engine gives for moves of missions, items and attempts (see
-``core.reasons``).
-"""
+"""The reasons for moves of missions, items and attempts (see ``core.reasons``)."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent it in time.")
 NOT_PREPARED = define("not_prepared", "This item could not be prepared. Nothing was sent.")
 RETRIED = define("retried", "Retried by a person.")
 
-# Items of unknown fate
+# Unconfirmed items
 WORKER_DIED = define(
     "worker_died", "The worker died while it was sending: the provider may have accepted and charged it."
 )

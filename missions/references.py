@@ -46,7 +46,7 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
         return params, {}
     uploading = PROVIDERS[attempt.account.provider].capabilities.uploads
     if uploading:
-        # Uploading takes time: the reaper must see that somebody is at it.
+        # Uploading takes time: the reaper must see that a worker is doing it.
         Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
     files: dict[str, InputFile] = {}
 
@@ -104,7 +104,7 @@ def record_output_uses(mission: Mission, keys: Iterable[tuple[int, int]]) -> lis
 
 
 def _find_outputs(keys: Set[tuple[int, int]], *, owner_id: int) -> dict[tuple[int, int], Output]:
-    """Return the results of a person's missions by (item's id, number): of several, the latest."""
+    """Return the latest results of a person's missions by (item's id, number)."""
     latest: dict[tuple[int, int], Output] = {}
     for batch in bulk.batches(sorted({item_id for item_id, _number in keys}), BATCH):
         outputs = Output.objects.filter(item__in=batch, item__mission__owner=owner_id).order_by("attempt")

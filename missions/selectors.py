@@ -89,7 +89,7 @@ def has_open_missions_with(model: ProviderModel) -> bool:
 
 
 def spending_of(user_id: int, currency: str, since: datetime | None) -> Spending:
-    """Return what a person's missions spend in a currency, since a moment or in all.
+    """Return the spending of a person's missions in a currency, since a time or in all.
 
     A mission's cost and its reserved cost are read in one row: a task that finishes meanwhile may
     be counted twice but is never missed. Removed missions count, too.

@@ -1,4 +1,4 @@
-"""The tasks that a message can wake a worker for. They take ids only.
+"""The tasks that messages name. They take ids only.
 
 The work is in ``execution``, ``results.download`` and ``services``. Messages name these functions
 by their path, so a function that moves away stays available here for one release.

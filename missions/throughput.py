@@ -38,8 +38,9 @@ def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetim
 
 
 def _rate(completions: Sequence[Completion], *, now: datetime) -> float | None:
-    """Return completions per second since the oldest of them, so that a stalled mission becomes
-    slower.
+    """Return the completions per second since the oldest of them.
+
+    So the rate of a stalled mission falls.
     """
     recent = [done for done in completions if done.at > now - WINDOW]
     if len(recent) < FEWEST:

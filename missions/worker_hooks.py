@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class MissionHooks(WorkerHooks):
-    """Keeps the ticks of every account going, and repairs what dead workers left."""
+    """Hooks that keep the ticks of every account going and repair after dead workers."""
 
     def on_start(self, *, is_alone: bool) -> None:
         # A schedule re-arms ticks too, for operators who run qcluster without our supervisor.
@@ -35,7 +35,7 @@ class MissionHooks(WorkerHooks):
         self.on_restart()
 
     def warm_up(self) -> None:
-        """Read what every task reads, so that a worker's first task is as fast as later ones."""
+        """Load the data that every task reads, so that the first task is as fast as later ones."""
         catalog.all_models()
         storages["results"]  # loads its backend, which is large for a bucket
         for account in ProviderAccount.objects.in_use():

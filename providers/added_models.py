@@ -78,7 +78,7 @@ def update_model(*, user: AbstractUser, model: ProviderModel, **changes: Any) ->
 
 
 def remove_model(*, model: ProviderModel) -> None:
-    """Take a model out of the catalogue. Missions that use it go on, and stay readable."""
+    """Remove a model from the catalogue. Missions that use it go on and stay readable."""
     now = timezone.now()
     ProviderModel.objects.current().filter(pk=model.pk).update(removed_at=now, updated_at=now)
 
@@ -114,7 +114,7 @@ def model_errors(row: ProviderModel, *, is_operator: bool) -> list[FieldError]:
             message = _("Unknown key. Allowed: %s.") % ", ".join(sorted(rows.DEFINITION_KEYS))
             errors.append(FieldError(f"definition.{key}", message))
     if not is_operator and {"price", "currency"} & set(definition):
-        # A price that a person makes up would get around that person's spending limit.
+        # A person's own price would bypass that person's spending limit.
         errors.append(FieldError("definition.price", _("Only operators may set a price.")))
     try:
         rows.build(row)

@@ -1,4 +1,4 @@
-"""The form of a provider account. The key goes in and never comes out."""
+"""The form of a provider account. It accepts a key but never shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WEB_ADDRESS = re.compile(r"https?://[^?#\s]+")
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Asks for what the provider needs.
+    """The fields that the provider needs.
 
     Name, address and key of an account from the environment stay there.
     """

@@ -16,7 +16,7 @@ from providers.adapters.registry import PROVIDERS
 
 class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
     def in_use(self) -> ProviderAccountQuerySet:
-        """Accounts that take new items up."""
+        """Return the accounts that claim new items."""
         return self.filter(is_enabled=True, is_draining=False, paused_at=None)
 
 
@@ -60,7 +60,7 @@ class ProviderAccount(models.Model):
     pause_reason_params = reasons.params_field()
     key_fingerprint = models.CharField(max_length=16, blank=True, editable=False)
 
-    # What the provider told us.
+    # Reported by the provider.
     remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
     # After "no slot": fewer at once for a while (see providers.slots.slot_limit).
@@ -88,7 +88,7 @@ class ProviderAccount(models.Model):
 
     @property
     def configured_concurrency(self) -> int:
-        """Tasks in flight at once: the row's own number, else the settings'."""
+        """The limit of tasks in flight: the row's own number, else that of the settings."""
         if self.concurrency is not None:
             return self.concurrency
         kind = PROVIDERS[self.provider]

@@ -65,7 +65,7 @@ def parameter_field(
 
 
 def is_always_sent(parameter: Parameter) -> bool:
-    """Tell if a value is sent even when nobody gives one."""
+    """Tell if a value is sent even if none is entered."""
     return parameter.is_required and parameter.default is not None
 
 

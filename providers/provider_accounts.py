@@ -1,8 +1,8 @@
-"""The way from a row to a provider that can be used: settings, keys, sessions, pausing.
+"""Provider accounts: their settings and keys, connections, pauses.
 
 The keys of the accounts that the environment describes are read from the settings at each use and
 never stored. Those of other accounts are stored encrypted, and decrypted at each use. No key is
-shown, logged or handed out again.
+ever shown, logged or returned.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def environment_account_names() -> set[str]:
 def has_keys(provider: str = "") -> bool:
     """Return True when any account, in use or not, has a key. ``provider``: of this one only.
 
-    Then no simulator may stand in: real work and simulated work must not mix.
+    Then no simulator may replace it: real work and simulated work must not mix.
     """
     kinds = [PROVIDERS[provider]] if provider else list(PROVIDERS.values())
     rows = ProviderAccount.objects.filter(provider__in=[kind.name for kind in kinds])
@@ -223,9 +223,9 @@ def sync_env_key(on_change: Callable[[str], object] = lambda provider: None) -> 
     """Note the keys and addresses in the settings. Returns True when they replace others.
 
     ``on_change`` is called with the provider, first and in the same transaction: nobody uses the
-    new key before it is done, and a crash repeats it. A change ends a pause of the account: its
-    reason may be gone, and if not it is noticed again. Without a key, the account is paused where
-    others of the provider have one, so that it takes no item that it could not send.
+    new key before the call is complete, and a crash repeats it. A change ends a pause of the
+    account: its reason may be gone, and if not it is noticed again. Without a key, the account is
+    paused if others of the provider have one, so that it takes no item that it cannot send.
     """
     changes = [_sync(account, on_change) for account in create_environment_accounts()]
     return any(changes)
@@ -264,8 +264,8 @@ def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: s
     """Store a new account, or ``changed`` fields of an existing one; ``api_key`` replaces its key.
 
     Nothing else of the row is written, because workers write to it at the same time. It takes
-    effect with the next slot that is given away: at once. A new key ends no pause, and what the old
-    one has sent is judged by its fingerprint. Raises encryption.NoKey, and then nothing is stored.
+    effect with the next slot that is filled: at once. A new key ends no pause. Attempts of the old
+    key are recognised by its fingerprint. Raises encryption.NoKey, and then nothing is stored.
     """
     fields = set(changed)
     if api_key:
@@ -312,7 +312,7 @@ def _no_key(account: ProviderAccount) -> str:
 
 
 def _begin_anew(account_id: int, fingerprint: str) -> None:
-    """Forget what was learned from, and uploaded with, another key or address."""
+    """Delete the facts and the uploads of the previous key or address."""
     ProviderUpload.objects.filter(account=account_id).delete()
     ProviderAccount.objects.filter(pk=account_id).update(
         key_fingerprint=fingerprint, remote_concurrency=None, checked_at=None, soft_limit=None, soft_limit_at=None
@@ -341,7 +341,7 @@ def _fingerprint(values: ProviderSettings) -> str:
 def connect(account: ProviderAccount) -> Provider:
     """Return a provider for the account, with a pooled session that this process keeps.
 
-    Raises AccountBlocked when there is no key, or none that can be read, and Unavailable when this
+    Raises AccountBlocked when there is no key or it cannot be read, and Unavailable when this
     program does not have the provider: during an upgrade another host may be newer.
     """
     kind = PROVIDERS.get(account.provider)

@@ -18,7 +18,7 @@ _in_flight = Q(pk__in=[])
 
 
 def register_in_flight(condition: Q) -> None:
-    """Set the condition on an account's ``attempts`` that says: this one holds a slot."""
+    """Set the condition for an account's ``attempts`` that hold a slot."""
     global _in_flight
     _in_flight = condition
 
@@ -34,9 +34,10 @@ def with_in_flight(accounts: QuerySet[ProviderAccount]) -> QuerySet[ProviderAcco
 def slot_limit(account: ProviderAccount, *, now: datetime) -> int:
     """Return how many tasks an account may have in flight now.
 
-    The smaller of our limit and the provider's. After a refusal for want of a slot, ``soft_limit``
-    is how many were running then: from there the limit grows again, by one at first, then faster,
-    so that a busy provider is asked seldom and a free one is filled within half a minute.
+    The smaller of our limit and the provider's. After a refusal because no slot was free,
+    ``soft_limit`` is the number of tasks that were running then. From there the limit grows again,
+    by one at first, then faster, so that a busy provider gets few submits and a free one is full
+    within half a minute.
     """
     limit = account.configured_concurrency
     if account.remote_concurrency is not None:

@@ -32,7 +32,10 @@ class Address:
 
 
 def addresses(*without: str) -> list[Address]:
-    """All, except those below the prefixes ``without`` and the redirects of moved admin pages, which take any path."""
+    """Return all addresses, except those below the prefixes ``without``.
+
+    The redirects of moved admin pages are left out, too: they accept any path.
+    """
     return [
         address
         for address in _below(get_resolver(), "/")

@@ -41,7 +41,7 @@ def columns(rows: Sequence[Model], *fields: str) -> dict[str, Any]:
 class Table:
     """New rows of one model, inserted at a tenth of the cost of ``bulk_create``.
 
-    ``varying`` columns get a value per row, in the form that the database takes (JSON as text).
+    ``varying`` columns get a value per row, in the form that the database stores (JSON as text).
     """
 
     def __init__(self, model: type[Model], *varying: str) -> None:

@@ -1,6 +1,4 @@
-"""Reasons in the columns of a row: written as text, code and parameters, shown in the reader's
-language.
-"""
+"""Reasons stored in columns (text, code, parameters) and shown in the reader's language."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ from core.db.values import storable
 
 
 def code_field() -> models.CharField[str | None, str | None]:
-    """Return the column for a reason's code; NULL for a plain sentence and in rows of older
-    versions.
+    """Return the column for a reason's code.
+
+    It is NULL for a plain sentence and in rows of older versions.
     """
     return models.CharField(max_length=64, null=True, blank=True, editable=False)
 
@@ -33,12 +32,10 @@ def columns(reason: str, *, text: str, code: str, params: str) -> dict[str, Any]
 
 
 def display(text: str, code: str | None, params: Mapping[str, Any] | None) -> str:
-    """Return a stored reason in the language of the reader; ``text`` when the code is not known
-    here.
-    """
+    """Return a stored reason in the reader's language; ``text`` if the code is not defined."""
     return (reasons.render(code, params or {}, gettext) if code else "") or text
 
 
 def translate(reason: str) -> str:
-    """Return a reason that is in no row, such as an error's text, in the reader's language."""
+    """Return a reason that is not stored, such as an error's text, in the reader's language."""
     return display(str(reason), *reasons.stored(reason))

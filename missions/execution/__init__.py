@@ -1,8 +1,8 @@
 """The work of workers. Downloads are in ``missions.results.download``.
 
-The database is the queue of record; a message only wakes a worker. Every verb has the same shape:
-claim in a short transaction, talk to the network in none, record in a short transaction. At any
-moment the rows show what may have been paid.
+The database is the queue of record; a message only wakes a worker. Every action has three steps:
+claim in a short transaction, call the provider outside of any transaction, record in a short
+transaction. At any moment the rows show what may have been paid.
 
     scheduler   the ticks of one account: claim what is due, re-arm, poll
     dispatch    gives free slots to items, under the account's row lock

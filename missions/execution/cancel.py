@@ -21,8 +21,8 @@ from workers import queue
 def cancel_waiting(mission_id: int) -> int:
     """Cancel a cancelled mission's tasks that have certainly not started. Return how many.
 
-    Only where the provider can do that for free. Other tasks are paid, and polled to their end. The
-    next poll records what became of a cancelled task.
+    Only for providers that do it for free. Other tasks are paid, and polled to their end. The next
+    poll records the end of a cancelled task.
     """
     running = Attempt.objects.filter(
         item__mission=mission_id, item__mission__status=MissionStatus.CANCELLED, status=AttemptStatus.RUNNING

@@ -67,7 +67,7 @@ def _record_failures(ends: Mapping[Attempt, RemoteState]) -> None:
         wait: float | None = None
         message: str
         if state.status is RemoteStatus.SUCCEEDED:
-            # It may be charged and its result late, so it is polled some more.
+            # It may be charged and its result may come late, so it is polled a few more times.
             if attempt.empty_count + 1 < EMPTY_RESULT_POLLS:
                 pause = poll_floor(attempt.account) * 2**attempt.empty_count
                 Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(

@@ -40,9 +40,9 @@ def take_up(account_id: int) -> list[tuple[int, ...]]:
     all clusters.
 
     Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
-    attempt stays with its account for ever, unconfirmed ones too: its task and its uploaded files
-    are known nowhere else. A pending item has no account: no attempt of it lives, so nothing can be
-    paid twice, and an account that is stopped does not hold it back
+    attempt stays with its account for ever, also an unconfirmed one: its task and its uploaded
+    files exist only there. A pending item has no account. It has no live attempt, so nothing can be
+    paid twice, and a stopped account does not delay it
     (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
@@ -84,8 +84,8 @@ def _owner_budgets(missions: Sequence[Mission], now: datetime) -> dict[int, Budg
 def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> int:
     """Return about how many of ``due`` items the limits afford, so that no slot stays unused.
 
-    The claim computes it exactly, and pauses a mission that cannot go on: so a mission with nothing
-    in flight always gets a slot.
+    The claim computes the exact number, and pauses a mission that cannot go on. So a mission with
+    nothing in flight always gets a slot.
     """
     budgets_of_mission = (lifecycle.mission_budget(mission), budgets.get(mission.owner_id))
     limits = [budget for budget in budgets_of_mission if budget and budget.currency == mission.currency]

@@ -1,6 +1,6 @@
 """Submits that do the whole work and may take minutes.
 
-Each runs in a thread of its own, so that the worker process goes on with other messages. The thread
+Each runs in its own thread, so that the worker process can handle other messages. The thread
 keeps no database connection while it waits for the provider. A worker that stops or is recycled
 waits for its threads; one that is killed leaves its attempts *sending*, like any other.
 """
@@ -64,9 +64,9 @@ def write(change: Callable[[], _T]) -> _T:
 
 
 class AttemptUpdates(Updates):
-    """Stores an attempt's progress and text, seldom enough to cost little.
+    """The updates of an attempt: its progress and text, stored at a low rate.
 
-    A failing database loses an update, never the work.
+    If the database fails, an update is lost, never the work.
     """
 
     def __init__(self, attempt: Attempt) -> None:

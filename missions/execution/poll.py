@@ -1,7 +1,7 @@
 """Polling of running tasks.
 
-A failed poll is never a failed task. What counts is for how long no poll was answered: after that
-the task's fate is unknown, and it is ``unconfirmed`` (docs/decisions/0004-unconfirmed.md).
+A failed poll is never a failed task. A task without an answered poll for too long becomes
+``unconfirmed``, because nobody knows if it still runs (docs/decisions/0004-unconfirmed.md).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
         for attempt, answer in answers.items()
         if isinstance(answer, RemoteState) and _has_ended(attempt, answer)
     }
-    # Models of which it was not known how long they take.
+    # Models without a known duration so far.
     new_durations = [
         attempt for attempt, state in ends.items() if has_result(state) and not durations.expectation(attempt.model)
     ]
@@ -61,7 +61,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
 
 
 def _query(account: ProviderAccount, task_ids: Sequence[str]) -> Mapping[str, RemoteState | ProviderError]:
-    """Read the tasks' states. An answer that says that the account cannot be used pauses it."""
+    """Read the tasks' states. Pause the account if the answer is that it cannot be used."""
     try:
         answers = provider_accounts.connect(account).query(task_ids)
     except (AccountBlocked, Unavailable) as error:
@@ -88,7 +88,7 @@ def poll_due(account_id: int) -> None:
 
 
 def poll_attempt(attempt_id: int) -> None:
-    """Poll one running attempt now: something hinted that it has ended."""
+    """Poll one running attempt now, after a sign that it has ended."""
     claimed = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.RUNNING)
     if claimed.update(next_poll_at=timezone.now() + POLL_LEASE):
         poll(claimed.values_list("account_id", flat=True)[0], [attempt_id])
@@ -125,7 +125,7 @@ def _can_know(attempt: Attempt) -> bool:
 
 
 def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
-    """Store what the polls of running tasks answered, and the time of the next one."""
+    """Store the answers to polls of running tasks, and the time of their next poll."""
     now = timezone.now()
     fields = ["running_seen_at", "unanswered_since", "gone_count", "next_poll_at", "poll_count"]
     for attempt, answer in answers.items():
@@ -148,7 +148,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
 
 
 def _poll_peers_now(attempts: Sequence[Attempt]) -> None:
-    """Poll tasks that already run as long as the first that ended of their model."""
+    """Make tasks due that have run nearly as long as their model's first end."""
     now = timezone.now()
     for model in {attempt.model for attempt in attempts}:
         began = max(attempt.accepted_at or now for attempt in attempts if attempt.model == model)

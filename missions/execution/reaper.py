@@ -1,4 +1,4 @@
-"""Repair of what dead workers left, and start of what time has made due."""
+"""Repair after dead workers, and start of work that has become due."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REAP_BATCH = 200
 
 
 def reap(account_id: int) -> None:
-    """Repair what dead workers left and start what is due. May run at any moment, at any rate."""
+    """Repair after dead workers and start due work. May run at any time and any rate."""
     now = timezone.now()
     account = ProviderAccount.objects.get(pk=account_id)
     _repair(account, now)
@@ -55,9 +55,9 @@ def repair(account_id: int) -> None:
 
 
 def recover() -> None:
-    """Settle at once what is half done.
+    """Settle all half-done work at once.
 
-    For a start with no other cluster alive: only the dead left it.
+    For a start without another live cluster: then only dead workers can have left it.
     """
     for part in download.parts():
         part.unlink(missing_ok=True)
@@ -76,8 +76,8 @@ def recover() -> None:
 def _repair(account: ProviderAccount, now: datetime) -> None:
     """Give up attempts that nobody will send, or whose worker died while it sent them.
 
-    A prepared one has lost its message, or its worker has died, or lives and was kept from it by
-    the database. A submit that does the whole work takes long: its worker is alive until the limit.
+    A prepared attempt has lost its message, or its worker has died or could not reach the database.
+    A submit that does the whole work takes long: until the limit its worker counts as alive.
     """
     prepared = Attempt.objects.filter(account=account, status=AttemptStatus.PREPARED)
     late = prepared.filter(created_at__lt=now - PREPARED_LIMIT).select_related("item__mission", "account")
@@ -106,7 +106,7 @@ def _give_up_sending(attempt: Attempt) -> None:
 
 
 def _reap_overdue(account_id: int, now: datetime) -> None:
-    """Fail tasks that were seen running past their model's deadline. The remote task id is kept.
+    """Fail tasks that a poll found running past their model's deadline; keep their task ids.
 
     A task that was not polled for long is polled first: it may have ended well while the workers
     were down.
@@ -128,7 +128,7 @@ def _reap_overdue(account_id: int, now: datetime) -> None:
 def _reap_unanswered(account_id: int, now: datetime) -> None:
     """Mark tasks unconfirmed that could not be polled for longer than they may take.
 
-    Frees their slots.
+    This frees their slots.
     """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     shortest = catalog.shortest_deadline()
@@ -146,7 +146,7 @@ def _reap_unanswered(account_id: int, now: datetime) -> None:
 
 
 def _resend_rescues(account: ProviderAccount, now: datetime) -> None:
-    """Let workers look for unconfirmed attempts with a named task, or that our id can find."""
+    """Let workers check unconfirmed attempts whose task is named or can be found by our id."""
     capabilities = PROVIDERS[account.provider].capabilities
     lost = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
     due = lost.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
@@ -176,6 +176,6 @@ def _start_scheduled(now: datetime) -> None:
 
 
 def _deletable_missions() -> list[int]:
-    """Return missions marked for deletion of which nothing is in flight any more."""
+    """Return missions that are marked for deletion and have nothing in flight."""
     marked = Mission.objects.filter(delete_requested_at__isnull=False, submitting_count=0, processing_count=0)
     return list(marked.values_list("pk", flat=True)[:REAP_BATCH])

@@ -1,4 +1,4 @@
-"""Attempts of unknown fate that the provider can confirm."""
+"""Unconfirmed attempts that the provider can confirm."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MAX_LOST_WORKERS = 5  # an item that ends its worker every time is left to a per
 
 
 def rescue(attempt_id: int) -> None:
-    """Ask the provider about an unconfirmed attempt, and settle it if the answer is a proof.
+    """Query the provider about an unconfirmed attempt, and settle it if the answer is a proof.
 
-    A webhook named its task, or it was accepted and then could not be polled, or the provider can
-    look for it by our id. When it cannot be asked now, the reaper tries again.
+    Its task was named by a webhook, or it was accepted and then could not be polled, or the
+    provider can find it by our id. When the provider does not answer, the reaper tries again later.
     """
     attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
     task_id = attempt.hinted_task_id or attempt.remote_task_id
@@ -78,8 +78,8 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to a lost attempt, if the provider knows it and no other has it.
 
-    ``actor``: who names the task. Raises ProviderError when the provider cannot be asked, or not
-    with the key that the attempt was sent with.
+    ``actor``: who names the task. Raises ProviderError when the provider does not answer, or the
+    account no longer has the key that sent the attempt.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):

@@ -72,13 +72,13 @@ def tick(account_id: int, number: int) -> None:
 
 
 def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
-    """Seconds until something is due, within bounds."""
+    """Return the seconds until something is due, within bounds."""
     if claimed == POLL_BATCH:
         return TICK_AFTER_BURST_SECONDS
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
     next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
     wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
-    # What is being asked about now may be due again as soon as the floor allows.
+    # Attempts that are polled now may be due again as soon as the floor allows.
     is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
     longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
     shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SPACING, TICK_MIN_SECONDS), TICK_MAX_SECONDS)

@@ -50,8 +50,9 @@ _Ready = tuple[Attempt, Provider, SubmitRequest]
 def refill(account_id: int) -> None:
     """Fill free slots: send the first batch in this worker, and wake others for the rest.
 
-    The own batch is claimed and marked in one transaction: a worker that waits for the database
-    waits once. Unless files have to be uploaded, which takes time, and no lock is held meanwhile.
+    The batch of this worker is claimed and marked in one transaction, so that it waits for the
+    database only once. If files have to be uploaded, which takes time, it is not: no lock is held
+    meanwhile.
     """
     marked = None
     with durable_transaction():
@@ -81,9 +82,9 @@ def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:
 
 
 def _mark_or_hand_back(attempts: Sequence[Attempt]) -> tuple[list[_Ready], datetime]:
-    """``_mark`` in its own transaction.
+    """Call ``_mark`` in its own transaction; hand the attempts back if it fails.
 
-    When the database fails, nobody has to wait for this worker.
+    So nobody waits for this worker when the database fails.
     """
     try:
         return _mark(attempts)
@@ -140,7 +141,7 @@ def _prepare(attempt: Attempt) -> _Ready | None:
 
 
 def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
-    """Send each attempt, now that its mark is committed, and record the answers as they come."""
+    """Send attempts whose marks are committed, and record the answers as they come."""
     if not marked:
         return
     if marked[0][1].capabilities.settles_inline:
@@ -169,10 +170,10 @@ def _send_inline(attempt: Attempt, provider: Provider, request: SubmitRequest, m
 def _send(
     provider: Provider, request: SubmitRequest, marked_at: datetime, updates: Updates = NO_UPDATES
 ) -> Accepted | Finished:
-    """Make the one call, unless this machine has stood still since the mark.
+    """Make the one call, unless this machine was suspended since the mark.
 
-    Others may have taken this worker for dead by now, and a person may have found that nothing was
-    sent, and sent it again.
+    Other workers may then have considered this one dead, and a person may have checked that nothing
+    was sent and sent it again.
     """
     if timezone.now() - marked_at > SEND_WITHIN:
         raise NotAccepted(reasons.NOT_PREPARED(), code="too_late")
@@ -180,7 +181,7 @@ def _send(
 
 
 def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]]]) -> None:
-    """Record what became of submissions of one account: accepted, finished, refused or unconfirmed.
+    """Record submissions of one account as accepted, finished, refused or unconfirmed.
 
     An end inside the answer is recorded in the same transaction as the acceptance.
     """
@@ -225,7 +226,7 @@ def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
         lifecycle.mark_unconfirmed(attempt.pk, code=error.code, message=error.message)
     elif isinstance(error, ProviderError):
         if not _record_refusal(attempt, error, source=AttemptStatus.SENDING):
-            # It was taken for lost meanwhile, and this is the proof that it was not accepted.
+            # It became unconfirmed meanwhile; this answer proves that it was not accepted.
             lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=error.message)
         return False
     elif error is not None:

@@ -1,13 +1,13 @@
 """The only code that writes a status.
 
 Every move is a compare-and-swap: it names the statuses that it may come from, changes the row only
-if it still has one of them, and writes an event. Whoever loses the race gets ``LostRace`` (or
-False) and walks away.
+if it still has one of them, and writes an event. A caller that loses the race gets ``LostRace`` (or
+False) and stops.
 
 Locks are taken in the order account, a person's spending limit, mission, item, attempt. A move
 locks its mission's row first. That keeps the counts and the reserved money in step with the items,
-gives the events of one mission ids in the order of time, and keeps a worker that is about to send
-from overtaking a person who has just stopped the mission.
+gives the events of one mission ids in the order of time, and prevents a worker from sending after a
+person has stopped the mission.
 
     moves       locks, and the compare-and-swap of missions, items and attempts
     missions    open, start, pause, resume, cancel, request deletion

@@ -55,9 +55,7 @@ class NewOutput:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A submission that the provider accepted: its task, the raw answer, and the time of the first
-    poll.
-    """
+    """An accepted submission: its task, the raw answer, and the time of the first poll."""
 
     remote_task_id: str
     raw: Mapping[str, Any]
@@ -102,8 +100,7 @@ def mark_sending(requests: Mapping[int, Mapping[str, Any]], *, worker: str) -> s
 
 
 def accept(acceptances: Mapping[int, Acceptance], *, reason: str = "", actor: str = ENGINE) -> set[int]:
-    """Move sending → running, and the items submitting → processing: the provider gave the tasks
-    ids.
+    """Move sending → running, and the items submitting → processing, when the tasks have ids.
 
     Also moves unconfirmed attempts, for which a person may be the ``actor``. ``acceptances`` by
     attempt. Return the attempts that were moved; one that had already moved on is left out.
@@ -176,8 +173,7 @@ def refuse(
     counts: bool = True,
     sources: Collection[AttemptStatus] = (AttemptStatus.PREPARED, AttemptStatus.SENDING),
 ) -> bool:
-    """Move prepared or sending → refused: the provider certainly did not accept it, nothing was
-    paid.
+    """Move prepared or sending → refused: certainly not accepted by the provider, not paid.
 
     With ``retry_at`` the item is pending until then, without it the item has failed.
     ``counts=False`` when the refusal does not concern the item (no free slot, blocked account).
@@ -205,7 +201,7 @@ def withdraw(attempt_id: int, *, reason: str) -> bool:
         return bool(locked)
 
 
-# --- Unknown fate ---
+# --- Unconfirmed ---
 
 
 def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
@@ -216,9 +212,7 @@ def mark_unconfirmed(attempt_id: int, *, code: str, message: str) -> bool:
 
 
 def mark_unreachable(attempt_id: int, *, code: str, message: str) -> bool:
-    """Move running → unconfirmed: the provider accepted it, and then could not report on it for
-    long.
-    """
+    """Move running → unconfirmed: accepted, but the provider has not answered polls for long."""
     return _to_unconfirmed(attempt_id, AttemptStatus.RUNNING, code=code, message=message)
 
 
@@ -255,9 +249,7 @@ def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
 
 
 def _void(mission: Mission, attempt: Attempt, *, reason: str, actor: str = ENGINE, **changes: Any) -> None:
-    """Move a locked attempt to void, and its item back to pending, or to cancelled with its
-    mission.
-    """
+    """Move a locked attempt to void, its item to pending, or to cancelled with its mission."""
     now = timezone.now()
     move_attempt(attempt, AttemptStatus.VOID, ended_at=now, **message_columns(reason))
     if mission.status == MissionStatus.CANCELLED:
@@ -273,8 +265,8 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
     """Move running → succeeded, and the items processing → completed. Return the outputs to fetch.
 
     ``successes`` by attempt; one that had already moved on is left out. ``expires_at``: when the
-    provider deletes the files, None: never. ``first_try_at``: when the reaper fetches a file that
-    nobody has fetched.
+    provider deletes the files, None: never. ``first_try_at``: the time from which the reaper
+    fetches a file that no worker has fetched.
     """
     with atomic():
         attempts = lock_attempts(successes, AttemptStatus.RUNNING)
@@ -342,8 +334,9 @@ def fail(
 def _end_or_requeue(
     mission: Mission, attempt: Attempt, *, code: str, message: str, retry_at: datetime | None, **changes: Any
 ) -> None:
-    """Move the item of an attempt without result: pending until ``retry_at``, cancelled with its
-    mission, or failed.
+    """Move the item of an attempt without result.
+
+    It is pending until ``retry_at``, cancelled with its mission, or failed.
     """
     changes |= {"reason": message, **error_columns(code, message)}
     if retry_at is None:

@@ -1,6 +1,4 @@
-"""Moves of items that start from their mission: claim for a provider account, retry after a
-failure.
-"""
+"""Moves of items that start from their mission: claim for an account, retry after a failure."""
 
 from __future__ import annotations
 

@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def open_mission(mission: Mission, *, actor: str) -> None:
-    """Give a new mission its first status: scheduled when its start lies in the future, else
-    queued.
-    """
+    """Give a new mission its first status: scheduled if it starts in the future, else queued."""
     is_later = mission.not_before is not None and mission.not_before > timezone.now()
     with transaction.atomic():
         move_mission(mission, MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED, actor=actor, is_new=True)
@@ -45,7 +43,7 @@ def start_scheduled(mission_id: int) -> None:
 
 
 def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
-    """Stop taking items up. Items that hold a slot but were not sent go back to pending.
+    """Pause a mission: no item is claimed. Items with a slot that were not sent become pending.
 
     Return the ids of the attempts that are being sent at this moment: they cannot be called back.
     Raises LostRace when the mission is not scheduled, queued or running.
@@ -78,8 +76,9 @@ def resume(mission_id: int, *, actor: str) -> None:
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
-    """Stop for good. Items that were not sent are cancelled; what was sent is paid and watched to
-    its end.
+    """Stop a mission for good.
+
+    Items that were not sent are cancelled. Sent ones are paid, and polled to their end.
 
     Return how many items were cancelled, and the ids of the attempts that are being sent at this
     moment. Raises LostRace when the mission has already ended.
@@ -97,7 +96,7 @@ def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[
 
 
 def request_deletion(mission_id: int, *, actor: str) -> list[int]:
-    """Stop for good and mark for removal.
+    """Stop a mission for good and mark it for removal.
 
     Return the ids of the attempts that are being sent at this moment.
     """

@@ -57,7 +57,7 @@ _V = TypeVar("_V")
 
 
 class LostRace(Exception):
-    """The row has already moved on: somebody else did the same, or undid the reason for it."""
+    """The row is no longer in the expected state: another process or person was faster."""
 
 
 def require(condition: bool) -> None:
@@ -101,7 +101,7 @@ def expected_cost(attempts: Iterable[Attempt]) -> Decimal:
 
 
 def lock_mission(mission_id: int, *fields: str) -> Mission:
-    """Lock a mission's row and read what moves need of it, and ``fields``."""
+    """Lock a mission's row and read the columns that moves need, and ``fields``."""
     return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS, *fields).get(pk=mission_id)
 
 
@@ -271,9 +271,7 @@ def move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
 
 
 def move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus, *fields: str) -> None:
-    """Move attempts and write ``fields`` of their objects, in one statement for each status that
-    they come from.
-    """
+    """Move attempts and write ``fields`` of their objects, in one statement per old status."""
     for source, rows in group_by((attempt.status, attempt) for _, attempt in attempts).items():
         ids = [attempt.pk for attempt in rows]
         moved = Attempt.objects.filter(pk__in=ids, status=source).update(status=to, **bulk.columns(rows, *fields))

@@ -14,7 +14,7 @@ from missions.models import ItemEvent, Output, OutputStatus, OutputUse
 
 
 def claim_downloads(output_ids: Sequence[int], *, try_number: int, lease_until: datetime) -> list[int]:
-    """Take downloads up.
+    """Claim downloads.
 
     Return those that are still pending and whose try ``try_number`` was not made yet.
     """
@@ -63,8 +63,8 @@ def lose_output(output_id: int, *, message: str) -> bool:
 def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) -> list[str]:
     """Move stored → removed. Return the names of the files, to be deleted after the commit.
 
-    A result that an open mission needs as input stays. The rows are locked before that is read,
-    like by ``references.record_output_uses``.
+    A result that an open mission needs as input stays. The rows are locked before the uses are
+    read, as in ``references.record_output_uses``.
     """
     with atomic():
         stored = outputs.filter(status=OutputStatus.STORED).order_by("pk")
@@ -81,7 +81,7 @@ def remove_outputs(outputs: QuerySet[Output], *, message: str, now: datetime) ->
 def abandon_outputs(mission_id: int) -> None:
     """Move pending → lost for all outputs of a mission that is being deleted.
 
-    No download in flight can store a file of it after that.
+    After that, no download in flight can store a file of the mission.
     """
     pending = Output.objects.filter(item__mission=mission_id, status=OutputStatus.PENDING)
     pending.update(status=OutputStatus.LOST, next_try_at=None)

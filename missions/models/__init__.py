@@ -1,4 +1,4 @@
-"""The rows behind a batch.
+"""The models of missions and their relations.
 
     Mission ──< MissionItem ──< Attempt ──< Output    Mission ──< MediaUse >── MediaFile
        └────────────┴──────────< ItemEvent            ProviderAccount ──< Attempt, ProviderUpload

@@ -102,17 +102,17 @@ class Attempt(models.Model):
             ),
         ]
         indexes = [
-            # engine.claim_due: what to ask for next.
+            # execution.poll.claim_due: the next attempts to poll.
             models.Index(fields=["account", "next_poll_at"], name="attempt_due", condition=Q(status="running")),
-            # engine.dispatch and engine.reap: what holds a slot.
+            # execution.dispatch and execution.reaper: attempts that hold a slot.
             # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)
             models.Index(fields=["account", "status"], name="attempt_live"),
-            # account_load.slots_in_use: what may still run although nobody knows; not what was left
-            # in doubt long ago.
+            # account_load.slots_in_use: unconfirmed attempts that may still run, not those of long
+            # ago.
             models.Index(fields=["account", "sending_at"], name="attempt_in_doubt", condition=Q(status="unconfirmed")),
-            # durations.recent_durations: how long a model takes.
+            # durations.recent_durations: the durations of a model.
             models.Index(fields=["model", "-ended_at"], name="attempt_durations", condition=Q(status="succeeded")),
-            # operations and tally: what ended lately, and how.
+            # operations and tally: recent ends and their status.
             models.Index(fields=["ended_at", "status"], name="attempt_ended", condition=Q(ended_at__isnull=False)),
         ]
 

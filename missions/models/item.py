@@ -34,7 +34,7 @@ class MissionItem(models.Model):
     account = models.ForeignKey(
         "providers.ProviderAccount", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    # A pending item is taken up no sooner than this.
+    # A pending item is not claimed before this time.
     available_at = models.DateTimeField(default=timezone.now)
     submission_count = models.PositiveIntegerField(default=0, help_text=_("The number of the latest attempt."))
     attempt_count = models.PositiveIntegerField(default=0, help_text=_("Attempts that may have been paid."))
@@ -58,18 +58,18 @@ class MissionItem(models.Model):
         indexes = [
             # selectors: a mission's items of one status, in order.
             models.Index(fields=["mission", "status", "index"], name="item_mission_status"),
-            # engine.dispatch: the next items of a mission.
+            # execution.dispatch: the next items of a mission.
             models.Index(
                 fields=["mission", "available_at", "index"], name="item_dispatchable", condition=Q(status="pending")
             ),
-            # gallery: the newest results, and how fast they come; failures: how many of each cause.
+            # gallery: the newest results and their rate; failures: the number of each cause.
             # (The condition holds no value, so that SQLite sees that it is met.)
             models.Index(
                 fields=["mission", "status", "error_code", "-ended_at"],
                 name="item_ended",
                 condition=Q(ended_at__isnull=False),
             ),
-            # operations: what failed lately, whichever mission it is of.
+            # operations: recent failures of all missions.
             models.Index(
                 fields=["ended_at", "error_code", "mission"], name="item_failed", condition=Q(status="failed")
             ),

@@ -111,11 +111,11 @@ class Mission(models.Model):
         ]
         indexes = [
             models.Index(fields=["owner", "-created_at"], name="mission_owner_created"),
-            # engine.dispatch: which missions may have work.
+            # execution.dispatch: missions that may have work.
             models.Index(fields=["provider", "status"], name="mission_dispatchable"),
-            # engine.tick: which scheduled missions are due.
+            # execution.reaper: scheduled missions that are due.
             models.Index(fields=["not_before"], name="mission_scheduled", condition=Q(status="scheduled")),
-            # engine.reap: which missions wait to be removed.
+            # execution.reaper: missions that wait to be removed.
             models.Index(
                 fields=["delete_requested_at"], name="mission_to_delete", condition=Q(delete_requested_at__isnull=False)
             ),
@@ -140,7 +140,7 @@ class Mission(models.Model):
 
     @property
     def waits_for_person(self) -> bool:
-        """Nothing goes on any more, but items are unconfirmed, which only a person can decide."""
+        """True if no work is left except unconfirmed items, which only a person can resolve."""
         return bool(self.unconfirmed_count) and not self.pending_count + self.in_flight_count
 
     @property

@@ -54,9 +54,9 @@ class Output(models.Model):
         verbose_name_plural = _("outputs")
         constraints = [models.UniqueConstraint(fields=["attempt", "index"], name="output_index_unique_in_attempt")]
         indexes = [
-            # engine.claim_downloads: what to fetch next.
+            # execution.reaper: the next downloads.
             models.Index(fields=["next_try_at"], name="output_due", condition=Q(status="pending")),
-            # gallery: what a person marked.
+            # gallery: starred results.
             models.Index(fields=["item"], name="output_starred", condition=Q(is_starred=True)),
         ]
 
@@ -75,9 +75,7 @@ class Output(models.Model):
 
 
 class OutputUse(models.Model):
-    """A result that another mission names as input (``output:ITEM/N``), and needs until it has
-    ended.
-    """
+    """A result that another mission names as input (``output:ITEM/N``) until it has ended."""
 
     mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="used_outputs")
     output = models.ForeignKey(Output, on_delete=models.CASCADE, related_name="uses", db_index=False)
@@ -85,7 +83,7 @@ class OutputUse(models.Model):
     class Meta:
         verbose_name = _("use of a result")
         verbose_name_plural = _("uses of results")
-        # Begins with the output: it also answers which missions need one.
+        # Begins with the output, so it also finds the missions that need one.
         constraints = [models.UniqueConstraint(fields=["output", "mission"], name="output_once_per_mission")]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Sums of money that outlive or repeat the attempts' rows."""
+"""Sums of money: kept after the attempts' rows were deleted, or a copy of their totals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from missions.models.mission import Mission
 
 
 class RemovedSpending(models.Model):
-    """Charges of removed missions, and what may still be charged: deleting restores no limit."""
+    """Charges of removed missions, and what they may still be charged.
+
+    So deleting a mission does not free any money of a limit.
+    """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
@@ -33,7 +36,7 @@ class RemovedSpending(models.Model):
         verbose_name_plural = _("spending of removed missions")
         indexes = [
             models.Index(fields=["owner", "day"], name="removed_spending_of_owner"),
-            # tally: what was spent since a moment.
+            # tally: the spending since a time.
             models.Index(fields=["ended_at"], name="removed_spending_since"),
         ]
 
@@ -42,8 +45,9 @@ class RemovedSpending(models.Model):
 
 
 class HourlySpend(models.Model):
-    """The charges of a mission's attempts that ended within an hour (see
-    ``missions.maintenance.spend_rollup``).
+    """The charges of a mission's attempts that ended within one hour.
+
+    ``missions.maintenance.spend_rollup`` writes it.
     """
 
     mission = models.ForeignKey(Mission, on_delete=models.CASCADE, related_name="+")
@@ -57,7 +61,7 @@ class HourlySpend(models.Model):
         ordering = ["-hour", "mission"]
         verbose_name = _("hourly spend")
         verbose_name_plural = _("hourly spends")
-        # Begins with the hour: it also answers what was spent since one.
+        # Begins with the hour, so it also finds the spending since an hour.
         constraints = [models.UniqueConstraint(fields=["hour", "mission"], name="spend_once_per_hour_and_mission")]
 
     def __str__(self) -> str:

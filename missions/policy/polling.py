@@ -1,8 +1,8 @@
 """Poll intervals: pure policy, no database, no clock, no network.
 
-A free slot earns nothing, so an end should be seen soon; a poll costs the provider something, so
-there should be few. Both need to know when a task is likely to end: ``Expectation`` is learned per
-model from its own recent durations.
+A free slot does no work, so an end should be noticed soon. A poll costs the provider something, so
+there should be few. So polls depend on the expected end of a task: ``Expectation`` is learned per
+model from its recent durations.
 
     unknown model       every UNKNOWN_SPACING of the time elapsed
     before ``first``    silence
@@ -56,7 +56,7 @@ def learn(durations: Sequence[Duration]) -> Expectation | None:
 def next_interval(elapsed: float, expectation: Expectation | None, *, floor: float, has_webhook: bool = False) -> float:
     """Return the seconds until the next poll of a task that was accepted ``elapsed`` seconds ago.
 
-    ``has_webhook``: the provider reports its end, if all goes well.
+    ``has_webhook``: the provider should report the end itself.
     """
     spacing = _spacing(elapsed, expectation) * (WEBHOOK_FACTOR if has_webhook else 1)
     interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))

@@ -55,7 +55,7 @@ _inspecting = threading.Lock()  # a picture takes much memory while it is open, 
 
 
 class DownloadFailed(Exception):
-    """This try came to nothing.  The message is for people."""
+    """This try failed. The message is for people."""
 
 
 def archive(try_number: int, output_ids: Sequence[int]) -> None:
@@ -75,9 +75,9 @@ def archive(try_number: int, output_ids: Sequence[int]) -> None:
 
 
 def _lower_priority() -> None:
-    """In a thread: leave the processors to those who fill slots.
+    """Lower the priority of this thread, so that filling slots comes first.
 
-    A slot that is empty is lost; a file waits for a day.
+    The time of an empty slot is lost, while a file can wait for a day.
     """
     with contextlib.suppress(OSError, AttributeError):  # not every system lets a thread say so
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
@@ -90,7 +90,7 @@ def _renew(output_ids: Sequence[int]) -> None:
 
 
 def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
-    """Store what arrived, in one transaction, and plan another try for the rest."""
+    """Store the downloaded files in one transaction, and plan another try for the others."""
     facts = {output.pk: future.result() for output, future in fetched.items() if not future.exception()}
     stored = lifecycle.store_outputs(facts)
     remove(
@@ -231,7 +231,7 @@ def take_in(attempt: Attempt, state: RemoteState) -> RemoteState:
 
     Return the state with URLs for them.
 
-    They are fetched from the storage like others from the provider, by whichever worker gets to it.
+    Any worker then fetches them from the storage, as it fetches others from the provider.
     """
     outputs = []
     for index, output in enumerate(state.outputs, start=1):
@@ -286,7 +286,7 @@ def folder_of(mission_id: int) -> str:
 def _name(attempt: Attempt, index: int) -> str:
     """Return the name of a result's files, without extension.
 
-    The rows alone decide it, so that a second fetch after a crash replaces the file of the first.
+    It depends on the rows only, so a second fetch after a crash replaces the first file.
     """
     item = attempt.item
     return f"{folder_of(item.mission_id)}/{item.index:05d}-{attempt.number}-{index}"

@@ -56,8 +56,9 @@ def results_page(mission: Mission, *, view: str, cursor: str, limit: int) -> Res
 
 
 def recent_completions(mission_ids: Sequence[int], *, limit: int) -> dict[int, list[Completion]]:
-    """Return the latest completions of each mission, newest first, up to ``limit`` each, in one
-    statement.
+    """Return up to ``limit`` latest completions of each mission, newest first.
+
+    It takes one statement.
     """
     by_mission: defaultdict[int, list[Completion]] = defaultdict(list)
     parts = [_latest(pk, limit) for pk in mission_ids]
@@ -68,8 +69,9 @@ def recent_completions(mission_ids: Sequence[int], *, limit: int) -> dict[int, l
 
 
 def newest_pictures(completions: Mapping[int, Sequence[Completion]], *, limit: int) -> dict[int, list[Output]]:
-    """Return the first picture of each mission's latest completions, newest first, in one
-    statement.
+    """Return the first picture of each mission's latest completions, newest first.
+
+    It takes one statement.
     """
     completions_by_item = {done.item_id: done for of_one in completions.values() for done in of_one[:limit]}
     pictures: defaultdict[int, list[Output]] = defaultdict(list)
@@ -84,8 +86,9 @@ def newest_pictures(completions: Mapping[int, Sequence[Completion]], *, limit: i
 
 
 def _latest(mission_id: int, limit: int) -> QuerySet[MissionItem, tuple[Any, ...]]:
-    """Return the latest completions as part of a union: SQLite allows a limit only inside a
-    condition.
+    """Return the latest completions as part of a union.
+
+    SQLite allows a limit only inside a condition.
     """
     newest = _newest(MissionItem.objects.filter(mission=mission_id, status=ItemStatus.COMPLETED), "")[:limit]
     chosen = MissionItem.objects.filter(pk__in=newest.values("pk")).order_by()

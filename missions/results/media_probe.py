@@ -17,8 +17,7 @@ IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF
 OPENED_FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]  # (the opener of JPEG also finds MPO)
 MAX_PIXELS = 80_000_000  # in a picture of a clip: opening it takes up to 9 bytes of memory for each
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
-# Kinds that a person may ask for through a model that is not in the catalogue, by their first
-# bytes.
+# Other kinds, by their first bytes. Only models that are not in the catalogue produce them.
 OTHER_KINDS = {
     "zip": (b"PK\x03\x04", "application/zip"),
     "glb": (b"glTF", "model/gltf-binary"),
@@ -45,8 +44,8 @@ class Inspected:
 def inspect(path: Path, *, claimed: str) -> Inspected:
     """Open a file and return its type and facts.
 
-    ``claimed`` is the extension that the provider gave. Raises NotAResult when the content is none
-    of the kinds known here, or is damaged: an error page, a file that broke off.
+    ``claimed`` is the extension that the provider gave. Raises NotAResult when the content is of no
+    supported kind or damaged, such as an error page or an incomplete file.
     """
     with path.open("rb") as file:
         head = file.read(32)

@@ -1,14 +1,15 @@
-"""A mission's results as one ZIP archive, streamed without a copy on disk, of a length known in
-advance.
+"""A mission's results as one ZIP archive, streamed without a copy on disk.
+
+Its length is computed in advance.
 
     plan      read the rows and the files' sizes, write the manifest to a temporary file
     stream    the files as they are stored, then the manifest
 
 A file that is missing or has another size when the archive is planned is left out, and its row in
-the manifest says so. One whose bytes turn out to be others than those that were stored is marked
-there as well: the manifest comes last, and the cell for the SHA-256 has room for it. Only what
-makes the promised length impossible breaks the archive off, and does so loudly: the client sees
-that bytes are missing, and the next archive is planned without that file.
+the manifest says so. A file whose bytes have changed since it was stored is marked there as well:
+the manifest comes last, and the mark fits into the cell of the SHA-256. The archive is aborted only
+if the announced length has become impossible. The client then sees that bytes are missing, and the
+next archive is planned without that file.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class _Manifest:
 
 
 class Bundle:
-    """The archive as it was planned: ``length`` in bytes, and its pieces, once.
+    """A planned archive: ``length`` in bytes, and its pieces, which can be read once.
 
     Planning reads every row of the mission, or only those at ``indexes``.
     """
@@ -169,8 +170,9 @@ class Bundle:
 
 
 def _sizes_of_all(mission: Mission) -> dict[str, int]:
-    """Return the sizes of a mission's files by name, listed together: remote storages are slow for
-    each.
+    """Return the sizes of a mission's files by name.
+
+    They are listed together, because a remote storage is slow for single files.
     """
     pages = files_below(storages["results"], download.folder_of(mission.pk))
     return {file.name: file.size for page in pages for file in page}

@@ -49,10 +49,10 @@ def change_mission(
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
 ) -> Mission:
-    """Change a mission's name, description, priority or spending limit; None leaves the first three
-    as they are.
+    """Change a mission's name, description, priority or spending limit.
 
-    ``spending_limit=None`` removes the limit. Raises MissionInvalid.
+    None leaves the first three unchanged; ``spending_limit=None`` removes the limit. Raises
+    MissionInvalid.
     """
     values = {"name": name, "description": description, "priority": priority}
     changes: dict[str, Any] = {attribute: value for attribute, value in values.items() if value is not None}
@@ -85,7 +85,7 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "") -> Stopped:
 
 
 def resume_mission(*, mission_id: int, actor: str) -> None:
-    """Go on with a paused mission."""
+    """Resume a paused mission."""
     with transaction.atomic():
         try:
             lifecycle.resume(mission_id, actor=actor)
@@ -95,7 +95,7 @@ def resume_mission(*, mission_id: int, actor: str) -> None:
 
 
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
-    """Stop for good: no further attempt of the mission is sent.
+    """Cancel a mission: no further attempt is sent.
 
     Returns at once; the answer names the attempts that are still being sent. Tasks that have not
     started are cancelled at the provider where that is free. Others are paid, so they are polled to
@@ -110,7 +110,7 @@ def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
 
 
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
-    """Stop for good, and remove the mission and its files once nothing of it is in flight."""
+    """Stop a mission for good; remove it and its files once nothing of it is in flight."""
     sending = lifecycle.request_deletion(mission_id, actor=actor)
     _cancel_at_provider(mission_id)
     return Stopped(still_sending=sending, is_removed=purge_mission(mission_id))
@@ -135,7 +135,7 @@ def pause_after_key_change(provider: str) -> int:
 def pause_after_restore() -> int:
     """Pause every account and every open mission after a restore. Return how many missions.
 
-    Some of what is pending in a backup may have been sent since it was made.
+    Items that are pending in a backup may have been sent after it was made.
     """
     provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
     provider_accounts.block_all(reason=reasons.RESTORED())

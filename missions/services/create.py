@@ -31,8 +31,8 @@ def create_mission(
 ) -> Mission:
     """Store a validated mission and wake the workers.
 
-    ``on_created`` is called in the transaction of the creation: what it stores exists if and only
-    if the mission does. Raises MissionInvalid when an uploaded file was deleted since the
+    ``on_created`` is called in the same transaction, so what it stores exists exactly if the
+    mission does. Raises MissionInvalid when an uploaded file was deleted since the
     validation.
     """
     now = timezone.now()
@@ -91,7 +91,7 @@ def submit_mission(
 def record_file_uses(
     mission: Mission, media_ids: Iterable[int], output_keys: Iterable[tuple[int, int]], *, field: str
 ) -> None:
-    """Keep a mission's files and results until it has ended.
+    """Protect the files and results that a mission names until it has ended.
 
     Raises MissionInvalid when one was just deleted.
     """

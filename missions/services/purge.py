@@ -32,11 +32,9 @@ QUARTER_MINUTES = 15  # days begin at a quarter of an hour, in every time zone
 
 
 def purge_mission(mission_id: int) -> bool:
-    """Remove a mission that is marked for it and has nothing in flight.
+    """Remove a mission that is marked for removal and has nothing in flight.
 
-    Return True if there was one.
-
-    Files go first, so that none stays behind without a row.
+    Return True if there was one. Files are removed first, so that no file is left without a row.
     """
     mission = _removable(mission_id).first()
     if mission is None:
@@ -54,7 +52,8 @@ def purge_part(mission_id: int) -> bool:
 
     Return True if more are left.
 
-    The tally's row is locked first, as by everybody who adds up money: it moves here between rows.
+    The tally's row is locked first, as in all code that adds up money, because money moves between
+    rows here.
     """
     with transaction.atomic():
         Tally.objects.update(removal_count=F("removal_count") + 1)

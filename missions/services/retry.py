@@ -26,9 +26,7 @@ from providers.catalog import ParamsInvalid
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A retry: how many items are pending again, and the price of one attempt of each (None:
-    unknown).
-    """
+    """The number of items pending again, and the price of an attempt of each (None: unknown)."""
 
     count: int
     estimate: Decimal | None
@@ -44,17 +42,17 @@ def retry_failed(
     at_most: int | None = None,
     on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
-    """Submit failed items again, which costs money: all, those of one cause, or those at
-    ``indexes``.
+    """Submit failed items again, which costs money.
 
-    Items that did not fail are never touched. ``at_most`` is how many a person agreed to pay for.
-    ``on_done`` is called in the same transaction. Raises NotPossible.
+    These are all, those of one cause, or those at ``indexes``. Items that did not fail are never
+    touched. ``at_most`` is how many a person agreed to pay for. ``on_done`` is called in the same
+    transaction. Raises NotPossible.
     """
     failed = MissionItem.objects.filter(mission_id=mission_id, status=ItemStatus.FAILED)
     if error_code is not None:
         failed = failed.filter(error_code=error_code)
     with transaction.atomic():
-        # Locked, so that the items which are priced are the items which are retried.
+        # Locked, so that exactly the priced items are retried.
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         rows = dict(failed.order_by("index").values_list("index", "params"))
         if indexes is not None:
@@ -97,7 +95,7 @@ def retry_item(
 
 
 def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
-    """Record that a person looked at the provider's site and the submission never ran.
+    """Record that a person checked at the provider that the submission never ran.
 
     The item is submitted again.
     """
@@ -114,9 +112,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
 
 
 def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:
-    """Attach the task that a person found at the provider, and fetch its result without paying
-    again.
-    """
+    """Attach the task that a person found at the provider, and fetch its result for free."""
     attempt = _unconfirmed_attempt(item)
     try:
         is_attached = execution.attach(attempt.pk, remote_task_id, actor=actor)

@@ -88,9 +88,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A valid row: its place, its own parameters as entered, and all parameters that it is sent
-    with.
-    """
+    """A valid row: its place, its own parameters as entered, and all parameters to send."""
 
     number: int
     own: dict[str, Any]
@@ -114,7 +112,7 @@ def validate_mission(
     spending_limit: Decimal | None = None,
     allow_free_form: bool = False,
 ) -> Draft:
-    """Check everything about a mission and price it.
+    """Check a mission completely and price it.
 
     Raises MissionInvalid with all errors, up to MAX_ERRORS.
 

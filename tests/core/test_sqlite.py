@@ -86,8 +86,8 @@ def test_another_error_is_told_at_once():
     assert time.monotonic() - began < 5
 
 
-def test_a_snapshot_that_another_has_written_past_is_told_at_once():
-    """To try again would help nobody: what was read stays as old as it is."""
+def test_write_to_an_outdated_snapshot_fails_at_once():
+    """A retry cannot help: the snapshot stays as old as it is."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT COUNT(*) FROM auth_user")

@@ -29,7 +29,7 @@ class Pieces:
         self.is_closed = True
 
 
-def test_a_piece_is_made_in_a_thread_when_the_one_before_was_taken() -> None:
+def test_pieces_are_made_one_by_one_in_a_thread() -> None:
     async def take() -> None:
         stream = ThreadedStream(pieces)
         async for piece in stream:
@@ -56,7 +56,7 @@ def test_many_downloads_share_a_few_threads() -> None:
     assert 1 <= len(set[int]().union(*(download.threads for download in downloads))) <= PIECES_AT_ONCE
 
 
-def test_a_client_that_leaves_has_its_download_closed_only_after_the_piece_that_is_being_made() -> None:
+def test_download_is_closed_after_its_last_piece_is_made() -> None:
     def make() -> Iterator[bytes]:
         try:
             is_begun.set()

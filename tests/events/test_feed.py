@@ -132,7 +132,7 @@ def test_a_reader_resumes_without_gaps_or_doubles(events: int):
     assert results[2] == [*range(4, events + 1), "end"]
 
 
-def test_a_slow_reader_reads_pages_of_the_log_and_holds_nothing_back():
+def test_slow_reader_reads_pages_and_delays_nobody():
     source = Logs(1)
     hub = Hub(source)
     is_done = asyncio.Event()

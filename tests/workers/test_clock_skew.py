@@ -42,7 +42,7 @@ def test_nothing_stands_still_after_the_clock_was_set_back(
     assert set(simulator.paid()["requests"].values()) == {1}
 
 
-def test_nothing_is_lost_or_paid_twice_after_the_clock_was_set_forward(
+def test_clock_set_forward_loses_and_repeats_nothing(
     mission: Mission, workers: Workers, simulator: SimulatorProcess
 ) -> None:
     while simulator.stats()["in_flight"]:  # a task that still runs would look overdue (docs/reliability.md)

@@ -2,9 +2,9 @@
 
 SQLite lets one connection write at a time and has no queue: each of the others sleeps and tries
 again, after 1 ms at first and 100 ms after a quarter of a second (``sqliteDefaultBusyCallback`` in
-its source).  So the one that waited longest tries least often, and with fifty workers the lock is
-free while some of them sleep.  Sleeps of a few milliseconds hand it on at once, for about a
-thousandth of a processor per waiting connection.
+its source).  So the connection that has waited longest tries least often, and with fifty workers
+the lock is free while some of them sleep. With sleeps of a few milliseconds the next one gets it at
+once. That costs about a thousandth of a processor per waiting connection.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ BUSY_CODES = (
 class PatientCursor(base.SQLiteCursorWrapper):
     """A cursor that retries a statement while another connection writes.
 
-    It does not retry ``executemany``, which may be half done: that belongs into a transaction,
-    which holds the lock.
+    It does not retry ``executemany``, which may be half done. Call that in a transaction that holds
+    the lock.
     """
 
     patience: float  # seconds
