@@ -48,8 +48,7 @@ def items_after(
     Each has its outputs in ``loaded_outputs`` and its ``progress``. Indexes never change, so that
     paging sees each item at most once, whatever workers do meanwhile.
     """
-    live = Attempt.objects.filter(item=OuterRef("pk"), status__in=LIVE_ATTEMPTS)
-    items = mission.items.filter(index__gt=after).order_by("index").annotate(progress=Subquery(live.values("progress")))
+    items = _with_progress(mission.items.filter(index__gt=after).order_by("index"))
     items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"))  # a list costs less than a manager
     if status is not None:
         items = items.filter(status=status)
@@ -64,14 +63,14 @@ def items_with_outputs(
     mission: Mission, indexes: Sequence[int] | None = None
 ) -> Iterator[tuple[MissionItem, list[Output]]]:
     """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its
-    outputs.
+    ``progress`` and its outputs.
 
     They are read page by page: no transaction and no cursor stays open, however long the caller
     takes. (Not with ``prefetch_related``: its rows refer to each other in circles, so that pages
     would stay in memory until they are collected.)
     """
     last = 0
-    items = mission.items.all() if indexes is None else mission.items.filter(index__in=indexes)
+    items = _with_progress(mission.items.all() if indexes is None else mission.items.filter(index__in=indexes))
     while page := list(items.filter(index__gt=last).order_by("index")[:ITEMS_PER_PAGE]):
         outputs: defaultdict[int, list[Output]] = defaultdict(list)
         for output in Output.objects.filter(item__in=[item.pk for item in page]).order_by("attempt", "index"):
@@ -80,6 +79,12 @@ def items_with_outputs(
             item.mission = mission
             yield item, outputs[item.pk]
         last = page[-1].index
+
+
+def _with_progress(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
+    """Annotate items with the ``progress`` of the attempt that runs."""
+    live = Attempt.objects.filter(item=OuterRef("pk"), status__in=LIVE_ATTEMPTS)
+    return items.annotate(progress=Subquery(live.values("progress")[:1]))
 
 
 def has_open_missions_with(model: ProviderModel) -> bool:

@@ -132,10 +132,8 @@ class ItemOut(Schema):
 
     @staticmethod
     def resolve_progress(item: MissionItem) -> float | None:
-        if hasattr(item, "progress"):
-            progress: float | None = item.progress
-            return progress
-        return item.attempts.filter(status__in=LIVE_ATTEMPTS).values_list("progress", flat=True).first()
+        progress: float | None = item.progress  # type: ignore[attr-defined]  # selectors.items_after annotates it
+        return progress
 
     @staticmethod
     def resolve_config(item: MissionItem) -> dict[str, Any]:
@@ -196,8 +194,16 @@ class ItemDetailOut(ItemOut):
     events: list[EventOut]
 
     @staticmethod
+    def resolve_progress(item: MissionItem) -> float | None:
+        attempts = ItemDetailOut.resolve_attempts(item)
+        return attempts[-1].progress if attempts and attempts[-1].status in LIVE_ATTEMPTS else None
+
+    @staticmethod
     def resolve_attempts(item: MissionItem) -> list[Attempt]:
-        return list(item.attempts.order_by("-number")[:LATEST])[::-1]
+        if not hasattr(item, "latest_attempts"):  # two fields of the response need them
+            item.latest_attempts = list(item.attempts.order_by("-number")[:LATEST])[::-1]  # type: ignore[attr-defined]
+        attempts: list[Attempt] = item.latest_attempts  # type: ignore[attr-defined]
+        return attempts
 
     @staticmethod
     def resolve_events(item: MissionItem) -> list[ItemEvent]:
