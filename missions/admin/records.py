@@ -27,6 +27,7 @@ from missions.models import (
     ItemStatus,
     MissionStatus,
     Output,
+    OutputUse,
     RemovedSpending,
 )
 from providers.models import ProviderAccount
@@ -195,6 +196,24 @@ class OutputAdmin(LongTable):
     @admin.display(description=_("message"))
     def message(self, output: Output) -> SafeString:
         return long_text(output.error_display)
+
+
+@admin.register(OutputUse)
+class OutputUseAdmin(DetailAdmin):
+    list_display = ["__str__", column("mission", _("mission")), "output_link"]
+    facts = [("mission", _("Mission")), ("output", _("Result"))]
+    list_select_related = ["mission", "output__item"]
+    ordering = ["-pk"]
+    search_fields = ["=mission__id"]
+    search_help_text = _("The number of a mission.")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # nobody needs this table on the overview
+
+    @admin.display(description=_("result"))
+    def output_link(self, use: OutputUse) -> SafeString:
+        address = reverse("admin:missions_output_change", args=[use.output_id])
+        return format_html('<a class="nowrap" href="{}">{}</a>', address, use.output.reference)
 
 
 @admin.register(ItemEvent)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from missions import services
-from missions.models import Attempt, Mission
+from missions.models import Attempt, Mission, Output, OutputUse
 from providers import provider_accounts
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +20,7 @@ READ_ONLY = [
     "missions_missionitem",
     "missions_attempt",
     "missions_output",
+    "missions_outputuse",
     "missions_itemevent",
     "providers_providerupload",
     "workers_workercluster",
@@ -30,7 +31,10 @@ READ_ONLY = [
 def mission(admin_user: User) -> Mission:
     account = provider_accounts.environment_account()
     mission = services.submit_mission(owner=admin_user, name="Cats", task_type="text_to_image", rows=["a cat"])
-    Attempt.objects.create(item=mission.items.get(), number=1, account=account, model=mission.model)
+    item = mission.items.get()
+    attempt = Attempt.objects.create(item=item, number=1, account=account, model=mission.model)
+    output = Output.objects.create(item=item, attempt=attempt, index=1)
+    OutputUse.objects.create(mission=mission, output=output)
     return mission
 
 
