@@ -59,18 +59,18 @@ def slots_in_use(account: ProviderAccount, *, now: datetime, limit: int) -> int:
     codes = [
         code
         for model, sending_at, code in unconfirmed.order_by().values_list("model", "sending_at", "error_code")
-        if sending_at and sending_at > now - _hold(model)
+        if sending_at and sending_at > now - _hold(account.provider, model)
     ]
     crashed = codes.count(reasons.WORKER_DIED.code)
     return certain + len(codes) - crashed + min(crashed, limit // 2)
 
 
-def _hold(model: str) -> timedelta:
+def _hold(provider: str, endpoint: str) -> timedelta:
     """Return the time for which an unconfirmed task keeps its slot.
 
     It is 1.5 times as long as most tasks of its model run.
     """
-    expected = expectation(model)
+    expected = expectation(provider, endpoint)
     return LONGEST_HOLD if expected is None else min(timedelta(seconds=expected.last * 1.5 + 5), LONGEST_HOLD)
 
 

@@ -13,22 +13,26 @@ CACHE_SECONDS = 2.0
 UNKNOWN_CACHE_SECONDS = 0.25
 
 
-def expectation(model: str) -> Expectation | None:
-    """Return the expected end of a model's tasks, None while it has too few successes.
+def expectation(provider: str, endpoint: str) -> Expectation | None:
+    """Return the expected end of the tasks of a provider's model, None while it has too few
+    successes.
 
     Cached for a moment in each process.
     """
-    key = f"expectation:{model}"
+    key = f"expectation:{provider}:{endpoint}"
     entry: tuple[Expectation | None] | None = cache.get(key)
     if entry is None:
-        entry = (learn(recent_durations(model)),)
+        entry = (learn(recent_durations(provider, endpoint)),)
         cache.set(key, entry, UNKNOWN_CACHE_SECONDS if entry[0] is None else CACHE_SECONDS)
     return entry[0]
 
 
-def recent_durations(model: str) -> list[Duration]:
-    """Return the durations of a model's latest successes, as exact as the polls allow."""
-    rows = Attempt.objects.filter(model=model, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
+def recent_durations(provider: str, endpoint: str) -> list[Duration]:
+    """Return the durations of the latest successes of a provider's model, as exact as the polls
+    allow.
+    """
+    succeeded = Attempt.objects.filter(model=endpoint, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
+    rows = succeeded.filter(account__provider=provider)
     times = rows.order_by("-ended_at").values_list("accepted_at", "running_seen_at", "ended_at")[:SAMPLES]
     return [
         Duration(

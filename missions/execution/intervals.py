@@ -18,7 +18,7 @@ def next_interval(elapsed: float, model: str, account: ProviderAccount) -> float
     """Return the seconds until the next poll of a task accepted ``elapsed`` seconds ago."""
     return polling.next_interval(
         elapsed,
-        durations.expectation(model),
+        durations.expectation(account.provider, model),
         floor=poll_floor(account),
         has_webhook=bool(settings.PUBLIC_BASE_URL) and PROVIDERS[account.provider].capabilities.webhooks,
     )

@@ -51,7 +51,9 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     }
     # Models without a known duration so far.
     new_durations = [
-        attempt for attempt, state in ends.items() if has_result(state) and not durations.expectation(attempt.model)
+        attempt
+        for attempt, state in ends.items()
+        if has_result(state) and not durations.expectation(account.provider, attempt.model)
     ]
     record_ends(ends)
     _plan_next_polls({attempt: answer for attempt, answer in answers.items() if attempt not in ends})

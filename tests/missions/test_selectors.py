@@ -70,12 +70,13 @@ def test_durations_come_from_the_latest_successes(owner, account):
     Attempt.objects.update(accepted_at=now - timedelta(seconds=100), ended_at=now)
     Attempt.objects.filter(pk=first.pk).update(running_seen_at=now - timedelta(seconds=2))
     Attempt.objects.filter(pk=third.pk).update(model="another/model")
-    samples = durations.recent_durations(TEXT_TO_IMAGE)
+    samples = durations.recent_durations("runninghub", TEXT_TO_IMAGE)
     assert sorted(samples, key=lambda each: each.low) == [Duration(95, 100), Duration(98, 100)]
     assert second.model == TEXT_TO_IMAGE
+    assert durations.recent_durations("openai", TEXT_TO_IMAGE) == []
 
 
 def test_expectation_is_cached(owner, account, django_assert_num_queries):
     with django_assert_num_queries(1):
         for _ in range(20):
-            assert durations.expectation(TEXT_TO_IMAGE) is None
+            assert durations.expectation("runninghub", TEXT_TO_IMAGE) is None
