@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from core.errors import FieldError
@@ -153,10 +152,12 @@ def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) ->
 
 def expected_seconds(model: Model, count: int) -> float | None:
     """Return the expected duration if nothing else runs; None if it is unknown."""
-    expectation = durations.expectation(model.endpoint)
+    expectation = durations.expectation(model.provider, model.endpoint)
     if expectation is None or not count:
         return None
-    accounts = ProviderAccount.objects.in_use().filter(provider=model.provider)
-    slot_count = sum(slots.slot_limit(account, now=timezone.now()) for account in accounts)
-    waves = math.ceil(count / (slot_count or settings.RUNNINGHUB_CONCURRENCY or 1))
+    accounts = ProviderAccount.objects.filter(provider=model.provider)
+    # Of those that could be used, when none can be used now.
+    usable = accounts.in_use() or accounts or [ProviderAccount(provider=model.provider)]
+    slot_count = sum(slots.slot_limit(account, now=timezone.now()) for account in usable)
+    waves = math.ceil(count / max(slot_count, 1))
     return (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last

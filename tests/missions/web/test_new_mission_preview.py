@@ -11,10 +11,13 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from pytest_django import Settings
 
+from missions import durations
 from missions.batch_input.tables import read_table
 from missions.models import Mission
+from missions.policy.polling import Expectation
 from missions.web.new_mission_form import FormState, parse
-from missions.web.new_mission_preview import Preview, check
+from missions.web.new_mission_preview import Preview, check, expected_seconds
+from providers.catalog import get_model
 from providers.models import ProviderAccount
 from tests.factories import Workers, make_media, make_mission
 
@@ -127,3 +130,14 @@ def test_duration_follows_the_slots(owner: User, workers: Workers, account: Prov
 
     assert few.seconds is not None
     assert many.seconds == pytest.approx(few.seconds * 100, rel=0.6)
+
+
+@pytest.mark.parametrize(
+    "limits, waves", [({"concurrency": 2, "is_enabled": False}, 3), ({"concurrency": 0}, 6), (None, 2)]
+)
+def test_duration_without_a_usable_account(limits, waves, owner: User, monkeypatch, settings: Settings) -> None:
+    monkeypatch.setattr(durations, "expectation", lambda *_: Expectation(first=10.0, last=10.0))
+    settings.RUNNINGHUB_CONCURRENCY, settings.OPENAI_CONCURRENCY = 50, 4
+    if limits is not None:
+        ProviderAccount.objects.create(name="chat", provider="openai", **limits)
+    assert expected_seconds(get_model("chat/completions"), 6) == waves * 10
