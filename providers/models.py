@@ -36,7 +36,7 @@ class ProviderAccount(models.Model):
         _("tasks at once"),
         null=True,
         blank=True,
-        help_text=_("Tasks in flight at once. Empty: RUNNINGHUB_CONCURRENCY."),
+        help_text=_("Tasks in flight at once. Empty: the provider's setting, such as RUNNINGHUB_CONCURRENCY."),
     )
     options = models.JSONField(
         default=dict,

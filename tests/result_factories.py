@@ -65,7 +65,14 @@ def run(mission: Mission, *results: Sequence[bytes | str]) -> None:
 def make_large(owner: User, items: int, *, file: str = "", size: int = 0, digest: str = "", **more: str) -> Mission:
     """Create a completed mission of many items in bulk, each with ``file`` as its result."""
     account = provider_accounts.environment_account()
-    fields = {"name": "Large", "task_type": "text_to_image", "model": "m", "params": {"aspectRatio": "1:1"}} | more
+    fields = {
+        "name": "Large",
+        "task_type": "text_to_image",
+        "provider": "runninghub",
+        "currency": "CNY",
+        "model": "m",
+        "params": {"aspectRatio": "1:1"},
+    } | more
     mission = Mission.objects.create(
         owner=owner, status=MissionStatus.COMPLETED, total_count=items, completed_count=items, **fields
     )
@@ -103,7 +110,9 @@ def make_half_done(owner: User, items: int, *, results: int = 0) -> Mission:
         owner=owner,
         name="Large",
         task_type="text_to_image",
+        provider="runninghub",
         model="rhart-image-v1/text-to-image",
+        currency="CNY",
         params={"aspectRatio": "1:1"},
         status=MissionStatus.RUNNING,
         total_count=items,

@@ -65,7 +65,7 @@ class Attempt(models.Model):
     error_params = reasons.params_field()
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
     expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
-    currency = models.CharField(max_length=8, default="CNY")
+    currency = models.CharField(max_length=8, blank=True, help_text=_("Empty: the model is free."))
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
     sending_at = models.DateTimeField(null=True, blank=True)

@@ -43,7 +43,7 @@ class Mission(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     task_type = models.CharField(max_length=32, choices=TaskType.choices)
-    provider = models.CharField(max_length=32, default="runninghub")
+    provider = models.CharField(max_length=32)
     model = models.CharField(max_length=200, help_text=_("The endpoint that every item is sent to."))
     params = models.JSONField(default=dict, help_text=_("Parameters shared by all items."))
     metadata = models.JSONField(default=dict, blank=True)
@@ -65,7 +65,7 @@ class Mission(models.Model):
     cancelled_count = models.PositiveIntegerField(default=0)
     unconfirmed_count = models.PositiveIntegerField(default=0)
 
-    currency = models.CharField(max_length=8, default="CNY")
+    currency = models.CharField(max_length=8, blank=True, help_text=_("Empty: the model is free."))
     estimated_cost = money_field(null=True, blank=True)
     cost = money_field(default=Decimal(0))
     reserved_cost = money_field(

@@ -21,6 +21,8 @@ def test_counts_and_costs_match_the_rows():
         MissionItem.objects.values_list("status", flat=True)
     )
     assert Attempt.objects.filter(status__in=["prepared", "sending", "running"]).count() == 0
+    assert set(Mission.objects.values_list("provider", "currency")) == {("runninghub", "CNY")}
+    assert set(Attempt.objects.values_list("currency", flat=True)) == {"CNY"}
 
 
 def test_history_can_be_extended(owner):

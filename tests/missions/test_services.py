@@ -18,7 +18,7 @@ from core.errors import NotPossible
 from missions import execution, lifecycle, services
 from missions.models import Attempt, Mission, MissionItem, Output
 from missions.services import MissionInvalid
-from providers import provider_accounts
+from providers import catalog, provider_accounts
 from providers.models import ProviderAccount
 from tests.factories import (
     Workers,
@@ -87,6 +87,24 @@ def test_a_mission_is_stored_whole(owner, account):
     )
     assert mission.estimated_cost == Decimal("0.10")
     check_mission(mission.pk)
+
+
+@pytest.mark.parametrize(
+    "provider, endpoint, row",
+    [
+        ("runninghub", "rhart-image-v1/text-to-image", {"prompt": "a teapot"}),
+        ("openai", "chat/completions", {"prompt": "Describe a teapot."}),
+        ("local", "ken-burns", {"image": "https://a.example/b.png"}),
+    ],
+)
+def test_mission_has_provider_and_currency_of_its_model(provider, endpoint, row, owner):
+    model = catalog.get_model(endpoint, provider)
+    arguments = {"task_type": model.task_type, "model": endpoint, "provider": provider}
+    mission = services.submit_mission(owner=owner, name="x", rows=[row], **arguments)
+    account = ProviderAccount.objects.create(name="x", provider=model.provider)
+    attempt = Attempt.objects.get(pk=claim(mission, account)[0])
+    assert (mission.provider, mission.currency, attempt.currency) == (model.provider, model.currency, model.currency)
+    assert not Mission().provider + Mission().currency + Attempt().currency, "nobody may forget them"
 
 
 def test_a_new_mission_wakes_the_workers(owner, workers: Workers):

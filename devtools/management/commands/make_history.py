@@ -37,7 +37,7 @@ from missions.models import (
     Output,
     OutputStatus,
 )
-from providers import provider_accounts
+from providers import catalog, provider_accounts
 from providers.adapters.base import SIMULATOR_KEY
 from providers.models import ProviderAccount
 
@@ -162,6 +162,7 @@ class History:
 
     def _add_mission(self, number: int, owner: User, size: int) -> None:
         kind = random.choices(KINDS, [kind.weight for kind in KINDS])[0]
+        model = catalog.get_model(kind.endpoint)
         age = timedelta(hours=3) if number % RECENT == 0 else timedelta(days=DAYS)
         began = self.now - age * random.random() - timedelta(minutes=5)
         mission = Mission(
@@ -169,7 +170,9 @@ class History:
             owner=owner,
             name=f"History {number}",
             task_type=kind.task_type,
-            model=kind.endpoint,
+            provider=model.provider,
+            model=model.endpoint,
+            currency=model.currency,
             params={"aspectRatio": "16:9"},
             estimated_cost=Decimal(kind.price) * size,
             created_at=began,
@@ -190,7 +193,9 @@ class History:
         attempts = 0 if status == ItemStatus.PENDING else 2 if random.random() < RETRIED else 1
         for number in range(1, attempts + 1):
             outcome = status if number == attempts else ItemStatus.FAILED
-            self._add_attempt(pk, number, kind, end, outcome, code or "1015" * (number < attempts), was_accepted)
+            self._add_attempt(
+                pk, number, kind, mission.currency, end, outcome, code or "1015" * (number < attempts), was_accepted
+            )
         cost = kind.price if status == ItemStatus.COMPLETED else "0"
         is_over = status in (ItemStatus.COMPLETED, ItemStatus.FAILED)
         params = f'{{"prompt": "a lighthouse at dusk, oil on canvas, number {index}"}}'
@@ -201,7 +206,15 @@ class History:
         return status
 
     def _add_attempt(
-        self, item_id: int, number: int, kind: Kind, end: datetime, outcome: str, code: str, was_accepted: bool
+        self,
+        item_id: int,
+        number: int,
+        kind: Kind,
+        currency: str,
+        end: datetime,
+        outcome: str,
+        code: str,
+        was_accepted: bool,
     ) -> None:
         pk = next(self.attempt_ids)
         duration = timedelta(seconds=kind.seconds * random.uniform(0.7, 1.6))
@@ -218,6 +231,7 @@ class History:
             self.account.pk,
             _ATTEMPT_STATUS[outcome] if was_accepted else AttemptStatus.REFUSED.value,
             kind.endpoint,
+            currency,
             secrets.token_urlsafe(24),
             f"h{pk}" if is_accepted else "",
             code,
@@ -283,6 +297,7 @@ _ATTEMPT_COLUMNS: Sequence[str] = (
     "account_id",
     "status",
     "model",
+    "currency",
     "webhook_token",
     "remote_task_id",
     "error_code",
