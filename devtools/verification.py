@@ -61,9 +61,16 @@ def payments(missions: QuerySet[Mission], paid: dict[str, int], stats: dict[str,
     surplus = sum(paid.values()) - len(paid) - retries
     if surplus:
         yield f"{surplus} requests were paid twice although the first had not failed."
-    cost = missions.aggregate(sum=Sum("cost"))["sum"] or Decimal(0)
-    if cost != Decimal(stats["charged"]):
-        yield f"Our cost is {cost}, the simulator charged {stats['charged']}."
+    amounts = costs(missions)
+    if len(amounts) > 1:
+        yield f"The missions cost {' and '.join(amounts)}, but a simulator charges in one currency."
+    elif sum(amounts.values()) != Decimal(stats["charged"]):
+        yield f"Our cost is {sum(amounts.values())}, the simulator charged {stats['charged']}."
+
+
+def costs(missions: QuerySet[Mission]) -> dict[str, Decimal]:
+    """Return what the missions cost, by currency. Amounts of two currencies are never added."""
+    return dict(missions.filter(cost__gt=0).order_by().values_list("currency").annotate(Sum("cost")))
 
 
 def processes(started: Sequence[psutil.Process]) -> Iterator[str]:

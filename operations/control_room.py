@@ -170,8 +170,8 @@ def _bar(minute: Minute) -> dict[str, Any]:
 
 
 def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -> list[SpendLine]:
-    """Add up the spends with the same ``trait``, which returns a name and a query; highest
-    amount first.
+    """Add up the spends with the same ``trait``, which returns a name and a query; by
+    currency, the highest amount first.
     """
     groups: defaultdict[tuple[str, str, str], list[Spend]] = defaultdict(list)
     for spend in spends:
@@ -185,7 +185,7 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
         )
         for key, group in groups.items()
     ]
-    return sorted(lines, key=lambda line: line.amounts[-1], reverse=True)
+    return sorted(lines, key=lambda line: (line.currency, -line.amounts[-1]))
 
 
 def _unconfirmed_attempt(attempt: Attempt) -> UnconfirmedAttempt:

@@ -40,6 +40,8 @@ def claim(
         return []
     model = catalog.model_of(mission)
     prices = [model.price(mission.params | item.params) for item in items]
+    if model.currency != mission.currency:  # the catalogue has changed: amounts of two currencies are never added
+        prices = [None if price else price for price in prices]
     budgets = [limits for limits in (mission_budget(mission), budget) if limits]
     affordable = min((limits.affordable(prices, mission.currency) for limits in budgets), default=len(items))
     if not affordable:

@@ -121,7 +121,8 @@ class Spend:
 
 
 def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
-    """Return the charges of attempts that ended since each of ``starts``, the highest first.
+    """Return the charges of attempts that ended since each of ``starts``, by currency, the highest
+    first.
 
     Five statements, however many attempts there are; one more for each start that is not on the
     hour.
@@ -179,7 +180,7 @@ def _sums(rows: QuerySet[Any], mission: str, windows: Mapping[str, Q]) -> QueryS
 
 
 def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str]) -> list[Spend]:
-    """Merge the parts, the highest amount first."""
+    """Merge the parts, by currency, the highest amount first."""
     spends: dict[tuple[Any, ...], Spend] = {}
     for row in (row for part in parts for row in part):
         key = (row["of_model"], row["of_owner"], row["owner_name"], row["of_currency"])
@@ -187,7 +188,7 @@ def _added(parts: Iterable[Iterable[Mapping[str, Any]]], names: Collection[str])
         for name in names:
             spend.amounts[name] += row.get(f"cost_{name}") or 0
             spend.unreported_counts[name] += row.get(f"unreported_{name}") or 0
-    return sorted(spends.values(), key=lambda spend: max(spend.amounts.values()), reverse=True)
+    return sorted(spends.values(), key=lambda spend: (spend.currency, -max(spend.amounts.values())))
 
 
 def _charges(since: datetime, until: datetime) -> QuerySet[Attempt]:

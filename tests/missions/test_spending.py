@@ -247,6 +247,16 @@ def test_limit_in_another_currency_refuses_paid_models(owner, account):
         make_mission(owner, 1)
 
 
+def test_price_in_another_currency_counts_as_unknown(owner, account):
+    limited, free = make_mission(owner, 1, spending_limit=Decimal(10)), make_mission(owner, 1)
+    Mission.objects.update(currency="USD")  # the catalogue had USD when they were created
+    assert execution.dispatch(account.pk) == 1
+    assert reason_of(limited).startswith("The price of the next item is unknown")
+    attempt = Attempt.objects.get()
+    assert (attempt.item.mission, attempt.expected_cost, attempt.currency) == (free, None, "USD")
+    assert not Mission.objects.exclude(reserved_cost=0).exists()
+
+
 # --- Arithmetic ---
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from decimal import Decimal
 from typing import Any
 
 import psutil
@@ -124,13 +123,14 @@ class Demo:
         return problems
 
     def _print_totals(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
-        total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"), cost=Sum("cost"))
+        total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"))
         files = Output.objects.filter(item__mission__in=missions).exclude(file="")
         size = files.aggregate(sum=Sum("size_bytes"))["sum"] or 0
         ideal, real = stats["slot_seconds"] / SLOTS, _real_seconds(missions)
         self.print()
         self.print(f"items     {total['done']} of {total['items']} completed")
-        self.print(f"cost      {report.money(total['cost'] or Decimal(0), 'CNY')}, simulated")
+        amounts = [report.money(cost, currency) for currency, cost in verification.costs(missions).items()]
+        self.print(f"cost      {' and '.join(amounts) or 'nothing'}, simulated")
         self.print(
             f"time      {report.duration(real)} of work, {report.duration(time.monotonic() - self.started)} in total"
         )

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from missions import lifecycle, services
 from missions.maintenance import spend_rollup
-from missions.models import Attempt, HourlySpend, Mission, Output, Tally
+from missions.models import Attempt, HourlySpend, Mission, Output, RemovedSpending, Tally
 from missions.services import purge
 from operations import statistics
 from tests.factories import at_once, bring_to, claim, make_mission
@@ -100,6 +100,28 @@ def test_deleting_a_mission_keeps_its_spend(ended, zone, counted_ago, monkeypatc
     assert reported_spend(zone) == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
     assert reported_spend(zone) == charged
+
+
+def test_currencies_are_never_added(owner, account):
+    missions = [make_mission(owner), make_mission(owner)]
+    Mission.objects.filter(pk=missions[1].pk).update(currency="USD")
+    for mission, cost in zip(missions, ("0.05", "3.00"), strict=True):
+        attempt_id = bring_to("succeeded", claim(mission, account)[0])
+        ended_at = NOW - timedelta(minutes=1)
+        Attempt.objects.filter(pk=attempt_id).update(ended_at=ended_at, cost=cost, currency=mission.currency)
+        Mission.objects.filter(pk=mission.pk).update(cost=cost)
+    expected = [("CNY", Decimal("0.05")), ("USD", Decimal("3.00"))]
+
+    def amounts() -> list[tuple[str, Decimal]]:
+        return [(spend.currency, spend.amounts["days_1"]) for spend in statistics.spend(now=NOW)]
+
+    assert amounts() == expected
+    spend_rollup.count(NOW)
+    assert amounts() == expected
+    for mission in missions:
+        services.delete_mission(mission_id=mission.pk, actor="user:1")
+        assert amounts() == expected
+    assert list(RemovedSpending.objects.order_by("currency").values_list("currency", "amount")) == expected
 
 
 def test_unreported_cost_is_counted_after_deletion(owner, account):
