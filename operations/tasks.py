@@ -19,7 +19,7 @@ class OperationsHooks(WorkerHooks):
 
     def on_start(self, *, is_alone: bool) -> None:
         queue.ensure_schedule("tally")
-        queue.ensure_schedule("cleanup", daily=True, is_wanted=retention.is_configured())
+        queue.ensure_schedule("cleanup", daily=True, is_enabled=retention.is_configured())
 
 
 def cleanup() -> None:

@@ -393,8 +393,8 @@ def resume(account_id: int) -> None:
 def check(account: ProviderAccount) -> AccountStatus:
     """Read the account's limit at the provider and store it.
 
-    Raises Unavailable, or AccountBlocked. What the provider says of the key pauses the account; a key
-    that this process lacks does not, because the site's own processes may have it.
+    Raises Unavailable or AccountBlocked. The account is paused if the provider refuses the key, but
+    not if this process has no key, because the site's own processes may have it.
     """
     provider = connect(account)
     try:

@@ -1,4 +1,7 @@
-"""Tests that ``docs/``, the READMEs and ``deploy/`` name links, settings, commands and messages that exist."""
+"""Tests that the links, settings, commands and messages in the documentation exist.
+
+They read ``docs/``, the READMEs and ``deploy/``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that the files around the code (settings, dependencies, commands, decisions) agree with it."""
+"""Tests that settings, dependencies, commands and decisions agree with the code."""
 
 from __future__ import annotations
 

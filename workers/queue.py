@@ -137,13 +137,13 @@ def backlog(now: datetime) -> tuple[int, timedelta]:
     return totals["count"], now - (totals["oldest"] or now)
 
 
-def ensure_schedule(task: str, *, daily: bool = False, is_wanted: bool = True) -> None:
-    """Run ``task`` every minute, or every day; or no longer, if it is not wanted.
+def ensure_schedule(task: str, *, daily: bool = False, is_enabled: bool = True) -> None:
+    """Run ``task`` every minute, or every day; or no longer, if it is not enabled.
 
     A schedule of the last release keeps the function that it names.
     """
     name = f"missions: {task}"  # the name that all releases have used
-    if not is_wanted:
+    if not is_enabled:
         Schedule.objects.filter(name=name).delete()
         return
     period = {"schedule_type": Schedule.DAILY} if daily else {"schedule_type": Schedule.MINUTES, "minutes": 1}
