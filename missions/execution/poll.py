@@ -91,9 +91,11 @@ def poll_due(account_id: int) -> None:
 
 def poll_attempt(attempt_id: int) -> None:
     """Poll one running attempt now, after a sign that it has ended."""
-    claimed = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.RUNNING)
-    if claimed.update(next_poll_at=timezone.now() + POLL_LEASE):
-        poll(claimed.values_list("account_id", flat=True)[0], [attempt_id])
+    attempt = Attempt.objects.filter(pk=attempt_id)
+    account_id = attempt.values_list("account_id", flat=True).first()
+    claimed = attempt.filter(status=AttemptStatus.RUNNING).update(next_poll_at=timezone.now() + POLL_LEASE)
+    if claimed and account_id is not None:
+        poll(account_id, [attempt_id])
 
 
 def claim_due(account_id: int, now: datetime) -> list[int]:

@@ -23,10 +23,10 @@ WAITING = "The workers wait for that."
 
 # What migrations may do while programs of the release before them run; each changes one table.
 CHANGES = [
+    operations.AddField("mission", "rank", models.IntegerField(db_default=0)),
     operations.AddField("missionitem", "mood", models.TextField(null=True)),
     operations.AddField("attempt", "rank", models.IntegerField(db_default=7)),
     operations.AddField("output", "mood", models.CharField(max_length=20, db_default="")),
-    operations.AddField("provideraccount", "rank", models.IntegerField(db_default=0)),
     operations.AddIndex("attempt", models.Index(fields=["rank"], name="attempt_rank")),
     operations.CreateModel("Mood", [("id", models.BigAutoField(primary_key=True))]),
 ]
