@@ -118,15 +118,15 @@ def fetch(url: str, headers: dict[str, str]) -> dict[str, float]:
 
 
 def fetch_at_once(url: str, headers: dict[str, str], clients: int) -> dict[str, float]:
-    found: list[dict[str, float]] = []
-    threads = [threading.Thread(target=lambda: found.append(fetch(url, headers))) for _ in range(clients)]
+    results: list[dict[str, float]] = []
+    threads = [threading.Thread(target=lambda: results.append(fetch(url, headers))) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if len(found) < clients:
-        raise RuntimeError(f"{len(found)} of {clients} downloads came to their end.")
-    return max(found, key=lambda figures: figures["seconds"])
+    if len(results) < clients:
+        raise RuntimeError(f"{len(results)} of {clients} downloads came to their end.")
+    return max(results, key=lambda figures: figures["seconds"])
 
 
 def server_on(port: int) -> psutil.Process:

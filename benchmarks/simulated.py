@@ -168,8 +168,8 @@ class Workers:
         while not until():
             self._wait()
             with self.meter.watching("broker"):
-                found = self.broker.dequeue()
-            for _, payload in found or ():
+                messages = self.broker.dequeue()
+            for _, payload in messages or ():
                 message = SignedPackage.loads(payload)
                 self._do(message["func"].rpartition(".")[2], *message["args"])
 

@@ -24,7 +24,7 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
 class Gone(Exception):
-    """The caller hung up before it had said everything."""
+    """The caller closed the connection before the request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Request:
     def json(self) -> dict[str, Any]:
         """Return the body as an object; anything else reads as an empty one."""
         try:
-            found = json.loads(self.body)
+            body = json.loads(self.body)
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return body if isinstance(body, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

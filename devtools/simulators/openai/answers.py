@@ -35,7 +35,7 @@ ERRORS: dict[str, tuple[int, str | None, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One call: what was asked, as far as the simulator looks at it."""
+    """One call: what was prompt_tokens, as far as the simulator looks at it."""
 
     model: str
     prompt: str
@@ -122,8 +122,12 @@ def write(chat: Chat, number: int, answer_words: int, fault: str) -> Reply:
     if limit is not None and limit < len(words):
         words = words[:limit]
         finish_reason = "stop" if fault == "empty" else "length"
-    asked = len(chat.prompt.split()) + 85 * chat.images
-    usage = {"prompt_tokens": asked, "completion_tokens": len(words), "total_tokens": asked + len(words)}
+    prompt_tokens = len(chat.prompt.split()) + 85 * chat.images
+    usage = {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": len(words),
+        "total_tokens": prompt_tokens + len(words),
+    }
     return Reply(f"chatcmpl-sim{number:08d}", chat.model, words, finish_reason, usage)
 
 

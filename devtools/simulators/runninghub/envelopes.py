@@ -53,9 +53,9 @@ def message(code: str) -> str:
     return MESSAGES.get(code, f"Simulated error {code} | 模拟错误 {code}") if code else ""
 
 
-def refusal(code: str, said: str = "", task_id: str = "") -> Json:
+def refusal(code: str, detail: str = "", task_id: str = "") -> Json:
     """Return the flat answer of the task endpoints without a task."""
-    text = f"{message(code)}: {said}" if said else message(code)
+    text = f"{message(code)}: {detail}" if detail else message(code)
     return {"taskId": task_id, "status": "", "errorCode": code, "errorMessage": text, "results": None}
 
 
@@ -63,8 +63,8 @@ def not_found(task_id: str) -> Json:
     return {**refusal("1004", task_id=task_id), "usage": None}
 
 
-def v2(data: Any, code: str = "0", said: str = "") -> Json:
-    return {"code": int(code), "message": said or ("success" if code == "0" else message(code)), "data": data}
+def v2(data: Any, code: str = "0", text: str = "") -> Json:
+    return {"code": int(code), "message": text or ("success" if code == "0" else message(code)), "data": data}
 
 
 def legacy(data: Any, code: str = "0") -> Json:

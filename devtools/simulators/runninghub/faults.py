@@ -100,7 +100,7 @@ class Marker:
 @functools.lru_cache(maxsize=4096)
 def read_markers(text: str) -> tuple[Marker, ...]:
     """Return every ``[[sim:…]]`` in a text.  Raises ValueError for an unknown one."""
-    return tuple(_read(found) for found in MARKER.findall(text))
+    return tuple(_read(marker) for marker in MARKER.findall(text))
 
 
 def _read(text: str) -> Marker:

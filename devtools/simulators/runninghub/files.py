@@ -27,20 +27,20 @@ class Gallery:
     """Draws a file when it is first downloaded, in a small thread pool, and keeps the last few."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._files: OrderedDict[str, bytes] = OrderedDict()
         self.pool = ThreadPoolExecutor(2)
 
     async def picture(self, sim: Simulator, task: Task, index: int) -> bytes:
         name = f"{task.id}/{index}"
-        if name not in self._kept:
+        if name not in self._files:
             self._keep(name, await asyncio.get_running_loop().run_in_executor(self.pool, _draw, sim, task, index))
-        self._kept.move_to_end(name)
-        return self._kept[name]
+        self._files.move_to_end(name)
+        return self._files[name]
 
     def _keep(self, name: str, body: bytes) -> None:
-        self._kept[name] = body
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._files[name] = body
+        while len(self._files) > KEPT:
+            self._files.popitem(last=False)
 
 
 def _draw(sim: Simulator, task: Task, index: int) -> bytes:
@@ -54,20 +54,20 @@ def _draw(sim: Simulator, task: Task, index: int) -> bytes:
 
 async def serve(sim: Simulator, gallery: Gallery, request: Request) -> Answer:
     sim.counts["downloads"] += 1
-    if found := RESULT.fullmatch(request.path):
-        return await _result(sim, gallery, request, found)
-    if found := UPLOAD.fullmatch(request.path):
-        return _upload(sim, request, found[1])
+    if match := RESULT.fullmatch(request.path):
+        return await _result(sim, gallery, request, match)
+    if match := UPLOAD.fullmatch(request.path):
+        return _upload(sim, request, match[1])
     return _error(404)
 
 
 def _upload(sim: Simulator, request: Request, name: str) -> Answer:
-    kept = sim.store.upload(name)
-    return _ranged(request, kept[1], kept[0]) if kept else _error(404)
+    upload = sim.store.upload(name)
+    return _ranged(request, upload[1], upload[0]) if upload else _error(404)
 
 
-async def _result(sim: Simulator, gallery: Gallery, request: Request, found: re.Match[str]) -> Answer:
-    task, index, now = sim.store.task(found[1]), int(found[2]), time.time()
+async def _result(sim: Simulator, gallery: Gallery, request: Request, match: re.Match[str]) -> Answer:
+    task, index, now = sim.store.task(match[1]), int(match[2]), time.time()
     if task is None or task.status(now) != SUCCESS or index >= task.files:
         return _error(404)
     if now > task.ends_at + sim.options.url_seconds:
@@ -76,7 +76,7 @@ async def _result(sim: Simulator, gallery: Gallery, request: Request, found: re.
     if what == "html":
         return HTML
     body = ARCHIVE if what == "zip" else await gallery.picture(sim, task, index)
-    answer = _ranged(request, body[: len(body) // 2] if what == "short" else body, TYPES[found[3]])
+    answer = _ranged(request, body[: len(body) // 2] if what == "short" else body, TYPES[match[3]])
     return sim.spoilt(answer, "" if what in ("short", "zip") else what, lambda code: {})
 
 
@@ -88,17 +88,17 @@ def _error(status: int) -> Answer:
 def _ranged(request: Request, body: bytes, content_type: str) -> Answer:
     """Return the whole body, or the one requested range."""
     whole = Answer(200, body, content_type, {"accept-ranges": "bytes"})
-    asked = RANGE.fullmatch(request.headers.get(b"range", b""))
-    if asked is None or not (asked[1] or asked[2]):
+    match = RANGE.fullmatch(request.headers.get(b"range", b""))
+    if match is None or not (match[1] or match[2]):
         return whole
-    start, stop = _limits(asked, len(body))
+    start, stop = _limits(match, len(body))
     if start >= stop:
         return dataclasses.replace(whole, status=416, body=b"", headers={"content-range": f"bytes */{len(body)}"})
     headers = {**whole.headers, "content-range": f"bytes {start}-{stop - 1}/{len(body)}"}
     return dataclasses.replace(whole, status=206, body=body[start:stop], headers=headers)
 
 
-def _limits(asked: re.Match[bytes], size: int) -> tuple[int, int]:
-    if not asked[1]:
-        return max(0, size - int(asked[2])), size
-    return int(asked[1]), min(size, int(asked[2]) + 1) if asked[2] else size
+def _limits(match: re.Match[bytes], size: int) -> tuple[int, int]:
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size

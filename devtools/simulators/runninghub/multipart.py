@@ -27,7 +27,7 @@ def file_part(content_type: bytes, body: bytes, name: bytes) -> Part | None:
         head, _, content = piece.partition(b"\r\n\r\n")
         field, filename = FIELD.search(head), FILENAME.search(head)
         if field and field[1] == name and filename:
-            kind = CONTENT_TYPE.search(head)
-            said = kind[1].decode("latin-1") if kind else "application/octet-stream"
-            return Part(filename[1].decode("utf-8", "replace"), said, content.removesuffix(b"\r\n"))
+            header = CONTENT_TYPE.search(head)
+            part_type = header[1].decode("latin-1") if header else "application/octet-stream"
+            return Part(filename[1].decode("utf-8", "replace"), part_type, content.removesuffix(b"\r\n"))
     return None

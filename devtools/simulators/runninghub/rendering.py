@@ -53,10 +53,10 @@ def sketch(task: Task, index: int) -> Sketch:
 
 def ratio_of(shape: str) -> float:
     """Return width over height of ``"16:9"`` or ``"1024*1536"``, 1:8 to 8:1, or 1.0."""
-    found = RATIO.search(shape)
-    if found is None or not int(found[1]) or not int(found[2]):
+    match = RATIO.search(shape)
+    if match is None or not int(match[1]) or not int(match[2]):
         return 1.0
-    return min(8.0, max(0.125, int(found[1]) / int(found[2])))
+    return min(8.0, max(0.125, int(match[1]) / int(match[2])))
 
 
 def size_of(ratio: float, side: int, step: int = 1) -> tuple[int, int]:

@@ -90,10 +90,10 @@ class Order:
 class Refused(Exception):
     """A submit that is not accepted.  ``what`` as in faults: a code, an HTTP status, a cut."""
 
-    def __init__(self, what: str, said: str = "") -> None:
-        super().__init__(what, said)
+    def __init__(self, what: str, detail: str = "") -> None:
+        super().__init__(what, detail)
         self.what = what
-        self.said = said
+        self.detail = detail
 
 
 # --- submit ---
@@ -108,8 +108,8 @@ async def submit(sim: Simulator, request: Request) -> Answer:
         task, now = _accept(sim, request, endpoint), time.time()
     except Refused as refused:
         sim.store.refused(refused.what, endpoint, prompt_of(request.json()))
-        said = refused.said
-        return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, said))
+        detail = refused.detail
+        return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, detail))
     lost = sim.meet("paid", task.marks, task.request)
     return sim.spoilt(
         as_json(envelopes.submitted(task, now, ends_in_answer=sim.options.ends_in_answer)), lost, envelopes.refusal
@@ -133,13 +133,13 @@ def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:
 
 
 def _order(request: Request, endpoint: str, params: dict[str, Any]) -> Order:
-    said = json.dumps({name: value for name, value in params.items() if name != "webhookUrl"}, sort_keys=True)
+    text = json.dumps({name: value for name, value in params.items() if name != "webhookUrl"}, sort_keys=True)
     return Order(
         owner=owner_of(request.key),
-        request=hashlib.blake2b(f"{endpoint} {said}".encode(), digest_size=8).hexdigest(),
+        request=hashlib.blake2b(f"{endpoint} {text}".encode(), digest_size=8).hexdigest(),
         endpoint=endpoint,
-        params=said,
-        marks=" ".join(found.group() for found in faults.MARKER.finditer(said)),
+        params=text,
+        marks=" ".join(marker.group() for marker in faults.MARKER.finditer(text)),
         base=request.base,
         webhook_url=params.get("webhookUrl") or "",
     )
@@ -207,8 +207,8 @@ def _stand(key: str, task_id: Any, task: Task | None) -> envelopes.Json:
     if code := key_problem(key, ONLY_BAD):
         return envelopes.refusal(code)
     if not isinstance(task_id, str) or not task_id.isdecimal():
-        said = "failed to parse request body" if task_id else "taskId must not be null"
-        return envelopes.refusal("1007", said)
+        detail = "failed to parse request body" if task_id else "taskId must not be null"
+        return envelopes.refusal("1007", detail)
     if task is None or task.owner != owner_of(key):  # another key's tasks do not exist
         return envelopes.not_found(task_id)
     return envelopes.queried(task, time.time())
@@ -242,13 +242,13 @@ def _receive(sim: Simulator, request: Request) -> envelopes.Json:
 
 async def cancel(sim: Simulator, request: Request) -> Answer:
     await asyncio.sleep(sim.options.query_latency)
-    said, what = request.json(), sim.meet("cancel")
-    task_id = str(said.get("taskId", ""))
-    if code := key_problem(str(said.get("apiKey") or request.key), {"bad": "802"}):
+    body, what = request.json(), sim.meet("cancel")
+    task_id = str(body.get("taskId", ""))
+    if code := key_problem(str(body.get("apiKey") or request.key), {"bad": "802"}):
         return as_json(legacy_refusal(code))
     ended = sim.store.end(task_id, "cancel", time.time())
-    is_known = ended or sim.store.task(task_id)
-    return sim.spoilt(as_json(envelopes.legacy(None) if is_known else legacy_refusal("807")), what, legacy_refusal)
+    exists = ended or sim.store.task(task_id)
+    return sim.spoilt(as_json(envelopes.legacy(None) if exists else legacy_refusal("807")), what, legacy_refusal)
 
 
 async def account_status(sim: Simulator, request: Request) -> Answer:
@@ -317,8 +317,8 @@ def owner_of(key: str) -> str:
 
 def cap_of(sim: Simulator, key: str) -> int:
     """Unfinished tasks that a key may have: the option, or what the key itself says."""
-    said = KEY_CAP.match(key)
-    return int(said[1]) if said else sim.options.cap
+    match = KEY_CAP.match(key)
+    return int(match[1]) if match else sim.options.cap
 
 
 def _key_type(key: str) -> str:

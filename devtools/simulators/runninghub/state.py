@@ -103,10 +103,10 @@ class Store:
 
     # webhooks
 
-    def untold(self, now: float) -> list[Task]:
+    def unreported(self, now: float) -> list[Task]:
         return self._tasks("WHERE webhook_url <> '' AND is_told = 0 AND ends_at <= ? ORDER BY ends_at", now)
 
-    def told(self, task_id: str) -> None:
+    def mark_reported(self, task_id: str) -> None:
         self._db.execute("UPDATE tasks SET is_told = 1 WHERE id = ?", (task_id,))
 
     # refusals, uploads, counted markers
@@ -136,9 +136,9 @@ class Store:
     def sums(self, now: float) -> dict[str, Any]:
         names = ["accepted", "in_flight", "slot_seconds", "first_submit_at", "last_submit_at", "last_end_at"]
         row = self._db.execute(SUMS, {"now": now}).fetchone()
-        found = dict(zip([*names, "succeeded", "failed", "cancelled"], row, strict=True))
-        found["in_flight"] = int(found["in_flight"])
-        return {**found, "max_in_flight": self._value(MOST_AT_ONCE) or 0}
+        sums = dict(zip([*names, "succeeded", "failed", "cancelled"], row, strict=True))
+        sums["in_flight"] = int(sums["in_flight"])
+        return {**sums, "max_in_flight": self._value(MOST_AT_ONCE) or 0}
 
     def charges(self, now: float) -> list[tuple[str, int]]:
         """(price, how many succeeded tasks had it)."""

@@ -1,7 +1,7 @@
-"""Tells callers that a task ended: one postman, who looks for ended tasks that nobody was told of.
+"""Webhooks to callers about ended tasks: one sender looks for those that were not reported.
 
-He reads the state file, so webhooks also go out after a restart; one may then come twice, as from
-the real service.
+It reads the state file, so webhooks are also sent after a restart. One may then be sent twice, as
+by the real service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WebhookSender:
 
     async def work(self) -> None:
         while True:
-            for task in self._sim.store.untold(time.time()):
+            for task in self._sim.store.unreported(time.time()):
                 if task.id not in self._rounds:
                     self._rounds[task.id] = asyncio.create_task(self._tell(task))
             await asyncio.sleep(LOOK_EVERY)
@@ -41,7 +41,7 @@ class WebhookSender:
             for _ in range(0 if task.status(time.time()) == GONE else TIMES.get(what, 1)):
                 await self._deliver(task)
         finally:
-            self._sim.store.told(task.id)
+            self._sim.store.mark_reported(task.id)
             del self._rounds[task.id]
 
     async def _deliver(self, task: Task) -> None:
