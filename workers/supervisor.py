@@ -40,7 +40,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from core.db import pending_migrations
-from workers import clock_skew, heartbeat, hooks, queue
+from workers import background, clock_skew, heartbeat, hooks, queue
 from workers.models import WorkerCluster
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,11 @@ class WorkerSlots:
 
     @property
     def is_busy(self) -> bool:
-        """True if this process is a worker that runs a task."""
-        return self.mine is not None and self._read(self.mine)[1] > 0
+        """True if this process is a worker that runs a task, or work beside its tasks.
+
+        The supervisor does not see the latter: such a worker still takes messages.
+        """
+        return background.count() > 0 or (self.mine is not None and self._read(self.mine)[1] > 0)
 
     def note_result(self) -> None:
         """Note, in the monitor, that a result has come back."""
@@ -284,7 +287,8 @@ class Supervisor:
         return place
 
     def _leave(self) -> None:
-        """End this process after the sentinel had time to stop it, and after its task."""
+        """End this process after the sentinel had time to stop it, and after its work."""
+        background.request_stop()
         deadline = time.monotonic() + ORPHAN_LIMIT_SECONDS
         time.sleep(ORPHAN_GRACE_SECONDS)
         while self.slots.is_busy and time.monotonic() < deadline:

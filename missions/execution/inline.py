@@ -2,7 +2,8 @@
 
 Each runs in its own thread, so that the worker process can handle other messages. The thread
 keeps no database connection while it waits for the provider. A worker that stops or is recycled
-waits for its threads; one that is killed leaves its attempts *sending*, like any other.
+waits for its threads (``workers.background``); one that is killed leaves its attempts *sending*,
+like any other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from django.db import DatabaseError, connection
 from missions import lifecycle
 from missions.models import Attempt, AttemptStatus, ItemEvent, Mission, MissionStatus
 from providers.adapters.base import Updates
-from workers import queue
+from workers import background, queue
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +29,14 @@ STOP_CHECK_SECONDS = 2.0
 
 _T = TypeVar("_T")
 _writing = threading.Lock()
-_running: set[int] = set()
 
 
 def run(attempt: Attempt, work: Callable[[], None]) -> None:
     """Do an attempt's ``work`` in a thread of this worker. Outside of a cluster, do it now."""
-
-    def run_and_forget() -> None:
-        _running.add(attempt.pk)
-        try:
-            work()
-        except Exception:
-            log.exception("Attempt %s was interrupted by an error in this program.", attempt.pk)
-        finally:
-            _running.discard(attempt.pk)
-
     if queue.cluster_id():
-        threading.Thread(target=run_and_forget, name=f"attempt-{attempt.pk}").start()
+        background.run(work, name=f"attempt-{attempt.pk}")
     else:
-        run_and_forget()
+        work()
 
 
 def write(change: Callable[[], _T]) -> _T:
@@ -86,7 +76,7 @@ class AttemptUpdates(Updates):
 
     def text(self, delta: str) -> None:
         self._pieces.append(delta)
-        if time.monotonic() - self._text_at < TEXT_SECONDS * max(len(_running), 1):
+        if time.monotonic() - self._text_at < TEXT_SECONDS * max(background.count(), 1):
             return
         self._text_at = time.monotonic()
         text, self._pieces = "".join(self._pieces), []
@@ -99,6 +89,9 @@ class AttemptUpdates(Updates):
             cancelled = Mission.objects.filter(pk=self._mission_id, status=MissionStatus.CANCELLED)
             self._is_stopped = bool(self._try(cancelled.exists))
         return self._is_stopped
+
+    def interrupt_requested(self) -> bool:
+        return background.stop_requested()
 
     def _try(self, change: Callable[[], _T]) -> _T | None:
         try:

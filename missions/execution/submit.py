@@ -37,7 +37,7 @@ from providers.adapters.errors import (
     Unconfirmed,
 )
 from providers.adapters.registry import PROVIDERS
-from workers import queue
+from workers import background, queue
 from workers.heartbeat import CLUSTER_DEAD_AFTER, worker_name
 
 log = logging.getLogger(__name__)
@@ -159,12 +159,34 @@ def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
 def _send_inline(attempt: Attempt, provider: Provider, request: SubmitRequest, marked_at: datetime) -> None:
     """Send an attempt to a provider that does the whole work in its answer, and record the end."""
     answer: Future[Accepted | Finished] = Future()
+    record = partial(_record_answers, [(attempt, answer)])
     try:
+        if background.stop_requested():
+            raise NotAccepted(reasons.STOPPED_BEFORE_SENDING(), code="workers_stopped")
         result = _send(provider, request, marked_at, inline.AttemptUpdates(attempt))
         answer.set_result(dataclasses.replace(result, state=download.take_in(attempt, result.state)))
     except Exception as error:  # noqa: BLE001  it is recorded like an answer
         answer.set_exception(error)
-    inline.write(partial(_retry_write, partial(_record_answers, [(attempt, answer)])))
+        if isinstance(error, NotAccepted) and background.stop_requested():
+            record = partial(_hand_back, attempt, error)
+    inline.write(partial(_retry_write, record))
+
+
+def _hand_back(attempt: Attempt, error: NotAccepted) -> None:
+    """Record that this worker stopped before an attempt had an effect: its item is pending again.
+
+    Neither the account nor the item is to blame, and this worker takes up nothing more.
+    """
+    is_ours = lifecycle.refuse(
+        attempt.pk,
+        code=error.code,
+        message=error.message,
+        retry_at=timezone.now(),
+        counts=False,
+        sources=(AttemptStatus.SENDING,),
+    )
+    if not is_ours:
+        lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=error.message)
 
 
 def _send(

@@ -131,6 +131,13 @@ class Updates:
         """Return True when nobody wants the result any more."""
         return False
 
+    def interrupt_requested(self) -> bool:
+        """Return True when this process is about to be stopped.
+
+        A submit that can stop without cost then raises NotAccepted; its item runs again later.
+        """
+        return False
+
 
 NO_UPDATES = Updates()
 

@@ -19,7 +19,9 @@ from django.test import Client
 from devtools.simulators.openai.process import ChatSimulatorProcess
 from drafts.services import new_key
 from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, Output
+from providers.adapters.local import ffmpeg
 from tests.api_client import caller
+from tests.factories import check_mission
 from tests.process_fixtures import Cluster, Stage, is_over
 from tests.processes.conftest import OpenStage
 
@@ -104,6 +106,23 @@ def test_killed_render_runs_again(open_stage: OpenStage) -> None:
     assert Attempt.objects.filter(item__mission=mission, status=AttemptStatus.SUCCEEDED).count() == 2
 
 
+def test_stop_returns_renders_to_pending(open_stage: OpenStage) -> None:
+    stage = open_stage()
+    cluster = stage.start_workers(2, LOCAL_CONCURRENCY="2")
+    mission = clips(stage, [upload(stage)] * 2, duration=15.0, resolution="1080p")
+    rendering = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.SENDING, progress__gt=0)
+    stage.wait(rendering.exists, 60)
+    children = [child for worker in cluster.group() for child in worker.children()]
+    programs = [child.pid for child in children if ffmpeg.is_running(child.pid)]
+    assert programs
+
+    cluster.stop()
+    mission.refresh_from_db()
+    assert not any(map(ffmpeg.is_running, programs))
+    assert (mission.pending_count, mission.unconfirmed_count) == (2, 0)
+    check_mission(mission.pk)
+
+
 def test_text_is_streamed_stored_and_downloaded(
     open_stage: OpenStage, chat: ChatSimulatorProcess, client: Client
 ) -> None:
@@ -133,6 +152,19 @@ def test_text_is_streamed_stored_and_downloaded(
     assert outputs[0].text in client.get(f"/missions/{mission.pk}/items/{item.index}").content.decode()
     shown = caller(stage.owner).get(f"/api/v1/missions/{mission.pk}/items/{item.index}").json()["data"]
     assert outputs[0].text in json.dumps(shown, ensure_ascii=False)
+
+
+def test_stop_waits_for_a_chat(open_stage: OpenStage, chat: ChatSimulatorProcess) -> None:
+    stage = open_stage()
+    chat.set(token_seconds=0.15)
+    cluster = start_chat_workers(stage, chat)
+    mission = chats(stage, ["Tell a story."])
+    stage.wait(lambda: chat.stats()["paid"] == 1, 60, every=0.05)
+
+    cluster.stop()
+    mission.refresh_from_db()
+    assert (mission.completed_count, chat.stats()["paid"]) == (1, 1)
+    check_mission(mission.pk)
 
 
 def test_killed_chat_is_unconfirmed_and_paid_once(open_stage: OpenStage, chat: ChatSimulatorProcess) -> None:

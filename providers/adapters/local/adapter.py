@@ -41,6 +41,7 @@ from providers.adapters.local.clips import BadPicture, Clip, Move, render
 BAD_PICTURE = define("local.bad_picture", "The picture cannot be used. Upload a file or give an http address.")
 NO_PICTURE = define("local.no_picture", "The picture could not be fetched.")
 NO_CLIP = define("local.no_clip", "The clip could not be made.")
+WORKERS_STOPPED = define("local.workers_stopped", "The workers were stopped. It is made when they run again.")
 
 ENDPOINT = "ken-burns"
 FOLDER_LIFETIME_SECONDS = 24 * 60 * 60
@@ -193,16 +194,25 @@ class Local(Provider):
     def _render(
         self, our_id: str, picture: Path, clip: Clip, folder: Path, updates: Updates, seconds: float
     ) -> RemoteState:
-        """Render into the work folder and return how that ended."""
+        """Render into the work folder and return how that ended.
+
+        Raises Rejected for an unusable picture, and NotAccepted when the workers are stopped.
+        """
         part = folder / "part.mp4"
+
+        def check() -> None:
+            if updates.stop_requested():
+                raise Stopped
+            if updates.interrupt_requested():
+                raise NotAccepted(WORKERS_STOPPED(), code="workers_stopped")
 
         def on_start(pid: int) -> None:
             (folder / PROCESS).write_text(json.dumps({"host": os.uname().nodename, "pid": pid}))
+            check()
 
         def on_progress(share: float) -> None:
             updates.progress(share)
-            if updates.stop_requested():
-                raise Stopped
+            check()
 
         started = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -181,6 +182,27 @@ def test_a_cancelled_mission_stops_inline_work(owner, scripted, script, monkeypa
     mission = mission_of(owner, scripted)
     attempt = run(scripted)
     assert (attempt.status, attempt.item.status) == ("cancelled", "cancelled")
+    check_mission(mission.pk)
+
+
+def test_stopping_worker_hands_its_items_back(owner, scripted, script, monkeypatch):
+    stop = threading.Event()
+    monkeypatch.setattr("workers.background._stop", stop)
+
+    def submit(request: SubmitRequest, updates: Updates) -> Finished:
+        stop.set()
+        assert updates.interrupt_requested()
+        raise NotAccepted("The workers were stopped.", code="workers_stopped")
+
+    script.submit = submit
+    mission = mission_of(owner, scripted, 2)
+    run(scripted)
+    attempts = Attempt.objects.values_list("status", "item__status")
+    assert list(attempts) == [("refused", "pending")] * 2
+    assert [item.refusal_count for item in mission.items.all()] == [0, 0]
+    assert len(script.requests) == 1
+    assert ProviderAccount.objects.get(pk=scripted.pk).soft_limit is None
+    assert execution.dispatch(scripted.pk) == 2
     check_mission(mission.pk)
 
 

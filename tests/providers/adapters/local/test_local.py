@@ -36,10 +36,11 @@ SHORT: dict[str, Any] = {"image": "media:1", "duration": 1.0, "easing": "linear"
 class Recorder(Updates):
     """Records what a submit reports; ``on_progress`` is called with each share."""
 
-    def __init__(self, on_progress: Any = None, is_stopped: bool = False) -> None:
+    def __init__(self, on_progress: Any = None, is_stopped: bool = False, is_interrupted: bool = False) -> None:
         self.shares: list[float] = []
         self._on_progress = on_progress
         self._is_stopped = is_stopped
+        self._is_interrupted = is_interrupted
 
     def progress(self, share: float) -> None:
         self.shares.append(share)
@@ -48,6 +49,9 @@ class Recorder(Updates):
 
     def stop_requested(self) -> bool:
         return self._is_stopped
+
+    def interrupt_requested(self) -> bool:
+        return self._is_interrupted
 
 
 def picture(width: int = 640, height: int = 360, mode: str = "RGB", form: str = "PNG") -> bytes:
@@ -210,6 +214,13 @@ def test_stop_ends_the_render(provider: local.Local):
     state = submit(provider, request(duration=15), Recorder(is_stopped=True))
     assert state.status is RemoteStatus.CANCELLED
     assert not list(Path(provider.settings.options["folder"]).iterdir())
+
+
+def test_interrupted_render_leaves_nothing(provider: local.Local, tmp_path: Path):
+    with pytest.raises(NotAccepted) as caught:
+        submit(provider, request(), Recorder(is_interrupted=True))
+    assert caught.value.code == "workers_stopped"
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_timeout_ends_the_render(tmp_path: Path):
