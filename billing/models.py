@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 class Period(models.TextChoices):
     DAY = "day", _("per day (UTC)")
     MONTH = "month", _("per calendar month (UTC)")
-    EVER = "ever", _("in all")
+    EVER = "ever", _("in total")
 
 
 class SpendingLimit(models.Model):

@@ -16,11 +16,11 @@ OWNER_LIMIT_REACHED = define(
     "The spending limit of the mission's owner is reached: nothing more is sent. "
     "Limit: %(limit)s %(currency)s. Charged so far: %(charged)s %(currency)s. "
     "Expected for what may still be charged: %(expected)s %(currency)s. "
-    "To go on, an operator raises the limit, or its period passes; then resume the mission.",
+    "Ask an operator to raise the limit, or wait for the next period; then resume the mission.",
 )
 PRICE_UNKNOWN = define(
     "price_unknown",
-    "The price of the next item is unknown, so its spending limit cannot be kept: nothing more is sent.",
+    "The price of the next item is unknown, so the spending limit cannot be enforced. Nothing more is sent.",
 )
 OTHER_CURRENCY = define(
     "other_currency",

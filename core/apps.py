@@ -15,5 +15,5 @@ class CoreConfig(AppConfig):
         navigation.register(
             navigation.ADMINISTRATION,
             navigation.Entry("admin:index", _("Overview"), "shield", order=10),
-            navigation.Entry("home", _("To the site"), "external", order=90),
+            navigation.Entry("home", _("Go to the site"), "external", order=90),
         )

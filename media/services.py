@@ -168,7 +168,7 @@ def detect_image(content: bytes) -> ImageFacts:
     except UnidentifiedImageError:
         raise UploadInvalid(_("This is not a JPEG, PNG, GIF or WebP image.")) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UploadInvalid(_("The image has more pixels than can be used.")) from None
+        raise UploadInvalid(_("The image has too many pixels.")) from None
     except UNREADABLE:
         raise UploadInvalid(_("The image is damaged and cannot be read completely. Save it again.")) from None
     return ImageFacts(extension, width, height)

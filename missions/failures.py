@@ -17,7 +17,7 @@ from providers.adapters.registry import PROVIDERS
 ADVICE: dict[Remedy, Promise] = {
     Remedy.NONE: _("Unchanged, it will fail again. Correct the prompt, the images or the parameters first."),
     Remedy.ONE_MORE_TRY: _("Another try may help. If it fails again, change the prompt or the images."),
-    Remedy.TRY_LATER: _("The trouble was on the provider's side: trying again later usually helps."),
+    Remedy.TRY_LATER: _("The problem was at the provider. Trying again later usually helps."),
 }
 # The causes that the engine itself reports.
 OWN_CAUSES = {

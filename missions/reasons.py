@@ -5,13 +5,15 @@ from __future__ import annotations
 from core.reasons import define
 
 # Missions
-START_REACHED = define("start_reached", "The planned start has come.")
+START_REACHED = define("start_reached", "The planned start time was reached.")
 PAUSED_BY_PERSON = define("paused_by_person", "Paused by a person.")
 KEY_CHANGED = define(
-    "key_changed", "The API key or the provider's address has changed. Resume to go on, and pay, with the new one."
+    "key_changed",
+    "The API key or the provider's address has changed. Resume to continue; items are then charged to the new account.",
 )
 RESTORED = define(
-    "restored", "The database was restored from a backup: what is pending here may have been sent and paid since."
+    "restored",
+    "The database was restored from a backup: items that are pending here may have been sent and charged after the backup was made.",
 )
 DELETED = define("mission_deleted", "The mission was deleted.")
 FAILURES_IN_A_ROW = define(
@@ -21,11 +23,11 @@ FAILURES_IN_A_ROW = define(
 )
 
 # Items that were not sent
-PAUSED_BEFORE_SENDING = define("paused_before_sending", "The mission was paused before it was sent.")
-CANCELLED_BEFORE_SENDING = define("cancelled_before_sending", "The mission was cancelled before it was sent.")
+PAUSED_BEFORE_SENDING = define("paused_before_sending", "The mission was paused before this item was sent.")
+CANCELLED_BEFORE_SENDING = define("cancelled_before_sending", "The mission was cancelled before this item was sent.")
 STOPPED_BEFORE_SENDING = define("stopped_before_sending", "Stopped before it was sent.")
-WORKER_DIED_BEFORE_SENDING = define("worker_died_before_sending", "The worker died before it was sent.")
-NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent it in time.")
+WORKER_DIED_BEFORE_SENDING = define("worker_died_before_sending", "The worker died before it sent this item.")
+NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent this item in time; it waits again.")
 NOT_PREPARED = define("not_prepared", "This item could not be prepared. Nothing was sent.")
 RETRIED = define("retried", "Retried by a person.")
 
@@ -47,10 +49,10 @@ UNREACHABLE = define(
     "For %(minutes)s minutes the provider could not report on task %(task_id)s. It may have ended and been charged. "
     "It is still polled now and then; that costs nothing.",
 )
-NOT_RUN = define("not_run", "A person found that it never ran.")
+NOT_RUN = define("not_run", "A person confirmed that the task never ran.")
 NOT_RECEIVED = define("not_received", "The provider did not receive it.")
 TASK_CONFIRMED = define("task_confirmed", "The provider confirmed the task.")
-OTHER_KEY = define("other_key", "The account has another key now, which does not know the task.")
+OTHER_KEY = define("other_key", "The account's key was changed; the task can only be seen with the old one.")
 
 # The ends of tasks
 NO_RESULT = define("no_result", "The provider reported success without a result. It may have been charged.")

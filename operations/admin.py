@@ -41,7 +41,7 @@ class TallyAdmin(DetailAdmin):
         column("files_counted_at", _("files counted")),
     ]
     facts = [
-        ("counted_to", _("Counted to")),
+        ("counted_to", _("Counted up to")),
         ("file_count", _("Files")),
         ("file_bytes", _("Bytes")),
         ("files_counted_at", _("Files counted")),

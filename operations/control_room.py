@@ -80,7 +80,7 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
         assert request.user.pk
         LogEntry.objects.log_actions(request.user.pk, [mission], CHANGE, note, single_object=True)
     if not retried_count and not refused_count:
-        messages.warning(request, _("Nothing was retried: these items are not failed any more."))
+        messages.warning(request, _("Nothing was retried: none of these items is failed any more."))
     if retried_count:
         text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried_count)
         messages.success(request, text % {"count": retried_count})

@@ -25,7 +25,7 @@ def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     accounts = list(ProviderAccount.objects.order_by("pk"))
     notices = _blocked_accounts(accounts, is_staff)
     if not heartbeat.is_any_alive():
-        advice = _("Start them: manage.py workers.") if is_staff else _("Tell an administrator.")
+        advice = _("Start them: manage.py workers.") if is_staff else _("Tell an operator.")
         notices.append(Notice("workers", "error", _("No workers are running: nothing is processed.") + " " + advice))
     return [*notices, *_missing_keys(accounts)]
 
@@ -59,7 +59,7 @@ def _blocked_accounts(accounts: list[ProviderAccount], is_staff: bool) -> list[N
     if len(blocked) < len(accounts) or not named:
         return []
     if not is_staff:
-        text = _("Missions are waiting: no provider account can be used. Tell an administrator.")
+        text = _("Missions are waiting: no provider account can be used. Tell an operator.")
         return [Notice("account", "warning", text)]
     account, reason = min(named, key=lambda pair: (not pair[0].paused_at, pair[0].pk))
     text = _("Missions are waiting: the account “%(name)s” is %(state)s. %(reason)s") % {

@@ -35,7 +35,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         max_length=500,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
-        validators=[RegexValidator(r"^[!-~]+$", gettext_lazy("It has characters that no key has."))],
+        validators=[RegexValidator(r"^[!-~]+$", gettext_lazy("It contains characters that cannot be part of a key."))],
         help_text=gettext_lazy("It is stored encrypted and never shown again."),
     )
 
@@ -95,7 +95,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned["base_url"] = cleaned["base_url"].rstrip("/") if kind.address_help else ""
         if kind.address_help and not _WEB_ADDRESS.fullmatch(cleaned["base_url"]):
             example = kind.defaults.base_url or "https://llm.example.org/v1"
-            message = gettext("Write scheme, host and path, such as %s, and nothing behind them.") % example
+            message = gettext("Write scheme, host and path, such as %s, and nothing after them.") % example
             self.add_error("base_url", message)
         elif "api_key" in cleaned and (problem := self._key_problem(kind, cleaned["api_key"], cleaned["base_url"])):
             self.add_error("api_key", problem)
@@ -122,5 +122,10 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             return message % kind.environment["api_key"]
         self.instance.provider = kind.name
         if duplicate_of := provider_accounts.duplicate_of(self.instance, base_url=base_url, api_key=api_key):
-            return gettext("The account “%s” has this key: two would exceed its limit.") % duplicate_of.name
+            return (
+                gettext(
+                    "The account “%s” already uses this key. Two accounts with one key would exceed the key's limit."
+                )
+                % duplicate_of.name
+            )
         return ""

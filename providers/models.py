@@ -47,12 +47,14 @@ class ProviderAccount(models.Model):
     is_enabled = models.BooleanField(
         _("enabled"),
         default=True,
-        help_text=_("Off: nothing more is sent, at once. What the provider has accepted is watched to its end."),
+        help_text=_(
+            "Off: nothing more is sent, with immediate effect. Tasks that the provider has accepted are followed until they end."
+        ),
     )
     is_draining = models.BooleanField(
         _("drain"),
         default=False,
-        help_text=_("Takes no new items; those that it has taken up are sent, and watched to their end."),
+        help_text=_("Takes no new items. Items that it has already taken are still sent and followed until they end."),
     )
     paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
     pause_reason = models.TextField(_("reason for the pause"), blank=True)
@@ -147,7 +149,9 @@ class ProviderModel(models.Model):
         _("definition"), default=dict, help_text=_("Task type, batch field, parameters, price: see docs/models.md.")
     )
     is_shared = models.BooleanField(_("shared"), default=False, help_text=_("Everybody may use it."))
-    is_enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no new missions with it."))
+    is_enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("Off: it cannot be chosen for new missions.")
+    )
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

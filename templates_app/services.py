@@ -92,7 +92,7 @@ def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str
             message = _("The model has no such parameter. Allowed: %s.") % allowed
             errors.append(FieldError(f"config.batch_fields.{number}", message))
         elif batch_field in batch_fields[:number]:
-            errors.append(FieldError(f"config.batch_fields.{number}", _("Named twice.")))
+            errors.append(FieldError(f"config.batch_fields.{number}", _("This field is listed twice.")))
     if errors:
         raise TemplateInvalid(errors)
     return {"model": name, "params": params, "batch_fields": batch_fields}

@@ -91,7 +91,7 @@ def perform(
         return _confirmation(action, model_admin, request, rows)
     done = _perform_confirmed(action, model_admin, request, rows)
     if done:
-        message = ngettext("Done for %(count)d: %(action)s", "Done for %(count)d: %(action)s", done)
+        message = ngettext("%(action)s: done for %(count)d", "%(action)s: done for %(count)d", done)
         messages.success(request, message % {"count": done, "action": action.title})
     next_url = safe_next(request, "")
     return redirect(next_url) if next_url else None

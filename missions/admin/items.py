@@ -124,7 +124,7 @@ RETRY = AdminAction(
     name="retry",
     title=gettext_lazy("Retry"),
     question=gettext_lazy("Retry these items?"),
-    money=gettext_lazy("To be spent, about"),
+    money=gettext_lazy("Will cost (estimate)"),
     record=reasons.ADMIN_ITEM_RETRIED,
     preview=_preview_retry,
     do=lambda item, actor, form: services.retry_item(item=item, actor=actor),

@@ -117,7 +117,7 @@ def _retry(mission: Mission, actor: str, form: QueryDict) -> object:
     at_most = int(shown) if shown.isdecimal() else 0
     result = services.retry_failed(mission_id=mission.pk, actor=actor, error_code=_selected_code(form), at_most=at_most)
     if not result.count:
-        raise NotPossible(_("Nothing was retried: these items are not failed any more."))
+        raise NotPossible(_("Nothing was retried: none of these items is failed any more."))
     return result
 
 
@@ -130,7 +130,7 @@ ACTIONS: Sequence[AdminAction] = (
         name="pause",
         title=gettext_lazy("Pause"),
         question=gettext_lazy("Pause these missions?"),
-        money=gettext_lazy("In flight, about"),
+        money=gettext_lazy("In flight (estimate)"),
         record=reasons.ADMIN_PAUSED,
         preview=_preview_pause,
         do=lambda mission, actor, form: services.pause_mission(mission_id=mission.pk, actor=actor),
@@ -141,7 +141,7 @@ ACTIONS: Sequence[AdminAction] = (
         name="resume",
         title=gettext_lazy("Resume"),
         question=gettext_lazy("Resume these missions?"),
-        money=gettext_lazy("To be spent, about"),
+        money=gettext_lazy("Will cost (estimate)"),
         record=reasons.ADMIN_RESUMED,
         preview=_preview_resume,
         do=lambda mission, actor, form: services.resume_mission(mission_id=mission.pk, actor=actor),
@@ -152,7 +152,7 @@ ACTIONS: Sequence[AdminAction] = (
         name="retry",
         title=gettext_lazy("Retry failed items"),
         question=gettext_lazy("Retry the failed items of these missions?"),
-        money=gettext_lazy("To be spent, about"),
+        money=gettext_lazy("Will cost (estimate)"),
         record=reasons.ADMIN_RETRIED,
         preview=_preview_retry,
         do=_retry,
@@ -174,7 +174,7 @@ ACTIONS: Sequence[AdminAction] = (
         name="cancel",
         title=gettext_lazy("Cancel for good"),
         question=gettext_lazy("Cancel these missions for good?"),
-        money=gettext_lazy("Already committed, about"),
+        money=gettext_lazy("Already committed (estimate)"),
         record=reasons.ADMIN_CANCELLED,
         preview=_preview_cancel,
         do=lambda mission, actor, form: services.cancel_mission(mission_id=mission.pk, actor=actor),
@@ -236,9 +236,7 @@ class MissionAdmin(PageAdmin):
     def shown_items(self, mission: Mission) -> SafeString:
         completed = f"{mission.completed_count:,} / {mission.total_count:,}"
         failed = mission.failed_count + mission.unconfirmed_count
-        trouble = (
-            format_html('<span class="admin-trouble">{}</span>', _("%s in trouble") % f"{failed:,}") if failed else ""
-        )
+        trouble = format_html('<span class="admin-trouble">{}</span>', _("%s failed") % f"{failed:,}") if failed else ""
         return format_html('{}<span class="small nowrap">{}{}</span>', bar(mission.counts), completed, trouble)
 
     @admin.display(description=gettext_lazy("cost"), ordering="cost")

@@ -24,7 +24,7 @@ class AttemptStatus(models.TextChoices):
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
     REFUSED = "refused", _("refused")  # answered, certainly not accepted, not paid
-    VOID = "void", _("void")  # given up before it was sent, or declared not run
+    VOID = "void", _("discarded")  # given up before it was sent, or declared not run
 
 
 LIVE_ATTEMPTS = (
@@ -64,7 +64,9 @@ class Attempt(models.Model):
     error_reason = reasons.code_field()
     error_params = reasons.params_field()
     cost = money_field(null=True, blank=True, help_text=_("What the provider charged. Empty: it has not said."))
-    expected_cost = money_field(null=True, blank=True, help_text=_("The price when it was taken up. Empty: not known."))
+    expected_cost = money_field(
+        null=True, blank=True, help_text=_("The expected price when the item was claimed. Empty: unknown.")
+    )
     currency = models.CharField(max_length=8, blank=True, help_text=_("Empty: the model is free."))
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -72,14 +74,14 @@ class Attempt(models.Model):
     accepted_at = models.DateTimeField(null=True, blank=True)
     running_seen_at = models.DateTimeField(null=True, blank=True, help_text=_("The last time it was seen running."))
     unanswered_since = models.DateTimeField(
-        null=True, blank=True, help_text=_("Since when no question about it was answered.")
+        null=True, blank=True, help_text=_("No poll has been answered since this time.")
     )
     progress = models.FloatField(null=True, blank=True, help_text=_("From 0 to 1. Empty: not reported."))
     ended_at = models.DateTimeField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True)
     poll_count = models.PositiveIntegerField(default=0)
     empty_count = models.PositiveSmallIntegerField(default=0, help_text=_("Reports of success without a result."))
-    gone_count = models.PositiveSmallIntegerField(default=0, help_text=_("Answers in a row that it does not exist."))
+    gone_count = models.PositiveSmallIntegerField(default=0, help_text=_("Consecutive polls that found no such task."))
 
     class Meta:
         ordering = [

@@ -38,7 +38,9 @@ class MissionItem(models.Model):
     available_at = models.DateTimeField(default=timezone.now)
     submission_count = models.PositiveIntegerField(default=0, help_text=_("The number of the latest attempt."))
     attempt_count = models.PositiveIntegerField(default=0, help_text=_("Attempts that may have been paid."))
-    attempt_limit = models.PositiveIntegerField(default=2, help_text=_("No attempt beyond this without a person."))
+    attempt_limit = models.PositiveIntegerField(
+        default=2, help_text=_("After this many attempts, only a person can start another.")
+    )
     retry_count = models.PositiveIntegerField(default=0)
     refusal_count = models.PositiveIntegerField(default=0, help_text=_("Submissions in a row that were not accepted."))
     error_code = models.CharField(max_length=64, blank=True)

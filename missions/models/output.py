@@ -43,7 +43,7 @@ class Output(models.Model):
     error_message = models.TextField(blank=True)
     error_reason = reasons.code_field()
     error_params = reasons.params_field()
-    is_starred = models.BooleanField(default=False, help_text=_("Marked by a person as one to keep in sight."))
+    is_starred = models.BooleanField(default=False, help_text=_("Starred by a person."))
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)

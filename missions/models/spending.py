@@ -24,7 +24,7 @@ class RemovedSpending(models.Model):
     ended_at = models.DateTimeField(
         null=True,
         help_text=_(
-            "When these attempts ended, to the quarter of an hour. Empty: not known, or they may still be charged."
+            "When these attempts ended, in steps of 15 minutes. Empty: not known, or they may still be charged."
         ),
     )
     unreported_count = models.PositiveIntegerField(
@@ -72,21 +72,19 @@ class Tally(models.Model):
     """One row: the end of ``HourlySpend``, and the size of the stored results when last counted."""
 
     counted_to = models.DateTimeField(
-        null=True, help_text=_("Attempts that ended before this are counted in the hourly spend.")
+        null=True, help_text=_("The hourly spend includes all attempts that ended before this time.")
     )
     file_count = models.PositiveBigIntegerField(default=0)
     file_bytes = models.PositiveBigIntegerField(default=0)
     files_counted_at = models.DateTimeField(null=True)
     removal_count = models.PositiveBigIntegerField(
         db_default=0,
-        help_text=_(
-            "How often a part of a mission was removed: attempts that were read before are not what they were."
-        ),
+        help_text=_("Number of removals so far. When it changes, a sum that is being computed starts again."),
     )
 
     class Meta:
-        verbose_name = _("tally")
-        verbose_name_plural = _("tallies")
+        verbose_name = _("spending counter")
+        verbose_name_plural = _("spending counters")
 
     def __str__(self) -> str:
         return f"{self.counted_to}"

@@ -28,7 +28,9 @@ MAX_ERRORS = 1000
 MAX_MONEY = Decimal(10) ** 10  # what a column holds
 MAX_METADATA_BYTES = 16 * 1024
 MAX_CUSTOM_ID = 200
-UNSTORABLE = gettext_noop("Contains a value that cannot be stored: NUL, an infinite number, or too many levels.")
+UNSTORABLE = gettext_noop(
+    "Contains a value that cannot be stored: NUL, an infinite number, or nesting that is too deep."
+)
 
 
 class MissionInvalid(Invalid):
@@ -287,7 +289,7 @@ def _read_rows(rows: object, repeat: int) -> list[Any]:
         raise MissionInvalid([FieldError("batch_input", _("Give a list of rows."))])
     entries = list(rows)
     if repeat < 1:
-        raise MissionInvalid([FieldError("repeat", _("Repeat each row at least once."))])
+        raise MissionInvalid([FieldError("repeat", _("Must be at least 1."))])
     if not entries:
         raise MissionInvalid([FieldError("batch_input", _("Give at least one row."))])
     if too_many := size_problem(len(entries) * repeat):

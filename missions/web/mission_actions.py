@@ -104,7 +104,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
             mission_id=mission_id, actor=actor(request), error_code=error_code, at_most=at_most
         )
         if not retried.count:
-            return _("Nothing was retried: these items are no longer failed.")
+            return _("Nothing was retried: none of these items is failed any more.")
         text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried.count)
         return text % {"count": retried.count}
 

@@ -207,7 +207,7 @@ _MISSING = gettext_noop("This parameter is required and may not be blank.")
 _UNSENDABLE = gettext_noop("Contains a character that cannot be sent. Type the text again.")
 _NO_LIST = gettext_noop("Must be a list of addresses.")
 _NO_FILE = gettext_noop(
-    'Must be an http(s) address, or "media:" with the id of an uploaded file. Upload the file first.'
+    "Must be an http(s) address, media:ID of an uploaded file, or output:ITEM/N of an earlier result."
 )
 _TOO_MANY_ENTRIES = gettext_noop("Too many: %(count)d entries, at most %(limit)s are allowed.")
 _MESSAGES = {

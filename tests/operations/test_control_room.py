@@ -102,7 +102,7 @@ def test_retry_button_pressed_twice_pays_once(admin_client, mixed):
     form = retry_form(admin_client, "1015")
     admin_client.post(RETRY, form)
     answer = admin_client.post(RETRY, form, follow=True)
-    assert "these items are not failed any more" in answer.content.decode()
+    assert "none of these items is failed any more" in answer.content.decode()
     assert ItemEvent.objects.filter(from_status="failed", to_status="pending").count() == 2
 
 

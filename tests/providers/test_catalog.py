@@ -214,7 +214,7 @@ NO_FILES: list[Any] = [
     5,
     [URL],
 ]
-FILE_MESSAGE = 'Must be an http(s) address, or "media:" with the id of an uploaded file. Upload the file first.'
+FILE_MESSAGE = "Must be an http(s) address, media:ID of an uploaded file, or output:ITEM/N of an earlier result."
 UNSENDABLE = "Contains a character that cannot be sent. Type the text again."
 
 

@@ -40,7 +40,7 @@ from providers.adapters.runninghub.client import Client, Reply, decode, mapping,
 
 NO_ANSWER = define("runninghub.no_answer", "RunningHub did not answer (%(reason)s).")
 UNREACHABLE = define("runninghub.unreachable", "RunningHub could not be reached (%(reason)s). Nothing was sent.")
-OTHER_TASK = define("runninghub.other_task", "RunningHub answered about another task than the one in question.")
+OTHER_TASK = define("runninghub.other_task", "RunningHub's answer is about another task.")
 
 QUERY_THREADS = 8
 UPLOAD_LIFETIME_SECONDS = 24 * 60 * 60  # section 6: the link lives for one day

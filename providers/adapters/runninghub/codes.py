@@ -65,7 +65,7 @@ CODES: dict[str, Row] = {
     "1003": Row(BUSY, "RunningHub wants fewer requests per second.", 10),
     "1004": Row(TASK_GONE, "RunningHub does not know this task, or no longer."),
     "1005": Row(IN_DOUBT, "RunningHub had an internal error."),
-    "1006": Row(IN_DOUBT, "The generation ran out of time."),
+    "1006": Row(IN_DOUBT, "The generation timed out."),
     "1007": Row(REQUEST, "A parameter is wrong or missing. Correct the request."),
     "1008": Row(REQUEST, "A file is too big. Use a smaller one."),
     "1009": Row(REQUEST, "This address does not take such a request. Check the model's endpoint."),
@@ -79,7 +79,7 @@ CODES: dict[str, Row] = {
     "1015": Row(IN_DOUBT_ONCE, "The generation failed. If it happens again, change the prompt or the images."),
     "1101": Row(REQUEST, "The node information is wrong. Correct the request."),
     "1501": Row(REQUEST, "Moderation refused the prompt or an image. Change them."),
-    "1504": Row(IN_DOUBT, "The model ran out of time."),
+    "1504": Row(IN_DOUBT, "The model timed out."),
     "1505": Row(REQUEST, "Moderation refused the image, because real people are not allowed in it. Use another image."),
     "1516": Row(IN_DOUBT, "The result file was damaged."),
     "1517": Row(IN_DOUBT, "RunningHub had a problem on its side."),
@@ -131,7 +131,7 @@ HTTP_STATUSES: dict[int, Row] = {
     308: _ADDRESS_MOVED,
     400: Row(REQUEST, "RunningHub cannot use the request. Correct it."),
     401: Row(ACCOUNT, "RunningHub does not accept the API key. Enter a valid key."),
-    402: Row(ACCOUNT, "RunningHub wants to be paid first. Top up the account."),
+    402: Row(ACCOUNT, "RunningHub requires payment. Top up the account."),
     403: Row(ACCOUNT, "The API key may not do this. Check its permissions."),
     404: Row(REQUEST, "RunningHub has nothing at this address. Check the model's endpoint and the base URL."),
     405: Row(REQUEST, "This address does not take such a request. Check the model's endpoint."),
@@ -155,7 +155,7 @@ WORDS: list[tuple[re.Pattern[str], Row]] = [
 ]
 
 UNREADABLE = Row(IN_DOUBT, "RunningHub's answer could not be read.")
-EMPTY_ANSWER = Row(IN_DOUBT, "RunningHub's answer holds nothing that we can use.")
+EMPTY_ANSWER = Row(IN_DOUBT, "RunningHub's answer contains no usable result.")
 UNKNOWN_CODE = Row(IN_DOUBT, "RunningHub gave a reason that we do not know.")
 SERVER_TROUBLE = Row(IN_DOUBT, "RunningHub had a problem on its side.")
 UNEXPLAINED_END = Row(IN_DOUBT_ONCE, "The generation failed.")

@@ -21,8 +21,8 @@ def resolve_url(item):
 def test_failed_items_are_retried_others_refused(admin_client, admin_user, mixed):
     failed, completed = mixed.items.get(index=1), mixed.items.get(index=4)
     question = act_on(admin_client, "retry", failed, completed, confirmed=False).content.decode()
-    assert "To be spent, about: ¥0.05" in question
-    assert "Status: completed. This will be refused" in question
+    assert "Will cost (estimate): ¥0.05" in question
+    assert "Status: completed. It is not possible in this status" in question
     response = act_on(admin_client, "retry", failed, completed)
     assert f"{completed}: Only a failed item can be retried" in messages_of(response)[0]
     failed.refresh_from_db()

@@ -58,7 +58,7 @@ def test_confirmation_shows_committed_money(admin_client, mixed):
     assert "1 item that was not submitted yet is cancelled and costs nothing." in question
     assert "1 item is in flight at the provider and is paid" in question
     assert "1 item is unconfirmed: it may have been paid" in question
-    assert "Already committed, about: ¥0.10" in question
+    assert "Already committed (estimate): ¥0.10" in question
 
 
 def test_refusal_does_not_stop_other_rows(admin_client, owner, mixed):
@@ -73,7 +73,7 @@ def test_refusal_does_not_stop_other_rows(admin_client, owner, mixed):
 
 def test_confirmation_shows_refusals(admin_client, mixed):
     question = act_on(admin_client, "resume", mixed, confirmed=False).content.decode()
-    assert "Status: running. This will be refused, and nothing changes." in question
+    assert "Status: running. It is not possible in this status, and nothing changes." in question
 
 
 def test_retry_of_one_cause_leaves_others(admin_client, mixed):
