@@ -13,7 +13,8 @@ KEY_CHANGED = define(
 )
 RESTORED = define(
     "restored",
-    "The database was restored from a backup: items that are pending here may have been sent and charged after the backup was made.",
+    "The database was restored from a backup: items that are pending here may have been sent and charged after the "
+    "backup was made.",
 )
 DELETED = define("mission_deleted", "The mission was deleted.")
 FAILURES_IN_A_ROW = define(

@@ -4,6 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    safe_because = "Only help texts change, which are not in the database."
 
     dependencies = [
         ('providers', '0005_concurrency_help'),
