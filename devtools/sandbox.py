@@ -2,8 +2,8 @@
 
 Settings are read once, when a process starts. So the command restarts itself with other settings:
 another data folder and database, a key that works nowhere, and the URL of the simulator that it
-will start. Whatever ``.env`` says, the user's own database and key cannot be reached, and no
-mission can run partly here and partly there.
+will start. Other providers lose their addresses and keys. Whatever ``.env`` says, the user's own
+database and keys cannot be reached, and no mission can run partly here and partly there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from django.db import connections
 
 from devtools.local_stack import simulator_environment
 from devtools.simulators.runninghub.process import SimulatorProcess
+from providers.adapters.registry import PROVIDERS
 from providers.catalog.task_types import TaskType
 from workers import heartbeat
 
@@ -60,6 +61,12 @@ def _environment(folder: Path) -> dict[str, str]:
     proxies = {
         name: f"{os.environ[name]},{local}" if os.environ.get(name) else local for name in ("NO_PROXY", "no_proxy")
     }
+    addresses_and_keys = {
+        kind.environment[name]: ""
+        for kind in PROVIDERS.values()
+        for name in ("base_url", "api_key")
+        if name in kind.environment
+    }
     return {
         MARK: str(folder),
         "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
@@ -71,6 +78,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "text",
         **{f"DEFAULT_MODEL_{task_type.name}": "" for task_type in TaskType},
+        **addresses_and_keys,
         **simulator_environment(f"http://127.0.0.1:{_choose_port(folder)}"),
         **proxies,
     }

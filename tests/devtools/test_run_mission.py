@@ -192,6 +192,18 @@ def test_wrong_key_spends_nothing(folder: Path) -> None:
 
 
 @pytest.mark.processes
+def test_simulation_reaches_no_other_provider(folder: Path) -> None:
+    (folder / "one.txt").write_text("a fox\n")
+    with ChatSimulatorProcess() as server:
+        chat = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "a-key", "CHAT_MODEL": "simulated-chat"}
+        done = run(folder, "one.txt", "--type", "text", "--model", "chat/completions", "--simulate", **chat)
+
+        assert done.returncode == 2, done.stdout
+        assert "Nothing was sent" in done.stderr
+        assert server.stats()["paid"] == 0
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("content", "arguments", "words"),
     [
