@@ -149,7 +149,7 @@ def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
             inline.run(attempt, partial(_send_inline, attempt, provider, request, marked_at))
         return
     with ThreadPoolExecutor(max_workers=SUBMIT_BATCH) as pool:
-        waiting = {pool.submit(_send, provider, request, marked_at): attempt for attempt, provider, request in marked}
+        waiting = {pool.submit(_send, *ready, marked_at): ready[0] for ready in marked}
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
@@ -163,8 +163,7 @@ def _send_inline(attempt: Attempt, provider: Provider, request: SubmitRequest, m
     try:
         if background.stop_requested():
             raise NotAccepted(reasons.STOPPED_BEFORE_SENDING(), code="workers_stopped")
-        result = _send(provider, request, marked_at, inline.AttemptUpdates(attempt))
-        answer.set_result(dataclasses.replace(result, state=download.take_in(attempt, result.state)))
+        answer.set_result(_send(attempt, provider, request, marked_at, inline.AttemptUpdates(attempt)))
     except Exception as error:  # noqa: BLE001  it is recorded like an answer
         answer.set_exception(error)
         if isinstance(error, NotAccepted) and background.stop_requested():
@@ -190,16 +189,23 @@ def _hand_back(attempt: Attempt, error: NotAccepted) -> None:
 
 
 def _send(
-    provider: Provider, request: SubmitRequest, marked_at: datetime, updates: Updates = NO_UPDATES
+    attempt: Attempt,
+    provider: Provider,
+    request: SubmitRequest,
+    marked_at: datetime,
+    updates: Updates = NO_UPDATES,
 ) -> Accepted | Finished:
     """Make the one call, unless this machine was suspended since the mark.
+
+    Store results that exist only in this process.
 
     Other workers may then have considered this one dead, and a person may have checked that nothing
     was sent and sent it again.
     """
     if timezone.now() - marked_at > SEND_WITHIN:
         raise NotAccepted(reasons.NOT_PREPARED(), code="too_late")
-    return provider.submit(request, updates)
+    answer = provider.submit(request, updates)
+    return dataclasses.replace(answer, state=download.take_in(attempt, answer.state))
 
 
 def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]]]) -> None:

@@ -96,7 +96,9 @@ def test_an_inline_answer_ends_the_attempt(owner, scripted, script):
     assert Output.objects.get().text == "A poem."
 
 
-def test_files_of_inline_results_are_stored(owner, scripted, script, tmp_path):
+@pytest.mark.parametrize("capabilities", [INLINE, REMOTE])
+def test_files_in_an_answer_are_stored(owner, scripted, script, tmp_path, capabilities):
+    ScriptedProvider.capabilities = capabilities
     path = tmp_path / "clip.png"
     path.write_bytes(picture(colour="blue"))
     outputs = (RemoteOutput(content=picture(), extension="png"), RemoteOutput(path=path, extension="png"))

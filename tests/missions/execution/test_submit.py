@@ -106,9 +106,9 @@ def test_stale_mark_is_not_sent(account, simulator):
     request = SubmitRequest(endpoint=TEXT_TO_IMAGE, params={"prompt": "a teapot", "aspectRatio": "1:1"})
     woke_up_late = timezone.now() - CLUSTER_DEAD_AFTER
     with pytest.raises(NotAccepted):
-        _send(provider, request, woke_up_late)
+        _send(Attempt(), provider, request, woke_up_late)
     assert simulator.stats()["submits"] == 0
-    assert _send(provider, request, timezone.now()).state.task_id == simulator.tasks()[0]["id"]
+    assert _send(Attempt(), provider, request, timezone.now()).state.task_id == simulator.tasks()[0]["id"]
 
 
 # --- Kinds of answers ---
