@@ -1,6 +1,6 @@
 """System checks: bad settings are reported at the start, with a hint, and not at run time.
 
-E001  RUNNINGHUB_CONCURRENCY is below 1
+E001  a provider's number of tasks at once is below 1
 E002  Q_WORKERS is below 1
 E003  POLL_FLOOR_SECONDS is not above 0
 E004  PUBLIC_BASE_URL is not a valid URL
@@ -14,9 +14,9 @@ E011  a RETENTION_ setting is below 0
 E012  LOG_FORMAT is neither text nor json
 E013  FAILURE_BREAKER_ITEMS is below 0
 E014  STORAGE_URL needs a package that is not installed
-E016  a limit of the chat server or of local programs is below 1
+E016  a provider's time limit is below 1 second
 E017  a price of the chat server is not a price
-E018  OPENAI_BASE_URL is not a web address
+E018  a provider's base URL is not a web address
 W001  SECRET_KEY is the public default
 W002  Q_WORKERS is 1
 W003  POLL_FLOOR_SECONDS is low for a remote server
@@ -44,6 +44,7 @@ from django.core.checks import CheckMessage
 from django.db import DatabaseError
 
 from providers import catalog, encryption, provider_accounts
+from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 
 POLITE_POLL_FLOOR_SECONDS = 0.5
@@ -55,14 +56,6 @@ _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa
 @checks.register()
 def check_numbers(**_: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
-    if settings.RUNNINGHUB_CONCURRENCY < 1:
-        messages.append(
-            checks.Error(
-                "RUNNINGHUB_CONCURRENCY must be at least 1.",
-                hint="Set the number of tasks your plan may run at once. To stop: manage.py provider_accounts pause environment.",
-                id="missions.E001",
-            )
-        )
     if settings.LOG_FORMAT not in ("text", "json"):
         messages.append(checks.Error("LOG_FORMAT is neither text nor json.", hint="Leave it out.", id="missions.E012"))
     for name in ("RETENTION_RESULTS_DAYS", "RETENTION_EVENTS_DAYS", "RETENTION_MEDIA_DAYS"):
@@ -87,12 +80,22 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
 
 @checks.register()
 def check_providers(**_: Any) -> list[CheckMessage]:
-    """Check the settings of the chat server and of the programs on this server."""
+    """Check the settings that every provider may have, then the prices of the chat server."""
     messages: list[CheckMessage] = []
-    for name in ("OPENAI_CONCURRENCY", "LOCAL_CONCURRENCY", "CHAT_TIMEOUT_SECONDS", "LOCAL_TIMEOUT_SECONDS"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            messages.append(checks.Error(f"{name} must be at least 1.", hint="Leave it out.", id="missions.E016"))
+    for kind in PROVIDERS.values():
+        values = {field: getattr(settings, name) for field, name in kind.environment.items()}
+        concurrency, seconds, base_url = map(values.get, ("concurrency", "submit_limit_seconds", "base_url"))
+        if concurrency is not None and concurrency < 1:
+            text = f"{kind.environment['concurrency']} must be at least 1."
+            hint = f"Leave it out. To stop: manage.py provider_accounts pause {kind.account_name}."
+            messages.append(checks.Error(text, hint=hint, id="missions.E001"))
+        if seconds is not None and seconds < 1:
+            text = f"{kind.environment['submit_limit_seconds']} must be at least 1."
+            messages.append(checks.Error(text, hint="Leave it out.", id="missions.E016"))
+        if base_url and not _is_web_address(base_url):
+            text = f"{kind.environment['base_url']} is not a web address."
+            hint = "Set scheme, host and path, such as https://api.openai.com/v1."
+            messages.append(checks.Error(text, hint=hint, id="missions.E018"))
     for name in ("CHAT_INPUT_PRICE", "CHAT_OUTPUT_PRICE"):
         text = getattr(settings, name)
         try:
@@ -106,9 +109,6 @@ def check_providers(**_: Any) -> list[CheckMessage]:
         hint = "Set the other one as well, or neither. A price of 0 is allowed."
         text = "Only one of CHAT_INPUT_PRICE and CHAT_OUTPUT_PRICE is set: the cost of chats is unknown."
         messages.append(checks.Warning(text, hint=hint, id="missions.W007"))
-    if settings.OPENAI_BASE_URL and not _is_web_address(settings.OPENAI_BASE_URL):
-        hint = "Set the base URL of the server's API, such as https://api.openai.com/v1."
-        messages.append(checks.Error("OPENAI_BASE_URL is not a web address.", hint=hint, id="missions.E018"))
     return messages
 
 
@@ -129,7 +129,9 @@ def check_polling(**_: Any) -> list[CheckMessage]:
     floor = settings.POLL_FLOOR_SECONDS
     if not floor > 0:
         return [checks.Error("POLL_FLOOR_SECONDS must be above 0.", hint="Leave it out for 2.0.", id="missions.E003")]
-    if floor < POLITE_POLL_FLOOR_SECONDS and not _is_loopback(settings.RUNNINGHUB_BASE_URL):
+    kinds = [kind for kind in PROVIDERS.values() if "poll_floor_seconds" in kind.environment]
+    is_remote = not all(_is_loopback(provider_accounts.environment_address(kind)) for kind in kinds)
+    if floor < POLITE_POLL_FLOOR_SECONDS and is_remote:
         return [
             checks.Warning(
                 f"Each task may be polled every {floor} seconds, which a remote server may refuse.",
@@ -277,12 +279,13 @@ def check_metrics_token(**_: Any) -> list[CheckMessage]:
 
 @checks.register(deploy=True)  # `serve` and `provider_accounts` also say it; here, every command would repeat it
 def check_api_key(**_: Any) -> list[CheckMessage]:
-    if settings.RUNNINGHUB_API_KEY:
+    if any(provider_accounts.environment_keys().values()):
         return []
+    names = ", ".join(provider_accounts.environment_keys(needed_only=True))
     return [
         checks.Info(
-            "RUNNINGHUB_API_KEY is not set: nothing can be spent.",
-            hint="`make serve` and `make demo` use the simulator meanwhile. For real results, put your key into .env.",
+            "No API key is set: nothing can be spent.",
+            hint=f"`make serve` and `make demo` use the simulator meanwhile. For real results, set one of: {names}.",
             id="missions.I001",
         )
     ]

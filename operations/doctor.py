@@ -24,6 +24,7 @@ from operations import readiness
 from providers import provider_accounts
 from providers.adapters.errors import ProviderError
 from providers.adapters.http import TransportFailure, glance
+from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from workers import queue
 
@@ -138,7 +139,10 @@ def _account(account: ProviderAccount) -> Finding:
     part = f"provider {account.name}"
     needs_key = provider_accounts.needs_key(account)
     if needs_key and not provider_accounts.has_key(account):
-        remedy = "Put the key into .env, for example RUNNINGHUB_API_KEY. Until then make serve uses the simulator."
+        if provider_accounts.is_from_environment(account):
+            remedy = f"Put the key into .env as {PROVIDERS[account.provider].environment['api_key']}, and restart."
+        else:
+            remedy = "Enter the key in the administration."
         return Finding(part, Level.WARN, "No key is set: nothing can be spent.", remedy)
     try:
         status = provider_accounts.connect(account).check_account()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
@@ -34,10 +33,10 @@ def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
     """Return a notice if no enabled account has a key that it needs, or if all keys are the
     simulator's.
 
-    Workers create the environment's account when they start; until then the settings count.
+    Workers create the environment's accounts when they start; until then the settings count.
     """
     enabled = [account for account in accounts if account.is_enabled and provider_accounts.needs_key(account)]
-    keys = set() if accounts else {settings.RUNNINGHUB_API_KEY}
+    keys = set() if accounts else set(provider_accounts.environment_keys().values())
     for account in enabled:
         try:
             keys.add(provider_accounts.settings_of(account).api_key)
@@ -46,7 +45,9 @@ def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
     if keys == {""}:
         if any(provider_accounts.blocked_reason(account) is None for account in accounts):
             return [Notice("no-key", "warning", _("No API key is set: only models that need none can be used."))]
-        return [Notice("no-key", "error", _("No API key is set, so nothing can be generated: set RUNNINGHUB_API_KEY."))]
+        names = ", ".join(provider_accounts.environment_keys(needed_only=True))
+        text = _("No API key is set, so nothing can be generated. Set one of: %(names)s.") % {"names": names}
+        return [Notice("no-key", "error", text)]
     if keys - {""} == {SIMULATOR_KEY}:
         return [Notice("simulator", "neutral", _("Simulator: results are placeholders, and no money is spent."))]
     return []

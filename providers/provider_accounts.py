@@ -88,6 +88,19 @@ def has_keys(provider: str = "") -> bool:
     return any(_environment_value(kind, "api_key") for kind in kinds) or rows.exclude(sealed_key="").exists()
 
 
+def environment_keys(*, needed_only: bool = False) -> dict[str, str]:
+    """Return the keys in the settings by the setting's name, "" where none is set.
+
+    ``needed_only`` leaves out providers that may be used without a key.
+    """
+    kinds = [kind for kind in PROVIDERS.values() if kind.capabilities.needs_key or not needed_only]
+    return {
+        kind.environment["api_key"]: _environment_value(kind, "api_key") or ""
+        for kind in kinds
+        if "api_key" in kind.environment
+    }
+
+
 def needs_key(account: ProviderAccount) -> bool:
     return PROVIDERS[account.provider].capabilities.needs_key
 
@@ -210,6 +223,11 @@ def is_simulated(kind: type[Provider]) -> bool:
 
 def environment_address(kind: type[Provider]) -> str:
     return str(_environment_value(kind, "base_url") or kind.defaults.base_url)
+
+
+def has_address_or_key(kind: type[Provider]) -> bool:
+    """Return True when the settings name a server of a provider, or any account has a key."""
+    return bool(_environment_value(kind, "base_url")) or has_keys(kind.name)
 
 
 def duplicate_of(account: ProviderAccount, *, base_url: str, api_key: str) -> ProviderAccount | None:

@@ -47,8 +47,9 @@ class Capabilities:
                           ``settles_inline``: submit stops when ``Updates.stop_requested()`` is True
     ``finds_by_our_id``   ``find`` proves whether a submission was accepted
     ``reports_progress``  states carry a progress
-    ``settles_inline``    submit does the whole work, which may take minutes, and returns Finished;
-                          ``query`` is never called
+    ``settles_inline``    submit always returns Finished, after minutes perhaps; ``query`` is never
+                          called. Without it, submit answers within seconds: Accepted, or Finished
+                          by a model that is quick
     ``streams_text``      submit passes text to ``Updates.text`` while it is produced
     """
 
@@ -226,7 +227,8 @@ class Provider(ABC):
     ``label``        the name that people read
     ``defaults``     settings of an account of which nothing else is configured
     ``environment``  Django settings that override ``defaults``, by field or name of an option; its
-                     "api_key" is used by the account that the environment describes, and no other
+                     "api_key" is used by the account that the environment describes, and no other.
+                     Required: "api_key" with ``needs_key``
     ``account_name`` the name of that account
     ``address_help`` what people enter as an account's address; "": the provider has none
     """

@@ -45,7 +45,8 @@ def test_existing_missions_are_refused(owner):
 
 
 @pytest.mark.parametrize(
-    "name, value", [("PUBLIC_BASE_URL", "https://batch.example.org"), ("RUNNINGHUB_API_KEY", "real")]
+    "name, value",
+    [("PUBLIC_BASE_URL", "https://batch.example.org"), ("RUNNINGHUB_API_KEY", "real"), ("OPENAI_API_KEY", "real")],
 )
 def test_site_in_use_is_refused(settings, name, value):
     setattr(settings, name, value)

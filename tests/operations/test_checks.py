@@ -37,10 +37,11 @@ def test_default_settings_pass():
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
         ("LOG_FORMAT", "xml", "missions.E012"),
         ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
-        ("OPENAI_CONCURRENCY", 0, "missions.E016"),
-        ("LOCAL_CONCURRENCY", 0, "missions.E016"),
+        ("OPENAI_CONCURRENCY", 0, "missions.E001"),
+        ("LOCAL_CONCURRENCY", 0, "missions.E001"),
         ("LOCAL_TIMEOUT_SECONDS", 0.0, "missions.E016"),
         ("OPENAI_BASE_URL", "localhost:11434", "missions.E018"),
+        ("RUNNINGHUB_BASE_URL", "www.runninghub.cn", "missions.E018"),
         ("CHAT_INPUT_PRICE", "0.5", "missions.W007"),
         ("Q_WORKERS", 0, "missions.E002"),
         ("Q_WORKERS", 1, "missions.W002"),
@@ -164,8 +165,10 @@ def test_short_metrics_token_is_reported(settings):
 def test_missing_api_key_is_reported_on_deploy_only(settings):
     settings.RUNNINGHUB_API_KEY = ""
     assert "missions.I001" in found(deploy=True)
-    settings.RUNNINGHUB_API_KEY = "a-key"
-    assert "missions.I001" not in found(deploy=True)
+    for name in ("RUNNINGHUB_API_KEY", "OPENAI_API_KEY"):
+        setattr(settings, name, "a-key")
+        assert "missions.I001" not in found(deploy=True)
+        setattr(settings, name, "")
 
 
 @pytest.mark.django_db

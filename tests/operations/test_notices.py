@@ -52,6 +52,14 @@ def test_missing_key_and_simulator_are_shown(owner, settings, key, name):
     assert names(owner) == [name]
 
 
+@pytest.mark.usefixtures("_workers")
+def test_key_of_any_provider_counts_before_the_accounts_exist(owner, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    assert "Set one of: RUNNINGHUB_API_KEY." in notices.current(owner)[0].text
+    settings.OPENAI_API_KEY = "a key"
+    assert names(owner) == []
+
+
 def test_missing_workers_are_shown_with_advice_for_staff(owner, operator):
     assert "manage.py" not in notices.current(owner)[0].text
     assert "manage.py workers" in notices.current(operator)[0].text

@@ -106,7 +106,7 @@ def _require_unused_site() -> None:
     if Mission.objects.exists():
         raise CommandError("There are missions in this database. Set DATABASE_URL to an empty one, or add --force.")
     is_real = (
-        settings.RUNNINGHUB_API_KEY not in ("", SIMULATOR_KEY)
+        not set(provider_accounts.environment_keys().values()) <= {"", SIMULATOR_KEY}
         or ProviderAccount.objects.exclude(sealed_key="").exists()
     )
     if settings.PUBLIC_BASE_URL or is_real:

@@ -22,6 +22,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from devtools.local_stack import procfile, procfile_environment, simulator_environment
 from providers import provider_accounts
+from providers.adapters.registry import PROVIDERS
 from workers.supervisor import STOP_SECONDS
 
 KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor needs time to stop its workers
@@ -72,7 +73,13 @@ class Command(BaseCommand):
                 "SIMULATOR_STATE": str(settings.DATA_DIR / "simulator.sqlite3"),
                 **simulator_environment(f"http://127.0.0.1:{simulator_port}"),
             }
-            self.stdout.write("No RUNNINGHUB_API_KEY is set: missions run on the simulator and cost nothing.")
+            self.stdout.write(
+                "No RUNNINGHUB_API_KEY is set: RunningHub's missions run on the simulator and cost nothing."
+            )
+            others = [kind for kind in PROVIDERS.values() if kind.name != "runninghub"]
+            real = [kind.label for kind in others if provider_accounts.has_address_or_key(kind)]
+            if real:
+                self.stdout.write(f"Missions of these providers are real and may cost money: {', '.join(real)}.")
         self.stdout.write(f"\n    http://{host}:{port}/\n")
         if password := _create_first_admin():
             self.stdout.write(
