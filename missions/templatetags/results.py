@@ -37,6 +37,12 @@ def kind(output: Output) -> str:
 
 
 @register.filter
+def percent(share: float) -> int:
+    """Return a share from 0 to 1 as whole percent, rounded down: 100 means that it is done."""
+    return int(share * 100)
+
+
+@register.filter
 def item_status_label(status: str) -> str:
     """Return the label of an item's status: ``{{ "failed"|item_status_label }}``."""
     return str(ItemStatus(status).label)

@@ -14,16 +14,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import NotPossible
 from core.http.redirects import safe_next
-from missions import failures, services
-from missions.models import AttemptStatus, ItemStatus, MissionItem
+from missions import event_source, failures, services
+from missions.models import AttemptStatus, ItemStatus, MissionItem, OutputStatus
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item
 from missions.web.forms import ItemParametersForm, ProviderTaskForm
 from missions.web.item_presenter import present_items
 from missions.web.mission import failures_context, head_context, render_tab
+from missions.web.running import present_running
 from providers import catalog
 
 LATEST_ROWS = 50  # of attempts and of events
+CHANGING = (ItemStatus.PENDING, ItemStatus.SUBMITTING, ItemStatus.PROCESSING)
 
 
 @login_required
@@ -102,10 +104,13 @@ def _render_item(
         output.item = item
     unconfirmed = [attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED]
     context = head_context(item.mission, "items") | {
+        "latest_event_id": event_source.latest_event_id(item.mission),
         "item": item,
         "item_view": present_items(item.mission, [item])[0],
         "form": form,
         "outputs": outputs,
+        "running": next(iter(present_running(item.mission, [item])), None),
+        "is_changing": item.status in CHANGING or any(output.status == OutputStatus.PENDING for output in outputs),
         "attempts": attempts,
         "unconfirmed_attempt": unconfirmed[0] if unconfirmed else None,
         "events": list(item.events.filter(text="").order_by("-pk")[:LATEST_ROWS]),

@@ -24,11 +24,13 @@ from missions.throughput import COMPLETIONS_SEEN, pace_of
 from missions.web.access import visible_mission
 from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm
 from missions.web.item_presenter import present_items, shared_parameters
+from missions.web.running import running_items, shows_running
 from providers import catalog
 
 RESULTS_PER_PAGE = 48
 ITEMS_PER_PAGE = 50
 SHOWN_UNCONFIRMED = 20
+SHOWN_RUNNING = 8
 
 
 @login_required
@@ -166,6 +168,8 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "pace": pace_of(mission, completions.get(mission.pk, ()), now=timezone.now()),
         "is_open": is_open,
         "is_live": is_open or bool(mission.in_flight_count),
+        "shows_running": shows_running(mission),
+        "running_items": running_items(mission, limit=SHOWN_RUNNING) if tab == "results" else [],
     }
 
 

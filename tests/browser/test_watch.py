@@ -9,11 +9,12 @@ import pytest
 from django.db import connection
 from playwright.sync_api import expect
 
+from devtools.simulators.openai.process import ChatSimulatorProcess
 from missions import services
-from missions.models import Mission
+from missions.models import Mission, Output
 from providers import provider_accounts
 from tests.browser.chromium import check_axe
-from tests.factories import bring_to, claim, make_mission, picture
+from tests.factories import bring_to, claim, make_media, make_mission, picture
 from tests.result_factories import run
 
 needs_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="walks with workers run on SQLite only")
@@ -180,3 +181,44 @@ HIDE, SHOW = (
     }}"""
     for is_hidden in ("true", "false")
 )
+
+
+@needs_sqlite
+def test_text_appears_while_it_is_written(open_page, person, start_workers):
+    with ChatSimulatorProcess() as chat:
+        chat.set(token_seconds=1.5)
+        mission = make_mission(person, ["Tell a story."], name="Story", task_type="text")
+        pages = [open_page(f"/missions/{mission.pk}{tab}") for tab in ("", "/items/1")]
+        cluster = start_workers(4, OPENAI_BASE_URL=chat.url, CHAT_MODEL="simulated-chat")
+        for page in pages:
+            text = page.locator("[data-live-text='1']")
+            expect(text).to_have_text(re.compile(r"\w+ \w+ \w+"))
+            first = text.text_content()
+            expect(text).not_to_have_text(first)
+            assert text.text_content().startswith(first)
+        chat.set(token_seconds=0)
+        expect(pages[0].locator("#gallery .tile[data-kind=text]")).to_have_count(1)
+        expect(pages[0].locator("#mission-running")).to_be_hidden()
+        words = Output.objects.get().text
+        assert len(words.split()) == 20
+        expect(pages[1].locator("#item-results")).to_contain_text(words)
+        expect(pages[1].locator("#item-status")).to_contain_text("completed", ignore_case=True)
+        pages[0].locator("#gallery a[data-opens]").click()
+        expect(pages[0].locator("#lightbox [data-stage]")).to_have_text(words)
+        cluster.stop()
+
+
+@needs_sqlite
+def test_progress_is_shown_while_an_item_runs(open_page, person, start_workers):
+    image = make_media(person, content=picture(size=(640, 360))).reference
+    params = {"duration": 15.0, "resolution": "1080p"}
+    mission = make_mission(person, [image], name="Clip", task_type="image_to_video", model="ken-burns", params=params)
+    pages = [open_page(f"/missions/{mission.pk}{tab}") for tab in ("", "/items", "/items/1")]
+    start_workers(2)
+    for page in pages:
+        bar = page.locator(".item-progress progress").first
+        expect(bar).to_be_visible()
+        expect(bar).to_have_attribute("value", re.compile(r"^[1-9]\d?$"))
+        expect(page.locator(".item-progress").first).to_have_text(re.compile(r"^\s*\d+%\s*$"))
+        check_axe(page)
+    services.cancel_mission(mission_id=mission.pk, actor="test")

@@ -2,7 +2,10 @@
 //
 //   data-live     the URL to request; data-seconds: the interval without events (absent: nothing is running)
 //   data-events   a stream of Server-Sent Events that says when to refresh; data-after: the last event the page knows
+//   data-item     the index of the only item whose events matter to the page
 //   data-zone     an element with an id that may be swapped, unless somebody is using it
+//   data-live-text   the index of an item whose text is being written: the stream brings its next pieces
+//   data-shows-progress   the provider reports progress: it is read now and then, because no event tells of it
 //
 // Nothing is requested while the tab is hidden.
 
@@ -10,6 +13,7 @@ const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many ev
 const TAB_PAUSE = 2500;
 const ANNOUNCE_PAUSE = 15000; // between two announcements to screen readers
 const STREAM_PAUSE = 15000; // while the stream is open; a proxy may hold it back, so refreshes do not stop
+const PROGRESS_PAUSE = 3000; // the same, where items report progress
 
 document.documentElement.classList.add("scripted");
 
@@ -62,7 +66,15 @@ function keepFresh(root) {
   function openStream() {
     if (!root.dataset.events || stream || !window.EventSource || !isRunning()) return;
     stream = new EventSource(`${root.dataset.events}?after=${lastEventId}`);
-    for (const name of ["item", "mission"]) stream.addEventListener(name, onEvent);
+    stream.addEventListener("mission", onEvent);
+    stream.addEventListener("item", (event) => {
+      if (event.lastEventId) lastEventId = event.lastEventId;
+      if (!root.dataset.item || JSON.parse(event.data).item === Number(root.dataset.item)) onEvent(event);
+    });
+    stream.addEventListener("text", (event) => {
+      if (event.lastEventId) lastEventId = event.lastEventId;
+      receivePiece(Number(event.lastEventId), JSON.parse(event.data));
+    });
     stream.addEventListener("end", () => {
       closeStream();
       schedule(0);
@@ -79,7 +91,8 @@ function keepFresh(root) {
   }
 
   function pause() {
-    return stream?.readyState === EventSource.OPEN ? STREAM_PAUSE : Number(root.dataset.seconds ?? 4) * 1000;
+    if (stream?.readyState !== EventSource.OPEN) return Number(root.dataset.seconds ?? 4) * 1000;
+    return "showsProgress" in root.dataset ? PROGRESS_PAUSE : STREAM_PAUSE;
   }
 
   function isRunning() {
@@ -121,8 +134,32 @@ function swapZones(fresh) {
   for (const zone of document.querySelectorAll("[data-zone]")) {
     const replacement = fresh.getElementById(zone.id);
     if (!replacement || isInUse(zone) || comparable(zone) === comparable(replacement)) continue;
+    for (const paragraph of replacement.querySelectorAll("[data-live-text]")) showPieces(paragraph);
     zone.replaceWith(document.adoptNode(replacement));
   }
+}
+
+// --- Texts that are being written ---
+
+const pieces = new Map(); // by item: the pieces since the page was opened, in order
+const writtenTexts = new WeakMap(); // by element: its text as the server sent it
+
+function receivePiece(id, { item, attempt, text }) {
+  if (pieces.get(item)?.at(-1).attempt !== attempt) pieces.set(item, []);
+  const ofItem = pieces.get(item);
+  if (ofItem.length && ofItem.at(-1).id >= id) return;
+  ofItem.push({ id, attempt, text });
+  for (const paragraph of document.querySelectorAll(`[data-live-text="${item}"]`)) showPieces(paragraph);
+}
+
+/** Show the text that the server sent, and the pieces that have arrived since. */
+function showPieces(paragraph) {
+  if (!writtenTexts.has(paragraph)) writtenTexts.set(paragraph, paragraph.textContent);
+  const { liveText, attempt, after } = paragraph.dataset;
+  const later = (pieces.get(Number(liveText)) ?? []).filter((piece) => piece.id > Number(after) && piece.attempt === Number(attempt));
+  paragraph.textContent = writtenTexts.get(paragraph) + later.map((piece) => piece.text).join("");
+  paragraph.hidden = !paragraph.textContent;
+  paragraph.scrollTop = paragraph.scrollHeight;
 }
 
 /** Return true if somebody types in the zone, has the focus in it, or is about to press a button that costs money. */
