@@ -93,7 +93,7 @@ class SimulatedProvider(Provider):
     def submit(self, request: SubmitRequest, updates: Updates = NO_UPDATES) -> Accepted:
         self.remote.calls["submit"] += 1
         task_id = self.remote.begin()
-        return Accepted(task_id, RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING")))
+        return Accepted(RemoteState(task_id, RemoteStatus.RUNNING, raw=_raw(task_id, "RUNNING")))
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
         self.remote.calls["query"] += len(task_ids)

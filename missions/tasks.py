@@ -45,7 +45,7 @@ def poll_due(account_id: int) -> None:
 
 
 def rescue(attempt_id: int) -> None:
-    execution.rescue(attempt_id)
+    execution.resolve_unconfirmed(attempt_id)
 
 
 def reap(account_id: int) -> None:

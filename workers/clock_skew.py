@@ -17,7 +17,7 @@ from workers.models import WorkerCluster
 CLOCK_TOLERANCE = timedelta(seconds=5)  # clocks of several machines always differ a little
 
 
-def set_back(by: timedelta) -> None:
+def move_due_times_back(by: timedelta) -> None:
     """Move every due time that still lies ahead back by ``by``.
 
     Safe to call twice: things only become due sooner.

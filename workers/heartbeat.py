@@ -14,7 +14,7 @@ from workers import queue
 from workers.models import WorkerCluster
 
 CLUSTER_DEAD_AFTER = timedelta(seconds=60)
-SILENT_AFTER = timedelta(seconds=30)  # a heart beats every two seconds; a start takes some more
+SILENT_AFTER = timedelta(seconds=30)  # heartbeats come every two seconds; starting takes longer
 STOP_SECONDS = 15
 
 

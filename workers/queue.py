@@ -31,14 +31,14 @@ from django_q.signing import SignedPackage
 
 NO_TIME_LIMIT = -1  # django-q2's alarm could fire between a paid answer and its record
 
-# Core workers wait for messages. The others look now and then, and help when messages pile up for a
-# second while the processors have time to spare: then the core workers wait for the network. (Where
-# they wait for a processor, more processes only make it worse.) So a cluster of 50 keeps most of
-# its memory shared until it needs 50 (docs/decisions/0003-supervised-cluster.md).
+# Core workers wait for messages. The others check four times a second, and help when messages wait
+# for a second while the processors have time to spare: then the core workers wait for the network.
+# (Where they wait for a processor, more processes only make it worse.) So a cluster of 50 keeps
+# most of its memory shared until it needs 50 (docs/decisions/0003-supervised-cluster.md).
 CORE_WORKERS = 12
-LOOK_SECONDS = 0.25
-LOOKS_BEFORE_HELPING = 4
-SPARE_PERCENT = 10
+RESERVE_CHECK_SECONDS = 0.25
+CHECKS_BEFORE_HELPING = 4
+MIN_IDLE_CPU_PERCENT = 10
 
 # --- Tasks ---
 
@@ -93,7 +93,7 @@ def send_many(task: str, calls: Iterable[tuple[int | str, ...]], *, delay: float
 
 
 def send_canary() -> None:
-    """Send a message round this cluster: broker, pusher, a worker, monitor."""
+    """Send a test message round this cluster: broker, pusher, worker, monitor."""
     _put(own_queue(), "canary", [()])
 
 
@@ -215,9 +215,9 @@ class MessageQueue(Queue):  # type: ignore[misc]
     def get(self, *args: Any, **kwargs: Any) -> Any:
         while _rank >= CORE_WORKERS:
             looks = 0
-            while looks < LOOKS_BEFORE_HELPING:
-                sleep(LOOK_SECONDS)
-                is_useful = self._has_backlog() and psutil.cpu_percent() < 100 - SPARE_PERCENT
+            while looks < CHECKS_BEFORE_HELPING:
+                sleep(RESERVE_CHECK_SECONDS)
+                is_useful = self._has_backlog() and psutil.cpu_percent() < 100 - MIN_IDLE_CPU_PERCENT
                 looks = looks + 1 if is_useful else 0
             try:
                 return super().get(block=False)

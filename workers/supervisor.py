@@ -365,7 +365,7 @@ def _correct_due_times(by: timedelta) -> None:
     """Move due times back if the clock was set back by more than the tolerance."""
     if by > clock_skew.CLOCK_TOLERANCE:
         log.warning("The clock was set back by %s: due times are moved back too.", by)
-        clock_skew.set_back(by)
+        clock_skew.move_due_times_back(by)
 
 
 def _exists(pid: int) -> bool:

@@ -70,7 +70,7 @@ def as_domain_error(exception: BaseException) -> DomainError:
 
 
 def respond_to(request: HttpRequest, exception: BaseException) -> HttpResponse:
-    """Return the response to a request that raised.
+    """Return the error response for an exception that a request raised.
 
     Errors on our side are logged with their traceback.
     """

@@ -95,7 +95,7 @@ class Api(NinjaAPI):
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         """Return the schema.
 
-        It is the same for everybody and made once, which takes a tenth of a second.
+        It is built once (a tenth of a second) and is the same for everybody.
         """
         if self._schema is None:
             self._schema = self._complete_schema(super().get_openapi_schema(**options))

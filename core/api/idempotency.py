@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 KEY_PATTERN = "^[!-~]{1,200}$"
 LIFETIME = timedelta(hours=24)
-LEASE = timedelta(minutes=1)  # after it an unfinished request counts as dead; if it is not, ``remember`` stops it
+LEASE = timedelta(minutes=1)  # an older unfinished request counts as dead; if it still runs, ``remember`` rolls it back
 DELETE_AT_ONCE = 100
 STORED_HEADERS = ("Location",)
 Operation = Callable[..., Any]
@@ -194,7 +194,7 @@ def store_response(run: Operation) -> Operation:
 def _digest(request: HttpRequest) -> str:
     """Return a hash of method, URL and body.
 
-    Forms are hashed by value: each sending has other boundaries.
+    Forms are hashed by their fields, because the multipart boundary differs each time.
     """
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if request.content_type != "multipart/form-data":

@@ -42,7 +42,7 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": False,
-    "description": "Makes a POST safe to repeat: the same key within 24 hours returns the first response and does nothing again.",
+    "description": "Makes a POST safe to repeat: the same key within 24 hours returns the first response without doing it again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": KEY_PATTERN},
 }
 UNSAFE = ("post", "put", "patch", "delete")

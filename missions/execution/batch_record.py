@@ -1,4 +1,4 @@
-"""Several answers in one transaction, so that a busy moment costs few statements."""
+"""Recording of several answers in one transaction, or one by one if the database refuses one."""
 
 from __future__ import annotations
 

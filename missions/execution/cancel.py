@@ -1,4 +1,4 @@
-"""Cancelling of tasks that wait at the provider."""
+"""Cancelling of tasks that still wait in the provider's queue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cancel_waiting(mission_id: int) -> int:
     count = 0
     for account in ProviderAccount.objects.filter(pk__in=running.order_by().values("account")):
         capabilities = PROVIDERS[account.provider].capabilities
-        if not capabilities.cancels or capabilities.settles_inline:
+        if not capabilities.cancels or capabilities.finishes_in_submit:
             continue
         attempts = dict(running.filter(account=account).values_list("remote_task_id", "pk"))
         for task_ids in bulk.batches(list(attempts), POLL_BATCH):

@@ -19,15 +19,16 @@ from providers import provider_accounts
 from providers.adapters.base import RemoteState, RemoteStatus
 from workers import queue
 
-DOWNLOAD_LEASE = timedelta(seconds=10)  # then its message is taken for lost
-ARCHIVE_DELAY_SECONDS = 1.0  # many tasks may end at once: their slots are filled first
-EMPTY_RESULT_POLLS = 6  # each twice as long after the one before: with the usual floor, a minute in all
+DOWNLOAD_LEASE = timedelta(seconds=10)  # a download not begun by then is sent again
+ARCHIVE_DELAY_SECONDS = 1.0  # new submissions go before downloads
+EMPTY_RESULT_POLLS = 6  # pauses double; with the default floor, a minute in all
 
 
 def record_ends(ends: Mapping[Attempt, RemoteState]) -> None:
     """Record the ends of tasks of one account, as the provider reported them.
 
-    Files of results that are not behind a URL must be stored already (``download.take_in``).
+    Files of results that are not behind a URL must be stored already
+    (``download.store_result_files``).
     """
     record_together({attempt: state for attempt, state in ends.items() if has_result(state)}, _record_successes)
     for attempt, state in ends.items():

@@ -1,4 +1,4 @@
-"""Free slots and their distribution."""
+"""Distribution of an account's free slots to waiting items."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ SUBMIT_BATCH = 8  # POSTs that one worker has on the wire at once
 def dispatch(account_id: int) -> int:
     """Fill an account's free slots by waking workers. Return how many items were claimed."""
     with transaction.atomic():
-        batches = take_up(account_id)
+        batches = claim_items(account_id)
         queue.send_many("submit", batches)
     return sum(len(batch) for batch in batches)
 
 
-def take_up(account_id: int) -> list[tuple[int, ...]]:
+def claim_items(account_id: int) -> list[tuple[int, ...]]:
     """Give an account's free slots to items, and return their attempts in batches for sending.
 
-    The most urgent missions come first, and among equals the one that has the fewest in flight. The
-    account's row lock, held until the transaction ends, makes the limit hold over all workers of
-    all clusters.
+    Missions with the highest priority come first, and among equals the one that has the fewest in
+    flight. The account's row lock, held until the transaction ends, makes the limit hold over all
+    workers of all clusters.
 
     Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
     attempt stays with its account for ever, also an unconfirmed one: its task and its uploaded
@@ -107,7 +107,7 @@ def _may_upload(mission: Mission, account: ProviderAccount) -> bool:
 
 
 def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> dict[int, int]:
-    """Give each free slot to the mission with the fewest; a lower priority gets the rest."""
+    """Give slots one by one to the mission with the fewest in flight, highest priority first."""
     shares: Counter[int] = Counter()
     for priority in sorted({mission.priority for mission in missions}, reverse=True):
         peers = [(mission.in_flight_count, mission.pk) for mission in missions if mission.priority == priority]
@@ -122,6 +122,9 @@ def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> di
 
 
 def slow_down(account_id: int) -> None:
-    """Reduce an account's limit to the tasks that it runs now: the provider accepts no more."""
+    """Reduce an account's limit to the tasks that it runs now.
+
+    Called when the provider, or the way to it, takes no more.
+    """
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING).count()
     ProviderAccount.objects.filter(pk=account_id).update(soft_limit=max(running, 1), soft_limit_at=timezone.now())

@@ -42,7 +42,7 @@ def run(attempt: Attempt, work: Callable[[], None]) -> None:
 def write(change: Callable[[], _T]) -> _T:
     """Make a database change.
 
-    The threads of a process share one connection, which is closed after it.
+    Only one thread of a process writes at a time, and it closes its connection afterwards.
     """
     if threading.current_thread() is threading.main_thread():
         return change()
@@ -102,6 +102,6 @@ class AttemptUpdates(Updates):
 
 
 def discard_text(attempt: Attempt) -> None:
-    """Delete the events with an attempt's text: its output, if there is one, has it all."""
+    """Delete the events with an attempt's text: its output, if any, holds the whole text."""
     pieces = ItemEvent.objects.filter(item=attempt.item_id, attempt_number=attempt.number)
     pieces.exclude(text="").delete()

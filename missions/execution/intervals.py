@@ -1,4 +1,4 @@
-"""Poll intervals, and due times."""
+"""The time at which a task is polled next."""
 
 from __future__ import annotations
 

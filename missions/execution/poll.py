@@ -28,7 +28,7 @@ from providers.models import ProviderAccount
 from workers import queue
 
 POLL_BATCH = 8  # tasks that one worker polls together
-MOST_HELPERS = 8  # workers that are woken at once to poll what is due
+MAX_HELPERS = 8  # workers that are woken at once to poll what is due
 POLL_LEASE = timedelta(seconds=10)
 GONE_GRACE = timedelta(seconds=60)  # a provider may not know a task yet that it has just accepted
 GONE_ANSWERS = 3  # "no such task" is believed after so many such answers in a row
@@ -45,19 +45,19 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
         attempt.account = account
     answers = {attempts[task_id]: answer for task_id, answer in _query(account, list(attempts)).items()}
     ends = {
-        attempt: download.take_in(attempt, answer)
+        attempt: download.store_result_files(attempt, answer)
         for attempt, answer in answers.items()
         if isinstance(answer, RemoteState) and _has_ended(attempt, answer)
     }
-    # Models without a known duration so far.
-    new_durations = [
+    # Attempts of models whose usual duration was unknown until now.
+    first_of_their_model = [
         attempt
         for attempt, state in ends.items()
         if has_result(state) and not durations.expectation(account.provider, attempt.model)
     ]
     record_ends(ends)
     _plan_next_polls({attempt: answer for attempt, answer in answers.items() if attempt not in ends})
-    _poll_peers_now(new_durations)
+    _poll_peers_now(first_of_their_model)
     if ends:
         refill(account_id)
 
@@ -82,7 +82,7 @@ def poll_due(account_id: int) -> None:
     one more worker.
     """
     with transaction.atomic():
-        attempt_ids = claim_due(account_id, timezone.now())
+        attempt_ids = claim_polls(account_id, timezone.now())
         if len(attempt_ids) == POLL_BATCH:
             queue.send("poll_due", account_id)
     if attempt_ids:
@@ -98,7 +98,7 @@ def poll_attempt(attempt_id: int) -> None:
         poll(account_id, [attempt_id])
 
 
-def claim_due(account_id: int, now: datetime) -> list[int]:
+def claim_polls(account_id: int, now: datetime) -> list[int]:
     """Take up to POLL_BATCH attempts that are due, for as long as a poll may take."""
     free = _due(account_id, now).order_by("next_poll_at").select_for_update(skip_locked=True, no_key=True)
     ids = list(free.values_list("pk", flat=True)[:POLL_BATCH])
@@ -108,8 +108,8 @@ def claim_due(account_id: int, now: datetime) -> list[int]:
 
 
 def count_due(account_id: int, now: datetime) -> int:
-    """Return how many attempts are due, counted up to MOST_HELPERS batches."""
-    return _due(account_id, now)[: MOST_HELPERS * POLL_BATCH].count()
+    """Return how many attempts are due, counted up to MAX_HELPERS batches."""
+    return _due(account_id, now)[: MAX_HELPERS * POLL_BATCH].count()
 
 
 def _due(account_id: int, now: datetime) -> QuerySet[Attempt]:
@@ -120,10 +120,10 @@ def _has_ended(attempt: Attempt, state: RemoteState) -> bool:
     if state.status is not RemoteStatus.GONE:
         return state.status is not RemoteStatus.RUNNING
     is_young = attempt.accepted_at is not None and attempt.accepted_at > timezone.now() - GONE_GRACE
-    return _can_know(attempt) and not is_young and attempt.gone_count + 1 >= GONE_ANSWERS
+    return _has_same_key(attempt) and not is_young and attempt.gone_count + 1 >= GONE_ANSWERS
 
 
-def _can_know(attempt: Attempt) -> bool:
+def _has_same_key(attempt: Attempt) -> bool:
     """Return True when the account still has the key that sent the attempt."""
     return attempt.key_fingerprint == attempt.account.key_fingerprint
 
@@ -139,7 +139,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
                 attempt.progress = answer.progress
         else:
             attempt.unanswered_since = attempt.unanswered_since or now
-            if isinstance(answer, RemoteState) and _can_know(attempt):
+            if isinstance(answer, RemoteState) and _has_same_key(attempt):
                 attempt.gone_count += 1
         elapsed = (now - (attempt.accepted_at or now)).total_seconds()
         attempt.next_poll_at = now + timedelta(seconds=next_interval(elapsed, attempt.model, attempt.account))
@@ -152,7 +152,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
 
 
 def _poll_peers_now(attempts: Sequence[Attempt]) -> None:
-    """Make tasks due that have run nearly as long as their model's first end."""
+    """Make tasks due that have run about as long as the first of their model that ended."""
     now = timezone.now()
     for model in {attempt.model for attempt in attempts}:
         began = max(attempt.accepted_at or now for attempt in attempts if attempt.model == model)

@@ -23,9 +23,9 @@ from workers.heartbeat import is_dead
 
 PREPARED_LIMIT = timedelta(seconds=20)  # preparing takes less, unless files are uploaded
 PREPARING_LIMIT = timedelta(minutes=10)  # a worker is uploading reference files
-SENDING_FACTOR = 2  # a submit that takes so much longer than its limit has no worker any more
+SENDING_FACTOR = 2  # after this multiple of its limit, a submission has no worker any more
 FIND_AFTER = timedelta(seconds=60)  # a lost submission may still be on its way to the provider
-FIND_WORKER_AFTER = timedelta(seconds=5)
+FIND_AFTER_INLINE = timedelta(seconds=5)
 CHECK_INTERVAL = timedelta(minutes=10)
 REAP_BATCH = 200
 
@@ -38,7 +38,7 @@ def reap(account_id: int) -> None:
     _reap_overdue(account_id, now)
     _resend_downloads(now)
     _reap_unanswered(account_id, now)
-    _resend_rescues(account, now)
+    _send_lookups(account, now)
     _start_scheduled(now)
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
@@ -145,14 +145,14 @@ def _reap_unanswered(account_id: int, now: datetime) -> None:
             )
 
 
-def _resend_rescues(account: ProviderAccount, now: datetime) -> None:
+def _send_lookups(account: ProviderAccount, now: datetime) -> None:
     """Let workers check unconfirmed attempts whose task is named or can be found by our id."""
     capabilities = PROVIDERS[account.provider].capabilities
     lost = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
     due = lost.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
     can_find = ~Q(hinted_task_id="", remote_task_id="")
     if capabilities.finds_by_our_id:
-        can_find |= Q(sending_at__lt=now - (FIND_WORKER_AFTER if capabilities.settles_inline else FIND_AFTER))
+        can_find |= Q(sending_at__lt=now - (FIND_AFTER_INLINE if capabilities.finishes_in_submit else FIND_AFTER))
     queue.send_many(
         "rescue", [(attempt_id,) for attempt_id in due.filter(can_find).values_list("pk", flat=True)[:REAP_BATCH]]
     )

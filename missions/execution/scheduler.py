@@ -10,15 +10,15 @@ from django.db import transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from missions.execution.poll import POLL_BATCH, POLL_LEASE, claim_due, count_due, poll
+from missions.execution.poll import POLL_BATCH, POLL_LEASE, claim_polls, count_due, poll
 from missions.models import Attempt, AttemptStatus
 from providers.models import ProviderAccount
 from workers import queue
 
 TICK_MIN_SECONDS = 0.02
-TICK_SPACING = 0.05  # of the polling floor: what falls due that soon after each other is asked about together
+TICK_SHARE = 0.05  # share of the polling floor; polls due within that time are made together
 TICK_MAX_SECONDS = 1.0
-TICK_AFTER_BURST_SECONDS = 0.1  # the helpers that were woken take what is due
+TICK_AFTER_BURST_SECONDS = 0.1  # the workers just woken do the due polls meanwhile
 TICK_STALE = timedelta(seconds=3)
 REAP_INTERVAL = timedelta(seconds=2)
 
@@ -26,7 +26,7 @@ REAP_INTERVAL = timedelta(seconds=2)
 def arm(account_id: int) -> None:
     """Start an account's chain of ticks.
 
-    An older chain ends: its number is no longer the latest.
+    Ticks of an older chain stop, because their number is outdated.
     """
     with transaction.atomic():
         number = (
@@ -58,7 +58,7 @@ def tick(account_id: int, number: int) -> None:
         )
         if not is_mine:
             return
-        attempt_ids = claim_due(account_id, now)
+        attempt_ids = claim_polls(account_id, now)
         queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now, claimed=len(attempt_ids)))
         if len(attempt_ids) == POLL_BATCH:
             queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
@@ -72,7 +72,7 @@ def tick(account_id: int, number: int) -> None:
 
 
 def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
-    """Return the seconds until something is due, within bounds."""
+    """Return the seconds until the next tick: when the next poll is due, within bounds."""
     if claimed == POLL_BATCH:
         return TICK_AFTER_BURST_SECONDS
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
@@ -81,5 +81,5 @@ def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
     # Attempts that are polled now may be due again as soon as the floor allows.
     is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
     longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
-    shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SPACING, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
+    shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SHARE, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
     return max(min(wait, longest), shortest)

@@ -19,7 +19,7 @@ from missions import lifecycle, reasons, references
 from missions.execution import inline
 from missions.execution.batch_record import record_together
 from missions.execution.completion import record_ends
-from missions.execution.dispatch import SUBMIT_BATCH, dispatch, slow_down, take_up
+from missions.execution.dispatch import SUBMIT_BATCH, claim_items, dispatch, slow_down
 from missions.execution.intervals import next_interval, seconds_from_now
 from missions.execution.log_context import about_attempt
 from missions.models import Attempt, AttemptStatus
@@ -30,9 +30,9 @@ from providers.adapters.base import NO_UPDATES, Accepted, Finished, Provider, Re
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
-    NotAccepted,
     ProviderError,
     Rejected,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -56,7 +56,7 @@ def refill(account_id: int) -> None:
     """
     marked = None
     with durable_transaction():
-        mine, *others = take_up(account_id) or [()]
+        mine, *others = claim_items(account_id) or [()]
         queue.send_many("submit", others)
         attempts = _prepared(mine)
         if any(references.needs_upload(attempt) for attempt in attempts):
@@ -126,13 +126,13 @@ def _prepare(attempt: Attempt) -> _Ready | None:
         request = SubmitRequest(mission.model, params, webhook_url, our_id=attempt.our_id, files=files)
         return attempt, provider, request
     except Unavailable as error:
-        refusal = NotAccepted(error.message, code=error.code, wait_seconds=error.wait_seconds)
+        refusal = TryAgainLater(error.message, code=error.code, wait_seconds=error.wait_seconds)
     except ProviderError as error:
         _apply_to_account(attempt.account_id, error)
         refusal = error
     except (OperationalError, OSError):
         log.exception("Attempt %s could not be prepared now.", attempt.pk)
-        refusal = NotAccepted(reasons.NOT_PREPARED(), code="not_prepared")
+        refusal = TryAgainLater(reasons.NOT_PREPARED(), code="not_prepared")
     except Exception:
         log.exception("Attempt %s could not be prepared.", attempt.pk)
         refusal = Rejected(reasons.NOT_PREPARED(), code="not_prepared")
@@ -144,7 +144,7 @@ def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
     """Send attempts whose marks are committed, and record the answers as they come."""
     if not marked:
         return
-    if marked[0][1].capabilities.settles_inline:
+    if marked[0][1].capabilities.finishes_in_submit:
         for attempt, provider, request in marked:
             inline.run(attempt, partial(_send_inline, attempt, provider, request, marked_at))
         return
@@ -162,16 +162,16 @@ def _send_inline(attempt: Attempt, provider: Provider, request: SubmitRequest, m
     record = partial(_record_answers, [(attempt, answer)])
     try:
         if background.stop_requested():
-            raise NotAccepted(reasons.STOPPED_BEFORE_SENDING(), code="workers_stopped")
+            raise TryAgainLater(reasons.STOPPED_BEFORE_SENDING(), code="workers_stopped")
         answer.set_result(_send(attempt, provider, request, marked_at, inline.AttemptUpdates(attempt)))
     except Exception as error:  # noqa: BLE001  it is recorded like an answer
         answer.set_exception(error)
-        if isinstance(error, NotAccepted) and background.stop_requested():
+        if isinstance(error, TryAgainLater) and background.stop_requested():
             record = partial(_hand_back, attempt, error)
     inline.write(partial(_retry_write, record))
 
 
-def _hand_back(attempt: Attempt, error: NotAccepted) -> None:
+def _hand_back(attempt: Attempt, error: TryAgainLater) -> None:
     """Record that this worker stopped before an attempt had an effect: its item is pending again.
 
     Neither the account nor the item is to blame, and this worker takes up nothing more.
@@ -181,7 +181,7 @@ def _hand_back(attempt: Attempt, error: NotAccepted) -> None:
         code=error.code,
         message=error.message,
         retry_at=timezone.now(),
-        counts=False,
+        counts_as_refusal=False,
         sources=(AttemptStatus.SENDING,),
     )
     if not is_ours:
@@ -203,9 +203,9 @@ def _send(
     was sent and sent it again.
     """
     if timezone.now() - marked_at > SEND_WITHIN:
-        raise NotAccepted(reasons.NOT_PREPARED(), code="too_late")
+        raise TryAgainLater(reasons.NOT_PREPARED(), code="too_late")
     answer = provider.submit(request, updates)
-    return dataclasses.replace(answer, state=download.take_in(attempt, answer.state))
+    return dataclasses.replace(answer, state=download.store_result_files(attempt, answer.state))
 
 
 def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]]]) -> None:
@@ -218,9 +218,9 @@ def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]
     accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
     ends = {attempt: result.state for attempt, result in accepted.items() if isinstance(result, Finished)}
     with transaction.atomic():
-        record_together(accepted, _record_acceptances, _doubt_odd_answer)
+        record_together(accepted, _record_acceptances, _mark_unrecordable)
         record_ends(ends)
-        refused = [attempt for attempt, answer in answers if not _record_trouble(attempt, answer.exception())]
+        refused = [attempt for attempt, answer in answers if _record_error(attempt, answer.exception())]
         for attempt, _ in answers:
             if PROVIDERS[attempt.account.provider].capabilities.streams_text:
                 inline.discard_text(attempt)
@@ -244,10 +244,10 @@ def _record_acceptances(accepted: Mapping[Attempt, Accepted | Finished]) -> None
 
 
 @about_attempt
-def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
+def _record_error(attempt: Attempt, error: BaseException | None) -> bool:
     """Record an error of one submission.
 
-    Return False when it was refused, so that its slot is free again.
+    Return True when it was not accepted, so that its slot is free again.
     """
     if isinstance(error, Unconfirmed):
         log.warning("A submission is unconfirmed (%s): it may have been paid.", error.code)
@@ -256,14 +256,14 @@ def _record_trouble(attempt: Attempt, error: BaseException | None) -> bool:
         if not _record_refusal(attempt, error, source=AttemptStatus.SENDING):
             # It became unconfirmed meanwhile; this answer proves that it was not accepted.
             lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=error.message)
-        return False
+        return True
     elif error is not None:
         log.error("A submission failed in our own code.", exc_info=error)
         lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message=reasons.INTERRUPTED())
-    return True
+    return False
 
 
-def _doubt_odd_answer(attempt: Attempt) -> None:
+def _mark_unrecordable(attempt: Attempt) -> None:
     lifecycle.mark_unconfirmed(attempt.pk, code="odd_answer", message=reasons.ODD_ANSWER())
 
 
@@ -287,14 +287,14 @@ def _apply_to_account(account_id: int, error: BaseException | None) -> None:
     """
     if isinstance(error, AccountBlocked):
         provider_accounts.block(account_id, reason=str(error))
-    elif isinstance(error, NoSlot | NotAccepted):
+    elif isinstance(error, NoSlot | TryAgainLater):
         slow_down(account_id)
 
 
 def _record_refusal(attempt: Attempt, error: ProviderError, *, source: AttemptStatus) -> bool:
     """Record that an attempt was certainly not accepted. Return False when it had moved on.
 
-    The kind of refusal decides when the item is tried again; only NotAccepted counts. ``source``:
+    The kind of refusal decides when the item is tried again; only TryAgainLater counts. ``source``:
     *sending* is for the worker that made the call.
     """
     wait: float | None = None
@@ -302,13 +302,13 @@ def _record_refusal(attempt: Attempt, error: ProviderError, *, source: AttemptSt
         wait = 0.0
     elif isinstance(error, NoSlot):
         wait = retry.after_no_slot()
-    elif isinstance(error, NotAccepted):
+    elif isinstance(error, TryAgainLater):
         wait = retry.after_refusal(attempt.item.refusal_count + 1, provider_wait=error.wait_seconds)
     return lifecycle.refuse(
         attempt.pk,
         code=error.code,
         message=error.message,
         retry_at=None if wait is None else seconds_from_now(wait),
-        counts=isinstance(error, NotAccepted),
+        counts_as_refusal=isinstance(error, TryAgainLater),
         sources=(source,),
     )

@@ -12,7 +12,7 @@ person has stopped the mission.
     moves       locks, and the compare-and-swap of missions, items and attempts
     missions    open, start, pause, resume, cancel, request deletion
     items       claim for a provider account, retry after a failure
-    attempts    from the mark before the POST to the end of the task
+    attempts    submission, acceptance, refusal, success and failure
     outputs     downloads and their ends
 """
 

@@ -1,4 +1,4 @@
-"""Moves of attempts and their items, from the mark before the POST to the end of the task."""
+"""Moves of attempts and their items: sending, accepted, refused, unconfirmed, succeeded, failed."""
 
 from __future__ import annotations
 
@@ -170,15 +170,15 @@ def refuse(
     code: str,
     message: str,
     retry_at: datetime | None,
-    counts: bool = True,
+    counts_as_refusal: bool = True,
     sources: Collection[AttemptStatus] = (AttemptStatus.PREPARED, AttemptStatus.SENDING),
 ) -> bool:
     """Move prepared or sending → refused: certainly not accepted by the provider, not paid.
 
     With ``retry_at`` the item is pending until then, without it the item has failed.
-    ``counts=False`` when the refusal does not concern the item (no free slot, blocked account).
-    Return False when the attempt is in none of ``sources`` any more, or was deleted with its
-    mission.
+    ``counts_as_refusal=False`` when the refusal does not concern the item (no free slot, blocked
+    account). Return False when the attempt is in none of ``sources`` any more, or was deleted with
+    its mission.
     """
     with atomic():
         locked = lock_attempt(attempt_id, *sources)
@@ -187,7 +187,7 @@ def refuse(
         mission, attempt = locked
         error = error_columns(code, message)
         move_attempt(attempt, AttemptStatus.REFUSED, ended_at=timezone.now(), **error)
-        count = F("refusal_count") + (1 if counts else 0)
+        count = F("refusal_count") + (1 if counts_as_refusal else 0)
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
         return True
 
@@ -239,8 +239,8 @@ def void_unconfirmed(attempt_id: int, *, actor: str, reason: str) -> bool:
         if not locked:
             return False
         mission, attempt = locked
-        unhinted = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
-        if not unhinted.select_for_update(no_key=True).exists():
+        without_hint = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED, hinted_task_id="")
+        if not without_hint.select_for_update(no_key=True).exists():
             return False
         changes = {"attempt_count": F("attempt_count") - 1, **NO_ERROR}
         _void(mission, attempt, reason=reason, actor=actor, **changes)

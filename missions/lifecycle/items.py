@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.budget import Budget
 from missions.lifecycle.missions import pause_locked
-from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, move_many, move_mission, reopen, require
+from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, lose_race_unless, move_many, move_mission, reopen
 from missions.models import Attempt, ItemStatus, Mission, MissionItem, MissionStatus
 from providers import catalog
 from providers.models import ProviderAccount
@@ -103,7 +103,7 @@ def retry_failed(
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        require(mission.status != MissionStatus.CANCELLED and mission.delete_requested_at is None)
+        lose_race_unless(mission.status != MissionStatus.CANCELLED and mission.delete_requested_at is None)
         items = items.filter(mission_id=mission_id, status=ItemStatus.FAILED)
         changes: dict[str, Any] = {
             "available_at": timezone.now(),

@@ -14,11 +14,11 @@ from missions.lifecycle.moves import (
     NO_PAUSE,
     OPEN,
     RUNNABLE,
+    end_if_done,
     lock_mission,
+    lose_race_unless,
     move_many,
     move_mission,
-    require,
-    settle,
     submitting_attempts,
     withdraw_unsent,
 )
@@ -38,7 +38,7 @@ def start_scheduled(mission_id: int) -> None:
     """Move scheduled → queued, when the time has come. Raises LostRace."""
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        require(mission.status == MissionStatus.SCHEDULED)
+        lose_race_unless(mission.status == MissionStatus.SCHEDULED)
         move_mission(mission, MissionStatus.QUEUED, reason=reasons.START_REACHED())
 
 
@@ -50,7 +50,7 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        require(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
+        lose_race_unless(mission.status in (MissionStatus.SCHEDULED, *RUNNABLE))
         pause_locked(mission, actor=actor, reason=reason)
         return _sending_ids(mission)
 
@@ -68,7 +68,7 @@ def resume(mission_id: int, *, actor: str) -> None:
     """Move paused → scheduled, queued or running. Raises LostRace when it is not paused."""
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        require(mission.status == MissionStatus.PAUSED)
+        lose_race_unless(mission.status == MissionStatus.PAUSED)
         is_later = mission.not_before is not None and mission.not_before > timezone.now()
         waiting = MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED
         status = MissionStatus.RUNNING if mission.started_at else waiting
@@ -85,13 +85,13 @@ def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        require(mission.status in OPEN)
+        lose_race_unless(mission.status in OPEN)
         move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, **NO_PAUSE)
         reason = reason or reasons.CANCELLED_BEFORE_SENDING()
         count = withdraw_unsent(mission, ItemStatus.CANCELLED, actor=actor, reason=reason)
         pending = mission.items.filter(status=ItemStatus.PENDING)
         count += move_many(mission, pending, ItemStatus.PENDING, ItemStatus.CANCELLED, actor=actor, reason=reason)
-        settle(mission)
+        end_if_done(mission)
         return count, _sending_ids(mission)
 
 

@@ -60,7 +60,7 @@ class LostRace(Exception):
     """The row is no longer in the expected state: another process or person was faster."""
 
 
-def require(condition: bool) -> None:
+def lose_race_unless(condition: bool) -> None:
     """Raise LostRace unless ``condition`` holds."""
     if not condition:
         raise LostRace
@@ -101,7 +101,7 @@ def expected_cost(attempts: Iterable[Attempt]) -> Decimal:
 
 
 def lock_mission(mission_id: int, *fields: str) -> Mission:
-    """Lock a mission's row and read the columns that moves need, and ``fields``."""
+    """Lock a mission's row and load the columns that moves need, plus ``fields``."""
     return Mission.objects.select_for_update(no_key=True).only(*_MISSION_FIELDS, *fields).get(pk=mission_id)
 
 
@@ -119,7 +119,7 @@ def lock_attempts(attempt_ids: Iterable[int], *statuses: AttemptStatus) -> list[
 
 
 def lock_attempt(attempt_id: int, *statuses: AttemptStatus) -> tuple[Mission, Attempt] | None:
-    """Do the same for one attempt. Return None when it has none of ``statuses`` any more."""
+    """Lock one attempt like ``lock_attempts``. Return None when it has none of ``statuses``."""
     return next(iter(lock_attempts([attempt_id], *statuses)), None)
 
 
@@ -132,7 +132,7 @@ def move_mission(
     """Move a locked mission to another status. ``changes`` are written with it. Raises LostRace."""
     source = mission.status
     moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=timezone.now(), **changes)
-    require(moved == 1)
+    lose_race_unless(moved == 1)
     mission.status = to
     ItemEvent.objects.create(
         mission=mission,
@@ -143,7 +143,7 @@ def move_mission(
     )
 
 
-def settle(mission: Mission) -> None:
+def end_if_done(mission: Mission) -> None:
     """End a locked mission when its counts say that nothing is left to do."""
     is_busy = mission.in_flight_count or mission.pending_count
     if is_busy or (mission.unconfirmed_count and mission.status != MissionStatus.CANCELLED):
@@ -205,7 +205,7 @@ def move_items(
     if cost:
         changes["cost"] = F("cost") + cost
     items = MissionItem.objects.filter(pk__in=[attempt.item_id for attempt in attempts], status=source)
-    require(items.update(status=to, **changes) == len(attempts))
+    lose_race_unless(items.update(status=to, **changes) == len(attempts))
     columns = reason_columns(reason)
     ItemEvent.objects.bulk_create(
         ItemEvent(
@@ -228,7 +228,7 @@ def move_items(
         cost=cost * len(attempts) if cost else None,
         reserved=Decimal(0) if is_reserved else -expected_cost(attempts),
     )
-    settle(mission)
+    end_if_done(mission)
 
 
 def move_many(
@@ -252,7 +252,7 @@ def move_many(
     for part in bulk.batches(ids, BATCH):
         rows = MissionItem.objects.filter(pk__in=part, status=source)
         moved += rows.update(**{"status": to, **ended, **(changes or {})})
-    require(moved == len(ids))
+    lose_race_unless(moved == len(ids))
     events = bulk.Table(ItemEvent, "item_id")
     for pk in ids:
         events.add(pk)
@@ -267,7 +267,7 @@ def move_many(
 
 def move_attempt(attempt: Attempt, to: AttemptStatus, **changes: Any) -> None:
     """Move one attempt from the status that was read under its mission's lock. Raises LostRace."""
-    require(Attempt.objects.filter(pk=attempt.pk, status=attempt.status).update(status=to, **changes) == 1)
+    lose_race_unless(Attempt.objects.filter(pk=attempt.pk, status=attempt.status).update(status=to, **changes) == 1)
 
 
 def move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus, *fields: str) -> None:
@@ -275,7 +275,7 @@ def move_attempts(attempts: Sequence[tuple[Mission, Attempt]], to: AttemptStatus
     for source, rows in group_by((attempt.status, attempt) for _, attempt in attempts).items():
         ids = [attempt.pk for attempt in rows]
         moved = Attempt.objects.filter(pk__in=ids, status=source).update(status=to, **bulk.columns(rows, *fields))
-        require(moved == len(rows))
+        lose_race_unless(moved == len(rows))
         for attempt in rows:
             attempt.status = to
 

@@ -104,7 +104,7 @@ class Attempt(models.Model):
             ),
         ]
         indexes = [
-            # execution.poll.claim_due: the next attempts to poll.
+            # execution.poll.claim_polls: the next attempts to poll.
             models.Index(fields=["account", "next_poll_at"], name="attempt_due", condition=Q(status="running")),
             # execution.dispatch and execution.reaper: attempts that hold a slot.
             # (Not partial: SQLite cannot see that a list of parameters lies within the condition.)

@@ -226,7 +226,7 @@ def _taken_in(name: str) -> Iterator[http.Download]:
         yield http.Download(file.chunks(CHUNK_BYTES), file.size)
 
 
-def take_in(attempt: Attempt, state: RemoteState) -> RemoteState:
+def store_result_files(attempt: Attempt, state: RemoteState) -> RemoteState:
     """Store results that exist only in this process or on this host.
 
     Return the state with URLs for them.

@@ -1,9 +1,9 @@
 """The new-mission page.
 
-One form at one address. Every button posts the whole form with an ``action``, and the request goes
-one way: load the draft, apply the button, save the draft, parse the form, check it, then show it or
-create the mission. htmx asks for parts of the page: the preview while somebody types, the whole
-form when its controls change.
+One form at one address. Every button posts the whole form with an ``action``, and each request does
+the same steps: load the draft, apply the button, save the draft, parse the form, check it, then
+show it or create the mission. htmx asks for parts of the page: the preview while somebody types,
+the whole form when its controls change.
 
 Only ``submit`` spends money. It creates the mission only if the count and price on the button are
 still right, and finishes the draft in the same transaction, so that a second click creates nothing.
@@ -89,7 +89,12 @@ def _post(request: HttpRequest) -> HttpResponse:
         return _to_mission(request, submitted.mission_id)
     entry = parse(state)
     preview = check(entry)
-    if is_submit and preview.draft is not None and preview.is_ready and request.POST.get("promise") == preview.promise:
+    if (
+        is_submit
+        and preview.draft is not None
+        and preview.is_ready
+        and request.POST.get("quoted_total") == preview.quoted_total
+    ):
         try:
             mission = services.create_mission(
                 preview.draft,
@@ -130,7 +135,7 @@ def _draft_url(key: str) -> str:
     return f"{reverse('missions:new')}?{urlencode({'draft': key})}"
 
 
-# --- Beside the form ---
+# --- Other views of the page ---
 
 
 @login_required

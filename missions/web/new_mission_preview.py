@@ -71,7 +71,7 @@ class Preview:
         return limit is not None and self.estimate is not None and self.estimate > limit
 
     @property
-    def promise(self) -> str:
+    def quoted_total(self) -> str:
         """Return what the submit button promises.
 
         A mission is created only while this is still true.

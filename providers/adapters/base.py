@@ -3,7 +3,7 @@
 An adapter translates between a vendor's wire format and these types. It decides no policy: when to
 try again, what to pay and what to tell a person are decided by the engine. Vendor words never leave
 the adapter's folder, except as the untouched ``raw`` answer, which is kept beside ours for support
-cases. The engine asks ``capabilities``, never names.
+cases. The engine checks ``capabilities``, never a provider's name.
 """
 
 from __future__ import annotations
@@ -40,17 +40,19 @@ class RemoteStatus(enum.StrEnum):
 class Capabilities:
     """Facts about a provider that the engine depends on.
 
-    ``needs_key``         an account without an API key cannot be used
-    ``uploads``           files are uploaded and named by URL; else ``SubmitRequest.files`` has them
-    ``webhooks``          it calls ``SubmitRequest.webhook_url`` when a task ends
-    ``cancels``           a task that waits in its queue can be cancelled for free; with
-                          ``settles_inline``: submit stops when ``Updates.stop_requested()`` is True
-    ``finds_by_our_id``   ``find`` proves whether a submission was accepted
-    ``reports_progress``  states carry a progress
-    ``settles_inline``    submit always returns Finished, after minutes perhaps; ``query`` is never
-                          called. Without it, submit answers within seconds: Accepted, or Finished
-                          by a model that is quick
-    ``streams_text``      submit passes text to ``Updates.text`` while it is produced
+    ``needs_key``           an account without an API key cannot be used
+    ``uploads``             files are uploaded and named by URL; else ``SubmitRequest.files`` has
+                            them
+    ``webhooks``            it calls ``SubmitRequest.webhook_url`` when a task ends
+    ``cancels``             a task that waits in its queue can be cancelled for free; with
+                            ``finishes_in_submit``: submit stops when ``Updates.stop_requested()``
+                            is True
+    ``finds_by_our_id``     ``find`` proves whether a submission was accepted
+    ``reports_progress``    states carry a progress
+    ``finishes_in_submit``  submit always returns Finished, after minutes perhaps; ``query`` is
+                            never called. Without it, submit answers within seconds: Accepted, or
+                            Finished by a model that is quick
+    ``streams_text``        submit passes text to ``Updates.text`` while it is produced
     """
 
     needs_key: bool = True
@@ -59,7 +61,7 @@ class Capabilities:
     cancels: bool = False
     finds_by_our_id: bool = False
     reports_progress: bool = False
-    settles_inline: bool = False
+    finishes_in_submit: bool = False
     streams_text: bool = False
 
 
@@ -104,7 +106,7 @@ class SubmitRequest:
     """One paid generation.
 
     ``params``   validated; files are named by URL, or by a key of ``files``
-    ``our_id``   a UUID, the same each time this submission is looked at, and never used for another
+    ``our_id``   a UUID that identifies this submission and no other
     ``files``    the files behind references such as ``media:5``, if the provider takes no uploads
     """
 
@@ -116,7 +118,7 @@ class SubmitRequest:
 
 
 class Updates:
-    """Receives what a long submit reports while it runs. This one ignores everything.
+    """Receives progress and text from a long submit. This base class ignores both.
 
     The methods are cheap: an adapter may call them as often as it likes, from the thread in which
     ``submit`` was called.
@@ -135,7 +137,7 @@ class Updates:
     def interrupt_requested(self) -> bool:
         """Return True when this process is about to be stopped.
 
-        A submit that can stop without cost then raises NotAccepted; its item runs again later.
+        A submit that can stop without cost then raises TryAgainLater; its item runs again later.
         """
         return False
 
@@ -179,9 +181,8 @@ class RemoteState:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took a submission, which runs as ``task_id``. ``state`` is what it answered."""
+    """A submission that the provider took: its task is ``state.task_id``."""
 
-    task_id: str
     state: RemoteState
 
 
@@ -255,7 +256,7 @@ class Provider(ABC):
     @staticmethod
     @abstractmethod
     def remedy_of(code: str) -> Remedy:
-        """Return what may help a person after an error of this code, also an unknown one."""
+        """Return what may help a person after an error with this code, known or not."""
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:
         """Read the states of several tasks.

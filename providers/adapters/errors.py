@@ -3,7 +3,7 @@
 The tree follows from the question that matters: was money spent?
 
     ProviderError
-    ├── NotAccepted       certainly not accepted, nothing was paid: try again later
+    ├── TryAgainLater     certainly not accepted, nothing was paid: try again later
     ├── NoSlot            certainly not accepted, the provider has no free slot: wait for one
     ├── Rejected          certainly not accepted, and it never will be: change the request
     ├── AccountBlocked    key, permission or balance: stop using the account, tell an operator
@@ -11,8 +11,8 @@ The tree follows from the question that matters: was money spent?
     ├── Unavailable       a read or an upload got no useful answer: ask again, nothing was at stake
     └── TaskFailed        the remote task itself ended badly
 
-``submit`` raises NotAccepted, NoSlot, Rejected, AccountBlocked or Unconfirmed. ``query``, ``find``,
-``upload``, ``fetch``, ``cancel`` and ``check_account`` raise Rejected, AccountBlocked or
+``submit`` raises TryAgainLater, NoSlot, Rejected, AccountBlocked or Unconfirmed. ``query``,
+``find``, ``upload``, ``fetch``, ``cancel`` and ``check_account`` raise Rejected, AccountBlocked or
 Unavailable. TaskFailed is never raised: ``RemoteState.error`` carries it.
 """
 
@@ -55,7 +55,7 @@ class ProviderError(Exception):
         return f"{self.message} ({self.code})"
 
 
-class NotAccepted(ProviderError):
+class TryAgainLater(ProviderError):
     """Certainly not accepted: refused connection, rate limit, provider busy."""
 
 

@@ -1,4 +1,4 @@
-"""Labels of parameters for people. A parameter without one is called as the provider spells it."""
+"""Labels of parameters for people. Without one, its name is split into words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of the catalogue files, strictly.
+"""Reading and validation of the catalogue files.
 
 Each provider has a file ``NAME.toml`` or a folder ``NAME/`` in this directory. The facts about the
 provider itself stand at the top of ``NAME.toml`` or in ``NAME/provider.toml``; ``[[model]]`` blocks
@@ -39,7 +39,7 @@ class ProviderDefaults(BaseModel):
     max_attempts: StrictInt = 2
     deadlines: dict[StrictStr, StrictInt] = {}  # seconds by kind of result: image, video, text
     batch_fields: dict[TaskType, StrictStr] = {}  # of models that are not in the catalogue
-    file_suffixes: tuple[StrictStr, ...] = ()  # of the names of files in free-form models
+    file_suffixes: tuple[StrictStr, ...] = ()  # endings of the names of parameters that hold files
     reserved: tuple[StrictStr, ...] = ()
     allows_free_form: StrictBool = False
 
@@ -108,7 +108,7 @@ def catalogue() -> Catalogue:
 
 
 def load(directory: Path) -> Catalogue:
-    """Read a directory of catalogue files, folders first, so that the largest provider leads lists.
+    """Read a directory of catalogue files, folders first: RunningHub's models lead lists.
 
     Raises CatalogError for the first file with mistakes.
     """

@@ -1,4 +1,4 @@
-"""Look-up of models by provider and endpoint.
+"""Finding models by provider and endpoint.
 
 A model is written as ``endpoint``, or as ``provider:endpoint`` where an endpoint exists at several
 providers. No endpoint contains a colon.
@@ -160,7 +160,7 @@ def find_default(task_type: str) -> Model | None:
 
 
 def shortest_deadline() -> timedelta:
-    """Return the shortest wait for a result that any model has."""
+    """Return the shortest ``deadline_seconds`` of all models."""
     added = rows.models_of_rows(ProviderModel.objects.only("pk", "updated_at"))
     models = [*catalogue().models.values(), *added]
     return timedelta(seconds=min((model.deadline_seconds for model in models), default=DEADLINE_SECONDS))

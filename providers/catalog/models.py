@@ -66,7 +66,7 @@ class Model(BaseModel):
     ``is_added``          a person added it; ``owner_id`` is None if that person was deleted
     ``has_unique_endpoint``  no other model of the catalogue's files has this endpoint
     ``reserved``          parameters that the engine sets; a caller may not
-    ``file_suffixes``     endings of the names of files, for a free-form model
+    ``file_suffixes``     endings of the names of parameters that hold files, for a free-form model
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -106,7 +106,7 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def check_price(self) -> Self:
-        """Check that the price goes by parameters, and by values that they can have."""
+        """Check that the price names parameters of the model, and values that they accept."""
         rule = self.price_rule
         if rule is None:
             return self
@@ -177,7 +177,7 @@ class Model(BaseModel):
     def clean_partial(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return those parameters that have a value, as they are sent.
 
-        None is required and no default is added.
+        No parameter is required, and no default is added.
         Raises ParamsInvalid with all errors.
         """
         return self._clean(params, {}, self._partial_params_type)
@@ -256,7 +256,7 @@ class Model(BaseModel):
 
     @cached_property
     def params_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the parameters that a caller gives. Do not change it."""
+        """The JSON Schema (2020-12) of a caller's parameters. Cached: do not modify it."""
         required = {item.name for item in self.parameters if item.is_required and item.default is None}
         schema = _typed_dict(self.name, self.parameters, required).json_schema(schema_generator=_JsonSchema)
         return {

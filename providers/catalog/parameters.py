@@ -112,7 +112,7 @@ class Parameter(BaseModel):
     @model_validator(mode="after")
     def check_limits(self) -> Self:
         for key in self.model_fields_set - {"name", "type", "is_required", "default"} - _LIMITS[self.type]:
-            raise ValueError(f"{key} is no limit of type {self.type}")
+            raise ValueError(f"{key} does not apply to type {self.type}")
         if self.type is ParameterType.CHOICE and not self.choices:
             raise ValueError("a choice needs choices")
         for key in ("choices", "formats"):

@@ -30,7 +30,7 @@ def build(row: ProviderModel) -> Model:
 
 
 def models_of_rows(rows: Iterable[ProviderModel]) -> list[Model]:
-    """Return the models of rows, without those whose definition is not valid (any more)."""
+    """Return the models of rows, skipping rows whose definition is not valid."""
     models = []
     for row in rows:
         changed_at, model = _built.get(row.pk, (None, None))

@@ -12,7 +12,7 @@ class TaskType(models.TextChoices):
     TEXT = "text", _("text")
 
 
-# "image", "video" or "text"; a task type that makes sound gives "audio".
+# The kind of result of each task type.
 RESULT_KINDS: dict[str, str] = {
     TaskType.TEXT_TO_IMAGE: "image",
     TaskType.IMAGE_TO_IMAGE: "image",

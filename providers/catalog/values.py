@@ -17,7 +17,7 @@ _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
 def is_absent(value: object) -> bool:
-    """Tell if a value counts as "no value": None, blank text or an empty list."""
+    """Return True when a value counts as "no value": None, blank text or an empty list."""
     if isinstance(value, str):
         return not value or value.isspace()
     return value is None or value == []

@@ -248,7 +248,7 @@ def test_refusals_of_the_item_are_counted_in_a_row(owner, account):
     for counts_for in (True, True, False):
         (attempt_id,) = claim(mission, account)
         begin(attempt_id)
-        refuse(attempt_id, counts=counts_for)
+        refuse(attempt_id, counts_as_refusal=counts_for)
         item.refresh_from_db()
         counts.append(item.refusal_count)
     (attempt_id,) = claim(mission, account)
@@ -647,7 +647,10 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data(), again=st.booleans(), counts=st.booleans())
     def refuse(self, data: st.DataObject, again: bool, counts: bool) -> None:
         self.attempt(
-            data, lambda pk: refuse(pk, again=again, counts=counts), AttemptStatus.PREPARED, AttemptStatus.SENDING
+            data,
+            lambda pk: refuse(pk, again=again, counts_as_refusal=counts),
+            AttemptStatus.PREPARED,
+            AttemptStatus.SENDING,
         )
 
     @rule(data=st.data())

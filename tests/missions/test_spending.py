@@ -220,14 +220,14 @@ def test_concurrent_claims_stay_within_the_owners_limit(owner, account):
     limit_owner(owner, "0.32")
     start = threading.Barrier(2)
 
-    def take_up(account_id: int) -> None:
+    def claim_items(account_id: int) -> None:
         start.wait(timeout=60)
         try:
             execution.dispatch(account_id)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=take_up, args=(pk,)) for pk in (account.pk, other.pk)]
+    threads = [threading.Thread(target=claim_items, args=(pk,)) for pk in (account.pk, other.pk)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -216,7 +216,7 @@ def test_page_and_api_start_missions(open_stage: OpenStage, chat: ChatSimulatorP
     assert answer.status_code == 202, answer.content
     form = {"draft": new_key(), "task_type": "text", "name": "Chat", "prompts": "Tell a story.\nTell another one."}
     preview = client.post("/missions/new", {**form, "action": "redraw"}).context["preview"]
-    answer = client.post("/missions/new", {**form, "action": "submit", "promise": preview.promise})
+    answer = client.post("/missions/new", {**form, "action": "submit", "quoted_total": preview.quoted_total})
     assert answer.status_code == 302, answer.content.decode()[:2000]
     stage.wait(lambda: Mission.objects.count() == 2 and all(map(is_over, Mission.objects.all())), 120)
     for mission in Mission.objects.all():

@@ -510,7 +510,7 @@ def test_the_block_in_the_documentation_is_valid(tmp_path):
         ("max_length = 10", "max_len = 10", "parameters.prompt.max_len: Extra inputs are not permitted"),
         ("max_length = 10", 'max_length = "10"', "parameters.prompt.max_length: Input should be a valid integer"),
         ("max_length = 10", "max_length = true", "parameters.prompt.max_length: Input should be a valid integer"),
-        ("max_length = 10", 'choices = ["a"]', "choices is no limit of type text"),
+        ("max_length = 10", 'choices = ["a"]', "choices does not apply to type text"),
         ('type = "text"', 'type = "string"', "parameters.prompt.type: Input should be 'text'"),
         ('type = "text", ', "", "parameters.prompt.type: Field required"),
         ('prompt = { type = "text", is_required = true, max_length = 10 }', "prompt = 5", "parameters.prompt: Input"),

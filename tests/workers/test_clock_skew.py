@@ -34,7 +34,7 @@ def test_nothing_stands_still_after_the_clock_was_set_back(
     mission: Mission, workers: Workers, simulator: SimulatorProcess
 ) -> None:
     pass_time(-HOUR.total_seconds())
-    clock_skew.set_back(HOUR)
+    clock_skew.move_due_times_back(HOUR)
     workers.seconds_passed = 0.0
     workers.finish(mission)
     assert workers.seconds_passed < HOUR.total_seconds() / 2
@@ -56,6 +56,6 @@ def test_clock_set_forward_loses_and_repeats_nothing(
 def test_a_planned_start_means_the_true_clock(owner: User, account: ProviderAccount) -> None:
     planned = timezone.now() + 2 * HOUR
     mission = make_mission(owner, 1, not_before=planned)
-    clock_skew.set_back(HOUR)
+    clock_skew.move_due_times_back(HOUR)
     mission.refresh_from_db()
     assert mission.not_before == planned

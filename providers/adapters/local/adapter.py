@@ -34,7 +34,7 @@ from providers.adapters.base import (
     SubmitRequest,
     Updates,
 )
-from providers.adapters.errors import NotAccepted, Rejected, Remedy, TaskFailed, Unavailable
+from providers.adapters.errors import Rejected, Remedy, TaskFailed, TryAgainLater, Unavailable
 from providers.adapters.local import ffmpeg
 from providers.adapters.local.clips import BadPicture, Clip, Move, render
 
@@ -64,7 +64,7 @@ class Local(Provider):
     label = "This server"
     account_name = "local"
     capabilities = Capabilities(
-        needs_key=False, cancels=True, finds_by_our_id=True, reports_progress=True, settles_inline=True
+        needs_key=False, cancels=True, finds_by_our_id=True, reports_progress=True, finishes_in_submit=True
     )
     defaults = ProviderSettings(concurrency=os.cpu_count() or 1, submit_limit_seconds=15 * 60, options={"folder": ""})
     environment = {
@@ -80,7 +80,7 @@ class Local(Provider):
     def submit(self, request: SubmitRequest, updates: Updates = NO_UPDATES) -> Accepted | Finished:
         """Render a clip, which takes seconds to minutes. Costs nothing.
 
-        Raises Rejected for parameters or a picture that cannot be used, and NotAccepted when the
+        Raises Rejected for parameters or a picture that cannot be used, and TryAgainLater when the
         server is not ready: then the item is tried again.
         """
         deadline = time.monotonic() + self.settings.submit_limit_seconds
@@ -92,19 +92,19 @@ class Local(Provider):
             self._sweep()
             folder.mkdir(parents=True)
         except FileExistsError:
-            raise NotAccepted("This submission was withdrawn before it began.", code="withdrawn") from None
+            raise TryAgainLater("This submission was withdrawn before it began.", code="withdrawn") from None
         except OSError as error:
-            raise NotAccepted(f"The work folder cannot be used: {error.strerror}.", code="no_folder") from error
+            raise TryAgainLater(f"The work folder cannot be used: {error.strerror}.", code="no_folder") from error
 
         is_finished = False
         try:
             picture = self._picture(request, folder)
             state = self._render(request.our_id, picture, clip, folder, updates, deadline - time.monotonic())
             if (folder / WITHDRAWN).exists():
-                raise NotAccepted("This submission was withdrawn while it ran.", code="withdrawn")
+                raise TryAgainLater("This submission was withdrawn while it ran.", code="withdrawn")
             is_finished = state.status is RemoteStatus.SUCCEEDED
         except OSError as error:
-            raise NotAccepted(f"The clip could not be written: {error.strerror}.", code="no_folder") from error
+            raise TryAgainLater(f"The clip could not be written: {error.strerror}.", code="no_folder") from error
         finally:
             if not is_finished:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -188,7 +188,7 @@ class Local(Provider):
                         )
                     copy.write(chunk)
         except Unavailable as error:
-            raise NotAccepted(NO_PICTURE(hint=error.message), code="no_picture") from error
+            raise TryAgainLater(NO_PICTURE(hint=error.message), code="no_picture") from error
         return target
 
     def _render(
@@ -196,7 +196,7 @@ class Local(Provider):
     ) -> RemoteState:
         """Render into the work folder and return how that ended.
 
-        Raises Rejected for an unusable picture, and NotAccepted when the workers are stopped.
+        Raises Rejected for an unusable picture, and TryAgainLater when the workers are stopped.
         """
         part = folder / "part.mp4"
 
@@ -204,7 +204,7 @@ class Local(Provider):
             if updates.stop_requested():
                 raise Stopped
             if updates.interrupt_requested():
-                raise NotAccepted(WORKERS_STOPPED(), code="workers_stopped")
+                raise TryAgainLater(WORKERS_STOPPED(), code="workers_stopped")
 
         def on_start(pid: int) -> None:
             (folder / PROCESS).write_text(json.dumps({"host": os.uname().nodename, "pid": pid}))

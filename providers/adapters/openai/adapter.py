@@ -36,10 +36,10 @@ from providers.adapters.base import (
 )
 from providers.adapters.errors import (
     AccountBlocked,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -75,7 +75,7 @@ class OpenAI(Provider):
     label = "OpenAI-compatible chat"
     account_name = "openai"
     address_help = translatable("the base URL of the server's API, such as http://127.0.0.1:11434/v1.")
-    capabilities = Capabilities(needs_key=False, settles_inline=True, streams_text=True)
+    capabilities = Capabilities(needs_key=False, finishes_in_submit=True, streams_text=True)
     defaults = ProviderSettings(
         concurrency=4,
         submit_limit_seconds=600,
@@ -113,7 +113,7 @@ class OpenAI(Provider):
                     _read_stream(answer, stream.chunks, updates, deadline)
         except http.TransportFailure as failure:
             if not failure.may_have_arrived:
-                raise NotAccepted(UNREACHABLE(reason=failure.reason), code="unreachable") from failure
+                raise TryAgainLater(UNREACHABLE(reason=failure.reason), code="unreachable") from failure
             raise Unconfirmed(NO_ANSWER(reason=failure.reason), code="no_answer") from failure
         except BadAnswer as bad:
             return Finished(self._failed(answer, bad.code, bad.text))

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from core.reasons import Reason, define, define_table
 from providers.adapters.errors import (
     AccountBlocked,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
     TaskFailed,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -45,7 +45,7 @@ CODES: dict[str, Row] = {
     "model_not_found": NO_MODEL,
     "content_policy_violation": FILTERED,
     "content_filter": FILTERED,
-    "rate_limit_exceeded": Row(NotAccepted, "The server wants fewer requests per minute.", 10),
+    "rate_limit_exceeded": Row(TryAgainLater, "The server wants fewer requests per minute.", 10),
 }
 
 WORDS: list[tuple[re.Pattern[str], Row]] = [
@@ -63,9 +63,9 @@ HTTP_STATUSES: dict[int, Row] = {
     413: Row(Rejected, "The request is too large. Use smaller pictures or a shorter prompt."),
     415: Row(Rejected, "The server cannot use the request. Correct it."),
     422: Row(Rejected, "The server cannot use the request. Correct it."),
-    429: Row(NotAccepted, "The server wants fewer requests per minute.", 10),
-    503: Row(NotAccepted, "The server is overloaded.", 30),
-    529: Row(NotAccepted, "The server is overloaded.", 30),
+    429: Row(TryAgainLater, "The server wants fewer requests per minute.", 10),
+    503: Row(TryAgainLater, "The server is overloaded.", 30),
+    529: Row(TryAgainLater, "The server is overloaded.", 30),
 }
 MOVED = Row(AccountBlocked, "The server has moved away from this address. Correct the base URL of the account.")
 

@@ -33,7 +33,7 @@ from providers.adapters.base import (
     UploadedFile,
     translatable,
 )
-from providers.adapters.errors import NotAccepted, ProviderError, Remedy, Unavailable, Unconfirmed
+from providers.adapters.errors import ProviderError, Remedy, TryAgainLater, Unavailable, Unconfirmed
 from providers.adapters.http import TransportFailure
 from providers.adapters.runninghub import codes
 from providers.adapters.runninghub.client import Client, Reply, decode, mapping, task_id_of, word
@@ -134,7 +134,7 @@ class RunningHub(Provider):
         except TransportFailure as failure:
             if failure.may_have_arrived:
                 raise Unconfirmed(NO_ANSWER(reason=failure.reason, hint=codes.MAY_EXIST())) from failure
-            raise NotAccepted(UNREACHABLE(reason=failure.reason)) from failure
+            raise TryAgainLater(UNREACHABLE(reason=failure.reason)) from failure
         if not reply.task_id:
             raise codes.submit_error(reply)
         status = _status(reply)
@@ -142,7 +142,7 @@ class RunningHub(Provider):
             status = RemoteStatus.RUNNING
         state = _state(reply.task_id, status, reply)
         if status is RemoteStatus.RUNNING or (status is RemoteStatus.SUCCEEDED and not state.outputs):
-            return Accepted(reply.task_id, state)
+            return Accepted(state)
         return Finished(state)
 
     def query(self, task_ids: Sequence[str]) -> dict[str, RemoteState | ProviderError]:

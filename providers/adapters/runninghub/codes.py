@@ -17,11 +17,11 @@ from core.reasons import Definition, Reason, define, define_table
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
     TaskFailed,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 # The letter after each is that of the reference.
 ACCOUNT = Kind(AccountBlocked, AccountBlocked, Remedy.NONE)  # K
 REQUEST = Kind(Rejected, Rejected, Remedy.NONE)  # P
-BUSY = Kind(NotAccepted, Unavailable, Remedy.TRY_LATER)  # B
+BUSY = Kind(TryAgainLater, Unavailable, Remedy.TRY_LATER)  # B
 SLOT = Kind(NoSlot, Unavailable, Remedy.TRY_LATER)  # S
 IN_DOUBT = Kind(Unconfirmed, Unavailable, Remedy.TRY_LATER)  # A: after a submit the task may exist and be charged
 IN_DOUBT_ONCE = Kind(Unconfirmed, Unavailable, Remedy.ONE_MORE_TRY)  # A, but a repeat is likely to end the same way

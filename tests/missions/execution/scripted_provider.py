@@ -74,4 +74,4 @@ def running(task_id: str, **more: Any) -> RemoteState:
 
 
 def accepted(task_id: str, **more: Any) -> Accepted:
-    return Accepted(task_id, running(task_id, **more))
+    return Accepted(running(task_id, **more))

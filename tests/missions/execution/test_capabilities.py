@@ -24,7 +24,7 @@ from providers.adapters.base import (
     SubmitRequest,
     Updates,
 )
-from providers.adapters.errors import NotAccepted, Rejected, TaskFailed, Unavailable, Unconfirmed
+from providers.adapters.errors import Rejected, TaskFailed, TryAgainLater, Unavailable, Unconfirmed
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from tests.factories import Workers, check_mission, claim, make_mission, pass_time, picture
@@ -32,7 +32,7 @@ from tests.missions.execution.scripted_provider import Script, ScriptedProvider,
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
-INLINE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, settles_inline=True, streams_text=True)
+INLINE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, finishes_in_submit=True, streams_text=True)
 REMOTE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, reports_progress=True)
 
 
@@ -81,7 +81,7 @@ def test_an_inline_answer_ends_the_attempt(owner, scripted, script):
         (failed(error=too_long), "failed", "failed", "length"),
         (failed(), "failed", "failed", "failed"),
         (Rejected("No such model.", code="404"), "refused", "failed", "404"),
-        (NotAccepted("Busy.", code="503"), "refused", "pending", "503"),
+        (TryAgainLater("Busy.", code="503"), "refused", "pending", "503"),
         (Unconfirmed("No answer.", code="drop"), "unconfirmed", "unconfirmed", "drop"),
         (RuntimeError("a bug"), "unconfirmed", "unconfirmed", "interrupted"),
     ]
@@ -194,7 +194,7 @@ def test_stopping_worker_hands_its_items_back(owner, scripted, script, monkeypat
     def submit(request: SubmitRequest, updates: Updates) -> Finished:
         stop.set()
         assert updates.interrupt_requested()
-        raise NotAccepted("The workers were stopped.", code="workers_stopped")
+        raise TryAgainLater("The workers were stopped.", code="workers_stopped")
 
     script.submit = submit
     mission = mission_of(owner, scripted, 2)
@@ -254,7 +254,7 @@ def test_item_that_kills_its_workers_is_left_to_a_person(owner, scripted, script
         for attempt_id in Attempt.objects.filter(status="prepared").values_list("pk", flat=True):
             lifecycle.mark_sending({attempt_id: {}}, worker="")
             lifecycle.mark_unconfirmed(attempt_id, code="worker_died", message="It died.")
-            execution.rescue(attempt_id)
+            execution.resolve_unconfirmed(attempt_id)
     assert mission.items.get().status == "unconfirmed"
     assert mission.items.get().submission_count < 10
 

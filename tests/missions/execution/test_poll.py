@@ -15,7 +15,7 @@ from django_q.signing import SignedPackage
 
 from core.errors import NotPossible
 from missions import execution, services
-from missions.execution.poll import claim_due
+from missions.execution.poll import claim_polls
 from missions.models import Attempt, Mission, MissionItem, Output
 from providers.models import ProviderAccount
 from tests.factories import Workers, check_mission, make_mission, pass_time
@@ -254,8 +254,8 @@ def test_claimed_polls_are_left_to_their_tick_for_a_while(owner, workers, simula
     simulator.set(task_seconds=600)
     start(owner, workers, 3)
     pass_time(60)
-    assert len(claim_due(account.pk, timezone.now())) == 3
-    assert claim_due(account.pk, timezone.now()) == []
+    assert len(claim_polls(account.pk, timezone.now())) == 3
+    assert claim_polls(account.pk, timezone.now()) == []
     soon, later = timezone.now() + timedelta(seconds=5), timezone.now() + timedelta(seconds=15)
     assert Attempt.objects.filter(next_poll_at__gt=soon, next_poll_at__lt=later).count() == 3
 

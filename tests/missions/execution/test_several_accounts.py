@@ -213,12 +213,12 @@ def test_new_key_cannot_void_an_unconfirmed_task(owner, second, workers, setting
     change_key(second, NEW)
     with pytest.raises(Unavailable, match="another key"):
         execution.attach(attempt.pk, task_id)
-    execution.rescue(attempt.pk)
+    execution.resolve_unconfirmed(attempt.pk)
     assert Attempt.objects.get().hinted_task_id == task_id
     with pytest.raises(NotPossible):
         services.resolve_as_not_run(item=MissionItem.objects.get(), actor=ME)
     change_key(second, OLD)
-    execution.rescue(attempt.pk)
+    execution.resolve_unconfirmed(attempt.pk)
     assert Attempt.objects.get().remote_task_id == task_id
     assert simulator.stats()["accepted"] == 1
 

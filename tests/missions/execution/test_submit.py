@@ -22,7 +22,7 @@ from missions.models import Attempt, Mission, MissionItem
 from missions.policy import retry
 from providers import provider_accounts
 from providers.adapters.base import SubmitRequest
-from providers.adapters.errors import NotAccepted
+from providers.adapters.errors import TryAgainLater
 from providers.models import ProviderAccount, ProviderUpload
 from tests.core.test_sqlite import writer_elsewhere
 from tests.factories import (
@@ -105,7 +105,7 @@ def test_stale_mark_is_not_sent(account, simulator):
     provider = provider_accounts.connect(account)
     request = SubmitRequest(endpoint=TEXT_TO_IMAGE, params={"prompt": "a teapot", "aspectRatio": "1:1"})
     woke_up_late = timezone.now() - CLUSTER_DEAD_AFTER
-    with pytest.raises(NotAccepted):
+    with pytest.raises(TryAgainLater):
         _send(Attempt(), provider, request, woke_up_late)
     assert simulator.stats()["submits"] == 0
     assert _send(Attempt(), provider, request, timezone.now()).state.task_id == simulator.tasks()[0]["id"]
@@ -589,7 +589,7 @@ def test_mission_stopped_during_an_upload_sends_nothing(owner, workers, simulato
     attempt = Attempt.objects.get()
 
     def stop(request: Any) -> tuple[int, dict[str, str], str]:
-        refuse(attempt.pk, counts=False)
+        refuse(attempt.pk, counts_as_refusal=False)
         return 200, {}, json.dumps({"code": 0, "data": {"download_url": "https://a.example/cat.png"}})
 
     with responses.RequestsMock() as mock:

@@ -55,8 +55,8 @@ def typing(client: Client, key: str, **fields: Any) -> Any:
 
 def submit(client: Client, key: str, **fields: Any) -> Any:
     """Load the preview, then press its button."""
-    promise = post(client, key, **fields).context["preview"].promise
-    return post(client, key, "submit", promise=promise, **fields)
+    quoted_total = post(client, key, **fields).context["preview"].quoted_total
+    return post(client, key, "submit", quoted_total=quoted_total, **fields)
 
 
 def text(response: Any) -> str:
@@ -200,9 +200,9 @@ def test_default_name_is_the_type(client: Client, key: str) -> None:
 
 
 def test_changed_count_is_not_submitted(client: Client, key: str) -> None:
-    promise = post(client, key, prompts="a fox").context["preview"].promise
+    quoted_total = post(client, key, prompts="a fox").context["preview"].quoted_total
 
-    response = post(client, key, "submit", promise=promise, prompts="a fox\na cat")
+    response = post(client, key, "submit", quoted_total=quoted_total, prompts="a fox\na cat")
 
     assert response.status_code == 422
     assert "Submit 2 items" in text(response)
@@ -211,9 +211,9 @@ def test_changed_count_is_not_submitted(client: Client, key: str) -> None:
 
 def test_second_submit_creates_nothing(client: Client, key: str) -> None:
     first = submit(client, key, prompts="a fox")
-    promise = "rhart-image-v1/text-to-image 1 0.05 CNY"
+    quoted_total = "rhart-image-v1/text-to-image 1 0.05 CNY"
 
-    again = post(client, key, "submit", promise=promise, prompts="a fox")
+    again = post(client, key, "submit", quoted_total=quoted_total, prompts="a fox")
 
     assert again["Location"] == first["Location"]
     assert Mission.objects.count() == 1
@@ -222,11 +222,11 @@ def test_second_submit_creates_nothing(client: Client, key: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_submits_create_one_mission(owner: User, key: str) -> None:
     clients = [client_of(owner) for _ in range(3)]
-    promise = post(clients[0], key, prompts="a fox\na cat").context["preview"].promise
+    quoted_total = post(clients[0], key, prompts="a fox\na cat").context["preview"].quoted_total
     places: list[str] = []
 
     def press(client: Client) -> None:
-        places.append(post(client, key, "submit", promise=promise, prompts="a fox\na cat")["Location"])
+        places.append(post(client, key, "submit", quoted_total=quoted_total, prompts="a fox\na cat")["Location"])
         connection.close()
 
     threads = [threading.Thread(target=press, args=[client]) for client in clients]
@@ -260,10 +260,10 @@ def test_start_time_is_local(client: Client, key: str) -> None:
 def test_removed_file_stops_the_submit(client: Client, key: str, owner: User) -> None:
     media = make_media(owner)
     fields = EDIT | {"images": media.reference, "param-prompt": "in ink"}
-    promise = post(client, key, **fields).context["preview"].promise
+    quoted_total = post(client, key, **fields).context["preview"].quoted_total
     MediaFile.objects.all().delete()
 
-    response = post(client, key, "submit", promise=promise, **fields)
+    response = post(client, key, "submit", quoted_total=quoted_total, **fields)
 
     assert response.status_code == 422
     assert not Mission.objects.exists()

@@ -31,7 +31,7 @@ def test_environment_names_settings_that_exist(name):
 def test_capabilities_have_their_methods(name):
     kind, capabilities = PROVIDERS[name], PROVIDERS[name].capabilities
     methods = [method for capability, method in METHODS.items() if getattr(capabilities, capability)]
-    if not capabilities.settles_inline:
+    if not capabilities.finishes_in_submit:
         methods += ["query", "cancel"] if capabilities.cancels else ["query"]
     assert [
         method for method in methods if vars(kind).get(method, vars(Provider)[method]) is vars(Provider)[method]

@@ -25,7 +25,7 @@ from providers.adapters.base import (
     SubmitRequest,
     Updates,
 )
-from providers.adapters.errors import NotAccepted, ProviderError, Rejected, Remedy
+from providers.adapters.errors import ProviderError, Rejected, Remedy, TryAgainLater
 from providers.adapters.local import adapter as local
 from providers.adapters.local.clips import EASINGS, SIZES, Clip, Move, render
 from tests import http_servers
@@ -205,7 +205,7 @@ def test_picture_is_fetched_by_address(tmp_path: Path):
         clip_of(submit(allowed, request(image=f"{server.url}/a.png")))
         guarded = local.Local(ProviderSettings(submit_limit_seconds=120, options=options))
         for provider, path in ((guarded, "a.png"), (allowed, "missing.png")):
-            with pytest.raises(NotAccepted) as caught:
+            with pytest.raises(TryAgainLater) as caught:
                 provider.submit(request(image=f"{server.url}/{path}"))
             assert caught.value.code == "no_picture"
 
@@ -217,7 +217,7 @@ def test_stop_ends_the_render(provider: local.Local):
 
 
 def test_interrupted_render_leaves_nothing(provider: local.Local, tmp_path: Path):
-    with pytest.raises(NotAccepted) as caught:
+    with pytest.raises(TryAgainLater) as caught:
         submit(provider, request(), Recorder(is_interrupted=True))
     assert caught.value.code == "workers_stopped"
     assert list((tmp_path / "work").iterdir()) == []
@@ -255,7 +255,7 @@ def test_find_returns_a_finished_clip(provider: local.Local):
 def test_find_proves_that_nothing_ran(provider: local.Local):
     sent = request()
     assert provider.find(sent.our_id) is None
-    with pytest.raises(NotAccepted) as caught:
+    with pytest.raises(TryAgainLater) as caught:
         provider.submit(sent)
     assert caught.value.code == "withdrawn"
 

@@ -22,11 +22,11 @@ from providers.adapters.base import (
 )
 from providers.adapters.errors import (
     AccountBlocked,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
     TaskFailed,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -175,11 +175,11 @@ REFUSALS: list[tuple[str, type[ProviderError], str, int]] = [
     ("submit:408", Unconfirmed, "server_error", 0),
     ("submit:413", Rejected, "server_error", 0),
     ("submit:422", Rejected, "server_error", 0),
-    ("submit:429", NotAccepted, "rate_limit_exceeded", 0),
+    ("submit:429", TryAgainLater, "rate_limit_exceeded", 0),
     ("submit:quota", AccountBlocked, "insufficient_quota", 0),
     ("submit:context", Rejected, "context_length_exceeded", 0),
     ("submit:context_500", Rejected, "server_error", 0),
-    ("submit:503", NotAccepted, "server_error", 0),
+    ("submit:503", TryAgainLater, "server_error", 0),
     ("submit:500", Unconfirmed, "server_error", 0),
     ("submit:502", Unconfirmed, "server_error", 0),
     ("submit:504", Unconfirmed, "server_error", 0),
@@ -200,7 +200,7 @@ def test_refusals_say_whether_money_was_spent(server: ChatSimulatorProcess):
         error = error_of(chat.submit, request(f"[[sim:{marker}]]"))
         assert (type(error), error.code) == (kind, code), marker
         assert server.stats()["paid"] == paid, marker
-        if kind is NotAccepted:
+        if kind is TryAgainLater:
             assert error.wait_seconds == 1, marker  # the Retry-After of the simulator
 
 
@@ -246,7 +246,7 @@ def test_length_is_reported(server: ChatSimulatorProcess):
 
 def test_unsent_requests_are_not_accepted(server: ChatSimulatorProcess):
     error = error_of(provider(f"http://127.0.0.1:{free_port()}").submit, request())
-    assert (type(error), error.code) == (NotAccepted, "unreachable")
+    assert (type(error), error.code) == (TryAgainLater, "unreachable")
     for url in ("", "ftp://example.com", "http://", "http://example.com/?a=1", "nonsense"):
         error = error_of(provider(url).submit, request())
         assert (type(error), error.code) == (AccountBlocked, "no_base_url"), url

@@ -23,10 +23,10 @@ from providers.adapters.base import (
 )
 from providers.adapters.errors import (
     AccountBlocked,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -153,7 +153,7 @@ def test_immediate_failure_is_a_failed_task():
 def test_a_refused_connection_means_not_accepted(real_sockets: None):
     provider = wire.runninghub(host=f"http://127.0.0.1:{free_port()}")
     error = error_of(provider.submit, wire.REQUEST)
-    assert type(error) is NotAccepted
+    assert type(error) is TryAgainLater
     assert "Nothing was sent" in error.message
 
 

@@ -9,11 +9,11 @@ from providers.adapters.base import RemoteState, RemoteStatus
 from providers.adapters.errors import (
     AccountBlocked,
     NoSlot,
-    NotAccepted,
     ProviderError,
     Rejected,
     Remedy,
     TaskFailed,
+    TryAgainLater,
     Unavailable,
     Unconfirmed,
 )
@@ -81,7 +81,7 @@ ABOUT_A_TASK = {"1004", "423", "807", "804", "805", "813"}
 ON_SUBMIT = {
     "K": AccountBlocked,
     "P": Rejected,
-    "B": NotAccepted,
+    "B": TryAgainLater,
     "S": NoSlot,
     "A": Unconfirmed,
     "A1": Unconfirmed,
@@ -204,7 +204,7 @@ def test_a_see_other_leaves_doubt(status: int):
 
 def test_a_rate_limit_waits_as_long_as_the_server_asks():
     error = submit_error(status=429, **{"Retry-After": "7"})
-    assert type(error) is NotAccepted
+    assert type(error) is TryAgainLater
     assert error.wait_seconds == 7
 
 

@@ -1,4 +1,4 @@
-"""Unconfirmed attempts that the provider can confirm."""
+"""Resolution of unconfirmed attempts by asking the provider."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from providers.adapters.registry import PROVIDERS
 
 SHORTEST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 3600.0
-SPACING = 0.05  # of the time since it was sent
-MAX_LOST_WORKERS = 5  # an item that ends its worker every time is left to a person
+WAIT_SHARE = 0.05  # the wait between two look-ups, as a share of the time since it was sent
+MAX_LOST_WORKERS = 5  # an item whose worker dies this often is left to a person
 
 
-def rescue(attempt_id: int) -> None:
+def resolve_unconfirmed(attempt_id: int) -> None:
     """Query the provider about an unconfirmed attempt, and settle it if the answer is a proof.
 
     Its task was named by a webhook, or it was accepted and then could not be polled, or the
@@ -34,7 +34,7 @@ def rescue(attempt_id: int) -> None:
     if not task_id and not (finds and attempt.status == AttemptStatus.UNCONFIRMED):
         return
     age = (timezone.now() - (attempt.sending_at or timezone.now())).total_seconds()
-    wait = min(max(age * SPACING, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+    wait = min(max(age * WAIT_SHARE, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
     lost = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED)
     lost.update(next_poll_at=seconds_from_now(wait))
     try:
@@ -60,10 +60,10 @@ def _find(attempt: Attempt) -> None:
             dispatch(account.pk)
         return
     is_over = state.status is not RemoteStatus.RUNNING
-    if is_over or not PROVIDERS[account.provider].capabilities.settles_inline:
+    if is_over or not PROVIDERS[account.provider].capabilities.finishes_in_submit:
         _accept(attempt, state, state.task_id)
         if is_over:
-            record_ends({attempt: download.take_in(attempt, state)})
+            record_ends({attempt: download.store_result_files(attempt, state)})
             dispatch(account.pk)
 
 
@@ -85,7 +85,7 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
         return False
     others = Attempt.objects.filter(account=attempt.account, remote_task_id=remote_task_id).exclude(pk=attempt_id)
-    if others.exclude(remote_task_id="").exists():  # as the index says, or it would not be used
+    if others.exclude(remote_task_id="").exists():  # the index has this condition
         return False
     answer = provider_accounts.connect(attempt.account).query([remote_task_id])[remote_task_id]
     if isinstance(answer, ProviderError):
