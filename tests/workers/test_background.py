@@ -23,8 +23,8 @@ def test_worker_ends_after_its_background_work(monkeypatch: pytest.MonkeyPatch) 
             release.set()
             work.join()
 
-    monkeypatch.setattr(supervisor.time, "sleep", sleep)
-    monkeypatch.setattr(supervisor.os, "_exit", lambda code: codes.append((code, background.count())))
+    monkeypatch.setattr("workers.supervisor.time.sleep", sleep)
+    monkeypatch.setattr("workers.supervisor.os._exit", lambda code: codes.append((code, background.count())))
     background.run(release.wait, name="work")  # type: ignore[arg-type]
     work = next(thread for thread in threading.enumerate() if thread.name == "work")
 
