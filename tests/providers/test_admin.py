@@ -67,7 +67,7 @@ def test_a_form_that_is_refused_does_not_repeat_the_key(admin_client, encryption
     ("fields", "words"),
     [
         ({"api_key": ""}, "Enter the key."),
-        ({"api_key": "two words"}, "characters that no key has"),
+        ({"api_key": "two words"}, "characters that cannot be part of a key"),
         ({"name": "environment", "api_key": KEY}, "the environment describes"),
         ({"provider": "another", "api_key": KEY}, "Choose one of runninghub"),
     ],
@@ -86,7 +86,7 @@ def test_no_key_is_stored_without_an_encryption_key(admin_client, settings):
 
 
 def test_one_key_cannot_be_entered_twice(admin_client, second, settings):
-    assert "“second” has this key" in admin_client.post(ADD, form(name="third", api_key=KEY)).content.decode()
+    assert "“second” already uses this key" in admin_client.post(ADD, form(name="third", api_key=KEY)).content.decode()
     settings.RUNNINGHUB_API_KEY, settings.RUNNINGHUB_BASE_URL = "the-environment-s-key", SITE
     provider_accounts.environment_account()
     answer = admin_client.post(ADD, form(name="third", api_key="the-environment-s-key"))

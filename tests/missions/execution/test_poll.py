@@ -74,7 +74,7 @@ FAILURES = [
     ("[[sim:fail:1501]]", 1, "1501", "Moderation refused"),
     ("[[sim:fail:1505]]", 1, "1505", "real people"),
     ("[[sim:fail:1015]]", 2, "1015", "failed"),
-    ("[[sim:fail:1504]]", 3, "1504", "ran out of time"),
+    ("[[sim:fail:1504]]", 3, "1504", "timed out"),
     ("[[sim:cancel]]", 1, "cancelled_remotely", "cancelled"),
     ("[[sim:vanish]]", 1, "gone", "no longer knows"),
     ("[[sim:no-result]]", 1, "no_result", "without a result"),

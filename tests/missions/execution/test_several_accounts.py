@@ -211,7 +211,7 @@ def test_new_key_cannot_void_an_unconfirmed_task(owner, second, workers, setting
     task_id = simulator.tasks()[0]["id"]
     Attempt.objects.update(hinted_task_id=task_id)
     change_key(second, NEW)
-    with pytest.raises(Unavailable, match="another key"):
+    with pytest.raises(Unavailable, match="key was changed"):
         execution.attach(attempt.pk, task_id)
     execution.resolve_unconfirmed(attempt.pk)
     assert Attempt.objects.get().hinted_task_id == task_id
