@@ -90,7 +90,7 @@ def test_one_key_cannot_be_entered_twice(admin_client, second, settings):
     settings.RUNNINGHUB_API_KEY, settings.RUNNINGHUB_BASE_URL = "the-environment-s-key", SITE
     provider_accounts.environment_account()
     answer = admin_client.post(ADD, form(name="third", api_key="the-environment-s-key"))
-    assert "“environment” has this key" in answer.content.decode()
+    assert "“environment” already uses this key" in answer.content.decode()
     assert not ProviderAccount.objects.filter(name="third").exists()
 
 
