@@ -76,7 +76,7 @@ def test_a_submit_posts_the_parameters_and_the_webhook_once():
     request = SubmitRequest(wire.ENDPOINT, {"prompt": "红茶壶", "duration": "10"}, "https://us.example/hook")
     task = wire.runninghub().submit(request)
     assert isinstance(task, Accepted)
-    assert task.task_id == wire.TASK
+    assert task.state.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
     assert task.state.raw == wire.submitted()
     assert wire.sent_json() == {"prompt": "红茶壶", "duration": "10", "webhookUrl": "https://us.example/hook"}
@@ -112,7 +112,7 @@ def test_a_submit_finds_the_task_in_every_spelling(body: dict[str, object]):
     responses.post(wire.SUBMIT, json=body)
     task = wire.runninghub().submit(wire.REQUEST)
     assert isinstance(task, Accepted)
-    assert task.task_id == wire.TASK
+    assert task.state.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
 
 
@@ -132,7 +132,7 @@ def test_an_answer_with_a_task_and_a_code_is_an_accepted_task(status: str, code:
     responses.post(wire.SUBMIT, json=wire.submitted(status=status, errorCode=code))
     task = wire.runninghub().submit(wire.REQUEST)
     assert isinstance(task, Accepted)
-    assert task.task_id == wire.TASK
+    assert task.state.task_id == wire.TASK
     assert task.state.status is RemoteStatus.RUNNING
 
 
@@ -302,7 +302,7 @@ def test_the_word_success_is_no_reason_for_a_failure():
 )
 def test_a_success_is_found_in_every_envelope(body: dict[str, object]):
     answer = state(body)
-    assert answer.task_id == wire.TASK
+    assert answer.state.task_id == wire.TASK
     assert answer.status is RemoteStatus.SUCCEEDED
     assert answer.outputs == (RemoteOutput("https://files.example/x.png", "", "png"),)
     assert answer.cost == Decimal("0.05")
