@@ -302,7 +302,7 @@ def test_the_word_success_is_no_reason_for_a_failure():
 )
 def test_a_success_is_found_in_every_envelope(body: dict[str, object]):
     answer = state(body)
-    assert answer.state.task_id == wire.TASK
+    assert answer.task_id == wire.TASK
     assert answer.status is RemoteStatus.SUCCEEDED
     assert answer.outputs == (RemoteOutput("https://files.example/x.png", "", "png"),)
     assert answer.cost == Decimal("0.05")
