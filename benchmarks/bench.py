@@ -74,7 +74,7 @@ def account_figures(tasks: list[dict[str, Any]], began: float, submit_latency: f
 
     ended = max(task["accepted_at"] for task in tasks)
     figures = {}
-    for account in ProviderAccount.objects.filter(is_enabled=True).order_by("pk"):
+    for account in ProviderAccount.objects.filter(provider="runninghub", is_enabled=True).order_by("pk"):
         own = set(Attempt.objects.filter(account=account).values_list("remote_task_id", flat=True))
         spans = [(task["accepted_at"], task["ends_at"]) for task in tasks if task["id"] in own]
         busy = sum(min(end, ended) - start for start, end in spans)

@@ -27,7 +27,7 @@ import time
 from django.db import transaction
 from missions.models import ProviderAccount
 with transaction.atomic():
-    ProviderAccount.objects.select_for_update().get()
+    ProviderAccount.objects.select_for_update().get(provider="runninghub")
     print("locked", flush=True)
     time.sleep(600)
 """
