@@ -113,7 +113,7 @@ def test_admin_and_api_docs_obey_the_policy(open_page, operator):
     expect(page.locator(".calendarbox").first).to_be_visible()
     page.goto("/admin/missions/mission/")
     page.goto("/api/v1/docs")
-    page.get_by_text("Who am I?").click()
+    page.get_by_text("Show the caller").click()
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     expect(page.locator(".live-responses-table").get_by_text('"operator"').first).to_be_visible()

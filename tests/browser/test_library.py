@@ -78,7 +78,7 @@ def test_uploads_wait_for_the_connection(page, pictures):
     page.goto("/media")
     page.context.set_offline(True)
     page.set_input_files("#files", pictures[:1])
-    expect(page.locator("#upload-counts")).to_contain_text("The connection is lost")
+    expect(page.locator("#upload-counts")).to_contain_text("Connection lost")
 
     page.context.set_offline(False)
 
@@ -103,7 +103,7 @@ def test_library_works_without_scripts(open_page, pictures):
     page.set_input_files("#files", pictures[:2])
     page.get_by_role("button", name="Upload").click()
 
-    expect(page.locator(".message")).to_contain_text("2 images are in the library.")
+    expect(page.locator(".message")).to_contain_text("2 images were uploaded.")
     expect(page.locator(".library-item")).to_have_count(2)
 
 
