@@ -50,9 +50,9 @@ _Ready = tuple[Attempt, Provider, SubmitRequest]
 def refill(account_id: int) -> None:
     """Fill free slots: send the first batch in this worker, and wake others for the rest.
 
-    The batch of this worker is claimed and marked in one transaction, so that it waits for the
-    database only once. If files have to be uploaded, which takes time, it is not: no lock is held
-    meanwhile.
+    This worker's batch is claimed and marked in one transaction, which saves a second wait for the
+    database. If files must be uploaded first, it is marked in a transaction of its own, so that no
+    lock is held during the uploads.
     """
     marked = None
     with durable_transaction():
@@ -195,12 +195,11 @@ def _send(
     marked_at: datetime,
     updates: Updates = NO_UPDATES,
 ) -> Accepted | Finished:
-    """Make the one call, unless this machine was suspended since the mark.
+    """Make the one call, and store results that exist only in this process.
 
-    Store results that exist only in this process.
-
-    Other workers may then have considered this one dead, and a person may have checked that nothing
-    was sent and sent it again.
+    Raises TryAgainLater, and sends nothing, when too much time has passed since the mark, as after
+    a suspension of the machine: other workers may have considered this one dead by then, and a
+    person may have found that nothing was sent and had the item sent again.
     """
     if timezone.now() - marked_at > SEND_WITHIN:
         raise TryAgainLater(reasons.NOT_PREPARED(), code="too_late")
@@ -283,7 +282,7 @@ def _retry_write(record: Callable[[], object]) -> None:
 def _apply_to_account(account_id: int, error: BaseException | None) -> None:
     """Pause or slow down an account after a refusal.
 
-    Before items are locked: an account is always locked first.
+    Call it before items are locked: locks are taken on the account first.
     """
     if isinstance(error, AccountBlocked):
         provider_accounts.block(account_id, reason=str(error))

@@ -161,7 +161,7 @@ class App:
                 sql = "SELECT prompt, count(*) FROM calls WHERE is_paid GROUP BY prompt"
                 return as_json({"prompts": dict(self._db.execute(sql).fetchall())})
             case "GET options":
-                return as_json(self._shown())
+                return as_json(self._options_and_faults())
             case "POST options":
                 before, armed = dataclasses.replace(self.options), dict(self.faults.armed)
                 try:
@@ -170,7 +170,7 @@ class App:
                 except ValueError as problem:
                     self.options, self.faults.armed = before, armed
                     return as_json({"error": str(problem)}, 400)
-                return as_json(self._shown())
+                return as_json(self._options_and_faults())
             case "POST reset":
                 self._db.execute("DELETE FROM calls")
                 self._reset_options()
@@ -178,12 +178,12 @@ class App:
         return as_json({"error": "no such page"}, 404)
 
     def _change(self, name: str, value: Any) -> None:
-        if name in self._shown():
+        if name in self._options_and_faults():
             self.options.change(name, value)
         else:
             self.faults.arm(name, value)
 
-    def _shown(self) -> dict[str, Any]:
+    def _options_and_faults(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self.options), "faults": self.faults.armed}
 
     def _note(self, chat: Chat, fault: str, *, is_paid: bool, tokens: int = 0) -> None:
