@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.utils import timezone
 
 from missions import lifecycle, reasons
@@ -61,9 +62,13 @@ def _find(attempt: Attempt) -> None:
         return
     is_over = state.status is not RemoteStatus.RUNNING
     if is_over or not PROVIDERS[account.provider].capabilities.finishes_in_submit:
-        _accept(attempt, state, state.task_id)
+        # Files first: if storing them fails, the attempt stays unconfirmed and is looked up again.
+        state = download.store_result_files(attempt, state)
+        with transaction.atomic():
+            _accept(attempt, state, state.task_id)
+            if is_over:
+                record_ends({attempt: state})
         if is_over:
-            record_ends({attempt: download.store_result_files(attempt, state)})
             dispatch(account.pk)
 
 

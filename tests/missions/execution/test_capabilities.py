@@ -247,6 +247,26 @@ def test_a_lost_submission_is_proved_by_our_id(owner, scripted, script):
         lifecycle.request_deletion(mission.pk, actor="user:1")
 
 
+def test_a_lookup_whose_files_cannot_be_stored_is_repeated(owner, scripted, script, tmp_path):
+    ScriptedProvider.capabilities = INLINE
+    path = tmp_path / "clip.png"
+    script.find = lambda our_id: succeeded(RemoteOutput(path=path, extension="png")).state
+    mission = mission_of(owner, scripted)
+    (attempt_id,) = claim(mission, scripted)
+    lifecycle.mark_sending({attempt_id: {}}, worker="")
+    lifecycle.mark_unconfirmed(attempt_id, code="worker_died", message="It died.")
+    with pytest.raises(FileNotFoundError):
+        execution.resolve_unconfirmed(attempt_id)
+    assert Attempt.objects.get(pk=attempt_id).status == "unconfirmed"
+    path.write_bytes(picture())
+    execution.resolve_unconfirmed(attempt_id)
+    assert Attempt.objects.get(pk=attempt_id).status == "succeeded"
+    pass_time(2)
+    Workers(scripted).play("archive")
+    assert Output.objects.get().status == "stored"
+    check_mission(mission.pk)
+
+
 def test_item_that_kills_its_workers_is_left_to_a_person(owner, scripted, script):
     mission = mission_of(owner, scripted)
     claim(mission, scripted)
