@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 PART = ".part"
-TAKEN_IN = "taken-in:"  # the address of a result in our own storage
+STORED_PREFIX = "taken-in:"  # begins the address of a result in our own storage
 PATIENCE = timedelta(days=7)  # for results that the provider keeps for ever
 LEASE = timedelta(seconds=10)  # renewed for as long as it takes, so that a dead worker's download is taken up soon
 RENEW_SECONDS = 3.0
@@ -94,10 +94,10 @@ def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
     facts = {output.pk: future.result() for output, future in fetched.items() if not future.exception()}
     stored = lifecycle.store_outputs(facts)
     remove(
-        output.remote_url.removeprefix(TAKEN_IN)
+        output.remote_url.removeprefix(STORED_PREFIX)
         for output in fetched
         if output.pk in stored
-        and output.remote_url.startswith(f"{TAKEN_IN}{folder_of(output.attempt.item.mission_id)}/")
+        and output.remote_url.startswith(f"{STORED_PREFIX}{folder_of(output.attempt.item.mission_id)}/")
     )
     for output, future in fetched.items():
         if error := future.exception():
@@ -211,9 +211,9 @@ def _stream(output: Output, file: Any) -> str:
 
 def _source(output: Output) -> contextlib.AbstractContextManager[http.Download]:
     """Open an output: in our storage, or at the provider with the account's own means."""
-    own = f"{TAKEN_IN}{_name(output.attempt, output.index)}.incoming"
+    own = f"{STORED_PREFIX}{_name(output.attempt, output.index)}.incoming"
     if output.remote_url.startswith(own):  # no other file of the storage, whatever a provider calls a URL
-        return _taken_in(output.remote_url.removeprefix(TAKEN_IN))
+        return _open_stored(output.remote_url.removeprefix(STORED_PREFIX))
     try:
         return provider_accounts.connect(output.attempt.account).fetch(output.remote_url)
     except (AccountBlocked, Unavailable):  # a key that is gone: most results need none
@@ -221,7 +221,7 @@ def _source(output: Output) -> contextlib.AbstractContextManager[http.Download]:
 
 
 @contextlib.contextmanager
-def _taken_in(name: str) -> Iterator[http.Download]:
+def _open_stored(name: str) -> Iterator[http.Download]:
     with storages["results"].open(name) as file:
         yield http.Download(file.chunks(CHUNK_BYTES), file.size)
 
@@ -239,7 +239,7 @@ def store_result_files(attempt: Attempt, state: RemoteState) -> RemoteState:
             name = f"{_name(attempt, index)}.incoming"
             storage = storages["results"]
             name = _save(name, output.path) if output.path else storage.save(name, ContentFile(output.content))
-            output = RemoteOutput(url=f"{TAKEN_IN}{name}", extension=output.extension)
+            output = RemoteOutput(url=f"{STORED_PREFIX}{name}", extension=output.extension)
         outputs.append(output)
     return dataclasses.replace(state, outputs=tuple(outputs))
 
