@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy
 
 from media.models import MediaFile
 from missions.batch_input.columns import image_field, prompt_field, takes_many
+from missions.batch_input.report import InputReport
 from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
 from providers.catalog import Model, Parameter, ParameterType
 
@@ -56,6 +57,20 @@ class ImportedTable:
     def records(self) -> list[Record]:
         """Return the records without the header."""
         return self.table.body(has_header=self.has_header)
+
+    @property
+    def report(self) -> InputReport:
+        """Return the table's report with the header and the columns that are used."""
+        names = self.table.names(has_header=self.has_header)
+        meanings = [*self.meanings, *[""] * (len(names) - len(self.meanings))]
+        is_headed = self.has_header and self.table.keys is None
+        return replace(
+            self.table.report,
+            header_line=self.table.records[0].line if is_headed and self.table.records else 0,
+            columns=tuple(name for name, meaning in zip(names, meanings, strict=False) if meaning),
+            unused_columns=tuple(name for name, meaning in zip(names, meanings, strict=False) if not meaning),
+            rows=len(self.records),
+        )
 
 
 @dataclass(frozen=True, slots=True)

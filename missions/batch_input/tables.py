@@ -22,13 +22,14 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from missions.batch_input.report import InputReport
 from missions.batch_input.spreadsheets import SheetUnreadable, read_sheet
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -85,6 +86,7 @@ class Table:
     records: list[Record]
     keys: list[str] | None = None
     problems: list[RowError] = field(default_factory=list)
+    report: InputReport = field(default_factory=InputReport)
 
     def names(self, *, has_header: bool) -> list[str]:
         """Return a name for each column: its key or heading, else its letter."""
@@ -104,6 +106,7 @@ class Table:
             "records": [[record.line, record.cells] for record in self.records],
             "keys": self.keys,
             "problems": [asdict(problem) for problem in self.problems],
+            "report": self.report.to_json(),
         }
 
     @classmethod
@@ -112,6 +115,7 @@ class Table:
             records=[Record(line, cells) for line, cells in value["records"]],
             keys=value["keys"],
             problems=[RowError(**problem) for problem in value["problems"]],
+            report=InputReport.from_json(value.get("report")),
         )
 
 
@@ -120,7 +124,8 @@ def read_table(file: IO[bytes], *, name: str) -> Table:
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise _unusable(_("The file is larger than %(limit)d MB. Split it.") % {"limit": MAX_BYTES // 1024**2})
-    match Path(name).suffix.lower():
+    ending = Path(name).suffix.lower()
+    match ending:
         case ".txt":
             table = Table([Record(line, [text]) for line, text in lines_of(decode(content))])
         case ".csv" | ".tsv":
@@ -146,7 +151,16 @@ def read_table(file: IO[bytes], *, name: str) -> Table:
     if width > MAX_COLUMNS:
         message = _("The file has %(width)d columns; at most %(limit)d can be used.")
         raise _unusable(message % {"width": width, "limit": MAX_COLUMNS})
-    return table
+    report = InputReport(
+        name=name,
+        kind={".txt": "text", ".ndjson": "jsonl"}.get(ending, ending[1:]),
+        columns=tuple(table.keys or ()),
+        lines=max(record.line for record in table.records),
+        rows=len(table.records),
+        skipped=len(table.problems),
+        characters=sum(len(str(cell)) for record in table.records for cell in record.cells if cell is not None),
+    )
+    return replace(table, report=report)
 
 
 def decode(content: bytes) -> str:
