@@ -11,8 +11,12 @@ MILLIONTH = Decimal("0.000001")  # the precision of stored amounts
 
 
 def amount_text(amount: Decimal | None) -> str | None:
-    """Return an amount with two to six decimals: ``12.50``, ``0.015``. None stays None."""
+    """Return an amount with two to six decimals: ``12.50``, ``0.015``. None stays None.
+
+    SQLite adds in floating point, so a sum that is nothing may arrive as minus zero: it is
+    ``0.00``, too.
+    """
     if amount is None:
         return None
-    whole, _, fraction = f"{amount:.6f}".rstrip("0").partition(".")
+    whole, _, fraction = f"{round(amount, 6) or 0:.6f}".rstrip("0").partition(".")
     return f"{whole}.{fraction:0<2}"

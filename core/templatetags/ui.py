@@ -257,7 +257,7 @@ def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
         return "—"
     if not currency and not amount:
         return _("free")
-    whole, _point, decimals = f"{Decimal(str(amount)):,.6f}".partition(".")
+    whole, _point, decimals = f"{round(Decimal(str(amount)), 6) or 0:,.6f}".partition(".")
     figures = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
     return f"{SIGNS[currency]}{figures}" if currency in SIGNS else f"{figures} {currency}"
 

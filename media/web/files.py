@@ -16,9 +16,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from core.http.file_names import content_disposition
 from core.http.streaming import ThreadedStream
 from media.models import MediaFile
 from media.previews import preview_of
@@ -49,8 +49,7 @@ def file(request: HttpRequest, key: str) -> HttpResponseBase:
             raise Http404
         response = ThreadedStream(chunks(), content_type=media.content_type)
         response["Content-Length"] = str(media.size_bytes)
-        disposition = content_disposition_header(as_attachment=False, filename=media.name)
-        response["Content-Disposition"] = disposition or "inline"
+        response["Content-Disposition"] = content_disposition(media.name, is_attachment=False)
         return response
 
     return _conditional_response(request, f'"{media.sha256}"', content)

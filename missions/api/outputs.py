@@ -10,11 +10,11 @@ from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from django.utils.http import content_disposition_header
 from ninja import Field, Path, Router
 
 from core.api.ids import RowId
 from core.errors import Gone
+from core.http.file_names import content_disposition
 from core.http.streaming import ThreadedStream
 from missions.api.items import ItemIndex, visible_item
 from missions.models import Output, OutputStatus
@@ -58,7 +58,7 @@ def fetch_output(
     """Return the stored file. A single `Range` is supported."""
     output = _stored_output(request, mission_id, index, number)
     if not output.file:
-        headers = HEADERS | {"Content-Disposition": str(content_disposition_header(True, _file_name(output, "txt")))}
+        headers = HEADERS | {"Content-Disposition": content_disposition(_file_name(output, "txt"))}
         return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
     return _serve(request, output, output.file, output.content_type, output.extension, output.sha256)
 
@@ -115,8 +115,8 @@ def _serve(
                 yield chunk
 
     response = ThreadedStream(chunks(), content_type=content_type, headers=HEADERS)
-    disposition = content_disposition_header(content_type not in INLINE_TYPES, _file_name(output, extension))
-    response["Content-Disposition"] = str(disposition)
+    is_attachment = content_type not in INLINE_TYPES
+    response["Content-Disposition"] = content_disposition(_file_name(output, extension), is_attachment=is_attachment)
     response["Content-Length"] = str(last - first + 1)
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.http import content_disposition_header
 from ninja import Path, Router
 
 from core.api.ids import RowId
+from core.http.file_names import content_disposition
 from core.http.streaming import ThreadedStream
 from missions.api.missions import visible_mission
 from missions.api.schemas.items import ItemOut
@@ -43,7 +43,7 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     bundle = Bundle(mission)
     response = ThreadedStream(bundle, content_type="application/zip")
     response["Content-Length"] = str(bundle.length)
-    return _as_attachment(response, f"{download_name(mission)}_results.zip")
+    return _as_attachment(response, download_name(mission, "_results.zip"))
 
 
 @router.get(
@@ -57,7 +57,7 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStre
     """
     mission = visible_mission(request, mission_id)
     response = ThreadedStream(tables.as_json_lines(mission, item_row), content_type="application/x-ndjson")
-    return _as_attachment(response, f"{download_name(mission)}_results.jsonl")
+    return _as_attachment(response, download_name(mission, "_results.jsonl"))
 
 
 @router.get(
@@ -72,7 +72,7 @@ def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream
     """
     mission = visible_mission(request, mission_id)
     response = ThreadedStream(tables.as_csv(mission, item_row), content_type="text/csv; charset=utf-8")
-    return _as_attachment(response, f"{download_name(mission)}_results.csv")
+    return _as_attachment(response, download_name(mission, "_results.csv"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +94,5 @@ def item_row(item: MissionItem, outputs: Sequence[Output]) -> dict[str, Any]:
 
 
 def _as_attachment(response: ThreadedStream, name: str) -> ThreadedStream:
-    response["Content-Disposition"] = content_disposition_header(True, name)
+    response["Content-Disposition"] = content_disposition(name)
     return response

@@ -13,12 +13,14 @@ from typing import Any
 from django.core.files.storage import storages
 from django.utils.text import slugify
 
+from core.http.file_names import MAX_BYTES, shorten
 from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("index", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
 SLUG_LENGTH = 40
+MIN_DIGITS = 4
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 CHUNK_BYTES = 256 * 1024
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -28,9 +30,13 @@ class ExportFailed(Exception):
     """The export failed. All files are still in the application's own storage."""
 
 
-def download_name(mission: Mission) -> str:
-    """Return the mission's name without characters that file systems refuse."""
-    return _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
+def download_name(mission: Mission, ending: str) -> str:
+    """Return the mission's name and an ending such as ``_results.zip``.
+
+    Characters that file systems refuse are replaced, and a long name is cut.
+    """
+    name = _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
+    return shorten(name, MAX_BYTES - len(ending)).rstrip(" .") + ending
 
 
 def require_usable(folder: Path, *, is_resumed: bool) -> None:
@@ -79,10 +85,15 @@ def safe_cell(value: Any) -> str:
 
 
 def file_stem(item: MissionItem) -> str:
-    """Return an item's file name without extension, such as ``0007_red-fox``."""
+    """Return an item's file name without extension, such as ``0007_red-fox``.
+
+    All numbers of a mission have as many digits as its largest, at least four, so that the names
+    are in the order of the batch.
+    """
     params = item.mission.params | item.params
     about = slugify(item.custom_id or str(params.get("prompt") or ""), allow_unicode=True)[:SLUG_LENGTH].strip("-_")
-    return f"{item.index:04d}_{about or 'item'}"
+    digits = max(len(str(item.mission.total_count)), MIN_DIGITS)
+    return f"{item.index:0{digits}d}_{about or 'item'}"
 
 
 def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:

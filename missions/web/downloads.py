@@ -6,10 +6,10 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from core.http.file_names import content_disposition
 from core.http.streaming import ThreadedStream
 from missions.results.export import download_name
 from missions.results.zip_archive import Bundle
@@ -29,5 +29,5 @@ def download_selection(request: HttpRequest, mission_id: int) -> HttpResponseBas
     bundle = Bundle(mission, form.cleaned_data["item"])
     response = ThreadedStream(bundle, content_type="application/zip")
     response["Content-Length"] = str(bundle.length)
-    response["Content-Disposition"] = content_disposition_header(True, f"{download_name(mission)}_selection.zip")
+    response["Content-Disposition"] = content_disposition(download_name(mission, "_selection.zip"))
     return response

@@ -20,11 +20,12 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import content_disposition_header, urlencode
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from core.http.file_names import content_disposition
 from drafts import services as drafts
 from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
@@ -171,7 +172,7 @@ def sample(request: HttpRequest) -> HttpResponse:
         model = catalog.default_model("text_to_image")
     content = sample_csv(*prefill.sample_of(model))
     name = f"{model.endpoint.replace('/', '-')}.csv"
-    disposition = content_disposition_header(as_attachment=True, filename=name) or "attachment"
+    disposition = content_disposition(name)
     return HttpResponse(content, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": disposition})
 
 

@@ -27,6 +27,7 @@ def render(source: str, **context) -> str:
         (Decimal("0.003500"), "USD", "$0.0035"),
         (Decimal("1234567.8"), "CNY", "¥1,234,567.80"),
         (Decimal(5), "JPY", "5.00 JPY"),
+        (Decimal("-0.0000001"), "CNY", "¥0.00"),
         (None, "CNY", "—"),
     ],
 )

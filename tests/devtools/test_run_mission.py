@@ -21,6 +21,7 @@ from PIL import Image
 from devtools.simulators.openai.process import ChatSimulatorProcess
 from devtools.simulators.runninghub.process import SimulatorProcess
 from missions import services
+from missions.models import MissionItem
 from missions.results import export
 from workers import heartbeat
 from workers.models import WorkerCluster
@@ -271,6 +272,8 @@ def test_files_are_named_by_index_and_prompt(owner: User) -> None:
 
     assert names[:4] == ["0001_a-fox-in-snow", "0002_一只猫-在窗台", "0003_item", "0004_red-fox"]
     assert len(names[4]) <= 45
+    mission.total_count = 12_000
+    assert export.file_stem(MissionItem(mission=mission, index=7)) == "00007_item"
 
 
 def test_workers_live_as_long_as_their_supervisor(db: None) -> None:

@@ -89,9 +89,12 @@ def test_polyglot_is_served_as_an_image(owner, client, content_type):
 @pytest.mark.parametrize(
     ("name", "disposition"),
     [
-        ("猫.png", "inline; filename*=utf-8''%E7%8C%AB.png"),
-        ('a"b.png', 'inline; filename="a\\"b.png"'),
-        ("a\r\nSet-Cookie: x=1.png", 'inline; filename="aSet-Cookie: x=1.png"'),
+        ("猫.png", "inline; filename=\"download.png\"; filename*=utf-8''%E7%8C%AB.png"),
+        ('a"b.png', "inline; filename=\"a_b.png\"; filename*=utf-8''a%22b.png"),
+        (
+            "a\r\nSet-Cookie: x=1.png",
+            "inline; filename=\"aSet-Cookie_ x=1.png\"; filename*=utf-8''aSet-Cookie%3A%20x%3D1.png",
+        ),
         ("../../etc/passwd", 'inline; filename="passwd.png"'),
     ],
 )

@@ -75,7 +75,9 @@ def test_file_is_sent_with_a_readable_name(api: Api, mission: Mission):
         "image/png",
         str(len(CONTENT)),
     )
-    assert answer["Content-Disposition"] == "inline; filename*=utf-8''0001_%E7%BA%A2%E8%89%B2-teapot.png"
+    assert answer["Content-Disposition"] == (
+        "inline; filename=\"0001_-teapot.png\"; filename*=utf-8''0001_%E7%BA%A2%E8%89%B2-teapot.png"
+    )
 
 
 @pytest.mark.parametrize("number, more", [(1, ""), (1, "/thumbnail"), (3, "")])

@@ -56,8 +56,8 @@ def test_downloads_are_named_after_the_mission(owner: User, mission: Mission, wa
     answer = caller(owner).get(path(mission, way))
     answer.close()
     assert (
-        answer.headers["Content-Disposition"]
-        == f"attachment; filename*=utf-8''{quote(f'春_夏_ Foxes_results.{ending}')}"
+        answer.headers["Content-Disposition"] == f'attachment; filename="Foxes_results.{ending}"; '
+        f"filename*=utf-8''{quote(f'春_夏_ Foxes_results.{ending}')}"
     )
 
 
