@@ -8,6 +8,7 @@ Each app defines its own subclasses, next to the services that raise them::
     ├── Gone                  410
     ├── TooLarge              413
     ├── UnsupportedMediaType  415
+    ├── RangeNotSatisfiable   416
     ├── Invalid               422  with an error for each field
     ├── RateLimited           429
     └── Unavailable           503
@@ -97,6 +98,15 @@ class UnsupportedMediaType(DomainError):
     """The request body has another content type than the operation reads."""
 
     status = 415
+
+
+class RangeNotSatisfiable(DomainError):
+    """The file has no bytes in the requested range.  ``size`` is its length in bytes."""
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(headers={"Content-Range": f"bytes */{size}"})
 
 
 class Invalid(DomainError):

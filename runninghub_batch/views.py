@@ -17,7 +17,7 @@ from django.views.csrf import csrf_failure as page_csrf_failure
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 
-from core.http.middleware import API
+from core.http.middleware import BELOW_API
 from core.logging import request_ids
 from core.ui.themes import theme_of
 from missions.models import ItemStatus, MissionStatus
@@ -43,7 +43,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _is_api(request: HttpRequest) -> bool:
     """Return True for the API: ``request_boundary`` formats its errors, so no page is rendered."""
-    return request.path_info.startswith(API)
+    return request.path_info.startswith(BELOW_API)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from ninja.errors import HttpError, Throttled, ValidationError
 
+from core.api import validation
 from core.errors import (
     BadRequest,
     DomainError,
@@ -48,8 +49,10 @@ STANDARD: dict[int, tuple[str, str]] = {
     404: ("not_found", gettext_noop("Not found, or not yours.")),
     405: ("method_not_allowed", gettext_noop("Method not allowed.")),
     409: ("not_possible", gettext_noop("Not possible in the current state.")),
+    410: ("gone", gettext_noop("It existed and was deleted.")),
     413: ("too_large", gettext_noop("The request body is too large.")),
     415: ("unsupported_media_type", gettext_noop("Send JSON, with Content-Type: application/json.")),
+    416: ("range_not_satisfiable", gettext_noop("The file has no bytes in this range.")),
     422: ("invalid", gettext_noop("Some values are invalid.")),
     429: ("rate_limited", gettext_noop("Too many requests. Wait a moment.")),
     500: ("internal_error", gettext_noop("Internal error. Give the request id to the operator.")),
@@ -113,7 +116,7 @@ def _from_validation(exception: ValidationError) -> DomainError:
     errors = []
     for error in exception.errors:
         path = error["loc"]
-        errors.append(FieldError(".".join(str(part) for part in path[1:]) or str(path[0]), error["msg"]))
+        errors.append(FieldError(validation.path_of(path[1:]) or str(path[0]), validation.message_of(error)))
     return Invalid(errors)
 
 

@@ -23,7 +23,7 @@ from ninja.renderers import JSONRenderer
 from ninja.throttling import BaseThrottle
 from pydantic_core import from_json
 
-from core.api import errors, idempotency, openapi
+from core.api import errors, idempotency, openapi, query_names
 from core.api.errors import BAD_JSON
 from core.api.throttling import PerCaller
 from core.errors import BadRequest, FieldError, Invalid, UnsupportedMediaType
@@ -75,6 +75,8 @@ class Api(NinjaAPI):
             parser=StrictParser(),
         )
         self.add_decorator(idempotency.claim_key(renderer.encode))
+        self.add_decorator(query_names.refuse_unknown)
+        self.add_decorator(query_names.note_names, mode="view")
         self.add_decorator(idempotency.store_response, mode="view")
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:

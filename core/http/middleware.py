@@ -11,22 +11,31 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
+from django.utils.translation import gettext as _
 
 from core.api import errors
-from core.errors import DomainError, TooLarge
+from core.errors import DomainError, TooLarge, UnsupportedMediaType
 from core.http import body_limit
 from core.logging import request_ids
 
 log = logging.getLogger(__name__)
 
+BELOW_API = "/api/"
 API = "/api/v1/"
 PROBES = (API + "health", API + "ready")
 ALIASES = {"/api/v1/api_missions": "/api/v1/missions"}
+# Paths of an older description of this API, and where the same is found here.
+FORMER_PATHS = {
+    "/api/api-missions": "/api/v1/missions",
+    "/api/api-templates": "/api/v1/templates",
+    "/api/upload-image": "/api/v1/media/upload",
+    "/api/images": "/api/v1/media/files",
+}
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def request_boundary(get_response: GetResponse) -> GetResponse:
-    """Set the request id, refuse large bodies, format and log the responses of the API."""
+    """Set the request id, refuse large bodies, answer HEAD, format and log the API's responses."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         started = time.monotonic()
@@ -35,21 +44,32 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
             if request.path_info == alias or request.path_info.startswith(alias + "/"):
                 request.path = request.path.replace(alias, path, 1)
                 request.path_info = request.path_info.replace(alias, path, 1)
+        is_head = request.method == "HEAD"
+        if is_head:  # answered as GET, so that every page and operation has it
+            request.method = "GET"
+        is_api = request.path_info.startswith(BELOW_API)
         # BodyLimit does the same for uvicorn; this is for servers without it.
         if body_limit.is_too_large(request.path_info, request.META.get("CONTENT_LENGTH") or ""):
             response: HttpResponseBase = errors.respond(TooLarge())
+        elif is_api and request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+            message = _("Send the body without Content-Encoding.")
+            response = errors.respond(UnsupportedMediaType(message, headers={"Accept-Encoding": "identity"}))
         else:
             response = get_response(request)
-        if request.path_info.startswith(API):
+        if is_api:
             if isinstance(response, HttpResponse):
-                _format_error(response)
+                _format_error(request, response)
+            if limit := getattr(request, "rate_limit", None):
+                for name, value in limit.headers.items():
+                    response[name] = value
             response.setdefault("Cache-Control", "private, no-cache")
             patch_vary_headers(response, ["Authorization", "Cookie"])
             path = escape_uri_path(request.path)  # a line break in it would start a forged line
             milliseconds = (time.monotonic() - started) * 1000
-            log.info("%s %s %d in %.0f ms", request.method, path, response.status_code, milliseconds)
+            method = "HEAD" if is_head else request.method
+            log.info("%s %s %d in %.0f ms", method, path, response.status_code, milliseconds)
         response["X-Request-Id"] = request_ids.current()
-        return response
+        return _without_body(response) if is_head else response
 
     return respond
 
@@ -75,11 +95,29 @@ def redirect_to_https(get_response: GetResponse) -> GetResponse:
     return respond
 
 
-def _format_error(response: HttpResponse) -> None:
+def _without_body(response: HttpResponseBase) -> HttpResponse:
+    """Return the response to HEAD for that to GET: the same status and headers."""
+    head = HttpResponse(status=response.status_code, headers=dict(response.items()))
+    if isinstance(response, HttpResponse):
+        head.setdefault("Content-Length", str(len(response.content)))
+    head.cookies = response.cookies
+    # Such as the open file of a download: it is closed with this response.
+    closers = vars(head)["_resource_closers"]
+    closers += vars(response)["_resource_closers"]
+    return head
+
+
+def _format_error(request: HttpRequest, response: HttpResponse) -> None:
     """Replace an error page of Django (unknown path or method, bad host) by our body."""
     if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
         return
-    error = errors.respond(DomainError(status=response.status_code))
+    message = ""
+    if response.status_code == 404 and not request.path_info.startswith(API):
+        message = _("There is nothing here. The API is at /api/v1; /api/v1/docs describes it.")
+        for former, path in FORMER_PATHS.items():
+            if request.path_info == former or request.path_info.startswith(f"{former}/"):
+                message = _("There is nothing here. Use %s instead; /api/v1/docs describes it.") % path
+    error = errors.respond(DomainError(message, status=response.status_code))
     response.content = error.content
     del response["ETag"]  # of Django's page
     for name, value in error.items():

@@ -9,12 +9,10 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
 
 from core.api.ids import RowId
 from core.api.pagination import page_of
-from core.errors import FieldError
 from core.money import amount_text
 from missions import selectors, services
 from missions.api.schemas.missions import (
@@ -35,7 +33,7 @@ from missions.api.schemas.missions import (
 )
 from missions.links import mission_path, mission_urls
 from missions.models import Mission
-from missions.services import MissionInvalid, Retried, Stopped, place_in_body
+from missions.services import MissionInvalid, Retried, Stopped
 
 router = Router(tags=["Missions"])
 
@@ -54,9 +52,6 @@ def submit_mission(
     `validate_only=true` returns 200 with the number of items, the price and all errors, and creates
     nothing. Unknown names in the body or in the query are errors, so that a typo never costs money.
     """
-    if unknown := [name for name in request.GET if name != "validate_only"]:
-        message = _("Unknown. Allowed: %s.") % "validate_only"
-        raise MissionInvalid([FieldError(name, message) for name in unknown])
     user = caller(request)
     if payload.allow_free_form and not user.is_staff:
         raise PermissionDenied
@@ -81,17 +76,22 @@ def submit_mission(
         **{name: getattr(payload, name) for name in names},
     }
     if validate_only:
-        errors: list[FieldError] = []
+        errors = payload.problems.copy()
+        invalid_fields = {error.field for error in errors}
         draft = None
         try:
-            draft = services.validate_mission(**arguments)
+            if not invalid_fields & {"task_type", "config"}:  # they decide how rows are read
+                draft = services.validate_mission(**arguments)
         except MissionInvalid as invalid:
-            errors = invalid.errors
+            errors += [error for error in invalid.request_errors if error.field not in invalid_fields]
+        valid = not errors
         result = {
-            "valid": draft is not None,
+            "valid": valid,
             "total_count": len(rows) * payload.repeat if isinstance(rows, list) else 0,
-            "estimate": draft and {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency},
-            "errors": [{"field": place_in_body(error.field), "message": error.message} for error in errors],
+            "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
+            if draft and valid
+            else None,
+            "errors": [{"field": error.field, "message": error.message} for error in errors[: services.MAX_ERRORS]],
         }
         return Status(200, result)
     mission = services.submit_mission(

@@ -86,9 +86,9 @@ def nothing(request: HttpRequest) -> Status[None]:
     return Status(204, None)
 
 
-@api.get("/range")
-def out_of_range(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(status=416, headers={"Content-Range": "bytes */7"})
+@api.get("/rare")
+def rare(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=423, headers={"X-Lock": "7"})
 
 
 @api.get("/stream")
@@ -101,3 +101,4 @@ async def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 
 urlpatterns = [path("api/v1/", api.urls)]
+handler404 = "runninghub_batch.views.not_found"

@@ -151,9 +151,73 @@ def test_unknown_method_lists_the_allowed_ones(owner):
 
 
 def test_rare_status_is_kept(owner):
-    answer = caller(owner).get("/api/v1/range")
-    assert (answer.status_code, answer.json()["error"]) == (416, "requested_range_not_satisfiable")
-    assert answer["Content-Range"] == "bytes */7"
+    answer = caller(owner).get("/api/v1/rare")
+    assert (answer.status_code, answer.json()["error"]) == (423, "locked")
+    assert answer["X-Lock"] == "7"
+
+
+@pytest.mark.parametrize(
+    "path, hint",
+    [
+        ("/api/api-missions", "/api/v1/missions"),
+        ("/api/api-missions/7/cancel", "/api/v1/missions"),
+        ("/api/upload-image", "/api/v1/media/upload"),
+        ("/api/images/cat.png", "/api/v1/media/files"),
+        ("/api/v2/missions", "/api/v1"),
+        ("/api/", "/api/v1"),
+    ],
+)
+def test_paths_below_api_are_json_with_a_hint(client, path, hint):
+    for answer in (client.get(path), client.post(path)):
+        assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+        assert hint in answer.json()["message"]
+
+
+def test_head_is_like_get_without_a_body(owner):
+    client = caller(owner)
+    for path in ("/api/v1/search", "/api/v1/who", "/api/v1/stream", "/api/v1/fail/state", "/api/v1/nowhere"):
+        head, got = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        names = ("Content-Type", "ETag", "Content-Length")
+        expected = [got.get(name) for name in names]
+        if not got.streaming:
+            expected[2] = str(len(got.content))
+        assert [head.get(name) for name in names] == expected or "fail" in path, path
+    assert client.head("/api/v1/echo").status_code == 405
+
+
+def test_compressed_body_is_refused(owner):
+    answer = caller(owner).post("/api/v1/echo", b"\x1f\x8b", "application/json", headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["error"]) == (415, "unsupported_media_type")
+    assert answer["Accept-Encoding"] == "identity"
+    plain = caller(owner).post("/api/v1/echo", BODY, "application/json", headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 201
+
+
+def test_unknown_query_names_are_refused(owner):
+    client = caller(owner)
+    answer = client.get("/api/v1/search?serach=a&page=1&foo=1")
+    assert answer.status_code == 422
+    assert {error["field"]: error["message"] for error in answer.json()["errors"]} == {
+        "serach": "Unknown. Allowed: page, search.",
+        "foo": "Unknown. Allowed: page, search.",
+    }
+    for path in ("/api/v1/who?a=1", "/api/v1/fail/state?a=1"):
+        assert [error["field"] for error in client.get(path).json()["errors"]] == ["a"], path
+    assert client.post("/api/v1/echo?a=1", BODY, "application/json").status_code == 422
+    assert Client().get("/api/v1/who?a=1").status_code == 401
+
+
+def test_field_errors_are_in_the_readers_language(owner):
+    body = {"config": {"rows": ["x", 1.5]}, "note": 5}
+    table = {
+        "en": {"config.rows.0": "Must be a whole number.", "note": "Must be a text."},
+        "zh-hans": {"config.rows.0": "必须是整数。", "note": "必须是文本。"},
+    }
+    for language, expected in table.items():
+        answer = caller(owner).post("/api/v1/echo", body, "application/json", headers={"Accept-Language": language})
+        errors = {error["field"]: error["message"] for error in answer.json()["errors"]}
+        assert expected.items() <= errors.items(), language
 
 
 def test_bad_host_has_the_error_body():
@@ -221,9 +285,17 @@ def test_too_many_requests_get_retry_after(owner, stranger, settings):
     answer = client.get("/api/v1/who")
     assert (answer.status_code, answer.json()["error"]) == (429, "rate_limited")
     assert 1 <= int(answer["Retry-After"]) <= 60
+    assert (answer["RateLimit-Limit"], answer["RateLimit-Remaining"]) == ("3", "0")
+    assert 1 <= int(answer["RateLimit-Reset"]) <= 60
     assert caller(stranger).get("/api/v1/who").status_code == 200
     settings.API_REQUESTS_PER_MINUTE = 0
-    assert client.get("/api/v1/who").status_code == 200
+    assert "RateLimit-Limit" not in client.get("/api/v1/who")
+
+
+def test_responses_count_down_the_rate_limit(owner, settings):
+    settings.API_REQUESTS_PER_MINUTE = 5
+    client = caller(owner)
+    assert [client.get("/api/v1/who")["RateLimit-Remaining"] for _ in range(3)] == ["4", "3", "2"]
 
 
 def test_large_body_is_refused_unread(owner, settings):

@@ -108,3 +108,24 @@ def test_too_large_id_is_a_client_error(owner, places, operation):
     for impossible in (0, 2**63, 10**30):
         bad = dict.fromkeys(places, impossible)
         assert ask(caller(owner), operation, bad).status_code in (404, 422)
+
+
+def test_head_is_answered_wherever_get_is(owner, places):
+    client = caller(owner)
+    for operation in OPERATIONS:
+        if operation.method == "get" and not operation.path.endswith("/events"):
+            answer = client.get(address(operation, places))
+            if answer.streaming:
+                answer.getvalue()
+            head = client.head(address(operation, places))
+            assert (head.status_code, head.content) == (answer.status_code, b""), str(operation)
+            assert head["Content-Type"] == answer["Content-Type"], str(operation)
+
+
+def test_unknown_query_names_are_refused(owner, places):
+    for operation in OPERATIONS:
+        if operation.method == "get" and not operation.is_public:
+            answer = caller(owner).get(address(operation, places), {"unknown_name": "1"})
+            assert answer.status_code in (404, 422), str(operation)
+            if answer.status_code == 422:
+                assert answer.json()["errors"][0]["field"] == "unknown_name"

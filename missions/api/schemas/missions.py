@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from ninja import Field, Schema
-from pydantic import WithJsonSchema
+from pydantic import (
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from core.api.pagination import PageIn, PageOut
+from core.api.validation import message_of, path_of
+from core.errors import FieldError
 from core.money import amount_text
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
 from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
@@ -16,6 +25,7 @@ from missions.links import mission_urls
 from missions.models import Mission, MissionStatus
 from providers.catalog.task_types import TaskType
 
+TRUE_WORDS = ("1", "true", "t", "yes", "y", "on")  # pydantic's
 ORDERINGS = Literal[
     "created_at", "-created_at", "updated_at", "-updated_at", "name", "-name", "priority", "-priority", "cost", "-cost"
 ]  # fmt: skip
@@ -42,6 +52,12 @@ CONFIG_SCHEMA = {
 
 
 class MissionIn(Strict):
+    """A mission to submit.
+
+    In a check (``validate_only``) invalid fields raise no error: they are in ``problems`` and have
+    a substitute, so that the rows can be checked as well.
+    """
+
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Annotated[str, Field(max_length=10_000)] = ""
     task_type: TaskType
@@ -76,6 +92,29 @@ class MissionIn(Strict):
     allow_free_form: Annotated[
         bool, Field(strict=True, description="Operators only: allow an endpoint that is not in /models, unchecked.")
     ] = False
+    _problems: list[FieldError] = PrivateAttr(default_factory=list)
+
+    @property
+    def problems(self) -> list[FieldError]:
+        """The errors in the fields of a request that only checks a mission."""
+        return self._problems
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _collect_problems(cls, values: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        request = (info.context or {}).get("request")
+        try:
+            return validate(values)
+        except ValidationError as error:
+            only_check = request is not None and request.GET.get("validate_only", "").lower() in TRUE_WORDS
+            if not only_check or not isinstance(values, dict):
+                raise
+            problems = [FieldError(path_of(detail["loc"]), message_of(detail)) for detail in error.errors()]
+            invalid = {detail["loc"][0] for detail in error.errors()}
+            valid = {name: value for name, value in values.items() if name in cls.model_fields and name not in invalid}
+            draft = validate({"name": "-", "task_type": TaskType.TEXT, "config": {}} | valid)
+            draft._problems = problems
+            return draft
 
 
 class MissionChangeIn(Strict):

@@ -86,10 +86,10 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "at least 1"),
     ({"name": "  "}, "name", "Enter a name"),
     ({"name": "x" * 201}, "name", "at most 200"),
-    ({"name": None}, "name", "string"),
+    ({"name": None}, "name", "text"),
     ({"task_type": "text_to_music"}, "task_type", "text_to_image"),
     ({"model": "nobody/knows"}, "model", "catalogue"),
-    ({"config": []}, "config", "dictionary"),
+    ({"config": []}, "config", "object"),
     ({"config": {}}, "config.batch_input", "list"),
     ({"config": {"batch_input": []}}, "config.batch_input", "at least one"),
     ({"config": {"batch_input": "abc"}}, "config.batch_input", "list"),
@@ -100,23 +100,23 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"config": {"batch_input": ["x"], "aspectRatoi": "1:1"}}, "config.aspectRatoi", "Did you mean"),
     ({"config": {"batch_input": ["x"], "webhookUrl": "http://a.b"}}, "config.webhookUrl", "set by the server"),
     ({"priority": 101}, "priority", "100"),
-    ({"priority": "5"}, "priority", "integer"),
-    ({"priority": True}, "priority", "integer"),
+    ({"priority": "5"}, "priority", "whole number"),
+    ({"priority": True}, "priority", "whole number"),
     ({"repeat": 0}, "repeat", "1"),
-    ({"repeat": True}, "repeat", "integer"),
+    ({"repeat": True}, "repeat", "whole number"),
     ({"repeat": 10**30}, "repeat", ""),
     ({"max_attempts": 0}, "max_attempts", "1"),
     ({"max_attempts": 11}, "max_attempts", "10"),
-    ({"not_before": "2026-11-24T10:00:00"}, "not_before", "timezone"),
+    ({"not_before": "2026-11-24T10:00:00"}, "not_before", "time zone"),
     ({"not_before": 5}, "not_before", "Use the format"),
     ({"not_before": "20261124"}, "not_before", "Use the format"),
     ({"not_before": "9999-12-31T23:59:59-14:00"}, "not_before", "between"),
     ({"template_id": 99}, "template_id", "no template"),
     ({"template_id": 2**63}, "template_id", ""),
-    ({"metadata": []}, "metadata", "dictionary"),
+    ({"metadata": []}, "metadata", "object"),
     ({"metadata": {"x": "y" * 17_000}}, "metadata", "At most"),
-    ({"prority": 5}, "prority", "not permitted"),
-    ({"validate_only": True}, "validate_only", "not permitted"),
+    ({"prority": 5}, "prority", "Unknown name"),
+    ({"validate_only": True}, "validate_only", "Unknown name"),
 ]
 
 
@@ -374,3 +374,31 @@ def test_concurrent_missions_are_complete():
         check_mission(mission.pk)
     execution.dispatch(account.pk)
     assert Attempt.objects.count() == account.configured_concurrency
+
+
+def test_check_names_errors_of_fields_and_rows(api: Api):
+    payload = body("", {"prompt": "x", "aspectRatio": "7:1"}, priority="1", prority=2, not_before="tomorrow")
+    answer = api.post("/submit?validate_only=true", payload)
+    assert answer.status_code == 200
+    data = answer.json()["data"]
+    assert (data["valid"], data["estimate"], data["total_count"]) == (False, None, 2)
+    assert {error["field"] for error in data["errors"]} == {
+        "priority",
+        "prority",
+        "not_before",
+        "config.batch_input.0.prompt",
+        "config.batch_input.1.aspectRatio",
+    }
+    assert nothing_is_stored()
+
+
+def test_check_survives_any_wrong_field(api: Api):
+    for wrong, field, _words in INVALID:
+        data = api.post("/submit?validate_only=true", body() | wrong).json()["data"]
+        assert not data["valid"], wrong
+        assert field in [error["field"] for error in data["errors"]], wrong
+    assert errors_of(api.post("/submit?validate_only=maybe", body(priority="1"))).keys() == {
+        "validate_only",
+        "priority",
+    }
+    assert nothing_is_stored()
