@@ -1,35 +1,69 @@
-"""Guess which parameter each column of an imported table fills.
+"""Match the columns of an imported table with the parameters that they fill.
 
-A person sees the guess and can change it.
+A column's own name decides first, then its label, then words that people use instead, and last
+its cells. Everything but an exact name or label is a guess: it is shown as one, and a person can
+change it.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
+from django.utils import translation
+
+from missions.batch_input.report import Basis, ColumnMatch
 from missions.batch_input.tables import TEXT_KEY, Record, Table
 from providers.catalog import Model, Parameter, ParameterType
+from providers.catalog.labels import parameter_label
 
 CUSTOM_ID = "custom_id"
 SAMPLED_ROWS = 50  # enough to see what a column holds
 # In characters: texts that are shorter on average are names or numbers rather than prompts.
 PROMPT_LENGTH = 12
+LANGUAGES = ("en", "zh-hans")
 
-# Headings that people use, by the purpose of the field or by its name.
-_HEADINGS = {
-    "prompt": ("prompts", "text", "description", "caption", "提示词", "描述", "文案", "文本", "内容", "画面"),
-    "image": ("images", "picture", "photo", "file", "filename", "url", "imageurl", "imageurls", "图片", "图像", "参考图", "原图"),
-    "negativePrompt": ("negative", "反向提示词", "负面提示词"),
-    "aspectRatio": ("ratio", "aspect", "比例", "宽高比", "画幅", "尺寸"),
+# Words that people use for a column, by the purpose of the field or by its name, the clearest
+# first. The words of _LOCATIONS name an image only if the cells do.
+_SYNONYMS = {
+    "prompt": (
+        "prompts", "prompttext", "textprompt", "提示语", "提示", "咒语", "关键词", "text", "description",
+        "caption", "描述", "画面描述", "画面", "文案", "文本", "内容",
+    ),
+    "image": (
+        "images", "imageurl", "imageurls", "imagefile", "imagepath", "picture", "pictures", "photo", "photos", "img",
+        "图片", "图像", "照片", "参考图", "参考图片", "原图", "垫图", "图片链接", "图片地址", "图片路径", "图片文件名",
+    ),
+    "negativePrompt": ("negative", "反向提示词", "负面提示词", "负向提示词"),
+    "aspectRatio": ("ratio", "aspect", "ar", "比例", "宽高比", "画幅", "长宽比", "尺寸"),
     "duration": ("seconds", "length", "时长", "秒数"),
     "resolution": ("清晰度", "分辨率"),
-    "seed": ("种子",),
-    CUSTOM_ID: ("id", "name", "number", "no", "sku", "编号", "序号", "名称"),
+    "seed": ("种子", "随机种子"),
+    CUSTOM_ID: ("id", "sku", "编号", "序号", "number", "no", "name", "名称"),
 }  # fmt: skip
-_IMAGE = re.compile(r"(?i)(https?://|media:\d|output:\d|.+\.(png|jpe?g|webp|gif)$)")
+_LOCATIONS = (
+    "url",
+    "urls",
+    "link",
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "链接",
+    "网址",
+    "地址",
+    "文件",
+    "文件名",
+    "路径",
+)
+_PICTURE = re.compile(r"(?i)(media:\d+$|output:\d+|.+\.(png|jpe?g|webp|gif|heic|heif|avif|bmp|tiff?)([?#].*)?$)")
+_ADDRESS = re.compile(r"(?i)https?://")
+_NUMBER = re.compile(r"\d+([.,]\d+)?")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_RATIO = re.compile(r"\s*\d{1,2}\s*[:：xX×*]\s*\d{1,2}\s*")
 _DIGITS = "0123456789０１２３４５６７８９"
 
 
@@ -57,64 +91,140 @@ def takes_many(model: Model, name: str) -> bool:
 
 
 def has_header(table: Table, model: Model) -> bool:
-    """Return True if the first record looks like column headings."""
+    """Return True if the first record looks like column names.
+
+    It does if a cell of it is the name of a field or resembles one, as ``prompt_id`` does, or if a
+    column holds ratios, numbers or pictures from the second row on but not in the first.
+    """
     if table.keys is not None:
         return True
-    cells = table.records[0].cells if len(table.records) > 1 else []
-    return any(_by_heading(str(cell), model) for cell in cells)
+    if len(table.records) < 2:
+        return False
+    first = [str(cell).strip() for cell in table.records[0].cells]
+    names = {_plain(field.name) for field in model.parameters}
+    for cell in filter(None, first):
+        words = re.findall(r"[^\W_]+", _HUMP.sub(" ", cell))
+        is_short = len(words) <= 2 and bool(re.fullmatch(r"\w+(\s?[(（]\w+[)）])?", cell))
+        if (is_short and words and _plain(words[0]) in names) or _by_name(cell, model) is not None:
+            return True
+    for place, cell in enumerate(first):
+        below = _filled_cells(table.records[1 : SAMPLED_ROWS + 1], place)
+        shapes = [_RATIO, _PICTURE, *([_NUMBER] if len(below) > 1 else [])]
+        if cell and below and any(all(map(shape.fullmatch, below)) and not shape.fullmatch(cell) for shape in shapes):
+            return True
+    return False
 
 
-def guess(table: Table, model: Model, *, header: bool) -> list[str]:
-    """Return a field name, ``custom_id`` or "" for each column.
+def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMatch]:
+    """Return what each column fills, and why: an empty ``field`` for a column that is not used.
 
-    Headings decide first. If none of them names the image or the prompt, the contents do: images
-    look like addresses or file names, prompts are the longest texts. Only fields that hold lists
-    take more than one column.
+    For each field, the clearest name wins: an exact one before a label, a label before a synonym.
+    Of equal ones the first wins, but all of them fill a field that holds a list. A column without a
+    telling name is matched by its cells: ratios and other choices, then pictures, then the longest
+    texts as the prompt.
     """
     names = table.names(has_header=header)
-    meanings = [_by_heading(name, model) for name in names] if header else [""] * len(names)
-    for place, name in enumerate(meanings):
-        if name in meanings[:place] and not takes_many(model, name):
-            meanings[place] = ""
-
     records = table.body(has_header=header)[:SAMPLED_ROWS]
-    columns = [_filled_cells(records, place) for place in range(len(meanings))]
-    free = [place for place, name in enumerate(meanings) if not name and columns[place]]
-    image_places = [place for place in free if all(_IMAGE.match(cell) for cell in columns[place])]
+    cells = [_filled_cells(records, place) for place in range(len(names))]
+    matches = [ColumnMatch(name) for name in names]
+
+    claims: dict[str, list[tuple[int, str, int, Basis]]] = {}
+    for place, name in enumerate(names if header else ()):
+        if (claim := _by_name(name, model)) is None:
+            continue
+        field, rank, basis = claim
+        base = _plain(name).rstrip(_DIGITS)
+        if base not in _LOCATIONS or basis == "name" or (cells[place] and all(map(_PICTURE.match, cells[place]))):
+            claims.setdefault(field, []).append((rank, base, place, basis))
+    for field, claimants in claims.items():
+        best = min(claimants)
+        winners = [claim for claim in claimants if claim[:2] == best[:2]] if takes_many(model, field) else [best]
+        for _rank, _base, place, basis in winners:
+            matches[place] = replace(matches[place], field=field, basis=basis)
+    for place, field, basis in _by_cells(matches, cells, model, header=header):
+        matches[place] = replace(matches[place], field=field, basis=basis)
+    return matches
+
+
+def _by_cells(
+    matches: Sequence[ColumnMatch], cells: Sequence[list[str]], model: Model, *, header: bool
+) -> Iterator[tuple[int, str, Basis]]:
+    """Yield (place, field, basis) for columns that the cells tell to fill a field that is empty."""
+    filled = {match.field for match in matches}
+    free = [place for place, match in enumerate(matches) if not match.field and cells[place]]
+    choices = [field for field in model.parameters if field.type is ParameterType.CHOICE and field.name not in filled]
+    for choice in choices:
+        has_ratios = any(map(_RATIO.fullmatch, map(str, choice.choices)))
+        options = {str(option).lower() for option in choice.choices if not str(option).isdecimal()}
+        for place in free:
+            texts = [cell.strip().lower() for cell in cells[place]]
+            if all(text in options or (has_ratios and _RATIO.fullmatch(text)) for text in texts):
+                free.remove(place)
+                yield place, choice.name, "cells"
+                break
+
     image, prompt = image_field(model), prompt_field(model)
-    if image and image.name not in meanings:
-        for place in image_places if takes_many(model, image.name) else image_places[:1]:
-            meanings[place] = image.name
-    text_places = [place for place in free if place not in image_places]
-    if prompt and prompt.name not in meanings and text_places:
-        mean_length = {place: sum(map(len, columns[place])) / len(columns[place]) for place in text_places}
-        longest = max(text_places, key=lambda place: mean_length[place])
-        if len(meanings) == 1 or mean_length[longest] >= PROMPT_LENGTH:
-            meanings[longest] = prompt.name
-    return meanings
+    pictures = [place for place in free if all(map(_PICTURE.match, cells[place]))]
+    addresses = [place for place in free if all(map(_ADDRESS.match, cells[place]))]
+    if image is not None and image.name not in filled:
+        places = pictures or (addresses if image.is_required and not header else [])
+        for place in places if takes_many(model, image.name) else places[:1]:
+            yield place, image.name, "cells"
+
+    texts_left = [place for place in free if place not in pictures and place not in addresses]
+    if prompt is not None and prompt.name not in filled and texts_left:
+        mean_length = {place: sum(map(len, cells[place])) / len(cells[place]) for place in texts_left}
+        longest = max(texts_left, key=lambda place: mean_length[place])
+        if len(matches) == 1 or mean_length[longest] >= PROMPT_LENGTH:
+            yield longest, prompt.name, "only" if len(matches) == 1 and not header else "cells"
 
 
-def _by_heading(heading: str, model: Model) -> str:
-    """Return the field that a column of this heading fills, or ""."""
-    if heading == TEXT_KEY:
+def _by_name(name: str, model: Model) -> tuple[str, int, Basis] | None:
+    """Return the field that a column of this name fills, the rank of the name, and its basis.
+
+    A lower rank is clearer. None: the name says nothing.
+    """
+    if name == TEXT_KEY:
         batch = model.parameter(model.batch_field)
-        return batch.name if batch else ""
-    exact = {_plain(field.name): field.name for field in model.parameters} | {_plain(CUSTOM_ID): CUSTOM_ID}
+        return (batch.name, 0, "name") if batch else None
+    fields = (*(field.name for field in model.parameters), CUSTOM_ID)
     prompt, image = prompt_field(model), image_field(model)
-    targets = {field.name: field.name for field in model.parameters} | {CUSTOM_ID: CUSTOM_ID}
-    targets |= {"prompt": prompt.name if prompt else "", "image": image.name if image else ""}
-    usual = {
-        _plain(word): targets[purpose]
-        for purpose, words in _HEADINGS.items()
-        if targets.get(purpose)
-        for word in (purpose, *words)
-    }
-    meanings = usual | exact
-    plain = _plain(heading)
-    if meaning := meanings.get(plain) or meanings.get(plain.rstrip(_DIGITS)):
-        return meaning
-    close = difflib.get_close_matches(plain, exact, n=1, cutoff=0.85)
-    return exact[close[0]] if close else ""
+    words = _words(fields, prompt.name if prompt else "", image.name if image else "")
+    plain = _plain(name)
+    if word := words.get(plain):
+        return word
+    if (base := plain.rstrip(_DIGITS)) != plain and (word := words.get(base)):
+        field, rank, basis = word
+        return field, rank, basis if takes_many(model, field) else "synonym"
+    # A slip of the keyboard, but no longer word such as prompt_id.
+    exact = {_plain(field): field for field in fields}
+    close = [
+        word
+        for word in difflib.get_close_matches(plain, exact, n=3, cutoff=0.85)
+        if abs(len(word) - len(plain)) <= 1 and not plain.startswith(word)
+    ]
+    return (exact[close[0]], 99, "spelling") if close else None
+
+
+@lru_cache(maxsize=256)
+def _words(fields: tuple[str, ...], prompt: str, image: str) -> dict[str, tuple[str, int, Basis]]:
+    """Return the meaning of every known column name: (field, rank, basis)."""
+    words: dict[str, tuple[str, int, Basis]] = {}
+    for field in fields:
+        words[_plain(field)] = (field, 0, "name")
+    for language in LANGUAGES:
+        with translation.override(language):
+            for field in fields:
+                words.setdefault(_plain(parameter_label(field)), (field, 1, "name"))
+    targets = {field: field for field in fields} | {"prompt": prompt, "image": image}
+    for purpose, synonyms in _SYNONYMS.items():
+        if target := targets.get(purpose):
+            for rank, word in enumerate((purpose, *synonyms), start=2):
+                words.setdefault(_plain(word), (target, rank, "synonym"))
+    for rank, word in enumerate(_LOCATIONS, start=60):
+        if image:
+            words.setdefault(word, (image, rank, "synonym"))
+    return words
 
 
 def _plain(name: str) -> str:
@@ -122,5 +232,5 @@ def _plain(name: str) -> str:
 
 
 def _filled_cells(records: Sequence[Record], place: int) -> list[str]:
-    cells: list[Any] = [record.cells[place] for record in records if place < len(record.cells)]
-    return [str(cell) for cell in cells if cell]
+    cells = (record.cells[place] for record in records if place < len(record.cells))
+    return [str(cell) for cell in cells if cell not in (None, "", [])]

@@ -6,9 +6,12 @@ JSON values; its warnings are reasons (``core.reasons``), translated when shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from core.db.reasons import translate
 from core.reasons import TEMPLATES, Reason, define, stored
@@ -45,6 +48,31 @@ FORMATS_UNREADABLE = define(
     "shows.",
 )
 PICTURES_STORED = define("input_pictures_stored", "Pictures in cells that were uploaded to the library: %(count)s.")
+COLUMNS_GUESSED = define("input_columns_guessed", "Guessed: %(columns)s. Check what each column fills.")
+
+SHOWN_NAMES = 12  # of sheets and columns in the line; the report has all
+WITH_HEADER = ("csv", "tsv", "xlsx", "xls", "ods", "pasted")  # kinds whose first row may hold names
+
+# Why a column fills a field: its name or label, a word that people use instead, a slip of the
+# keyboard, its cells, because it is the only column, or because a person chose it.
+Basis = Literal["", "name", "synonym", "spelling", "cells", "only", "chosen"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMatch:
+    """A column and the field that it fills, "" if it is not used."""
+
+    column: str
+    field: str = ""
+    basis: Basis = ""
+
+    @property
+    def is_guess(self) -> bool:
+        return self.basis in ("synonym", "spelling", "cells")
+
+    def __str__(self) -> str:
+        """Return ``text → prompt``, or the column alone if it has the name of its field."""
+        return self.column if self.column == self.field else f"{self.column or '…'} → {self.field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +85,7 @@ class InputReport:
     ``skipped`` those that did not, because they were empty, hidden in the spreadsheet, or faulty.
     ``characters`` counts the texts of the rows. ``columns`` and ``unused_columns`` are the names
     of the columns that fill a field and of those that do not; a reader puts all into ``columns``.
+    ``matches`` says which field each used column fills, and why.
     """
 
     name: str = ""
@@ -68,6 +97,7 @@ class InputReport:
     header_line: int = 0
     columns: tuple[str, ...] = ()
     unused_columns: tuple[str, ...] = ()
+    matches: tuple[ColumnMatch, ...] = ()
     lines: int = 0
     rows: int = 0
     blank: int = 0
@@ -81,9 +111,49 @@ class InputReport:
         """Return the warnings in the reader's language."""
         return [translate(warning) for warning in self.warnings]
 
+    @property
+    def line(self) -> str:
+        """Return one line for people: what was read and what was not."""
+        is_text = self.kind in ("text", "typed")
+        parts = []
+        if self.sheet:
+            parts.append(_("sheet “%(sheet)s”") % {"sheet": self.sheet})
+        if self.other_sheets:
+            parts.append(_("not read: %(sheets)s") % {"sheets": _listed(self.other_sheets)})
+        rows = ngettext("%(n)s row", "%(n)s rows", self.rows)
+        if is_text:
+            rows = ngettext("%(n)s line", "%(n)s lines", self.rows)
+        parts.append(rows % {"n": f"{self.rows:,}"})
+        if self.header_line:
+            parts.append(_("column names in line %(line)s") % {"line": self.header_line})
+        elif self.kind in WITH_HEADER and self.rows:
+            parts.append(_("no column names"))
+        counts = [
+            (self.blank, ngettext("%(n)s blank line", "%(n)s blank lines", self.blank)),
+            (self.hidden, ngettext("%(n)s hidden row not read", "%(n)s hidden rows not read", self.hidden)),
+            (self.skipped, ngettext("%(n)s faulty line not read", "%(n)s faulty lines not read", self.skipped)),
+        ]
+        parts += [text % {"n": f"{count:,}"} for count, text in counts if count]
+        if self.matches and not is_text:
+            used = [
+                (_("%(match)s (guessed)") if match.is_guess else "%(match)s") % {"match": match}
+                for match in self.matches
+            ]
+            parts.append(_("columns: %(columns)s") % {"columns": _listed(used)})
+        if self.unused_columns:
+            parts.append(_("columns not used: %(columns)s") % {"columns": _listed(self.unused_columns)})
+        characters = ngettext("%(n)s character", "%(n)s characters", self.characters)
+        parts.append(characters % {"n": f"{self.characters:,}"})
+        if self.encoding:
+            parts.append(self.encoding)
+        if self.delimiter:
+            parts.append(_("separator %(delimiter)s") % {"delimiter": _delimiter_name(self.delimiter)})
+        return " · ".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, for a draft or a mission."""
         value = {field.name: getattr(self, field.name) for field in fields(self)}
+        value["matches"] = [asdict(match) for match in self.matches]
         for name in ("other_sheets", "columns", "unused_columns"):
             value[name] = list(value[name])
         value["warnings"] = [dict(zip(("code", "params"), stored(warning), strict=True)) for warning in self.warnings]
@@ -96,9 +166,20 @@ class InputReport:
         values = {name: item for name, item in (value or {}).items() if name in known}
         for name in ("other_sheets", "columns", "unused_columns"):
             values[name] = tuple(values.get(name, ()))
+        values["matches"] = tuple(ColumnMatch(**match) for match in values.get("matches", ()))
         values["warnings"] = tuple(
             Reason(warning["code"], warning["params"] or {})
             for warning in values.get("warnings", ())
             if warning["code"] in TEMPLATES
         )
         return cls(**values)
+
+
+def _listed(names: Sequence[object]) -> str:
+    shown = [str(name) for name in names[:SHOWN_NAMES]]
+    return ", ".join([*shown, "…"] if len(names) > SHOWN_NAMES else shown)
+
+
+def _delimiter_name(delimiter: str) -> str:
+    names = {",": _("comma"), ";": _("semicolon"), "\t": _("tab"), "|": _("vertical bar")}
+    return names.get(delimiter, f"“{delimiter}”")

@@ -24,8 +24,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from media.models import MediaFile
+from missions.batch_input import columns
 from missions.batch_input.columns import image_field, prompt_field, takes_many
-from missions.batch_input.report import InputReport
+from missions.batch_input.report import COLUMNS_GUESSED, ColumnMatch, InputReport
 from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
 from providers.catalog import Model, Parameter, ParameterType
 
@@ -47,11 +48,16 @@ class Source(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class ImportedTable:
-    """A table with the meanings of its columns: a field name, ``custom_id`` or "" for each."""
+    """A table and what each of its columns fills."""
 
     table: Table
     has_header: bool
-    meanings: Sequence[str]
+    matches: Sequence[ColumnMatch]
+
+    @property
+    def meanings(self) -> list[str]:
+        """Return a field name, ``custom_id`` or "" for each column."""
+        return [match.field for match in self.matches]
 
     @property
     def records(self) -> list[Record]:
@@ -61,16 +67,34 @@ class ImportedTable:
     @property
     def report(self) -> InputReport:
         """Return the table's report with the header and the columns that are used."""
-        names = self.table.names(has_header=self.has_header)
-        meanings = [*self.meanings, *[""] * (len(names) - len(self.meanings))]
         is_headed = self.has_header and self.table.keys is None
+        guessed = ", ".join(str(match) for match in self.matches if match.is_guess)
         return replace(
             self.table.report,
             header_line=self.table.records[0].line if is_headed and self.table.records else 0,
-            columns=tuple(name for name, meaning in zip(names, meanings, strict=False) if meaning),
-            unused_columns=tuple(name for name, meaning in zip(names, meanings, strict=False) if not meaning),
+            columns=tuple(match.column for match in self.matches if match.field),
+            unused_columns=tuple(match.column for match in self.matches if not match.field),
+            matches=tuple(match for match in self.matches if match.field),
             rows=len(self.records),
+            warnings=(*self.table.report.warnings, *([COLUMNS_GUESSED(columns=guessed)] if guessed else [])),
         )
+
+
+def import_table(
+    table: Table, model: Model, *, has_header: bool | None = None, chosen: Mapping[int, str] | None = None
+) -> ImportedTable:
+    """Return the table with its header recognized and its columns matched.
+
+    ``has_header`` and ``chosen``, the field of a column by its place from 0, are a person's choice
+    and replace a guess.
+    """
+    if has_header is None or table.keys is not None:
+        has_header = columns.has_header(table, model)
+    matches = columns.match_columns(table, model, header=has_header)
+    for place, field_name in (chosen or {}).items():
+        if matches[place].field != field_name:
+            matches[place] = replace(matches[place], field=field_name, basis="chosen" if field_name else "")
+    return ImportedTable(table, has_header, matches)
 
 
 @dataclass(frozen=True, slots=True)

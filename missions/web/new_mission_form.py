@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 from drafts import services as drafts
 from drafts.models import FormDraft
 from missions.batch_input import columns
-from missions.batch_input.rows import BatchInput, ImportedTable, Source, read_batch, sources_for
+from missions.batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
 from missions.batch_input.tables import Table
 from providers import catalog
 from providers.catalog import Model, ParameterType
@@ -127,24 +127,32 @@ class ParametersForm(forms.Form):
         }
 
 
+GUESSED_FROM = {
+    "synonym": gettext_lazy("guessed from its name"),
+    "spelling": gettext_lazy("guessed from its name"),
+    "cells": gettext_lazy("guessed from its cells"),
+}
+
+
 class ColumnsForm(forms.Form):
     """The meaning of each column of an imported file: as chosen, else as guessed."""
 
     def __init__(self, table: Table, *, model: Model, has_header: bool, fields: Mapping[str, str]) -> None:
-        guesses = columns.guess(table, model, header=has_header)
+        names = table.names(has_header=has_header)
         choices = [("", _("Not used"))]
         choices += [(field_.name, parameter_label(field_.name)) for field_ in model.parameters]
         choices += [(columns.CUSTOM_ID, parameter_label(columns.CUSTOM_ID))]
         options = dict(choices)
-        chosen = [fields.get(f"{COLUMN}{place}") for place in range(len(guesses))]
-        self.meanings = [
-            choice if choice is not None and choice in options else guess
-            for choice, guess in zip(chosen, guesses, strict=True)
-        ]
-        super().__init__({f"{COLUMN}{place}": meaning for place, meaning in enumerate(self.meanings)})
-        for place, name in enumerate(table.names(has_header=has_header)[: len(guesses)]):
+        chosen = {place: fields[f"{COLUMN}{place}"] for place in range(len(names)) if f"{COLUMN}{place}" in fields}
+        valid = {place: name for place, name in chosen.items() if name in options}
+        self.imported = import_table(table, model, has_header=has_header, chosen=valid)
+        super().__init__({f"{COLUMN}{place}": meaning for place, meaning in enumerate(self.imported.meanings)})
+        for place, match in enumerate(self.imported.matches):
             self.fields[f"{COLUMN}{place}"] = forms.ChoiceField(
-                label=name or _("Text"), required=False, choices=choices
+                label=match.column or _("Text"),
+                required=False,
+                choices=choices,
+                help_text=GUESSED_FROM.get(match.basis, ""),
             )
 
 
@@ -293,7 +301,7 @@ def parse(state: FormState) -> MissionEntry:
     if state.table is not None:
         has_header = state.table.keys is not None or bool(values.get("has_header"))
         columns_form = ColumnsForm(state.table, model=model, has_header=has_header, fields=fields)
-        imported = ImportedTable(state.table, has_header, columns_form.meanings)
+        imported = columns_form.imported
     sources = sources_for(model)
     batch = read_batch(
         model,

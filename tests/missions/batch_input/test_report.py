@@ -8,7 +8,7 @@ import json
 from django.utils import translation
 
 from missions.batch_input import report
-from missions.batch_input.report import InputReport
+from missions.batch_input.report import ColumnMatch, InputReport
 from missions.batch_input.rows import ImportedTable
 from missions.batch_input.tables import Table, read_table
 
@@ -27,7 +27,8 @@ def test_report_survives_json_and_is_translated() -> None:
 
 def test_table_carries_its_report() -> None:
     table = read_table(io.BytesIO(b"prompt,note,seed\n\nfox,x,1\nowl,,2\n"), name="a.csv")
-    imported = ImportedTable(Table.from_json(table.as_json()), True, ["prompt", "", "seed"])
+    matches = [ColumnMatch("prompt", "prompt", "name"), ColumnMatch("note"), ColumnMatch("seed", "seed", "synonym")]
+    imported = ImportedTable(Table.from_json(table.as_json()), True, matches)
 
     assert imported.report.name == "a.csv"
     assert imported.report.kind == "csv"
@@ -35,3 +36,5 @@ def test_table_carries_its_report() -> None:
     assert imported.report.rows == 2
     assert imported.report.columns == ("prompt", "seed")
     assert imported.report.unused_columns == ("note",)
+    assert [str(warning) for warning in imported.report.warnings] == ["Guessed: seed. Check what each column fills."]
+    assert InputReport.from_json(imported.report.to_json()) == imported.report

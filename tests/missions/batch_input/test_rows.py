@@ -30,7 +30,7 @@ URLS = [f"https://a.example/{number}.png" for number in range(1, 6)]
 def imported(content: str, model: catalog.Model, name: str = "rows.csv") -> ImportedTable:
     table = read_table(io.BytesIO(content.encode()), name=name)
     header = columns.has_header(table, model)
-    return ImportedTable(table, header, columns.guess(table, model, header=header))
+    return ImportedTable(table, header, columns.match_columns(table, model, header=header))
 
 
 def build(owner: User, model: catalog.Model, source: str, **texts: Any) -> BatchRows:

@@ -34,7 +34,7 @@ def problem(content: bytes | str, name: str) -> str:
 
 
 def meanings(table: Table, model: catalog.Model) -> list[str]:
-    return columns.guess(table, model, header=columns.has_header(table, model))
+    return [match.field for match in columns.match_columns(table, model, header=columns.has_header(table, model))]
 
 
 # --- Reading ---

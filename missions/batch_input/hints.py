@@ -1,0 +1,131 @@
+"""Hints before paying: texts that other tools would read as options, comments or markup.
+
+This program sends every text as it is, so each of these is paid, often for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from core.reasons import Definition, Reason, define
+from missions.batch_input.columns import CUSTOM_ID, prompt_field
+from missions.batch_input.tables import TEXT_KEY
+from providers.catalog import Model
+
+SHOWN_LENGTH = 60  # characters of an example
+SHOWN_IDS = 5
+
+OPTIONS = define(
+    "hint_options",
+    "Prompts with options of other tools, such as “%(example)s”: %(count)s. Options are not read here but sent as part "
+    "of the prompt. Remove them, and use the settings or columns of a file instead.",
+)
+COMMENTS = define(
+    "hint_comments",
+    "Prompts that look like comments, such as “%(example)s”: %(count)s. Each is sent and charged as an item. Remove "
+    "the ones that are not prompts.",
+)
+INFOTEXT = define(
+    "hint_infotext",
+    "Prompts that look like the parameters of another image, such as “%(example)s”: %(count)s. Each line is sent and "
+    "charged as an item of its own. Keep only the prompts.",
+)
+MARKUP = define(
+    "hint_markup",
+    "Prompts with wildcards, weights or LoRA names of other tools, such as “%(example)s”: %(count)s. They are not "
+    "replaced here but sent as they are.",
+)
+JSON_TEXT = define(
+    "hint_json",
+    "Prompts that look like JSON, such as “%(example)s”: %(count)s. They are sent as they are. Import the file as "
+    ".jsonl to use its fields.",
+)
+LIST_MARKS = define(
+    "hint_list_marks",
+    "Prompts that begin with a number or a bullet, such as “%(example)s”: %(count)s. The mark is sent as part of the "
+    "prompt.",
+)
+TABLE_TEXT = define(
+    "hint_table",
+    "Prompts that look like rows of a table, such as “%(example)s”: %(count)s. They are sent as they are. Import them "
+    "as a file with column names to use their columns.",
+)
+HEADING = define(
+    "hint_heading",
+    "The first prompt, “%(example)s”, may be a heading. It is sent and charged as an item. Remove it if it is not a prompt.",
+)
+REPEATED_IDS = define(
+    "hint_repeated_ids",
+    "custom_id is not unique: %(ids)s. Results of these items cannot be told apart by it.",
+)
+
+# In this order; a text counts for the first that fits.
+_KINDS: tuple[tuple[Definition, re.Pattern[str]], ...] = (
+    (
+        INFOTEXT,
+        re.compile(r"(?i)^\s*(negative prompt\s*[:：]|steps\s*[:：]\s*\d+\s*,|反向提示词\s*[:：]|负面提示词\s*[:：])"),
+    ),
+    (COMMENTS, re.compile(r"^\s*(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3})|^\s*#\S*[:：]?$")),
+    (
+        OPTIONS,
+        re.compile(
+            r"(^|\s)(--[A-Za-z][\w-]*(\s|=|$)|[—–](ar|aspect|v|niji|no|s|stylize|style|c|chaos|q|seed|iw|tile|w|weird)\b)"
+        ),
+    ),
+    (JSON_TEXT, re.compile(r'^\s*(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
+    (
+        MARKUP,
+        re.compile(r"<(lora|hypernet|lyco):[^>]+>|__[\w/-]+__|\{[^{}|]*\|[^{}]*\}|\([^()]+:\d*\.?\d+\)|\bBREAK\b"),
+    ),
+    (LIST_MARKS, re.compile(r"^\s*(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
+    (TABLE_TEXT, re.compile(r"\S\t+\S|\S\s*[|｜]\s*\S")),
+)
+
+
+def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list[Reason]:
+    """Return hints for the rows of a mission, with a count and an example each.
+
+    A row is a prompt, or an object of parameters with an optional ``custom_id``.
+    """
+    field = prompt_field(model)
+    texts: list[str] = []
+    ids: Counter[str] = Counter()
+    for row in rows:
+        if isinstance(row, Mapping):
+            text = row.get(field.name if field else TEXT_KEY)
+            if row.get(CUSTOM_ID) not in (None, ""):
+                ids[str(row[CUSTOM_ID]).strip()] += 1
+        else:
+            text = row if field is not None and field.name == model.batch_field else None
+        if isinstance(text, str) and text:
+            texts.append(text)
+
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for text in texts:
+        for reason, pattern in _KINDS:
+            if found := pattern.search(text):
+                start = max(found.start() - SHOWN_LENGTH // 2, 0)
+                counts[reason.code] += 1
+                examples.setdefault(reason.code, _example(text[start:] if found.end() > SHOWN_LENGTH else text))
+                break
+    hints = [
+        reason(count=counts[reason.code], example=examples[reason.code]) for reason, _p in _KINDS if counts[reason.code]
+    ]
+    if len(texts) > 2:
+        first, mean_length = texts[0].strip(), sum(map(len, texts[1:])) / len(texts[1:])
+        is_short = len(first) <= 24 and len(first.split()) <= 2 and not re.search(r"[.!?。！？,，]$", first)
+        if is_short and (first.endswith((":", "：")) or mean_length >= max(3 * len(first), 20)):
+            hints.append(HEADING(example=_example(first)))
+    if repeated := [name for name, count in ids.items() if count > 1]:
+        shown = ", ".join(repeated[:SHOWN_IDS])
+        hints.append(REPEATED_IDS(ids=f"{shown}, …" if len(repeated) > SHOWN_IDS else shown))
+    return hints
+
+
+def _example(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
