@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import CharField, Count, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 
 from billing.selectors import Spending
 from core.money import MILLIONTH
 from missions.lifecycle import OPEN
-from missions.models import LIVE_ATTEMPTS, Attempt, Mission, MissionItem, Output, RemovedSpending
+from missions.models import LIVE_ATTEMPTS, Attempt, Mission, MissionItem, Output, OutputStatus, RemovedSpending
 from providers.models import ProviderModel
 
 ITEMS_PER_PAGE = 500
@@ -79,6 +79,17 @@ def items_with_outputs(
             item.mission = mission
             yield item, outputs[item.pk]
         last = page[-1].index
+
+
+def pending_file_counts() -> dict[int, int]:
+    """Return how many files are still being downloaded, by mission.
+
+    Reads the pending downloads of all missions, which are few, by their own index.
+    """
+    # The status is part of the statement: SQLite then sees that the partial index applies.
+    pending = Output.objects.filter(status=Func(template=f"'{OutputStatus.PENDING}'", output_field=CharField()))
+    counts = pending.order_by().values_list("item__mission").annotate(count=Count("pk"))
+    return dict(counts)
 
 
 def _with_progress(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:

@@ -30,6 +30,7 @@ from missions.api.schemas.missions import (
     StoppedOut,
     SubmittedOut,
     ValidationOut,
+    pending_files,
 )
 from missions.links import mission_path, mission_urls
 from missions.models import Mission
@@ -108,7 +109,9 @@ def submit_mission(
 @router.get("", response=MissionPage, summary="List missions")
 def list_missions(request: HttpRequest, filters: Query[MissionFilterIn]) -> dict[str, Any]:
     criteria = filters.dict(exclude={"page", "page_size"})
-    return page_of(selectors.find_missions(Mission.objects.visible_to(caller(request)), **criteria), filters)
+    page = page_of(selectors.find_missions(Mission.objects.visible_to(caller(request)), **criteria), filters)
+    pending_files(*page["items"])
+    return page
 
 
 @router.get("/{mission_id}", response=MissionDetailOut, summary="Show a mission", url_name="mission")

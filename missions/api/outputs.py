@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Annotated, Any
 
 from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from ninja import Field, Path, Router
 
 from core.api.ids import RowId
-from core.errors import Gone
+from core.errors import Gone, NotPossible
 from core.http.file_names import content_disposition
-from core.http.streaming import ThreadedStream
+from core.http.ranges import ranged_response
 from missions.api.items import ItemIndex, visible_item
 from missions.models import Output, OutputStatus
 from missions.results.export import file_stem
@@ -32,23 +31,38 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, max-age=86400",
 }
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+RETRY_SECONDS = 2  # a file is usually fetched by then
 
 
 class Removed(Gone):
-    """The file was deleted on purpose. The message says why."""
+    """The file was deleted on purpose, or lost. The message says why."""
+
+
+class NotStored(NotPossible):
+    """The file is still being downloaded from the provider."""
+
+    error = "output_not_stored"
+
+    def __init__(self) -> None:
+        message = _("This file is still being downloaded from the provider. Try again in a moment.")
+        super().__init__(message, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def _responses(*types: str) -> dict[str, Any]:
     """Return the OpenAPI description of a file of one of these types."""
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
-    gone = {"description": "Deleted: the operator keeps results for a limited time."}
-    return {"responses": {**{status: {"content": content} for status in (200, 206)}, 410: gone}}
+    return {
+        "responses": {
+            **{status: {"content": content} for status in (200, 206)},
+            409: {"description": "`output_not_stored`: the file is still being downloaded from the provider."},
+            410: {"description": "Deleted by retention, or lost: its URL expired before it could be downloaded."},
+        }
+    }
 
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}",
-    response={200: None, 206: None, 304: None, 410: None},
+    response={200: None, 206: None, 304: None, 409: None, 410: None, 416: None},
     summary="Download a result file",
     openapi_extra=_responses("application/octet-stream", "text/plain", *INLINE_TYPES),
 )
@@ -65,7 +79,7 @@ def fetch_output(
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}/thumbnail",
-    response={200: None, 206: None, 304: None, 410: None},
+    response={200: None, 206: None, 304: None, 409: None, 410: None, 416: None},
     summary="Download a result's thumbnail",
     openapi_extra=_responses("image/jpeg"),
 )
@@ -81,8 +95,10 @@ def fetch_thumbnail(
 
 def _stored_output(request: HttpRequest, mission_id: int, index: int, number: int) -> Output:
     item = visible_item(request, mission_id, index)
-    output = get_object_or_404(item.outputs.all(), index=number, status__in=[OutputStatus.STORED, OutputStatus.REMOVED])
-    if output.status == OutputStatus.REMOVED:
+    output = get_object_or_404(item.outputs.all(), index=number)
+    if output.status == OutputStatus.PENDING:
+        raise NotStored
+    if output.status != OutputStatus.STORED:
         raise Removed(output.error_display)
     return output
 
@@ -96,17 +112,12 @@ def _serve(
     request: HttpRequest, output: Output, path: str, content_type: str, extension: str, digest: str
 ) -> HttpResponseBase:
     """Send a file of the results storage, or the single range of it that the request asks for."""
-    etag = f'"{digest}"'
-    unchanged: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-    if unchanged is not None:
-        return unchanged
     try:
         size = storages["results"].size(path)
     except FileNotFoundError:
         raise Http404 from None
-    first, last = _requested_range(request, etag, size) or (0, size - 1)
 
-    def chunks() -> Iterator[bytes]:
+    def chunks(first: int, last: int) -> Generator[bytes]:
         left = last - first + 1
         with storages["results"].open(path) as file:
             file.seek(first)
@@ -114,29 +125,9 @@ def _serve(
                 left -= len(chunk)
                 yield chunk
 
-    response = ThreadedStream(chunks(), content_type=content_type, headers=HEADERS)
+    response = ranged_response(
+        request, chunks, size=size, etag=f'"{digest}"', content_type=content_type, headers=HEADERS
+    )
     is_attachment = content_type not in INLINE_TYPES
     response["Content-Disposition"] = content_disposition(_file_name(output, extension), is_attachment=is_attachment)
-    response["Content-Length"] = str(last - first + 1)
-    response["Accept-Ranges"] = "bytes"
-    response["ETag"] = etag
-    if last - first + 1 < size:
-        response.status_code = 206
-        response["Content-Range"] = f"bytes {first}-{last}/{size}"
     return response
-
-
-def _requested_range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
-    """Return the first and last byte of a single valid range.
-
-    None for anything else: the whole file is sent.
-    """
-    match = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if not match or request.headers.get("If-Range", etag) != etag:
-        return None
-    start, end = match.groups()
-    if start:
-        first, last = int(start), min(int(end or size), size - 1)
-    else:
-        first, last = max(size - int(end or 0), 0), size - 1
-    return (first, last) if first <= last else None

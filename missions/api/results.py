@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from ninja import Path, Router
 
 from core.api.ids import RowId
 from core.http.file_names import content_disposition
+from core.http.ranges import Slice, ranged_response
 from core.http.streaming import ThreadedStream
 from missions.api.missions import visible_mission
 from missions.api.schemas.items import ItemOut
@@ -32,17 +33,29 @@ def _responses(content_type: str, description: str) -> dict[str, Any]:
     summary="Download all result files as one ZIP archive",
     openapi_extra=_responses("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
 )
-def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+def download(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return the files that are stored now, as `{name}_results.zip`.
 
-    `manifest.csv` has a row per file, with its SHA-256, and a row for each item without a file,
-    with the reason. If the connection ends before Content-Length bytes arrived, the archive is
-    incomplete: download it again.
+    `manifest.csv` has a row per file, with its SHA-256, and a row for each file that is missing and
+    each item without any, with the reason. If the connection ends before Content-Length bytes
+    arrived, continue with `Range` and `If-Range` (the `ETag`): you get the rest, or a new archive
+    from its start if something has changed.
     """
     mission = visible_mission(request, mission_id)
     bundle = Bundle(mission)
-    response = ThreadedStream(bundle, content_type="application/zip")
-    response["Content-Length"] = str(bundle.length)
+    is_sent = False
+    try:
+        response = ranged_response(
+            request,
+            lambda first, last: Slice(bundle, first, last),
+            size=bundle.length,
+            etag=bundle.etag,
+            content_type="application/zip",
+        )
+        is_sent = response.streaming
+    finally:
+        if not is_sent:  # not modified, or no such range
+            bundle.close()
     return _as_attachment(response, download_name(mission, "_results.zip"))
 
 
@@ -51,7 +64,7 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
     summary="Download all items with their results as JSON Lines",
     openapi_extra=_responses("application/x-ndjson", "An object per item, in batch order."),
 )
-def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return one item per line, as in `GET /missions/{id}/items`, without pages and without the
     envelope.
     """
@@ -65,7 +78,7 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStre
     summary="Download all items with their results as CSV",
     openapi_extra=_responses("text/csv", "A row per result, in batch order."),
 )
-def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> ThreadedStream:
+def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return a row per result, and one for each item without any.
 
     UTF-8; spreadsheets do not run any cell as a formula.
@@ -93,6 +106,6 @@ def item_row(item: MissionItem, outputs: Sequence[Output]) -> dict[str, Any]:
     return ItemOut.from_orm(_ItemWithOutputs(item, outputs)).model_dump()
 
 
-def _as_attachment(response: ThreadedStream, name: str) -> ThreadedStream:
+def _as_attachment(response: HttpResponseBase, name: str) -> HttpResponseBase:
     response["Content-Disposition"] = content_disposition(name)
     return response

@@ -19,6 +19,7 @@ from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStat
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("index", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
+NOT_STORED = "This file is still being downloaded from the provider. Download the results again later."
 SLUG_LENGTH = 40
 MIN_DIGITS = 4
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
@@ -97,7 +98,9 @@ def file_stem(item: MissionItem) -> str:
 
 
 def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:
-    """Return a row for each stored result, or one row with the reason why there is none.
+    """Return a row for each result, and one for an item without any.
+
+    A row without a file has the reason in ``error``.
 
     The rows decide the names of the files.
     """
@@ -114,9 +117,13 @@ def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tupl
         suffix = f"-{number}" if len(stored) > 1 else ""
         name = f"{file_stem(item)}{suffix}.{output.extension or 'txt'}"
         yield {**base, "file": name, "sha256": digest_of(output), "cost": item.cost if number == 1 else ""}, output
-    if not stored:
-        missing = next((output.error_message for output in outputs if output.error_message), "")
-        yield {**base, "file": "", "sha256": "", "error": base["error"] or missing}, None
+    missing = [output for output in outputs if output.status != OutputStatus.STORED]
+    for output in missing:
+        reason = NOT_STORED if output.status == OutputStatus.PENDING else output.error_message
+        cost = "" if stored or output != missing[0] else item.cost
+        yield {**base, "file": "", "sha256": "", "cost": cost, "error": base["error"] or reason}, None
+    if not outputs:
+        yield {**base, "file": "", "sha256": ""}, None
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:

@@ -20,10 +20,12 @@ import hashlib
 import io
 import json
 import logging
+import struct
 import tempfile
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ BLOCK_BYTES = 256 * 1024
 FILE, DIGEST = (export.COLUMNS.index(name) for name in ("file", "sha256"))
 MISSING = "The file is missing from the storage, or cannot be read."
 RESIZED = "The file was changed after it was stored: it has another size."
+LOCAL_DATE, CENTRAL_DATE = 10, 12  # where a file's header, and its entry in the directory, have the time
+CENTRAL_HEADER = b"PK\x01\x02"  # begins an entry of the directory
 DIGEST_WIDTH = 64  # characters of a SHA-256
 CHANGED = "changed after it was stored".ljust(DIGEST_WIDTH)  # so that the manifest keeps its length
 
@@ -99,12 +103,19 @@ class _Manifest:
         self._rows = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115 - closed by ``close``
         self.close = weakref.finalize(self, self._rows.close)  # at the latest when nobody wants the archive any more
         self.size = len(START)
+        self._sha256 = hashlib.sha256()
         self.changed: set[str] = set()
 
     def add(self, row: Mapping[str, Any]) -> None:
         cells = export.cells(row)
-        self._rows.write(json.dumps(cells) + "\n")
+        line = json.dumps(cells) + "\n"
+        self._rows.write(line)
+        self._sha256.update(line.encode())
         self.size += len(_line(cells))
+
+    def digest(self) -> bytes:
+        """Return a hash of all rows."""
+        return self._sha256.digest()
 
     def __iter__(self) -> Iterator[bytes]:
         yield START
@@ -126,16 +137,28 @@ class Bundle:
         self._mission = mission
         self._zip = ZipStream(sized=True)
         self._manifest = _Manifest()
+        self._times: list[datetime] = []  # of the archive's files, in their order
+        self._plan = hashlib.sha256()
         self._pieces = self._make()
         self._sizes = _sizes_of_all(mission) if indexes is None else {}
         for item, outputs in selectors.items_with_outputs(mission, indexes):
             for row, output in export.manifest_rows(item, outputs):
                 self._manifest.add(row if output is None else self._with_file(row, output))
         self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)
+        self._times.append(max(self._times, default=mission.created_at))
+        self._plan.update(self._manifest.digest())
 
     @property
     def length(self) -> int:
         return len(self._zip)
+
+    @property
+    def etag(self) -> str:
+        """A quoted name of the archive's bytes.
+
+        Two archives with the same plan are equal byte by byte, so that a download can be resumed.
+        """
+        return f'"{self._plan.hexdigest()}"'
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the archive in pieces. Raises BundleBroken."""
@@ -148,7 +171,7 @@ class Bundle:
 
     def _make(self) -> Generator[bytes]:
         try:
-            yield from _in_blocks(self._zip)
+            yield from _in_blocks(self._dated())
         except BundleBroken as error:
             logger.error("mission %s: %s", self._mission.pk, error)
             raise
@@ -166,7 +189,23 @@ class Bundle:
             return row | {"file": "", "error": RESIZED}
         member = _Member(output.pk, row["file"], output.file, size, row["sha256"], self._manifest.changed)
         self._zip.add(member, row["file"], size=size)
+        at = output.stored_at or self._mission.created_at
+        self._times.append(at)
+        self._plan.update(f"{size} {at.isoformat()}\n".encode())
         return row
+
+    def _dated(self) -> Iterator[bytes]:
+        """Yield the archive with the time at which each file was stored.
+
+        The library writes the present time, which would make each archive another one.
+        """
+        for at in self._times:
+            pieces = self._zip.file()
+            yield _with_date(next(pieces), LOCAL_DATE, at)
+            yield from pieces
+        times = iter(self._times)
+        for piece in self._zip.footer():
+            yield _with_date(piece, CENTRAL_DATE, next(times)) if piece.startswith(CENTRAL_HEADER) else piece
 
 
 def _sizes_of_all(mission: Mission) -> dict[str, int]:
@@ -186,6 +225,14 @@ def _size_of(output: Output) -> int | None:
         return storages["results"].size(output.file)
     except OSError:
         return None
+
+
+def _with_date(header: bytes, position: int, at: datetime) -> bytes:
+    """Return a header of a ZIP file with another time (UTC; ZIP keeps even seconds from 1980)."""
+    moment = at.astimezone(UTC)
+    time = moment.hour << 11 | moment.minute << 5 | moment.second // 2
+    day = max(moment.year - 1980, 0) << 9 | moment.month << 5 | moment.day
+    return header[:position] + struct.pack("<HH", time, day) + header[position + 4 :]
 
 
 def _line(cells: Sequence[str]) -> bytes:

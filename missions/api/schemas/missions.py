@@ -19,8 +19,10 @@ from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
 from core.errors import FieldError
 from core.money import amount_text
+from missions import selectors
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
 from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
+from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus
 from providers.catalog.task_types import TaskType
@@ -221,6 +223,10 @@ class MissionOut(Schema):
     completed_count: int
     failed_count: int
     counts: CountsOut
+    files_pending_count: Annotated[int, Field(description="Result files that are still being downloaded.")]
+    is_collectable: Annotated[
+        bool, Field(description="It has ended, and no file is left to download: the results can be fetched.")
+    ]
     estimate: EstimateOut
     cost: Annotated[Amount, Field(description="The cost that the provider has reported so far.")]
     reserved_cost: Annotated[Amount, Field(description="The expected price of attempts that may still be charged.")]
@@ -232,6 +238,14 @@ class MissionOut(Schema):
     started_at: datetime | None
     ended_at: datetime | None
     urls: UrlsOut
+
+    @staticmethod
+    def resolve_files_pending_count(mission: Mission) -> int:
+        return pending_files(mission)
+
+    @staticmethod
+    def resolve_is_collectable(mission: Mission) -> bool:
+        return mission.status in ENDED and not mission.in_flight_count and not pending_files(mission)
 
     @staticmethod
     def resolve_estimate(mission: Mission) -> dict[str, Any]:
@@ -252,6 +266,15 @@ class MissionOut(Schema):
     @staticmethod
     def resolve_urls(mission: Mission) -> dict[str, str]:
         return mission_urls(mission.pk)
+
+
+def pending_files(*missions: Mission) -> int:
+    """Return how many files of missions are still being downloaded; read them together, once."""
+    unread = [mission for mission in missions if not hasattr(mission, "pending_files")]
+    counts = selectors.pending_file_counts() if any(mission.completed_count for mission in unread) else {}
+    for mission in unread:
+        mission.pending_files = counts.get(mission.pk, 0)  # type: ignore[attr-defined]
+    return sum(mission.pending_files for mission in missions)  # type: ignore[attr-defined]
 
 
 class MissionPage(PageOut):

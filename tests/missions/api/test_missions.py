@@ -209,7 +209,7 @@ def test_reads_take_constant_statements(items, others, api: Api, owner, account,
         bring_to("succeeded", attempt_id)
     path = f"/{mission.pk}"
     api.data()  # the use of a token is stored once a minute
-    for limit, address in ((3, ""), (4, path), (4, f"{path}/items"), (6, f"{path}/items/1")):
+    for limit, address in ((4, ""), (5, path), (4, f"{path}/items"), (6, f"{path}/items/1")):
         with django_assert_max_num_queries(limit):
             api.data(address)
 

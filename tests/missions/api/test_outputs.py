@@ -116,7 +116,31 @@ def test_urls_of_an_item_lead_to_its_files(api: Api, mission: Mission):
     assert (first["width"], first["height"], first["sha256"]) == (60, 40, "ab" * 32)
 
 
-@pytest.mark.parametrize("number, more", [(2, ""), (3, "/thumbnail"), (4, ""), (0, ""), (10**9, ""), ("x", "")])
+def test_output_being_fetched_is_not_stored_yet(api: Api, mission: Mission):
+    for more in ("", "/thumbnail"):
+        answer = api.get(path_of(mission, 2, more))
+        assert (answer.status_code, answer.json()["error"]) == (409, "output_not_stored")
+        assert int(answer["Retry-After"]) >= 1
+    shown = api.data(f"/{mission.pk}")
+    assert (shown["files_pending_count"], shown["is_collectable"]) == (1, False)
+    lifecycle.lose_output(Output.objects.get(index=2).pk, message="Its address has expired.")
+    answer = api.get(path_of(mission, 2))
+    assert (answer.status_code, answer.json()["error"], answer.json()["message"]) == (
+        410,
+        "gone",
+        "Its address has expired.",
+    )
+
+
+def test_mission_is_collectable_when_all_is_stored(api: Api, mission: Mission):
+    mission.items.filter(index=2).delete()
+    Mission.objects.update(total_count=1, pending_count=0, status="completed")
+    assert [(m["files_pending_count"], m["is_collectable"]) for m in api.data()["items"]] == [(1, False)]
+    Output.objects.filter(index=2).update(status="lost")
+    assert [(m["files_pending_count"], m["is_collectable"]) for m in api.data()["items"]] == [(0, True)]
+
+
+@pytest.mark.parametrize("number, more", [(3, "/thumbnail"), (4, ""), (0, ""), (10**9, ""), ("x", "")])
 def test_missing_output_is_not_found(number, more, api: Api, mission: Mission):
     assert api.get(path_of(mission, number, more)).status_code in (404, 422)
 
@@ -167,12 +191,19 @@ def test_range_is_served(byte_range, first, last, api: Api, mission: Mission):
 
 @pytest.mark.parametrize(
     "byte_range",
-    ["bytes=9-0", "bytes=99999999-", "bytes=-0", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "x" * 500],
+    ["bytes=9-0", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "x" * 500],
 )
 def test_invalid_range_returns_the_whole_file(byte_range, api: Api, mission: Mission):
     answer = api.client.get(ROOT + path_of(mission), headers={"Range": byte_range})
     assert answer.status_code == 200
     assert read(answer) == CONTENT
+
+
+@pytest.mark.parametrize("byte_range", [f"bytes={LAST + 1}-", "bytes=99999999-99999999", "bytes=-0"])
+def test_range_behind_the_end_is_refused(byte_range, api: Api, mission: Mission):
+    answer = api.client.get(ROOT + path_of(mission), headers={"Range": byte_range})
+    assert (answer.status_code, answer.json()["error"]) == (416, "range_not_satisfiable")
+    assert answer["Content-Range"] == f"bytes */{len(CONTENT)}"
 
 
 def test_range_of_a_changed_file_is_the_whole(api: Api, mission: Mission):

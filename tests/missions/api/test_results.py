@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import zipfile
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -18,6 +20,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
+from django.utils import timezone
 
 from missions.models import Mission
 from tests import result_factories
@@ -83,6 +86,44 @@ def test_results_belong_to_their_owner(stranger: User, mission: Mission, way: st
     assert Client().get(path(mission, way)).status_code == 401
     operator = User.objects.create_user("operator", is_staff=True)
     assert caller(operator).get(path(mission, way)).getvalue()
+
+
+def test_archive_can_be_resumed(owner: User, mission: Mission, time_machine: Any) -> None:
+    client = caller(owner)
+    first = client.get(path(mission, "download"))
+    whole = first.getvalue()
+    assert (first["Accept-Ranges"], first.status_code) == ("bytes", 200)
+    time_machine.move_to(timezone.now() + timedelta(hours=1))
+    middle = len(whole) // 2
+    table = [
+        (f"bytes={middle}-", middle, len(whole) - 1),
+        ("bytes=0-9", 0, 9),
+        ("bytes=-30", len(whole) - 30, len(whole) - 1),
+        (f"bytes={len(whole) - 1}-", len(whole) - 1, len(whole) - 1),
+    ]
+    for byte_range, start, end in table:
+        part = client.get(path(mission, "download"), headers={"Range": byte_range, "If-Range": first["ETag"]})
+        assert part.status_code == 206, byte_range
+        assert part.getvalue() == whole[start : end + 1], byte_range
+        assert part["Content-Range"] == f"bytes {start}-{end}/{len(whole)}"
+        assert part["Content-Length"] == str(end - start + 1)
+    assert client.get(path(mission, "download"), headers={"If-None-Match": first["ETag"]}).status_code == 304
+    refused = client.get(path(mission, "download"), headers={"Range": f"bytes={len(whole)}-"})
+    assert (refused.status_code, refused["Content-Range"]) == (416, f"bytes */{len(whole)}")
+    head = client.head(path(mission, "download"))
+    assert (head["Content-Length"], head["ETag"]) == (str(len(whole)), first["ETag"])
+
+
+def test_changed_archive_is_sent_from_its_start(owner: User, mission: Mission) -> None:
+    client = caller(owner)
+    first = client.get(path(mission, "download"))
+    first.getvalue()
+    result_factories.run(mission, [RED])
+    headers = {"Range": "bytes=100-", "If-Range": first["ETag"]}
+    again = client.get(path(mission, "download"), headers=headers)
+    assert (again.status_code, again["ETag"] == first["ETag"]) == (200, False)
+    with zipfile.ZipFile(io.BytesIO(again.getvalue())) as archive:
+        assert len(archive.namelist()) == 3
 
 
 # --- Over a network ---

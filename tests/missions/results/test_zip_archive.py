@@ -8,13 +8,16 @@ import hashlib
 import io
 import tracemalloc
 import zipfile
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, storages
+from django.utils import timezone
 from pytest_django import Settings
 
 from missions.models import Mission, Output
@@ -88,6 +91,30 @@ def test_a_file_that_is_missing_is_named_in_the_manifest(mission: Mission) -> No
     archive = read(Bundle(mission))
     assert "0001_a-red-fox.png" not in archive.namelist()
     assert (manifest(archive)[0]["file"], manifest(archive)[0]["error"]) == ("", zip_archive.MISSING)
+
+
+def test_manifest_says_why_a_file_is_missing(mission: Mission) -> None:
+    Output.objects.filter(item__index=1).update(status="pending")
+    Output.objects.filter(item__index=2, index=1).update(status="lost", error_message="Its address has expired.")
+    rows = [(row["index"], row["file"], row["error"]) for row in manifest(read(Bundle(mission)))]
+    assert rows == [
+        ("1", "", export.NOT_STORED),
+        ("2", "0002_一只红狐狸.txt", ""),
+        ("2", "", "Its address has expired."),
+        ("3", "", ""),
+    ]
+
+
+def test_archive_is_the_same_at_any_time(mission: Mission, time_machine: Any) -> None:
+    first = Bundle(mission)
+    content = b"".join(first)
+    time_machine.move_to(timezone.now() + timedelta(days=1))
+    second = Bundle(mission)
+    assert (second.etag, b"".join(second)) == (first.etag, content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        dates = {info.date_time[:3] for info in archive.infolist()}
+    stored = {output.stored_at or mission.created_at for output in Output.objects.all()}
+    assert dates == {(at.year, at.month, at.day) for at in stored}
 
 
 def test_file_of_another_size_is_left_out(mission: Mission) -> None:
