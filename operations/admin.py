@@ -1,4 +1,4 @@
-"""Admin of the stored sums."""
+"""Admin of the stored sums and of backups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.admin.readonly import DetailAdmin, column, money
 from missions.models import HourlySpend, Tally
+from operations.models import Backup
 
 
 @admin.register(HourlySpend)
@@ -45,4 +46,22 @@ class TallyAdmin(DetailAdmin):
         ("file_count", _("Files")),
         ("file_bytes", _("Bytes")),
         ("files_counted_at", _("Files counted")),
+    ]
+
+
+@admin.register(Backup)
+class BackupAdmin(DetailAdmin):
+    list_display = [
+        column("made_at", _("made")),
+        column("host", _("host")),
+        column("folder", _("folder")),
+        column("size_bytes", _("bytes")),
+        column("file_count", _("files")),
+    ]
+    facts = [
+        ("made_at", _("Made")),
+        ("host", _("Host")),
+        ("folder", _("Folder")),
+        ("size_bytes", _("Bytes")),
+        ("file_count", _("Files")),
     ]

@@ -21,6 +21,7 @@ FIRST_RELEASE = {
     "drafts": 1,
     "media": 3,
     "missions": 12,
+    "operations": 0,
     "providers": 0,
     "templates_app": 2,
     "workers": 0,

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 FOLDER = "django.core.files.storage.FileSystemStorage"
+RESULTS_FOLDER = "core.storage.folder.ResultsFolder"
 BUCKET = "core.storage.s3.Bucket"
 ENDPOINT = ("endpoint_url", "region_name", "addressing_style", "signature_version")
 FORM = "s3://bucket/prefix?endpoint_url=https://s3.example.com&region_name=eu-central-1"
@@ -22,7 +23,7 @@ def storages_of(url: str, results_root: Path) -> dict[str, Any]:
     """
     if not url:
         folder = {"location": results_root, "base_url": None, "allow_overwrite": True}
-        return {"default": {"BACKEND": FOLDER}, "results": {"BACKEND": FOLDER, "OPTIONS": folder}}
+        return {"default": {"BACKEND": FOLDER}, "results": {"BACKEND": RESULTS_FOLDER, "OPTIONS": folder}}
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or not set(options) <= set(ENDPOINT):
