@@ -11,7 +11,8 @@ Each app defines its own subclasses, next to the services that raise them::
     ├── RangeNotSatisfiable   416
     ├── Invalid               422  with an error for each field
     ├── RateLimited           429
-    └── Unavailable           503
+    ├── Unavailable           503
+    └── OutOfSpace            507  (core.storage.disk)
 """
 
 from __future__ import annotations

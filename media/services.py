@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import FieldError, Invalid, NotPossible
+from core.storage import disk
 from media.images import DECODE_SLOTS, FORMATS, UNREADABLE
 from media.models import MediaFile, MediaUse, new_key
 from media.previews import preview_path
@@ -81,8 +82,10 @@ def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Stor
     ``file`` is read from its current position; ``name`` is the file's name on the uploader's
     computer. Raises UploadInvalid unless it is a whole JPEG, PNG, GIF or WebP image of at most
     MEDIA_MAX_BYTES. The file is written before its row, and deleted when the row cannot be written:
-    call this outside of a transaction that may be rolled back.
+    call this outside of a transaction that may be rolled back. Raises OutOfSpace when the
+    server has no room.
     """
+    disk.require_space()
     content = _read(file)
     facts = detect_image(content)
     digest = hashlib.sha256(content).hexdigest()

@@ -25,6 +25,7 @@ class HealthOut(Schema):
 class ReadyOut(HealthOut):
     workers: PartOut
     provider: PartOut
+    disk: PartOut
 
 
 @router.get("/health", response=HealthOut, summary="Check this process and its database")

@@ -17,6 +17,8 @@ E014  STORAGE_URL needs a package that is not installed
 E016  a provider's time limit is below 1 second
 E017  a price of the chat server is not a price
 E018  a provider's base URL is not a web address
+E023  MIN_FREE_DISK_MB is below 0
+E024  BACKUP_MAX_AGE_DAYS is below 0
 W001  SECRET_KEY is the public default
 W002  Q_WORKERS is 1
 W003  POLL_FLOOR_SECONDS is low for a remote server
@@ -65,6 +67,12 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
     if settings.FAILURE_BREAKER_ITEMS < 0:
         hint = "Set after how many equal failures in a row a mission is paused; 0 means never."
         messages.append(checks.Error("FAILURE_BREAKER_ITEMS is below 0.", hint=hint, id="missions.E013"))
+    if settings.MIN_FREE_DISK_MB < 0:
+        hint = "Set how many megabytes stay free for results; 0 turns this off."
+        messages.append(checks.Error("MIN_FREE_DISK_MB is below 0.", hint=hint, id="missions.E023"))
+    if settings.BACKUP_MAX_AGE_DAYS < 0:
+        hint = "Set after how many days doctor warns of an old backup; 0 means never."
+        messages.append(checks.Error("BACKUP_MAX_AGE_DAYS is below 0.", hint=hint, id="missions.E024"))
     if settings.Q_WORKERS < 1:
         messages.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:

@@ -6,7 +6,6 @@ Spends nothing and leaves nothing behind.
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,9 @@ from django.core.files.storage import FileSystemStorage, storages
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from core.storage import disk
 from operations import readiness
+from operations.models import Backup
 from providers import provider_accounts
 from providers.adapters.errors import ProviderError
 from providers.adapters.http import TransportFailure, glance
@@ -59,6 +60,7 @@ def examine() -> Iterator[Finding]:
         yield from _broker()
         yield from _accounts()
         yield from _clocks()
+        yield _last_backup()
     yield from _storage()
     yield from _public_address()
 
@@ -184,16 +186,41 @@ def _clock(whose: str, theirs: datetime) -> Finding:
     return Finding("clock", Level.WARN, message, "Synchronise clocks with NTP: timeouts and expiry depend on them.")
 
 
-# --- Files and the public URL ---
+# --- Backups, files and the public URL ---
+
+
+def _last_backup() -> Finding:
+    latest = Backup.objects.first()
+    remedy = "Run: manage.py backup DIR. See Backups in the operator guide."
+    is_wanted = settings.BACKUP_MAX_AGE_DAYS > 0
+    if latest is None:
+        return Finding("backup", Level.WARN if is_wanted else Level.OK, "No backup was made.", remedy * is_wanted)
+    age = timezone.now() - latest.made_at
+    days = age / timedelta(days=1)
+    text = f"The last backup is {days:.0f} days old" if days >= 2 else f"The last backup is {days * 24:.0f} hours old"
+    is_old = is_wanted and days > settings.BACKUP_MAX_AGE_DAYS
+    return Finding("backup", Level.WARN if is_old else Level.OK, f"{text}: {latest}.", remedy if is_old else "")
 
 
 def _storage() -> Iterator[Finding]:
     for name, what in (("results", "results"), ("default", "uploads")):
         yield _probe(name, f"storage of {what}")
-    free = shutil.disk_usage(settings.DATA_DIR).free
-    message = f"{free / GIGABYTE:.1f} GB are free for data."
-    remedy = "" if free > MIN_FREE_BYTES else "Free some space: manage.py cleanup shows what can be deleted."
-    yield Finding("disk", Level.WARN if remedy else Level.OK, message, remedy)
+    yield from _disks()
+
+
+def _disks() -> Iterator[Finding]:
+    """Compare the free space here and on the hosts of live workers with MIN_FREE_DISK_MB."""
+    here = disk.free_bytes()
+    remedy = "Free some space: manage.py cleanup shows what can be deleted; make the disk larger; or move old backups."
+    if disk.is_low(here):
+        message = f"{here / disk.MEGABYTE:.0f} MB are free, less than MIN_FREE_DISK_MB: nothing more is submitted."
+        yield Finding("disk", Level.FAIL, message, remedy)
+    else:
+        level = Level.OK if here > MIN_FREE_BYTES else Level.WARN
+        yield Finding("disk", level, f"{here / GIGABYTE:.1f} GB are free for data.", remedy * (level is Level.WARN))
+    for cluster in readiness.clusters_without_space():
+        message = f"{(cluster.free_disk_bytes or 0) / disk.MEGABYTE:.0f} MB are free: its workers submit nothing more."
+        yield Finding(f"disk of {cluster.host}", Level.FAIL, message, remedy)
 
 
 def _probe(name: str, part: str) -> Finding:

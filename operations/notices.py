@@ -1,13 +1,17 @@
-"""Notices on every page: no API key, a simulator, no workers, no usable account."""
+"""Notices on every page: no API key, a simulator, no workers, no usable account, a full disk."""
 
 from __future__ import annotations
+
+import os
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from core.storage import disk
 from core.ui.notices import Notice
+from operations import readiness
 from providers import encryption, provider_accounts
 from providers.adapters.base import SIMULATOR_KEY
 from providers.models import ProviderAccount
@@ -23,10 +27,27 @@ def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     is_staff = bool(getattr(user, "is_staff", False))
     accounts = list(ProviderAccount.objects.order_by("pk"))
     notices = _blocked_accounts(accounts, is_staff)
+    notices += _full_disks(is_staff)
     if not heartbeat.is_any_alive():
         advice = _("Start them: manage.py workers.") if is_staff else _("Tell an operator.")
         notices.append(Notice("workers", "error", _("No workers are running: nothing is processed.") + " " + advice))
     return [*notices, *_missing_keys(accounts)]
+
+
+def _full_disks(is_staff: bool) -> list[Notice]:
+    """Return a notice if a disk has less free space than MIN_FREE_DISK_MB."""
+    hosts = {cluster.host for cluster in readiness.clusters_without_space()}
+    if disk.is_low():
+        hosts.add(os.uname().nodename)
+    if not hosts:
+        return []
+    text = _("The disk is nearly full: nothing more is submitted, and missions wait. Results can be downloaded.")
+    if is_staff:
+        advice = _("Free some space on %(hosts)s: manage.py cleanup shows what can be deleted. Work then continues.")
+        advice %= {"hosts": ", ".join(sorted(hosts))}
+    else:
+        advice = _("Tell an operator.")
+    return [Notice("disk", "error", f"{text} {advice}")]
 
 
 def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:

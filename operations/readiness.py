@@ -1,4 +1,4 @@
-"""The state of each part that a mission needs: database, workers, provider accounts."""
+"""The state of each part that a mission needs: database, workers, provider accounts, disk space."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from django.db import DatabaseError, connection
 
 from core.db import pending_migrations
 from core.errors import FieldError, Unavailable
+from core.storage import disk
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from workers import heartbeat
+from workers.models import WorkerCluster
 
 _is_migrated = False
 
@@ -46,8 +48,8 @@ def all_parts() -> dict[str, Part]:
     state = database()
     if not state.is_ok:
         unknown = Part(False, "Unknown: the database does not answer.")
-        return {"database": state, "workers": unknown, "provider": unknown}
-    return {"database": state, "workers": workers(), "provider": provider()}
+        return {"database": state, "workers": unknown, "provider": unknown, "disk": disk_space()}
+    return {"database": state, "workers": workers(), "provider": provider(), "disk": disk_space()}
 
 
 def database() -> Part:
@@ -70,6 +72,29 @@ def workers() -> Part:
     if heartbeat.is_any_alive():
         return Part(True, "Workers are running.")
     return Part(False, "No workers are running: start `manage.py workers`.")
+
+
+def disk_space() -> Part:
+    """Return ready if there is room for results, here and on the hosts of live workers.
+
+    Names no host: anybody may read this.
+    """
+    try:
+        is_low = disk.is_low() or bool(clusters_without_space())
+    except DatabaseError:  # then its own part says so
+        is_low = disk.is_low()
+    if is_low:
+        return Part(False, "The disk is nearly full: nothing more is submitted. See `manage.py doctor`.")
+    return Part(True, "There is room for results.")
+
+
+def clusters_without_space() -> list[WorkerCluster]:
+    """Return the live worker clusters whose disk is below MIN_FREE_DISK_MB."""
+    threshold = disk.threshold_bytes()
+    if not threshold:
+        return []
+    low = WorkerCluster.objects.filter(stopped_at=None, free_disk_bytes__lt=threshold)
+    return [cluster for cluster in low if heartbeat.is_alive(cluster, silent_after=heartbeat.SILENT_AFTER)]
 
 
 def provider() -> Part:

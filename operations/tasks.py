@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import logging
+import time
 
+from django.conf import settings
 from django.utils import timezone
 
+from core.storage import disk
 from missions.maintenance import spend_rollup
 from operations import retention
 from workers import queue
 from workers.hooks import WorkerHooks
+from workers.models import WorkerCluster
+
+LINE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class OperationsHooks(WorkerHooks):
-    """Schedules the sums of every minute, and the daily clean-up where retention is set."""
+    """Schedules the sums of every minute and the daily clean-up, and watches the free space."""
+
+    def __init__(self) -> None:
+        self._next_line = 0.0
 
     def on_start(self, *, is_alone: bool) -> None:
         queue.ensure_schedule("tally")
         queue.ensure_schedule("cleanup", daily=True, is_enabled=retention.is_configured())
+
+    def on_beat(self) -> None:
+        free = disk.free_bytes()
+        WorkerCluster.objects.filter(pk=queue.cluster_id()).update(free_disk_bytes=free)
+        if disk.is_low(free) and time.monotonic() > self._next_line:
+            self._next_line = time.monotonic() + LINE_SECONDS
+            log.error(
+                "Only %d MB are free on the disk of DATA_DIR, less than MIN_FREE_DISK_MB (%d): nothing more is "
+                "submitted. Free some space; work then continues by itself.",
+                free // disk.MEGABYTE,
+                settings.MIN_FREE_DISK_MB,
+            )
 
 
 def cleanup() -> None:

@@ -8,6 +8,8 @@ os.environ["READ_DOT_ENV"] = "0"  # whatever a person has set for real use stays
 
 os.environ["STORAGE_URL"] = ""  # nor does a test, or a process that it starts, touch a bucket of theirs
 
+os.environ["MIN_FREE_DISK_MB"] = "0"  # however little the machine of the tests has
+
 from core.storage.config import storages_of
 from runninghub_batch.settings import *  # noqa: F403
 from runninghub_batch.settings import DATABASES, STORAGES

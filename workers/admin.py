@@ -23,6 +23,7 @@ class WorkerClusterAdmin(DetailAdmin):
         ("host", _("Host")),
         ("pid", _("Process")),
         ("worker_count", _("Workers alive")),
+        ("free_disk_bytes", _("Free disk space in bytes")),
         ("restart_count", _("Restarts")),
         ("started_at", _("Started")),
         ("beat_at", _("Last heartbeat")),

@@ -20,6 +20,9 @@ class WorkerCluster(models.Model):
     )
     group_id = models.PositiveIntegerField(null=True, help_text=_("Process group of the workers."))
     worker_count = models.PositiveIntegerField(default=0, help_text=_("Number of living worker processes."))
+    free_disk_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text=_("Free space on the disk of DATA_DIR, at the last heartbeat.")
+    )
     restart_count = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
     beat_at = models.DateTimeField(default=timezone.now)

@@ -38,6 +38,7 @@ from core.errors import (
     UnsupportedMediaType,
 )
 from core.logging import request_ids
+from core.storage.disk import OutOfSpace, is_no_space
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ STANDARD: dict[int, tuple[str, str]] = {
     422: ("invalid", gettext_noop("Some values are invalid.")),
     429: ("rate_limited", gettext_noop("Too many requests. Wait a moment.")),
     500: ("internal_error", gettext_noop("Internal error. Give the request id to the operator.")),
+    507: ("insufficient_storage", gettext_noop("The server's disk is full. Tell an operator, and try again later.")),
     503: ("unavailable", gettext_noop("The service is unavailable. Try again in a moment.")),
 }
 BAD_JSON = "bad_json"  # the word for a body that is not JSON, or JSON that no database can store
@@ -66,6 +68,8 @@ def as_domain_error(exception: BaseException) -> DomainError:
     """Return the error that a caller sees for an exception.  An unexpected one is a 500."""
     if isinstance(exception, DomainError):
         return exception
+    if is_no_space(exception):
+        return OutOfSpace()
     for kind in type(exception).__mro__:
         if kind in _LIBRARY_ERRORS:
             return _LIBRARY_ERRORS[kind](exception)

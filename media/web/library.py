@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core.storage.disk import OutOfSpace
 from media import selectors, services
 from media.forms import MediaFilterForm, SelectionForm
 from media.models import MediaFile
@@ -78,6 +79,9 @@ def upload(request: HttpRequest) -> HttpResponse:
             stored_count += 1
         except services.UploadInvalid as invalid:
             errors.append(f"{file.name}: {invalid}")
+        except OutOfSpace as full:
+            errors.append(str(full))
+            break
     if stored_count:
         text = ngettext("%(count)d image was uploaded.", "%(count)d images were uploaded.", stored_count)
         messages.success(request, text % {"count": stored_count})

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
+from core.storage.disk import OutOfSpace
 from media.services import UploadInvalid, store_upload
 from missions.batch_input.columns import takes_many
 from missions.batch_input.rows import RowValue
@@ -112,7 +113,7 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
             try:
                 with path.open("rb") as file:
                     uploaded[name] = store_upload(owner=owner, file=file, name=path.name).media.reference
-            except UploadInvalid as error:
+            except (UploadInvalid, OutOfSpace) as error:
                 errors.append(RowError(line, f"{name}: {error}"))
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not a path"

@@ -14,6 +14,7 @@ from billing.budget import Budget
 from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db import bulk
+from core.storage import disk
 from missions import account_load, failures, lifecycle
 from missions.models import Attempt, AttemptStatus, Mission
 from providers import catalog, slots
@@ -39,6 +40,9 @@ def claim_items(account_id: int) -> list[tuple[int, ...]]:
     flight. The account's row lock, held until the transaction ends, makes the limit hold over all
     workers of all clusters.
 
+    Nothing is claimed while this host has less free space than MIN_FREE_DISK_MB: results are paid,
+    and providers keep them for a day only.
+
     Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
     attempt stays with its account for ever, also an unconfirmed one: its task and its uploaded
     files exist only there. A pending item has no account. It has no live attempt, so nothing can be
@@ -46,6 +50,8 @@ def claim_items(account_id: int) -> list[tuple[int, ...]]:
     (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
+    if disk.is_low():
+        return []
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account_id)
     if account.paused_at or account.is_draining or not account.is_enabled:
         return []

@@ -2,7 +2,7 @@
 
 Its length is computed in advance.
 
-    plan      read the rows and the files' sizes, write the manifest to a temporary file
+    plan      read the rows and the files' sizes, and make the manifest's rows
     stream    the files as they are stored, then the manifest
 
 A file that is missing or has another size when the archive is planned is left out, and its row in
@@ -16,20 +16,17 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import hashlib
 import io
 import json
 import logging
 import struct
-import tempfile
-import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.files.storage import storages
 from zipstream import ZipStream
 
@@ -95,13 +92,14 @@ class _Member:
 
 
 class _Manifest:
-    """The table of the archive's files. Its rows are on disk until the files were sent."""
+    """The table of the archive's files. Its rows are in memory, compressed, until they are sent.
+
+    So results can be taken away from a full disk.
+    """
 
     def __init__(self) -> None:
-        folder = Path(settings.DATA_DIR) / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._rows = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115 - closed by ``close``
-        self.close = weakref.finalize(self, self._rows.close)  # at the latest when nobody wants the archive any more
+        self._rows = io.BytesIO()
+        self._writer = gzip.open(self._rows, "wt", compresslevel=1, encoding="utf-8")  # noqa: SIM115 - closed below
         self.size = len(START)
         self._sha256 = hashlib.sha256()
         self.changed: set[str] = set()
@@ -109,7 +107,7 @@ class _Manifest:
     def add(self, row: Mapping[str, Any]) -> None:
         cells = export.cells(row)
         line = json.dumps(cells) + "\n"
-        self._rows.write(line)
+        self._writer.write(line)
         self._sha256.update(line.encode())
         self.size += len(_line(cells))
 
@@ -119,12 +117,13 @@ class _Manifest:
 
     def __iter__(self) -> Iterator[bytes]:
         yield START
-        self._rows.seek(0)
-        for line in self._rows:
-            cells = json.loads(line)
-            if cells[FILE] in self.changed:
-                cells[DIGEST] = CHANGED
-            yield _line(cells)
+        self._writer.close()
+        with gzip.open(io.BytesIO(self._rows.getbuffer()), "rt", encoding="utf-8") as rows:
+            for line in rows:
+                cells = json.loads(line)
+                if cells[FILE] in self.changed:
+                    cells[DIGEST] = CHANGED
+                yield _line(cells)
 
 
 class Bundle:
@@ -165,9 +164,8 @@ class Bundle:
         return self._pieces
 
     def close(self) -> None:
-        """Close the file that is being sent, and the manifest."""
+        """Close the file that is being sent."""
         self._pieces.close()
-        self._manifest.close()
 
     def _make(self) -> Generator[bytes]:
         try:
@@ -175,8 +173,6 @@ class Bundle:
         except BundleBroken as error:
             logger.error("mission %s: %s", self._mission.pk, error)
             raise
-        finally:
-            self._manifest.close()
 
     def _with_file(self, row: dict[str, Any], output: Output) -> dict[str, Any]:
         """Add a result to the archive, or write into its row why it is missing."""

@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from core.storage.disk import OutOfSpace
 from media.services import UploadInvalid, store_upload
 from missions.batch_input import columns
 from missions.batch_input.rows import Source, sources_for
@@ -89,6 +90,9 @@ def _upload_images(state: FormState, request: HttpRequest) -> None:
             references.append(stored.media.reference)
         except UploadInvalid as error:
             state.note("error", f"{file.name}: {error}")
+        except OutOfSpace as full:
+            state.note("error", str(full))
+            break
     _append_lines(state, "images", references)
 
 

@@ -37,6 +37,8 @@ def test_default_settings_pass():
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
         ("LOG_FORMAT", "xml", "missions.E012"),
         ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
+        ("MIN_FREE_DISK_MB", -1, "missions.E023"),
+        ("BACKUP_MAX_AGE_DAYS", -1, "missions.E024"),
         ("OPENAI_CONCURRENCY", 0, "missions.E001"),
         ("LOCAL_CONCURRENCY", 0, "missions.E001"),
         ("LOCAL_TIMEOUT_SECONDS", 0.0, "missions.E016"),

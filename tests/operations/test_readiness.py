@@ -39,6 +39,7 @@ def test_ready_when_every_part_works(client, all_well):
         "database": True,
         "workers": True,
         "provider": True,
+        "disk": True,
     }
 
 
