@@ -57,7 +57,7 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What ``backup.json`` says.
+    """The content of ``backup.json``.
 
     ``tables`` holds the number of rows of each table, ``migrations`` those that were applied.
     """
