@@ -167,6 +167,8 @@ class RemoteState:
     ``cost``        what was charged, None while it is not reported
     ``progress``    from 0 to 1, None if it is not reported
     ``is_waiting``  RUNNING, but certainly not started: cancelling it now is free
+    ``unknown_status``  the provider's word for a status that the adapter does not know, else "".
+                    Then ``status`` is RUNNING, and ``outputs`` are what the answer lists
     """
 
     task_id: str
@@ -177,6 +179,7 @@ class RemoteState:
     raw: Mapping[str, Any] = field(default_factory=dict)
     progress: float | None = None
     is_waiting: bool = False
+    unknown_status: str = ""
 
 
 @dataclass(frozen=True, slots=True)

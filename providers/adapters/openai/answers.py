@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from providers.adapters.json_answers import read_object
 
 MAX_TEXT_CHARACTERS = 1_000_000
 MAX_LINE_BYTES = 1024 * 1024
@@ -94,19 +95,10 @@ def _event(line: bytes) -> Mapping[str, Any] | None:
     data = line.removeprefix(b"data:").strip()
     if data == b"[DONE]":
         return None
-    chunk = json_object(data)
+    chunk = read_object(data)
     if chunk is None:
         raise BadAnswer("stream_malformed")
     return chunk
-
-
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """Read a JSON object. None: not JSON, or not an object."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def error_text(body: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -35,16 +35,20 @@ from providers.adapters.base import (
 )
 from providers.adapters.errors import ProviderError, Remedy, TryAgainLater, Unavailable, Unconfirmed
 from providers.adapters.http import TransportFailure
+from providers.adapters.json_answers import read_object
 from providers.adapters.runninghub import codes
-from providers.adapters.runninghub.client import Client, Reply, decode, mapping, task_id_of, word
+from providers.adapters.runninghub.client import NO_TASK_IDS, Client, Reply, mapping, task_id_of, word
 
 NO_ANSWER = define("runninghub.no_answer", "RunningHub did not answer (%(reason)s).")
 UNREACHABLE = define("runninghub.unreachable", "RunningHub could not be reached (%(reason)s). Nothing was sent.")
+UNUSABLE_ID = define("runninghub.unusable_id", "RunningHub's answer names a task by an id that cannot be used.")
 OTHER_TASK = define("runninghub.other_task", "RunningHub's answer is about another task.")
 
 QUERY_THREADS = 8
 UPLOAD_LIFETIME_SECONDS = 24 * 60 * 60  # section 6: the link lives for one day
-LARGEST_AMOUNT = Decimal(10**9)
+LARGEST_CHARGE = Decimal(10**6)  # a single generation
+LARGEST_BALANCE = Decimal(10**9)
+LARGEST_CONCURRENCY = 10_000
 
 # Section 4: four are documented, CREATE and CANCEL are in the vendor's own contract, the others in
 # clients.
@@ -60,6 +64,7 @@ STATUSES = {
     "CANCELLED": RemoteStatus.CANCELLED,
 }
 
+LONGEST_STATUS = 32
 WAITING = {"CREATE", "PENDING", "QUEUED"}
 
 # Codes that stand for a status when the status is empty.
@@ -76,6 +81,8 @@ STATUS_CODES = {
 KINDS_OF_OUTPUT = {"image", "video", "audio", "text", "file"}
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,5}")
+_PLAIN = re.compile(r"\d{1,12}(\.\d{1,20})?", re.ASCII)
+_DIGITS = re.compile(r"\d{1,12}", re.ASCII)
 _WEBHOOK_TASK_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -136,6 +143,8 @@ class RunningHub(Provider):
                 raise Unconfirmed(NO_ANSWER(reason=failure.reason, hint=codes.MAY_EXIST())) from failure
             raise TryAgainLater(UNREACHABLE(reason=failure.reason)) from failure
         if not reply.task_id:
+            if word(reply.task, "taskId", "task_id") not in ("", *NO_TASK_IDS):
+                raise Unconfirmed(UNUSABLE_ID(hint=codes.MAY_EXIST()))
             raise codes.submit_error(reply)
         status = _status(reply)
         if status in (None, RemoteStatus.GONE):
@@ -181,10 +190,10 @@ class RunningHub(Provider):
         with contextlib.suppress(ProviderError):  # the status of the queue is useful without the balance
             wallet = _check(_read(self._own.client.account_status)).data
         return AccountStatus(
-            concurrency=_count(queue, "concurrentLimit"),
+            concurrency=_count(queue, "concurrentLimit", largest=LARGEST_CONCURRENCY),
             running=_count(queue, "runningCount"),
             queued=_count(queue, "queuedCount"),
-            balance=_money(wallet.get("remainMoney")),
+            balance=_money(wallet.get("remainMoney"), largest=LARGEST_BALANCE),
             currency=word(wallet, "currency"),
             key_type=word(queue, "apiKeyType") or word(wallet, "apiType"),
         )
@@ -199,9 +208,9 @@ class RunningHub(Provider):
 
         ``eventData`` is an object; older calls send a JSON string (section 7).
         """
-        event = decode(body) or {}
+        event = read_object(body) or {}
         data = event.get("eventData")
-        details = decode(data) if isinstance(data, str) else mapping(data)
+        details = read_object(data) if isinstance(data, str) else mapping(data)
         task_id = task_id_of(event) or task_id_of(details or {})
         if not _WEBHOOK_TASK_ID.fullmatch(task_id):
             raise ValueError("The webhook names no task.")
@@ -243,7 +252,7 @@ def _status(reply: Reply) -> RemoteStatus | None:
     """Return the status of the task, None if the answer has none.
 
     The status field comes before the code. A status that is new to us, in an answer without an
-    error, means that the task has not ended.
+    error, counts as running: see ``RemoteState.unknown_status``.
     """
     status = STATUSES.get(reply.status) or STATUS_CODES.get(reply.code)
     is_new = bool(reply.status and reply.task_id and reply.is_fine)
@@ -253,15 +262,20 @@ def _status(reply: Reply) -> RemoteStatus | None:
 def _state(task_id: str, status: RemoteStatus, reply: Reply) -> RemoteState:
     # A usage without any charge was seen to mean: not charged (section 4).
     charges = ("thirdPartyConsumeMoney", "consumeMoney", "consumeCoins")
-    is_free = "usage" in reply.task and all(mapping(reply.task["usage"]).get(name) is None for name in charges)
+    usage = reply.task.get("usage", "")
+    is_free = isinstance(usage, dict | None) and all(mapping(usage).get(name) is None for name in charges)
+    is_known = reply.status in STATUSES or reply.code in STATUS_CODES
+    unknown_status = "" if is_known or status is not RemoteStatus.RUNNING else reply.status[:LONGEST_STATUS]
+    has_results = status is RemoteStatus.SUCCEEDED or unknown_status
     return RemoteState(
         task_id=task_id,
         status=status,
-        outputs=tuple(_outputs(reply.task.get("results"))) if status is RemoteStatus.SUCCEEDED else (),
+        outputs=tuple(_outputs(reply.task.get("results"))) if has_results else (),
         cost=_cost(reply.task),
         error=codes.task_error(reply, is_free=is_free) if status is RemoteStatus.FAILED else None,
-        raw=reply.body,
+        raw=reply.raw,
         is_waiting=status is RemoteStatus.RUNNING and (reply.status in WAITING or reply.code == "813"),
+        unknown_status=unknown_status,
     )
 
 
@@ -310,14 +324,18 @@ def _charge(usage: Mapping[str, Any]) -> Decimal | None:
     return _money(usage.get("consumeMoney")) if third_party is None else third_party
 
 
-def _money(value: Any) -> Decimal | None:
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
+def _money(value: Any, *, largest: Decimal = LARGEST_CHARGE) -> Decimal | None:
+    """Return an amount that is written as a plain decimal, None for anything else."""
+    if isinstance(value, float):
+        value = format(Decimal(repr(value)), "f")
+    if isinstance(value, bool) or not isinstance(value, str | int) or not _PLAIN.fullmatch(text := str(value).strip()):
         return None
-    return amount if amount.is_finite() and 0 <= amount < LARGEST_AMOUNT else None
+    amount = Decimal(text)
+    return amount if amount < largest else None
 
 
-def _count(source: Mapping[str, Any], name: str) -> int | None:
+def _count(source: Mapping[str, Any], name: str, *, largest: int = 10**9) -> int | None:
+    """Return a number from 0 to ``largest``, None for anything else."""
     text = word(source, name)
-    return int(text) if text.isdecimal() else None
+    number = int(text) if _DIGITS.fullmatch(text) else None
+    return number if number is not None and number <= largest else None

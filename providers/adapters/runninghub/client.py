@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from core.reasons import define
 from providers.adapters import http
 from providers.adapters.base import ProviderSettings
 from providers.adapters.errors import AccountBlocked, Rejected
+from providers.adapters.json_answers import read_object, shortened
 
 BAD_KEY = define("runninghub.bad_key", "The API key is empty or has characters that no key has. Enter it again.")
 BAD_BASE_URL = define("runninghub.bad_base_url", "The base URL of the account is not a web address. Correct it.")
@@ -27,8 +28,10 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 FINE_CODES = {"0", "200"}  # an upload answers 0 on one site and reportedly 200 on the other
 NO_TASK_IDS = {"0", "null", "None"}
 LONGEST_TEXT = 300
+LONGEST_RAW_BYTES = 64 * 1024
 
 _ENDPOINT = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+_TASK_ID = re.compile(r"[!-~]{1,64}")  # as long as the column that stores it
 _KEY = re.compile(r"[!-~]+")
 
 
@@ -36,7 +39,8 @@ _KEY = re.compile(r"[!-~]+")
 class Reply:
     """One answer of RunningHub, read the same way for all spellings.
 
-    ``body``   the JSON object as it came, or {} if ``is_readable`` is False (no JSON or no object)
+    ``body``   the JSON object, or {} if ``is_readable`` is False (no JSON or no object)
+    ``raw``    what is kept of it for support cases
     ``text``   the vendor's message, shortened and without our key
     """
 
@@ -45,6 +49,7 @@ class Reply:
     is_readable: bool
     text: str = ""
     retry_after_seconds: float | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -140,7 +145,7 @@ class Client:
         return self._settings.base_url.rstrip("/") + path
 
     def _reply(self, answer: http.Answer) -> Reply:
-        body = decode(answer.body)
+        body = read_object(answer.body)
         text = _message(body or {}).replace(self._settings.api_key, "***")
         return Reply(
             http_status=answer.status,
@@ -148,6 +153,7 @@ class Client:
             is_readable=body is not None,
             text=" ".join(text.split())[:LONGEST_TEXT],
             retry_after_seconds=answer.retry_after_seconds,
+            raw=(body if len(answer.body) <= LONGEST_RAW_BYTES else shortened(body)) or {},
         )
 
 
@@ -157,18 +163,6 @@ def encode(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise Rejected(BAD_PARAMS()) from exc
-
-
-def decode(body: bytes | str) -> dict[str, Any] | None:
-    """Return a JSON object, None if ``body`` is not JSON or not an object.
-
-    NaN and Infinity, which JSON does not have, become None.
-    """
-    try:
-        value = json.loads(body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def word(source: Mapping[str, Any], *names: str) -> str:
@@ -195,9 +189,12 @@ def task_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def task_id_of(body: Mapping[str, Any]) -> str:
-    """Return the task id, "" if there is none. It is a text because it exceeds 2^53."""
+    """Return the task id, "" if there is none that can be used.
+
+    It is a text because it exceeds 2^53.
+    """
     task_id = word(task_of(body), "taskId", "task_id")
-    return "" if task_id in NO_TASK_IDS else task_id
+    return task_id if _TASK_ID.fullmatch(task_id) and task_id not in NO_TASK_IDS else ""
 
 
 def _message(body: Mapping[str, Any]) -> str:
@@ -210,7 +207,7 @@ def _message(body: Mapping[str, Any]) -> str:
     if message.lower() in {"success", "ok"}:
         message = ""
     reason = task.get("failedReason")
-    details = decode(reason) if isinstance(reason, str) else mapping(reason)
+    details = read_object(reason) if isinstance(reason, str) else mapping(reason)
     if details is None:
         failure = str(reason)
     else:

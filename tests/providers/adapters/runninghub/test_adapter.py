@@ -11,6 +11,7 @@ import pytest
 import requests
 import responses
 
+from core.db.values import is_storable
 from providers.adapters.base import (
     Accepted,
     AccountStatus,
@@ -371,6 +372,25 @@ def test_outputs_are_read_in_every_shape(results: object, outputs: tuple[RemoteO
         ({"thirdPartyConsumeMoney": "1e99"}, None, None),
         ({"thirdPartyConsumeMoney": "-1"}, None, None),
         ({"thirdPartyConsumeMoney": True}, None, None),
+        ({"thirdPartyConsumeMoney": 0.00005}, None, "0.00005"),
+        ({"thirdPartyConsumeMoney": " 0.5 "}, None, "0.5"),
+        *(
+            ({"thirdPartyConsumeMoney": odd}, None, None)
+            for odd in (
+                "1e3",
+                "1_0",
+                "1,234.50",
+                "0.5 CNY",
+                "¥0.5",
+                "+1",
+                "０.５",
+                ".5",
+                "999999999.99",
+                10**40,
+                -1,
+                [1],
+            )
+        ),
         ("0.5", None, None),
     ],
 )
@@ -396,11 +416,66 @@ def test_answer_about_another_task_is_ignored():
     assert type(ask(wire.queried(taskId="2013508786110730242"))) is Unavailable
 
 
-def test_numbers_that_json_lacks_do_not_reach_the_raw_answer():
-    responses.post(wire.QUERY, body='{"status": "RUNNING", "progress": NaN}')
-    answer = wire.runninghub().query([wire.TASK])[wire.TASK]
-    assert isinstance(answer, RemoteState)
-    assert answer.raw == {"status": "RUNNING", "progress": None}
+ODD_VALUES = ["NaN", "Infinity", "-Infinity", "1e3", "1e999", "9" * 5000, "[" * 900 + "]" * 900, "{}", "[]", '"x"']
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
+def test_odd_values_spoil_neither_state_nor_raw_answer(value: str):
+    usage = f'{{"thirdPartyConsumeMoney": {value}}}'
+    for body in (f'{{"usage": {usage}', f'{{"usage": {value}', f'{{"usage": {usage}, "extra": {value}'):
+        responses.post(wire.QUERY, body=f'{body}, "status": "SUCCESS", "results": ["a text"]}}')
+        answer = wire.runninghub().query([wire.TASK])[wire.TASK]
+        assert isinstance(answer, RemoteState)
+        assert (answer.status, answer.cost, len(answer.outputs)) == (RemoteStatus.SUCCEEDED, None, 1)
+        assert is_storable(answer.raw)
+        responses.reset()
+
+
+def test_an_answer_nested_without_end_cannot_be_read():
+    responses.post(wire.SUBMIT, body='{"taskId": ' + "[" * 100_000)
+    assert type(error_of(wire.runninghub().submit, wire.REQUEST)) is Unconfirmed
+
+
+@pytest.mark.parametrize("task_id", ["9" * 65, "1" * 5000, "a b", "任务"])
+def test_a_submit_with_an_unusable_task_id_is_unconfirmed(task_id: str):
+    for code in ("", "1007"):
+        responses.post(wire.SUBMIT, json=wire.submitted(taskId=task_id, errorCode=code))
+        assert type(error_of(wire.runninghub().submit, wire.REQUEST)) is Unconfirmed
+        responses.reset()
+
+
+def test_the_beginning_of_a_long_answer_is_kept():
+    answer = state(wire.queried(results=[{"url": f"https://r.example/{n}.png"} for n in range(40_000)]))
+    assert len(answer.outputs) == 40_000
+    assert len(answer.raw["results"]) == 51
+    assert answer.raw["results"][-1] == "… 39950 more"
+
+
+def test_an_unknown_status_is_named_with_its_results():
+    answer = state(wire.queried(status="finished", results=["a text"]))
+    assert (answer.status, answer.unknown_status) == (RemoteStatus.RUNNING, "FINISHED")
+    assert len(answer.outputs) == 1
+    assert state(wire.queried(status="RUNNING")).unknown_status == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "believed"),
+    [
+        (0, 0),
+        ("50", 50),
+        (10_000, 10_000),
+        (10_001, None),
+        (10**23, None),
+        ("５０", None),
+        (None, None),
+        (-1, None),
+        (2.5, None),
+    ],
+)
+def test_only_a_sane_limit_of_an_account_is_believed(limit: object, believed: int | None):
+    responses.get(wire.QUEUE, json={"code": 0, "data": {**QUEUE, "concurrentLimit": limit}})
+    responses.post(wire.ACCOUNT, json={"code": 0, "data": WALLET})
+    assert wire.runninghub().check_account().concurrency == believed
 
 
 @pytest.mark.parametrize("failure", [requests.ConnectTimeout(), requests.ReadTimeout(), requests.ConnectionError()])
