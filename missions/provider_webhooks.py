@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from missions import execution
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 LOST = (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
 MAX_BODY_BYTES = 1024 * 1024
 BATCH = 200  # webhooks in one transaction
+TOKEN = re.compile(r"[\w-]{16,40}", re.ASCII)  # as new_webhook_token makes them
 
 # What an ASGI server hands over: https://asgi.readthedocs.io/en/latest/specs/www.html
 Event = MutableMapping[str, Any]
@@ -57,7 +58,8 @@ def take(hints: Sequence[Hint]) -> list[int]:
     204: taken. 400: it names no task, or its signature is wrong. 404: no such attempt at this
     provider. 413: the body is too large.
     """
-    rows = Attempt.objects.filter(webhook_token__in={hint.token for hint in hints}).select_related("account")
+    tokens = {hint.token for hint in hints if is_plausible(hint.provider, hint.token)}
+    rows = Attempt.objects.filter(webhook_token__in=tokens).select_related("account")
     attempts = {row.webhook_token: row for row in rows.only("webhook_token", "status", "account__provider")}
     statuses = []
     running: list[Attempt] = []
@@ -92,6 +94,12 @@ def take(hints: Sequence[Hint]) -> list[int]:
     return statuses
 
 
+def is_plausible(provider: str, token: str) -> bool:
+    """Return True if an attempt may have this address. Anything else never reaches the database."""
+    kind = PROVIDERS.get(provider)
+    return kind is not None and kind.capabilities.webhooks and bool(TOKEN.fullmatch(token))
+
+
 def _make_due(attempts: Sequence[Attempt]) -> None:
     """Let workers poll the attempts now. Workers on their way to others take these, too."""
     now = timezone.now()
@@ -123,14 +131,15 @@ class Receiver:
         body = await _read(receive)
         if body is None:
             return  # the caller has gone
+        if not is_plausible(address[1], address[2]):
+            await _respond(send, 404)
+            return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
         status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((Hint(address[1], address[2], body, headers), status))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._take_all())
-        length = [(b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": await status, "headers": length})
-        await send({"type": "http.response.body", "body": b""})
+        await _respond(send, await status)
 
     async def _take_all(self) -> None:
         while self._waiting:
@@ -144,14 +153,24 @@ class Receiver:
 
 
 def _take_or_fail(hints: Sequence[Hint]) -> list[int]:
-    """``take`` in its own thread. When it fails, the answer is 503: providers repeat a webhook."""
+    """``take`` in its own thread. When it fails, the answer is 503: providers repeat a webhook.
+
+    If several fail together, each is taken alone: one caller must not make another's webhook fail.
+    """
     try:
         return take(hints)
-    except Exception:
+    except Exception as error:
+        if len(hints) > 1 and not isinstance(error, OperationalError):
+            return [status for hint in hints for status in _take_or_fail([hint])]
         log.exception("Webhooks could not be taken.")
         return [503] * len(hints)
     finally:
         connection.close()
+
+
+async def _respond(send: Send, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _read(receive: Receive) -> bytes | None:

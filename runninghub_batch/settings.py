@@ -131,6 +131,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "core.http.middleware.request_boundary",
+    "core.http.middleware.refuse_nul",
     "core.http.middleware.redirect_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -1,20 +1,21 @@
-"""The outermost middleware: request ids, the body limit, the format of API errors, and https."""
+"""The outermost middleware: request ids, body limit, API errors, NUL characters, https."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
+from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 
 from core.api import errors
-from core.errors import DomainError, TooLarge, UnsupportedMediaType
+from core.errors import BadRequest, DomainError, TooLarge, UnsupportedMediaType
 from core.http import body_limit
 from core.logging import request_ids
 
@@ -70,6 +71,27 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
             log.info("%s %s %d in %.0f ms", method, path, response.status_code, milliseconds)
         response["X-Request-Id"] = request_ids.current()
         return _without_body(response) if is_head else response
+
+    return respond
+
+
+def refuse_nul(get_response: GetResponse) -> GetResponse:
+    """Answer 400 to a request with a NUL character in its path, query, cookies or form.
+
+    PostgreSQL refuses that character in every text, wherever the text comes from.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        texts = [request.path_info, unquote(request.META.get("QUERY_STRING", "")), *request.COOKIES.values()]
+        if request.content_type == "application/x-www-form-urlencoded":
+            texts += [text for name, values in request.POST.lists() for text in (name, *values)]
+        if not any("\0" in text for text in texts):
+            return get_response(request)
+        with override(get_language_from_request(request)):
+            message = _("The request contains a NUL character. Remove it.")
+            if request.path_info.startswith(API):
+                return errors.respond(BadRequest(message))
+            return HttpResponseBadRequest(message, "text/plain; charset=utf-8")
 
     return respond
 

@@ -19,7 +19,9 @@ from missions import execution
 from missions.models import Attempt, Mission, MissionItem, Output
 from missions.provider_webhooks import Hint, Receiver, take
 from providers import provider_accounts
+from providers.adapters.registry import PROVIDERS
 from tests.factories import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
+from workers import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -218,6 +220,54 @@ def test_submit_sends_the_webhook_url_of_its_attempt(owner, workers, account, si
 
 # --- Before Django ---
 
+IMPLAUSIBLE = [
+    "/hooks/runninghub/" + "a" * 20 + "\0",
+    "/hooks/nobody/" + "a" * 30,
+    "/hooks/local/" + "a" * 30,
+    "/hooks/runninghub/a",
+]
+
+
+def test_implausible_addresses_never_reach_the_database(django_assert_num_queries):
+    async def burst() -> list[int]:
+        return await asyncio.gather(*(call(Receiver(django), path) for path in IMPLAUSIBLE))
+
+    with django_assert_num_queries(0):
+        assert asyncio.run(burst()) == [404] * len(IMPLAUSIBLE)
+        assert take([Hint("runninghub", "a" * 20 + "\0", b"{}")]) == [404]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_fails_fails_alone(simulator, monkeypatch):
+    owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
+    for attempt_id in claim(make_mission(owner, 2), account, 2):
+        bring_to("unconfirmed", attempt_id)
+    poisoned, good = Attempt.objects.order_by("pk")
+    read = PROVIDERS["runninghub"].parse_webhook
+
+    def parse(headers: Any, body: bytes) -> str:
+        return "7" * 65 + "\0" if body == b"poison" else str(read(headers, body))
+
+    monkeypatch.setattr(PROVIDERS["runninghub"], "parse_webhook", parse)
+    monkeypatch.setattr(queue, "send", fail_for(poisoned.pk))
+
+    async def burst() -> list[int]:
+        receiver = Receiver(django)
+        bodies = {path_of(poisoned): b"poison", path_of(good): json.dumps(body_for("123456")).encode()}
+        return await asyncio.gather(*(call(receiver, path, body) for path, body in bodies.items()))
+
+    assert asyncio.run(burst()) == [503, 204]
+    good.refresh_from_db()
+    assert good.hinted_task_id == "123456"
+
+
+def fail_for(attempt_id: int) -> Any:
+    def send(task: str, *args: Any, **more: Any) -> None:
+        if args == (attempt_id,):
+            raise ValueError("A string literal cannot contain NUL (0x00) characters.")
+
+    return send
+
 
 def call(application: Any, path: str, body: bytes = b"{}", method: str = "POST") -> Any:
     """Return a coroutine for the status of an ASGI application's answer."""
@@ -285,7 +335,7 @@ def test_webhook_that_cannot_be_stored_returns_503():
     with connection.cursor() as cursor, transaction.atomic():
         cursor.execute("ALTER TABLE missions_attempt RENAME TO hidden")
     try:
-        assert asyncio.run(call(Receiver(django), "/hooks/runninghub/x")) == 503
+        assert asyncio.run(call(Receiver(django), "/hooks/runninghub/" + "x" * 32)) == 503
     finally:
         with connection.cursor() as cursor, transaction.atomic():
             cursor.execute("ALTER TABLE hidden RENAME TO missions_attempt")
