@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.core.files.storage import storages
@@ -13,11 +14,14 @@ from django.utils import timezone
 
 from missions import account_load, execution, services
 from missions.models import LIVE_ATTEMPTS, Attempt, ItemStatus, MissionItem, Output, OutputStatus
+from missions.results import download
 from providers import catalog, provider_accounts
 from providers.adapters.errors import AccountBlocked
 from providers.models import ProviderAccount
 from workers import queue
 from workers.hooks import WorkerHooks
+
+PART_AGE = timedelta(hours=1)  # a download that lives grows, or ends within minutes
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class MissionHooks(WorkerHooks):
             log.warning("The API key or address has changed: open missions are paused until a person resumes them.")
         if is_alone:
             execution.recover()
+        download.remove_parts(older_than=PART_AGE)
         self.on_restart()
 
     def warm_up(self) -> None:

@@ -51,6 +51,7 @@ class BlockedReason(models.TextChoices):
     SWITCHED_OFF = "switched off", gettext_lazy("switched off")
     PAUSED = "paused", gettext_lazy("paused")
     DRAINING = "draining", gettext_lazy("draining")
+    NO_SLOTS = "limited to 0 tasks", gettext_lazy("limited to 0 tasks by its provider")
     NO_KEY = "without a key", gettext_lazy("without a key")
     UNREADABLE_KEY = "with an unreadable key", gettext_lazy("with an unreadable key")
 
@@ -115,7 +116,9 @@ def blocked_reason(account: ProviderAccount) -> BlockedReason | None:
         return BlockedReason.DRAINING
     if needs_key(account) and not has_key(account):
         return BlockedReason.NO_KEY
-    return None if can_read_key(account) else BlockedReason.UNREADABLE_KEY
+    if not can_read_key(account):
+        return BlockedReason.UNREADABLE_KEY
+    return BlockedReason.NO_SLOTS if account.remote_concurrency == 0 else None
 
 
 def describe_blocked(accounts: Iterable[ProviderAccount]) -> str:

@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from missions import execution, lifecycle, services
 from missions.models import Attempt, AttemptStatus, Mission, MissionItem
+from operations import notices, readiness
 from providers import provider_accounts
 from providers.models import ProviderAccount
+from providers.provider_accounts import BlockedReason
 from tests.factories import (
     accept,
     at_once,
@@ -160,6 +162,26 @@ def test_account_recovers_after_no_slot(owner, workers, simulator, account):
     assert taken[0] == 1
     assert sum(taken) == 7
     check_mission(mission.pk)
+
+
+def test_a_limit_of_0_is_shown_and_soon_checked_again(owner, workers, simulator, account):
+    make_mission(owner, 2)
+    simulator.set(cap=0)
+    execution.reap(account.pk)
+    workers.play()
+    account.refresh_from_db()
+    assert account.remote_concurrency == 0
+    assert provider_accounts.blocked_reason(account) is BlockedReason.NO_SLOTS
+    assert "limited to 0 tasks" in readiness.provider().message
+    [notice] = [notice for notice in notices.current(owner) if notice.name == "account"]
+    assert notice.kind == "warning"
+    simulator.set(cap=50)
+    pass_time(21)
+    execution.reap(account.pk)
+    workers.play("check_account")
+    execution.reap(account.pk)
+    workers.play("submit")
+    assert simulator.stats()["accepted"] == 2
 
 
 def test_an_account_serves_only_missions_of_its_provider(owner, account):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from PIL import Image
 from missions import execution, services
 from missions.models import Mission, Output, OutputStatus
 from missions.results import download
+from missions.worker_hooks import MissionHooks
 from providers.models import ProviderAccount
 from tests.factories import Workers, bring_to, check_mission, claim, make_mission, pass_time, picture
 from tests.http_servers import http_answer, read_request, serving
@@ -132,6 +134,23 @@ def test_results_of_one_message_do_not_wait_for_one_that_fails(owner, account, i
 class BrokenStorage(FileSystemStorage):
     def save(self, *args: Any, **kwargs: Any) -> str:
         raise RuntimeError("secret words of a storage")
+
+
+def test_the_next_try_removes_the_file_of_a_killed_worker(output, internet):
+    folder = Path(django_settings.DATA_DIR, "tmp")
+    folder.mkdir(exist_ok=True)
+    left, other = folder / f"output-{output.pk}-abc.part", folder / f"output-{output.pk}1-abc.part"
+    for part in (left, other):
+        part.touch()
+    internet.get(output.remote_url, body=picture())
+    assert fetch(output).status == "stored"
+    assert [left.exists(), other.exists()] == [False, True]
+    os.utime(other, (time.time() - 7200,) * 2)
+    fresh = folder / "output-7-def.part"
+    fresh.touch()
+    MissionHooks().on_start(is_alone=False)
+    assert [other.exists(), fresh.exists()] == [False, True]
+    fresh.unlink()
 
 
 def test_a_storage_that_fails_is_tried_again(output, internet, settings):
