@@ -49,6 +49,7 @@ class MissionsConfig(AppConfig):
             "dispatch",
             "submit",
             "poll_due",
+            "poll_unanswered",
             "rescue",
             "cancel_waiting",
             "reap",

@@ -31,7 +31,8 @@ BATCH = 1000
 
 def needs_upload(attempt: Attempt) -> bool:
     """Return True when files have to be uploaded before an attempt is sent, which takes time."""
-    return PROVIDERS[attempt.account.provider].capabilities.uploads and bool(_file_names(attempt))
+    kind = PROVIDERS.get(attempt.account.provider)  # during an upgrade another host may know more providers
+    return kind is not None and kind.capabilities.uploads and bool(_file_names(attempt))
 
 
 def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:

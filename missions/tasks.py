@@ -6,15 +6,18 @@ by their path, so a function that moves away stays available here for one releas
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from core.logging.context import about
 from missions import execution, services
+from missions.models import Attempt
 from missions.results import download
 from providers import provider_accounts
 from providers.adapters.errors import ProviderError
 from providers.models import ProviderAccount
-from workers import queue
+from workers import bulkhead, queue
+from workers.bulkhead import Call
 
 MOVED = ("cleanup", "tally")  # to operations.tasks; schedules of the last release name them here
 
@@ -44,8 +47,17 @@ def poll_due(account_id: int) -> None:
         execution.poll_due(account_id)
 
 
+def poll_unanswered(account_id: int) -> None:
+    with about(account=account_id):
+        execution.poll_unanswered(account_id)
+
+
 def rescue(attempt_id: int) -> None:
-    execution.resolve_unconfirmed(attempt_id)
+    """Look up an unconfirmed attempt; later, if too many workers wait for its account."""
+    account_id = Attempt.objects.values_list("account_id", flat=True).get(pk=attempt_id)
+    with bulkhead.waiting(Call.LOOKUP, account_id) as is_allowed:
+        if is_allowed:  # if not, the reaper sends the message again
+            execution.resolve_unconfirmed(attempt_id)
 
 
 def reap(account_id: int) -> None:
@@ -68,10 +80,11 @@ def purge_mission(mission_id: int) -> None:
 def check_account(account_id: int) -> None:
     """Check an account's key and balance; a failure is stored on it, or checked again later."""
     account = ProviderAccount.objects.get(pk=account_id)
-    try:
-        provider_accounts.check(account)
-    except ProviderError:
-        return  # a blocked account was paused; an unavailable provider is checked again later
+    with bulkhead.waiting(Call.LOOKUP, account_id) as is_allowed, contextlib.suppress(ProviderError):
+        if is_allowed:
+            provider_accounts.check(account)  # a blocked account is paused
+        else:
+            queue.send("check_account", account_id, delay=bulkhead.RETRY_SECONDS)
 
 
 def watchdog() -> None:

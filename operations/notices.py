@@ -1,8 +1,9 @@
-"""Notices on every page: no API key, a simulator, no workers, no usable account, a full disk."""
+"""Notices on every page: missing keys, no workers or accounts, a full disk, a slow provider."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -17,6 +18,7 @@ from providers.adapters.base import SIMULATOR_KEY
 from providers.models import ProviderAccount
 from providers.provider_accounts import BlockedReason
 from workers import heartbeat
+from workers.models import WorkerCluster
 
 
 def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
@@ -28,10 +30,39 @@ def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     accounts = list(ProviderAccount.objects.order_by("pk"))
     notices = _blocked_accounts(accounts, is_staff)
     notices += _full_disks(is_staff)
-    if not heartbeat.is_any_alive():
+    clusters = heartbeat.alive_clusters()
+    if not clusters:
         advice = _("Start them: manage.py workers.") if is_staff else _("Tell an operator.")
         notices.append(Notice("workers", "error", _("No workers are running: nothing is processed.") + " " + advice))
-    return [*notices, *_missing_keys(accounts)]
+    return [*notices, *_slow_providers(accounts, clusters, is_staff), *_missing_keys(accounts)]
+
+
+def _slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluster], is_staff: bool) -> list[Notice]:
+    """Return a notice for each account for whose answers many workers wait long."""
+    waits: dict[int, list[dict[str, Any]]] = {}
+    for wait in (wait for cluster in clusters for wait in cluster.slow_work):
+        waits.setdefault(wait["account_id"], []).append(wait)
+    slow = [account for account in accounts if account.pk in waits]
+    if slow and not is_staff:
+        text = _("A provider answers slowly: items and results take longer than usual. Nothing is lost.")
+        return [Notice("slow-provider", "warning", text)]
+    text = _(
+        "The provider of the account “%(name)s” answers slowly: %(count)s workers wait for it, one for %(seconds)s s. "
+        "Work that does not need it goes on. Nothing is lost; look at the provider's status page."
+    )
+    return [
+        Notice(
+            "slow-provider",
+            "warning",
+            text
+            % {
+                "name": account.name,
+                "count": sum(wait["workers"] for wait in waits[account.pk]),
+                "seconds": max(wait["seconds"] for wait in waits[account.pk]),
+            },
+        )
+        for account in slow
+    ]
 
 
 def _full_disks(is_staff: bool) -> list[Notice]:

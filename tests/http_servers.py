@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,6 +76,22 @@ def _some(connection: socket.socket) -> bytes:
 def http_answer(body: bytes, *, length: int | None = None) -> bytes:
     size = len(body) if length is None else length
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (size, body)
+
+
+CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def drips(start: bytes) -> Handler:
+    """Send ``start``, then one byte at a time until the client gives up."""
+
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        while True:
+            connection.sendall(b"9")
+            time.sleep(0.02)
+
+    return handler
 
 
 def answers(body: bytes) -> Handler:

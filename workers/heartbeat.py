@@ -60,10 +60,15 @@ def is_alive(cluster: WorkerCluster, *, silent_after: timedelta = CLUSTER_DEAD_A
     return cluster.beat_at > timezone.now() - silent_after
 
 
+def alive_clusters() -> list[WorkerCluster]:
+    """Return the clusters that serve this database, on this host or another."""
+    beating = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=timezone.now() - SILENT_AFTER)
+    return [cluster for cluster in beating if is_alive(cluster)]
+
+
 def is_any_alive() -> bool:
     """Return True if workers serve this database, on this host or another."""
-    beating = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=timezone.now() - SILENT_AFTER)
-    return any(is_alive(cluster) for cluster in beating)
+    return bool(alive_clusters())
 
 
 def end_leftovers() -> None:

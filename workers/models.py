@@ -23,6 +23,12 @@ class WorkerCluster(models.Model):
     free_disk_bytes = models.PositiveBigIntegerField(
         null=True, blank=True, help_text=_("Free space on the disk of DATA_DIR, at the last heartbeat.")
     )
+    slow_work = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        editable=False,
+        help_text=_("Slow calls that many workers wait for (see workers.bulkhead)."),
+    )
     restart_count = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
     beat_at = models.DateTimeField(default=timezone.now)

@@ -19,14 +19,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
+import dataclasses
 import gc
 import logging
-import mmap
 import os
 import signal
-import struct
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,8 +37,9 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from core.db import pending_migrations
-from workers import background, clock_skew, heartbeat, hooks, queue
+from workers import background, bulkhead, clock_skew, heartbeat, hooks, queue
 from workers.models import WorkerCluster
+from workers.worker_slots import WorkerSlots
 
 log = logging.getLogger(__name__)
 
@@ -54,72 +52,8 @@ START_LIMIT_SECONDS = 20.0
 STOP_SECONDS = 8.0  # then the group is killed, so that a stop takes less than ten
 ORPHAN_GRACE_SECONDS = 5.0
 ORPHAN_LIMIT_SECONDS = 120.0
+SLOW_LOG_SECONDS = 60.0
 MALLOC_ARENA_MAX = -8
-
-
-class WorkerSlots:
-    """Shared memory with a cell for each worker: its process id, and since when it is busy.
-
-    The supervisor reads it, so that it does not take a busy cluster for a frozen one. The cell of a
-    dead worker is taken by the next. One more cell holds the time of the latest result.
-    """
-
-    CELL = struct.Struct("qd")
-    IDLE = -1.0
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.mine: int | None = None
-        self._memory = mmap.mmap(-1, (places + 1) * self.CELL.size)
-        self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115  a record lock ends with its process, however it ends
-
-    def take_place(self) -> int:
-        """Take the first free cell for this process, and return its number."""
-        fcntl.lockf(self._lock_file, fcntl.LOCK_EX)
-        try:
-            free = (place for place in range(self.places) if not _exists(self._read(place)[0]))
-            self.mine = next(free, self.places - 1)
-            self.idle()
-            return self.mine
-        finally:
-            fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
-
-    def idle(self) -> None:
-        """Note that this worker waits for a task."""
-        self._write(self.IDLE)
-
-    def busy(self) -> None:
-        """Note that this worker has begun a task."""
-        self._write(time.monotonic())
-
-    @property
-    def is_busy(self) -> bool:
-        """True if this process is a worker that runs a task, or work beside its tasks.
-
-        The supervisor does not see the latter: such a worker still takes messages.
-        """
-        return background.count() > 0 or (self.mine is not None and self._read(self.mine)[1] > 0)
-
-    def note_result(self) -> None:
-        """Note, in the monitor, that a result has come back."""
-        self.CELL.pack_into(self._memory, self.places * self.CELL.size, 0, time.monotonic())
-
-    @property
-    def last_result(self) -> float:
-        """Monotonic time of the latest result."""
-        return self._read(self.places)[1]
-
-    def workers(self) -> list[float]:
-        """Return an entry for each living worker: IDLE, or since when it is busy."""
-        cells = (self._read(place) for place in range(self.places))
-        return [since for pid, since in cells if _exists(pid)]
-
-    def _read(self, place: int) -> tuple[int, float]:
-        return self.CELL.unpack_from(self._memory, place * self.CELL.size)
-
-    def _write(self, since: float) -> None:
-        if self.mine is not None:
-            self.CELL.pack_into(self._memory, self.mine * self.CELL.size, os.getpid(), since)
 
 
 class Supervisor:
@@ -135,6 +69,7 @@ class Supervisor:
         self.canary_sent = 0.0
         self.missing_since: float | None = None
         self.clock = _clock_offset()
+        self.slow_logged_at = -SLOW_LOG_SECONDS
 
     # --- The life of the supervisor ---
 
@@ -216,6 +151,7 @@ class Supervisor:
         WorkerCluster.objects.filter(pk=self.row.pk).update(
             beat_at=timezone.now(),
             worker_count=len(workers),
+            slow_work=self._slow_work(),
             group_id=self.child,
             pid_started_at=psutil.Process().create_time(),  # the kernel computes it from the clock as it is now
         )
@@ -224,12 +160,28 @@ class Supervisor:
         if reason := self._failure(workers):
             self._restart(reason)
 
+    def _slow_work(self) -> list[dict[str, int | str]]:
+        """Return where workers wait long for a provider, and log it once a minute."""
+        slow = bulkhead.slow_waits(self.slots.waits(), places=self.slots.places, now=time.monotonic())
+        if slow and time.monotonic() - self.slow_logged_at > SLOW_LOG_SECONDS:
+            self.slow_logged_at = time.monotonic()
+            for wait in slow:
+                log.warning(
+                    "%s of %s workers wait for a slow provider (account %s, %s), the longest for %s s.",
+                    wait.workers,
+                    self.slots.places,
+                    wait.account_id,
+                    wait.kind,
+                    wait.seconds,
+                )
+        return [dataclasses.asdict(wait) for wait in slow]
+
     def _end(self) -> None:
         self._end_child()
         queue.drop_own_messages()
         for hook in hooks.all_hooks():
             hook.on_stop(is_alone=self._is_alone())
-        WorkerCluster.objects.filter(pk=self.row.pk).update(stopped_at=timezone.now(), worker_count=0)
+        WorkerCluster.objects.filter(pk=self.row.pk).update(stopped_at=timezone.now(), worker_count=0, slow_work=[])
 
     # --- Its cluster ---
 
@@ -280,6 +232,7 @@ class Supervisor:
 
     def _become_worker(self) -> int:
         place = self.slots.take_place()
+        bulkhead.use(self.slots)
         if place < queue.CORE_WORKERS:
             with contextlib.suppress(DatabaseError):
                 for hook in hooks.all_hooks():
@@ -366,10 +319,6 @@ def _correct_due_times(by: timedelta) -> None:
     if by > clock_skew.CLOCK_TOLERANCE:
         log.warning("The clock was set back by %s: due times are moved back too.", by)
         clock_skew.move_due_times_back(by)
-
-
-def _exists(pid: int) -> bool:
-    return pid > 0 and psutil.pid_exists(pid)
 
 
 def _members(group_id: int | None) -> Iterator[psutil.Process]:

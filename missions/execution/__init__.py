@@ -17,7 +17,7 @@ transaction. At any moment the rows show what may have been paid.
 
 from missions.execution.cancel import cancel_waiting
 from missions.execution.dispatch import dispatch
-from missions.execution.poll import POLL_BATCH, poll, poll_attempt, poll_due
+from missions.execution.poll import POLL_BATCH, poll, poll_attempt, poll_due, poll_unanswered
 from missions.execution.reaper import reap, recover, repair
 from missions.execution.scheduler import arm, arm_stale, tick
 from missions.execution.submit import refill, submit
@@ -33,6 +33,7 @@ __all__ = [
     "poll",
     "poll_attempt",
     "poll_due",
+    "poll_unanswered",
     "reap",
     "recover",
     "refill",

@@ -15,7 +15,8 @@ from providers.adapters.base import RemoteState
 from providers.adapters.errors import ProviderError
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
-from workers import queue
+from workers import bulkhead, queue
+from workers.bulkhead import Call
 
 
 def cancel_waiting(mission_id: int) -> int:
@@ -35,7 +36,10 @@ def cancel_waiting(mission_id: int) -> int:
         attempts = dict(running.filter(account=account).values_list("remote_task_id", "pk"))
         for task_ids in bulk.batches(list(attempts), POLL_BATCH):
             cancelled = []
-            with contextlib.suppress(ProviderError):
+            with bulkhead.waiting(Call.LOOKUP, account.pk) as is_allowed, contextlib.suppress(ProviderError):
+                if not is_allowed:
+                    queue.send("cancel_waiting", mission_id, delay=bulkhead.RETRY_SECONDS)
+                    return count
                 provider = provider_accounts.connect(account)
                 for task_id, state in provider.query(task_ids).items():
                     if isinstance(state, RemoteState) and state.is_waiting:

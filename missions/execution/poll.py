@@ -25,7 +25,8 @@ from providers.adapters.base import RemoteState, RemoteStatus
 from providers.adapters.errors import AccountBlocked, ProviderError, Unavailable
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
-from workers import queue
+from workers import bulkhead, queue
+from workers.bulkhead import Call
 
 POLL_BATCH = 8  # tasks that one worker polls together
 MAX_HELPERS = 8  # workers that are woken at once to poll what is due
@@ -79,14 +80,31 @@ def poll_due(account_id: int) -> None:
     """Poll attempts that are due now, without waiting for the next tick.
 
     Used when many ended at once, or webhooks made them due. A worker that gets a full batch wakes
-    one more worker.
+    one more worker. While too many workers wait for this account, the next tick does it.
     """
-    with transaction.atomic():
-        attempt_ids = claim_polls(account_id, timezone.now())
-        if len(attempt_ids) == POLL_BATCH:
-            queue.send("poll_due", account_id)
-    if attempt_ids:
-        poll(account_id, attempt_ids)
+    with bulkhead.waiting(Call.QUERY, account_id) as is_allowed:
+        if not is_allowed:
+            return
+        with transaction.atomic():
+            attempt_ids = claim_polls(account_id, timezone.now())
+            if len(attempt_ids) == POLL_BATCH:
+                queue.send("poll_due", account_id)
+        if attempt_ids:
+            poll(account_id, attempt_ids)
+
+
+def poll_unanswered(account_id: int) -> None:
+    """Poll attempts that are due and whose last poll was not answered.
+
+    They are apart from the others, which would have to wait with them for the same slow answers.
+    """
+    with bulkhead.waiting(Call.REPEATED_QUERY, account_id) as is_allowed:
+        if not is_allowed:
+            return
+        with transaction.atomic():
+            attempt_ids = claim_polls(account_id, timezone.now(), is_unanswered=True)
+        if attempt_ids:
+            poll(account_id, attempt_ids)
 
 
 def poll_attempt(attempt_id: int) -> None:
@@ -98,9 +116,16 @@ def poll_attempt(attempt_id: int) -> None:
         poll(account_id, [attempt_id])
 
 
-def claim_polls(account_id: int, now: datetime) -> list[int]:
-    """Take up to POLL_BATCH attempts that are due, for as long as a poll may take."""
-    free = _due(account_id, now).order_by("next_poll_at").select_for_update(skip_locked=True, no_key=True)
+def claim_polls(account_id: int, now: datetime, *, is_unanswered: bool = False) -> list[int]:
+    """Take up to POLL_BATCH attempts that are due, for as long as a poll may take.
+
+    ``is_unanswered``: those whose last poll was not answered, else the others.
+    """
+    free = (
+        due_polls(account_id, now, is_unanswered=is_unanswered)
+        .order_by("next_poll_at")
+        .select_for_update(skip_locked=True, no_key=True)
+    )
     ids = list(free.values_list("pk", flat=True)[:POLL_BATCH])
     if ids:
         Attempt.objects.filter(pk__in=ids).update(next_poll_at=now + POLL_LEASE)
@@ -109,11 +134,13 @@ def claim_polls(account_id: int, now: datetime) -> list[int]:
 
 def count_due(account_id: int, now: datetime) -> int:
     """Return how many attempts are due, counted up to MAX_HELPERS batches."""
-    return _due(account_id, now)[: MAX_HELPERS * POLL_BATCH].count()
+    return due_polls(account_id, now)[: MAX_HELPERS * POLL_BATCH].count()
 
 
-def _due(account_id: int, now: datetime) -> QuerySet[Attempt]:
-    return Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
+def due_polls(account_id: int, now: datetime, *, is_unanswered: bool = False) -> QuerySet[Attempt]:
+    """Return the attempts that are due, see ``claim_polls``."""
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, next_poll_at__lte=now)
+    return running.filter(unanswered_since__isnull=not is_unanswered)
 
 
 def _has_ended(attempt: Attempt, state: RemoteState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from missions import lifecycle, reasons, references
 from missions.execution import inline
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import dispatch
-from missions.execution.poll import POLL_LEASE
+from missions.execution.poll import MAX_HELPERS, POLL_BATCH, POLL_LEASE, due_polls
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus
 from missions.results import download
 from providers import catalog, provider_accounts
@@ -27,6 +28,7 @@ SENDING_FACTOR = 2  # after this multiple of its limit, a submission has no work
 FIND_AFTER = timedelta(seconds=60)  # a lost submission may still be on its way to the provider
 FIND_AFTER_INLINE = timedelta(seconds=5)
 CHECK_INTERVAL = timedelta(minutes=10)
+NO_SLOTS_CHECK_INTERVAL = timedelta(seconds=20)  # while the provider allows no task at all
 REAP_BATCH = 200
 
 
@@ -38,12 +40,14 @@ def reap(account_id: int) -> None:
     _reap_overdue(account_id, now)
     _resend_downloads(now)
     _reap_unanswered(account_id, now)
+    _poll_unanswered(account_id, now)
     _send_lookups(account, now)
     _start_scheduled(now)
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
+    interval = NO_SLOTS_CHECK_INTERVAL if account.remote_concurrency == 0 else CHECK_INTERVAL
     if ProviderAccount.objects.filter(
-        Q(checked_at=None) | Q(checked_at__lt=now - CHECK_INTERVAL), pk=account_id, paused_at=None
+        Q(checked_at=None) | Q(checked_at__lt=now - interval), pk=account_id, paused_at=None
     ).update(checked_at=now):
         queue.send("check_account", account_id)
     dispatch(account_id)
@@ -59,8 +63,7 @@ def recover() -> None:
 
     For a start without another live cluster: then only dead workers can have left it.
     """
-    for part in download.parts():
-        part.unlink(missing_ok=True)
+    download.remove_parts()
     attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
     for attempt in attempts.filter(status=AttemptStatus.PREPARED):
         lifecycle.withdraw(attempt.pk, reason=reasons.WORKER_DIED_BEFORE_SENDING())
@@ -143,6 +146,12 @@ def _reap_unanswered(account_id: int, now: datetime) -> None:
                     minutes=round(silence.total_seconds() / 60), task_id=attempt.remote_task_id
                 ),
             )
+
+
+def _poll_unanswered(account_id: int, now: datetime) -> None:
+    """Wake workers for the polls that are due again after one without an answer."""
+    count = due_polls(account_id, now, is_unanswered=True)[: MAX_HELPERS * POLL_BATCH].count()
+    queue.send_many("poll_unanswered", [(account_id,)] * math.ceil(count / POLL_BATCH))
 
 
 def _send_lookups(account: ProviderAccount, now: datetime) -> None:

@@ -13,7 +13,8 @@ from django.utils import timezone
 from missions.execution.poll import POLL_BATCH, POLL_LEASE, claim_polls, count_due, poll
 from missions.models import Attempt, AttemptStatus
 from providers.models import ProviderAccount
-from workers import queue
+from workers import bulkhead, queue
+from workers.bulkhead import Call
 
 TICK_MIN_SECONDS = 0.02
 TICK_SHARE = 0.05  # share of the polling floor; polls due within that time are made together
@@ -49,33 +50,35 @@ def tick(account_id: int, number: int) -> None:
     """Drive one account: claim what is due, send the next tick, then poll what was claimed.
 
     Ticks overlap: the next one is sent before this one talks to the network, so a slow answer
-    delays nothing else.
+    delays nothing else. While too many workers wait for this account, nothing is polled.
     """
     now = timezone.now()
-    with transaction.atomic():
-        is_mine = ProviderAccount.objects.filter(pk=account_id, tick_number=number).update(
-            tick_number=number + 1, ticked_at=now
-        )
-        if not is_mine:
-            return
-        attempt_ids = claim_polls(account_id, now)
-        queue.send("tick", account_id, number + 1, delay=_until_next_tick(account_id, now, claimed=len(attempt_ids)))
-        if len(attempt_ids) == POLL_BATCH:
-            queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
-        is_time_to_reap = ProviderAccount.objects.filter(
-            Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
-        ).update(reaped_at=now)
-        if is_time_to_reap:
-            queue.send("reap", account_id)
-    if attempt_ids:
-        poll(account_id, attempt_ids)
+    with bulkhead.waiting(Call.QUERY, account_id) as may_poll:
+        with transaction.atomic():
+            is_mine = ProviderAccount.objects.filter(pk=account_id, tick_number=number).update(
+                tick_number=number + 1, ticked_at=now
+            )
+            if not is_mine:
+                return
+            attempt_ids = claim_polls(account_id, now) if may_poll else []
+            delay = _until_next_tick(account_id, now, claimed=len(attempt_ids)) if may_poll else TICK_MAX_SECONDS
+            queue.send("tick", account_id, number + 1, delay=delay)
+            if len(attempt_ids) == POLL_BATCH:
+                queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
+            is_time_to_reap = ProviderAccount.objects.filter(
+                Q(reaped_at=None) | Q(reaped_at__lt=now - REAP_INTERVAL), pk=account_id
+            ).update(reaped_at=now)
+            if is_time_to_reap:
+                queue.send("reap", account_id)
+        if attempt_ids:
+            poll(account_id, attempt_ids)
 
 
 def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
     """Return the seconds until the next tick: when the next poll is due, within bounds."""
     if claimed == POLL_BATCH:
         return TICK_AFTER_BURST_SECONDS
-    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
+    running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, unanswered_since=None)
     next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
     wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
     # Attempts that are polled now may be due again as soon as the floor allows.

@@ -37,7 +37,8 @@ from providers.adapters.errors import (
     Unconfirmed,
 )
 from providers.adapters.registry import PROVIDERS
-from workers import background, queue
+from workers import background, bulkhead, queue
+from workers.bulkhead import Call
 from workers.heartbeat import CLUSTER_DEAD_AFTER, worker_name
 
 log = logging.getLogger(__name__)
@@ -54,16 +55,20 @@ def refill(account_id: int) -> None:
     database. If files must be uploaded first, it is marked in a transaction of its own, so that no
     lock is held during the uploads.
     """
-    marked = None
-    with durable_transaction():
-        mine, *others = claim_items(account_id) or [()]
-        queue.send_many("submit", others)
-        attempts = _prepared(mine)
-        if any(references.needs_upload(attempt) for attempt in attempts):
-            Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
-        else:
-            marked = _mark(attempts)
-    _send_marked(*(marked or _mark_or_hand_back(attempts)))
+    with bulkhead.waiting(Call.SUBMIT, account_id) as is_allowed:
+        if not is_allowed:
+            dispatch(account_id)
+            return
+        marked = None
+        with durable_transaction():
+            mine, *others = claim_items(account_id) or [()]
+            queue.send_many("submit", others)
+            attempts = _prepared(mine)
+            if any(references.needs_upload(attempt) for attempt in attempts):
+                Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
+            else:
+                marked = _mark(attempts)
+        _send_marked(*(marked or _mark_or_hand_back(attempts)))
 
 
 def submit(attempt_ids: Sequence[int]) -> None:
@@ -71,9 +76,17 @@ def submit(attempt_ids: Sequence[int]) -> None:
 
     Reference files are uploaded first, while an attempt is still provably unsent. Then, for each,
     the mark *sending* is committed, ONE call of ``Provider.submit`` is made, and its answer
-    recorded.
+    recorded. When too many workers already wait for this account, the message is sent again.
     """
-    _send_marked(*_mark_or_hand_back(_prepared(attempt_ids)))
+    attempts = _prepared(attempt_ids)
+    if not attempts:
+        return
+    call = Call.UPLOAD if any(references.needs_upload(attempt) for attempt in attempts) else Call.SUBMIT
+    with bulkhead.waiting(call, attempts[0].account_id) as is_allowed:
+        if is_allowed:
+            _send_marked(*_mark_or_hand_back(attempts))
+        else:
+            queue.send("submit", *attempt_ids, delay=bulkhead.RETRY_SECONDS)
 
 
 def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:

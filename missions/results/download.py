@@ -17,6 +17,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
@@ -39,6 +40,8 @@ from providers import provider_accounts
 from providers.adapters import http
 from providers.adapters.base import RemoteOutput, RemoteState
 from providers.adapters.errors import AccountBlocked, Unavailable
+from workers import bulkhead
+from workers.bulkhead import Call
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +64,27 @@ class DownloadFailed(Exception):
 def archive(try_number: int, output_ids: Sequence[int]) -> None:
     """Fetch outputs into the results storage, side by side.
 
-    A message for a try that was already made does nothing.
+    A message for a try that was already made does nothing. Downloads that were tried before do not
+    keep workers from new ones. When too many workers wait for an account, its downloads are left to
+    the reaper.
     """
     claimed = lifecycle.claim_downloads(output_ids, try_number=try_number, lease_until=timezone.now() + LEASE)
-    if not claimed:
-        return
+    outputs: dict[int, list[Output]] = {}
+    for output in _read(claimed):
+        outputs.setdefault(output.attempt.account_id, []).append(output)
+    for account_id, own in outputs.items():
+        call = Call.REPEATED_DOWNLOAD if try_number else Call.DOWNLOAD
+        with bulkhead.waiting(call, account_id) as is_allowed:
+            if is_allowed:
+                _fetch_together(own)
+            else:
+                pending = Output.objects.filter(pk__in=[output.pk for output in own], status=OutputStatus.PENDING)
+                pending.update(try_count=try_number, next_try_at=timezone.now() + LEASE)
+
+
+def _fetch_together(outputs: Sequence[Output]) -> None:
     with ThreadPoolExecutor(max_workers=BATCH, initializer=_lower_priority) as pool:
-        waiting = {pool.submit(_fetch, output): output for output in _read(claimed)}
+        waiting = {pool.submit(_fetch, output): output for output in outputs}
         while waiting:
             done, _ = wait(waiting, timeout=RENEW_SECONDS)
             _record({waiting.pop(fetched): fetched for fetched in done})
@@ -168,7 +185,10 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
     """
     folder = _parts_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=PART, dir=folder)
+    prefix = f"output-{output.pk}-"
+    for part in folder.glob(f"{prefix}*{PART}"):  # of an earlier try whose worker was killed
+        part.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=folder)
     path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -189,6 +209,15 @@ def _parts_folder() -> Path:
 def parts() -> Iterator[Path]:
     """Return downloads that are under way, or whose worker has died."""
     return _parts_folder().glob(f"*{PART}")
+
+
+def remove_parts(*, older_than: timedelta = timedelta(0)) -> None:
+    """Remove files of downloads whose workers have died, or that have not grown for so long."""
+    limit = time.time() - older_than.total_seconds()
+    for part in parts():
+        with contextlib.suppress(FileNotFoundError):
+            if part.stat().st_mtime <= limit:
+                part.unlink()
 
 
 def _stream(output: Output, file: Any) -> str:

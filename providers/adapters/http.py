@@ -2,18 +2,25 @@
 
 No request to a provider's API is retried or redirected: it may cost money, and only the engine may
 decide to send it again. Downloads of results follow redirects, each hop checked like the first.
+
+A server that sends one byte now and then would hold a worker for ever, because each byte is in
+time. So an answer also has a deadline as a whole, header included.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import math
+import socket
+import time
 from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -22,8 +29,8 @@ import requests_hardened
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
-from urllib3 import HTTPSConnectionPool, PoolManager, Retry
-from urllib3.connection import HTTPSConnection
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError
 
 from core.version import VERSION
@@ -31,22 +38,29 @@ from providers.adapters.errors import Unavailable
 
 
 class Timeout(NamedTuple):
-    """Seconds to wait for a connection, and then for the next bytes on it."""
+    """Seconds to wait: for a connection, for the next bytes on it, and for the whole answer."""
 
     connect: float
     read: float
+    whole: float
+
+    @property
+    def of_socket(self) -> tuple[float, float]:
+        return self.connect, self.read
 
 
-SUBMIT_TIMEOUT = Timeout(10, 60)
-QUERY_TIMEOUT = Timeout(5, 10)
-UPLOAD_TIMEOUT = Timeout(10, 120)
-ACCOUNT_TIMEOUT = Timeout(5, 15)
-DOWNLOAD_TIMEOUT = Timeout(10, 30)
+SUBMIT_TIMEOUT = Timeout(10, 60, 60)
+QUERY_TIMEOUT = Timeout(5, 10, 10)
+UPLOAD_TIMEOUT = Timeout(10, 120, 180)
+ACCOUNT_TIMEOUT = Timeout(5, 15, 20)
+DOWNLOAD_TIMEOUT = Timeout(10, 30, 60)  # and DOWNLOAD_BYTES_PER_SECOND more for what has arrived
 
 POOL_SIZE = 16
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 LONGEST_WAIT_SECONDS = 3600.0
+TOO_SLOW = "the answer took too long"
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
+DOWNLOAD_BYTES_PER_SECOND = 16 * 1024  # a slower file is given up, and tried again later
 STREAM_PIECE_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 
@@ -113,7 +127,12 @@ def exchange(session: requests.Session, method: str, url: str, *, timeout: Timeo
     TransportFailure.
     """
     try:
-        with session.request(method, url, timeout=timeout, allow_redirects=False, stream=True, **content) as response:
+        with (
+            _deadline_in(timeout.whole),
+            session.request(
+                method, url, timeout=timeout.of_socket, allow_redirects=False, stream=True, **content
+            ) as response,
+        ):
             body = bytearray()
             for chunk in response.iter_content(STREAM_PIECE_BYTES):
                 body += chunk
@@ -141,8 +160,13 @@ def glance(url: str) -> Reachability:
         with requests.Session() as session:
             session.trust_env = False  # no key of a netrc file
             headers = {"User-Agent": USER_AGENT}
-            answer = session.get(url, timeout=ACCOUNT_TIMEOUT, allow_redirects=False, stream=True, headers=headers)
-            with answer:
+            _limit_answers(session)
+            with (
+                _deadline_in(ACCOUNT_TIMEOUT.whole),
+                session.get(
+                    url, timeout=ACCOUNT_TIMEOUT.of_socket, allow_redirects=False, stream=True, headers=headers
+                ) as answer,
+            ):
                 date = None
                 with contextlib.suppress(ValueError):
                     if text := answer.headers.get("Date"):
@@ -186,9 +210,10 @@ def stream_once(
     with new_session(api_key) as session:
         response, failure = None, None
         try:
-            response = session.post(
-                url, timeout=timeout, data=data, headers=all_headers, allow_redirects=False, stream=True
-            )
+            with _deadline_in(timeout.whole):
+                response = session.post(
+                    url, timeout=timeout.of_socket, data=data, headers=all_headers, allow_redirects=False, stream=True
+                )
         except (OSError, ValueError, HTTPError) as exc:
             failure = _failure(exc)
         if response is None:
@@ -253,8 +278,12 @@ def download(url: str, *, allowed_hosts: Collection[str] = (), api_key: str = ""
             is_allowed = parts.netloc in allowed_hosts or parts.hostname in allowed_hosts
             session = _download_sessions["any" if is_allowed else "public"]
             headers = {"Authorization": f"Bearer {api_key}"} if api_key and parts.netloc == first else {}
-            answer = session.get(url, stream=True, allow_redirects=False, timeout=DOWNLOAD_TIMEOUT, headers=headers)
-            with contextlib.closing(answer):
+            with (
+                _deadline_in(DOWNLOAD_TIMEOUT.whole) as deadline,
+                session.get(
+                    url, stream=True, allow_redirects=False, timeout=DOWNLOAD_TIMEOUT.of_socket, headers=headers
+                ) as answer,
+            ):
                 if answer.is_redirect:
                     url = urljoin(url, answer.headers["Location"])
                     continue
@@ -262,24 +291,11 @@ def download(url: str, *, allowed_hosts: Collection[str] = (), api_key: str = ""
                     raise Unavailable(f"The result's address answered {answer.status_code}.")
                 length = answer.headers.get("Content-Length", "")
                 is_plain = length.isdecimal() and "Content-Encoding" not in answer.headers
-                yield Download(_chunks(answer), int(length) if is_plain else None)
+                yield Download(_chunks(answer, deadline), int(length) if is_plain else None)
                 return
     except (requests.RequestException, OSError, HTTPError) as error:
         raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
     raise Unavailable("The result's address redirects too often.")
-
-
-_download_sessions: dict[str, requests.Session] = {
-    "public": requests_hardened.HTTPSession(
-        requests_hardened.Config(
-            ip_filter_enable=True,
-            ip_filter_allow_loopback_ips=False,
-            never_redirect=True,
-            default_timeout=DOWNLOAD_TIMEOUT,
-        )
-    ),
-    "any": requests.Session(),
-}
 
 
 def _as_sent(url: str) -> str:
@@ -297,9 +313,11 @@ def _as_sent(url: str) -> str:
     return prepared
 
 
-def _chunks(answer: requests.Response) -> Iterator[bytes]:
+def _chunks(answer: requests.Response, deadline: _Deadline) -> Iterator[bytes]:
     try:
-        yield from answer.iter_content(DOWNLOAD_CHUNK_BYTES)
+        for chunk in answer.iter_content(DOWNLOAD_CHUNK_BYTES):
+            deadline.at += len(chunk) / DOWNLOAD_BYTES_PER_SECOND
+            yield chunk
     except (requests.RequestException, OSError, HTTPError) as error:
         raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
 
@@ -340,8 +358,78 @@ def _failure(exc: Exception) -> TransportFailure:
 def _reason(exc: BaseException) -> str:
     """Name the root cause: "Connection refused", "RemoteDisconnected" ..."""
     while cause := exc.__cause__ or exc.__context__:
+        if getattr(exc, "strerror", None) == TOO_SLOW:
+            break
         exc = cause
     return getattr(exc, "strerror", None) or type(exc).__name__
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """The time, on the monotonic clock, by which the answers that begin now must be complete."""
+
+    at: float
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextlib.contextmanager
+def _deadline_in(seconds: float) -> Iterator[_Deadline]:
+    """Let answers to requests of the block fail if they are not complete within ``seconds``."""
+    deadline = _Deadline(time.monotonic() + seconds)
+    before = _deadline.set(deadline)
+    try:
+        yield deadline
+    finally:
+        with contextlib.suppress(ValueError):  # a generator that is closed by another thread
+            _deadline.reset(before)
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads an answer from its socket, waiting for each piece no longer than until the deadline."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: _Deadline) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+        self._timeout = sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline.at - time.monotonic()
+        if left > 0:
+            self._sock.settimeout(left if self._timeout is None else min(self._timeout, left))
+            try:
+                return self._raw.readinto(buffer)
+            except TimeoutError:
+                if time.monotonic() < self._deadline.at:
+                    raise
+        raise TimeoutError(errno.ETIMEDOUT, TOO_SLOW)
+
+    def close(self) -> None:
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(self._timeout)  # the connection may be used again
+            self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """The answer on a connection, with the deadline of the request that it belongs to."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        if deadline := _deadline.get():
+            self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, deadline))
+
+
+class _HTTPConnection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
 
 
 class _HTTPSConnection(HTTPSConnection):
@@ -350,6 +438,8 @@ class _HTTPSConnection(HTTPSConnection):
     Both come before the request is sent. urllib3 reports them like a lost answer, so on an
     unreliable route every second submit would end unconfirmed.
     """
+
+    response_class = _TimedResponse
 
     def connect(self) -> None:
         try:
@@ -365,7 +455,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """A transport that uses _HTTPSConnection, directly and through an HTTP proxy.
+    """A transport that uses our connections, directly and through an HTTP proxy.
 
     A SOCKS proxy keeps the connections of urllib3.
     """
@@ -382,4 +472,27 @@ class _Adapter(HTTPAdapter):
 
 def _use_our_pools(manager: PoolManager) -> None:
     if manager.pool_classes_by_scheme["https"] is HTTPSConnectionPool:
-        manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _HTTPSPool}
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+def _limit_answers(session: requests.Session) -> requests.Session:
+    """Let the session's connections heed the deadline. Return the session."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            _use_our_pools(adapter.poolmanager)
+    return session
+
+
+_download_sessions: dict[str, requests.Session] = {
+    "public": _limit_answers(
+        requests_hardened.HTTPSession(
+            requests_hardened.Config(
+                ip_filter_enable=True,
+                ip_filter_allow_loopback_ips=False,
+                never_redirect=True,
+                default_timeout=DOWNLOAD_TIMEOUT.of_socket,
+            )
+        )
+    ),
+    "any": _limit_answers(requests.Session()),
+}

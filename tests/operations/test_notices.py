@@ -125,3 +125,14 @@ def test_missing_key_is_a_warning_beside_a_local_account(owner, settings):
     provider_accounts.environment_account("local")
     (notice,) = notices.current(owner)
     assert (notice.name, notice.kind) == ("no-key", "warning")
+
+
+@pytest.mark.usefixtures("_workers")
+def test_a_slow_provider_is_shown(owner, operator):
+    account = provider_accounts.environment_account()
+    slow = [{"kind": "download", "account_id": account.pk, "workers": 6, "seconds": 45}]
+    WorkerCluster.objects.update(slow_work=slow)
+    [notice] = notices.current(owner)
+    assert (notice.name, account.name in notice.text) == ("slow-provider", False)
+    [notice] = notices.current(operator)
+    assert "“environment” answers slowly: 6 workers wait for it, one for 45 s" in notice.text

@@ -43,8 +43,9 @@ from providers.adapters.errors import (
     Unavailable,
     Unconfirmed,
 )
+from providers.adapters.json_answers import read_object
 from providers.adapters.openai import codes
-from providers.adapters.openai.answers import BadAnswer, ChatAnswer, error_code, error_text, events, json_object
+from providers.adapters.openai.answers import BadAnswer, ChatAnswer, error_code, error_text, events
 
 ENDPOINT = "chat/completions"
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
@@ -96,7 +97,8 @@ class OpenAI(Provider):
         data = json.dumps(self._body(request), ensure_ascii=False).encode()
         url = self._url("/chat/completions")
         deadline = time.monotonic() + self.settings.submit_limit_seconds
-        timeout = http.Timeout(http.SUBMIT_TIMEOUT.connect, self.settings.submit_limit_seconds)
+        limit = self.settings.submit_limit_seconds
+        timeout = http.Timeout(http.SUBMIT_TIMEOUT.connect, limit, limit)
         answer = ChatAnswer()
         try:
             with http.stream_once(
@@ -181,7 +183,7 @@ class OpenAI(Provider):
     # --- The answer ---
 
     def _refusal(self, status: int, body: bytes, wait_seconds: float | None) -> ProviderError:
-        content = json_object(body) or {}
+        content = read_object(body) or {}
         return codes.refusal(status, error_code(content), self._without_key(error_text(content)), wait_seconds)
 
     def _without_key(self, text: str) -> str:
@@ -190,7 +192,7 @@ class OpenAI(Provider):
 
     def _read_whole(self, answer: ChatAnswer, body: bytes, updates: Updates) -> None:
         """Read the answer of a server that does not stream. Raises Unconfirmed if it is none."""
-        content = json_object(body)
+        content = read_object(body)
         if content is None or not content.get("choices"):
             if content and content.get("error"):
                 raise self._refusal(200, body, None)

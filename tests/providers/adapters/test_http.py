@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 import responses
+from requests.adapters import HTTPAdapter
 
 from providers.adapters import http
+from providers.adapters.errors import Unavailable
 from providers.adapters.http import Timeout, TransportFailure
 from tests import http_servers
 from tests.ports import free_port
 
 KEY = "0123456789abcdef0123456789abcdef"
-QUICK = Timeout(0.5, 0.5)  # for servers that stay silent
-IN_TIME = Timeout(10, 10)
+QUICK = Timeout(0.5, 0.5, 10)  # for servers that stay silent
+IN_TIME = Timeout(10, 10, 10)
 
 
 def post(url: str, timeout: Timeout = IN_TIME) -> http.Answer:
@@ -102,6 +104,42 @@ def test_an_answer_that_is_too_long_leaves_doubt():
         failure = failure_of(server.url)
     assert failure.may_have_arrived
     assert failure.reason == "the answer is too long"
+
+
+def test_an_answer_must_be_complete_in_time():
+    head = http_servers.http_answer(b"", length=10_000)
+    for start in (
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        head,
+        http_servers.CHUNKED_HEAD,
+        http_servers.CHUNKED_HEAD + b"9",
+    ):
+        with http_servers.serving(http_servers.drips(start)) as server:
+            with pytest.raises(TransportFailure) as caught:
+                post(server.url, Timeout(10, 10, 0.3))
+            assert (caught.value.reason, caught.value.may_have_arrived) == ("the answer took too long", True), start
+
+
+def test_a_shared_connection_keeps_its_own_time_limit():
+    with http_servers.serving(http_servers.keeps_answering(b"{}", 2)) as server, http.new_session(KEY) as session:
+        for whole in (0.5, 10):
+            http.exchange(session, "GET", server.url, timeout=Timeout(10, 10, whole))
+            adapter = session.get_adapter("http://")
+            assert isinstance(adapter, HTTPAdapter)
+            [pool] = adapter.poolmanager.pools._container.values()
+            assert pool.pool.queue[-1].sock.gettimeout() == 10
+
+
+def test_a_download_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "DOWNLOAD_TIMEOUT", Timeout(10, 10, 0.3))
+    for start in (b"", http_servers.http_answer(b"", length=10_000)):
+        with (
+            http_servers.serving(http_servers.drips(start)) as server,
+            pytest.raises(Unavailable),
+            http.download(server.url, allowed_hosts=["127.0.0.1"]) as source,
+        ):
+            list(source.chunks)
 
 
 def test_a_failure_drags_no_request_along():
