@@ -1,5 +1,5 @@
 """The metrics of ``/metrics``, read from the database at each scrape, so that every process reports
-the same.
+the same. Those of requests are of the web processes of this server.
 
 docs/monitoring.md explains each name (a test compares the two). Past events are counted over a
 window that ends now and not as counters: rows can be deleted, and a counter must never decrease.
@@ -11,13 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
+from axes.models import AccessAttempt
+from django.conf import settings
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core.http import web_metrics
 from missions import account_load
 from missions.models import ItemStatus
 from operations import statistics
@@ -37,7 +41,7 @@ def exposition() -> bytes:
 
 
 class _Rows(Collector):
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         now = timezone.now()
         counts = statistics.counts_by_model()
         yield from _work(now, counts)
@@ -45,6 +49,7 @@ class _Rows(Collector):
         yield from _provider(now, list(counts)[: statistics.MODELS_SHOWN])
         for part in (_results, _money, _machines):
             yield from part(now)
+        yield from _web(now)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return []  # so that registering does not query the database
@@ -184,6 +189,31 @@ def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
     storage = statistics.storage()
     yield _gauge("result_bytes", "Stored result files, as last counted.", [([], storage.file_bytes)])
     yield _gauge("disk_free_bytes", "Free space on the disk of DATA_DIR.", [([], storage.free_bytes)])
+
+
+def _web(now: datetime) -> Iterator[Metric]:
+    counts = web_metrics.read()
+    requests = CounterMetricFamily(
+        PREFIX + "http_requests",
+        "Requests answered by the web processes of this server.",
+        labels=("area", "status"),
+    )
+    for labels, count in counts.requests.items():
+        requests.add_metric(labels, count)
+    yield requests
+    seconds = HistogramMetricFamily(PREFIX + "http_request_seconds", "Time until the response began.", labels=("area",))
+    limits = [*(f"{limit:g}" for limit in web_metrics.BUCKETS), "+Inf"]
+    for area in web_metrics.AREAS:
+        buckets = list(zip(limits, accumulate(counts.seconds[area]), strict=True))
+        seconds.add_metric([area], buckets, sum_value=counts.seconds_sum[area])
+    yield seconds
+    yield _gauge("http_requests_in_flight", "Requests whose response has not ended.", [([], counts.in_flight)])
+    yield _gauge("event_streams", "Open event streams.", [([], counts.streams)])
+    locked = AccessAttempt.objects.filter(
+        attempt_time__gt=now - settings.AXES_COOLOFF_TIME, failures_since_start__gte=settings.AXES_FAILURE_LIMIT
+    )
+    addresses = locked.values("ip_address").distinct().count()
+    yield _gauge("locked_addresses", "Addresses that are locked out after failed logins.", [([], addresses)])
 
 
 def _by(values: Mapping[Any, Any]) -> Iterator[tuple[Iterable[Any], Any]]:

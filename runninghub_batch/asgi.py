@@ -19,6 +19,7 @@ django.setup(set_prefix=False)
 
 from core.http.body_limit import BodyLimit, MeasuredRequest  # noqa: E402
 from core.http.streaming import call_in_thread, kept_connections  # noqa: E402
+from core.http.web_metrics import Metered  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
 
@@ -67,4 +68,4 @@ class Handler(ASGIHandler):
         yield data, True
 
 
-application = Receiver(BodyLimit(Handler()))
+application = Metered(Receiver(BodyLimit(Handler())))

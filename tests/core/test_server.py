@@ -219,6 +219,24 @@ def test_a_killed_web_process_is_replaced(open_server):
     wait_for(lambda: is_healthy(web))
 
 
+def test_requests_of_all_processes_are_counted(open_server):
+    web = open_server(WEB_PROCESSES="2")
+    name = 'runninghub_batch_http_requests_total{area="probes",status="2xx"}'
+
+    def count() -> float:
+        text = requests.get(f"{web.url}/metrics", timeout=30).text
+        return float(text.partition(f"\n{name} ")[2].partition("\n")[0])
+
+    wait_for(partial(is_healthy, web))
+    before = count()
+    for _ in range(20):
+        assert is_healthy(web)
+    assert count() == before + 21  # the scrape before is one, too
+    children(web)[0].kill()
+    wait_for(lambda: len(children(web)) == 2)
+    assert count() > before + 21  # nothing is lost with a process
+
+
 def test_web_processes_stop_with_their_parent(open_server):
     for is_killed in (False, True):
         web = open_server(WEB_PROCESSES="2")

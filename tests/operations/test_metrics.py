@@ -29,7 +29,8 @@ def samples(client, mixed, address):
     WorkerCluster.objects.create(host="here", pid=1, pid_started_at=0, worker_count=4)
     families = list(text_string_to_metric_families(client.get(address).content.decode()))
     assert all(family.name.startswith(PREFIX) and family.documentation for family in families)
-    return {family.name.removeprefix(PREFIX): family.samples for family in families}
+    ending = {"counter": "_total"}
+    return {family.name.removeprefix(PREFIX) + ending.get(family.type, ""): family.samples for family in families}
 
 
 def value(samples, **labels) -> float:

@@ -19,6 +19,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from core.http import web_metrics
+
 CONNECTIONS_AT_ONCE = 1000  # per process; an open mission's page is one. More are answered with 503.
 STOP_SECONDS = 3  # then requests and event streams are cut off, so that a restart is quick
 RESTART_SECONDS = 1.0
@@ -70,6 +72,7 @@ class WebProcesses:
         self.listener = listener
         self.count = count
         self.started: dict[int, float] = {}  # monotonic time of the start, by process id
+        self.parts: dict[int, int] = {}  # the part of the web metrics, by process id
         self.is_stopping = False
         self.lifeline = os.pipe()
 
@@ -85,6 +88,7 @@ class WebProcesses:
         while self.started:
             pid, status = os.wait()
             lifetime = time.monotonic() - self.started.pop(pid)
+            del self.parts[pid]
             if self.is_stopping:
                 continue
             log.error("A web process ended (status %d) and is replaced.", status)
@@ -103,10 +107,13 @@ class WebProcesses:
         # its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         if not self.is_stopping:
+            part = next(number for number in range(self.count) if number not in self.parts.values())
             pid = os.fork()
             if pid == 0:
+                web_metrics.use_part(part)
                 self._serve()
             self.started[pid] = time.monotonic()
+            self.parts[pid] = part
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _serve(self) -> NoReturn:
