@@ -60,7 +60,7 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
     if settings.LOG_FORMAT not in ("text", "json"):
         messages.append(checks.Error("LOG_FORMAT is neither text nor json.", hint="Leave it out.", id="missions.E012"))
-    for name in ("RETENTION_RESULTS_DAYS", "RETENTION_EVENTS_DAYS", "RETENTION_MEDIA_DAYS"):
+    for name in [name for name in dir(settings) if name.startswith("RETENTION_")]:
         if getattr(settings, name) < 0:
             hint = "Set the number of days to keep it; 0 keeps it forever."
             messages.append(checks.Error(f"{name} is below 0.", hint=hint, id="missions.E011"))

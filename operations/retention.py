@@ -1,8 +1,9 @@
 """Delete what the retention settings no longer keep, and leftovers that nobody can ask for.
 
-Missions that have not ended, or that have unconfirmed items, are never touched. The rows of results
-stay, with all metadata; starred results stay completely. Work is done in small transactions: after
-an interruption, the next run continues.
+Missions that have not ended, or that have unconfirmed items, are never touched. Starred results
+stay completely, and their missions too. Where only the files of results are deleted, their rows
+stay, with all metadata. What deleted missions cost stays in all sums. Work is done in small
+transactions: after an interruption, the next run continues.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.files.storage import Storage, storages
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Sum
 
 from core.api import idempotency
 from core.db import bulk
@@ -27,12 +28,14 @@ from media.models import MediaFile, MediaUse
 from media.previews import preview_path
 from media.services import MediaInUse, delete_media
 from missions import lifecycle, reasons
-from missions.models import ItemEvent, Mission, Output, OutputStatus
+from missions.models import ItemEvent, Mission, Output, OutputStatus, OutputUse
 from missions.results import download
+from missions.services.purge import purge_mission
 from providers.models import ProviderUpload
 from templates_app.models import MissionTemplate
 
 BATCH = 500
+MISSIONS_AT_ONCE = 50
 STRAY_AFTER = timedelta(days=1)  # the row of a younger file may be about to be written
 _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
@@ -48,11 +51,13 @@ class Cleaned:
 
 def is_configured() -> bool:
     """Return True if any retention setting is on."""
-    return any((settings.RETENTION_RESULTS_DAYS, settings.RETENTION_EVENTS_DAYS, settings.RETENTION_MEDIA_DAYS))
+    days = (settings.RETENTION_MISSIONS_DAYS, settings.RETENTION_RESULTS_DAYS)
+    return any((*days, settings.RETENTION_EVENTS_DAYS, settings.RETENTION_MEDIA_DAYS))
 
 
 def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
     """Yield what can be deleted now, kind by kind; with ``apply``, delete it first."""
+    yield _missions(_cutoff(now, settings.RETENTION_MISSIONS_DAYS), apply)
     yield _results(_cutoff(now, settings.RETENTION_RESULTS_DAYS), now, apply)
     events_before = _cutoff(now, settings.RETENTION_EVENTS_DAYS)
     events = ItemEvent.objects.none()
@@ -81,6 +86,32 @@ def _ended_missions(before: datetime) -> QuerySet[Mission]:
 
 
 # --- By age ---
+
+
+def _missions(before: datetime | None, apply: bool) -> Cleaned:
+    """Delete old missions with items, attempts and files.
+
+    A mission stays while a result is starred, still being fetched, or needed by an open mission.
+    """
+    count = size = last = 0
+    if before is None:
+        return Cleaned("missions")
+    outputs = Output.objects.filter(item__mission=OuterRef("pk"))
+    uses = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
+    old = _ended_missions(before).exclude(Exists(outputs.filter(is_starred=True)))
+    old = old.exclude(Exists(outputs.filter(status=OutputStatus.PENDING))).exclude(Exists(uses))
+    while page := list(old.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:MISSIONS_AT_ONCE]):
+        last = page[-1]
+        files = Output.objects.filter(item__mission__in=page).values_list("item__mission").order_by()
+        sizes = dict(files.annotate(size=Sum("size_bytes", filter=~Q(file=""))))
+        for mission_id in page:
+            if apply:
+                lifecycle.request_deletion(mission_id, actor=lifecycle.ENGINE)
+                if not purge_mission(mission_id):
+                    continue
+            count += 1
+            size += sizes.get(mission_id) or 0
+    return Cleaned("missions", count, size)
 
 
 def _results(before: datetime | None, now: datetime, apply: bool) -> Cleaned:

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from django_q.models import Schedule
 
 from media.models import MediaFile, MediaUse
 from missions import services
-from missions.models import ItemEvent, Mission, Output
+from missions.models import Attempt, ItemEvent, Mission, Output, OutputUse
+from operations import statistics
 from operations.tasks import OperationsHooks
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
@@ -113,6 +115,27 @@ def test_protected_results_stay(reason, owner, account, thirty_days):
     cleanup(apply=True)
     assert path_of(Output.objects.get()).exists()
     assert mission.events.count() == (0 if reason == "starred" else events)
+
+
+def test_old_missions_are_deleted_and_their_cost_stays(owner, account, settings):
+    settings.RETENTION_MISSIONS_DAYS = 30
+    old, needed, starred, young, open_, unsure = (done(owner, name=str(number)) for number in range(6))
+    services.star_results(mission_id=starred.pk, indexes=[1], is_starred=True)
+    Mission.objects.filter(pk=young.pk).update(ended_at=timezone.now())
+    Mission.objects.filter(pk=open_.pk).update(status="paused", ended_at=None)
+    Mission.objects.filter(pk=unsure.pk).update(unconfirmed_count=1, total_count=2)
+    OutputUse.objects.create(mission=open_, output=Output.objects.get(item__mission=needed))
+    Attempt.objects.filter(item__mission=old).update(cost=Decimal("0.05"))
+    Mission.objects.filter(pk=old.pk).update(cost=Decimal("0.05"))
+    path = path_of(Output.objects.get(item__mission=old))
+    spent = sum(entry.amounts["days_30"] for entry in statistics.spend(now=timezone.now()))
+    assert "1 missions, " in cleanup()
+    assert Mission.objects.count() == 6  # only shown so far
+    assert "1 missions, " in cleanup(apply=True)
+    assert set(Mission.objects.values_list("pk", flat=True)) == {m.pk for m in (needed, starred, young, open_, unsure)}
+    assert not path.exists()
+    assert sum(entry.amounts["days_30"] for entry in statistics.spend(now=timezone.now())) == spent > 0
+    assert "0 in total" in cleanup()
 
 
 def test_old_unused_uploads_are_deleted(owner, account, thirty_days):
