@@ -30,6 +30,8 @@ OTHERS = (
     "tests/chaos",
     "--ignore",
     "tests/browser",
+    "--ignore",
+    "tests/deploy",
 )
 CHAOS = (sys.executable, "-m", "tests.chaos", "--seconds")
 
@@ -49,6 +51,7 @@ PROOFS = [
     Proof("upgrade, PostgreSQL", (*ON_POSTGRESQL, *PYTEST, "-n", "2", "tests/upgrade")),
     Proof("browser", (*PYTEST, "-n", "2", "tests/browser")),
     Proof("machines", (*PYTEST, "-n", "1", "tests/machines")),
+    Proof("installation", (*PYTEST, "-n", "0", "-m", "prove", "tests/deploy")),
     Proof("chaos, SQLite", (*CHAOS, "240")),
     Proof("chaos, PostgreSQL", (*CHAOS, "240", "--database", "postgresql")),
     Proof("audit", (sys.executable, ".ci/audit")),

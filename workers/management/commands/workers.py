@@ -8,8 +8,10 @@ import threading
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from workers import heartbeat
+from workers.models import WorkerCluster
 from workers.supervisor import Supervisor
 
 
@@ -18,8 +20,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tied", action="store_true", help="also stop when standard input closes")
+        parser.add_argument(
+            "--check", action="store_true", help="start nothing; exit with 0 if this host's workers are alive, else 1"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            clusters = WorkerCluster.objects.filter(host=os.uname().nodename, stopped_at=None)
+            if not any(heartbeat.is_alive(cluster) for cluster in clusters):
+                raise CommandError("No workers of this host are alive.")
+            self._print("The workers of this host are alive.")
+            return
         supervisor = Supervisor()
         if options["tied"]:
             threading.Thread(target=self._stop_with_parent, args=[supervisor], daemon=True).start()
