@@ -1,4 +1,4 @@
-"""``/me``: the caller and the caller's tokens."""
+"""``/me/tokens``: the caller's tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ninja import Path, Query, Router, Status
 
 from accounts import services
 from accounts.models import ApiToken
-from accounts.schemas import MeOut, NewTokenOut, TokenIn, TokenOut, TokenPage
+from accounts.schemas import NewTokenOut, TokenIn, TokenOut, TokenPage
 from core.api.idempotency import Claim
 from core.api.ids import RowId
 from core.api.pagination import PageIn, page_of
@@ -22,21 +22,9 @@ from core.api.pagination import PageIn, page_of
 router = Router(tags=["Account"])
 
 
-@router.get("", response=MeOut, summary="Show the caller")
-def me(request: HttpRequest) -> MeOut:
-    user = _caller(request)
-    token = _token(request)
-    return MeOut(
-        id=user.pk,
-        username=user.get_username(),
-        is_staff=user.is_staff,
-        token=TokenOut.from_orm(token) if token else None,
-    )
-
-
 @router.get("/tokens", response=TokenPage, summary="List my tokens, newest first")
 def list_tokens(request: HttpRequest, paging: Query[PageIn]) -> dict[str, Any]:
-    return page_of(ApiToken.objects.filter(user=_caller(request)), paging)
+    return page_of(ApiToken.objects.filter(user=_caller(request)), paging, stable=["created_at"])
 
 
 @router.post("/tokens", response={201: NewTokenOut}, summary="Create a token; its secret is shown only now")

@@ -44,7 +44,7 @@ class TokenIn(Schema):
     )
 
 
-class MeOut(Schema):
+class CallerOut(Schema):
     """The caller and the token of the request; null in a session."""
 
     id: int

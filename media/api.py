@@ -32,7 +32,7 @@ def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
 def list_files(request: HttpRequest, filters: Query[MediaFilterIn]) -> dict[str, object]:
     """Newest first."""
     files = MediaFile.objects.visible_to(cast(User, request.user))
-    return page_of(selectors.find_media(files, search=filters.search), filters)
+    return page_of(selectors.find_media(files, search=filters.search), filters, stable=["created_at"])
 
 
 @router.get("/files/{media_id}", response=MediaDetailOut, summary="Show an image and its uses")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NoReturn
 
 from django.db.models import CharField, Count, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.fields.json import KeyTransform
 
-from billing.selectors import Spending
+from billing.budget import Budget
+from billing.models import SpendingLimit
+from billing.selectors import Spending, budget_of
 from core.money import MILLIONTH
 from missions.lifecycle import OPEN
 from missions.models import LIVE_ATTEMPTS, Attempt, Mission, MissionItem, Output, OutputStatus, RemovedSpending
@@ -22,25 +29,48 @@ def find_missions(
     missions: QuerySet[Mission],
     *,
     ordering: str,
-    status: str | None = None,
+    statuses: Sequence[str] = (),
     task_type: str | None = None,
     search: str = "",
+    metadata: Mapping[str, str] | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
 ) -> QuerySet[Mission]:
     """Return those of ``missions`` that match, by ``ordering``, then newest first.
 
-    ``search`` is a part of the name or the description, in any case. Large columns are deferred.
+    ``search`` is a part of the name or the description, in any case. ``metadata`` holds values of
+    names in the metadata: ``"12"`` matches the text and the number. Large columns are deferred.
     """
-    exact = {"status": status, "task_type": task_type, "created_at__gte": created_from, "created_at__lt": created_to}
+    exact = {"task_type": task_type, "created_at__gte": created_from, "created_at__lt": created_to}
     missions = missions.filter(**{name: value for name, value in exact.items() if value is not None})
+    if statuses:
+        missions = missions.filter(status__in=statuses)
     if words := search.replace("\0", "").strip():
         missions = missions.filter(Q(name__icontains=words) | Q(description__icontains=words))
+    for number, (name, text) in enumerate((metadata or {}).items()):
+        alias = f"metadata_{number}"
+        is_value = Q(**{alias: text})
+        with contextlib.suppress(ValueError):
+            value = json.loads(text, parse_constant=_refuse_constant)
+            if value is not None and not isinstance(value, str | list | dict):
+                is_value |= Q(**{alias: value})
+        missions = missions.alias(**{alias: KeyTransform(name, "metadata")}).filter(is_value)
     return missions.defer("params", "metadata").order_by(ordering, "-pk")
 
 
+def _refuse_constant(word: str) -> NoReturn:
+    """Refuse NaN and Infinity, which are no JSON."""
+    raise ValueError(word)
+
+
 def items_after(
-    mission: Mission, after: int, *, limit: int, status: str | None = None, error_code: str | None = None
+    mission: Mission,
+    after: int,
+    *,
+    limit: int,
+    statuses: Sequence[str] = (),
+    error_code: str | None = None,
+    custom_id: str | None = None,
 ) -> tuple[list[MissionItem], int | None]:
     """Return up to ``limit`` items after the index ``after``, and the index to go on from: None at
     the end.
@@ -50,10 +80,12 @@ def items_after(
     """
     items = _with_progress(mission.items.filter(index__gt=after).order_by("index"))
     items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"))  # a list costs less than a manager
-    if status is not None:
-        items = items.filter(status=status)
+    if statuses:
+        items = items.filter(status__in=statuses)
     if error_code is not None:
         items = items.filter(error_code=error_code)
+    if custom_id is not None:
+        items = items.filter(custom_id=custom_id)
     rows = list(items[: limit + 1])
     page: list[MissionItem] = [*rows[:limit]]
     return page, page[-1].index if len(rows) > limit else None
@@ -128,3 +160,41 @@ def spending_of(user_id: int, currency: str, since: datetime | None) -> Spending
     charged += removed.aggregate(sum=Sum("amount", default=Decimal(0)))["sum"]
     # SQLite adds binary fractions.
     return Spending(charged.quantize(MILLIONTH), sums["expected"].quantize(MILLIONTH), sums["in_flight"])
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """A person's spending limit in its current period."""
+
+    budget: Budget
+    period: str
+
+
+def budget_left(user_id: int, *, now: datetime) -> BudgetLeft | None:
+    """Return what a person's spending limit leaves; None without a limit."""
+    limit = SpendingLimit.objects.filter(user=user_id).first()
+    return None if limit is None else BudgetLeft(budget_of(limit, now=now), limit.period)
+
+
+@dataclass(frozen=True, slots=True)
+class SpentLately:
+    """The amounts that providers have charged a person in one currency."""
+
+    currency: str
+    today: Decimal
+    this_month: Decimal
+
+
+def spent_lately(user_id: int, *, now: datetime) -> list[SpentLately]:
+    """Return what a person's missions have cost in the present day and month (UTC), by currency."""
+    missions = Mission.objects.filter(owner=user_id).exclude(currency="")
+    currencies = missions.order_by("currency").values_list("currency", flat=True).distinct()
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return [
+        SpentLately(
+            currency,
+            spending_of(user_id, currency, day).charged,
+            spending_of(user_id, currency, day.replace(day=1)).charged,
+        )
+        for currency in currencies
+    ]

@@ -31,7 +31,7 @@ def create(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]
 def list_templates(request: HttpRequest, filters: Query[TemplateFilterIn]) -> dict[str, Any]:
     """Sorted by name."""
     templates = MissionTemplate.objects.visible_to(cast(User, request.user))
-    return page_of(selectors.find_templates(templates, task_type=filters.task_type), filters)
+    return page_of(selectors.find_templates(templates, task_type=filters.task_type), filters, stable=["name"])
 
 
 @router.get("/{template_id}", response=TemplateOut, summary="Show a template")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,10 +10,13 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
 
 from core.api.ids import RowId
 from core.api.pagination import page_of
+from core.api.query_names import allow_prefixes
+from core.errors import FieldError, Invalid
 from core.money import amount_text
 from missions import selectors, services
 from missions.api.schemas.missions import (
@@ -37,6 +41,9 @@ from missions.models import Mission
 from missions.services import MissionInvalid, Retried, Stopped
 
 router = Router(tags=["Missions"])
+
+METADATA = "metadata."  # begins the name of a filter
+METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
 
 
 @router.post("/submit", response={202: SubmittedOut, 200: ValidationOut}, summary="Submit a mission")
@@ -107,9 +114,26 @@ def submit_mission(
 
 
 @router.get("", response=MissionPage, summary="List missions")
+@allow_prefixes(METADATA)
 def list_missions(request: HttpRequest, filters: Query[MissionFilterIn]) -> dict[str, Any]:
-    criteria = filters.dict(exclude={"page", "page_size"})
-    page = page_of(selectors.find_missions(Mission.objects.visible_to(caller(request)), **criteria), filters)
+    """Newest first.
+
+    `metadata.KEY=value` finds missions by your own data; several must all match. With `cursor`
+    (`next_cursor` of the page before) you see each mission once while others are created or
+    deleted, in an order by `created_at`.
+    """
+    criteria = filters.dict(exclude={"page", "page_size", "cursor", "status"})
+    metadata = {
+        name.removeprefix(METADATA): str(request.GET[name]) for name in request.GET if name.startswith(METADATA)
+    }
+    for name in metadata:
+        if not METADATA_NAME.fullmatch(name):
+            message = _("Give a name of your metadata, such as metadata.order. A number is no name.")
+            raise Invalid([FieldError(f"{METADATA}{name}", message)])
+    missions = selectors.find_missions(
+        Mission.objects.visible_to(caller(request)), statuses=filters.status, metadata=metadata, **criteria
+    )
+    page = page_of(missions.defer(None).defer("params"), filters, stable=["created_at"])
     pending_files(*page["items"])
     return page
 
@@ -121,7 +145,9 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 
 
 @router.patch(
-    "/{mission_id}", response=MissionOut, summary="Rename a mission, change its priority or its spending limit"
+    "/{mission_id}",
+    response=MissionOut,
+    summary="Change a mission's name, description, priority, spending limit or metadata",
 )
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
     visible_mission(request, mission_id)

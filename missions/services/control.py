@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import EllipsisType
@@ -48,13 +49,14 @@ def change_mission(
     description: str | None = None,
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Mission:
-    """Change a mission's name, description, priority or spending limit.
+    """Change a mission's name, description, priority, spending limit or metadata.
 
-    None leaves the first three unchanged; ``spending_limit=None`` removes the limit. Raises
+    None leaves a value unchanged, but ``spending_limit=None`` removes the limit. Raises
     MissionInvalid.
     """
-    values = {"name": name, "description": description, "priority": priority}
+    values = {"name": name, "description": description, "priority": priority, "metadata": metadata}
     changes: dict[str, Any] = {attribute: value for attribute, value in values.items() if value is not None}
     if spending_limit is not ...:
         changes["spending_limit"] = spending_limit
@@ -62,7 +64,7 @@ def change_mission(
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         for attribute, value in changes.items():
             setattr(mission, attribute, value)
-        errors = text_errors(mission.name, mission.description, None)
+        errors = text_errors(mission.name, mission.description, metadata)
         if "spending_limit" in changes:
             errors += limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
         if errors:

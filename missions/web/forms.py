@@ -71,6 +71,8 @@ class MissionFilterForm(forms.Form):
         """Return the arguments for ``selectors.find_missions``."""
         self.is_valid()
         values = {name: value for name, value in self.cleaned_data.items() if value}
+        if status := values.pop("status", ""):
+            values["statuses"] = [status]
         return {"ordering": "-created_at", **values}
 
     @property

@@ -62,7 +62,7 @@ def show_items(request: HttpRequest, mission_id: int) -> HttpResponse:
         mission,
         (filters.get("start") or 1) - 1,
         limit=ITEMS_PER_PAGE,
-        status=filters.get("status") or None,
+        statuses=[filters["status"]] if filters.get("status") else [],
         error_code=filters.get("error_code") or None,
     )
     for item in items:

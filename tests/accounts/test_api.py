@@ -58,7 +58,7 @@ def test_own_tokens_are_listed_in_pages(owner, stranger):
     client = caller(owner)
     page = client.get("/api/v1/me/tokens", {"page": 2, "page_size": 2}).json()["data"]
     assert [token["name"] for token in page.pop("items")] == ["token 1", "token 0"]
-    assert page == {"total": 4, "page": 2, "page_size": 2}
+    assert page == {"total": 4, "page": 2, "page_size": 2, "next_cursor": None}
 
 
 def test_revoked_token_is_refused_at_once(owner):

@@ -32,8 +32,9 @@ LATEST = 100  # attempts and events that an item shows
 
 
 class ItemFilterIn(Schema):
-    status: ItemStatus | None = None
+    status: Annotated[list[ItemStatus], Field(description="One or several: status=failed&status=cancelled.")] = []
     error_code: ErrorCode | None = None
+    custom_id: Annotated[str | None, Field(max_length=200, description="Exactly this one.")] = None
     cursor: Cursor = "0"
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
@@ -152,7 +153,12 @@ class ItemPage(Schema):
 def item_page(mission: Mission, filters: ItemFilterIn) -> dict[str, Any]:
     """Read one page of a mission's items, in two statements."""
     items, last = selectors.items_after(
-        mission, int(filters.cursor), limit=filters.limit, status=filters.status, error_code=filters.error_code
+        mission,
+        int(filters.cursor),
+        limit=filters.limit,
+        statuses=filters.status,
+        error_code=filters.error_code,
+        custom_id=filters.custom_id,
     )
     return {"items": items, "next_cursor": None if last is None else str(last)}
 

@@ -128,10 +128,11 @@ class MissionChangeIn(Strict):
     spending_limit: Annotated[
         Money | None, Field(description="null removes it. A mission that it paused continues after a resume.")
     ] = None
+    metadata: Annotated[dict[str, Any], Field(description="Replaces all of your own data. At most 16 KiB.")] = {}
 
 
 class MissionFilterIn(PageIn):
-    status: MissionStatus | None = None
+    status: Annotated[list[MissionStatus], Field(description="One or several: status=queued&status=running.")] = []
     task_type: TaskType | None = None
     search: Annotated[str, Field(max_length=200, description="Part of the name or the description.")] = ""
     created_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
@@ -232,6 +233,7 @@ class MissionOut(Schema):
     reserved_cost: Annotated[Amount, Field(description="The expected price of attempts that may still be charged.")]
     spending_limit: Annotated[Amount | None, Field(description="cost plus reserved_cost never exceeds it.")]
     currency: str
+    metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
     not_before: datetime | None
@@ -283,7 +285,6 @@ class MissionPage(PageOut):
 
 class MissionDetailOut(MissionOut):
     config: Annotated[dict[str, Any], Field(description="The parameters that all items share.", alias="params")]
-    metadata: dict[str, Any]
     max_attempts: int
     template_id: int | None
     items: Annotated[ItemPage, Field(description="The first page of items.")]
