@@ -22,9 +22,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from core.http import web_metrics
+from core.storage import disk
 from missions import account_load
 from missions.models import ItemStatus
 from operations import statistics
+from operations.models import Backup
 from operations.statistics import SPEND_DAYS, percentile
 from providers import provider_accounts
 from workers import queue
@@ -51,8 +53,16 @@ class _Rows(Collector):
             yield from part(now)
         yield from _web(now)
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         return []  # so that registering does not query the database
+
+
+def _quantiles(name: str, text: str, label: str, values: Iterable[tuple[str, float, float]]) -> Metric:
+    """Return a summary. ``values``: the value of the label, the quantile, the seconds."""
+    summary = Metric(PREFIX + name, text, "summary")
+    for value, share, seconds in values:
+        summary.add_sample(PREFIX + name, {label: value, "quantile": str(share)}, seconds)
+    return summary
 
 
 def _gauge(name: str, text: str, values: Iterable[tuple[Iterable[Any], Any]], *labels: str) -> GaugeMetricFamily:
@@ -73,7 +83,12 @@ def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterato
         "Waiting time of the oldest due item of a queued or running mission.",
         [([], waiting.seconds if waiting else 0)],
     )
-    yield _gauge("attempts_ended_last_hour", "Attempts that ended in the last hour.", _by(flow.ends), "status")
+    yield _gauge(
+        "attempts_ended_last_hour",
+        "Attempts that ended in the last hour.",
+        _by(dict.fromkeys(statistics.ENDED, 0) | flow.ends),
+        "status",
+    )
     yield _gauge("messages_due", "Queue messages that wait for a worker.", [([], messages)])
     yield _gauge("message_age_seconds", "Age of the oldest of these.", [([], oldest_message.total_seconds())])
 
@@ -108,34 +123,39 @@ def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _provider(now: datetime, models: Sequence[str]) -> Iterator[GaugeMetricFamily]:
+def _provider(now: datetime, models: Sequence[str]) -> Iterator[Metric]:
     by_account = statistics.submissions(now=now)
+    zeros = {(result, ""): 0 for result in statistics.RESULTS}  # a missing number would silence alerts
     yield _gauge(
         "submissions_recent",
         "Results of the submissions of the last 5 minutes (at most the latest 1000).",
-        (((name, *key), count) for name, account in by_account.items() for key, count in account.results.items()),
+        (
+            ((name, *key), count)
+            for name, account in by_account.items()
+            for key, count in (zeros | account.results).items()
+        ),
         *("account", "result", "code"),
     )
-    yield _gauge(
+    yield _quantiles(
         "submit_seconds",
         "Time until the provider accepted a submission.",
+        "account",
         (
-            ((name, share), percentile(account.latencies, share))
+            (name, share, percentile(account.latencies, share))
             for name, account in by_account.items()
             for share in QUANTILES
             if account.latencies
         ),
-        *("account", "quantile"),
     )
-    yield _gauge(
+    yield _quantiles(
         "task_seconds",
         "Time from acceptance to success, for a model's latest successes.",
+        "model",
         (
-            ((entry.model, share), value)
+            (entry.model, share, value)
             for entry in statistics.durations(models)
             for share, value in zip(QUANTILES, (entry.p50, entry.p95), strict=True)
         ),
-        *("model", "quantile"),
     )
 
 
@@ -189,6 +209,23 @@ def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
     storage = statistics.storage()
     yield _gauge("result_bytes", "Stored result files, as last counted.", [([], storage.file_bytes)])
     yield _gauge("disk_free_bytes", "Free space on the disk of DATA_DIR.", [([], storage.free_bytes)])
+    yield _gauge(
+        "worker_disk_free_bytes",
+        "The same where a live cluster runs.",
+        (
+            (name, state.cluster.free_disk_bytes)
+            for name, state in named
+            if state.is_alive and state.cluster.free_disk_bytes is not None
+        ),
+        *labels,
+    )
+    yield _gauge("disk_min_free_bytes", "Nothing is submitted below it.", [([], disk.threshold_bytes())])
+    latest = Backup.objects.first()
+    yield _gauge(
+        "backup_age_seconds",
+        "Time since the last backup. Absent when there is none.",
+        [([], (now - latest.made_at).total_seconds())] if latest else [],
+    )
 
 
 def _web(now: datetime) -> Iterator[Metric]:

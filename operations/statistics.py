@@ -24,6 +24,7 @@ from django.utils.functional import Promise
 from missions import failures
 from missions.maintenance.spend_rollup import Instant, Spend, spend_since
 from missions.models import (
+    LIVE_ATTEMPTS,
     Attempt,
     AttemptStatus,
     ItemStatus,
@@ -55,6 +56,8 @@ RESULT_OF: dict[str, str] = {
     AttemptStatus.UNCONFIRMED: "unconfirmed",
     AttemptStatus.VOID: "withdrawn",
 }
+RESULTS = ("accepted", *RESULT_OF.values())
+ENDED = tuple(status for status in AttemptStatus if status not in LIVE_ATTEMPTS)
 
 
 # --- Work ---

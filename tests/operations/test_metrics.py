@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from django.conf import settings as django_settings
 from django.urls import reverse
 from prometheus_client.parser import text_string_to_metric_families
 
+from operations.models import Backup
 from workers.models import WorkerCluster
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +30,8 @@ def address() -> str:
 @pytest.fixture
 def samples(client, mixed, address):
     """Every sample, by the metric's name without its prefix."""
-    WorkerCluster.objects.create(host="here", pid=1, pid_started_at=0, worker_count=4)
+    WorkerCluster.objects.create(host="here", pid=1, pid_started_at=0, worker_count=4, free_disk_bytes=1)
+    Backup.objects.create(host="here", folder="/backup/monday", size_bytes=1, file_count=0)
     families = list(text_string_to_metric_families(client.get(address).content.decode()))
     assert all(family.name.startswith(PREFIX) and family.documentation for family in families)
     ending = {"counter": "_total"}
@@ -80,6 +85,26 @@ def test_values_match_the_rows(samples, mixed):
     assert value(samples["results_to_fetch"]) == 1
 
 
+def test_every_status_is_reported(client, account, address):
+    """A missing series would silence the alerts that compare with it."""
+    text = client.get(address).content.decode()
+    for status in ("succeeded", "failed", "cancelled", "refused", "void"):
+        assert f'attempts_ended_last_hour{{status="{status}"}} 0.0' in text, status
+    for result in ("accepted", "refused", "unconfirmed", "withdrawn"):
+        labels = f'account="environment",code="",result="{result}"'
+        assert f"submissions_recent{{{labels}}} 0.0" in text, result
+
+
+def test_last_backup_and_free_space(client, samples, address, settings):
+    settings.MIN_FREE_DISK_MB = 5
+    WorkerCluster.objects.update(free_disk_bytes=7)
+    Backup.objects.create(host="here", folder="/backup", size_bytes=1, file_count=0)
+    text = client.get(address).content.decode()
+    for line in ('worker_disk_free_bytes{host="here",pid="1"} 7.0', "disk_min_free_bytes 5.24288e+06"):
+        assert f"{PREFIX}{line}\n" in text
+    assert f"{PREFIX}backup_age_seconds" in text
+
+
 def test_every_metric_is_documented(samples):
     rows = re.findall(r"^\| `([a-z_]+)` \|([a-z_, ]*)\|", (DOCS / "monitoring.md").read_text(), re.MULTILINE)
     explained = {name: set(re.findall(r"[a-z_]+", labels)) for name, labels in rows}
@@ -98,3 +123,26 @@ def test_alert_rules_use_existing_metrics(samples):
         assert named <= samples.keys(), rule["alert"]
         for name, labels in re.findall(rf"{PREFIX}([a-z_]+){{([^}}]*)}}", rule["expr"]):
             assert set(re.findall(r"(\w+)!?=", labels)) <= set(samples[name][0].labels), rule["alert"]
+
+
+@pytest.fixture
+def promtool() -> str:
+    path = os.environ.get("PROMTOOL") or shutil.which("promtool")
+    if not path and not os.environ.get("CI"):
+        pytest.skip("no promtool: apt install prometheus, or set PROMTOOL")
+    return path or "promtool"
+
+
+@pytest.mark.prove
+def test_alerts_fire_when_they_should(promtool):
+    file = Path(__file__).with_name("alerts.test.yml")
+    for words in (("test", "rules", str(file)), ("check", "rules", str(DOCS / "alerts.yml"))):
+        done = subprocess.run([promtool, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.prove
+def test_prometheus_accepts_the_metrics(promtool, client, mixed, address):
+    content = client.get(address).content
+    done = subprocess.run([promtool, "check", "metrics"], input=content, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
