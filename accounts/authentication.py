@@ -10,12 +10,12 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from ninja.errors import AuthorizationError
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from accounts import services
 from accounts.models import ApiToken
+from core.errors import DomainError
 
 
 class BearerToken(HttpBearer):
@@ -48,5 +48,6 @@ class Session(APIKeyCookie):
         if not isinstance(user, User) or not user.is_authenticated:
             return None
         if self.csrf and check_csrf(request):
-            raise AuthorizationError(message=_("The CSRF token is missing or wrong. Send it as X-CSRFToken."))
+            message = _("The CSRF token is missing or wrong. Nothing was done. Send it as X-CSRFToken.")
+            raise DomainError(message, status=403, error="csrf_failed")
         return user

@@ -8,13 +8,14 @@ from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import preferences, services
 from accounts.forms import AppearanceForm, PreferencesForm, TokenForm
@@ -47,6 +48,19 @@ class ChangePassword(auth_views.PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Password changed."))
         return super().form_valid(form)
+
+
+@never_cache
+@require_safe
+def session(request: HttpRequest) -> JsonResponse:
+    """Return who is signed in and a valid CSRF token, for the scripts of open pages.
+
+    ``person`` is the id as a text, "" for nobody. The token belongs to this answer's person: the
+    next sign-in makes it invalid.
+    """
+    is_known = request.user.is_authenticated
+    person, name = (str(request.user.pk), request.user.get_username()) if is_known else ("", "")
+    return JsonResponse({"person": person, "name": name, "csrf_token": get_token(request)})
 
 
 @login_required

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 from django import forms
+from django.conf import settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseNotFound
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import get_language
-from django.views.csrf import csrf_failure as page_csrf_failure
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 
+from core.api import errors
+from core.errors import DomainError
 from core.http.middleware import BELOW_API
 from core.logging import request_ids
 from core.ui.themes import theme_of
 from missions.models import ItemStatus, MissionStatus
+
+SECRET_FIELD = re.compile(r"password|secret|api_key|^key$", re.IGNORECASE)
 
 
 class SampleForm(forms.Form):
@@ -38,7 +44,34 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return HttpResponseForbidden() if _is_api(request) else page_csrf_failure(request, reason)
+    """Say that nothing was done, and offer to send the form again if it came from our own page.
+
+    The usual cause is a sign-in in another tab. Scripts get the API's error ``csrf_failed``. What
+    another site sent is never offered again: a form of ours has our address in ``Origin``, and
+    Django has refused any other. Secrets and files are not put into a page.
+    """
+    if _is_api(request) or "X-Signed-In-As" in request.headers:
+        message = _("This page is older than your last sign-in. Nothing was done. Try again.")
+        return errors.respond(DomainError(message, status=403, error="csrf_failed"))
+    here = f"{request.scheme}://{request.get_host()}"
+    is_ours = request.headers.get("Origin") in {here, *settings.CSRF_TRUSTED_ORIGINS}
+    is_offered = (
+        request.method == "POST"
+        and is_ours
+        and request.user.is_authenticated
+        and not request.FILES
+        and not any(SECRET_FIELD.search(name) for name in request.POST)
+    )
+    fields = [(name, value) for name, values in request.POST.lists() for value in values] if is_offered else []
+    context = {
+        "is_offered": is_offered,
+        "has_files": is_ours and bool(request.FILES),
+        "fields": [(name, value) for name, value in fields if name != "csrfmiddlewaretoken"],
+        "address": request.get_full_path(),
+    }
+    response = render(request, "403_csrf.html", context, status=403)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -321,7 +321,7 @@ def test_session_needs_csrf_token_for_changes(owner, path):
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
     refused = post(client, BODY, path)
-    assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
+    assert (refused.status_code, refused.json()["error"]) == (403, "csrf_failed")
     client.cookies["csrftoken"] = "a" * 32
     assert client.post(path, BODY, "application/json", headers={"X-CSRFToken": "a" * 32}).status_code == 201
 

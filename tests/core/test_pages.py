@@ -77,7 +77,7 @@ def test_api_errors_render_no_page(owner, django_assert_num_queries):
     with django_assert_num_queries(3):  # session, person, profile
         answer = client.get("/api/v1/nowhere")
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
-    assert client.post("/api/v1/me/tokens", {}, content_type="application/json").json()["error"] == "forbidden"
+    assert client.post("/api/v1/me/tokens", {}, content_type="application/json").json()["error"] == "csrf_failed"
 
 
 def test_500_page_needs_no_database(rf, django_assert_num_queries, db):

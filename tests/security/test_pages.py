@@ -60,7 +60,7 @@ def test_api_refuses_forged_posts(operation: Operation, owner, places):
     client = browser_of(owner, enforce_csrf_checks=True)
     before = everything()
     answer = getattr(client, operation.method)(operation.path.format(**places), **operation.request())
-    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
+    assert (answer.status_code, answer.json()["error"]) == (403, "csrf_failed")
     assert everything() == before
 
 

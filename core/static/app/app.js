@@ -1,8 +1,12 @@
 // Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
-/** Show a toast.  `kind`: success, error, warning, info. */
+import { checkSession, isSessionRefusal, sessionHeaders } from "./session.js";
+
+/** Show a toast, unless the same one is shown already.  `kind`: success, error, warning, info. */
 export function toast(kind, text) {
+  const shown = [...document.querySelectorAll("#messages .message:not([hidden]) p")];
+  if (shown.some((words) => words.textContent === text)) return;
   const tones = { success: ["good", "check-circle"], error: ["bad", "x-circle"], warning: ["warn", "warning"] };
   const [tone, icon] = tones[kind] ?? ["busy", "info"];
   const message = document.createElement("div");
@@ -26,17 +30,12 @@ export function iconOf(name, extra = "") {
   return svg;
 }
 
-/** Return the page's CSRF token, for a form field or the header X-CSRFToken. */
-export function csrfToken() {
-  return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
-}
-
 /**
  * Call the JSON API: `await api("POST", "/api/v1/missions/validate", {...})` returns `data`.  A FormData is sent as it is.
  * Throws an Error with a `message` for people and `status`, `error` and `errors` of the API's error body.
  */
 export async function api(method, address, body, options = {}) {
-  const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json", ...options.headers };
+  const headers = { ...sessionHeaders(), Accept: "application/json", ...options.headers };
   const isForm = body instanceof FormData;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   const sent = body === undefined || isForm ? body : JSON.stringify(body);
@@ -124,17 +123,31 @@ document.addEventListener("keydown", (event) => {
   menu?.querySelector("summary").focus();
 });
 
-// A form is sent once: a second click before the response does nothing.
-document.addEventListener("submit", (event) => {
-  const form = event.target;
+// A form is sent once: a second click before the response does nothing.  It is sent when the session is known to be that of the
+// page's person, with a valid CSRF token; otherwise the page stays as it is, with everything that was typed.
+let cleared = null; // the form that may be sent now
+
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
   if (form.method !== "post" || event.defaultPrevented) return;
-  if ("sent" in form.dataset) {
-    event.preventDefault();
+  event.preventDefault();
+  if ("sent" in form.dataset) return;
+  form.dataset.sent = "";
+  submitter?.setAttribute("data-busy", "");
+  const state = await checkSession();
+  if (state === "ok" && form.isConnected && (!submitter || submitter.form === form)) {
+    cleared = form;
+    form.requestSubmit(submitter);
+    cleared = null;
     return;
   }
-  form.dataset.sent = "";
-  event.submitter?.setAttribute("data-busy", "");
+  delete form.dataset.sent;
+  submitter?.removeAttribute("data-busy");
+  if (state === "ok" || state === "unreachable") toast("error", document.body.dataset.unsent);
 });
+
+// Nobody else hears of the second submission: all listeners have decided about the first one.
+addEventListener("submit", (event) => event.target === cleared && event.stopImmediatePropagation(), true);
 
 // After going back, the form may be sent again.
 addEventListener("pageshow", () => {
@@ -146,15 +159,27 @@ addEventListener("pageshow", () => {
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
 
-for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+for (const failure of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, () => toast("error", document.body.dataset.failed));
 }
 
-// The session has expired: the response is the sign-in page, which must not be swapped in.
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  let answer = {};
+  try {
+    answer = JSON.parse(xhr.responseText);
+  } catch {
+    // a page of the server or of a proxy
+  }
+  if (!isSessionRefusal(xhr.status, answer.error)) toast("error", answer.message ?? document.body.dataset.failed);
+});
+
+// Some pages redirect to a sign-in page, which must not be swapped in.  A form that is about to be sent stays.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/accounts/login/")) return;
-  event.detail.shouldSwap = false;
-  toast("error", document.body.dataset.signedOut);
+  const { xhr, target } = event.detail;
+  const isSignIn = new URL(xhr.responseURL).pathname.endsWith("/login/");
+  const isSending = target.closest("form[data-sent]") ?? target.querySelector("form[data-sent]");
+  if (isSignIn) isSessionRefusal(401);
+  if (isSignIn || isSending) event.detail.shouldSwap = false;
 });
 
 document.addEventListener("htmx:afterSettle", (event) => {

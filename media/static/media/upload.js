@@ -1,7 +1,7 @@
 // Uploading to the media library: many files, a few at a time, each with its own progress and its own error.
 // Without this script the form sends them all at once.
 
-import { csrfToken } from "../app/app.js";
+import { csrfToken } from "../app/session.js";
 
 const AT_ONCE = 3;
 const SHOWN_DONE = 20; // lines of finished files that stay; those of failed ones all do

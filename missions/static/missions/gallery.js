@@ -1,5 +1,6 @@
 // The gallery: new results as they arrive, selection, stars, and the lightbox.
 
+import { csrfToken, isSessionRefusal, sessionHeaders } from "../app/session.js";
 import { fetchPage } from "./live.js";
 
 const UPDATE_PAUSE = 3000; // milliseconds between two requests for new results
@@ -143,19 +144,28 @@ selection?.addEventListener("click", (event) => {
 
 // A download does not leave the page, so the form may be submitted again.
 selection?.addEventListener("submit", (event) => {
-  if (event.submitter?.hasAttribute("data-downloads")) setTimeout(() => delete selection.dataset.sent, 1000);
+  const button = event.submitter;
+  if (!button?.hasAttribute("data-downloads")) return;
+  setTimeout(() => {
+    delete selection.dataset.sent;
+    button.removeAttribute("data-busy");
+  }, 1000);
 });
 
 updateSelectionCount();
 
 // --- Stars ---
 
-document.addEventListener("submit", async (event) => {
-  const button = event.submitter;
-  if (!button?.classList.contains("tile-star")) return;
-  event.preventDefault();
-  await toggleStar(button);
-});
+// Before app.js, which would send the form.
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (!event.submitter?.classList.contains("tile-star")) return;
+    event.preventDefault();
+    toggleStar(event.submitter);
+  },
+  true,
+);
 
 async function toggleStar(button) {
   const isStarred = button.getAttribute("aria-pressed") !== "true";
@@ -164,8 +174,11 @@ async function toggleStar(button) {
   const body = new FormData(form);
   body.set("starred", isStarred ? "1" : "0");
   body.set("item", button.value);
+  body.set("csrfmiddlewaretoken", csrfToken());
   try {
-    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const headers = { ...sessionHeaders(), Accept: "application/json" };
+    const response = await fetch(form.action, { method: "POST", body, headers });
+    if (!response.ok) isSessionRefusal(response.status, (await response.json().catch(() => null))?.error);
     if (!response.ok) throw new Error(`${response.status}`);
   } catch {
     showStar(button, !isStarred);

@@ -9,6 +9,8 @@
 //
 // Nothing is requested while the tab is hidden.
 
+import { hasEnded, isSessionRefusal, sessionHeaders } from "../app/session.js";
+
 const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive
 const TAB_PAUSE = 2500;
 const ANNOUNCE_PAUSE = 15000; // between two announcements to screen readers
@@ -43,7 +45,7 @@ function keepFresh(root) {
 
   async function refreshNow() {
     unschedule();
-    if (document.hidden) return;
+    if (document.hidden || hasEnded()) return;
     if (isRefreshing) {
       hasNews = true;
       return;
@@ -109,6 +111,11 @@ function keepFresh(root) {
       openStream();
     }
   });
+  document.addEventListener("session:resumed", () => {
+    if (document.hidden || !isRunning()) return;
+    schedule(0);
+    openStream();
+  });
   addEventListener("pagehide", closeStream);
   if (!document.hidden && isRunning()) {
     openStream();
@@ -125,7 +132,9 @@ async function refresh(url) {
 
 /** Return the document at a URL. Throws without a connection and for an error page. */
 export async function fetchPage(url) {
-  const response = await fetch(url, { headers: { "X-Requested-With": "live" }, redirect: "error" });
+  const headers = { ...sessionHeaders(), "X-Requested-With": "live" };
+  const response = await fetch(url, { headers, redirect: "error" });
+  if (!response.ok) isSessionRefusal(response.status, (await response.json().catch(() => null))?.error);
   if (!response.ok) throw new Error(`${response.status}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
@@ -165,7 +174,7 @@ function showPieces(paragraph) {
 /** Return true if somebody types in the zone, has the focus in it, or is about to press a button that costs money. */
 function isInUse(zone) {
   const fields = [...zone.querySelectorAll("input:not([type=hidden]), textarea")];
-  const inUse = "details[open], [aria-invalid=true], [data-costs]:hover";
+  const inUse = "details[open], [aria-invalid=true], [data-costs]:hover, form[data-sent]";
   return (
     fields.some((field) => field.value !== field.defaultValue) ||
     zone.contains(document.activeElement) ||

@@ -56,16 +56,19 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, successful } = event.detail;
   if (elt.id === "previewer") {
     if (successful) postedTexts = { ...postedTexts, ...elt.pendingTexts };
-    else showUnsaved();
+    else showUnsaved(event.detail.xhr.status);
   } else if (form()?.contains(elt)) postedTexts = {};
 });
 
-function showUnsaved() {
+function showUnsaved(httpStatus) {
   postedTexts = {};
   const status = document.querySelector(".preview-saved");
-  if (status) status.textContent = status.dataset.unsaved;
-  setTimeout(requestPreview, RETRY_PAUSE);
+  const isSession = httpStatus === 401 || httpStatus === 409;
+  if (status) status.textContent = isSession ? status.dataset.signedOut : status.dataset.unsaved;
+  if (!isSession) setTimeout(requestPreview, RETRY_PAUSE);
 }
+
+document.addEventListener("session:resumed", requestPreview);
 
 // --- Images ---
 
