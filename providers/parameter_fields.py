@@ -107,10 +107,10 @@ def _widget(parameter: Parameter, *, is_decided: bool) -> forms.Widget:
             if parameter.type is ParameterType.FLOAT:
                 limits["step"] = "any"
             return forms.NumberInput({name: limit for name, limit in limits.items() if limit is not None})
-        case ParameterType.IMAGE | ParameterType.VIDEO | ParameterType.AUDIO:
+        case ParameterType.IMAGE | ParameterType.IMAGES:
+            return ReferencesWidget(is_single=parameter.type is ParameterType.IMAGE)
+        case ParameterType.VIDEO | ParameterType.AUDIO:
             return forms.TextInput()
-        case ParameterType.IMAGES:
-            return forms.Textarea({"rows": 2})
         case ParameterType.TEXT if parameter.max_length and parameter.max_length <= SINGLE_LINE_LENGTH:
             return forms.TextInput()
         case ParameterType.TEXT | ParameterType.OBJECT | ParameterType.LIST:
@@ -138,6 +138,21 @@ def _limits_text(parameter: Parameter) -> str:
     if parameter.max_bytes:
         limits.append(gettext("%d MB at most") % (parameter.max_bytes // MEGABYTE))
     return gettext(" · ").join(limits)
+
+
+class ReferencesWidget(forms.Widget):
+    """A text of addresses and ``media:ID``, one per line, with an upload button that adds to it."""
+
+    template_name = "providers/widgets/reference.html"
+
+    def __init__(self, *, is_single: bool) -> None:
+        super().__init__()
+        self.is_single = is_single
+
+    def get_context(self, name: str, value: Any, attrs: Mapping[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, dict(attrs or {}))
+        context["widget"]["is_single"] = self.is_single
+        return context
 
 
 class FilesWidget(forms.Widget):
@@ -169,6 +184,7 @@ class FilesWidget(forms.Widget):
             "images": [(image, image.reference in chosen) for image in self.images],
             "lines": "\n".join(word for word in chosen if word not in offered),
             "input": "radio" if self.is_single else "checkbox",
+            "is_single": self.is_single,
         }
         return context
 

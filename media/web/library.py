@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -37,8 +36,6 @@ def show_library(request: HttpRequest) -> HttpResponse:
         "page": page,
         "filters": filters,
         "has_any": bool(page.paginator.count) or files.exists(),
-        "max_bytes": settings.MEDIA_MAX_BYTES,
-        "accepted": ",".join(services.CONTENT_TYPES.values()),
     }
     return render(request, "media/library.html", context)
 

@@ -103,10 +103,10 @@ def test_images_upload_in_order(page):
     choose(page, "id_task_type_image_to_image")
     wrong = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
 
-    page.set_input_files("#id_image_files", [*photos(6), wrong, *photos(6, first=6), *photos(2)])
+    page.set_input_files("#image-uploader-files", [*photos(6), wrong, *photos(6, first=6), *photos(2)])
 
-    expect(page.locator(".upload-progress")).to_contain_text("15 of 15 uploaded · 2 were already in the list")
-    expect(page.locator("[data-upload-errors]")).to_contain_text("notes.pngThis is not a JPEG")
+    expect(page.locator("#image-uploader")).to_contain_text("14 of 15 arrived, 2 already there, 1 refused")
+    expect(page.locator("#image-uploader .uploads")).to_contain_text("notes.pngThis is not a")
     expect(page.locator("#tiles .tile")).to_have_count(12)
     names = page.locator("#tiles img").evaluate_all("images => images.map(image => image.alt)")
     assert names == [f"photo-{n}.png" for n in range(12)]
@@ -120,16 +120,16 @@ def test_submit_waits_for_uploads(page):
     page.goto(URL)
     choose(page, "id_task_type_image_to_image")
     page.fill("#id_param-prompt", "in ink")
-    page.set_input_files("#id_image_files", photos(1))
+    page.set_input_files("#image-uploader-files", photos(1))
     button = submit_button(page, "1 item")
     held: list[Route] = []
     page.route("**/media/upload", lambda route: held.append(route))
 
     with page.expect_request("**/media/upload"):
-        page.set_input_files("#id_image_files", photos(1, first=1))
+        page.set_input_files("#image-uploader-files", photos(1, first=1))
 
     expect(button).to_be_disabled()
-    expect(page.locator(".upload-progress")).to_contain_text("0 of 1 uploaded")
+    expect(page.locator("#image-uploader")).to_contain_text("0 of 1 arrived")
     held[0].continue_()
     expect(submit_button(page, "2 items")).to_be_enabled()
 
@@ -238,5 +238,5 @@ TRANSFER_FILE = """({kind, name, content}) => {
   const event = kind === "drop"
     ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
     : new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
-  document.querySelector("[data-dropzone]").dispatchEvent(event);
+  document.querySelector("[data-uploader]").dispatchEvent(event);
 }"""

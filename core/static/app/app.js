@@ -1,11 +1,11 @@
 // Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
-import { checkSession, isSessionRefusal, sessionHeaders } from "./session.js";
+import { checkSession, isSessionRefusal } from "./session.js";
 
 /** Show a toast, unless the same one is shown already.  `kind`: success, error, warning, info. */
 export function toast(kind, text) {
-  const shown = [...document.querySelectorAll("#messages .message:not([hidden]) p")];
+  const shown = [...document.querySelectorAll("#messages .message p")];
   if (shown.some((words) => words.textContent === text)) return;
   const tones = { success: ["good", "check-circle"], error: ["bad", "x-circle"], warning: ["warn", "warning"] };
   const [tone, icon] = tones[kind] ?? ["busy", "info"];
@@ -30,28 +30,6 @@ export function iconOf(name, extra = "") {
   return svg;
 }
 
-/**
- * Call the JSON API: `await api("POST", "/api/v1/missions/validate", {...})` returns `data`.  A FormData is sent as it is.
- * Throws an Error with a `message` for people and `status`, `error` and `errors` of the API's error body.
- */
-export async function api(method, address, body, options = {}) {
-  const headers = { ...sessionHeaders(), Accept: "application/json", ...options.headers };
-  const isForm = body instanceof FormData;
-  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
-  const sent = body === undefined || isForm ? body : JSON.stringify(body);
-  let answer;
-  try {
-    const response = await fetch(address, { ...options, method, headers, body: sent });
-    answer = { status: response.status, ...(await response.json()) };
-  } catch (cause) {
-    if (cause.name === "AbortError") throw cause;
-    throw Object.assign(new Error(document.body.dataset.failed, { cause }), { status: 0, error: "unreachable", errors: [] });
-  }
-  if (answer.code === 0) return answer.data;
-  const { message, ...rest } = answer;
-  throw Object.assign(new Error(answer.status === 401 ? document.body.dataset.signedOut : message), rest);
-}
-
 /** Open a dialog by its id. */
 export function openDialog(id) {
   document.getElementById(id)?.showModal();
@@ -67,7 +45,8 @@ function dismiss(message) {
   else message.remove();
 }
 
-function reveal(root) {
+/** Show what needs scripts, in a part of the page that is new. */
+export function reveal(root) {
   for (const hidden of root.querySelectorAll("[data-copies][hidden], [data-dismisses][hidden], [data-scripted][hidden]")) {
     hidden.hidden = false;
   }

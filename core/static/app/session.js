@@ -9,7 +9,7 @@ const CHECK_LIMIT = 10000; // milliseconds for one check
 
 const body = document.body;
 const person = body.dataset.person; // "" on pages that anybody may see
-let problem = ""; // "signed-out", "other-person", or "" while all is well
+let problem = ""; // "signedOut", "otherPerson", or "" while all is well
 let timer = 0;
 
 /** Return a CSRF token that is valid now, for a form field or the header X-CSRFToken. */
@@ -23,8 +23,8 @@ export function sessionHeaders() {
   return { "X-CSRFToken": csrfToken(), ...(person ? { "X-Signed-In-As": person } : {}) };
 }
 
-/** Return true while requests of this page are refused. */
-export const hasEnded = () => problem !== "";
+/** Return why requests of this page are refused: "signedOut", "otherPerson", or "" while they are not. */
+export const sessionProblem = () => problem;
 
 /**
  * Return true if a response was refused because of the session, and check the session then.  `error` is the API's word.
@@ -37,7 +37,7 @@ export function isSessionRefusal(status, error) {
 }
 
 /**
- * Ask who is signed in and give all forms a valid CSRF token.  Return "ok", "signed-out", "other-person" or "unreachable".
+ * Ask who is signed in and give all forms a valid CSRF token.  Return "ok", "signedOut", "otherPerson" or "unreachable".
  * A notice stays on the page until the person is signed in again.
  */
 export async function checkSession() {
@@ -49,8 +49,8 @@ export async function checkSession() {
   } catch {
     return "unreachable";
   }
-  if (person && !session.person) return end("signed-out", body.dataset.signedOut);
-  if (person && session.person !== person) return end("other-person", body.dataset.otherPerson.replace("%(name)s", session.name));
+  if (person && !session.person) return end("signedOut", body.dataset.signedOut);
+  if (person && session.person !== person) return end("otherPerson", body.dataset.otherPerson.replace("%(name)s", session.name));
   for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = session.csrf_token;
   if (problem) resume();
   return "ok";
@@ -61,9 +61,10 @@ function end(kind, text) {
   timer = setTimeout(checkAgain, CHECK_PAUSE);
   if (problem !== kind) {
     problem = kind;
-    const notice = document.getElementById("session-notice");
+    document.getElementById("session-notice")?.remove();
+    const notice = document.getElementById("session-notice-template").content.firstElementChild.cloneNode(true);
     notice.querySelector("p").textContent = text;
-    notice.hidden = false;
+    document.getElementById("messages").append(notice);
     document.dispatchEvent(new CustomEvent("session:ended"));
   }
   return kind;
@@ -72,7 +73,7 @@ function end(kind, text) {
 function resume() {
   clearTimeout(timer);
   problem = "";
-  document.getElementById("session-notice").hidden = true;
+  document.getElementById("session-notice").remove();
   document.dispatchEvent(new CustomEvent("session:resumed"));
 }
 

@@ -9,7 +9,8 @@
 //
 // Nothing is requested while the tab is hidden.
 
-import { hasEnded, isSessionRefusal, sessionHeaders } from "../app/session.js";
+import { reveal } from "../app/app.js";
+import { isSessionRefusal, sessionHeaders, sessionProblem } from "../app/session.js";
 
 const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive
 const TAB_PAUSE = 2500;
@@ -45,7 +46,7 @@ function keepFresh(root) {
 
   async function refreshNow() {
     unschedule();
-    if (document.hidden || hasEnded()) return;
+    if (document.hidden || sessionProblem()) return;
     if (isRefreshing) {
       hasNews = true;
       return;
@@ -145,6 +146,7 @@ function swapZones(fresh) {
     if (!replacement || isInUse(zone) || comparable(zone) === comparable(replacement)) continue;
     for (const paragraph of replacement.querySelectorAll("[data-live-text]")) showPieces(paragraph);
     zone.replaceWith(document.adoptNode(replacement));
+    reveal(replacement);
   }
 }
 

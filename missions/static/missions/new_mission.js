@@ -1,9 +1,9 @@
 // The new-mission page: uploads of many images, drag and drop, paste, the library, and jumps to lines with problems.
 // The server decides everything; this script only fills in a form that also works without it.
 
-import { api, openDialog } from "../app/app.js";
+import { openDialog, toast } from "../app/app.js";
+import { addFiles, isUploading } from "../media/uploader.js";
 
-const PARALLEL_UPLOADS = 4;
 const RETRY_PAUSE = 4000; // milliseconds before a failed request is repeated
 const PREVIEW_PAUSE = 5000; // milliseconds between two previews during uploads
 const PLACEHOLDER = /%n|%done|%all/g;
@@ -11,8 +11,11 @@ const PLACEHOLDER = /%n|%done|%all/g;
 const form = () => document.getElementById("mission-form");
 const fillIn = (text, numbers) => text.replace(PLACEHOLDER, (name) => numbers[name.slice(1)].toLocaleString("en"));
 
+let isPreviewDue = false; // requested, but not sent: a redraw of the form under way takes its sender away
+
 /** Request a new preview now; that also saves the draft. */
 function requestPreview() {
+  isPreviewDue = true;
   document.getElementById("previewer")?.dispatchEvent(new CustomEvent("changed"));
 }
 
@@ -42,6 +45,7 @@ let postedTexts = {};
 document.addEventListener("htmx:configRequest", (event) => {
   const { formData, parameters, elt } = event.detail;
   if (elt.id !== "previewer") return;
+  isPreviewDue = false;
   const data = formData ?? parameters;
   elt.pendingTexts = {};
   for (const name of LONG_FIELDS) {
@@ -70,161 +74,59 @@ function showUnsaved(httpStatus) {
 
 document.addEventListener("session:resumed", requestPreview);
 
-// --- Images ---
+// --- Images, and tables that are dropped ---
 
-const queue = []; // uploads in the order in which the files were chosen
-let workerCount = 0;
-let doneCount = 0;
-let duplicateCount = 0;
+const SHOWN_NAMES = 5;
+const SHEET = /\.(xlsx|xlsm|xls|ods|csv|tsv|jsonl|ndjson)$/i;
 let previewedAt = 0;
 
-const isOver = (upload) => upload.state === "done" || upload.state === "failed";
-const nextUpload = () => queue.find((upload) => upload.state === "waiting");
+/** A table goes into the import, pictures beside it into the library, where its rows find them by name. */
+document.addEventListener("uploads:received", (event) => {
+  const { pictures, others, area } = event.detail;
+  const isText = (file) => file.name.toLowerCase().endsWith(".txt") && others.length === 1 && !pictures.length; // not captions
+  const sheets = others.filter((file) => SHEET.test(file.name) || isText(file));
+  const rest = others.filter((file) => !sheets.includes(file));
+  const imageSource = document.getElementById("id_source_images"); // absent for types without images
+  if (!sheets.length && area) return;
+  event.preventDefault();
+  if (sheets.length) importFile(sheets[0]);
+  if (sheets.length > 1) warn("oneSheet", sheets.slice(1));
+  if (!pictures.length && rest.length) warn("unusable", rest);
+  if (!pictures.length) return;
+  if (!imageSource) warn("noImages", pictures);
+  else if (sheets.length) addFiles("photo-uploader", pictures, rest);
+  else {
+    imageSource.click(); // the redrawn form takes what has arrived
+    addFiles("image-uploader", pictures, rest);
+  }
+});
 
-function addFiles(files) {
-  if (!files.length) return;
-  if (!queue.length) [doneCount, duplicateCount] = [0, 0];
-  queue.push(...[...files].map((file) => ({ file, state: "waiting", reference: "" })));
-  while (workerCount < PARALLEL_UPLOADS && nextUpload()) runUploads();
-  showProgress();
+function warn(word, files) {
+  const { comma, andMore, ...words } = form().dataset;
+  const names = files.slice(0, SHOWN_NAMES).map((file) => file.name).join(comma);
+  const more = files.length > SHOWN_NAMES ? andMore.replace("%(n)s", files.length - SHOWN_NAMES) : "";
+  toast("warning", words[word].replace("%(names)s", names + more));
 }
 
-async function runUploads() {
-  workerCount += 1;
-  for (let upload = nextUpload(); upload; upload = nextUpload()) {
-    upload.state = "sending";
-    await send(upload);
-    listUploads();
-    showProgress();
-    if (Date.now() > previewedAt + PREVIEW_PAUSE) {
-      previewedAt = Date.now();
-      requestPreview();
-    }
-  }
-  workerCount -= 1;
-  if (workerCount) return;
-  listUploads();
-  showProgress();
+function importFile(file) {
+  const source = form();
+  window.htmx.ajax("POST", source.getAttribute("action"), { source, target: source, swap: "outerHTML", values: { action: "import", file } });
+}
+
+document.addEventListener("uploads:delivered", () => {
+  disableSubmit();
+  if (Date.now() < previewedAt + PREVIEW_PAUSE) return;
+  previewedAt = Date.now();
   requestPreview();
-}
+});
 
-async function send(upload) {
-  const body = new FormData();
-  body.append("file", upload.file, upload.file.name || "pasted.png");
-  for (;;) {
-    try {
-      upload.reference = (await api("POST", "/api/v1/media/upload", body)).reference;
-      upload.state = "done";
-      return;
-    } catch (error) {
-      if (error.status === 429 || error.status === 503) {
-        await new Promise((resume) => setTimeout(resume, RETRY_PAUSE));
-        continue;
-      }
-      upload.state = "failed";
-      showError(upload, error.errors?.[0]?.message ?? error.message);
-      return;
-    }
-  }
-}
-
-/** Append the finished uploads to the list of images, in the order in which they were chosen. */
-function listUploads() {
-  const area = document.getElementById("id_images");
-  if (!area) return;
-  const names = new Set(area.value.split(/[\n|]/).map((name) => name.trim()));
-  const lines = [];
-  while (queue.length && isOver(queue[0])) {
-    const { reference } = queue.shift();
-    doneCount += 1;
-    if (!reference) continue;
-    if (names.has(reference)) duplicateCount += 1;
-    else lines.push(reference);
-    names.add(reference);
-  }
-  appendLines(area, lines);
-}
-
-function appendLines(area, lines) {
-  if (lines.length) area.value = [area.value.trim(), ...lines].filter(Boolean).join("\n");
-}
-
-function showProgress() {
-  const zone = document.querySelector("[data-dropzone]");
-  const progress = zone?.querySelector("[data-progress]");
-  if (!progress) return;
-  const done = doneCount + queue.filter(isOver).length;
-  const all = doneCount + queue.length;
-  progress.hidden = !all;
-  disableSubmit(zone.dataset.leaving);
-  progress.querySelector("progress").value = all ? done / all : 0;
-  progress.querySelector("p").textContent = [
-    fillIn(zone.dataset.uploading, { done, all }),
-    duplicateCount ? fillIn(zone.dataset.duplicates, { n: duplicateCount }) : "",
-  ].filter(Boolean).join(" · ");
-}
+document.addEventListener("uploads:settled", requestPreview);
 
 /** Block the submit button while images upload. The preview after the last one brings a new button. */
-function disableSubmit(reason) {
+function disableSubmit() {
   const button = document.getElementById("submit-mission");
-  if (button && queue.length) Object.assign(button, { disabled: true, title: reason });
+  if (button && isUploading()) Object.assign(button, { disabled: true, title: form().dataset.uploading });
 }
-
-function showError(upload, message) {
-  const list = document.querySelector("[data-upload-errors]");
-  if (!list) return;
-  const line = document.createElement("li");
-  const name = Object.assign(document.createElement("strong"), { textContent: upload.file.name });
-  const text = Object.assign(document.createElement("span"), { textContent: message });
-  const retry = Object.assign(document.createElement("button"), { type: "button", className: "link-button" });
-  retry.textContent = document.querySelector("[data-dropzone]").dataset.retry;
-  retry.addEventListener("click", () => {
-    line.remove();
-    addFiles([upload.file]);
-  });
-  line.append(name, text, retry);
-  list.append(line);
-}
-
-document.addEventListener("change", (event) => {
-  if (event.target.id !== "id_image_files") return;
-  addFiles(event.target.files);
-  event.target.value = "";
-});
-
-/** Return the drop zone if the event carries files and the page has one. */
-function dropzoneFor(event) {
-  return event.dataTransfer?.types.includes("Files") ? document.querySelector("[data-dropzone]") : null;
-}
-
-document.addEventListener("dragover", (event) => {
-  const zone = dropzoneFor(event);
-  if (!zone) return;
-  event.preventDefault();
-  zone.dataset.over = "";
-});
-
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) delete document.querySelector("[data-dropzone]")?.dataset.over;
-});
-
-document.addEventListener("drop", (event) => {
-  const zone = dropzoneFor(event);
-  if (!zone) return;
-  event.preventDefault();
-  delete zone.dataset.over;
-  addFiles(event.dataTransfer.files);
-});
-
-document.addEventListener("paste", (event) => {
-  if (!document.querySelector("[data-dropzone]") || !event.clipboardData?.files.length) return;
-  event.preventDefault();
-  addFiles(event.clipboardData.files);
-});
-
-addEventListener("beforeunload", (event) => {
-  if (queue.length) event.preventDefault();
-});
 
 // --- Library, lines with problems, folded panels ---
 
@@ -238,7 +140,8 @@ document.addEventListener("click", (event) => {
     openDialog("library-dialog");
     document.getElementById("library-choice").dispatchEvent(new CustomEvent("opened"));
   } else if ("addsSelected" in target.dataset) {
-    appendLines(document.getElementById("id_images"), [...selected]);
+    const area = document.getElementById("id_images");
+    area.value = [area.value.trim(), ...selected].filter(Boolean).join("\n");
     target.closest("dialog").close();
     requestPreview();
   } else if ("goesToLine" in target.dataset) {
@@ -287,9 +190,13 @@ document.addEventListener("htmx:afterSwap", () => {
     const text = typedTexts.get(area.id);
     if (text !== undefined && text !== area.value) {
       area.value = text;
-      setTimeout(requestPreview);
+      isPreviewDue = true;
     }
   }
   typedTexts.clear();
-  if (queue.length) showProgress();
+  disableSubmit();
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  if (isPreviewDue) requestPreview(); // only now does the new form answer events
 });
