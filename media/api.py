@@ -19,7 +19,7 @@ router = Router(tags=["Media"])
 
 
 @router.post("/upload", response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
-def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
+def upload_media(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
     """JPEG, PNG, GIF or WebP.
 
     Type is detected from content. 201: created. 200: an identical file already exists.
@@ -29,19 +29,19 @@ def upload(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
 
 
 @router.get("/files", response=MediaPage, summary="List images")
-def list_files(request: HttpRequest, filters: Query[MediaFilterIn]) -> dict[str, object]:
+def list_media(request: HttpRequest, filters: Query[MediaFilterIn]) -> dict[str, object]:
     """Newest first."""
     files = MediaFile.objects.visible_to(cast(User, request.user))
     return page_of(selectors.find_media(files, search=filters.search), filters, stable=["created_at"])
 
 
 @router.get("/files/{media_id}", response=MediaDetailOut, summary="Show an image and its uses")
-def show_file(request: HttpRequest, media_id: Path[RowId]) -> MediaFile:
+def show_media(request: HttpRequest, media_id: Path[RowId]) -> MediaFile:
     return _visible_file(request, media_id)
 
 
 @router.delete("/files/{media_id}", response={204: None}, summary="Delete an image")
-def delete_file(request: HttpRequest, media_id: Path[RowId]) -> Status[None]:
+def delete_media(request: HttpRequest, media_id: Path[RowId]) -> Status[None]:
     """Refused while an open mission uses it."""
     services.delete_media(media=_visible_file(request, media_id))
     return Status(204, None)

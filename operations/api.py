@@ -29,10 +29,10 @@ class ReadyOut(HealthOut):
 
 
 @router.get("/health", response=HealthOut, summary="Check this process and its database")
-def health(request: HttpRequest) -> dict[str, Part]:
+def check_health(request: HttpRequest) -> dict[str, Part]:
     return readiness.require(database=readiness.database())
 
 
 @router.get("/ready", response=ReadyOut, summary="Check everything that a mission needs")
-def ready(request: HttpRequest) -> dict[str, Part]:
+def check_readiness(request: HttpRequest) -> dict[str, Part]:
     return readiness.require(**readiness.all_parts())

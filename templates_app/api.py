@@ -19,7 +19,7 @@ router = Router(tags=["Templates"])
 
 
 @router.post("", response={201: TemplateOut}, summary="Save a template")
-def create(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]:
+def create_template(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]:
     """Names are unique per owner.
 
     Parameters are checked against the model; any of them may be missing.
@@ -35,17 +35,17 @@ def list_templates(request: HttpRequest, filters: Query[TemplateFilterIn]) -> di
 
 
 @router.get("/{template_id}", response=TemplateOut, summary="Show a template")
-def show(request: HttpRequest, template_id: Path[RowId]) -> MissionTemplate:
+def show_template(request: HttpRequest, template_id: Path[RowId]) -> MissionTemplate:
     return _visible(request, template_id)
 
 
 @router.put("/{template_id}", response=TemplateOut, summary="Replace a template")
-def replace(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
+def replace_template(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
     return services.update_template(template=_visible(request, template_id), **payload.values())
 
 
 @router.delete("/{template_id}", response={204: None}, summary="Delete a template")
-def delete(request: HttpRequest, template_id: Path[RowId]) -> Status[None]:
+def delete_template(request: HttpRequest, template_id: Path[RowId]) -> Status[None]:
     """Missions made from it stay as they are."""
     services.delete_template(template=_visible(request, template_id))
     return Status(204, None)

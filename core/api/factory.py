@@ -13,11 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Swagger
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from ninja.throttling import BaseThrottle
@@ -68,6 +70,7 @@ class Api(NinjaAPI):
             version=VERSION,
             description=description,
             urls_namespace=urls_namespace,
+            servers=[{"url": settings.PUBLIC_BASE_URL or "/"}],
             docs=Swagger({"validatorUrl": None, "persistAuthorization": True}),  # sends nothing to other hosts
             auth=list(auth),
             throttle=throttle or PerCaller(),
@@ -93,6 +96,10 @@ class Api(NinjaAPI):
                 path = error["loc"]
                 problems.append(error | {"loc": path[:1] + path[2:] if path[1:2] == (argument,) else path})
         return ValidationError(problems)
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """Return the name of the operation's function, which is unique in the API."""
+        return str(operation.view_func.__name__)
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         """Return the schema.

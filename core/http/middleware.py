@@ -78,18 +78,21 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
 def refuse_nul(get_response: GetResponse) -> GetResponse:
     """Answer 400 to a request with a NUL character in its path, query, cookies or form.
 
-    PostgreSQL refuses that character in every text, wherever the text comes from.
+    PostgreSQL refuses that character in every text, wherever the text comes from.  The API's own
+    parser refuses queries, and names the parameter.
     """
 
     def respond(request: HttpRequest) -> HttpResponseBase:
-        texts = [request.path_info, unquote(request.META.get("QUERY_STRING", "")), *request.COOKIES.values()]
+        is_api = request.path_info.startswith(API)
+        query = "" if is_api else unquote(request.META.get("QUERY_STRING", ""))
+        texts = [request.path_info, query, *request.COOKIES.values()]
         if request.content_type == "application/x-www-form-urlencoded":
             texts += [text for name, values in request.POST.lists() for text in (name, *values)]
         if not any("\0" in text for text in texts):
             return get_response(request)
         with override(get_language_from_request(request)):
             message = _("The request contains a NUL character. Remove it.")
-            if request.path_info.startswith(API):
+            if is_api:
                 return errors.respond(BadRequest(message))
             return HttpResponseBadRequest(message, "text/plain; charset=utf-8")
 

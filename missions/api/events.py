@@ -11,6 +11,7 @@ from core.api.ids import RowId
 from events import sse
 from missions import event_source
 from missions.api.missions import visible_mission
+from missions.api.schemas.events import EndEvent, ItemEvent, MissionEvent, StateEvent, TextEvent
 
 router = Router(tags=["Events"])
 
@@ -19,7 +20,15 @@ DOCUMENTED: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Server-Sent Events, until the mission has ended.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {
+                "text/event-stream": {
+                    "schema": {
+                        "type": "string",
+                        "contentMediaType": "text/event-stream",
+                        "contentSchema": {"oneOf": [StateEvent, ItemEvent, MissionEvent, TextEvent, EndEvent]},
+                    }
+                }
+            },
         }
     }
 }
@@ -36,7 +45,7 @@ class ResumeIn(Schema):
 
 
 @router.get("/{mission_id}/events", summary="Follow a mission", openapi_extra=DOCUMENTED)
-def follow(
+def follow_mission(
     request: HttpRequest, mission_id: Path[RowId], position: Query[FollowIn], headers: Header[ResumeIn]
 ) -> StreamingHttpResponse:
     """Stream the log of a mission, from its beginning or an id, then events as they happen.

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
 
 from core.api.ids import RowId
+from core.api.openapi import header_refs
 from core.api.pagination import page_of
 from core.api.query_names import allow_prefixes
 from core.errors import FieldError, Invalid
@@ -46,9 +47,18 @@ METADATA = "metadata."  # begins the name of a filter
 METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
 
 
-@router.post("/submit", response={202: SubmittedOut, 200: ValidationOut}, summary="Submit a mission")
 @router.post(
-    "", response={202: SubmittedOut, 200: ValidationOut}, summary="Submit a mission", operation_id="create_mission"
+    "/submit",
+    response={202: SubmittedOut, 200: ValidationOut},
+    summary="Submit a mission",
+    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
+)
+@router.post(
+    "",
+    response={202: SubmittedOut, 200: ValidationOut},
+    summary="Submit a mission",
+    operation_id="create_mission",
+    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
 )
 def submit_mission(
     request: HttpRequest, response: HttpResponse, payload: MissionIn, validate_only: bool = False

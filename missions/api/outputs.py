@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from ninja import Field, Path, Router
 
 from core.api.ids import RowId
+from core.api.openapi import file_extra
 from core.errors import Gone, NotPossible
 from core.http.file_names import content_disposition
 from core.http.ranges import ranged_response
@@ -48,25 +49,23 @@ class NotStored(NotPossible):
         super().__init__(message, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
-def _responses(*types: str) -> dict[str, Any]:
+def _extra(description: str, *types: str) -> dict[str, Any]:
     """Return the OpenAPI description of a file of one of these types."""
-    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
-    return {
-        "responses": {
-            **{status: {"content": content} for status in (200, 206)},
-            409: {"description": "`output_not_stored`: the file is still being downloaded from the provider."},
-            410: {"description": "Deleted by retention, or lost: its URL expired before it could be downloaded."},
-        }
+    extra = file_extra(description, *types, is_ranged=True)
+    extra["responses"] |= {
+        409: {"description": "`output_not_stored`: the file is still being downloaded from the provider."},
+        410: {"description": "Deleted by retention, or lost: its URL expired before it could be downloaded."},
     }
+    return extra
 
 
 @router.get(
     "/{mission_id}/items/{index}/outputs/{number}",
     response={200: None, 206: None, 304: None, 409: None, 410: None, 416: None},
     summary="Download a result file",
-    openapi_extra=_responses("application/octet-stream", "text/plain", *INLINE_TYPES),
+    openapi_extra=_extra("The file, or a text.", *INLINE_TYPES, "text/plain"),
 )
-def fetch_output(
+def download_output(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
     """Return the stored file. A single `Range` is supported."""
@@ -81,9 +80,9 @@ def fetch_output(
     "/{mission_id}/items/{index}/outputs/{number}/thumbnail",
     response={200: None, 206: None, 304: None, 409: None, 410: None, 416: None},
     summary="Download a result's thumbnail",
-    openapi_extra=_responses("image/jpeg"),
+    openapi_extra=_extra("The thumbnail.", "image/jpeg"),
 )
-def fetch_thumbnail(
+def download_thumbnail(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
     """Return a JPEG of at most 384 pixels a side; for a video, its first frame."""

@@ -14,7 +14,7 @@ router = Router(tags=["Catalogue"])
 
 
 @router.get("/status", response=QueueOut, summary="Show the load of the accounts")
-def queue_status(request: HttpRequest) -> account_load.QueueStatus:
+def show_queue(request: HttpRequest) -> account_load.QueueStatus:
     """Anybody who may submit may see why items wait: limits, counts, and why an account is paused.
 
     Keys, URLs, balances and the owners of other items are not shown here; operators see them in the

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from ninja import Path, Router
 
 from core.api.ids import RowId
+from core.api.openapi import file_extra
 from core.http.file_names import content_disposition
 from core.http.ranges import Slice, ranged_response
 from core.http.streaming import ThreadedStream
@@ -23,17 +24,15 @@ from missions.results.zip_archive import Bundle
 router = Router(tags=["Results"])
 
 
-def _responses(content_type: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "format": "binary"}
-    return {"responses": {200: {"description": description, "content": {content_type: {"schema": schema}}}}}
-
-
 @router.get(
     "/{mission_id}/download",
+    response={200: None, 206: None, 304: None, 416: None},
     summary="Download all result files as one ZIP archive",
-    openapi_extra=_responses("application/zip", "Files named 0001_slug.png, and manifest.csv. Its length is known."),
+    openapi_extra=file_extra(
+        "Files named 0001_slug.png, and manifest.csv. Its length is known.", "application/zip", is_ranged=True
+    ),
 )
-def download(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return the files that are stored now, as `{name}_results.zip`.
 
     `manifest.csv` has a row per file, with its SHA-256, and a row for each file that is missing and
@@ -62,9 +61,9 @@ def download(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
 @router.get(
     "/{mission_id}/results.jsonl",
     summary="Download all items with their results as JSON Lines",
-    openapi_extra=_responses("application/x-ndjson", "An object per item, in batch order."),
+    openapi_extra=file_extra("An object per item, in batch order.", "application/x-ndjson", is_ranged=False),
 )
-def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return one item per line, as in `GET /missions/{id}/items`, without pages and without the
     envelope.
     """
@@ -76,9 +75,9 @@ def results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponse
 @router.get(
     "/{mission_id}/results.csv",
     summary="Download all items with their results as CSV",
-    openapi_extra=_responses("text/csv", "A row per result, in batch order."),
+    openapi_extra=file_extra("A row per result, in batch order.", "text/csv", is_ranged=False),
 )
-def results_csv(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results_csv(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
     """Return a row per result, and one for each item without any.
 
     UTF-8; spreadsheets do not run any cell as a formula.

@@ -26,7 +26,7 @@ class Operation:
 
     @property
     def is_public(self) -> bool:
-        return "security" not in self.described
+        return not self.described["security"]
 
     @property
     def parameters(self) -> list[str]:

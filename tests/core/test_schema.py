@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from missions import services
+from missions import event_source, services
+from missions.api.schemas.events import EndEvent, ItemEvent, MissionEvent, StateEvent
 from providers import provider_accounts
 from templates_app.models import MissionTemplate
 from tests.api_client import new_token
@@ -25,9 +28,64 @@ UNFIT_CHECKS = "positive_data_acceptance,negative_data_rejection"
 ENDLESS = "/events$"  # a stream that ends with its mission, and no worker runs here
 
 
-def test_operation_ids_are_unique():
+def test_operation_ids_are_short_and_unique():
     names = [operation.described["operationId"] for operation in operations()]
     assert len(names) == len(set(names))
+    assert {"submit_mission", "list_missions", "upload_media", "follow_mission", "show_me"} <= set(names)
+    assert not [name for name in names if len(name) > 25 or "_api_" in name]
+
+
+def test_every_component_is_used_and_every_reference_resolves():
+    schema = documented()
+    references = set(re.findall(r'"#/components/([a-z]+)/([A-Za-z-]+)"', json.dumps(schema)))
+    for kind in ("schemas", "headers"):
+        assert {name for found, name in references if found == kind} == set(schema["components"][kind])
+    assert schema["servers"] == [{"url": "/"}]
+
+
+def test_error_words_are_an_enum():
+    words = documented()["components"]["schemas"]["Error"]["properties"]["error"]["enum"]
+    table = Path(__file__).parents[2].joinpath("docs/api.md").read_text()
+    assert {"gone", "not_found", "output_not_stored", "idempotency_mismatch"} <= set(words)
+    assert not [word for word in words if f"`{word}`" not in table]
+
+
+def test_headers_and_parameters_are_documented():
+    found = {operation.described["operationId"]: operation.described for operation in operations()}
+    table = [
+        ("submit_mission", 202, {"Location", "Idempotent-Replayed", "X-Request-Id", "RateLimit-Remaining"}, set()),
+        ("submit_mission", 429, {"Retry-After"}, {"Idempotency-Key"}),
+        ("show_mission", 200, {"ETag"}, {"If-None-Match"}),
+        ("download_results", 206, {"ETag", "Content-Range"}, {"Range", "If-Range", "If-None-Match"}),
+        ("download_output", 409, {"Retry-After"}, {"Range"}),
+    ]
+    for name, status, headers, parameters in table:
+        described = found[name]
+        assert headers <= set(described["responses"][status]["headers"]), name
+        assert parameters <= {known["name"] for known in described["parameters"]}, name
+    assert "ETag" not in found["download_results_csv"]["responses"][200]["headers"]
+
+
+def test_files_can_be_fetched_by_generated_clients():
+    files = [operation for operation in operations() if operation.described["operationId"].startswith("download_")]
+    assert len(files) == 5
+    for operation in files:
+        assert "application/octet-stream" in operation.described["responses"][200]["content"], str(operation)
+
+
+def test_stream_messages_have_the_documented_shape(owner, account):
+    mission = services.submit_mission(owner=owner, name="Cats", task_type="text_to_image", rows=["a cat"])
+    services.cancel_mission(mission_id=mission.pk, actor="user:1")
+    head = event_source.MissionSource().heads([mission.pk])[mission.pk]
+    logged = event_source.MissionSource().events(mission.pk, after=0, head=head, limit=100)
+    messages = [event_source.first_event(mission), *logged, event_source.MissionSource().end(head)]
+    models: dict[str, Any] = {"state": StateEvent, "item": ItemEvent, "mission": MissionEvent, "end": EndEvent}
+    assert {message.name for message in messages} == set(models)
+    for message in messages:
+        sent = json.loads(message.data)
+        shown = models[message.name].model_validate(sent).model_dump(by_alias=True, mode="json")
+        assert shown.keys() == sent.keys(), message.name
+        assert shown["mission"] == sent["mission"], message.name
 
 
 def test_schema_has_envelopes_and_errors():
@@ -45,7 +103,8 @@ def test_both_authentications_are_documented():
     assert schemes["BearerToken"] == {"type": "http", "scheme": "bearer"}
     assert (schemes["Session"]["in"], schemes["Session"]["name"]) == ("cookie", "sessionid")
     for operation in operations():
-        assert operation.is_public or operation.described["security"] == [{"BearerToken": []}, {"Session": []}]
+        expected: list[Any] = [] if operation.is_public else [{"BearerToken": []}, {"Session": []}]
+        assert operation.described["security"] == expected
 
 
 def test_alias_is_served_but_undocumented(db, client):
