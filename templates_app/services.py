@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from core.errors import FieldError, Invalid
+from core.text import is_blank, trim
 from providers import catalog, references
 from providers.catalog.task_types import TaskType
 from templates_app.models import MissionTemplate
@@ -136,7 +137,7 @@ def _save(
             errors.append(FieldError(field, _("At most %s characters.") % f"{limit:,}"))
         elif "\0" in text:
             errors.append(FieldError(field, _("Contains a character that cannot be stored. Type the text again.")))
-    if not name.strip():
+    if is_blank(name):
         errors.append(FieldError("name", _("Give the template a name.")))
     try:
         template.config = clean_config(owner=owner, task_type=task_type, config=config)
@@ -144,7 +145,7 @@ def _save(
         errors += invalid.errors
     if errors:
         raise TemplateInvalid(errors)
-    template.name = name.strip()
+    template.name = trim(name)
     template.task_type = task_type
     template.description = description
     try:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
 from core.errors import NotPossible
+from core.text import trim
 from missions import lifecycle, reasons
 from missions.models import Mission, MissionStatus
 from missions.services.purge import purge_mission
@@ -69,7 +70,7 @@ def change_mission(
             errors += limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
         if errors:
             raise MissionInvalid(errors)
-        mission.name = mission.name.strip()
+        mission.name = trim(mission.name)
         mission.save(update_fields=[*changes, "updated_at"])
     return mission
 

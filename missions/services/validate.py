@@ -18,6 +18,7 @@ from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
+from core.text import is_blank, trim
 from missions.references import output_errors
 from providers import catalog, references
 from providers.catalog import ParamsInvalid
@@ -156,7 +157,7 @@ def validate_mission(
     own = [{field: row.params[field] for field in row.params if field not in common} for row in valid_rows]
     return Draft(
         owner=owner,
-        name=name.strip()[:200],
+        name=trim(name)[:200],
         description=description,
         task_type=task_type,
         model=chosen,
@@ -177,7 +178,7 @@ def text_errors(name: str, description: str, metadata: Mapping[str, Any] | None)
     """Return the errors in a mission's name, description and metadata."""
     texts = {"name": name, "description": description, "metadata": metadata}
     errors = [FieldError(label, _(UNSTORABLE)) for label, value in texts.items() if not is_storable(value)]
-    if not name.strip():
+    if is_blank(name):
         errors.append(FieldError("name", _("Enter a name for the mission.")))
     if not errors and len(json.dumps(metadata)) > MAX_METADATA_BYTES:
         message = _("At most %(limit)s bytes of JSON.") % {"limit": f"{MAX_METADATA_BYTES:,}"}
@@ -353,7 +354,7 @@ def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[
         raise ParamsInvalid([FieldError(model.batch_field, _("Give a text, or an object of parameters."))])
     own = dict(row)
     value = own.pop("custom_id", None)
-    custom_id = "" if value is None else str(value)
+    custom_id = "" if value is None else trim(str(value))
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
         raise ParamsInvalid([FieldError("custom_id", _("Give a text or a whole number."))])
     if len(custom_id) > MAX_CUSTOM_ID:

@@ -20,6 +20,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
 from missions.batch_input import columns
@@ -324,7 +325,7 @@ def parse(state: FormState) -> MissionEntry:
         parameters_form=parameters_form,
         columns_form=columns_form,
         default_name=default_name,
-        name=fields.get("name", "").strip() or default_name,
+        name=trim(fields.get("name", "")) or default_name,
         description=fields.get("description", ""),
         params=parameters_form.params,
         repeat=values.get("repeat") or 1,

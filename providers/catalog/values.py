@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from core.text import is_blank
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
@@ -19,7 +21,7 @@ _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 def is_absent(value: object) -> bool:
     """Return True when a value counts as "no value": None, blank text or an empty list."""
     if isinstance(value, str):
-        return not value or value.isspace()
+        return is_blank(value)
     return value is None or value == []
 
 

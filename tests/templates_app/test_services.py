@@ -23,7 +23,7 @@ def errors(work) -> dict[str, str]:
 
 
 def test_names_and_descriptions_have_limits(owner):
-    for name in ("", "  ", "x" * 201, "a\x00b"):
+    for name in ("", "  ", "\u200b\u2800", "x" * 201, "a\x00b"):
         assert "name" in errors(lambda name=name: make(owner, name)), name
     assert "description" in errors(lambda: make(owner, description="x" * 10_001))
     assert not MissionTemplate.objects.exists()

@@ -85,6 +85,8 @@ def test_uploads_are_referenced_by_id(api: Api, owner):
 INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "at least 1"),
     ({"name": "  "}, "name", "Enter a name"),
+    ({"name": "\u200b\u2060"}, "name", "Enter a name"),
+    ({"config": {"batch_input": ["\u200b\u2800"]}}, "config.batch_input.0.prompt", "may not be blank"),
     ({"name": "x" * 201}, "name", "at most 200"),
     ({"name": None}, "name", "text"),
     ({"task_type": "text_to_music"}, "task_type", "text_to_image"),
