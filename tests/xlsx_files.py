@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from missions.batch_input.tables import letter
+from missions.batch_input.office_xml import letter
 
 _TYPES = (
     '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -42,9 +42,59 @@ def book(*sheets: str | bytes) -> bytes:
     return out.getvalue()
 
 
-def sheet(rows: str, head: str = "") -> str:
-    """Return a sheet as XML around its rows; ``head`` precedes it."""
-    return f'{head}<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+def workbook(
+    sheets: Iterable[tuple[str, str, str]],
+    *,
+    formats: Sequence[str] = (),
+    parts: Mapping[str, str | bytes] | None = None,
+) -> bytes:
+    """Return a workbook of (name, state, XML) with number formats, and further parts by path.
+
+    Style N of a cell shows its number with ``formats[N - 1]``; style 0 is General.
+    """
+    sheets = list(sheets)
+    out = io.BytesIO(book(*(xml for _name, _state, xml in sheets)))
+    listed = "".join(
+        f'<sheet name="{escape(name)}" sheetId="{number}" state="{state}" r:id="rId{number}"/>'
+        for number, (name, state, _xml) in enumerate(sheets, start=1)
+    )
+    links = [(f"{_RELATIONS}/worksheet", f"worksheets/sheet{number}.xml") for number in range(1, len(sheets) + 1)]
+    written = "".join(
+        f'<numFmt numFmtId="{number}" formatCode="{escape(code, {chr(34): "&quot;"})}"/>'
+        for number, code in enumerate(formats, start=164)
+    )
+    styles = "".join(f'<xf numFmtId="{number}"/>' for number in (0, *range(164, 164 + len(formats))))
+    new: dict[str, str | bytes] = {
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>{listed}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": _links(_PACKAGE, [*links, (f"{_RELATIONS}/styles", "styles.xml")]),
+        "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}"><numFmts>{written}</numFmts><cellXfs>{styles}</cellXfs></styleSheet>',
+        **(parts or {}),
+    }
+    result = io.BytesIO()
+    with zipfile.ZipFile(out) as source, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            if name not in new:
+                target.writestr(name, source.read(name))
+        for name, content in new.items():
+            target.writestr(name, content)
+    return result.getvalue()
+
+
+def sheet(rows: str, head: str = "", *, before: str = "", after: str = "") -> str:
+    """Return a sheet as XML around its rows; ``before`` and ``after`` surround them in it."""
+    space = f'xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"'
+    return f"{head}<worksheet {space}>{before}<sheetData>{rows}</sheetData>{after}</worksheet>"
+
+
+def row(line: int, *cells: object, attributes: str = "") -> str:
+    """Return a row as XML; a cell that begins with "<" is XML, without its place."""
+    written = ""
+    for place, cell in enumerate(cells):
+        if isinstance(cell, str) and cell.startswith("<c"):
+            written += f'<c r="{letter(place)}{line}" {cell[2:]}'
+        else:
+            written += _cell(place, line, cell)
+    return f'<row r="{line}" {attributes}>{written}</row>'
 
 
 def _links(space: str, targets: Iterable[tuple[str, str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ from django.utils.translation import gettext as _
 from core.storage.disk import OutOfSpace
 from media.services import UploadInvalid, store_upload
 from missions.batch_input.columns import takes_many
+from missions.batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, InputReport
 from missions.batch_input.rows import RowValue
 from missions.batch_input.tables import (
     MAX_ERRORS,
     TEXT_KEY,
     RowError,
     RowsInvalid,
+    Table,
     extra_cells_problem,
     read_table,
     split_list,
 )
+from missions.batch_input.values import understand
 from providers.catalog import Model
 
 _REFERENCE = re.compile(r"(?i)https?://|media:|output:")
@@ -37,45 +40,62 @@ class Row:
     value: RowValue
 
 
+@dataclass(frozen=True, slots=True)
+class FileRows:
+    """The rows of a file, and the report of its reading."""
+
+    rows: list[Row]
+    report: InputReport
+
+
 def read_rows(path: Path, *, model: Model) -> list[Row]:
-    """Return the rows of a prompts file, as ``services.validate`` takes them.
+    """Return the rows of a prompts file alone. See ``read_file``."""
+    return read_file(path, model=model).rows
+
+
+def read_file(
+    path: Path,
+    *,
+    model: Model,
+    sheet: str = "",
+    include_hidden: bool = False,
+    owner: AbstractBaseUser | None = None,
+) -> FileRows:
+    """Return the rows of a prompts file, as ``services.validate`` takes them, and the report.
 
     A text file has one prompt per line. The first line of a table names the fields (``custom_id``
-    is one of them), and lists are written with "|" between their values. Raises RowsInvalid with
-    every problem.
+    is one of them), and lists are written with "|" between their values. The other arguments are
+    those of ``read_table``. Raises RowsInvalid with every problem.
     """
     try:
         with path.open("rb") as file:
-            table = read_table(file, name=path.name)
+            table = read_table(file, name=path.name, sheet=sheet, include_hidden=include_hidden, owner=owner)
     except OSError as error:
         raise RowsInvalid([RowError(0, f"{path} cannot be read: {error.strerror}.")]) from error
     if table.problems:
         raise RowsInvalid(table.problems)
-    if path.suffix.lower() == ".txt":
-        return [Row(record.line, record.cells[0]) for record in table.records]
+    if table.has_plain_lines or any(warning.code == WHOLE_LINES.code for warning in table.report.warnings):
+        return FileRows([Row(record.line, record.cells[0]) for record in table.records], table.report)
 
-    names = table.keys
-    if names is None:
-        names = [str(cell).strip() for cell in table.records[0].cells]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        problem = ""
-        if not all(names):
-            problem = _("A column has no name. The first line must name the fields, such as prompt,aspectRatio.")
-        elif repeated:
-            problem = _("Columns are named twice: %(names)s.") % {"names": ", ".join(repeated)}
-        if problem:
-            raise RowsInvalid([RowError(table.records[0].line, problem)])
+    names = _column_names(table)
     rows: list[Row] = []
     errors: list[RowError] = []
+    times = 0
     for record in table.body(has_header=True):
         value: dict[str, Any] = {}
-        for name, cell in zip(names, record.cells, strict=False):
-            if cell is None or (table.keys is None and not str(cell).strip()):
+        for place, (name, cell) in enumerate(zip(names, record.cells, strict=False)):
+            if place in record.problems:
+                errors.append(RowError(record.line, record.problems[place]))
+            elif cell is None or (table.keys is None and not cell):
                 continue
-            if table.keys is None:
-                value[name] = split_list(cell) if holds_list(model, name) else cell.strip()
+            elif table.keys is None and holds_list(model, name):
+                value[name] = split_list(cell)
             else:
-                value[name] = cell
+                understood = understand(model.parameter(name), cell)
+                value[name] = understood.value
+                times += understood.is_time
+                if understood.problem:
+                    errors.append(RowError(record.line, understood.problem))
         if problem := extra_cells_problem(names, record.cells):
             errors.append(RowError(record.line, problem))
         rows.append(Row(record.line, value.get(TEXT_KEY, value)))
@@ -83,7 +103,26 @@ def read_rows(path: Path, *, model: Model) -> list[Row]:
         raise RowsInvalid(errors[:MAX_ERRORS])
     if not rows:
         raise RowsInvalid([RowError(0, _("The file has no rows."))])
-    return rows
+    warnings = (*table.report.warnings, *([TIMES_AS_RATIOS(count=times)] if times else []))
+    header_line = table.records[0].line if table.keys is None else 0
+    report = replace(table.report, columns=tuple(names), header_line=header_line, rows=len(rows), warnings=warnings)
+    return FileRows(rows, report)
+
+
+def _column_names(table: Table) -> list[str]:
+    """Return the names of the columns. Raises RowsInvalid unless each has one of its own."""
+    if table.keys is not None:
+        return table.keys
+    names = [str(cell) for cell in table.records[0].cells]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    problem = ""
+    if not all(names):
+        problem = _("A column has no name. The first line must name the fields, such as prompt,aspectRatio.")
+    elif repeated:
+        problem = _("Columns are named twice: %(names)s.") % {"names": ", ".join(repeated)}
+    if problem:
+        raise RowsInvalid([RowError(table.records[0].line, problem)])
+    return names
 
 
 def holds_list(model: Model, name: str) -> bool:

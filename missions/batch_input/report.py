@@ -47,6 +47,14 @@ FORMATS_UNREADABLE = define(
     "The formats of the cells could not be read: numbers, dates and hidden rows may differ from what the spreadsheet "
     "shows.",
 )
+TIMES_AS_RATIOS = define(
+    "input_times_as_ratios",
+    "Cells that a spreadsheet turned into a time and that were read as a ratio, such as 16:09 as 16:9: %(count)s.",
+)
+ABOVE_HEADER = define(
+    "input_above_header", "Lines above the column names that were not read: %(count)s. The names are in line %(line)s."
+)
+REPEATED_HEADER = define("input_repeated_header", "Repetitions of the column names that were left out: %(count)s.")
 PICTURES_STORED = define("input_pictures_stored", "Pictures in cells that were uploaded to the library: %(count)s.")
 COLUMNS_GUESSED = define("input_columns_guessed", "Guessed: %(columns)s. Check what each column fills.")
 

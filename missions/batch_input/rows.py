@@ -23,11 +23,14 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.reasons import Reason
+from core.text import trim
 from media.models import MediaFile
 from missions.batch_input import columns
 from missions.batch_input.columns import image_field, prompt_field, takes_many
-from missions.batch_input.report import COLUMNS_GUESSED, ColumnMatch, InputReport
+from missions.batch_input.report import COLUMNS_GUESSED, TIMES_AS_RATIOS, ColumnMatch, InputReport
 from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
+from missions.batch_input.values import understand
 from providers.catalog import Model, Parameter, ParameterType
 
 RowValue = str | dict[str, Any]
@@ -172,7 +175,8 @@ class BatchRows:
     """The rows with their origins.
 
     ``invalid`` holds the numbers of the rows that ``problems`` already name; ``columns`` maps a
-    field to the heading of the column that fills it.
+    field to the heading of the column that fills it. ``warnings`` are reasons about cells that were
+    understood in another way than they are written.
     """
 
     rows: list[Any] = field(default_factory=list)
@@ -180,6 +184,7 @@ class BatchRows:
     problems: list[RowProblem] = field(default_factory=list)
     invalid: frozenset[int] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Reason, ...] = ()
 
 
 def sources_for(model: Model) -> list[Source]:
@@ -223,7 +228,7 @@ def read_batch(
         image=image_field(model),
         prompts=list(lines_of(prompts)),
         image_groups=groups,
-        image_prompts=[line.strip() for line in re.split(r"\r\n|\r|\n", image_prompts or "")]
+        image_prompts=[trim(line) for line in re.split(r"\r\n|\r|\n", image_prompts or "")]
         if has_prompt_each
         else None,
         imported=imported,
@@ -277,20 +282,33 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     records = imported.records
     meanings = [(place, name) for place, name in enumerate(imported.meanings) if name]
     list_fields = {name for _place, name in meanings if takes_many(model, name)}
+    parameters = {name: model.parameter(name) for _place, name in meanings}
     rows: list[dict[str, Any]] = []
+    cell_problems: list[list[tuple[str, str, str]]] = []  # of each row: (field, message, value)
+    times = 0
     for record in records:
         row: dict[str, Any] = {}
+        found: list[tuple[str, str, str]] = []
         for place, name in meanings:
             cell = record.cells[place] if place < len(record.cells) else None
-            cell = cell.strip() if isinstance(cell, str) else cell
+            cell = trim(cell) if isinstance(cell, str) else cell
+            if place in record.problems:
+                found.append((name, record.problems[place], str(cell or "")))
+                continue
             if cell is None or cell == "":
                 continue
+            understood = understand(parameters[name], cell)
+            cell = understood.value
+            times += understood.is_time
+            if understood.problem:
+                found.append((name, understood.problem, str(cell)))
             if name in list_fields:
                 values = cell if isinstance(cell, list) else split_list(cell) if isinstance(cell, str) else [cell]
                 row[name] = [*row.get(name, []), *values]
             else:
                 row[name] = cell
         rows.append(row)
+        cell_problems.append(found)
 
     file_fields = [field.name for field in model.parameters if field.is_file]
     cells = [(row, name) for row in rows for name in file_fields if name in row]
@@ -307,6 +325,9 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):
         origin = Origin(line=record.line)
         row_problems = [
+            RowProblem(origin, message, field=name, value=value) for name, message, value in cell_problems[number]
+        ]
+        row_problems += [
             RowProblem(
                 origin,
                 _("You have no uploaded image of this name. Upload it to your library first."),
@@ -327,6 +348,7 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
         problems,
         frozenset(invalid),
         columns={name: names[place] for place, name in meanings if place < len(names)},
+        warnings=(TIMES_AS_RATIOS(count=times),) if times else (),
     )
 
 

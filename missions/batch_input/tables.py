@@ -1,52 +1,64 @@
 """Read a file into a table, before its columns have a meaning.
 
-    .txt     one column, one row per line
-    .csv     the cells as they are; the separator may be a comma, a tab (.tsv) or a semicolon
-    .xlsx    the first sheet that is not empty
-    .jsonl   one column per key of the objects; bare texts go into a column of their own
+    .txt                  one row per line; a table, if tabs or known column names divide its lines
+    .csv .tsv             the cells as they are
+    .xlsx .xlsm .xls .ods one sheet, as its program shows it (``spreadsheets``)
+    .jsonl .json          one column per key of the objects, and one for bare texts
+    pasted cells          lines of cells that tabs divide
 
-Blank lines are skipped and nothing is merged: two equal lines are two rows. Text is decoded by its
-byte order mark, else as UTF-8, else as GB18030, because Chinese spreadsheet programs save CSV that
-way.
+Blank lines are skipped and nothing is merged: two equal lines are two rows. ``encodings`` decodes
+texts, ``delimited`` divides them into cells.
 
 A partly wrong file is still read: its problems are listed by line, so that the other rows can be
-used. A table holds plain JSON values only, because it waits in a draft until the mission is
-submitted.
+used. ``Table.report`` says what was read and what was not. A table holds plain JSON values only,
+because it waits in a draft until the mission is submitted.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
+from core.db.values import is_storable, storable
+from core.reasons import Reason
+from core.text import is_blank, trim
+from media.services import UploadInvalid, store_upload
+from missions.batch_input import delimited, encodings, report
+from missions.batch_input.delimited import WHOLE_LINES
+from missions.batch_input.encodings import EncodingUnknown
+from missions.batch_input.headings import is_header, known_headings
+from missions.batch_input.office_xml import FORMULA, letter
 from missions.batch_input.report import InputReport
-from missions.batch_input.spreadsheets import SheetUnreadable, read_sheet
+from missions.batch_input.spreadsheets import (
+    HEADER_ROWS,
+    SPREADSHEETS,
+    Sheet,
+    SheetNotFound,
+    SheetUnreadable,
+    read_sheet,
+)
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_COLUMNS = 60
 MAX_ERRORS = 200  # listed for one file
-FILE_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")
+FILE_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".xls", ".ods", ".jsonl", ".ndjson", ".json")
 TEXT_KEY = ""  # the name of the column that holds bare texts
 SEPARATOR = "|"  # between the values of a cell that holds a list
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_ARCHIVE = b"PK\x03\x04"  # the first bytes of .xlsx and .ods
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # of .xls, and of files that a password protects
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +82,14 @@ class RowsInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of the file, and the line (of a sheet: the row) on which it begins."""
+    """One row of the file, and the line (of a sheet: the row) on which it begins.
+
+    ``problems`` are messages by the place of their cell: the row cannot be used if such a cell is.
+    """
 
     line: int
     cells: list[Any]
+    problems: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,11 @@ class Table:
     keys: list[str] | None = None
     problems: list[RowError] = field(default_factory=list)
     report: InputReport = field(default_factory=InputReport)
+
+    @property
+    def has_plain_lines(self) -> bool:
+        """True if each record is a whole line of a text file."""
+        return self.report.kind == "text" and not self.report.delimiter
 
     def names(self, *, has_header: bool) -> list[str]:
         """Return a name for each column: its key or heading, else its letter."""
@@ -103,7 +124,10 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "records": [[record.line, record.cells] for record in self.records],
+            "records": [
+                [record.line, record.cells, record.problems] if record.problems else [record.line, record.cells]
+                for record in self.records
+            ],
             "keys": self.keys,
             "problems": [asdict(problem) for problem in self.problems],
             "report": self.report.to_json(),
@@ -111,76 +135,79 @@ class Table:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the table of ``as_json``. Characters that cannot be stored are replaced."""
+        value = storable(value)
         return cls(
-            records=[Record(line, cells) for line, cells in value["records"]],
+            records=[
+                Record(line, cells, {int(place): text for entry in problems for place, text in entry.items()})
+                for line, cells, *problems in value["records"]
+            ],
             keys=value["keys"],
             problems=[RowError(**problem) for problem in value["problems"]],
             report=InputReport.from_json(value.get("report")),
         )
 
 
-def read_table(file: IO[bytes], *, name: str) -> Table:
-    """Read a file in the format of its name. Raises RowsInvalid if none of it can be used."""
+def read_table(
+    file: IO[bytes],
+    *,
+    name: str,
+    sheet: str = "",
+    include_hidden: bool = False,
+    delimiter: str = "",
+    owner: AbstractBaseUser | None = None,
+) -> Table:
+    """Read a file by its content and the ending of its name.
+
+    ``sheet`` names the sheet of a workbook, else the one that a person would take is read.
+    ``include_hidden`` reads hidden rows and columns as well. ``delimiter`` divides the cells of a
+    text file, ``delimited.WHOLE_LINES`` does not divide them; else the content decides. Pictures in
+    cells are uploaded for ``owner``; without one they are problems of their rows. Raises
+    RowsInvalid if nothing of the file can be used.
+    """
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise _unusable(_("The file is larger than %(limit)d MB. Split it.") % {"limit": MAX_BYTES // 1024**2})
     ending = Path(name).suffix.lower()
-    match ending:
-        case ".txt":
-            table = Table([Record(line, [text]) for line, text in lines_of(decode(content))])
-        case ".csv" | ".tsv":
-            table = _read_csv(decode(content))
-        case ".jsonl" | ".ndjson":
-            table = _read_jsonl(decode(content))
-        case ".xlsx":
-            try:
-                table = Table([Record(line, cells) for line, cells in read_sheet(content)])
-            except SheetUnreadable as error:
-                message = _("The spreadsheet cannot be read (%(reason)s). Save it again as .xlsx or as CSV.")
-                reason = str(error) or _("it is damaged or needs too much memory")
-                raise _unusable(message % {"reason": reason}) from None
-        case _:
-            message = _("This file type is not supported. Use one of these: %(endings)s.")
-            raise _unusable(message % {"endings": ", ".join(FILE_ENDINGS)})
-    if not table.records:
-        raise RowsInvalid(table.problems or [RowError(0, _("The file has no rows."))])
-    if len(table.records) > settings.MISSION_MAX_ITEMS + 1:  # one may be a header
-        message = _("The file has %(rows)d rows; a mission holds at most %(limit)d. Split the file.")
-        raise _unusable(message % {"rows": len(table.records), "limit": settings.MISSION_MAX_ITEMS})
-    width = max(len(record.cells) for record in table.records)
-    if width > MAX_COLUMNS:
-        message = _("The file has %(width)d columns; at most %(limit)d can be used.")
-        raise _unusable(message % {"width": width, "limit": MAX_COLUMNS})
-    report = InputReport(
-        name=name,
-        kind={".txt": "text", ".ndjson": "jsonl"}.get(ending, ending[1:]),
-        columns=tuple(table.keys or ()),
-        lines=max(record.line for record in table.records),
-        rows=len(table.records),
-        skipped=len(table.problems),
-        characters=sum(len(str(cell)) for record in table.records for cell in record.cells if cell is not None),
-    )
-    return replace(table, report=report)
+    if ending not in (*FILE_ENDINGS, *SPREADSHEETS):
+        message = _("This file type is not supported. Use one of these: %(endings)s.")
+        raise _unusable(message % {"endings": ", ".join(FILE_ENDINGS)})
+    is_text = ending not in SPREADSHEETS and not content.startswith((_ARCHIVE, _OLD_OFFICE))
+    if not is_text and not content.startswith((_ARCHIVE, _OLD_OFFICE)):
+        is_text = _is_text(content)  # programs write tables as text or HTML and call them .xls
+    if is_text:
+        decoded = _decode(content)
+        table = _read_text(decoded.text, ending=ending, delimiter=delimiter)
+        warnings = table.report.warnings
+        if decoded.is_guess:
+            warnings = (report.ENCODING_GUESSED(encoding=decoded.encoding), *warnings)
+        facts = replace(table.report, encoding=decoded.encoding, warnings=warnings)
+    else:
+        table = _read_sheet(content, ending, name, sheet, include_hidden=include_hidden, owner=owner)
+        facts = table.report
+    return _checked(replace(table, report=replace(facts, name=name)))
 
 
-def decode(content: bytes) -> str:
-    """Decode the text of a file. Raises RowsInvalid if it is not text."""
-    marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
-    for encoding in [marked] if marked else ["utf-8", "gb18030"]:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise _unusable(_("The file is not a text file, or it is damaged. Save it as UTF-8."))
+def read_pasted(text: str) -> Table | None:
+    """Return the cells of a spreadsheet that were pasted as text, or None for other text.
+
+    Cells are divided by tabs, and every line has as many. Raises RowsInvalid for too many rows or
+    columns.
+    """
+    if "\t" not in text:
+        return None
+    divided = delimited.divide(text, "\t")
+    widths = {len(cells) for _line, cells in divided.records if not all(map(is_blank, cells))}
+    if len(widths) != 1 or widths == {1}:
+        return None
+    return _checked(_table_of(divided, kind="pasted"))
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, stripped, each with its number from 1."""
+    """Yield the lines that are not blank, trimmed, each with its number from 1."""
     for number, line in enumerate(_LINE_END.split(text), start=1):
-        if line.strip():
-            yield number, line.strip()
+        if trimmed := trim(line):
+            yield number, trimmed
 
 
 def split_list(cell: str) -> list[str]:
@@ -196,16 +223,6 @@ def extra_cells_problem(names: Sequence[str], cells: Sequence[Any]) -> str:
     return message % {"cells": len(cells), "columns": len(names)}
 
 
-def letter(place: int) -> str:
-    """Return the name that a spreadsheet gives a column: A, B, … Z, AA."""
-    name = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        name = chr(65 + rest) + name
-    return name
-
-
 def sample_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
     """Return a CSV file that Excel opens with all characters intact."""
     out = io.StringIO()
@@ -217,44 +234,346 @@ def _unusable(message: str) -> RowsInvalid:
     return RowsInvalid([RowError(0, message)])
 
 
-def _read_csv(text: str) -> Table:
-    """Read the records that are not blank, each with the line on which it begins."""
-    stripped = text.lstrip("\r\n")
-    skipped = len(_LINE_END.findall(text[: len(text) - len(stripped)]))
-    first_line = _LINE_END.split(stripped, maxsplit=1)[0]
-    delimiter = max(",\t;", key=first_line.count)
-    reader = csv.reader(io.StringIO(stripped, newline=""), delimiter=delimiter, strict=True)
-    records: list[Record] = []
-    problems: list[RowError] = []
-    start = 1
+def _checked(table: Table) -> Table:
+    """Return a table that is not empty nor too large, with its counts. Raises RowsInvalid."""
+    if not table.records:
+        raise RowsInvalid(table.problems or [RowError(0, _("The file has no rows."))])
+    if len(table.records) > settings.MISSION_MAX_ITEMS + 1:  # one may be a header
+        message = _("The file has %(rows)d rows; a mission holds at most %(limit)d. Split the file.")
+        raise _unusable(message % {"rows": len(table.records), "limit": settings.MISSION_MAX_ITEMS})
+    width = max(len(record.cells) for record in table.records)
+    if width > MAX_COLUMNS:
+        message = _("The file has %(width)d columns; at most %(limit)d can be used.")
+        raise _unusable(message % {"width": width, "limit": MAX_COLUMNS})
+    characters = sum(len(str(cell)) for record in table.records for cell in record.cells if cell is not None)
+    facts = replace(table.report, columns=tuple(table.keys or ()), rows=len(table.records), characters=characters)
+    return replace(table, problems=table.problems[:MAX_ERRORS], report=facts)
+
+
+# --- Text ---
+
+
+def _is_text(content: bytes) -> bool:
     try:
-        for cells in reader:
-            line, start = start + skipped, reader.line_num + 1
-            if any(cell.strip() for cell in cells):
-                records.append(Record(line, cells))
-    except csv.Error as error:
-        message = _("This is not a valid CSV line (%(reason)s). A quotation mark may be missing.") % {"reason": error}
-        problems.append(RowError(reader.line_num + skipped, message))
-    return Table(records, problems=problems)
+        return bool(encodings.decode(content).text)
+    except EncodingUnknown:
+        return False
 
 
-def _read_jsonl(text: str) -> Table:
-    """Read a text or an object per line."""
-    values: list[tuple[int, dict[str, Any]]] = []
+def _decode(content: bytes) -> encodings.Decoded:
+    """Decode a text file. Raises RowsInvalid."""
+    try:
+        return encodings.decode(content)
+    except EncodingUnknown as error:
+        if error.line:
+            message = _("This line is damaged: it holds bytes that are not UTF-8, as the rest of the file is.")
+            raise RowsInvalid([RowError(error.line, message)]) from None
+        message = _(
+            "The file is not a text file, it is damaged, or its encoding is unknown. Save it as UTF-8: in Excel choose "
+            "the type “CSV UTF-8”, in a text editor “Save as” with the encoding UTF-8."
+        )
+        raise _unusable(message) from None
+
+
+def _read_text(text: str, *, ending: str, delimiter: str) -> Table:
+    """Read a text file by its ending, and by its content where that says more."""
+    start = text.lstrip()[:200].lower()
+    if start.startswith(("<!doctype", "<html", "<table", "<?xml", "<meta", "<div")):
+        message = _(
+            "This is a web page or XML, not a table, although it is called %(ending)s. Open it in a spreadsheet program "
+            "and save it as .xlsx."
+        )
+        raise _unusable(message % {"ending": ending})
+    if ending in (".jsonl", ".ndjson", ".json"):
+        return _read_json(text, kind="json" if ending == ".json" else "jsonl")
+    if ending == ".txt" and not delimiter:
+        delimiter = _delimiter_of_lines(text)
+    kind = "text" if ending == ".txt" else "tsv" if ending == ".tsv" else "csv"
+    return _table_of(delimited.divide(text, delimiter, is_tsv=ending == ".tsv"), kind=kind)
+
+
+def _delimiter_of_lines(text: str) -> str:
+    """Return the delimiter of a .txt file that holds a table: saved by Excel, or with a header."""
+    if (pasted := read_pasted(text[: 1024 * 1024])) is not None and pasted.records:
+        return "\t"
+    first = next((line for _number, line in lines_of(text)), "")
+    found = delimited.header_delimiter(first)
+    return found or WHOLE_LINES
+
+
+def _table_of(divided: delimited.Divided, *, kind: str) -> Table:
+    """Return the table of divided lines, without blank records and trailing empty columns."""
+    records = [(line, [trim(cell) for cell in cells]) for line, cells in divided.records]
+    filled = [(line, cells) for line, cells in records if any(cells)]
+    width = max((place for _line, cells in filled for place, cell in enumerate(cells, start=1) if cell), default=0)
+    problems = [RowError(line, _quote_message()) for line in divided.unbalanced]
+    facts = InputReport(
+        kind=kind,
+        delimiter=divided.delimiter,
+        lines=divided.lines,
+        blank=len(records) - len(filled) + divided.blank,
+        skipped=len(problems),
+        warnings=(report.WHOLE_LINES(),) if divided.is_whole_lines and kind != "text" else (),
+    )
+    table = Table([Record(line, cells[:width]) for line, cells in filled], problems=problems, report=facts)
+    return _from_header(table) if not divided.is_whole_lines else table
+
+
+def _quote_message() -> str:
+    return _(
+        "A quotation mark opens or ends a cell in the wrong place, so this line was not read. Put the whole cell in "
+        'quotation marks and double those inside ("" for "), or remove the mark.'
+    )
+
+
+def _from_header(table: Table) -> Table:
+    """Return the table from its row of column names on, without repetitions of that row.
+
+    Titles often stand above the names. Only the clearest row of the first ten counts as such.
+    """
+    counts = [known_headings(record.cells) for record in table.records[:HEADER_ROWS]]
+    best = max(counts, default=0)
+    first = counts.index(best) if best > 1 and best > counts[0] else 0
+    warnings: list[Reason] = list(table.report.warnings)
+    if first:
+        warnings.append(report.ABOVE_HEADER(count=first, line=table.records[first].line))
+    records = table.records[first:]
+    header = records[0].cells if records and is_header(records[0].cells) else None
+    if header is not None:
+        repeated = [record for record in records[1:] if record.cells == header]
+        if repeated:
+            warnings.append(report.REPEATED_HEADER(count=len(repeated)))
+            records = [records[0], *(record for record in records[1:] if record.cells != header)]
+    skipped = len(table.records) - len(records)
+    facts = replace(table.report, skipped=table.report.skipped + skipped, warnings=tuple(warnings))
+    return replace(table, records=records, report=facts)
+
+
+# --- JSON ---
+
+
+class _JsonInvalid(ValueError):
+    """A value is JSON, but not one that a row can hold."""
+
+
+def _read_json(text: str, *, kind: str) -> Table:
+    """Read a text or an object per line, or the entries of one list."""
+    entries: list[tuple[int, Any]] = []
     problems: list[RowError] = []
-    for line, source in lines_of(text):
-        try:
-            value = json.loads(source)
-        except (ValueError, RecursionError) as error:
-            message = _("This is not JSON (%(reason)s). Each line must be a text in quotes or an object.")
-            problems.append(RowError(line, message % {"reason": error}))
-            continue
-        if isinstance(value, str):
+    wrong = _("Each line must be a text in quotes or an object.")
+    stripped = text.strip()
+    is_whole = kind == "json" or (stripped.startswith("[") and stripped.endswith("]") and not _is_json_lines(text))
+    if is_whole:
+        kind = "json"
+        entries, problems = _json_entries(text)
+    else:
+        for line, source in lines_of(text):
+            try:
+                entries.append((line, _load(source)))
+            except (ValueError, RecursionError) as error:
+                message = _("This is not JSON (%(reason)s). Each line must be a text in quotes or an object.")
+                problems.append(
+                    RowError(line, str(error) if isinstance(error, _JsonInvalid) else message % {"reason": error})
+                )
+    values: list[tuple[int, dict[str, Any]]] = []
+    for line, value in entries:
+        if not is_storable(value):
+            message = _(
+                "This line holds half of a character, such as half an emoji (\\ud83e), or a character that cannot be "
+                "stored. Write the text again."
+            )
+            problems.append(RowError(line, message))
+        elif isinstance(value, str):
             values.append((line, {TEXT_KEY: value}))
         elif isinstance(value, dict):
             values.append((line, value))
         else:
-            problems.append(RowError(line, _("Each line must be a text in quotes or an object.")))
-    keys = list(dict.fromkeys(key for _line, value in values for key in value))
-    records = [Record(line, [value.get(key) for key in keys]) for line, value in values]
-    return Table(records, keys=keys, problems=problems[:MAX_ERRORS])
+            problems.append(RowError(line, wrong))
+    kept = [(line, value) for line, value in values if any(not _is_empty(cell) for cell in value.values())]
+    keys = list(dict.fromkeys(key for _line, value in kept for key in value))
+    records = [Record(line, [value.get(key) for key in keys]) for line, value in kept]
+    lines = len(_LINE_END.split(text.rstrip()))
+    blank = (0 if is_whole else lines - len(entries) - len(problems)) + len(values) - len(kept)
+    problems.sort(key=lambda problem: problem.line)
+    facts = InputReport(kind=kind, lines=lines, blank=max(blank, 0), skipped=len(problems))
+    return Table(records, keys=keys, problems=problems, report=facts)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and is_blank(value))
+
+
+def _is_json_lines(text: str) -> bool:
+    """Return True if the first line is a JSON value by itself."""
+    first = next((line for _number, line in lines_of(text)), "")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text.strip()
+
+
+def _load(source: str) -> Any:
+    """Return a JSON value. Raises ValueError for one that a mission would not keep as it is."""
+    return json.loads(source, object_pairs_hook=_object, parse_constant=_no_number)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _value in pairs]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise _JsonInvalid(_("This name is in the object twice: %(names)s.") % {"names": ", ".join(repeated)})
+    return dict(pairs)
+
+
+def _no_number(name: str) -> Any:
+    raise _JsonInvalid(_("%(value)s is not a number that can be sent.") % {"value": name})
+
+
+def _json_entries(text: str) -> tuple[list[tuple[int, Any]], list[RowError]]:
+    """Return the entries of a JSON list with their lines, and the problem that ended the reading.
+
+    An object with one list, such as ``{"items": […]}``, is read as that list.
+    """
+    opening = re.match(r"\s*(?:\{[^\[\]{}]*?\"[^\"]*\"\s*:\s*)?\[", text)
+    if opening is None:
+        return [], [RowError(0, _('The file must hold a list: ["a text", {"prompt": "a text"}].'))]
+    decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+    gap = re.compile(r"[\s,]*")
+    entries: list[tuple[int, Any]] = []
+    position, line, counted = opening.end(), 1, 0
+    while True:
+        start = gap.match(text, position).end()  # type: ignore[union-attr]
+        line += text.count("\n", counted, start)
+        counted = start
+        if text[start : start + 1] == "]":
+            return entries, []
+        try:
+            value, position = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            message = _("This is not JSON (%(reason)s). Nothing after this line was read.") % {"reason": error}
+            return entries, [RowError(line, message)]
+        entries.append((line, value))
+
+
+# --- Spreadsheets ---
+
+
+def _read_sheet(
+    content: bytes, ending: str, name: str, sheet_name: str, *, include_hidden: bool, owner: AbstractBaseUser | None
+) -> Table:
+    """Read a sheet of a workbook. Raises RowsInvalid."""
+    try:
+        sheet = read_sheet(content, ending=ending, sheet=sheet_name, include_hidden=include_hidden)
+    except SheetNotFound as error:
+        message = _("The file has no sheet “%(sheet)s”. Choose one of these: %(sheets)s.")
+        raise _unusable(message % {"sheet": sheet_name, "sheets": _listed(error.names)}) from None
+    except SheetUnreadable as error:
+        message = _("The spreadsheet cannot be read (%(reason)s). Save it again as .xlsx or as CSV.")
+        reason = str(error) or _("it is damaged or needs too much memory")
+        raise _unusable(message % {"reason": reason}) from None
+    if not sheet.rows:
+        raise _unusable(_empty_sheet_message(sheet))
+    records = {line: Record(line, cells) for line, cells in sheet.rows}
+    for problem in sheet.problems:
+        message = _("Column %(column)s shows %(value)s. Correct the cell in the spreadsheet.")
+        if problem.kind == FORMULA:
+            message = _(
+                "Column %(column)s has a formula whose result is not in the file. Open the file in the spreadsheet "
+                "program and save it, or paste the values."
+            )
+        facts = {"column": problem.column, "value": problem.value}
+        records[problem.line].problems[problem.place] = message % facts
+    stored = _place_pictures(content, sheet, records, name, owner)
+    text_places = {problem.place for problem in sheet.problems}
+    for record in records.values():
+        for place, cell in enumerate(record.cells):
+            if isinstance(cell, str) and cell.startswith("=DISPIMG(") and place not in text_places:
+                record.problems.setdefault(
+                    place,
+                    _(
+                        "This cell shows a picture that is not in the file. Upload the picture and write its name or "
+                        "its address into the cell."
+                    ),
+                )
+    facts_of_sheet = InputReport(
+        kind="xls" if content.startswith(_OLD_OFFICE) else "ods" if ending == ".ods" else "xlsx",
+        sheet=sheet.name,
+        other_sheets=tuple(sheet.other_sheets),
+        lines=sheet.lines,
+        blank=sheet.lines - len(sheet.rows) - sheet.hidden_rows,
+        hidden=sheet.hidden_rows,
+        warnings=_sheet_warnings(sheet, stored),
+    )
+    return _from_header(Table(list(records.values()), report=facts_of_sheet))
+
+
+def _sheet_warnings(sheet: Sheet, pictures: int) -> tuple[Reason, ...]:
+    """Return what a person should know of a sheet; ``pictures`` is how many were uploaded."""
+    warnings: list[Reason] = []
+    if sheet.other_sheets:
+        warnings.append(report.OTHER_SHEETS(sheet=sheet.name, others=_listed(sheet.other_sheets)))
+    if sheet.is_hidden:
+        warnings.append(report.HIDDEN_SHEET(sheet=sheet.name))
+    if sheet.hidden_rows:
+        warnings.append(report.HIDDEN_ROWS(count=sheet.hidden_rows))
+    if sheet.hidden_columns:
+        warnings.append(report.HIDDEN_COLUMNS(columns=_listed(sheet.hidden_columns)))
+    if sheet.merged:
+        warnings.append(report.MERGED_CELLS(count=sheet.merged))
+    if sheet.rounded:
+        warnings.append(report.ROUNDED_NUMBERS(count=sheet.rounded))
+    if sheet.is_plain:
+        warnings.append(report.FORMATS_UNREADABLE())
+    if pictures:
+        warnings.append(report.PICTURES_STORED(count=pictures))
+    return tuple(warnings)
+
+
+def _empty_sheet_message(sheet: Sheet) -> str:
+    """Return why no row was read: everything is hidden, or nothing is there."""
+    if sheet.hidden_rows:
+        return _("All rows of the sheet “%(sheet)s” are hidden. Show them in the spreadsheet program.") % {
+            "sheet": sheet.name
+        }
+    if sheet.hidden_sheets:
+        message = _("Only hidden sheets hold something: %(sheets)s. Show one in the spreadsheet program.")
+        return message % {"sheets": _listed(sheet.hidden_sheets)}
+    return _("The file has no rows.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _place_pictures(
+    content: bytes, sheet: Sheet, records: Mapping[int, Record], name: str, owner: AbstractBaseUser | None
+) -> int:
+    """Upload the pictures in cells, put ``media:ID`` there, and return how many were uploaded."""
+    references: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    if not sheet.pictures:
+        return 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = {entry.lower(): entry for entry in archive.namelist()}
+        for picture in sheet.pictures:
+            record = records[picture.line]
+            path = picture.path
+            if owner is not None and path not in references and path not in failures:
+                shown = f"{Path(name).stem}-{picture.column}{picture.line}{Path(path).suffix}"
+                try:
+                    with archive.open(names[path.lower()]) as file:
+                        references[path] = store_upload(owner=owner, file=file, name=shown).media.reference
+                except UploadInvalid as error:
+                    failures[path] = str(error)
+                except (zipfile.BadZipFile, OSError, EOFError) as error:
+                    failures[path] = str(error)
+            record.cells.extend([""] * (picture.place + 1 - len(record.cells)))
+            record.cells[picture.place] = references.get(path, Path(path).name)
+            if path not in references:
+                message = _(
+                    "The picture in column %(column)s cannot be used (%(reason)s). Upload it and write its name or its "
+                    "address into the cell."
+                )
+                reason = failures.get(path) or _("pictures in cells are not read here")
+                record.problems[picture.place] = message % {"column": picture.column, "reason": reason}
+    return len(references)

@@ -63,13 +63,13 @@ def _import_file(state: FormState, request: HttpRequest) -> None:
         state.note("warning", _("Choose a file first."))
         return
     try:
-        table = read_table(cast(Any, file), name=file.name)
+        table = read_table(cast(Any, file), name=file.name, owner=state.owner)
     except RowsInvalid as invalid:
         for error in invalid.errors[:SHOWN_ERRORS]:
             state.note("error", f"{file.name}: {error}")
         return
     model = model_of(state.fields, state.owner.pk)
-    is_short_text = file.name.lower().endswith(".txt") and len(table.records) <= EDITABLE_LINES
+    is_short_text = table.has_plain_lines and len(table.records) <= EDITABLE_LINES
     if is_short_text and Source.PROMPTS in sources_for(model):
         _append_lines(state, "prompts", [str(record.cells[0]) for record in table.records])
         state.fields["source"] = Source.PROMPTS.value

@@ -10,7 +10,8 @@ import pytest
 from pytest_django import Settings
 
 from missions.batch_input import columns
-from missions.batch_input.tables import Record, RowsInvalid, Table, letter, read_table, sample_csv
+from missions.batch_input.office_xml import letter
+from missions.batch_input.tables import Record, RowsInvalid, Table, read_table, sample_csv
 from providers import catalog
 from tests.xlsx_files import xlsx
 
@@ -107,7 +108,7 @@ def test_partly_wrong_file_keeps_the_rest(
         (b"x", "prompts.docx", ".xlsx"),
         (b"PK\x03\x04 no sheet", "prompts.xlsx", "cannot be read"),
         (xlsx([]), "prompts.xlsx", "no rows"),
-        (b",".join([b"x"] * 61) + b"\n", "a.csv", "61 columns"),
+        (b",".join([b"prompt"] * 61) + b"\n", "a.csv", "61 columns"),
     ],
 )
 def test_unusable_file_is_explained(content: bytes, name: str, message: str) -> None:

@@ -18,7 +18,8 @@ from django.utils import timezone
 from drafts.models import FormDraft
 from drafts.services import new_key
 from media.models import MediaFile
-from missions.batch_input.tables import decode, read_table
+from missions.batch_input.encodings import decode
+from missions.batch_input.tables import read_table
 from missions.models import Mission
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
@@ -339,7 +340,7 @@ def test_file_can_be_removed(client: Client, key: str) -> None:
 def test_sample_fits_its_model(client: Client, key: str) -> None:
     response = client.get(f"{HERE}/sample", {"model": "rhart-image-v1/text-to-image"})
     assert "attachment" in response["Content-Disposition"]
-    assert decode(response.content).startswith("custom_id,prompt,aspectRatio")
+    assert decode(response.content).text.startswith("custom_id,prompt,aspectRatio")
 
     imported = post(client, key, "import", file=upload(response.content, "sample.csv"))
     assert imported.context["preview"].is_ready

@@ -85,7 +85,7 @@ def test_shared_problem_is_reported_once(owner: User) -> None:
             "",
             ("Image 2", "prompt", "", ""),
         ),
-        ({}, "image,prompt,比例\nhttps://a.example/1.png,a,16x9\n", ("Line 2", "aspectRatio", "比例", "16x9")),
+        ({}, "image,prompt,比例\nhttps://a.example/1.png,a,wide\n", ("Line 2", "aspectRatio", "比例", "wide")),
         ({}, "image,prompt\ncat.png,a\n", ("Line 2", "imageUrls", "", "cat.png")),
     ],
 )
