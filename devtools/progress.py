@@ -67,13 +67,14 @@ def mission_states(mission_ids: Sequence[int]) -> list[MissionState]:
     return [MissionState(mission, file_counts[mission.pk]) for mission in missions if mission.pk in file_counts]
 
 
-def follow(mission_ids: Sequence[int], console: Console) -> None:
+def follow(mission_ids: Sequence[int], console: Console, *, sees_keys: bool = True) -> None:
     """Show the progress of missions, and return when they have ended and every file is stored or
     lost.
 
-    Raises Halted when they cannot continue without a person.
+    ``sees_keys``: the workers have the keys of this process; others may have their own. Raises
+    Halted when the missions cannot continue without a person.
     """
-    watchdog = _Watchdog()
+    watchdog = _Watchdog(sees_keys=sees_keys)
     with _display(console) as display:
         while True:
             states = mission_states(mission_ids)
@@ -87,7 +88,8 @@ def follow(mission_ids: Sequence[int], console: Console) -> None:
 class _Watchdog:
     """Notices that missions cannot continue."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sees_keys: bool) -> None:
+        self.sees_keys = sees_keys
         self.last_alive = time.monotonic()
 
     def check(self, states: Sequence[MissionState]) -> None:
@@ -104,7 +106,11 @@ class _Watchdog:
         for mission in (mission for mission in open_missions if mission.pending_count):
             if mission.status == MissionStatus.PAUSED:
                 raise Halted(f"The mission is paused: {mission.pause_reason}")
-            accounts = ProviderAccount.objects.filter(provider=mission.provider)
+            accounts = list(ProviderAccount.objects.filter(provider=mission.provider))
+            stopped = [account for account in accounts if account.paused_at or account.is_draining]
+            disabled = [account for account in accounts if not account.is_enabled]
+            if not self.sees_keys and len({*stopped, *disabled}) < len(accounts):
+                continue  # the workers may have been started with a key that this process lacks
             if blocked := provider_accounts.describe_blocked(accounts):
                 reasons = " ".join(account.pause_reason for account in accounts if account.paused_at)
                 raise Halted(f"No account can be used: {blocked}. {reasons}".strip())

@@ -18,11 +18,14 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image
 
+from devtools import progress
 from devtools.simulators.openai.process import ChatSimulatorProcess
 from devtools.simulators.runninghub.process import SimulatorProcess
 from missions import services
 from missions.models import MissionItem
 from missions.results import export
+from providers import provider_accounts
+from tests.factories import make_mission
 from workers import heartbeat
 from workers.models import WorkerCluster
 
@@ -292,3 +295,16 @@ def test_workers_live_as_long_as_their_supervisor(db: None) -> None:
     row.beat_at -= heartbeat.SILENT_AFTER * 2
     row.save()
     assert not heartbeat.is_any_alive()
+
+
+def test_workers_may_have_a_key_that_this_process_lacks(owner, account, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    me = psutil.Process()
+    WorkerCluster.objects.create(host=os.uname().nodename, pid=me.pid, pid_started_at=me.create_time())
+    states = progress.mission_states([make_mission(owner, 1).pk])
+    with pytest.raises(progress.Halted, match="without a key"):
+        progress._Watchdog(sees_keys=True).check(states)
+    progress._Watchdog(sees_keys=False).check(states)
+    provider_accounts.block(account.pk, reason="The wallet is empty.")
+    with pytest.raises(progress.Halted, match="The wallet is empty"):
+        progress._Watchdog(sees_keys=False).check(states)

@@ -275,7 +275,7 @@ class Run:
         started = time.monotonic()
         self.print(f"Mission {mission.pk}. Ctrl-C pauses it.")
         try:
-            progress.follow([mission.pk], self.console)
+            progress.follow([mission.pk], self.console, sees_keys=not self.has_workers)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self._pause(mission, "Interrupted at the terminal.")
