@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.core.management import call_command
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from tests.factories import add_account, pass_time
+from tests.http_servers import read_request, serving
 from workers import queue
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +89,19 @@ def test_waiting_messages_are_counted(account):
 def test_unreachable_public_url_is_a_warning(account, settings):
     settings.PUBLIC_BASE_URL = "http://127.0.0.1:9"
     assert doctor()[0]["public address"]["level"] == "warn"
+
+
+def test_public_address_is_asked_through_the_proxy(account, settings, monkeypatch):
+    """As other programs do that obey HTTP_PROXY and REQUESTS_CA_BUNDLE."""
+    asked = []
+
+    def answer(connection: socket.socket) -> None:
+        asked.append(read_request(connection).partition(b"\r\n")[0])
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with serving(answer) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "")
+        settings.PUBLIC_BASE_URL = "http://batch.example.com"
+        assert doctor()[0]["public address"]["level"] == "ok"
+    assert b"GET http://batch.example.com/api/v1/health HTTP/1.1" in asked
