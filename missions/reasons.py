@@ -27,14 +27,16 @@ FAILURES_IN_A_ROW = define(
 PAUSED_BEFORE_SENDING = define("paused_before_sending", "The mission was paused before this item was sent.")
 CANCELLED_BEFORE_SENDING = define("cancelled_before_sending", "The mission was cancelled before this item was sent.")
 STOPPED_BEFORE_SENDING = define("stopped_before_sending", "Stopped before it was sent.")
-WORKER_DIED_BEFORE_SENDING = define("worker_died_before_sending", "The worker died before it sent this item.")
+WORKER_DIED_BEFORE_SENDING = define(
+    "worker_died_before_sending", "The process that held this item ended before it sent it."
+)
 NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent this item in time; it waits again.")
 NOT_PREPARED = define("not_prepared", "This item could not be prepared. Nothing was sent.")
 RETRIED = define("retried", "Retried by a person.")
 
 # Unconfirmed items
 WORKER_DIED = define(
-    "worker_died", "The worker died while it was sending: the provider may have accepted and charged it."
+    "worker_died", "The process that was sending this item ended: the provider may have accepted and charged it."
 )
 INTERRUPTED = define(
     "interrupted",
@@ -64,6 +66,16 @@ DEADLINE = define("deadline", "No result after %(minutes)s minutes. Task %(task_
 
 # Results
 OUTPUT_LOST = define("output_lost", "The result could not be fetched before its address expired.")
+OUTPUT_NO_SPACE = define(
+    "output_no_space", "The result could not be stored: no space is left on the server's disk. Tell an operator."
+)
+OUTPUT_NOT_STORED = define(
+    "output_not_stored", "The result could not be stored. The workers' log says why. Tell an operator."
+)
+OUTPUT_NOT_FETCHED = define("output_not_fetched", "The result could not be fetched. The workers' log says why.")
+OUTPUT_UNREADABLE = define(
+    "output_unreadable", "The result is not a readable image or video: it is damaged, or something else."
+)
 OUTPUT_REMOVED = define(
     "output_removed", "The file was removed, because the operator keeps results for a limited time."
 )

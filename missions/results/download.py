@@ -30,7 +30,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from core.db.reasons import columns
 from core.logging.context import about
+from core.reasons import Reason
+from core.storage.disk import is_no_space
 from core.storage.listing import files_below
 from missions import lifecycle, reasons
 from missions.models import Attempt, Mission, Output, OutputStatus
@@ -118,16 +121,21 @@ def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
     )
     for output, future in fetched.items():
         if error := future.exception():
-            _try_later(output, _message(output, error))
+            with about(mission=output.attempt.item.mission_id, item=output.item_id, output=output.pk):
+                _try_later(output, _message(error))
         elif output.pk not in stored and not _is_stored(output.pk):  # its mission was deleted in the meantime
             remove([facts[output.pk]["file"], facts[output.pk].get("thumbnail", "")])
 
 
-def _message(output: Output, error: BaseException) -> str:
+def _message(error: BaseException) -> str:
+    """Return what people are told of a failed try: no path and no name of an exception."""
+    if is_no_space(error):
+        return reasons.OUTPUT_NO_SPACE()
     if isinstance(error, DownloadFailed | NotAResult | Unavailable):
-        return str(error)
-    log.error("Output %s could not be stored.", output.pk, exc_info=error)
-    return f"The result could not be stored: {type(error).__name__}."
+        message = error.args[0]
+        return message if isinstance(message, Reason) else str(error)
+    log.error("A result could not be stored.", exc_info=error)
+    return reasons.OUTPUT_NOT_STORED()
 
 
 def _fetch(output: Output) -> dict[str, Any]:
@@ -164,13 +172,15 @@ def _read(output_ids: Sequence[int]) -> list[Output]:
 
 
 def _try_later(output: Output, message: str) -> None:
+    log.info("A result is not stored yet, after try %d: %s", output.try_count, message)
     next_try_at = timezone.now() + timedelta(seconds=retry.after_failed_download(output.try_count))
     expires_at = output.expires_at or output.created_at + PATIENCE
     if next_try_at > expires_at:
         lifecycle.lose_output(output.pk, message=reasons.OUTPUT_LOST(hint=message))
         return
     Output.objects.filter(pk=output.pk, status=OutputStatus.PENDING).update(
-        next_try_at=next_try_at, error_message=message
+        next_try_at=next_try_at,
+        **columns(message, text="error_message", code="error_reason", params="error_params"),
     )
 
 
@@ -197,7 +207,8 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
             os.fsync(file.fileno())
         yield path, digest
     except (ValueError, OSError) as error:
-        raise DownloadFailed(f"The result could not be fetched: {type(error).__name__}.") from error
+        log.info("A result could not be fetched or stored: %r", error)
+        raise DownloadFailed(reasons.OUTPUT_NOT_FETCHED()) from error
     finally:
         path.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ import av
 from PIL import Image
 
 from media.images import small_jpeg
+from missions import reasons
 
 Image.init()  # load Pillow's formats now, so that worker processes share them
 
@@ -71,7 +72,7 @@ def _inspect_image(path: Path) -> Inspected:
                 image.load()  # a file that broke off is found out here
                 thumbnail = small_jpeg(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise NotAResult(f"The result is not a readable image or video: {error}.") from error
+        raise NotAResult(reasons.OUTPUT_UNREADABLE()) from error
     return Inspected(extension, f"image/{extension.replace('jpg', 'jpeg')}", *size, thumbnail=thumbnail)
 
 
@@ -88,4 +89,4 @@ def _inspect_video(path: Path) -> Inspected:
             poster = small_jpeg(frame.to_image())  # type: ignore[no-untyped-call]
             return Inspected(extension, f"video/{extension}", stream.width, stream.height, seconds, poster)
     except (av.FFmpegError, StopIteration, OSError) as error:
-        raise NotAResult(f"The result is not a readable video: {error}.") from error
+        raise NotAResult(reasons.OUTPUT_UNREADABLE()) from error

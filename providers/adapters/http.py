@@ -29,10 +29,12 @@ import requests_hardened
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
+from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError
 
+from core.reasons import Reason, define
 from core.version import VERSION
 from providers.adapters.errors import Unavailable
 
@@ -65,6 +67,26 @@ STREAM_PIECE_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 
 _BadAddress = InvalidURL | InvalidSchema | MissingSchema | InvalidProxyURL | LocationValueError
+
+PRIVATE_ADDRESS = define(
+    "http.private_address",
+    "The result could not be fetched: its address is a private one, which RESULTS_ALLOWED_HOSTS does not name.",
+)
+NO_ANSWER_IN_TIME = define(
+    "http.no_answer_in_time", "The result could not be fetched: its server did not answer in time."
+)
+CONNECTION_LOST = define("http.connection_lost", "The result could not be fetched: the connection failed or broke off.")
+# In place of the names of exceptions that have no text of their own.
+CAUSES = {
+    "RemoteDisconnected": "the server closed the connection without an answer",
+    "IncompleteRead": "the answer broke off",
+    "TimeoutError": "no answer in time",
+    "ReadTimeoutError": "no answer in time",
+    "ConnectTimeoutError": "no connection in time",
+    "LocationParseError": "the address is not valid",
+    "InvalidURL": "the address is not valid",
+    "BadStatusLine": "the answer is not HTTP",
+}
 
 USER_AGENT = f"runninghub-batch/{VERSION}"
 
@@ -158,7 +180,7 @@ def glance(url: str) -> Reachability:
     """GET an address without a key. Raises TransportFailure."""
     try:
         with requests.Session() as session:
-            session.trust_env = False  # no key of a netrc file
+            session.auth = BearerAuth("")  # no key of a netrc file; proxies and CA bundles of the environment count
             headers = {"User-Agent": USER_AGENT}
             _limit_answers(session)
             with (
@@ -294,7 +316,7 @@ def download(url: str, *, allowed_hosts: Collection[str] = (), api_key: str = ""
                 yield Download(_chunks(answer, deadline), int(length) if is_plain else None)
                 return
     except (requests.RequestException, OSError, HTTPError) as error:
-        raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
+        raise Unavailable(_not_fetched(error)) from error
     raise Unavailable("The result's address redirects too often.")
 
 
@@ -319,7 +341,14 @@ def _chunks(answer: requests.Response, deadline: _Deadline) -> Iterator[bytes]:
             deadline.at += len(chunk) / DOWNLOAD_BYTES_PER_SECOND
             yield chunk
     except (requests.RequestException, OSError, HTTPError) as error:
-        raise Unavailable(f"The result could not be fetched: {type(error).__name__}.") from error
+        raise Unavailable(_not_fetched(error)) from error
+
+
+def _not_fetched(error: Exception) -> Reason:
+    """Return why a download failed, for people."""
+    if isinstance(error, InvalidIPAddress):
+        return PRIVATE_ADDRESS()
+    return NO_ANSWER_IN_TIME() if isinstance(error, requests.Timeout) else CONNECTION_LOST()
 
 
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
@@ -356,12 +385,12 @@ def _failure(exc: Exception) -> TransportFailure:
 
 
 def _reason(exc: BaseException) -> str:
-    """Name the root cause: "Connection refused", "RemoteDisconnected" ..."""
+    """Name the root cause: "Connection refused", "no answer in time" ..."""
     while cause := exc.__cause__ or exc.__context__:
         if getattr(exc, "strerror", None) == TOO_SLOW:
             break
         exc = cause
-    return getattr(exc, "strerror", None) or type(exc).__name__
+    return getattr(exc, "strerror", None) or CAUSES.get(type(exc).__name__, "the connection failed or broke off")
 
 
 @dataclass(slots=True)

@@ -156,7 +156,7 @@ def test_the_next_try_removes_the_file_of_a_killed_worker(output, internet):
 def test_a_storage_that_fails_is_tried_again(output, internet, settings):
     settings.STORAGES = settings.STORAGES | {"results": {"BACKEND": f"{__name__}.BrokenStorage"}}
     internet.get(URL, body=picture())
-    assert_tried_later(fetch(output), "could not be stored: RuntimeError")
+    assert_tried_later(fetch(output), "could not be stored")
     assert "secret" not in output.error_message
 
 
@@ -210,8 +210,8 @@ def test_a_slow_download_arrives(owner, workers: Workers, simulator):
         (b"", "empty"),
         (picture(size=(500, 500))[:300], "not a readable"),
         (b"<html>gone</html>", "not a readable"),
-        (requests.exceptions.ReadTimeout("slow"), "ReadTimeout"),
-        (requests.exceptions.SSLError("bad"), "SSLError"),
+        (requests.exceptions.ReadTimeout("slow"), "in time"),
+        (requests.exceptions.SSLError("bad"), "connection failed"),
     ],
     ids=["empty", "half", "page", "timeout", "ssl"],
 )
@@ -292,7 +292,7 @@ def test_private_address_is_never_requested(url, output, settings):
     settings.RESULTS_ALLOWED_HOSTS = []
     Output.objects.update(remote_url=url)
     assert_tried_later(fetch(output), "")
-    assert "InvalidIPAddress" in output.error_message
+    assert "private" in output.error_message
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/x", "http:///x", "nonsense", "//a.example/x"])
@@ -330,7 +330,7 @@ def test_allowed_host_does_not_allow_another(trick, output, settings):
         Output.objects.update(remote_url=f"http://{trick.format(private=f'127.0.0.1:{server.port}')}/x.png")
         fetch(output)
         assert (output.status, server.connections) == ("pending", 0)
-        assert "InvalidIPAddress" in output.error_message
+        assert "private" in output.error_message
 
 
 class Resolver:
@@ -368,7 +368,7 @@ def test_dns_rebinding_connects_to_the_checked_address(output, settings, monkeyp
         assert resolver.lookups == ["rebinding.example", PUBLIC]
         fetch(output)
         assert (output.status, server.connections) == ("pending", 0)
-        assert "InvalidIPAddress" in output.error_message
+        assert "private" in output.error_message
 
 
 def test_only_the_checked_address_of_a_name_is_used(output, settings, monkeypatch):
@@ -410,7 +410,7 @@ def test_a_redirect_to_a_private_place_is_refused(target, output, settings):
         settings.RESULTS_ALLOWED_HOSTS = [f"127.0.0.1:{server.port}"]
         Output.objects.update(remote_url=f"{server.url}/x.png")
         assert_tried_later(fetch(output), "")
-        assert "InvalidIPAddress" in output.error_message or "not an http address" in output.error_message
+        assert "private" in output.error_message or "not an http address" in output.error_message
 
 
 def test_a_circle_of_redirects_ends(output, internet):
