@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
 
-from core.storage.config import BUCKET, FOLDER, storages_of
+from core.storage.config import BUCKET, FOLDER, RESULTS_FOLDER, storages_of
+from core.storage.folder import ResultsFolder
 
 RESULTS = Path("/data/results")
 
 
 def test_default_is_the_disk():
     kept = storages_of("", RESULTS)
-    assert {name: entry["BACKEND"] for name, entry in kept.items()} == {"default": FOLDER, "results": FOLDER}
+    assert {name: entry["BACKEND"] for name, entry in kept.items()} == {"default": FOLDER, "results": RESULTS_FOLDER}
     assert kept["results"]["OPTIONS"]["location"] == RESULTS
 
 
@@ -46,3 +48,12 @@ def test_invalid_url_is_refused_and_not_repeated(url: str):
     with pytest.raises(ImproperlyConfigured, match="STORAGE_URL must be s3://") as refused:
         storages_of(url, RESULTS)
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_result_of_the_same_name_is_a_new_file(tmp_path):
+    """A backup may hold a hard link to the old one."""
+    storage = ResultsFolder(tmp_path, allow_overwrite=True)
+    storage.save("a/1.png", ContentFile(b"old"))
+    (tmp_path / "link").hardlink_to(tmp_path / "a/1.png")
+    assert storage.save("a/1.png", ContentFile(b"new")) == "a/1.png"
+    assert [(tmp_path / "link").read_bytes(), (tmp_path / "a/1.png").read_bytes()] == [b"old", b"new"]
