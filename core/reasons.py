@@ -97,6 +97,14 @@ def stored(reason: str) -> tuple[str | None, dict[str, Any] | None]:
     return reason.code, params or None
 
 
+def without_detail(reason: str) -> str:
+    """Return a reason without the provider's own words, which may repeat a prompt: for the log."""
+    if not isinstance(reason, Reason):
+        return reason
+    hidden = ("detail", "provider", "hint")
+    return render(reason.code, {name: value for name, value in reason.params.items() if name not in hidden})
+
+
 def _nested(value: Any) -> Any:
     if not isinstance(value, Reason):
         return value

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from core.logging import access, request_ids
 from missions import execution
 from missions.models import Attempt, AttemptStatus
 from providers.adapters.registry import PROVIDERS
@@ -128,18 +130,26 @@ class Receiver:
         if address is None or scope["method"] != "POST":
             await self.application(scope, receive, send)
             return
+        started = time.monotonic()
         body = await _read(receive)
         if body is None:
             return  # the caller has gone
-        if not is_plausible(address[1], address[2]):
-            await _respond(send, 404)
-            return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        request_ids.begin(headers.get("x-request-id"))
+        result = 404
+        if is_plausible(address[1], address[2]):
+            result = await self._take(Hint(address[1], address[2], body, headers))
+        await _respond(send, result)
+        client = scope.get("client") or [""]
+        access.log_request("POST", f"/hooks/{address[1]}/***", result, started, address=client[0])
+
+    async def _take(self, hint: Hint) -> int:
+        """Hand a webhook to the thread that takes them, and return its HTTP status."""
         status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((Hint(address[1], address[2], body, headers), status))
+        self._waiting.append((hint, status))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._take_all())
-        await _respond(send, await status)
+        return await status
 
     async def _take_all(self) -> None:
         while self._waiting:

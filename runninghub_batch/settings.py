@@ -354,14 +354,26 @@ LOGGING = {
         },
         "json": {"()": "core.logging.formatters.JsonLines"},
     },
+    "filters": {
+        "one_line": {"()": "core.logging.filters.OneLine"},
+        "database_outages": {"()": "core.logging.filters.DatabaseOutages"},
+    },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "text"}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOG_FORMAT == "json" else "text",
+            "filters": ["database_outages"],
+        }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django-q": {"level": "WARNING"},
         # Without its own handlers, its lines look like all others.
         "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
+        # The access log is ours (core.logging.access): it names persons and hides secret paths.
+        "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        "django.request": {"level": "ERROR"},  # a warning for each 4xx would repeat the access log
+        "django.security.DisallowedHost": {"filters": ["one_line"]},
         # urllib3 logs whole URLs at DEBUG.
         "urllib3": {"level": "INFO"},
     },

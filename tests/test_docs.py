@@ -194,6 +194,8 @@ def test_commands_have_one_spelling():
     """A reader can paste each line of a block."""
     for path in PAGES:
         for line in "\n".join(blocks(path, *SHELLS)).splitlines():
+            if line.startswith("compose exec"):  # in a container, whose Python is the one of the image
+                continue
             assert line.count("manage.py") == line.count(".venv/bin/python manage.py"), (path.name, line)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ from django.core.handlers.asgi import ASGIRequest
 
 from core.api import errors
 from core.errors import TooLarge
-from core.logging import request_ids
+from core.logging import access, request_ids
 
 UPLOAD = "/api/v1/media/upload"
 MULTIPART_BYTES = 64 * 1024  # what a form may need around its file
@@ -57,6 +58,7 @@ class BodyLimit:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         limit = max_bytes(scope["path"])
         received = 0
+        started = time.monotonic()
 
         async def receive_within_limit() -> Event:
             nonlocal received
@@ -77,6 +79,8 @@ class BodyLimit:
                     await asyncio.wait_for(_discard(receive, limit), DISCARD_SECONDS)
             request_ids.begin(headers.get(b"x-request-id"))
             await _send_too_large(send)
+            client = scope.get("client") or [""]
+            access.log_request(scope["method"], scope["path"], 413, started, address=client[0])
 
 
 class MeasuredRequest(ASGIRequest):

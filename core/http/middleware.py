@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
@@ -10,16 +9,13 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
-from django.utils.encoding import escape_uri_path
 from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 
 from core.api import errors
 from core.errors import BadRequest, DomainError, TooLarge, UnsupportedMediaType
 from core.http import body_limit
-from core.logging import request_ids
-
-log = logging.getLogger(__name__)
+from core.logging import access, request_ids
 
 BELOW_API = "/api/"
 API = "/api/v1/"
@@ -36,7 +32,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def request_boundary(get_response: GetResponse) -> GetResponse:
-    """Set the request id, refuse large bodies, answer HEAD, format and log the API's responses."""
+    """Set the request id, refuse large bodies, answer HEAD, format the API's responses, log all."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         started = time.monotonic()
@@ -65,10 +61,14 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
                     response[name] = value
             response.setdefault("Cache-Control", "private, no-cache")
             patch_vary_headers(response, ["Authorization", "Cookie"])
-            path = escape_uri_path(request.path)  # a line break in it would start a forged line
-            milliseconds = (time.monotonic() - started) * 1000
-            method = "HEAD" if is_head else request.method
-            log.info("%s %s %d in %.0f ms", method, path, response.status_code, milliseconds)
+        access.log_request(
+            "HEAD" if is_head else request.method or "",
+            request.path,
+            response.status_code,
+            started,
+            address=request.META.get("REMOTE_ADDR", ""),
+            user=access.person_of(request),
+        )
         response["X-Request-Id"] = request_ids.current()
         return _without_body(response) if is_head else response
 

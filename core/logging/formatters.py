@@ -20,6 +20,8 @@ from core.logging.context import current_ids
 SHORTEST_SECRET = 12  # a shorter value in the environment may be a common word
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)S?$")
 _PASSWORD_IN_URL = re.compile(r"[a-z0-9+.-]{1,30}://[^:@/\s]*:([^@\s]+)@")  # DATABASE_URL
+# The addresses of uploaded files and of webhooks are keys by themselves.
+_SECRET_PATH = re.compile(r"(/media/|/hooks/[^/\s]+/)[A-Za-z0-9_-]{20,}")
 _TOKEN = re.compile(r"\brhb_[\w-]{20,}|(?<=Bearer )\S+")
 
 
@@ -54,13 +56,13 @@ class PlainLines(logging.Formatter):
 
 
 def without_secrets(text: str) -> str:
-    """Replace the keys and passwords of the environment and all API tokens by ``***``."""
+    """Replace keys and passwords of the environment, API tokens and secret paths by ``***``."""
     secrets = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
     secrets += [match[1] for value in os.environ.values() if (match := _PASSWORD_IN_URL.match(value))]
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, "***")
-    return _TOKEN.sub("***", text)
+    return _SECRET_PATH.sub(r"\1***", _TOKEN.sub("***", text))
 
 
 def _ids() -> dict[str, str | int]:

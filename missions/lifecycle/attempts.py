@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from django.utils import timezone
 
 from core.db.transactions import durable_transaction
 from core.db.values import storable
+from core.logging.context import about
+from core.reasons import without_detail
 from missions import reasons
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import (
@@ -42,6 +45,8 @@ from missions.models import (
     OutputStatus,
 )
 from missions.policy import circuit_breaker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,8 @@ def refuse(
         mission, attempt = locked
         error = error_columns(code, message)
         move_attempt(attempt, AttemptStatus.REFUSED, ended_at=timezone.now(), **error)
+        with about(account=attempt.account_id, mission=mission.pk, item=attempt.item_id, attempt=attempt.pk):
+            log.info("An attempt was refused (%s): %s", code or "no code", without_detail(message))
         count = F("refusal_count") + (1 if counts_as_refusal else 0)
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, refusal_count=count)
         return True
@@ -325,6 +332,8 @@ def fail(
         retries = {} if retry_at is None else {"retry_count": F("retry_count") + 1}
         status = AttemptStatus.CANCELLED if was_stopped else AttemptStatus.FAILED
         move_attempt(attempt, status, ended_at=now, **changes)
+        with about(account=attempt.account_id, mission=mission.pk, item=attempt.item_id, attempt=attempt.pk):
+            log.info("An attempt ended as %s (%s): %s", status, code or "no code", without_detail(message))
         if was_stopped:
             retry_at = now
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, cost=cost, **retries)

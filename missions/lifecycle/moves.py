@@ -6,6 +6,7 @@ Private to ``missions.lifecycle``.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -15,7 +16,10 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from core.db import bulk, reasons
+from core.logging.context import about
 from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
+
+log = logging.getLogger(__name__)
 
 ENGINE = "engine"  # the actor of moves that no person asked for
 BATCH = 2000  # rows per statement in bulk moves
@@ -154,6 +158,11 @@ def end_if_done(mission: Mission) -> None:
     elif mission.status in OPEN:
         to = MissionStatus.COMPLETED if mission.completed_count else MissionStatus.FAILED
         move_mission(mission, to, ended_at=now, **NO_PAUSE)
+    else:
+        return
+    with about(mission=mission.pk):
+        counts = ", ".join(f"{count} {status}" for status, count in mission.counts.items() if count)
+        log.info("A mission has ended: %s", counts)
 
 
 def reopen(mission: Mission, *, actor: str) -> None:

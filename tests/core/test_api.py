@@ -245,7 +245,7 @@ def test_log_lines_have_the_request_id(owner, caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         caller(owner).delete("/api/v1/nothing", headers={"X-Request-Id": "job-8"})
     names = {line["logger"]: line["request_id"] for line in map(json.loads, caplog.text.splitlines())}
-    assert names["tests.probe"] == names["core.http.middleware"] == "job-8"
+    assert names["tests.probe"] == names["access"] == "job-8"
     assert "DELETE /api/v1/nothing 204" in caplog.text
 
 

@@ -7,15 +7,18 @@ import json
 import logging
 from collections.abc import Iterator
 from contextvars import Context
+from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
 
-from core.logging import request_ids
+from core.logging import filters, request_ids
 from core.logging.context import about
 from core.logging.formatters import JsonLines, PlainLines
 from missions import execution
-from missions.models import Attempt
-from tests.factories import make_mission
+from missions.models import Attempt, Mission, Output
+from tests.factories import make_media, make_mission
 
 KEY = "simulator-4f1d9c27b8e05a63"
 PROMPT = "a marked teapot nobody else has"
@@ -82,3 +85,96 @@ def test_text_lines_name_the_rows():
 
     # In its own context: an earlier test may have set a request id in this one.
     assert Context().run(told) == ["engine [mission=7 attempt=9] Sent.", "engine Sent."]
+
+
+# --- The access log ---
+
+
+def read(lines: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def test_each_request_has_one_line_with_person_and_address(lines, web, owner, api):
+    page = web.get("/missions", REMOTE_ADDR="10.0.0.7")
+    api.client.get("/api/v1/missions?page=1", REMOTE_ADDR="2001:db8::7")
+    Client().get("/nothing/here")
+    told = [line for line in read(lines) if line["logger"] == "access"]
+    assert [line["message"].rpartition(" in ")[0] for line in told] == [
+        "GET /missions 200",
+        "GET /api/v1/missions 200",
+        "GET /nothing/here 404",
+    ]
+    assert (told[0]["user"], told[0]["address"]) == (owner.pk, "10.0.0.7")
+    assert told[0]["request_id"] == page["X-Request-Id"]
+    assert (told[1]["user"], told[1]["address"]) == (owner.pk, "2001:db8::7")
+    assert "user" not in told[2]
+
+
+def test_secret_paths_are_hidden(lines, client, owner):
+    media = make_media(owner)
+    client.get(f"/media/{media.key}")
+    client.get(f"/media/{media.key}/preview")
+    client.post(f"/hooks/runninghub/{media.key}")
+    assert media.key not in lines.getvalue()
+    assert [line["message"].split()[1] for line in read(lines)] == [
+        "/media/***",
+        "/media/***/preview",
+        "/hooks/runninghub/***",
+    ]
+
+
+def test_forbidden_host_is_one_warning(lines, client):
+    assert client.get("/missions", headers={"Host": "scanner.example"}).status_code == 400
+    assert [line["level"] for line in read(lines)] == ["WARNING", "INFO"]
+    assert "exception" not in lines.getvalue()
+    assert "ALLOWED_HOSTS" in lines.getvalue()
+
+
+def test_uvicorn_has_no_access_log_of_its_own():
+    logger = logging.getLogger("uvicorn.access")
+    assert not logger.isEnabledFor(logging.INFO)
+    assert not logger.propagate
+
+
+# --- Workers ---
+
+
+def test_workers_log_failures_downloads_and_ends(owner, workers, lines):
+    mission = make_mission(owner, ["good", "bad [[sim:1501]]", "[[sim:file:html]]"])
+    workers.run(lambda: Mission.objects.filter(pk=mission.pk, ended_at__isnull=False).exists())
+    workers.run(lambda: Output.objects.filter(try_count__gt=1).exists())
+    told = read(lines)
+    [failed] = [line for line in told if line["message"].startswith("An attempt ended as failed")]
+    assert (failed["mission"], failed["level"]) == (mission.pk, "INFO")
+    assert "1501" in failed["message"]
+    [ended] = [line for line in told if line["message"].startswith("A mission has ended")]
+    assert (ended["message"], ended["mission"]) == ("A mission has ended: 2 completed, 1 failed", mission.pk)
+    later = [line for line in told if line["message"].startswith("A result is not stored yet")]
+    assert later
+    assert {"mission", "item", "output"} <= later[0].keys()
+
+
+def test_an_outage_of_the_database_is_one_line_a_minute(lines, monkeypatch):
+    monkeypatch.setattr(filters, "_outages", bytearray(filters._STATE.size))
+    lines_filter = filters.DatabaseOutages()
+    handler = next(handler for handler in logging.getLogger().handlers if getattr(handler, "stream", None) is lines)
+    handler.addFilter(lines_filter)
+    trace = (
+        "database is locked : Traceback (most recent call last):\ndjango.db.utils.OperationalError: database is locked"
+    )
+    for _ in range(3):
+        try:
+            raise RuntimeError("a tick") from OperationalError("database is locked")
+        except RuntimeError:
+            logging.getLogger("workers").exception("The tick failed.")
+        logging.getLogger("django-q").error("Failed 'missions.tasks.tick' (name) - %s", trace)
+    logging.getLogger("workers").error("Another error.")
+    told = read(lines)
+    assert [line["message"].partition(":")[0] for line in told] == [
+        "The database does not answer, and everything is tried again",
+        "Another error.",
+    ]
+    assert "exception" not in told[0]
+    filters._STATE.pack_into(filters._outages, 0, 0.0, 5)  # a minute later
+    logging.getLogger("django-q").error("Failed 'missions.tasks.tick' (name) - %s", trace)
+    assert "5 more errors" in read(lines)[-1]["message"]

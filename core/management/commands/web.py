@@ -40,6 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, application: str, **options: Any) -> None:
         # Our streams are made in threads (core.http.streaming), so Django's warning does not apply.
+        logging.captureWarnings(True)
         warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume")
         config = uvicorn.Config(
             import_string(application.replace(":", ".")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -13,6 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from workers import heartbeat
 from workers.models import WorkerCluster
 from workers.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -29,20 +32,24 @@ class Command(BaseCommand):
             clusters = WorkerCluster.objects.filter(host=os.uname().nodename, stopped_at=None)
             if not any(heartbeat.is_alive(cluster) for cluster in clusters):
                 raise CommandError("No workers of this host are alive.")
-            self._print("The workers of this host are alive.")
+            self.stdout.write("The workers of this host are alive.")
             return
+        logging.captureWarnings(True)
         supervisor = Supervisor()
         if options["tied"]:
             threading.Thread(target=self._stop_with_parent, args=[supervisor], daemon=True).start()
-        supervisor.run(on_ready=lambda: self._print(f"{settings.Q_WORKERS} workers are running."))
-        self._print("The workers have stopped.")
+
+        def on_ready() -> None:
+            log.info("%d workers are running.", settings.Q_WORKERS)
+            if options["tied"]:  # the parent waits for this line
+                self.stdout.write(f"{settings.Q_WORKERS} workers are running.")
+                self.stdout.flush()
+
+        supervisor.run(on_ready=on_ready)
+        log.info("The workers have stopped.")
 
     def _stop_with_parent(self, supervisor: Supervisor) -> None:
         # Not through sys.stdin: a forked worker closes it, and would wait for ever for this lock.
         while os.read(sys.stdin.fileno(), 1024):
             pass
         supervisor.stop()
-
-    def _print(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
