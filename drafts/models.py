@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 class FormDraftQuerySet(models.QuerySet["FormDraft"]):
     def unfinished(self, owner: AbstractBaseUser) -> Self:
-        """Keep the owner's unsubmitted drafts, latest first, without the large column."""
-        return self.filter(owner_id=owner.pk, mission_id=None).defer("table").order_by("-updated_at", "-pk")
+        """Keep the owner's unsubmitted drafts, latest first, without the large columns."""
+        return self.filter(owner_id=owner.pk, mission_id=None).defer("table", "file").order_by("-updated_at", "-pk")
 
 
 class FormDraft(models.Model):
@@ -29,6 +29,9 @@ class FormDraft(models.Model):
     form = models.TextField(default="{}", help_text=_("The fields as they were typed."))
     file_name = models.CharField(max_length=255, blank=True, help_text=_("The imported file."))
     table = models.TextField(blank=True, help_text=_("The rows of the imported file."))
+    file = models.BinaryField(
+        null=True, help_text=_("The imported file itself, while another part of it may be chosen.")
+    )
     mission_id = models.PositiveBigIntegerField(null=True, blank=True, help_text=_("The mission created from it."))
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

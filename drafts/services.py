@@ -42,14 +42,14 @@ def open_draft(*, owner: AbstractBaseUser, key: str) -> FormDraft:
     """Return the owner's draft with this key, or a new one; an invalid key is replaced."""
     if not _KEY.fullmatch(key):
         key = new_key()
-    draft, is_new = FormDraft.objects.get_or_create(owner_id=owner.pk, key=key)
+    draft, is_new = FormDraft.objects.defer("file").get_or_create(owner_id=owner.pk, key=key)
     if is_new:
         _delete_some_old_drafts()
     return draft
 
 
 def find_draft(*, owner: AbstractBaseUser, key: str) -> FormDraft | None:
-    return FormDraft.objects.filter(owner_id=owner.pk, key=key).first()
+    return FormDraft.objects.filter(owner_id=owner.pk, key=key).defer("file").first()
 
 
 def save_form(draft: FormDraft, fields: Mapping[str, str]) -> None:
@@ -58,14 +58,21 @@ def save_form(draft: FormDraft, fields: Mapping[str, str]) -> None:
     _save(draft, form=draft.form)
 
 
-def save_table(draft: FormDraft, *, file_name: str, table: Any) -> None:
+def save_table(draft: FormDraft, *, file_name: str, table: Any, file: bytes | None = None) -> None:
     """Replace the imported file: plain JSON values, or None for no file.
 
-    Raises AlreadySubmitted.
+    ``file`` is the file itself, if another part of it may be chosen later. Raises
+    AlreadySubmitted.
     """
     draft.file_name = file_name[:255].replace("\0", "")
     draft.table = "" if table is None else json.dumps(table, separators=(",", ":"))
-    _save(draft, file_name=draft.file_name, table=draft.table)
+    _save(draft, file_name=draft.file_name, table=draft.table, file=file)
+
+
+def file_of(*, owner: AbstractBaseUser, key: str) -> bytes | None:
+    """Return the imported file itself, or None if it was not kept."""
+    file = FormDraft.objects.filter(owner_id=owner.pk, key=key).values_list("file", flat=True).first()
+    return None if file is None else bytes(file)
 
 
 def finish(draft: FormDraft, *, mission_id: int) -> None:
@@ -73,7 +80,7 @@ def finish(draft: FormDraft, *, mission_id: int) -> None:
 
     Raises AlreadySubmitted, which rolls back the transaction that created a second one.
     """
-    _save(draft, mission_id=mission_id, form="{}", table="")
+    _save(draft, mission_id=mission_id, form="{}", table="", file=None)
     draft.mission_id = mission_id
 
 

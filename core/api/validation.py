@@ -27,6 +27,8 @@ MESSAGES: dict[str, str] = {
     "finite_number": gettext_noop("Must be a finite number."),
     "bool_type": gettext_noop("Must be true or false."),
     "bool_parsing": gettext_noop("Must be true or false."),
+    "json_invalid": gettext_noop("Must be JSON. (%(error)s)"),
+    "json_type": gettext_noop("Must be JSON."),
     "dict_type": gettext_noop("Must be an object."),
     "model_type": gettext_noop("Must be an object."),
     "model_attributes_type": gettext_noop("Must be an object."),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -11,20 +12,24 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Path, Query, Router, Status
+from ninja import File, Form, Path, Query, Router, Status, UploadedFile
+from pydantic import ValidationError
 
 from core.api.ids import RowId
 from core.api.openapi import header_refs
 from core.api.pagination import page_of
 from core.api.query_names import allow_prefixes
+from core.api.validation import message_of, path_of
 from core.errors import FieldError, Invalid
 from core.money import amount_text
 from missions import selectors, services
 from missions.api.schemas.missions import (
     CancelledOut,
     DeletedOut,
+    FileMissionIn,
     MissionChangeIn,
     MissionDetailOut,
+    MissionFileIn,
     MissionFilterIn,
     MissionIn,
     MissionOut,
@@ -35,11 +40,20 @@ from missions.api.schemas.missions import (
     StoppedOut,
     SubmittedOut,
     ValidationOut,
+    input_of,
     pending_files,
+    warnings_of,
 )
+from missions.batch_input.columns import CUSTOM_ID
+from missions.batch_input.columns import has_header as has_header_row
+from missions.batch_input.hints import hints_of_rows
+from missions.batch_input.report import COLUMNS_UNUSED, InputReport
+from missions.batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch
+from missions.batch_input.tables import RowsInvalid, read_table
 from missions.links import mission_path, mission_urls
 from missions.models import Mission
-from missions.services import MissionInvalid, Retried, Stopped
+from missions.services import MissionInvalid, Retried, Stopped, place_in_body
+from providers.catalog import Model
 
 router = Router(tags=["Missions"])
 
@@ -70,57 +84,44 @@ def submit_mission(
     `validate_only=true` returns 200 with the number of items, the price and all errors, and creates
     nothing. Unknown names in the body or in the query are errors, so that a typo never costs money.
     """
-    user = caller(request)
-    if payload.allow_free_form and not user.is_staff:
-        raise PermissionDenied
     params = dict(payload.config)
     rows = params.pop("batch_input", None)
-    names = (
-        "name",
-        "description",
-        "model",
-        "provider",
-        "repeat",
-        "template_id",
-        "metadata",
-        "spending_limit",
-        "allow_free_form",
+    return _check_or_create(request, response, payload, params, rows, validate_only=validate_only)
+
+
+@router.post("/file", response={202: SubmittedOut, 200: ValidationOut}, summary="Submit a mission from a file")
+def submit_file(
+    request: HttpRequest,
+    response: HttpResponse,
+    payload: Form[MissionFileIn],
+    file: File[UploadedFile],
+    validate_only: bool = False,
+) -> Status[Any]:
+    """Read the rows of a text, CSV, XLSX or JSON Lines file, then do what `POST /missions` does.
+
+    `input` says what was read and what was not: sheet, columns, encoding. Columns are matched by
+    their names; a guess is among the `warnings`. To be sure, check with `validate_only=true` first,
+    or name the `columns`. An image is named by its URL, by `media:ID` or by the name of an uploaded
+    file. `errors[].field` is `file.LINE.PARAMETER`.
+    """
+    try:
+        mission = FileMissionIn.model_validate_json(payload.mission, context={"request": request})
+    except ValidationError as error:
+        details = [(path_of(("mission", *detail["loc"])), message_of(detail)) for detail in error.errors()]
+        raise Invalid([FieldError(*detail) for detail in details]) from error
+    params = dict(mission.config)
+    rows = FileRows()
+    errors: list[FieldError] = []
+    try:
+        if "batch_input" in params:
+            message = _("The rows come from the file. Remove this, or use POST /missions.")
+            raise MissionInvalid([FieldError("config.batch_input", message)])
+        rows = _read_file(caller(request), mission, payload, file)
+    except MissionInvalid as invalid:
+        errors = _in_form(invalid.errors)
+    return _check_or_create(
+        request, response, mission, params, rows.built.rows, validate_only=validate_only, origin=rows, errors=errors
     )
-    arguments: dict[str, Any] = {
-        "owner": user,
-        "task_type": payload.task_type.value,
-        "rows": rows,
-        "params": params,
-        **{name: getattr(payload, name) for name in names},
-    }
-    if validate_only:
-        errors = payload.problems.copy()
-        invalid_fields = {error.field for error in errors}
-        draft = None
-        try:
-            if not invalid_fields & {"task_type", "config"}:  # they decide how rows are read
-                draft = services.validate_mission(**arguments)
-        except MissionInvalid as invalid:
-            errors += [error for error in invalid.request_errors if error.field not in invalid_fields]
-        valid = not errors
-        result = {
-            "valid": valid,
-            "total_count": len(rows) * payload.repeat if isinstance(rows, list) else 0,
-            "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
-            if draft and valid
-            else None,
-            "errors": [{"field": error.field, "message": error.message} for error in errors[: services.MAX_ERRORS]],
-        }
-        return Status(200, result)
-    mission = services.submit_mission(
-        **arguments,
-        priority=payload.priority,
-        not_before=payload.not_before,
-        max_attempts=payload.max_attempts,
-        on_created=lambda mission: _remember(request, 202, submitted(mission), {"Location": mission_path(mission.pk)}),
-    )
-    response["Location"] = mission_path(mission.pk)
-    return Status(202, submitted(mission))
 
 
 @router.get("", response=MissionPage, summary="List missions")
@@ -216,6 +217,173 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
         mission_id=mission_id, actor=actor(request), on_done=remember_retry(request, mission_id), **selection
     )
     return retried(mission_id, result)
+
+
+# --- Submitting ---
+
+
+def _check_or_create(
+    request: HttpRequest,
+    response: HttpResponse,
+    payload: MissionIn,
+    params: dict[str, Any],
+    rows: Any,
+    *,
+    validate_only: bool,
+    origin: FileRows | None = None,
+    errors: Sequence[FieldError] = (),
+) -> Status[Any]:
+    """Check the rows, and create the mission unless the request only asks for the check.
+
+    ``origin`` is the file that the rows come from, ``errors`` are those of reading it.
+    """
+    user = caller(request)
+    if payload.allow_free_form and not user.is_staff:
+        raise PermissionDenied
+    names = (
+        "name",
+        "description",
+        "model",
+        "provider",
+        "repeat",
+        "template_id",
+        "metadata",
+        "spending_limit",
+        "allow_free_form",
+    )
+    arguments: dict[str, Any] = {
+        "owner": user,
+        "task_type": payload.task_type.value,
+        "rows": rows,
+        "params": params,
+        **{name: getattr(payload, name) for name in names},
+    }
+    invalid_fields = {error.field for error in payload.problems}
+    found = [*payload.problems, *errors] if origin is None else [*_in_form(payload.problems), *errors]
+    draft = None
+    try:
+        if not invalid_fields & {"task_type", "config"} and not errors:  # they decide how rows are read
+            draft = services.validate_mission(**arguments)
+    except MissionInvalid as invalid:
+        new = invalid.request_errors if origin is None else [_in_file(error, origin) for error in invalid.errors]
+        known = {error.field for error in found}
+        found += [error for error in new if error.field not in known]
+    report = origin.report if origin else None
+    warnings = [*(report.warnings if report else ()), *(hints_of_rows(rows, draft.model) if draft else ())]
+    if report is not None:
+        report = replace(report, warnings=tuple(warnings))
+    facts: dict[str, Any] = {
+        "warnings": warnings_of(warnings),
+        "input": input_of(report) if report else None,
+    }
+    if validate_only:
+        valid = not found
+        result = {
+            "valid": valid,
+            "total_count": len(rows) * payload.repeat if isinstance(rows, list) else 0,
+            "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
+            if draft and valid
+            else None,
+            "errors": [{"field": error.field, "message": error.message} for error in found[: services.MAX_ERRORS]],
+        }
+        return Status(200, result | facts)
+    if found or draft is None:
+        raise Invalid(found[: services.MAX_ERRORS])
+    mission = services.create_mission(
+        draft,
+        priority=payload.priority,
+        not_before=payload.not_before,
+        max_attempts=payload.max_attempts,
+        input_report=report.to_json() if report else None,
+        on_created=lambda mission: _remember(
+            request, 202, submitted(mission) | facts, {"Location": mission_path(mission.pk)}
+        ),
+    )
+    response["Location"] = mission_path(mission.pk)
+    return Status(202, submitted(mission) | facts)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRows:
+    """The rows of an uploaded file, and what was read."""
+
+    built: BatchRows = field(default_factory=BatchRows)
+    report: InputReport | None = None
+
+
+def _read_file(user: User, mission: MissionIn, payload: MissionFileIn, file: UploadedFile) -> FileRows:
+    """Return the rows of an uploaded file. Raises MissionInvalid."""
+    model = services.choose_model(
+        owner=user,
+        task_type=mission.task_type.value,
+        model=mission.model,
+        provider=mission.provider,
+        template_id=mission.template_id,
+        allow_free_form=mission.allow_free_form and user.is_staff,
+    )
+    try:
+        table = read_table(
+            cast(Any, file),
+            name=file.name or "",
+            sheet=payload.sheet,
+            include_hidden=payload.include_hidden,
+            owner=user,
+        )
+    except RowsInvalid as invalid:
+        raise MissionInvalid([_line_error(error.line, "", error.message) for error in invalid.errors]) from invalid
+    has_header = has_header_row(table, model) if payload.has_header is None else payload.has_header
+    chosen = _chosen_columns(payload.columns or {}, table.names(has_header=has_header), model)
+    imported = import_table(table, model, has_header=has_header, chosen=chosen)
+    built = build_rows(read_batch(model, Source.FILE, imported=imported), owner=user)
+    if built.problems:
+        raise MissionInvalid(
+            [_line_error(problem.origin.line, problem.field, problem.message) for problem in built.problems]
+        )
+    report = imported.report
+    unused = [COLUMNS_UNUSED(columns=", ".join(report.unused_columns))] if report.unused_columns else []
+    return FileRows(built, replace(report, warnings=(*report.warnings, *built.warnings, *unused)))
+
+
+def _chosen_columns(columns: dict[str, str], names: Sequence[str], model: Model) -> dict[int, str]:
+    """Return the parameter of each named column by its place. Raises MissionInvalid."""
+    errors: list[FieldError] = []
+    chosen: dict[int, str] = {}
+    fields = [*(known.name for known in model.parameters), CUSTOM_ID]
+    for name, parameter in columns.items():
+        if name not in names:
+            message = _("The file has no column of this name. It has: %(names)s.") % {"names": ", ".join(names)}
+            errors.append(FieldError(f"columns.{name}", message))
+        elif parameter and parameter not in fields and not model.is_free_form:
+            message = _("Not a parameter of this model. Allowed: %(names)s.") % {"names": ", ".join(fields)}
+            errors.append(FieldError(f"columns.{name}", message))
+        else:
+            chosen[names.index(name)] = parameter
+    if errors:
+        raise MissionInvalid(errors)
+    return chosen
+
+
+def _in_form(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Return errors of a mission with their paths in the form that comes with a file."""
+    return [FieldError(_place_in_form(error.field), error.message) for error in errors]
+
+
+def _place_in_form(name: str) -> str:
+    return name if name.split(".")[0] in ("file", "columns") else f"mission.{name}"
+
+
+def _in_file(error: FieldError, rows: FileRows) -> FieldError:
+    """Return an error such as ``batch_input.3.prompt`` with the line of its row in the file."""
+    head, _dot, rest = error.field.partition(".")
+    number, _dot, name = rest.partition(".")
+    if head == "batch_input":
+        line = rows.built.origins[int(number)].line if number.isdecimal() else 0
+        return _line_error(line, name, error.message)
+    return FieldError(f"mission.{place_in_body(error.field)}", error.message)
+
+
+def _line_error(line: int, name: str, message: str) -> FieldError:
+    return FieldError(".".join(["file", *([str(line)] if line else []), *([name] if name else [])]), message)
 
 
 # --- Shared by the operations ---

@@ -31,7 +31,7 @@ LANGUAGES = ("en", "zh-hans")
 _SYNONYMS = {
     "prompt": (
         "prompts", "prompttext", "textprompt", "提示语", "提示", "咒语", "关键词", "text", "description",
-        "caption", "描述", "画面描述", "画面", "文案", "文本", "内容",
+        "caption", "content", "question", "query", "input", "描述", "画面描述", "画面", "文案", "文本", "内容", "问题",
     ),
     "image": (
         "images", "imageurl", "imageurls", "imagefile", "imagepath", "picture", "pictures", "photo", "photos", "img",
@@ -85,7 +85,12 @@ def image_field(model: Model) -> Parameter | None:
 
 
 def takes_many(model: Model, name: str) -> bool:
-    """Return True if the field holds a list, so that several columns may fill it."""
+    """Return True if the field holds a list, so that several columns may fill it.
+
+    The fields of a free-form model are known by their names only.
+    """
+    if model.is_free_form:
+        return name.endswith("Urls")
     field = model.parameter(name)
     return field is not None and field.type is ParameterType.IMAGES
 
@@ -100,6 +105,8 @@ def has_header(table: Table, model: Model) -> bool:
         return True
     if len(table.records) < 2:
         return False
+    if model.is_free_form:
+        return table.report.kind != "text"
     first = [str(cell).strip() for cell in table.records[0].cells]
     names = {_plain(field.name) for field in model.parameters}
     for cell in filter(None, first):
@@ -121,11 +128,13 @@ def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMat
     For each field, the clearest name wins: an exact one before a label, a label before a synonym.
     Of equal ones the first wins, but all of them fill a field that holds a list. A column without a
     telling name is matched by its cells: ratios and other choices, then pictures, then the longest
-    texts as the prompt.
+    texts as the prompt. Columns of a free-form model fill the parameters of their names.
     """
     names = table.names(has_header=header)
     records = table.body(has_header=header)[:SAMPLED_ROWS]
     cells = [_filled_cells(records, place) for place in range(len(names))]
+    if model.is_free_form:
+        return [ColumnMatch(name, name or model.batch_field, "name") for name in names]
     matches = [ColumnMatch(name) for name in names]
 
     claims: dict[str, list[tuple[int, str, int, Basis]]] = {}

@@ -35,7 +35,7 @@ INFOTEXT = define(
 )
 MARKUP = define(
     "hint_markup",
-    "Prompts with wildcards, weights or LoRA names of other tools, such as “%(example)s”: %(count)s. They are not "
+    "Prompts with wildcards, variables, weights or LoRA names of other tools, such as “%(example)s”: %(count)s. They are not "
     "replaced here but sent as they are.",
 )
 JSON_TEXT = define(
@@ -66,7 +66,9 @@ REPEATED_IDS = define(
 _KINDS: tuple[tuple[Definition, re.Pattern[str]], ...] = (
     (
         INFOTEXT,
-        re.compile(r"(?i)^\s*(negative prompt\s*[:：]|steps\s*[:：]\s*\d+\s*,|反向提示词\s*[:：]|负面提示词\s*[:：])"),
+        re.compile(
+            r"(?i)^\s*((negative|positive)( prompt)?\s*[:：]|steps\s*[:：]\s*\d+\s*,|反向提示词\s*[:：]|负面提示词\s*[:：])"
+        ),
     ),
     (COMMENTS, re.compile(r"^\s*(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3})|^\s*#\S*[:：]?$")),
     (
@@ -78,7 +80,9 @@ _KINDS: tuple[tuple[Definition, re.Pattern[str]], ...] = (
     (JSON_TEXT, re.compile(r'^\s*(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
     (
         MARKUP,
-        re.compile(r"<(lora|hypernet|lyco):[^>]+>|__[\w/-]+__|\{[^{}|]*\|[^{}]*\}|\([^()]+:\d*\.?\d+\)|\bBREAK\b"),
+        re.compile(
+            r"<(lora|hypernet|lyco):[^>]+>|__[\w/-]+__|\{[^{}|]*\|[^{}]*\}|\([^()]+:\d*\.?\d+\)|\bBREAK\b|\$\{?[A-Za-z_]\w*|\{\{?\s*[\w.]+\s*\}\}?"
+        ),
     ),
     (LIST_MARKS, re.compile(r"^\s*(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
     (TABLE_TEXT, re.compile(r"\S\t+\S|\S\s*[|｜]\s*\S")),
@@ -115,10 +119,15 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
     hints = [
         reason(count=counts[reason.code], example=examples[reason.code]) for reason, _p in _KINDS if counts[reason.code]
     ]
-    if len(texts) > 2:
+    if len(texts) > 1:
         first, mean_length = texts[0].strip(), sum(map(len, texts[1:])) / len(texts[1:])
         is_short = len(first) <= 24 and len(first.split()) <= 2 and not re.search(r"[.!?。！？,，]$", first)
-        if is_short and (first.endswith((":", "：")) or mean_length >= max(3 * len(first), 20)):
+        is_list = len(first) <= 60 and bool(re.fullmatch(r"\w+([,;|、，；｜]\w+)+", first))
+        if (
+            is_list
+            or (is_short and first.endswith((":", "：")))
+            or (is_short and mean_length >= max(3 * len(first), 20))
+        ):
             hints.append(HEADING(example=_example(first)))
     if repeated := [name for name, count in ids.items() if count > 1]:
         shown = ", ".join(repeated[:SHOWN_IDS])

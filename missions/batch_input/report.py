@@ -56,6 +56,7 @@ ABOVE_HEADER = define(
 )
 REPEATED_HEADER = define("input_repeated_header", "Repetitions of the column names that were left out: %(count)s.")
 PICTURES_STORED = define("input_pictures_stored", "Pictures in cells that were uploaded to the library: %(count)s.")
+COLUMNS_UNUSED = define("input_columns_unused", "Columns that were not used: %(columns)s.")
 COLUMNS_GUESSED = define("input_columns_guessed", "Guessed: %(columns)s. Check what each column fills.")
 
 SHOWN_NAMES = 12  # of sheets and columns in the line; the report has all
@@ -115,6 +116,11 @@ class InputReport:
     warnings: tuple[Reason, ...] = ()
 
     @property
+    def is_imported(self) -> bool:
+        """True if the rows come from a file, from pasted cells or from another mission."""
+        return bool(self.name) or self.kind == "pasted"
+
+    @property
     def warning_texts(self) -> list[str]:
         """Return the warnings in the reader's language."""
         return [translate(warning) for warning in self.warnings]
@@ -129,7 +135,9 @@ class InputReport:
         if self.other_sheets:
             parts.append(_("not read: %(sheets)s") % {"sheets": _listed(self.other_sheets)})
         rows = ngettext("%(n)s row", "%(n)s rows", self.rows)
-        if is_text:
+        if self.kind == "images":
+            rows = ngettext("%(n)s image", "%(n)s images", self.rows)
+        elif is_text:
             rows = ngettext("%(n)s line", "%(n)s lines", self.rows)
         parts.append(rows % {"n": f"{self.rows:,}"})
         if self.header_line:
@@ -150,8 +158,9 @@ class InputReport:
             parts.append(_("columns: %(columns)s") % {"columns": _listed(used)})
         if self.unused_columns:
             parts.append(_("columns not used: %(columns)s") % {"columns": _listed(self.unused_columns)})
-        characters = ngettext("%(n)s character", "%(n)s characters", self.characters)
-        parts.append(characters % {"n": f"{self.characters:,}"})
+        if self.characters:
+            characters = ngettext("%(n)s character", "%(n)s characters", self.characters)
+            parts.append(characters % {"n": f"{self.characters:,}"})
         if self.encoding:
             parts.append(self.encoding)
         if self.delimiter:
@@ -184,7 +193,7 @@ class InputReport:
 
 
 def _listed(names: Sequence[object]) -> str:
-    shown = [str(name) for name in names[:SHOWN_NAMES]]
+    shown = [" ".join(str(name).split()) for name in names[:SHOWN_NAMES]]
     return ", ".join([*shown, "…"] if len(names) > SHOWN_NAMES else shown)
 
 

@@ -56,6 +56,7 @@ FILE_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".xls", ".ods", ".jsonl", ".ndj
 TEXT_KEY = ""  # the name of the column that holds bare texts
 SEPARATOR = "|"  # between the values of a cell that holds a list
 
+_OPEN_QUOTE = re.compile(r'^"(?:[^"\n]|"")*\n', re.MULTILINE)  # a cell that goes on in the next line
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ARCHIVE = b"PK\x03\x04"  # the first bytes of .xlsx and .ods
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # of .xls, and of files that a password protects
@@ -191,14 +192,16 @@ def read_table(
 def read_pasted(text: str) -> Table | None:
     """Return the cells of a spreadsheet that were pasted as text, or None for other text.
 
-    Cells are divided by tabs, and every line has as many. Raises RowsInvalid for too many rows or
-    columns.
+    Cells are divided by tabs, and every line has as many. A single column is recognized by cells of
+    several lines, which spreadsheets put into quotation marks. Raises RowsInvalid for too many rows
+    or columns.
     """
-    if "\t" not in text:
+    if "\t" not in text and not _OPEN_QUOTE.search(text):
         return None
     divided = delimited.divide(text, "\t")
     widths = {len(cells) for _line, cells in divided.records if not all(map(is_blank, cells))}
-    if len(widths) != 1 or widths == {1}:
+    has_breaks = any("\n" in cell for _line, cells in divided.records for cell in cells)
+    if len(widths) != 1 or (widths == {1} and (divided.unbalanced or not has_breaks)):
         return None
     return _checked(_table_of(divided, kind="pasted"))
 

@@ -47,6 +47,9 @@ class Mission(models.Model):
     model = models.CharField(max_length=200, help_text=_("The endpoint that every item is sent to."))
     params = models.JSONField(default=dict, help_text=_("Parameters shared by all items."))
     metadata = models.JSONField(default=dict, blank=True)
+    input = models.JSONField(
+        null=True, blank=True, editable=False, help_text=_("What was read from the file that it was created from.")
+    )
     template = models.ForeignKey(
         "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="missions"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from core.db import bulk
 from core.db.transactions import durable_transaction
+from core.db.values import storable
 from core.errors import FieldError
 from media.uses import record_uses
 from missions import lifecycle
@@ -27,10 +28,12 @@ def create_mission(
     priority: int = 0,
     not_before: datetime | None = None,
     max_attempts: int | None = None,
+    input_report: Mapping[str, Any] | None = None,
     on_created: Callable[[Mission], None] | None = None,
 ) -> Mission:
     """Store a validated mission and wake the workers.
 
+    ``input_report`` says what was read from the file of its rows, as plain JSON values.
     ``on_created`` is called in the same transaction, so what it stores exists exactly if the
     mission does. Raises MissionInvalid when an uploaded file was deleted since the
     validation.
@@ -50,6 +53,7 @@ def create_mission(
             model=draft.model.endpoint,
             params=draft.params,
             metadata=draft.metadata,
+            input=storable(input_report),
             template_id=draft.template_id,
             priority=priority,
             not_before=not_before,

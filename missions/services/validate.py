@@ -133,9 +133,15 @@ def validate_mission(
     try:
         shared = dict(params or {})
         if template_id is not None:
-            config = _template_config(owner, template_id, task_type)
-            model, shared = model or config.get("model") or "", config.get("params", {}) | shared
-        chosen = _choose_model(owner, task_type, model, provider, allow_free_form)
+            shared = _template_config(owner, template_id, task_type).get("params", {}) | shared
+        chosen = choose_model(
+            owner=owner,
+            task_type=task_type,
+            model=model,
+            provider=provider,
+            template_id=template_id,
+            allow_free_form=allow_free_form,
+        )
         valid_rows = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
     except MissionInvalid as invalid:
         raise MissionInvalid([*errors, *invalid.errors][:MAX_ERRORS]) from None
@@ -250,24 +256,37 @@ def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) 
     raise MissionInvalid([FieldError("template_id", message)])
 
 
-def _choose_model(
-    owner: AbstractBaseUser, task_type: str, name: str, provider: str, allow_free_form: bool
+def choose_model(
+    *,
+    owner: AbstractBaseUser,
+    task_type: str,
+    model: str = "",
+    provider: str = "",
+    template_id: int | None = None,
+    allow_free_form: bool = False,
 ) -> catalog.Model:
+    """Return the model of a mission: the one that is named, else the template's, else the default.
+
+    Raises MissionInvalid.
+    """
+    name = model
+    if template_id is not None:
+        name = name or _template_config(owner, template_id, task_type).get("model") or ""
     if task_type not in TaskType.values:
         raise MissionInvalid([FieldError("task_type", _("Choose one of %s.") % ", ".join(TaskType.values))])
     try:
         if not name:
             return catalog.default_model(task_type, provider=provider)
         if allow_free_form:
-            model = catalog.find_model(name, task_type, provider, owner_id=owner.pk)
+            chosen = catalog.find_model(name, task_type, provider, owner_id=owner.pk)
         else:
-            model = catalog.get_model(name, provider, owner_id=owner.pk)
+            chosen = catalog.get_model(name, provider, owner_id=owner.pk)
     except (catalog.UnknownModel, ValueError) as error:
         raise MissionInvalid([FieldError("model", str(error))]) from error
-    if model.task_type != task_type:
-        facts = {"model": name, "makes": model.task_type, "wanted": task_type}
+    if chosen.task_type != task_type:
+        facts = {"model": name, "makes": chosen.task_type, "wanted": task_type}
         raise MissionInvalid([FieldError("model", _("%(model)s makes %(makes)s, not %(wanted)s.") % facts)])
-    return model
+    return chosen
 
 
 # --- Rows ---

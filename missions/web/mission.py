@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from core.money import amount_text
 from missions import event_source, failures, lifecycle, selectors
+from missions.batch_input.report import InputReport
 from missions.models import ItemStatus, Mission
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of
@@ -143,6 +144,7 @@ def settings_context(
         "template_form": template_form or SaveTemplateForm(initial=texts, prefix="template"),
         "model": catalog.model_of(mission),
         "parameters": shared_parameters(mission),
+        "input": InputReport.from_json(mission.input) if mission.input else None,
     }
 
 

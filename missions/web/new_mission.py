@@ -83,6 +83,9 @@ def _post(request: HttpRequest) -> HttpResponse:
         draft = drafts.open_draft(owner=owner, key=drafts.new_key())
 
     state = FormState.of_draft(draft, posted_fields(request.POST, draft.fields, owner_id=draft.owner_id))
+    unread = [name for name in ("file", "image_files") if request.FILES.get(name)] if is_submit else []
+    if unread:  # files that the page has not shown yet, as without JavaScript: show them first
+        action = "import" if unread[0] == "file" else "upload_images"
     apply_action(state, action, request)
     try:
         state.save(draft)
@@ -92,6 +95,7 @@ def _post(request: HttpRequest) -> HttpResponse:
     preview = check(entry)
     if (
         is_submit
+        and not unread
         and preview.draft is not None
         and preview.is_ready
         and request.POST.get("quoted_total") == preview.quoted_total
@@ -101,6 +105,7 @@ def _post(request: HttpRequest) -> HttpResponse:
                 preview.draft,
                 priority=entry.priority,
                 not_before=entry.not_before,
+                input_report=preview.report.to_json() if preview.report.is_imported else None,
                 on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),
             )
         except AlreadySubmitted as submitted:
@@ -112,6 +117,9 @@ def _post(request: HttpRequest) -> HttpResponse:
             text = ngettext("%(count)d item submitted.", "%(count)d items submitted.", mission.total_count)
             messages.success(request, text % {"count": mission.total_count})
             return _to_mission(request, mission.pk)
+    elif unread:
+        text = _("Nothing was submitted yet: the file was read just now. Check what was read, then submit.")
+        state.note("warning", text)
     elif is_submit:
         state.note("warning", _("Nothing was submitted yet. Check the number of items and the price, then submit."))
 
@@ -120,7 +128,10 @@ def _post(request: HttpRequest) -> HttpResponse:
         return render(request, PAGE, context, status=422)
     if not request.headers.get("HX-Request"):
         return render(request, PAGE, context)
-    response = render(request, PREVIEW if action == "preview" else FORM, context)
+    response = render(request, PREVIEW if action == "preview" and not state.is_new_table else FORM, context)
+    if action == "preview" and state.is_new_table:  # cells were pasted: the whole form changes
+        response["HX-Retarget"] = "#mission-form"
+        response["HX-Reswap"] = "outerHTML"
     response["HX-Replace-Url"] = _draft_url(state.key)
     return response
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+from dataclasses import replace
 from typing import Any, cast
 
 from django.core.files.uploadedfile import UploadedFile
@@ -9,17 +12,33 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from core.storage.disk import OutOfSpace
+from drafts import services as drafts
 from media.services import UploadInvalid, store_upload
 from missions.batch_input import columns
+from missions.batch_input.report import InputReport
 from missions.batch_input.rows import Source, sources_for
-from missions.batch_input.tables import RowsInvalid, lines_of, read_table
-from missions.web.new_mission_form import COLUMN, SAVED_NAMES, FormState, model_of, parse
+from missions.batch_input.tables import MAX_BYTES, RowsInvalid, Table, lines_of, read_pasted, read_table
+from missions.web.new_mission_form import (
+    COLUMN,
+    DELIMITERS,
+    FORMER_PROMPTS,
+    FORMER_REPORT,
+    INCLUDE_HIDDEN,
+    PLAIN_PROMPTS,
+    PROMPTS_REPORT,
+    SAVED_NAMES,
+    FormState,
+    has_whole_lines,
+    model_of,
+    parse,
+)
 from missions.web.prefill import fields_of_template
 from providers.parameter_fields import PARAMETER
 from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from templates_app.services import TemplateInvalid
 
+KEPT_BYTES = 8 * 1024 * 1024  # larger files have to be chosen again to be read in another way
 EDITABLE_LINES = 2000  # longer text files become tables
 SHOWN_ERRORS = 5
 
@@ -34,6 +53,8 @@ def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
     match name:
         case "import":
             _import_file(state, request)
+        case "read_again":
+            _read_again(state, request)
         case "forget_file":
             state.use_table(None)
         case "guess_columns":
@@ -45,7 +66,12 @@ def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
         case "clear_images":
             state.fields["images"] = ""
         case "clear_prompts":
-            state.fields["prompts"] = ""
+            state.use_prompts("")
+            state.drop_fields(FORMER_PROMPTS, FORMER_REPORT, PLAIN_PROMPTS)
+        case "undo_import":
+            _restore_prompts(state)
+        case "keep_both":
+            _join_prompts(state)
         case "remove_repeats":
             lines = [line for _number, line in lines_of(state.fields.get("prompts", ""))]
             state.fields["prompts"] = "\n".join(dict.fromkeys(lines))
@@ -53,6 +79,8 @@ def apply_action(state: FormState, action: str, request: HttpRequest) -> None:
             _load_template(state)
         case "save_template":
             _save_template(state)
+    if name != "undo_import":
+        _read_pasted_cells(state)
     state.changed = frozenset(name for name in SAVED_NAMES if before.get(name) != state.fields.get(name))
 
 
@@ -62,23 +90,110 @@ def _import_file(state: FormState, request: HttpRequest) -> None:
     if not isinstance(file, UploadedFile) or not file.name:
         state.note("warning", _("Choose a file first."))
         return
+    content = file.read(MAX_BYTES + 1)
     try:
-        table = read_table(cast(Any, file), name=file.name, owner=state.owner)
+        table = read_table(io.BytesIO(content), name=file.name, owner=state.owner)
     except RowsInvalid as invalid:
         for error in invalid.errors[:SHOWN_ERRORS]:
             state.note("error", f"{file.name}: {error}")
         return
+    except OutOfSpace as full:
+        state.note("error", str(full))
+        return
     model = model_of(state.fields, state.owner.pk)
-    is_short_text = table.has_plain_lines and len(table.records) <= EDITABLE_LINES
-    if is_short_text and Source.PROMPTS in sources_for(model):
-        _append_lines(state, "prompts", [str(record.cells[0]) for record in table.records])
+    is_editable = table.has_plain_lines and len(table.records) <= EDITABLE_LINES
+    if is_editable and Source.PROMPTS in sources_for(model):
+        if state.fields.get("prompts", "").strip():
+            state.fields[FORMER_PROMPTS] = state.fields["prompts"]
+            state.fields[FORMER_REPORT] = state.fields.get(PROMPTS_REPORT, "")
+        state.use_prompts("\n".join(str(record.cells[0]) for record in table.records), table.report)
         state.fields["source"] = Source.PROMPTS.value
         return
-    state.use_table(table, file.name)
+    if state.table is not None:
+        facts = {"new": file.name, "old": state.file_name}
+        state.note("info", _("“%(new)s” replaced “%(old)s”.") % facts)
+    _show_table(state, table, file.name, content)
+
+
+def _read_again(state: FormState, request: HttpRequest) -> None:
+    """Read another sheet of the imported file, its hidden rows, or other columns."""
+    content = drafts.file_of(owner=state.owner, key=state.key)
+    if content is None:
+        state.note("warning", _("Choose the file again."))
+        return
+    include_hidden = bool(request.POST.get(INCLUDE_HIDDEN))
+    try:
+        table = read_table(
+            io.BytesIO(content),
+            name=state.file_name,
+            sheet=request.POST.get("sheet", ""),
+            include_hidden=include_hidden,
+            delimiter=DELIMITERS.get(request.POST.get("delimiter", ""), ""),
+            owner=state.owner,
+        )
+    except RowsInvalid as invalid:
+        state.note("error", f"{state.file_name}: {invalid.errors[0]}")
+        return
+    except OutOfSpace as full:
+        state.note("error", str(full))
+        return
+    _show_table(state, table, state.file_name, content)
+    if include_hidden:
+        state.fields[INCLUDE_HIDDEN] = "on"
+
+
+def _show_table(state: FormState, table: Table, name: str, content: bytes = b"") -> None:
+    """Use a table as the source of the rows. Its file is kept if it can be read in another way."""
+    report = table.report
+    is_choosable = bool(report.other_sheets or report.hidden or report.delimiter or state.fields.get(INCLUDE_HIDDEN))
+    is_kept = (is_choosable or has_whole_lines(table)) and 0 < len(content) <= KEPT_BYTES
+    state.use_table(table, name, content if is_kept else None)
     state.fields["source"] = Source.FILE.value
     state.fields.pop("has_header", None)
-    if columns.has_header(table, model):
+    if columns.has_header(table, model_of(state.fields, state.owner.pk)):
         state.fields["has_header"] = "on"
+
+
+def _read_pasted_cells(state: FormState) -> None:
+    """Turn cells of a spreadsheet that were pasted into the prompts into a table."""
+    text = state.fields.get("prompts", "")
+    source = state.fields.get("source") or Source.PROMPTS.value
+    if not text or source != Source.PROMPTS or state.fields.get(PLAIN_PROMPTS):
+        return
+    if Source.PROMPTS not in sources_for(model_of(state.fields, state.owner.pk)):
+        return
+    try:
+        table = read_pasted(text)
+    except RowsInvalid as invalid:
+        state.note("error", str(invalid.errors[0]))
+        return
+    if table is not None:
+        state.fields |= {FORMER_PROMPTS: text, FORMER_REPORT: state.fields.get(PROMPTS_REPORT, "")}
+        state.use_prompts("")
+        _show_table(state, table, _("Pasted cells"))
+
+
+def _restore_prompts(state: FormState) -> None:
+    """Bring back the prompts that a file replaced, or the text of cells that became a table."""
+    report = state.fields.get(FORMER_REPORT)
+    state.use_prompts(
+        state.fields.get(FORMER_PROMPTS, ""), InputReport.from_json(json.loads(report)) if report else None
+    )
+    if state.table is not None and state.table.report.kind == "pasted":
+        state.use_table(None)
+        state.fields[PLAIN_PROMPTS] = "on"
+    state.fields["source"] = Source.PROMPTS.value
+    state.drop_fields(FORMER_PROMPTS, FORMER_REPORT)
+
+
+def _join_prompts(state: FormState) -> None:
+    """Put the prompts that a file replaced before those of the file."""
+    former, added = state.fields.get(FORMER_PROMPTS, "").strip(), state.prompts_report or InputReport()
+    report = state.fields.get(FORMER_REPORT)
+    names = [InputReport.from_json(json.loads(report)).name] if report else []
+    joined = replace(added, name=", ".join([*names, added.name]))
+    state.use_prompts("\n".join([former, state.fields.get("prompts", "")]), joined)
+    state.drop_fields(FORMER_PROMPTS, FORMER_REPORT)
 
 
 def _upload_images(state: FormState, request: HttpRequest) -> None:

@@ -7,8 +7,9 @@ are.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
@@ -24,6 +25,9 @@ from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
 from missions.batch_input import columns
+from missions.batch_input.delimited import WHOLE_LINES
+from missions.batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
+from missions.batch_input.report import InputReport
 from missions.batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
 from missions.batch_input.tables import Table
 from providers import catalog
@@ -40,11 +44,27 @@ from providers.parameter_fields import (
 )
 
 COLUMN = "column-"
+# Fields that no control posts: what was read from the file of the prompts, and the prompts that it
+# replaced, with their own report.
+PROMPTS_REPORT, FORMER_PROMPTS, FORMER_REPORT = "prompts_report", "former_prompts", "former_report"
+HAS_FILE, INCLUDE_HIDDEN = "has_file", "include_hidden"  # the draft has the imported file, to read it in another way
+PLAIN_PROMPTS = "plain_prompts"  # the person wants cells that were pasted to stay lines of text
 MAX_REPEAT = 1000
 MAX_PER_ITEM = 50
 PRIORITIES = [(10, gettext_lazy("High")), (0, gettext_lazy("Normal")), (-10, gettext_lazy("Low"))]
 DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0"}
 DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
+
+
+# The separators of a text file, by the words of their control. Each line as one cell is "lines".
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "lines": WHOLE_LINES}
+DELIMITER_LABELS = {
+    "comma": gettext_lazy("Comma"),
+    "semicolon": gettext_lazy("Semicolon"),
+    "tab": gettext_lazy("Tab"),
+    "bar": gettext_lazy("Vertical bar"),
+    "lines": gettext_lazy("None: each line is one prompt"),
+}
 
 
 class NewMissionForm(forms.Form):
@@ -164,7 +184,8 @@ SAVED_NAMES = frozenset(NewMissionForm.base_fields) | {"model", "template"}
 class FormState:
     """The fields and the imported file of one form. The buttons of the page change it.
 
-    ``notes`` are (kind, text) messages for the person; ``changed`` names the texts that a button
+    ``file`` is the content of a new file, if it can be read in another way. ``notes`` are (kind,
+    text) messages for the person; ``changed`` names the texts that a button
     has changed, so that the page must not keep what is typed there.
     """
 
@@ -173,6 +194,7 @@ class FormState:
     fields: dict[str, str]
     table: Table | None = None
     file_name: str = ""
+    file: bytes | None = None
     notes: list[tuple[str, str]] = field(default_factory=list)
     is_new_table: bool = False
     is_saving_template: bool = False  # keeps the panel that names a template open
@@ -188,22 +210,38 @@ class FormState:
         """Write the fields, and the file if it is new, to the draft. Raises AlreadySubmitted."""
         drafts.save_form(draft, self.fields)
         if self.is_new_table:
-            drafts.save_table(draft, file_name=self.file_name, table=self.table.as_json() if self.table else None)
+            table = self.table.as_json() if self.table else None
+            drafts.save_table(draft, file_name=self.file_name, table=table, file=self.file)
+
+    @property
+    def prompts_report(self) -> InputReport | None:
+        """Return what was read from the text file that filled the prompts, or None."""
+        stored = self.fields.get(PROMPTS_REPORT)
+        return InputReport.from_json(json.loads(stored)) if stored else None
+
+    def use_prompts(self, text: str, report: InputReport | None = None) -> None:
+        """Replace the prompts. ``report`` says what was read from the file that they come from."""
+        self.fields["prompts"] = text
+        self.fields.pop(PROMPTS_REPORT, None)
+        if report is not None:
+            self.fields[PROMPTS_REPORT] = json.dumps(report.to_json())
 
     def note(self, kind: str, text: str) -> None:
         self.notes.append((kind, text))
 
-    def use_table(self, table: Table | None, name: str = "") -> None:
+    def use_table(self, table: Table | None, name: str = "", file: bytes | None = None) -> None:
         """Replace the imported file, or remove it.
 
         The meanings of its columns are guessed again.
         """
-        self.table, self.file_name, self.is_new_table = table, name, True
-        self.drop_fields(COLUMN)
+        self.table, self.file_name, self.file, self.is_new_table = table, name, file, True
+        self.drop_fields(COLUMN, HAS_FILE, INCLUDE_HIDDEN)
+        if file is not None:
+            self.fields[HAS_FILE] = "on"
         self.fields.pop("leave_out", None)
 
-    def drop_fields(self, prefix: str) -> None:
-        self.fields = {name: value for name, value in self.fields.items() if not name.startswith(prefix)}
+    def drop_fields(self, *prefixes: str) -> None:
+        self.fields = {name: value for name, value in self.fields.items() if not name.startswith(prefixes)}
 
 
 @dataclass(frozen=True)
@@ -221,6 +259,7 @@ class MissionEntry:
     batch: BatchInput
     parameters_form: ParametersForm
     columns_form: ColumnsForm | None
+    report: InputReport
     default_name: str
     name: str
     description: str
@@ -324,6 +363,7 @@ def parse(state: FormState) -> MissionEntry:
         batch=batch,
         parameters_form=parameters_form,
         columns_form=columns_form,
+        report=_report_of(batch, state),
         default_name=default_name,
         name=trim(fields.get("name", "")) or default_name,
         description=fields.get("description", ""),
@@ -333,4 +373,26 @@ def parse(state: FormState) -> MissionEntry:
         spending_limit=values.get("spending_limit"),
         priority=values.get("priority") or 0,
         not_before=values.get("not_before"),
+    )
+
+
+def has_whole_lines(table: Table) -> bool:
+    """Return True if each line of a CSV file was read as one cell."""
+    return any(warning.code == WHOLE_LINES_READ.code for warning in table.report.warnings)
+
+
+def _report_of(batch: BatchInput, state: FormState) -> InputReport:
+    """Return what is read from the file, or from the texts of the form."""
+    if batch.source == Source.FILE:
+        return batch.imported.report if batch.imported else InputReport()
+    if batch.source == Source.IMAGES:
+        return InputReport(kind="images", rows=len(batch.image_groups))
+    text = state.fields.get("prompts", "")
+    origin = state.prompts_report
+    lines = len(text.splitlines())
+    typed = InputReport(kind="typed", lines=lines, blank=lines - len(batch.prompts))
+    return replace(
+        origin or typed,
+        rows=len(batch.prompts),
+        characters=sum(len(prompt) for _line, prompt in batch.prompts),
     )

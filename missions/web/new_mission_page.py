@@ -11,8 +11,18 @@ from django.utils.translation import gettext as _
 
 from drafts.models import FormDraft
 from media.models import MediaFile
+from missions.batch_input.delimited import WHOLE_LINES
 from missions.batch_input.tables import lines_of
-from missions.web.new_mission_form import FormState, MissionEntry
+from missions.web.new_mission_form import (
+    DELIMITER_LABELS,
+    DELIMITERS,
+    FORMER_PROMPTS,
+    HAS_FILE,
+    INCLUDE_HIDDEN,
+    FormState,
+    MissionEntry,
+    has_whole_lines,
+)
 from missions.web.new_mission_preview import Preview
 from providers import catalog
 from providers.catalog import ParameterType
@@ -57,7 +67,9 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "image_limit": (image.max_count or 50) if image and takes_several else 1,
         "tiles": _tiles(entry),
         "row_count": batch.row_count,
+        "former_count": len(list(lines_of(state.fields.get(FORMER_PROMPTS, "")))),
         "sample_rows": _sample_rows(state, entry),
+        "reading": _reading_choices(state),
         "problems": [_problem_with_target(error.field, error.message) for error in preview.problems],
         "row_problems": [
             {
@@ -106,6 +118,20 @@ def _tiles(entry: MissionEntry) -> dict[str, Any]:
         for number, group in enumerate(groups[:SHOWN_TILES], start=1)
     ]
     return {"shown": tiles, "count": len(groups), "further_count": max(len(groups) - SHOWN_TILES, 0)}
+
+
+def _reading_choices(state: FormState) -> dict[str, Any]:
+    """Return in which other ways the imported file can be read: sheets, hidden rows, separators."""
+    if state.table is None or not state.fields.get(HAS_FILE):
+        return {}
+    report = state.table.report
+    if report.sheet:
+        include_hidden = bool(state.fields.get(INCLUDE_HIDDEN))
+        sheets = [report.sheet, *report.other_sheets] if report.other_sheets else []
+        return {"sheets": sheets, "has_hidden": report.hidden or include_hidden, "include_hidden": include_hidden}
+    current = WHOLE_LINES if has_whole_lines(state.table) else report.delimiter
+    chosen = next((word for word, delimiter in DELIMITERS.items() if delimiter == current), "")
+    return {"delimiters": DELIMITER_LABELS.items(), "delimiter": chosen}
 
 
 def _sample_rows(state: FormState, entry: MissionEntry) -> list[list[str]]:

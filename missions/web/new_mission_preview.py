@@ -1,15 +1,15 @@
 """Check a mission entry: its items, price and duration, or all its problems.
 
 Nothing is stored or spent.
-
-Nothing is stored or spent.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from core.errors import FieldError
 from missions import durations, services
-from missions.batch_input.rows import BatchRows, RowProblem, build_rows, count_repeats
+from missions.batch_input.hints import hints_of_rows
+from missions.batch_input.report import InputReport
+from missions.batch_input.rows import BatchRows, RowProblem, Source, build_rows, count_repeats
 from missions.batch_input.tables import SEPARATOR
 from missions.web.new_mission_form import MissionEntry
 from providers import slots
@@ -35,7 +37,8 @@ class Preview:
     None if unknown.
 
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
-    (``params.prompt``); ``row_problems`` concern single rows.
+    (``params.prompt``); ``row_problems`` concern single rows. ``report`` says what was read, with
+    hints about the texts among its warnings.
     """
 
     entry: MissionEntry
@@ -48,6 +51,7 @@ class Preview:
     first_items: Sequence[dict[str, Any]] = ()
     problems: list[FieldError] = field(default_factory=list)
     row_problems: list[RowProblem] = field(default_factory=list)
+    report: InputReport = field(default_factory=InputReport)
     draft: services.Draft | None = None
 
     @property
@@ -72,11 +76,15 @@ class Preview:
 
     @property
     def quoted_total(self) -> str:
-        """Return what the submit button promises.
+        """Return what the submit button promises: count, price, and what was read of which file.
 
         A mission is created only while this is still true.
         """
-        return f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+        quote = f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+        report = self.entry.report
+        if self.entry.batch.source == Source.FILE:
+            return f"{quote} {hashlib.sha256(json.dumps(report.to_json()).encode()).hexdigest()[:16]}"
+        return f"{quote} {report.name}" if report.name else quote
 
     @property
     def problem_count(self) -> int:
@@ -124,17 +132,24 @@ def check(entry: MissionEntry) -> Preview:
             {name: value for name, value in (dict(entry.params) | row).items() if value not in ("", None, [])}
             for row in rows[:FIRST_ITEMS]
         ]
+    skipped_count = len(built.rows) - len(rows) if draft is not None else 0
+    report = replace(
+        entry.report, warnings=(*entry.report.warnings, *built.warnings, *hints_of_rows(rows, entry.model))
+    )
+    if entry.batch.source == Source.FILE:
+        report = replace(report, rows=len(rows), skipped=report.skipped + skipped_count)
     return Preview(
         entry,
         rows=rows,
         count=count,
         repeated_count=count_repeats(rows),
-        skipped_count=len(built.rows) - len(rows) if draft is not None else 0,
+        skipped_count=skipped_count,
         estimate=draft.estimated_cost if draft is not None else None,
         seconds=expected_seconds(entry.model, count),
         first_items=first_items,
         problems=problems,
         row_problems=row_problems,
+        report=report,
         draft=draft,
     )
 

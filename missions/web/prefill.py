@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from missions.batch_input.columns import CUSTOM_ID, prompt_field
+from missions.batch_input.report import InputReport
 from missions.batch_input.rows import Source, sources_for
 from missions.batch_input.tables import Record, Table
 from missions.models import Mission
@@ -81,7 +82,8 @@ def copy_mission(mission: Mission, state: FormState) -> None:
         Record(index, [custom_id if name == CUSTOM_ID else params.get(name) for name in names])
         for index, custom_id, params in items
     ]
-    state.use_table(Table(records, keys=names), mission.name)
+    report = InputReport(name=mission.name, kind="mission", lines=len(records), rows=len(records))
+    state.use_table(Table(records, keys=names, report=report), mission.name)
     state.fields["source"] = Source.FILE.value
 
 

@@ -45,7 +45,12 @@ class Operation:
         if "application/json" in content:
             arguments |= {"data": sample(content["application/json"]["schema"]), "content_type": "application/json"}
         elif "multipart/form-data" in content:
-            arguments["data"] = {name: picture() for name in content["multipart/form-data"]["schema"]["properties"]}
+            form = content["multipart/form-data"]["schema"]
+            file = rows_file if "mission" in form["properties"] else picture
+            arguments["data"] = {
+                name: file() if form["properties"][name].get("format") == "binary" else sample(form["properties"][name])
+                for name in form["required"]
+            }
         return arguments
 
 
@@ -89,6 +94,13 @@ def _least(schema: Schema) -> Any:
             return False
         case _:
             return "x" * max(1, schema.get("minLength", 1))
+
+
+def rows_file() -> io.BytesIO:
+    """Return a file of prompts with a name, as a form sends it."""
+    file = io.BytesIO(b"a whale\nan owl\n")
+    file.name = "prompts.txt"
+    return file
 
 
 def picture() -> io.BytesIO:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from core.db import pending_migrations
 from core.errors import NotPossible
 from devtools import local_stack, progress, report, sandbox
 from missions import lifecycle, services
-from missions.batch_input.local_files import Row, holds_list, read_rows, upload_local_files
+from missions.batch_input.hints import hints_of_rows
+from missions.batch_input.local_files import FileRows, Row, holds_list, read_file, upload_local_files
 from missions.batch_input.rows import count_repeats
 from missions.batch_input.tables import RowsInvalid, split_list
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
@@ -55,14 +57,15 @@ No API key is set, so nothing can be generated and nothing can be spent.
 
 
 class Command(BaseCommand):
-    help = "Run a file of prompts (.txt, .csv or .jsonl) as one mission and wait for its results."
+    help = "Run a file of prompts (.txt, .csv, .xlsx or .jsonl) as one mission and wait for its results."
     requires_system_checks = []  # a sandbox has other settings, so the checks run once it is known which apply
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("file", nargs="?", metavar="FILE", help=".txt, .csv or .jsonl: one prompt or row per line")
+        add("file", nargs="?", metavar="FILE", help=".txt, .csv, .xlsx or .jsonl: one prompt or row per line")
         add("--type", dest="task_type", choices=TaskType.values, help="the task type")
+        add("--sheet", default="", metavar="NAME", help="the sheet of a workbook (default: the first with rows)")
         add("--model", default="", help="endpoint or provider:endpoint (default: the type's default model)")
         add("--param", action="append", default=[], metavar="K=V", help="a parameter for all items; K:=JSON for JSON")
         add("--name", default="", help="the mission's name (default: the file's name)")
@@ -144,7 +147,8 @@ class Run:
         except catalog.UnknownModel as error:
             raise CommandError(str(error), returncode=BAD_INPUT) from error
         self._require_key(model.provider)
-        rows, params = self._read(Path(file), model)
+        read, params = self._read(Path(file), model)
+        rows = read.rows
         try:
             draft = services.validate_mission(
                 name=self.options["name"] or Path(file).stem,
@@ -160,12 +164,17 @@ class Run:
             raise _bad_input(
                 [_place(error.field, rows, params) + error.message for error in invalid.errors]
             ) from invalid
+        hints = hints_of_rows([row.value for row in rows], draft.model)
+        report = replace(read.report, warnings=(*read.report.warnings, *hints))
+        self.print(f"Read {report.name}: {report.line}")
+        for warning in report.warning_texts:
+            self.print(f"Note: {warning}")
         self._describe(draft, rows)
         if draft.estimated_cost != 0:
             self._confirm()
         with ExitStack() as stack:
             self._ensure_workers(stack, draft.model.provider)
-            mission = services.create_mission(draft, priority=self.options["priority"])
+            mission = services.create_mission(draft, priority=self.options["priority"], input_report=report.to_json())
             return self._watch(mission)
 
     def _resume(self, mission_id: int) -> int:
@@ -195,18 +204,19 @@ class Run:
             setting = PROVIDERS[provider].environment["api_key"]
             raise CommandError(NO_KEY % setting, returncode=BAD_INPUT)
 
-    def _read(self, path: Path, model: catalog.Model) -> tuple[list[Row], dict[str, Any]]:
+    def _read(self, path: Path, model: catalog.Model) -> tuple[FileRows, dict[str, Any]]:
         """Read the file's rows and the --param options, and upload the local images that they name.
 
         Paths in the file are relative to the file, paths in options to the current folder.
         """
         try:
-            rows = upload_local_files(read_rows(path, model=model), model=model, folder=path.parent, owner=self.user)
+            read = read_file(path, model=model, sheet=self.options["sheet"])
+            rows = upload_local_files(read.rows, model=model, folder=path.parent, owner=self.user)
             params = dict(_parse_param(text, model) for text in self.options["param"])
             shared = upload_local_files([Row(0, params)], model=model, folder=Path(), owner=self.user)[0].value
         except RowsInvalid as invalid:
             raise _bad_input([str(error) for error in invalid.errors]) from invalid
-        return rows, shared if isinstance(shared, dict) else {}
+        return replace(read, rows=rows), shared if isinstance(shared, dict) else {}
 
     # --- Before anything is spent ---
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from ninja import Field, Schema
 from pydantic import (
+    Json,
     ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
@@ -17,11 +19,14 @@ from pydantic import (
 
 from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
+from core.db.reasons import translate
 from core.errors import FieldError
 from core.money import amount_text
+from core.reasons import Reason
 from missions import selectors
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
 from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
+from missions.batch_input.report import InputReport
 from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus
@@ -119,6 +124,45 @@ class MissionIn(Strict):
             return draft
 
 
+class FileMissionIn(MissionIn):
+    """A mission whose rows come from a file."""
+
+    config: Annotated[
+        dict[str, Any], Field(description="The model's parameters that all items share, without batch_input.")
+    ] = {}
+
+
+class MissionFileIn(Strict):
+    """The form of a mission that comes with a file of rows.
+
+    ``mission`` is a FileMissionIn as text, because a form has no objects.
+    """
+
+    mission: Annotated[
+        str,
+        Field(
+            max_length=1_000_000,
+            description="The body of POST /missions as JSON, without config.batch_input.",
+            examples=['{"name": "Foxes", "task_type": "text_to_image", "config": {"aspectRatio": "1:1"}}'],
+        ),
+    ]
+    columns: Annotated[
+        Json[dict[str, str]] | None,
+        Field(
+            description="The parameter of each column by the column's name (or letter), as a JSON object; "
+            '"" for a column that is not used. Others are matched by their names and cells.',
+            examples=['{"text": "prompt"}'],
+        ),
+    ] = None
+    has_header: Annotated[
+        bool | None, Field(description="Whether the first row holds the names of the columns. Empty: recognized.")
+    ] = None
+    sheet: Annotated[
+        str, Field(max_length=200, description="The sheet of a workbook. Empty: the first visible one with rows.")
+    ] = ""
+    include_hidden: Annotated[bool, Field(description="Read hidden rows and columns as well.")] = False
+
+
 class MissionChangeIn(Strict):
     """Absent fields stay unchanged."""
 
@@ -173,12 +217,64 @@ class UrlsOut(Schema):
     retry: str
 
 
+class WarningOut(Schema):
+    """Something to look at before paying. ``code`` is a stable word."""
+
+    code: str
+    message: str
+
+
+class ColumnOut(Schema):
+    """A column and the parameter that it fills."""
+
+    column: str
+    field: str
+    is_guess: Annotated[bool, Field(description="Not named like the parameter, but matched by a synonym or its cells.")]
+
+
+class InputOut(Schema):
+    """The facts of the file that the rows come from."""
+
+    name: str
+    kind: Annotated[str, Field(description="text, csv, tsv, xlsx, xls, ods, jsonl, json, pasted or mission.")]
+    summary: Annotated[str, Field(description="The facts in one line for people.")]
+    encoding: str
+    delimiter: str
+    sheet: str
+    other_sheets: list[str]
+    header_line: Annotated[int, Field(description="The line of the column names; 0 if there is none.")]
+    columns: list[ColumnOut]
+    unused_columns: list[str]
+    lines: int
+    rows: int
+    blank: int
+    hidden: int
+    skipped: int
+    characters: int
+    warnings: list[WarningOut]
+
+
+def input_of(report: InputReport) -> dict[str, Any]:
+    """Return what was read from a file as InputOut has it, in plain JSON values."""
+    columns = [{"column": match.column, "field": match.field, "is_guess": match.is_guess} for match in report.matches]
+    facts = {"summary": report.line, "columns": columns, "warnings": warnings_of(report.warnings)}
+    stored = report.to_json()
+    return {name: stored.get(name) for name in InputOut.model_fields} | facts
+
+
+def warnings_of(reasons: Iterable[Reason]) -> list[dict[str, str]]:
+    """Return reasons as code and message in the caller's language, each code and text once."""
+    return [{"code": reason.code, "message": translate(reason)} for reason in dict.fromkeys(reasons)]
+
+
 class SubmittedOut(Schema):
     api_mission_id: int
     total_count: int
     status: MissionStatus
     estimate: EstimateOut
     urls: UrlsOut
+    warnings: list[WarningOut]
+    input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
 
 
 class ProblemOut(Schema):
@@ -196,6 +292,8 @@ class ValidationOut(Schema):
     total_count: int
     estimate: EstimateOut | None
     errors: list[ProblemOut]
+    warnings: list[WarningOut]
+    input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
 
 
 class CountsOut(Schema):
@@ -287,7 +385,14 @@ class MissionDetailOut(MissionOut):
     config: Annotated[dict[str, Any], Field(description="The parameters that all items share.", alias="params")]
     max_attempts: int
     template_id: int | None
+    input: Annotated[
+        InputOut | None, Field(description="What was read from the file that it was created from; null without one.")
+    ]
     items: Annotated[ItemPage, Field(description="The first page of items.")]
+
+    @staticmethod
+    def resolve_input(mission: Mission) -> dict[str, Any] | None:
+        return input_of(InputReport.from_json(mission.input)) if mission.input else None
 
     @staticmethod
     def resolve_items(mission: Mission) -> dict[str, Any]:

@@ -235,6 +235,8 @@ def test_validate_only_returns_the_price(api: Api):
         "total_count": 4,
         "estimate": {"amount": "0.20", "currency": "CNY"},
         "errors": [],
+        "warnings": [],
+        "input": None,
     }
     assert nothing_is_stored()
 

@@ -32,6 +32,8 @@ def codes(rows: list[Any]) -> list[str]:
         ("a {red|blue} whale", "hint_markup"),
         ("a __colour__ whale", "hint_markup"),
         ("a (whale:1.3), <lora:sea:0.8>", "hint_markup"),
+        ("a {colour} whale by $ARTIST", "hint_markup"),
+        ("positive: a whale", "hint_infotext"),
         ('{"prompt": "a whale"}', "hint_json"),
         ("1. a whale", "hint_list_marks"),
         ("- a whale", "hint_list_marks"),
@@ -54,6 +56,7 @@ def test_foreign_text_gets_a_hint(text: str, expected: str) -> None:
         "a well-known whale - seen from above",
         "a whale — the last of its kind",
         "12:30 on a station clock",
+        "a $100 bill, folded into a whale",
         "whale (blue) and/or orca",
         "一只鲸鱼，黄昏，俯视",
     ],
@@ -63,7 +66,8 @@ def test_plain_prompt_gets_no_hint(text: str) -> None:
 
 
 def test_heading_and_repeated_ids_get_a_hint() -> None:
-    assert codes(["Beschreibung", PLAIN, PLAIN]) == ["hint_heading"]
+    for first in ("Beschreibung", "question,answer", "Prompts:"):
+        assert codes([first, PLAIN, PLAIN]) == ["hint_heading"]
     assert codes(["whale", "owl", "fox"]) == []
     rows = [{"prompt": PLAIN, "custom_id": name} for name in ("a", "b", "a", "", "")]
     assert [str(hint) for hint in hints_of_rows(rows, TEXT_TO_IMAGE)] == [

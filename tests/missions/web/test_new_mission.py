@@ -297,11 +297,162 @@ def test_meanings_of_columns_can_be_changed(client: Client, key: str) -> None:
     assert [item["prompt"] for item in changed.context["preview"].first_items] == ["two", "a cat"]
 
 
-def test_text_file_becomes_prompts(client: Client, key: str) -> None:
-    response = post(client, key, "import", prompts="first", file=upload("第二\nthird\n".encode("gb18030"), "more.txt"))
+def prompts_of(response: Any) -> str:
+    return str(response.context["entry"].fields["prompts"])
 
-    assert response.context["entry"].fields["prompts"] == "first\n第二\nthird"
+
+def test_text_file_replaces_prompts(client: Client, key: str) -> None:
+    file = upload("第二\nthird\n".encode("gb18030"), "more.txt")
+    response = post(client, key, "import", prompts="first", file=file)
+    assert prompts_of(response) == "第二\nthird"
     assert response.context["entry"].batch.source == "prompts"
+    assert "“more.txt” replaced 1 prompt." in text(response)
+
+    assert prompts_of(post(client, key, "keep_both")) == "first\n第二\nthird"
+
+
+def test_replaced_prompts_can_be_restored(client: Client, key: str) -> None:
+    for name in ("one", "two"):
+        post(client, key, "import", file=upload(f"{name}\n".encode(), f"{name}.txt"))
+
+    restored = post(client, key, "undo_import")
+
+    assert prompts_of(restored) == "one"
+    assert restored.context["preview"].report.name == "one.txt"
+    assert "replaced" not in text(restored)
+
+
+def test_second_table_replaces_the_first(client: Client, key: str) -> None:
+    post(client, key, "import", file=upload(b"prompt\na fox\n", "a.csv"))
+
+    response = post(client, key, "import", file=upload(b"prompt\na cat\n", "b.csv"))
+
+    assert response.context["preview"].count == 1
+    assert "“b.csv” replaced “a.csv”." in text(response)
+
+
+def test_page_says_what_was_read_and_guessed(client: Client, key: str) -> None:
+    content = "prompt_no,text,seed_no,note\r\n7,a fox in snow,3,x\r\n8,an owl --ar 16:9,4,y\r\n"
+    page = text(post(client, key, "import", file=upload(content.encode("utf-16"), "a.csv")))
+
+    for part in ("a.csv", "2 rows", "text → prompt (guessed)", "columns not used: prompt_no", "UTF-16"):
+        assert part in page
+    assert "guessed from its name" in page
+    assert "Prompts with options of other tools, such as “an owl --ar 16:9”: 1." in page
+
+
+def test_typed_prompts_are_counted(client: Client, key: str) -> None:
+    page = text(typing(client, key, prompts="a fox\n\nan owl\n"))
+
+    assert "2 lines · 1 blank line · 11 characters" in page
+
+
+def test_unread_file_is_shown_before_it_is_paid(client: Client, key: str) -> None:
+    quoted = post(client, key, prompts="a fox").context["preview"].quoted_total
+
+    response = post(client, key, "submit", quoted_total=quoted, prompts="a fox", file=upload(b"prompt\nan owl\n"))
+
+    assert response.status_code == 422
+    assert "the file was read just now" in text(response)
+    assert not Mission.objects.exists()
+    submit(client, key, source="file", header_shown="1", has_header="on")
+    assert Mission.objects.get().items.get().params == {"prompt": "an owl"}
+
+
+def test_unread_image_is_shown_before_it_is_paid(client: Client, key: str, owner: User) -> None:
+    fields = EDIT | {"images": make_media(owner).reference, "param-prompt": "in ink"}
+    quoted = post(client, key, **fields).context["preview"].quoted_total
+
+    response = post(client, key, "submit", quoted_total=quoted, image_files=[upload(picture(), "a.png")], **fields)
+
+    assert response.status_code == 422
+    assert response.context["preview"].count == 2
+    assert not Mission.objects.exists()
+
+
+def test_changed_column_must_be_shown_first(client: Client, key: str) -> None:
+    content = b"prompt,text\na fox,a cat\n"
+    quoted = post(client, key, "import", file=upload(content)).context["preview"].quoted_total
+    fields = {"source": "file", "header_shown": "1", "has_header": "on", "column-0": "", "column-1": "prompt"}
+
+    assert post(client, key, "submit", quoted_total=quoted, **fields).status_code == 422
+    assert not Mission.objects.exists()
+
+
+def test_pasted_cells_become_a_table(client: Client, key: str) -> None:
+    cells = "prompt\taspectRatio\na fox\t16:9\nan owl\t1:1\n"
+
+    response = typing(client, key, prompts=cells)
+
+    assert response["HX-Retarget"] == "#mission-form"
+    assert response.context["entry"].batch.source == "file"
+    assert [item["aspectRatio"] for item in response.context["preview"].first_items] == ["16:9", "1:1"]
+    assert "Pasted cells" in text(response)
+    lines = post(client, key, "undo_import")
+    assert prompts_of(lines).split() == cells.split()
+    assert typing(client, key, prompts=cells).context["preview"].count == 3
+
+
+def test_another_sheet_can_be_read(client: Client, key: str) -> None:
+    book = xlsx([["prompt"], ["a fox"]], [["prompt"], ["an owl"], ["a bat"]])
+    page = post(client, key, "import", file=upload(book, "a.xlsx"))
+    assert page.context["reading"]["sheets"] == ["Sheet1", "Sheet2"]
+    assert "Only the sheet “Sheet1” was read." in text(page)
+
+    response = post(client, key, "read_again", sheet="Sheet2")
+
+    assert [item["prompt"] for item in response.context["preview"].first_items] == ["an owl", "a bat"]
+    assert response.context["reading"]["sheets"] == ["Sheet2", "Sheet1"]
+    assert "Sheet3" in text(post(client, key, "read_again", sheet="Sheet3"))
+
+
+def test_another_separator_can_be_chosen(client: Client, key: str) -> None:
+    page = post(client, key, "import", file=upload(b"a red fox asleep, in snow\na grey owl awake, at night\n", "a.csv"))
+    assert [item["prompt"] for item in page.context["preview"].first_items] == [
+        "a red fox asleep, in snow",
+        "a grey owl awake, at night",
+    ]
+    assert page.context["reading"]["delimiter"] == "lines"
+
+    response = post(client, key, "read_again", delimiter="comma", source="file", header_shown="1")
+
+    assert [item["prompt"] for item in response.context["preview"].first_items] == [
+        "a red fox asleep",
+        "a grey owl awake",
+    ]
+    submit(client, key, source="file", header_shown="1")
+    assert FormDraft.objects.get().file is None
+    assert "Choose the file again." in text(post(client, new_key(), "read_again"))
+
+
+def test_pasted_cells_of_several_lines_are_one_row(client: Client, key: str) -> None:
+    response = typing(client, key, prompts='"a fox\nin snow"\nan owl\n"a ""red"" cat"\n')
+
+    prompts = [item["prompt"] for item in response.context["preview"].first_items]
+    assert prompts == ["a fox\nin snow", "an owl", 'a "red" cat']
+    assert typing(client, new_key(), prompts='"a fox" in snow\n"an owl"\n').context["entry"].batch.source == "prompts"
+
+
+def test_mission_keeps_what_was_read(client: Client, key: str) -> None:
+    post(client, key, "import", file=upload(xlsx([["text", "note"], ["a fox in snow", "x"]]), "foxes.xlsx"))
+    submit(client, key, source="file", header_shown="1", has_header="on")
+
+    mission = Mission.objects.get()
+    page = text(client.get(f"/missions/{mission.pk}/settings"))
+
+    for part in ("foxes.xlsx", "sheet “Sheet1”", "1 row", "text → prompt (guessed)", "columns not used: note"):
+        assert part in page
+    assert mission.input["sheet"] == "Sheet1"
+    client.post(f"/missions/{mission.pk}/duplicate")
+    assert client.get(f"/missions/{mission.pk}/settings").context["input"].kind == "xlsx"
+
+
+def test_typed_mission_has_no_file(client: Client, key: str) -> None:
+    submit(client, key, prompts="a fox")
+
+    mission = Mission.objects.get()
+    assert mission.input is None
+    assert client.get(f"/missions/{mission.pk}/settings").context["input"] is None
 
 
 def test_invalid_rows_can_be_skipped(client: Client, key: str) -> None:
