@@ -42,6 +42,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["debootstrap", "--variant=minbase", packages, "bookworm", root], check=True, capture_output=True)
     for name in PIP_FILES:
         if (source := Path("/", name)).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-aL", "-T", source, root / name], check=True)
     certificates = Path("etc/ssl/certs/ca-certificates.crt")
     shutil.copyfile(Path("/") / certificates, root / certificates)
