@@ -32,6 +32,7 @@ NAMES = {
 }
 SAMPLED_CHARACTERS = 5000
 PLAUSIBLE = 0.75  # the least score of a guess
+PLAUSIBLE_WESTERN = 0.9  # of Windows-1252, which gives letters for almost any bytes
 LEAD = 0.1  # by which another encoding must beat GB18030, the usual one here
 
 # The commonest characters of each script, about half of any text.
@@ -190,8 +191,11 @@ def _western_score(text: str, foreign: list[str]) -> float:
     """Return the plausibility of Windows-1252: accented letters inside words of ASCII letters."""
     if len(foreign) > 0.4 * sum(1 for character in text if character.isalpha()):
         return 0
-    fits = 0
+    fits = run = 0
     for before, character in pairwise(f" {text}"):
+        run = run + 1 if character > "\x7f" and character.isalpha() else 0
+        if run > 2:  # Cyrillic, Greek or Hebrew of another code page
+            return 0
         if character <= "\x7f":
             continue
         if character in "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ":
@@ -199,4 +203,5 @@ def _western_score(text: str, foreign: list[str]) -> float:
             fits += not (is_inside and character.isupper()) and (before <= "\x7f" or before in "éèêëàâäöüßæœ")
         else:
             fits += character in "‘’‚“”„–—…€•°«»¿¡©®™£§´\xa0"
-    return fits / len(foreign) if foreign else 0
+    score = fits / len(foreign) if foreign else 0
+    return score if score >= PLAUSIBLE_WESTERN else 0

@@ -36,6 +36,11 @@ def is_header(cells: Sequence[object]) -> bool:
     return any(_is_sure(str(cell)) for cell in cells) or known_headings(cells) > 1
 
 
+def is_name(cell: str) -> bool:
+    """Return True if a line is the name of a column of prompts and nothing else."""
+    return _plain(cell) in _SURE_WORDS
+
+
 @lru_cache(maxsize=4096)
 def _is_sure(cell: str) -> bool:
     """Return True for a name such as prompt, one like it, or one that begins with it."""

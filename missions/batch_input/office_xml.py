@@ -42,7 +42,8 @@ class RawSheet:
     """All of a sheet, hidden parts included. Rows count from 1, columns from 0.
 
     ``merged`` holds (first row, first column, last row, last column). ``problems`` maps a cell to
-    (kind, shown text), ``pictures`` to a path in the archive.
+    (kind, shown text), ``pictures`` to a path in the archive. ``total_rows`` are the rows of totals
+    below tables.
     """
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class RawSheet:
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     problems: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
     pictures: dict[tuple[int, int], str] = field(default_factory=dict)
+    total_rows: set[int] = field(default_factory=set)
     rounded: int = 0
 
     def add(self, line: int, place: int, text: str) -> None:
@@ -235,6 +237,12 @@ def _read_xlsx_sheet(
     is_1904: bool,
 ) -> RawSheet:
     raw = RawSheet()
+    for kind, target in archive.relations(path).values():
+        if kind == "table" and target in archive:
+            table = archive.tree(target)
+            end = _place(table.get("ref", "").rpartition(":")[2])
+            if end and table.get("totalsRowCount", "0") != "0":
+                raw.total_rows.add(end[0])
     line = 0
     wanted = ("row", "col", "mergeCell", "drawing")
     for name, element in archive.elements(path, end=wanted):
@@ -243,9 +251,9 @@ def _read_xlsx_sheet(
             raw.hidden_columns.update(range(first - 1, min(last, 16384)))
         elif name == "mergeCell":
             first_cell, _colon, last_cell = element.get("ref", "").partition(":")
-            start, end = _place(first_cell), _place(last_cell or first_cell)
-            if start and end:
-                raw.merged.append((*start, *end))
+            corner, opposite = _place(first_cell), _place(last_cell or first_cell)
+            if corner and opposite:
+                raw.merged.append((*corner, *opposite))
         elif name == "drawing":
             drawing = archive.relations(path).get(attribute(element, "id"), ("", ""))[1]
             if drawing in archive:

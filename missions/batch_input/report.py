@@ -44,12 +44,16 @@ ROUNDED_NUMBERS = define(
 )
 FORMATS_UNREADABLE = define(
     "input_formats_unreadable",
-    "The formats of the cells could not be read: numbers, dates and hidden rows may differ from what the spreadsheet "
-    "shows.",
+    "The formats of the cells could not be read: numbers, dates, errors and hidden rows may differ from what the "
+    "spreadsheet shows. Save it again as .xlsx.",
 )
 TIMES_AS_RATIOS = define(
     "input_times_as_ratios",
     "Cells that a spreadsheet turned into a time and that were read as a ratio, such as 16:09 as 16:9: %(count)s.",
+)
+TOTAL_ROWS = define("input_total_rows", "Rows of totals below a table that were left out: %(count)s.")
+HEADER_LINE = define(
+    "input_header_line", "The first line, “%(name)s”, was taken as the name of the column and is not a prompt."
 )
 ABOVE_HEADER = define(
     "input_above_header", "Lines above the column names that were not read: %(count)s. The names are in line %(line)s."

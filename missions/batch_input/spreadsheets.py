@@ -38,7 +38,7 @@ MAX_MEMORY = 1024**3
 MAX_CPU_SECONDS = 60
 MAX_SECONDS = 120.0
 PROCESS_SLOTS = threading.BoundedSemaphore(2)  # readers that this process runs at the same time
-SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
+SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".et", ".ods")
 HEADER_ROWS = 10  # the names of the columns are looked for in as many rows
 
 _NUMBERS_SUMMARY = "exported from numbers"  # the first sheet of a workbook that Apple's Numbers exports
@@ -83,6 +83,7 @@ class Sheet:
     lines: int = 0
     hidden_rows: int = 0
     hidden_columns: list[str] = field(default_factory=list)
+    total_rows: int = 0
     merged: int = 0
     rounded: int = 0
 
@@ -139,8 +140,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ending, sheet, hidden = sys.argv[1:]
     try:
-        book = open_book(sys.stdin.buffer.read(), ending)
-        answer = asdict(choose_sheet(book, sheet, include_hidden=bool(hidden)))
+        content = sys.stdin.buffer.read()
+        answer = asdict(read_content(content, ending, sheet, include_hidden=bool(hidden)))
     except SheetNotFound as error:
         answer = {"names": error.names}
     except (SheetUnreadable, CalamineError) as error:
@@ -157,21 +158,22 @@ class Book:
     is_plain: bool = False
 
 
-def open_book(content: bytes, ending: str) -> Book:
-    """Open a workbook by its content; the ending only says what an unknown content should be.
+def read_content(content: bytes, ending: str, name: str, *, include_hidden: bool) -> Sheet:
+    """Return a sheet of a workbook, in this process; the ending says what an archive is.
 
     What the exact readers do not understand is read by calamine, without formats.
     """
-    is_old = content.startswith(b"\xd0\xcf\x11\xe0")
     try:
-        if is_old:
-            return _open_xls(content)
-        book = office_xml.open_ods(content) if ending == ".ods" else office_xml.open_xlsx(content)
-        return Book(book.sheets, book.read)
-    except (SheetUnreadable, MemoryError):
+        if content.startswith(b"\xd0\xcf\x11\xe0"):
+            book = _open_xls(content)
+        else:
+            opened = office_xml.open_ods(content) if ending == ".ods" else office_xml.open_xlsx(content)
+            book = Book(opened.sheets, opened.read)
+        return choose_sheet(book, name, include_hidden=include_hidden)
+    except (SheetUnreadable, SheetNotFound, MemoryError):
         raise
     except Exception:  # noqa: BLE001  whatever it was: calamine may still read the values
-        return _open_plain(content)
+        return choose_sheet(_open_plain(content), name, include_hidden=include_hidden)
 
 
 def choose_sheet(book: Book, name: str, *, include_hidden: bool) -> Sheet:
@@ -181,13 +183,7 @@ def choose_sheet(book: Book, name: str, *, include_hidden: bool) -> Sheet:
         raise SheetNotFound(names)
     read: dict[int, Sheet] = {}
     for number, (sheet_name, is_visible) in enumerate(book.sheets):
-        try:
-            raw = book.read(number)
-        except (SheetUnreadable, MemoryError, CalamineError):
-            raise
-        except Exception as error:
-            raise SheetUnreadable(f"{sheet_name}: {error}") from error
-        sheet = visible_part(raw, include_hidden=include_hidden)
+        sheet = visible_part(book.read(number), include_hidden=include_hidden)
         sheet.name, sheet.is_hidden, sheet.is_plain = sheet_name, not is_visible, book.is_plain
         if sheet.rows or sheet.hidden_rows or sheet_name == name:
             read[number] = sheet
@@ -219,6 +215,8 @@ def visible_part(raw: RawSheet, *, include_hidden: bool) -> Sheet:
     lines = sorted(line for line, cells in rows.items() if cells)
     sheet.lines = max(lines, default=0)
     sheet.merged = _fill_merged(raw, rows, lines)
+    sheet.total_rows = sum(1 for line in lines if line in raw.total_rows)
+    lines = [line for line in lines if line not in raw.total_rows]
     if not include_hidden:
         hidden = [line for line in lines if line in raw.hidden_rows]
         sheet.hidden_rows = len(hidden)

@@ -32,12 +32,13 @@ from django.utils.translation import gettext as _
 
 from core.db.values import is_storable, storable
 from core.reasons import Reason
+from core.storage.disk import OutOfSpace
 from core.text import is_blank, trim
 from media.services import UploadInvalid, store_upload
 from missions.batch_input import delimited, encodings, report
 from missions.batch_input.delimited import WHOLE_LINES
 from missions.batch_input.encodings import EncodingUnknown
-from missions.batch_input.headings import is_header, known_headings
+from missions.batch_input.headings import is_header, is_name, known_headings
 from missions.batch_input.office_xml import FORMULA, letter
 from missions.batch_input.report import InputReport
 from missions.batch_input.spreadsheets import (
@@ -58,6 +59,7 @@ SEPARATOR = "|"  # between the values of a cell that holds a list
 
 _OPEN_QUOTE = re.compile(r'^"(?:[^"\n]|"")*\n', re.MULTILINE)  # a cell that goes on in the next line
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_AS_TEXT = re.compile(r'^="([^"]*)"$')  # ="007": a spreadsheet shows 007
 _ARCHIVE = b"PK\x03\x04"  # the first bytes of .xlsx and .ods
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # of .xls, and of files that a password protects
 
@@ -306,7 +308,7 @@ def _delimiter_of_lines(text: str) -> str:
 
 def _table_of(divided: delimited.Divided, *, kind: str) -> Table:
     """Return the table of divided lines, without blank records and trailing empty columns."""
-    records = [(line, [trim(cell) for cell in cells]) for line, cells in divided.records]
+    records = [(line, [_AS_TEXT.sub(r"\1", trim(cell)) for cell in cells]) for line, cells in divided.records]
     filled = [(line, cells) for line, cells in records if any(cells)]
     width = max((place for _line, cells in filled for place, cell in enumerate(cells, start=1) if cell), default=0)
     problems = [RowError(line, _quote_message()) for line in divided.unbalanced]
@@ -319,6 +321,9 @@ def _table_of(divided: delimited.Divided, *, kind: str) -> Table:
         warnings=(report.WHOLE_LINES(),) if divided.is_whole_lines and kind != "text" else (),
     )
     table = Table([Record(line, cells[:width]) for line, cells in filled], problems=problems, report=facts)
+    if table.has_plain_lines and len(table.records) > 1 and is_name(first := table.records[0].cells[0]):
+        facts = replace(facts, header_line=table.records[0].line, warnings=(report.HEADER_LINE(name=first),))
+        return replace(table, records=table.records[1:], report=facts)
     return _from_header(table) if not divided.is_whole_lines else table
 
 
@@ -503,8 +508,9 @@ def _read_sheet(
         sheet=sheet.name,
         other_sheets=tuple(sheet.other_sheets),
         lines=sheet.lines,
-        blank=sheet.lines - len(sheet.rows) - sheet.hidden_rows,
+        blank=sheet.lines - len(sheet.rows) - sheet.hidden_rows - sheet.total_rows,
         hidden=sheet.hidden_rows,
+        skipped=sheet.total_rows,
         warnings=_sheet_warnings(sheet, stored),
     )
     return _from_header(Table(list(records.values()), report=facts_of_sheet))
@@ -521,6 +527,8 @@ def _sheet_warnings(sheet: Sheet, pictures: int) -> tuple[Reason, ...]:
         warnings.append(report.HIDDEN_ROWS(count=sheet.hidden_rows))
     if sheet.hidden_columns:
         warnings.append(report.HIDDEN_COLUMNS(columns=_listed(sheet.hidden_columns)))
+    if sheet.total_rows:
+        warnings.append(report.TOTAL_ROWS(count=sheet.total_rows))
     if sheet.merged:
         warnings.append(report.MERGED_CELLS(count=sheet.merged))
     if sheet.rounded:
@@ -566,7 +574,7 @@ def _place_pictures(
                 try:
                     with archive.open(names[path.lower()]) as file:
                         references[path] = store_upload(owner=owner, file=file, name=shown).media.reference
-                except UploadInvalid as error:
+                except (UploadInvalid, OutOfSpace) as error:
                     failures[path] = str(error)
                 except (zipfile.BadZipFile, OSError, EOFError) as error:
                     failures[path] = str(error)

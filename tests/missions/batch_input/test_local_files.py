@@ -10,10 +10,11 @@ from PIL import Image
 from pytest_django import Settings
 
 from media.models import MediaFile
-from missions.batch_input.local_files import Row, read_rows, upload_local_files
+from missions.batch_input.local_files import Row, read_file, read_rows, upload_local_files
 from missions.batch_input.rows import RowValue, count_repeats
 from missions.batch_input.tables import RowsInvalid
 from providers import catalog
+from tests.xlsx_files import row, sheet, workbook
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
@@ -119,7 +120,41 @@ def test_examples_fit_their_default_models(owner: User, folder: Path, name: str,
     replaced = upload_local_files(read_rows(EXAMPLES / name, model=model), model=model, folder=EXAMPLES, owner=owner)
 
     assert len(replaced) == 6
-    for row in replaced:
-        params = {model.batch_field: row.value} if isinstance(row.value, str) else dict(row.value)
+    for entry in replaced:
+        params = {model.batch_field: entry.value} if isinstance(entry.value, str) else dict(entry.value)
         params.pop("custom_id", None)
         assert model.clean(params)
+
+
+# --- Reports ---
+
+
+def test_file_is_read_with_its_report(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("\ufeff\ufeffprompt;aspectRatio;;\r\na seal;16:09;;\r\n;;;\r\n".encode())
+
+    read = read_file(tmp_path / "a.csv", model=TEXT_TO_IMAGE)
+
+    assert [row.value for row in read.rows] == [{"prompt": "a seal", "aspectRatio": "16:9"}]
+    assert (read.report.delimiter, read.report.header_line, read.report.rows, read.report.blank) == (";", 1, 1, 1)
+    assert [warning.code for warning in read.report.warnings] == ["input_times_as_ratios"]
+
+
+def test_lines_of_a_csv_file_are_prompts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a seal on a rock, ink\nan owl, oil, moon\n")
+
+    read = read_file(tmp_path / "a.csv", model=TEXT_TO_IMAGE)
+
+    assert [row.value for row in read.rows] == ["a seal on a rock, ink", "an owl, oil, moon"]
+    assert [warning.code for warning in read.report.warnings] == ["input_whole_lines"]
+
+
+def test_cell_without_a_value_is_refused(tmp_path: Path) -> None:
+    cell = '<c t="e"><v>#N/A</v></c>'
+    rows = row(1, "prompt", "aspectRatio") + row(2, "a seal", cell) + row(3, "a crab", "16-Sep")
+    (tmp_path / "a.xlsx").write_bytes(workbook([("Batch", "visible", sheet(rows))]))
+
+    with pytest.raises(RowsInvalid) as raised:
+        read_file(tmp_path / "a.xlsx", model=TEXT_TO_IMAGE)
+
+    assert [error.line for error in raised.value.errors] == [2, 3]
+    assert "#N/A" in raised.value.errors[0].message

@@ -130,3 +130,15 @@ def test_every_model_can_be_filled() -> None:
             fields = read_batch(model, source, image_prompts="").row_fields
             assert fields <= {field.name for field in model.parameters}
             assert bool(fields) == (source != Source.FILE)
+
+
+def test_ratios_that_became_times_are_reported(owner: User) -> None:
+    content = "prompt,aspectRatio\na seal,16:09\na crab,1:01\nan owl,9:16\na gull,16-Sep\n"
+    built = from_table(owner, TEXT_TO_IMAGE, content)
+
+    assert [row["aspectRatio"] for row in built.rows] == ["16:9", "1:1", "9:16", "16-Sep"]
+    assert [(warning.code, warning.params) for warning in built.warnings] == [("input_times_as_ratios", {"count": 2})]
+    assert [(str(problem.origin), problem.field, problem.value) for problem in built.problems] == [
+        ("Line 5", "aspectRatio", "16-Sep")
+    ]
+    assert built.invalid == {3}

@@ -16,6 +16,7 @@ from missions.batch_input.report import ColumnMatch
 from missions.batch_input.rows import ImportedTable, Source, build_rows, read_batch
 from missions.batch_input.tables import RowsInvalid, Table, read_table
 from providers import catalog
+from tests.xls_files import xls
 from tests.xlsx_files import row, sheet, workbook, xlsx
 
 EDIT = catalog.get_model("rhart-image-v1/edit")
@@ -354,3 +355,48 @@ def test_unreadable_workbook_is_explained(name: str, content: bytes, message: st
 def test_content_decides_over_the_ending() -> None:
     assert read(b"prompt\taspectRatio\na seal\t1:1\n", "export.xls").report.delimiter == "\t"
     assert read(xlsx([["prompt"], ["a seal"]]), "a.csv").report.kind == "xlsx"
+
+
+def test_xls_is_read_as_shown() -> None:
+    rows: list[list[object]] = [["custom_id", "prompt", "aspectRatio", "note"]]
+    rows += [
+        [(7.0, 0), "一只海豹", (0.6729166666666667, 1), "x"],
+        [8.0, "a crab", None, "y"],
+        [9.0, "a gull", b"\x2a", "z"],
+    ]
+    rows += [[10.0, "a whale, rejected", "1:1", "x"]]
+
+    book = xls(
+        [("Lists", False, [["prompt", "seed"]]), ("Mine", True, rows), ("Other", True, [["x"]])],
+        formats=["00000", "h:mm"],
+        hidden_rows=[4],
+        hidden_columns=[3],
+        merged=[(1, 2, 2, 2)],
+    )
+    table = read(book, "a.xls")
+
+    assert cells(table)[1:] == [["00007", "一只海豹", "16:09"], ["8", "a crab", "16:09"], ["9", "a gull", "#N/A"]]
+    assert table.records[3].problems == {2: "Column C shows #N/A. Correct the cell in the spreadsheet."}
+    assert (table.report.kind, table.report.sheet, table.report.other_sheets) == ("xls", "Mine", ("Other",))
+    assert codes(table) == ["input_other_sheets", "input_hidden_rows", "input_hidden_columns", "input_merged_cells"]
+
+
+def test_row_of_totals_is_left_out() -> None:
+    table_xml = '<table ref="A1:B3" totalsRowCount="1"/>'
+    parts = {
+        "xl/worksheets/_rels/sheet1.xml.rels": links("table", "../tables/table1.xml"),
+        "xl/tables/table1.xml": table_xml,
+    }
+    table = read(one(row(1, "prompt", "seed") + row(2, "a seal", 4) + row(3, "Total", 4), parts=parts))
+
+    assert cells(table) == [["prompt", "seed"], ["a seal", "4"]]
+    assert (codes(table), table.report.skipped) == (["input_total_rows"], 1)
+
+
+def test_workbook_that_only_calamine_reads_has_no_formats() -> None:
+    broken = [("Batch", "visible", sheet(row(1, "prompt", "seed") + row(2, "a seal", '<c s="none"><v>7</v></c>')))]
+
+    table = read(workbook(broken))
+
+    assert cells(table) == [["prompt", "seed"], ["a seal", "7"]]
+    assert codes(table) == ["input_formats_unreadable"]

@@ -32,14 +32,14 @@ ENCODED = [
     ("utf-8", "UTF-8", "зимний лес", False),
     ("utf-8-sig", "UTF-8", "一座灯塔", False),
     ("utf-16", "UTF-16", "一座灯塔\n两只海豹", False),
-    ("utf-16-le", "UTF-16 LE", "prompt\n一座灯塔", False),
-    ("utf-16-be", "UTF-16 BE", "prompt\n一座灯塔", False),
+    ("utf-16-le", "UTF-16 LE", "a seal\n一座灯塔", False),
+    ("utf-16-be", "UTF-16 BE", "a seal\n一座灯塔", False),
     ("utf-32", "UTF-32", "一座灯塔", False),
     ("gb18030", "GB18030", "黄昏的灯塔，海鸥", False),
     ("gb18030", "GB18030", "刺猬", False),
     ("gb18030", "GB18030", "prompt,比例\na seal 😀,1:1", False),
     ("big5", "Big5", "黃昏的燈塔，兩隻海豹", True),
-    ("big5", "Big5", "提示詞\n一間舊書店", True),
+    ("big5", "Big5", "一間舊書店\n窗外的雨", True),
     ("cp932", "Shift-JIS", "夕暮れの灯台と二匹のアザラシ", True),
     ("euc_jp", "EUC-JP", "夕暮れの灯台と二匹のアザラシ", True),
     ("cp949", "EUC-KR", "해질녘의 등대와 물개 두 마리", True),
@@ -62,6 +62,7 @@ def test_encoding_is_found_and_reported(codec: str, name: str, text: str, is_gue
     [
         ("зимний лес, акварель".encode("cp1251"), 0, "encoding is unknown"),
         ("Żółta łódź".encode("cp1250"), 0, "encoding is unknown"),
+        ("a лиса in deep snow at the river".encode("cp1251"), 0, "encoding is unknown"),
         ("Dämmerung über Möwen".encode("mac_roman"), 0, "encoding is unknown"),
         ("一座灯塔，两只海豹\n黄昏".encode()[:-1], 2, "not UTF-8"),
         (b"GIF89a\x01\x00\x01\x00\x80\x00\x00", 0, "not a text file"),
@@ -97,6 +98,7 @@ DIVIDED = [
     ("a.csv", 'prompt,seed\na 27" screen,1\n', ",", [["prompt", "seed"], ['a 27" screen', "1"]]),
     ("a.csv", '"prompt", "seed"\n"a seal, wet", "1"\n', ",", [["prompt", "seed"], ["a seal, wet", "1"]]),
     ("a.csv", 'prompt\n"a seal, wet"\n', "", [["prompt"], ["a seal, wet"]]),
+    ("a.csv", 'sku,prompt\n="07",a seal\n"=""08""",a crab\n', ",", [["sku", "prompt"], ["07", "a seal"], ["08", "a crab"]]),
 ]  # fmt: skip
 
 
@@ -123,6 +125,13 @@ def test_prompts_are_not_cut_at_their_commas(content: str) -> None:
 
     assert cells(table) == [[line] for line in content.splitlines()]
     assert (table.report.delimiter, codes(table)) == ("", ["input_whole_lines"])
+
+
+def test_name_above_the_lines_is_no_prompt() -> None:
+    table = read("Prompt\na seal\nan owl\n", "a.txt")
+
+    assert cells(table) == [["a seal"], ["an owl"]]
+    assert (table.report.header_line, codes(table)) == (1, ["input_header_line"])
 
 
 def test_delimiter_can_be_chosen() -> None:

@@ -23,7 +23,7 @@ from missions.batch_input.tables import read_table
 from missions.models import Mission
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
-from tests.xlsx_files import xlsx
+from tests.xlsx_files import row, sheet, workbook, xlsx
 
 HERE = "/missions/new"
 EDIT = {"task_type": "image_to_image", "source": "images"}
@@ -463,6 +463,26 @@ def test_invalid_rows_can_be_skipped(client: Client, key: str) -> None:
     submit(client, key, source="file", header_shown="1", has_header="on", leave_out="on")
 
     assert Mission.objects.get().total_count == 1
+
+
+def test_cell_that_shows_an_error_is_not_paid(client: Client, key: str) -> None:
+    rows = row(1, "prompt", "aspectRatio") + row(2, "a seal", '<c t="e"><v>#N/A</v></c>') + row(3, "a crab", "1:1")
+    book = workbook([("Batch", "visible", sheet(rows))])
+
+    page = text(post(client, key, "import", file=upload(book, "rows.xlsx")))
+
+    assert "Column B shows #N/A" in page
+    submit(client, key, source="file", has_header="on", header_shown="1", leave_out="on", shown_count="1")
+    assert [item.params["prompt"] for item in Mission.objects.get().items.all()] == ["a crab"]
+
+
+def test_half_a_character_does_not_break_the_draft(client: Client, key: str) -> None:
+    lines = b'{"prompt": "a seal \\ud83e"}\n{"prompt": "a crab"}\n'
+
+    page = text(post(client, key, "import", file=upload(lines, "rows.jsonl")))
+
+    assert "half of a character" in page
+    assert client.get(f"/missions/new?draft={key}").status_code == 200
 
 
 def test_unreadable_file_is_explained(client: Client, key: str) -> None:
