@@ -60,6 +60,8 @@ STANDARD: dict[int, tuple[str, str]] = {
     507: ("insufficient_storage", gettext_noop("The server's disk is full. Tell an operator, and try again later.")),
     503: ("unavailable", gettext_noop("The service is unavailable. Try again in a moment.")),
 }
+# Words that are no error class of their own: sessions of our pages get them.
+SESSION_WORDS = ("csrf_failed", "other_person")
 BAD_JSON = "bad_json"  # the word for a body that is not JSON, or JSON that no database can store
 RETRY_SECONDS = 5
 

@@ -10,7 +10,7 @@ from ninja.openapi.schema import REF_TEMPLATE, OpenAPISchema
 from ninja.schema import NinjaGenerateJsonSchema
 from pydantic import BaseModel
 
-from core.api.errors import BAD_JSON, STANDARD
+from core.api.errors import BAD_JSON, SESSION_WORDS, STANDARD
 from core.api.idempotency import KEY_PATTERN
 from core.errors import DomainError
 
@@ -157,7 +157,9 @@ def _error_words() -> list[str]:
         for below in kind.__subclasses__():
             yield from words(below)
 
-    return sorted({BAD_JSON, *(word for word, _message in STANDARD.values()), *filter(None, words(DomainError))})
+    return sorted(
+        {BAD_JSON, *SESSION_WORDS, *(word for word, _message in STANDARD.values()), *filter(None, words(DomainError))}
+    )
 
 
 def _error_statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:

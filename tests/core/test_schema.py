@@ -25,6 +25,7 @@ from workers.models import WorkerCluster
 EXAMPLES = 2  # examples per operation, beside those that cover each value
 # These two report false positives, because a schema cannot express a model's own rules.
 UNFIT_CHECKS = "positive_data_acceptance,negative_data_rejection"
+APPS = ("accounts", "core", "media", "missions", "operations", "providers", "runninghub_batch", "templates_app")
 ENDLESS = "/events$"  # a stream that ends with its mission, and no worker runs here
 
 
@@ -48,6 +49,9 @@ def test_error_words_are_an_enum():
     table = Path(__file__).parents[2].joinpath("docs/api.md").read_text()
     assert {"gone", "not_found", "output_not_stored", "idempotency_mismatch"} <= set(words)
     assert not [word for word in words if f"`{word}`" not in table]
+    sources = [path for app in APPS for path in Path(__file__).parents[2].joinpath(app).rglob("*.py")]
+    used = {word for path in sources for word in re.findall(r'\berror="([a-z_]+)"', path.read_text())}
+    assert used <= set(words)
 
 
 def test_headers_and_parameters_are_documented():

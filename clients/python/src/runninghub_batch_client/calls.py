@@ -1,0 +1,210 @@
+"""The requests of the API, without a network: both clients send them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from runninghub_batch_client import errors
+from runninghub_batch_client.types import (
+    Check,
+    ItemFilters,
+    Media,
+    Mission,
+    MissionChanges,
+    MissionFields,
+    MissionFilters,
+    Submitted,
+)
+
+T = TypeVar("T")
+API = "/api/v1"
+VERSION = "0.3.0"
+TRIES = 5
+TIMEOUT = httpx.Timeout(60, connect=10)  # an event stream sends something every 15 seconds
+LONGEST_WAIT = 60.0
+UNAVAILABLE = (429, 502, 503, 504)
+CONFIG_NAMES = ("rows", "params")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request, and the function that reads the ``data`` of its answer.
+
+    ``is_repeatable``: a GET, or a POST with an Idempotency-Key.  Everything else is sent once.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    body: Any = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    files: Any = None
+    key: str = ""
+
+    @property
+    def is_repeatable(self) -> bool:
+        return self.method == "GET" or (self.method == "POST" and bool(self.key))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the arguments for httpx."""
+        headers = {"Idempotency-Key": self.key} if self.key else {}
+        query = {name: value for name, value in self.query.items() if value is not None}
+        options: dict[str, Any] = {"params": query, "headers": headers}
+        if self.body is not None:
+            options["json"] = self.body
+        if self.files is not None:
+            options["files"] = self.files
+        return options
+
+
+def headers(token: str) -> dict[str, str]:
+    """Return the headers of every request."""
+    return {"Authorization": f"Bearer {token}", "User-Agent": f"runninghub-batch-client/{VERSION}"}
+
+
+def wait_before(attempt: int, error: Exception, call: Call[Any]) -> float | None:
+    """Return the seconds before a request is repeated after its ``attempt``; None: it is not.
+
+    Only requests that can be repeated without effect are, when the server did not answer, is not
+    available, limits requests, or is still working on the same request.
+    """
+    if not call.is_repeatable or attempt >= TRIES:
+        return None
+    backoff: float = 0.5 * 2 ** (attempt - 1)
+    if isinstance(error, httpx.TransportError):
+        return backoff
+    if isinstance(error, errors.ApiError):
+        is_running = error.error == "idempotency_in_progress"
+        if error.status in UNAVAILABLE or is_running:
+            return min(error.retry_after or backoff, LONGEST_WAIT)
+    return None
+
+
+def wait_or_raise(attempt: int, error: Exception, call: Call[Any] | None = None) -> float:
+    """Return the seconds before a request is repeated.  Raises the error of the last try.
+
+    Without a ``call``: for a stream or a download, which are continued.
+    """
+    wait = wait_before(attempt, error, call or get("", {}))
+    if wait is not None:
+        return wait
+    if isinstance(error, httpx.TransportError):
+        raise connection_failed(error) from error
+    raise error
+
+
+def connection_failed(error: httpx.TransportError) -> errors.ConnectionFailed:
+    """Return the error for a request without an answer."""
+    is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return errors.ConnectionFailed(f"No answer: {error or type(error).__name__}", may_be_done=not is_unsent)
+
+
+def error_of(response: httpx.Response) -> errors.ApiError:
+    """Return the error for an answer whose body was read."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    kind = errors.BY_WORD.get(str(body.get("error"))) or errors.BY_STATUS.get(response.status_code)
+    if kind is None:
+        kind = errors.ServerError if response.status_code >= 500 else errors.ApiError
+    wait = response.headers.get("Retry-After", "")
+    return kind(
+        response.status_code,
+        body,
+        request_id=response.headers.get("X-Request-Id", ""),
+        retry_after=float(wait) if wait.isdecimal() else None,
+    )
+
+
+def data_of(response: httpx.Response) -> Any:
+    """Return the payload of an answer; a copy of an earlier one is marked.  Raises ApiError."""
+    if not response.is_success:
+        raise error_of(response)
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return None
+    try:
+        data = response.json()["data"]
+        return data | {"is_replay": True} if "Idempotent-Replayed" in response.headers else data
+    except (ValueError, KeyError, TypeError):  # such as a page of a proxy
+        raise errors.ServerError(
+            response.status_code, {"message": "The answer is not one of this API."}, request_id="", retry_after=None
+        ) from None
+
+
+def body_of(fields: MissionFields) -> dict[str, Any]:
+    """Return the request body for the fields of a mission."""
+    body = {name: _plain(value) for name, value in fields.items() if name not in CONFIG_NAMES}
+    return body | {"config": {**fields.get("params", {}), "batch_input": list(fields["rows"])}}
+
+
+def submit(body: Mapping[str, Any], *, key: str = "") -> Call[Submitted]:
+    return Call("POST", "/missions/submit", Submitted.read, body=body, key=key or new_key())
+
+
+def check(body: Mapping[str, Any]) -> Call[Check]:
+    query = {"validate_only": "true"}
+    return Call("POST", "/missions/submit", Check.read, body=body, query=query, key=new_key())
+
+
+def mission(mission_id: int) -> Call[Mission]:
+    return Call("GET", f"/missions/{mission_id}", Mission.read)
+
+
+def missions(filters: MissionFilters, cursor: str | None) -> Call[Mapping[str, Any]]:
+    query = {name: _plain(value) for name, value in filters.items() if name != "metadata"}
+    query |= {f"metadata.{name}": value for name, value in filters.get("metadata", {}).items()}
+    return Call("GET", "/missions", dict, query=query | {"cursor": cursor, "page_size": 100})
+
+
+def items(mission_id: int, filters: ItemFilters, cursor: str | None) -> Call[Mapping[str, Any]]:
+    return Call("GET", f"/missions/{mission_id}/items", dict, query={**filters, "cursor": cursor, "limit": 500})
+
+
+def change(mission_id: int, changes: MissionChanges) -> Call[Mission]:
+    body = {name: _plain(value) for name, value in changes.items()}
+    return Call("PATCH", f"/missions/{mission_id}", Mission.read, body=body)
+
+
+def act(mission_id: int, verb: str) -> Call[Mapping[str, Any]]:
+    """Return the request to pause, resume or cancel."""
+    return Call("POST", f"/missions/{mission_id}/{verb}", dict, key=new_key())
+
+
+def retry(mission_id: int, *, indexes: list[int] | None, error_code: str | None) -> Call[Mapping[str, Any]]:
+    chosen = {"indexes": indexes, "error_code": error_code}
+    body = {name: value for name, value in chosen.items() if value is not None}
+    return Call("POST", f"/missions/{mission_id}/retry", dict, body=body, key=new_key())
+
+
+def delete(mission_id: int) -> Call[Mapping[str, Any]]:
+    return Call("DELETE", f"/missions/{mission_id}", dict)
+
+
+def upload(name: str, content: bytes) -> Call[Media]:
+    return Call("POST", "/media/upload", Media.read, files={"file": (name, content)}, key=new_key())
+
+
+def get(path: str, query: Mapping[str, Any]) -> Call[Any]:
+    return Call("GET", path, lambda data: data, query=query)
+
+
+def new_key() -> str:
+    """Return a new Idempotency-Key."""
+    return str(uuid.uuid4())
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,219 @@
+"""The client for ordinary programs; ``async_client`` is its twin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from runninghub_batch_client import calls, errors, streams
+from runninghub_batch_client.types import (
+    Check,
+    Event,
+    Item,
+    ItemFilters,
+    Media,
+    Mission,
+    MissionChanges,
+    MissionFields,
+    MissionFilters,
+    Submitted,
+)
+
+T = TypeVar("T")
+
+
+class Client:
+    """A caller of one server with one token.
+
+    ``url`` is the server's address without ``/api/v1``.  Every POST has an Idempotency-Key.  GET
+    and POST are repeated when the server does not answer or is not available; PATCH and DELETE are
+    sent once.  Methods raise the errors of ``errors``.
+
+    Use it in a ``with`` block, or call ``close``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=url.rstrip("/") + calls.API,
+            headers=calls.headers(token),
+            timeout=calls.TIMEOUT,
+            transport=transport,
+        )
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # --- Missions ---
+
+    def submit(self, *, key: str = "", **fields: Unpack[MissionFields]) -> Submitted:
+        """Create a mission, which costs money.
+
+        The same ``key`` within 24 hours returns the first answer again, and creates nothing.
+        """
+        return self.submit_body(calls.body_of(fields), key=key)
+
+    def submit_body(self, body: Mapping[str, Any], *, key: str = "") -> Submitted:
+        """Create a mission from a whole request body."""
+        return self._send(calls.submit(body, key=key))
+
+    def check(self, **fields: Unpack[MissionFields]) -> Check:
+        """Check and price a mission.  Nothing is created."""
+        return self.check_body(calls.body_of(fields))
+
+    def check_body(self, body: Mapping[str, Any]) -> Check:
+        """Check and price a whole request body."""
+        return self._send(calls.check(body))
+
+    def mission(self, mission_id: int) -> Mission:
+        return self._send(calls.mission(mission_id))
+
+    def missions(self, **filters: Unpack[MissionFilters]) -> Iterator[Mission]:
+        """Yield your missions, newest first, each once."""
+        cursor: str | None = None
+        while cursor != "":
+            page = self._send(calls.missions(filters, cursor))
+            yield from map(Mission.read, page["items"])
+            cursor = page["next_cursor"] or ""
+
+    def items(self, mission_id: int, **filters: Unpack[ItemFilters]) -> Iterator[Item]:
+        """Yield a mission's items in the order of the batch."""
+        cursor: str | None = None
+        while cursor != "":
+            page = self._send(calls.items(mission_id, filters, cursor))
+            yield from map(Item.read, page["items"])
+            cursor = page["next_cursor"] or ""
+
+    def change(self, mission_id: int, **changes: Unpack[MissionChanges]) -> Mission:
+        return self._send(calls.change(mission_id, changes))
+
+    def pause(self, mission_id: int) -> Mapping[str, Any]:
+        return self._send(calls.act(mission_id, "pause"))
+
+    def resume(self, mission_id: int) -> Mapping[str, Any]:
+        return self._send(calls.act(mission_id, "resume"))
+
+    def cancel(self, mission_id: int) -> Mapping[str, Any]:
+        return self._send(calls.act(mission_id, "cancel"))
+
+    def retry(
+        self, mission_id: int, *, indexes: list[int] | None = None, error_code: str | None = None
+    ) -> Mapping[str, Any]:
+        """Submit failed items again, which costs money: all of them, or those chosen."""
+        return self._send(calls.retry(mission_id, indexes=indexes, error_code=error_code))
+
+    def delete(self, mission_id: int) -> Mapping[str, Any]:
+        return self._send(calls.delete(mission_id))
+
+    # --- Results ---
+
+    def follow(self, mission_id: int, *, after: int = 0) -> Iterator[Event]:
+        """Yield a mission's messages until its end, each once, over as many connections as needed.
+
+        ``after`` is the id of the last message that you have seen.
+        """
+        reader = streams.EventReader(after)
+        attempt = 0
+        while True:
+            attempt += 1
+            reader.begin()
+            error: Exception = httpx.RemoteProtocolError("The stream was broken off.")
+            try:
+                with self._http.stream("GET", f"/missions/{mission_id}/events", headers=reader.headers) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise calls.error_of(response)
+                    for line in response.iter_lines():
+                        if event := reader.feed(line):
+                            attempt = 1
+                            yield event
+                            if event.kind == "end":
+                                return
+            except (httpx.TransportError, errors.ApiError) as failure:
+                error = failure
+            self._sleep(calls.wait_or_raise(attempt, error))
+
+    def wait(self, mission_id: int) -> Mission:
+        """Return a mission when it has ended and all its files can be fetched.
+
+        A paused mission, or one with unconfirmed items, has not ended.  Raises NotFound if it is
+        deleted meanwhile.
+        """
+        for _event in self.follow(mission_id):
+            pass
+        return self.mission(mission_id)
+
+    def download(self, mission_id: int, target: Path) -> Path:
+        """Store the archive of all results that are there now.  A broken download is continued."""
+        return self._fetch(f"/missions/{mission_id}/download", target)
+
+    def download_output(self, mission_id: int, index: int, number: int, target: Path) -> Path:
+        """Store one result file.  Raises NotStored or Gone if the server does not have it."""
+        return self._fetch(f"/missions/{mission_id}/items/{index}/outputs/{number}", target)
+
+    # --- The rest ---
+
+    def upload(self, file: Path) -> Media:
+        """Upload an image.  The same bytes again return the same image."""
+        return self._send(calls.upload(file.name, file.read_bytes()))
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the data of any GET, such as ``get("/models", task_type="text_to_image")``."""
+        return self._send(calls.get(path, query))
+
+    def me(self) -> Mapping[str, Any]:
+        """Return the caller, with limits and what is left of them."""
+        caller: Mapping[str, Any] = self.get("/me")
+        return caller
+
+    def _send(self, call: calls.Call[T]) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return call.read(calls.data_of(self._http.request(call.method, call.path, **call.options)))
+            except (httpx.TransportError, errors.ApiError) as error:
+                wait = calls.wait_or_raise(attempt, error, call)
+            self._sleep(wait)
+
+    def _fetch(self, path: str, target: Path) -> Path:
+        part = streams.PartialFile(target)
+        attempt = 0
+        while True:
+            attempt += 1
+            size = part.size
+            try:
+                with self._http.stream("GET", path, headers=part.headers()) as response:
+                    if part.is_complete(response):
+                        return part.finish()
+                    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                        continue  # from the start
+                    if not response.is_success:
+                        response.read()
+                        raise calls.error_of(response)
+                    with part.open(response) as file:
+                        for piece in response.iter_bytes():
+                            file.write(piece)
+                    return part.finish()
+            except (httpx.TransportError, errors.ApiError) as failure:
+                attempt = 1 if part.size > size else attempt
+                wait = calls.wait_or_raise(attempt, failure)
+            self._sleep(wait)

@@ -1,0 +1,249 @@
+"""The answers of the server as typed values.  ``raw`` holds the whole answer, also fields that
+newer servers add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NotRequired, Self, TypedDict
+
+Row = str | Mapping[str, Any]
+Raw = Mapping[str, Any]
+ENDED = ("completed", "failed", "cancelled")
+
+
+class MissionFields(TypedDict):
+    """The arguments of ``submit`` and ``check``; see the server's documentation of ``MissionIn``.
+
+    ``rows`` becomes ``config.batch_input``, ``params`` the other parameters in ``config``.
+    """
+
+    name: str
+    task_type: str
+    rows: Sequence[Row]
+    params: NotRequired[Mapping[str, Any]]
+    model: NotRequired[str]
+    provider: NotRequired[str]
+    description: NotRequired[str]
+    priority: NotRequired[int]
+    not_before: NotRequired[datetime]
+    repeat: NotRequired[int]
+    template_id: NotRequired[int]
+    metadata: NotRequired[Mapping[str, Any]]
+    max_attempts: NotRequired[int]
+    spending_limit: NotRequired[Decimal]
+
+
+class MissionChanges(TypedDict, total=False):
+    """The arguments of ``change``.  A spending limit of None removes it."""
+
+    name: str
+    description: str
+    priority: int
+    spending_limit: Decimal | None
+    metadata: Mapping[str, Any]
+
+
+class MissionFilters(TypedDict, total=False):
+    """The arguments of ``missions``.  ``metadata`` finds missions by your own data."""
+
+    status: str | list[str]
+    task_type: str
+    search: str
+    created_from: datetime
+    created_to: datetime
+    metadata: Mapping[str, str]
+
+
+class ItemFilters(TypedDict, total=False):
+    """The arguments of ``items``."""
+
+    status: str | list[str]
+    error_code: str
+    custom_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error of one field: its path in the request, and a sentence."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An expected price.  ``amount`` is None if a price is not known."""
+
+    amount: Decimal | None
+    currency: str
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(None if raw["amount"] is None else Decimal(raw["amount"]), raw["currency"])
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of a check: with problems, nothing can be submitted."""
+
+    is_valid: bool
+    total_count: int
+    estimate: Estimate | None
+    problems: list[Problem]
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            is_valid=raw["valid"],
+            total_count=raw["total_count"],
+            estimate=Estimate.read(raw["estimate"]) if raw["estimate"] else None,
+            problems=[Problem(problem["field"], problem["message"]) for problem in raw["errors"]],
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A mission that was created; ``is_replay``: by an earlier request with the same key."""
+
+    mission_id: int
+    total_count: int
+    status: str
+    estimate: Estimate
+    is_replay: bool
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            mission_id=raw["api_mission_id"],
+            total_count=raw["total_count"],
+            status=raw["status"],
+            estimate=Estimate.read(raw["estimate"]),
+            is_replay=raw.get("is_replay", False),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mission:
+    """A mission.  ``counts`` has the number of items per status, ``progress`` is in percent."""
+
+    id: int
+    name: str
+    status: str
+    total_count: int
+    counts: Mapping[str, int]
+    progress: float
+    files_pending_count: int
+    is_collectable: bool
+    cost: Decimal
+    currency: str
+    pause_reason: str
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    raw: Raw = field(repr=False)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every item succeeded."""
+        return self.counts["completed"] == self.total_count
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            id=raw["api_mission_id"],
+            name=raw["name"],
+            status=raw["status"],
+            total_count=raw["total_count"],
+            counts=raw["counts"],
+            progress=raw["progress"],
+            files_pending_count=raw["files_pending_count"],
+            is_collectable=raw["is_collectable"],
+            cost=Decimal(raw["cost"]),
+            currency=raw["currency"],
+            pause_reason=raw["pause_reason"],
+            metadata=raw["metadata"],
+            created_at=datetime.fromisoformat(raw["created_at"]),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result: a file or a text.  ``reference`` names it as input of another mission."""
+
+    number: int
+    status: str
+    content_type: str
+    size_bytes: int | None
+    sha256: str
+    text: str
+    error_message: str
+    reference: str | None
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        names = ("number", "status", "content_type", "size_bytes", "sha256", "text", "error_message", "reference")
+        return cls(**{name: raw[name] for name in names}, raw=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One generation of a mission.  ``config`` has all parameters that are sent for it."""
+
+    index: int
+    custom_id: str
+    status: str
+    config: Mapping[str, Any]
+    error_code: str
+    error_message: str
+    cost: Decimal
+    outputs: list[Output]
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            **{name: raw[name] for name in ("index", "custom_id", "status", "config", "error_code", "error_message")},
+            cost=Decimal(raw["cost"]),
+            outputs=[Output.read(output) for output in raw["outputs"]],
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An uploaded image.  ``reference`` names it in a mission's rows."""
+
+    id: int
+    reference: str
+    name: str
+    sha256: str
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(raw["id"], raw["reference"], raw["name"], raw["sha256"], raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A message of a mission's stream: ``state``, ``item``, ``mission``, ``text`` or ``end``.
+
+    ``id`` is the position after which a stream can be resumed; None for state and end.
+    """
+
+    kind: str
+    id: int | None
+    data: Raw
