@@ -26,7 +26,7 @@ from typing import Any
 
 import requests
 
-IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".webp"}
+IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".heic", ".heif", ".avif", ".bmp", ".tif", ".tiff"}
 WAIT_SECONDS = 2
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, requests.HTTPError)
 

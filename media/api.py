@@ -20,7 +20,7 @@ router = Router(tags=["Media"])
 
 @router.post("/upload", response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
 def upload_media(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
-    """JPEG, PNG, GIF or WebP.
+    """JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF.
 
     Type is detected from content. 201: created. 200: an identical file already exists.
     """

@@ -35,6 +35,8 @@ class MediaFile(models.Model):
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # What most models get of it (``media.renditions``); null: an older release stored it.
+    rendition = models.JSONField(null=True, editable=False)
 
     objects = MediaFileQuerySet.as_manager()
 
@@ -55,6 +57,11 @@ class MediaFile(models.Model):
     def reference(self) -> str:
         """Return the name that parameters use for the file: ``media:ID``."""
         return f"media:{self.pk}"
+
+    @property
+    def rendition_path(self) -> str:
+        """Return the storage name of the stored rendition; "" if none is stored."""
+        return str((self.rendition or {}).get("file", ""))
 
 
 class MediaUse(models.Model):

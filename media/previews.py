@@ -10,9 +10,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from django.core.files.base import ContentFile
-from PIL import Image
 
-from media.images import DECODE_SLOTS, FORMATS, UNREADABLE, small_jpeg
+from media.images import UNREADABLE, preview
 from media.models import MediaFile
 
 
@@ -28,12 +27,8 @@ def preview_of(media: MediaFile) -> bytes:
     except FileNotFoundError:
         pass
     try:
-        with (
-            storage.open(str(media.file.name), "rb") as file,
-            DECODE_SLOTS,
-            Image.open(file, formats=FORMATS) as image,
-        ):
-            content = small_jpeg(image)
+        with storage.open(media.rendition_path or str(media.file.name), "rb") as file:
+            content = preview(file.read())
     except FileNotFoundError:
         raise
     except UNREADABLE:

@@ -9,8 +9,24 @@ from django.urls import reverse
 from ninja import Field, Schema
 
 from core.api.pagination import PageIn, PageOut
-from media import selectors
+from media import renditions, selectors
 from media.models import MediaFile, MediaUse
+
+
+class SentOut(Schema):
+    """The copy of an image for models that take JPEG and PNG of at most 10 MB, as most do.
+
+    It has no metadata, such as a location. ``changes``: ``format``, ``smaller``, ``first_frame``
+    (of an animation), ``upright`` (was rotated by its metadata), ``colours`` (to 8-bit sRGB),
+    ``metadata`` (was removed), ``redrawn`` (the file was odd).
+    """
+
+    content_type: str = Field(examples=["image/jpeg"])
+    size_bytes: int
+    width: int
+    height: int
+    changes: list[str] = Field(examples=[["format", "smaller"]])
+    url: str = Field(examples=["/media/s8Vb1x0c…/sent"])
 
 
 class MediaOut(Schema):
@@ -19,6 +35,9 @@ class MediaOut(Schema):
     ``reference`` names it in a mission's rows; ``url`` is the file, readable by anyone who has it.
 
     ``preview_url`` is a JPEG of at most 384 pixels a side.
+
+    ``sent_as`` is what most models get; null for an image of an older release that was not sent
+    since. ``warnings`` say how that differs, for people.
     """
 
     id: int
@@ -33,6 +52,20 @@ class MediaOut(Schema):
     height: int | None
     sha256: str
     created_at: datetime
+    sent_as: SentOut | None
+    warnings: list[str] = Field(examples=[["Converted from HEIC to JPEG, 12.4 MB → 3.1 MB."]])
+
+    @staticmethod
+    def resolve_sent_as(media: MediaFile) -> dict[str, object] | None:
+        rendition = renditions.standard(media)
+        if rendition is None:
+            return None
+        values = {name: getattr(rendition, name) for name in ("content_type", "size_bytes", "width", "height")}
+        return values | {"changes": rendition.changes, "url": reverse("media:sent", args=[media.key])}
+
+    @staticmethod
+    def resolve_warnings(media: MediaFile) -> list[str]:
+        return renditions.notes(media)
 
     @staticmethod
     def resolve_url(media: MediaFile) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -19,22 +19,18 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
-from PIL import Image, UnidentifiedImageError
 
 from core.errors import FieldError, Invalid, NotPossible
 from core.storage import disk
-from media.images import DECODE_SLOTS, FORMATS, UNREADABLE
+from core.text import is_blank
+from media import images, renditions
+from media.images import FORMATS, ImageFacts, Rendition
 from media.models import MediaFile, MediaUse, new_key
 from media.previews import preview_path
 from media.uses import first_open_use
 
-MAX_PIXELS = 80_000_000  # decoding takes 3 to 4 bytes of memory for each
 MAX_NAME = 255
 CHUNK_BYTES = 1024 * 1024
-# Pillow's name of a format → our extension. MPO is a JPEG as some cameras write it.
-EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
-SPELLINGS = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}, "gif": {".gif"}, "webp": {".webp"}}
-CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp"}
 
 # Control characters, and marks that reverse the direction of writing.
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -57,12 +53,18 @@ class MediaInUse(NotPossible):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """The detected properties of an image: our extension for its format, and its size in pixels."""
+class Upload:
+    """An image that was read and decoded, and is not stored yet.
 
-    extension: str
-    width: int
-    height: int
+    ``existing`` is the owner's row of the same bytes, for which nothing was decoded.
+    """
+
+    content: bytes
+    sha256: str
+    name: str
+    existing: MediaFile | None = None
+    facts: ImageFacts | None = None
+    rendition: Rendition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,45 +79,66 @@ class StoredUpload:
 
 
 def store_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> StoredUpload:
-    """Store an image for its owner; the same bytes again return the same row.
+    """Read an image and store it for its owner; the same bytes again return the same row.
 
     ``file`` is read from its current position; ``name`` is the file's name on the uploader's
-    computer. Raises UploadInvalid unless it is a whole JPEG, PNG, GIF or WebP image of at most
-    MEDIA_MAX_BYTES. The file is written before its row, and deleted when the row cannot be written:
-    call this outside of a transaction that may be rolled back. Raises OutOfSpace when the
-    server has no room.
+    computer, with or without its folders. Raises UploadInvalid unless it is a whole picture in a
+    format of ``media.images``, of at most MEDIA_MAX_BYTES and MEDIA_MAX_PIXELS, and OutOfSpace when
+    the server has no room. The file is written before its row, and deleted when the row cannot be
+    written: call this outside of a transaction that may be rolled back.
     """
+    return store(read_upload(owner=owner, file=file, name=name), owner=owner)
+
+
+def read_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Upload:
+    """Read and check an image without storing it. Raises UploadInvalid or OutOfSpace."""
     disk.require_space()
     content = _read(file)
-    facts = detect_image(content)
     digest = hashlib.sha256(content).hexdigest()
     existing = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
-    if existing is not None and _restore_file(existing, content):
+    if existing is not None and existing.rendition is not None:
+        return Upload(content, digest, name, existing)
+    facts, rendition = decode(content)
+    return Upload(content, digest, name, existing, facts, rendition)
+
+
+def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
+    """Store an image that was read, as ``store_upload`` does."""
+    facts, rendition = upload.facts, upload.rendition
+    existing = upload.existing
+    if existing is not None and _restore_file(existing, upload.content):
+        if rendition is not None:  # an older release stored the row
+            renditions.store(existing, rendition)
+            existing.save(update_fields=["rendition"])
         return StoredUpload(existing, is_new=False)
+    if facts is None or rendition is None:  # the row was deleted meanwhile
+        facts, rendition = decode(upload.content)
+    image_format = FORMATS[facts.format]
     media = MediaFile(
         owner_id=owner.pk,
         key=new_key(),
-        name=clean_name(name, facts.extension),
-        sha256=digest,
-        content_type=CONTENT_TYPES[facts.extension],
-        size_bytes=len(content),
+        name=clean_name(upload.name, image_format.extensions),
+        sha256=upload.sha256,
+        content_type=image_format.content_type,
+        size_bytes=len(upload.content),
         width=facts.width,
         height=facts.height,
     )
-    media.file.save(f"{media.key}.{facts.extension}", ContentFile(content), save=False)
-    storage, path = media.file.storage, str(media.file.name)
+    media.file.save(f"{media.key}.{image_format.extensions[0]}", ContentFile(upload.content), save=False)
+    storage = media.file.storage
     try:
+        renditions.store(media, rendition)
         with transaction.atomic():
             media.save(force_insert=True)
-    except IntegrityError:
-        storage.delete(path)
-        concurrent = MediaFile.objects.filter(owner_id=owner.pk, sha256=digest).first()
+    except BaseException as error:
+        for path in filter(None, (str(media.file.name), media.rendition_path)):
+            storage.delete(path)
+        if not isinstance(error, IntegrityError):
+            raise
+        concurrent = MediaFile.objects.filter(owner_id=owner.pk, sha256=upload.sha256).first()
         if concurrent is None:
             raise
         return StoredUpload(concurrent, is_new=False)  # another request stored the same bytes meanwhile
-    except BaseException:
-        storage.delete(path)
-        raise
     return StoredUpload(media, is_new=True)
 
 
@@ -134,7 +157,7 @@ def delete_media(*, media: MediaFile) -> None:
             raise MediaInUse(reason)
         MediaUse.objects.filter(media=media).delete()
         MediaFile.objects.filter(pk=media.pk).delete()
-        for path in (str(media.file.name), preview_path(media)):
+        for path in filter(None, (str(media.file.name), preview_path(media), media.rendition_path)):
             transaction.on_commit(functools.partial(media.file.storage.delete, path), robust=True)
 
 
@@ -156,37 +179,38 @@ def blocked_reason(media: MediaFile) -> str:
     }
 
 
-def detect_image(content: bytes) -> ImageFacts:
-    """Decode an image and return its format and size. Raises UploadInvalid."""
+def decode(content: bytes) -> tuple[ImageFacts, Rendition]:
+    """Decode an image; return its properties and its standard rendition. Raises UploadInvalid."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            extension, (width, height) = EXTENSIONS[str(image.format)], image.size
-            if width * height > MAX_PIXELS:
-                message = _("The image has %(width)d×%(height)d pixels, which is more than can be used.")
-                raise UploadInvalid(message % {"width": width, "height": height})
-            with DECODE_SLOTS:
-                image.load()  # fails for a truncated file
-    except UploadInvalid:
-        raise
-    except UnidentifiedImageError:
-        raise UploadInvalid(_("This is not a JPEG, PNG, GIF or WebP image.")) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UploadInvalid(_("The image has too many pixels.")) from None
-    except UNREADABLE:
+        return images.render(content, images.STANDARD)
+    except images.NotAnImage:
+        raise UploadInvalid(_("This is not a JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF image.")) from None
+    except images.TooManyPixels as error:
+        limit = f"{settings.MEDIA_MAX_PIXELS:,}"
+        if error.size is None:
+            message = _("The image has more than %(limit)s pixels. Reduce it.") % {"limit": limit}
+        else:
+            facts = {"width": error.size[0], "height": error.size[1], "limit": limit}
+            message = _("The image has %(width)d×%(height)d pixels; at most %(limit)s are taken. Reduce it.")
+            message %= facts
+        raise UploadInvalid(message) from None
+    except (images.Damaged, images.DoesNotFit):
         raise UploadInvalid(_("The image is damaged and cannot be read completely. Save it again.")) from None
-    return ImageFacts(extension, width, height)
 
 
-def clean_name(name: str, extension: str) -> str:
+def clean_name(name: str, extensions: Sequence[str]) -> str:
     """Return a file name that is safe to show and to pass on.
 
-    Folders, control characters and direction marks are removed, and the extension fits the content.
+    Folders, control characters and direction marks are removed; a name without a visible character
+    becomes "image". The extension becomes one of ``extensions`` if it is another.
     """
     shown = name.encode("utf-8", "replace").decode().replace("\\", "/").rpartition("/")[2]
     shown = _FORBIDDEN_IN_NAMES.sub("", shown).strip() or "image"
     path = PurePosixPath(shown)
-    suffix = path.suffix if path.suffix.lower() in SPELLINGS[extension] else f".{extension}"
-    stem = shown.removesuffix(suffix) or "image"
+    suffix = path.suffix if path.suffix.lower().removeprefix(".") in extensions else f".{extensions[0]}"
+    stem = shown.removesuffix(suffix)
+    if is_blank(stem):
+        stem = "image"
     return stem[: MAX_NAME - len(suffix)] + suffix
 
 

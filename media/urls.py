@@ -14,5 +14,6 @@ urlpatterns = [
     path("media/images/<int:media_id>", library.show_file, name="image"),
     path("media/images/<int:media_id>/delete", library.delete, name="delete"),
     re_path(r"^media/(?P<key>[A-Za-z0-9_-]{1,40})$", files.file, name="file"),
+    re_path(r"^media/(?P<key>[A-Za-z0-9_-]{1,40})/sent$", files.sent, name="sent"),
     re_path(r"^media/(?P<key>[A-Za-z0-9_-]{1,40})/preview$", files.preview, name="preview"),
 ]

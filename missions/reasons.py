@@ -32,6 +32,10 @@ WORKER_DIED_BEFORE_SENDING = define(
 )
 NOT_SENT_IN_TIME = define("not_sent_in_time", "No worker sent this item in time; it waits again.")
 NOT_PREPARED = define("not_prepared", "This item could not be prepared. Nothing was sent.")
+REFERENCE_UNUSABLE = define(
+    "reference_unusable",
+    "The image %(reference)s cannot be converted to what the model takes. Nothing was sent. Use another image.",
+)
 RETRIED = define("retried", "Retried by a person.")
 
 # Unconfirmed items

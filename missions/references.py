@@ -16,23 +16,29 @@ from django.utils.translation import gettext as _
 
 from core.db import bulk
 from core.errors import FieldError
+from media import renditions
+from media.images import FORMATS_BY_TYPE, STANDARD, Limits
 from media.models import MediaFile
+from media.renditions import SentFile
+from missions import reasons
 from missions.models import Attempt, AttemptStatus, Mission, Output, OutputStatus, OutputUse
 from providers import catalog, uploads
 from providers.adapters.base import InputFile
 from providers.adapters.errors import Rejected
 from providers.adapters.registry import PROVIDERS
 from providers.catalog import Model
-from providers.references import MEDIA, OUTPUT, fit_problem
+from providers.references import MEDIA, OUTPUT, fit_problem, image_limits
 from workers.heartbeat import worker_name
 
 BATCH = 1000
 
 
-def needs_upload(attempt: Attempt) -> bool:
-    """Return True when files have to be uploaded before an attempt is sent, which takes time."""
-    kind = PROVIDERS.get(attempt.account.provider)  # during an upgrade another host may know more providers
-    return kind is not None and kind.capabilities.uploads and bool(_file_names(attempt))
+def has_files(attempt: Attempt) -> bool:
+    """Return True when files have to be read, converted or uploaded before an attempt is sent.
+
+    That takes time.
+    """
+    return bool(_file_names(attempt))
 
 
 def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
@@ -45,14 +51,14 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
     names = _file_names(attempt)
     if not names:
         return params, {}
+    model = catalog.model_of(attempt.item.mission)
     uploading = PROVIDERS[attempt.account.provider].capabilities.uploads
-    if uploading:
-        # Uploading takes time: the reaper must see that a worker is doing it.
-        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
+    # Converting and uploading take time: the reaper must see that a worker is doing it.
+    Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.PREPARED).update(worker=worker_name())
     files: dict[str, InputFile] = {}
 
-    def resolved(entry: str) -> str:
-        file = _file(entry, owner_id=attempt.item.mission.owner_id)
+    def resolved(entry: str, limits: Limits | None) -> str:
+        file = _file(entry, owner_id=attempt.item.mission.owner_id, limits=limits)
         if file is None:
             return entry
         if uploading:
@@ -62,7 +68,11 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
 
     for name in names:
         value = params[name]
-        params[name] = resolved(value) if isinstance(value, str) else [resolved(entry) for entry in value]
+        limits = image_limits(model, model.parameter(name))
+        if isinstance(value, str):
+            params[name] = resolved(value, limits)
+        else:
+            params[name] = [resolved(entry, limits) for entry in value]
     return params, files
 
 
@@ -80,6 +90,8 @@ def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, t
             errors.append(FieldError(place, _("There is no result %s among your missions.") % reference))
         elif output.status != OutputStatus.STORED or not output.file:
             errors.append(FieldError(place, _("The result %s has no stored file. Choose another one.") % reference))
+        elif output.content_type in FORMATS_BY_TYPE and image_limits(model, parameter):
+            continue  # a picture is converted when it is sent
         elif parameter and (problem := fit_problem(parameter, reference, output.content_type, output.size_bytes or 0)):
             errors.append(FieldError(place, problem))
     return errors
@@ -119,23 +131,37 @@ def _file_names(attempt: Attempt) -> list[str]:
     return catalog.model_of(mission).file_names(mission.params | attempt.item.params)
 
 
-def _file(reference: str, *, owner_id: int) -> InputFile | None:
-    """Return the file behind a reference, None for an address. Raises Rejected when it is gone."""
-    if match := MEDIA.fullmatch(reference):
-        media = MediaFile.objects.filter(pk=int(match[1])).first()
-        if media is None:
-            raise Rejected(f"The file {reference} no longer exists: upload it again.", code="reference_missing")
-        opening = partial(_open, media.file.storage, str(media.file.name))
-        return InputFile(media.name, media.content_type, media.size_bytes, media.sha256, opening)
-    if match := OUTPUT.fullmatch(reference):
-        key = int(match[1]), int(match[2])
-        output = _find_outputs({key}, owner_id=owner_id).get(key)
-        if output is None or output.status != OutputStatus.STORED or not output.file:
-            raise Rejected(f"The result {reference} no longer exists. Choose another file.", code="reference_missing")
-        name = output.file.rsplit("/", 1)[-1]
-        opening = partial(_open, storages["results"], output.file)
-        return InputFile(name, output.content_type, output.size_bytes or 0, output.sha256, opening)
-    return None
+def _file(reference: str, *, owner_id: int, limits: Limits | None) -> InputFile | None:
+    """Return the file behind a reference, None for an address.
+
+    Pictures are converted to what ``limits`` allow. Raises Rejected when the file is gone or cannot
+    be converted.
+    """
+    try:
+        if match := MEDIA.fullmatch(reference):
+            media = MediaFile.objects.filter(pk=int(match[1])).first()
+            if media is None:
+                raise Rejected(f"The file {reference} no longer exists: upload it again.", code="reference_missing")
+            sent = renditions.open_for(media, limits or STANDARD)
+        elif match := OUTPUT.fullmatch(reference):
+            key = int(match[1]), int(match[2])
+            output = _find_outputs({key}, owner_id=owner_id).get(key)
+            if output is None or output.status != OutputStatus.STORED or not output.file:
+                message = f"The result {reference} no longer exists. Choose another file."
+                raise Rejected(message, code="reference_missing")
+            name = output.file.rsplit("/", 1)[-1]
+            opening = partial(_open, storages["results"], output.file)
+            sent = SentFile(name, output.content_type, output.size_bytes or 0, output.sha256, opening)
+            if limits and output.content_type in FORMATS_BY_TYPE:
+                sent = renditions.open_result(sent, limits)
+        else:
+            return None
+    except FileNotFoundError:
+        message = f"The file of {reference} is missing on this server: upload it again."
+        raise Rejected(message, code="reference_missing") from None
+    except renditions.UNREADABLE:
+        raise Rejected(reasons.REFERENCE_UNUSABLE(reference=reference), code="reference_unusable") from None
+    return InputFile(sent.name, sent.content_type, sent.size_bytes, sent.sha256, sent.open)
 
 
 def _open(storage: Storage, name: str) -> BinaryIO:

@@ -17,6 +17,7 @@ E014  STORAGE_URL needs a package that is not installed
 E016  a provider's time limit is below 1 second
 E017  a price of the chat server is not a price
 E018  a provider's base URL is not a web address
+E019  MEDIA_MAX_PIXELS is out of range
 E023  MIN_FREE_DISK_MB is below 0
 E024  BACKUP_MAX_AGE_DAYS is below 0
 W001  SECRET_KEY is the public default
@@ -52,6 +53,7 @@ from providers.models import ProviderAccount
 POLITE_POLL_FLOOR_SECONDS = 0.5
 MIN_BODY_BYTES = 64 * 1024
 MIN_TOKEN_LENGTH = 20
+MIN_PIXELS, MAX_PIXELS = 1_000_000, 89_000_000  # Pillow warns of more
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 
 
@@ -73,6 +75,10 @@ def check_numbers(**_: Any) -> list[CheckMessage]:
     if settings.BACKUP_MAX_AGE_DAYS < 0:
         hint = "Set after how many days doctor warns of an old backup; 0 means never."
         messages.append(checks.Error("BACKUP_MAX_AGE_DAYS is below 0.", hint=hint, id="missions.E024"))
+    if not MIN_PIXELS <= settings.MEDIA_MAX_PIXELS <= MAX_PIXELS:
+        text = f"MEDIA_MAX_PIXELS must be from {MIN_PIXELS} to {MAX_PIXELS}."
+        hint = "Leave it out for 80000000. Decoding takes 4 bytes of memory for each pixel."
+        messages.append(checks.Error(text, hint=hint, id="missions.E019"))
     if settings.Q_WORKERS < 1:
         messages.append(checks.Error("Q_WORKERS must be at least 1.", hint="Leave it out for 50.", id="missions.E002"))
     elif settings.Q_WORKERS == 1:

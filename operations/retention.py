@@ -192,12 +192,12 @@ def _result_names(names: Sequence[str]) -> set[str]:
 
 
 def _upload_names(names: Sequence[str]) -> set[str]:
-    """Return those of ``names`` that are uploads with a row, or previews of them."""
-    keys = {name.removesuffix(".preview.jpg").rpartition("/")[2].partition(".")[0] for name in names}
+    """Return those of ``names`` that are uploads with a row, or previews or renditions of them."""
+    keys = {name.rpartition("/")[2].partition(".")[0] for name in names}
     in_use: set[str] = set()
     for part in bulk.batches(sorted(keys), BATCH):
         for media in MediaFile.objects.filter(key__in=part):
-            in_use |= {str(media.file.name), preview_path(media)}
+            in_use |= {str(media.file.name), preview_path(media), media.rendition_path}
     return in_use | _names_in_columns(names, MediaFile.objects.all(), "file")
 
 

@@ -133,6 +133,8 @@ def _limits_text(parameter: Parameter) -> str:
     limits = []
     if parameter.max_count:
         limits.append(ngettext("%d image at most", "%d images at most", parameter.max_count) % parameter.max_count)
+    if parameter.type in IMAGE_TYPES:
+        return gettext(" · ").join(limits)  # images are converted to what the model takes
     if parameter.formats:
         limits.append(", ".join(parameter.formats))
     if parameter.max_bytes:

@@ -13,11 +13,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core.errors import FieldError
+from media.images import SENDABLE, STANDARD, Limits
 from media.models import MediaFile
-from providers.catalog import Model, Parameter
+from providers.adapters.registry import PROVIDERS
+from providers.catalog import Model, Parameter, ParameterType
 
 MEDIA = re.compile(r"media:([0-9]{1,18})")
 OUTPUT = re.compile(r"output:([0-9]{1,18})/([0-9]{1,5})")
+IMAGE_TYPES = (ParameterType.IMAGE, ParameterType.IMAGES)
 
 
 def media_ids(model: Model, params: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -42,9 +45,10 @@ def params_file_errors(owner_id: int, model: Model, params: Mapping[str, Any]) -
 
 
 def file_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, int]]) -> list[FieldError]:
-    """Return an error for every file that the owner does not have or the model does not accept.
+    """Return an error for every file that the owner does not have, or where no images are taken.
 
-    ``names`` holds (field of the error, parameter, media id).
+    Images in other formats, and larger ones, are converted when they are sent
+    (``media.renditions``). ``names`` holds (field of the error, parameter, media id).
     """
     if not names:
         return []
@@ -54,10 +58,29 @@ def file_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, int
         media, parameter = files.get(media_id), model.parameter(name)
         if media is None:
             errors.append(FieldError(place, _("There is no uploaded file %s: upload it first.") % media_id))
-            continue
-        if parameter and (problem := fit_problem(parameter, media.name, media.content_type, media.size_bytes)):
-            errors.append(FieldError(place, problem))
+        elif parameter and image_limits(model, parameter) is None:
+            problem = fit_problem(parameter, media.name, media.content_type, media.size_bytes)
+            errors.append(FieldError(place, problem or _("This parameter takes no images.")))
     return errors
+
+
+def image_limits(model: Model, parameter: Parameter | None) -> Limits | None:
+    """Return the formats and sizes in which a parameter takes images; None if it takes none.
+
+    Nothing is known about the parameters of a model outside the catalogue: they get what the
+    catalogue's models take.
+    """
+    upload_limit = PROVIDERS[model.provider].capabilities.upload_max_bytes if model.provider in PROVIDERS else None
+    if parameter is None or not parameter.formats:
+        formats = STANDARD.formats | {"WEBP"}
+        is_image = parameter is None or parameter.type in IMAGE_TYPES
+    else:
+        formats = frozenset(format_.replace("JPEG", "JPG") for format_ in parameter.formats) & set(SENDABLE)
+        is_image = parameter.type in IMAGE_TYPES and bool(formats)
+    if not is_image:
+        return None
+    max_bytes = (parameter and parameter.max_bytes) or STANDARD.max_bytes
+    return Limits(formats, min(max_bytes, upload_limit or max_bytes), parameter.max_side if parameter else None)
 
 
 def fit_problem(parameter: Parameter, name: str, content_type: str, size_bytes: int) -> str:

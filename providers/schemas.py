@@ -59,6 +59,7 @@ class FieldOut(Schema):
     max_count: int | None
     formats: list[str]
     max_bytes: int | None
+    max_side: int | None
 
 
 class PriceRowOut(Schema):

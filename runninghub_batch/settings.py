@@ -59,7 +59,9 @@ PUBLIC_BASE_URL: str = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
 POLL_FLOOR_SECONDS: float = env.float("POLL_FLOOR_SECONDS", default=2.0)
 RESULTS_ALLOWED_HOSTS: list[str] = env.list("RESULTS_ALLOWED_HOSTS", default=[])
 RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
-MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=10 * 1024**2)
+# Of an uploaded image. Models take less: what they get is made of it (media.renditions).
+MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=50 * 1024**2)
+MEDIA_MAX_PIXELS: int = env.int("MEDIA_MAX_PIXELS", default=80_000_000)  # decoding takes 3 to 4 bytes for each
 API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
 API_REQUESTS_PER_MINUTE: int = env.int("API_REQUESTS_PER_MINUTE", default=1200)  # per token; 0: no limit
 # Days after which finished data is deleted; 0: never.

@@ -29,7 +29,7 @@ Send = Callable[[Event], Awaitable[None]]
 def max_bytes(path: str) -> int:
     """Return the largest body of a request to a path."""
     if path == UPLOAD:
-        return int(settings.MEDIA_MAX_BYTES) + MULTIPART_BYTES
+        return max(int(settings.MEDIA_MAX_BYTES) + MULTIPART_BYTES, int(settings.API_MAX_BODY_BYTES))
     return int(settings.API_MAX_BODY_BYTES)
 
 

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from core.http.file_names import content_disposition
 from core.http.streaming import ThreadedStream
+from media import renditions
 from media.models import MediaFile
 from media.previews import preview_of
 
@@ -53,6 +54,21 @@ def file(request: HttpRequest, key: str) -> HttpResponseBase:
         return response
 
     return _conditional_response(request, f'"{media.sha256}"', content)
+
+
+@require_safe
+def sent(request: HttpRequest, key: str) -> HttpResponseBase:
+    """Send what most models get of the image with this key."""
+    media = get_object_or_404(MediaFile, key=key)
+
+    def content() -> HttpResponseBase:
+        try:
+            body, content_type = renditions.read_standard(media)
+        except (FileNotFoundError, *renditions.UNREADABLE):
+            raise Http404 from None
+        return HttpResponse(body, content_type=content_type)
+
+    return _conditional_response(request, f'"{media.sha256}-sent"', content)
 
 
 @require_safe

@@ -17,12 +17,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.storage.disk import OutOfSpace
-from media import selectors, services
+from media import renditions, selectors, services
 from media.forms import MediaFilterForm, SelectionForm
+from media.images import FORMATS_BY_TYPE
 from media.models import MediaFile
 
 PAGE_SIZE = 60
 ERRORS_SHOWN = 5
+SHOWN_BY_BROWSERS = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"}
 
 
 @login_required
@@ -54,8 +56,13 @@ def file_context(media: MediaFile) -> dict[str, Any]:
     deleted.
     """
     uses = selectors.newest_uses(media, limit=selectors.USES_SHOWN + 1)
+    rendition = renditions.standard(media)
     return {
         "media": media,
+        "is_shown_by_browsers": media.content_type in SHOWN_BY_BROWSERS,
+        "rendition": rendition,
+        "sent_format": FORMATS_BY_TYPE[rendition.content_type].label if rendition else "",
+        "notes": renditions.notes(media),
         "uses": uses[: selectors.USES_SHOWN],
         "has_more_uses": len(uses) > selectors.USES_SHOWN,
         "blocked_reason": services.blocked_reason(media),
@@ -72,8 +79,10 @@ def upload(request: HttpRequest) -> HttpResponse:
     stored_count, errors = 0, []
     for file in request.FILES.getlist("file"):
         try:
-            services.store_upload(owner=_user(request), file=file, name=file.name or "")
+            media = services.store_upload(owner=_user(request), file=file, name=file.name or "").media
             stored_count += 1
+            if notes := renditions.notes(media):
+                messages.info(request, f"{media.name}: {' '.join(notes)}")
         except services.UploadInvalid as invalid:
             errors.append(f"{file.name}: {invalid}")
         except OutOfSpace as full:

@@ -85,8 +85,8 @@ def _repair(account: ProviderAccount, now: datetime) -> None:
     prepared = Attempt.objects.filter(account=account, status=AttemptStatus.PREPARED)
     late = prepared.filter(created_at__lt=now - PREPARED_LIMIT).select_related("item__mission", "account")
     for attempt in late[:REAP_BATCH]:
-        is_uploading = bool(attempt.worker) and references.needs_upload(attempt)
-        if not is_uploading or attempt.created_at < now - PREPARING_LIMIT:
+        is_preparing_files = bool(attempt.worker) and references.has_files(attempt)
+        if not is_preparing_files or attempt.created_at < now - PREPARING_LIMIT:
             lifecycle.withdraw(attempt.pk, reason=reasons.NOT_SENT_IN_TIME())
     for attempt in prepared.exclude(worker="")[:REAP_BATCH]:
         if is_dead(attempt.worker, now):

@@ -52,8 +52,8 @@ def refill(account_id: int) -> None:
     """Fill free slots: send the first batch in this worker, and wake others for the rest.
 
     This worker's batch is claimed and marked in one transaction, which saves a second wait for the
-    database. If files must be uploaded first, it is marked in a transaction of its own, so that no
-    lock is held during the uploads.
+    database. If it has files, it is marked in a transaction of its own, so that no lock is held
+    while they are converted and uploaded.
     """
     with bulkhead.waiting(Call.SUBMIT, account_id) as is_allowed:
         if not is_allowed:
@@ -64,7 +64,7 @@ def refill(account_id: int) -> None:
             mine, *others = claim_items(account_id) or [()]
             queue.send_many("submit", others)
             attempts = _prepared(mine)
-            if any(references.needs_upload(attempt) for attempt in attempts):
+            if any(references.has_files(attempt) for attempt in attempts):
                 Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
             else:
                 marked = _mark(attempts)
@@ -81,7 +81,7 @@ def submit(attempt_ids: Sequence[int]) -> None:
     attempts = _prepared(attempt_ids)
     if not attempts:
         return
-    call = Call.UPLOAD if any(references.needs_upload(attempt) for attempt in attempts) else Call.SUBMIT
+    call = Call.UPLOAD if any(references.has_files(attempt) for attempt in attempts) else Call.SUBMIT
     with bulkhead.waiting(call, attempts[0].account_id) as is_allowed:
         if is_allowed:
             _send_marked(*_mark_or_hand_back(attempts))

@@ -52,6 +52,7 @@ class Capabilities:
     ``finishes_in_submit``  submit always returns Finished, after minutes perhaps; ``query`` is
                             never called. Without it, submit answers within seconds: Accepted, or
                             Finished by a model that is quick
+    ``upload_max_bytes``    the largest file that it takes as an upload; None: not known
     ``streams_text``        submit passes text to ``Updates.text`` while it is produced
     """
 
@@ -63,6 +64,7 @@ class Capabilities:
     reports_progress: bool = False
     finishes_in_submit: bool = False
     streams_text: bool = False
+    upload_max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

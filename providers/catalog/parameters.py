@@ -62,14 +62,15 @@ class ParameterType(enum.StrEnum):
 
 FILE_TYPES = (ParameterType.IMAGE, ParameterType.IMAGES, ParameterType.VIDEO, ParameterType.AUDIO)
 _FILE_LIMITS = {"formats", "max_bytes"}
+_IMAGE_LIMITS = _FILE_LIMITS | {"max_side"}
 _LIMITS: dict[ParameterType, set[str]] = {
     ParameterType.TEXT: {"min_length", "max_length"},
     ParameterType.CHOICE: {"choices"},
     ParameterType.INTEGER: {"minimum", "maximum"},
     ParameterType.FLOAT: {"minimum", "maximum"},
     ParameterType.BOOLEAN: set(),
-    ParameterType.IMAGE: _FILE_LIMITS,
-    ParameterType.IMAGES: _FILE_LIMITS | {"max_count"},
+    ParameterType.IMAGE: _IMAGE_LIMITS,
+    ParameterType.IMAGES: _IMAGE_LIMITS | {"max_count"},
     ParameterType.VIDEO: _FILE_LIMITS,
     ParameterType.AUDIO: _FILE_LIMITS,
     ParameterType.OBJECT: set(),
@@ -78,7 +79,8 @@ _LIMITS: dict[ParameterType, set[str]] = {
 
 
 class Parameter(BaseModel):
-    """One parameter of a model. Lengths are in characters; ``formats`` are upper case ("JPG").
+    """One parameter of a model. Lengths are in characters; ``formats`` are upper case ("JPG"),
+    ``max_side`` is in pixels of an image's longer side.
 
     ``default`` of a required parameter is sent when the caller gives no value, because the provider
     demands one. ``default`` of an optional parameter is never sent: the provider's own console
@@ -99,6 +101,7 @@ class Parameter(BaseModel):
     max_count: StrictInt | None = None
     formats: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
     max_bytes: StrictInt | None = None
+    max_side: Annotated[StrictInt, Field(ge=64)] | None = None
 
     @model_validator(mode="before")
     @classmethod

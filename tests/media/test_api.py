@@ -55,6 +55,22 @@ def test_deleting_leaves_same_bytes_of_other_owners(owner, stranger):
     assert Client().get(theirs["url"]).getvalue() == picture()
 
 
+def test_upload_says_what_models_get(owner):
+    heic = data(upload(caller(owner), picture("HEIF", (40, 30)), "IMG_1.HEIC"), 201)
+    plain = data(upload(caller(owner), picture("JPEG", (40, 30)), "b.jpg"), 201)
+
+    sent = heic["sent_as"]
+    content = Client().get(sent["url"])
+    assert (heic["name"], heic["content_type"], content["Content-Type"]) == ("IMG_1.HEIC", "image/heic", "image/jpeg")
+    assert (sent["content_type"], sent["width"], sent["height"]) == ("image/jpeg", 40, 30)
+    assert (sent["changes"], sent["size_bytes"]) == (["format"], len(content.content))
+    assert heic["warnings"][0].startswith("Converted from HEIC to JPEG, ")
+    assert (plain["sent_as"]["changes"], plain["warnings"]) == ([], [])
+    assert Client().get(plain["sent_as"]["url"]).content == Client().get(plain["url"]).getvalue()
+    old = make_media(owner)
+    assert data(caller(owner).get(f"{FILES}/{old.pk}"))["sent_as"] is None
+
+
 def test_upload_of_no_image_names_the_field(owner):
     found = errors(upload(caller(owner), b"<html></html>", "cat.png"))
 

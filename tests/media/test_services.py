@@ -46,6 +46,10 @@ def files(folder: Path) -> list[Path]:
         ("PNG", "image/png", ".png"),
         ("GIF", "image/gif", ".gif"),
         ("WEBP", "image/webp", ".webp"),
+        ("BMP", "image/bmp", ".bmp"),
+        ("TIFF", "image/tiff", ".tiff"),
+        ("AVIF", "image/avif", ".avif"),
+        ("HEIF", "image/heic", ".heic"),
     ],
 )
 def test_format_is_detected_from_content(owner: User, kind: str, content_type: str, ending: str) -> None:
@@ -98,7 +102,7 @@ def _bomb() -> bytes:
         (b"", "empty"),
         (b"<html>not found</html>", "not a JPEG"),
         (b"%PDF-1.7 something", "not a JPEG"),
-        (picture("BMP"), "not a JPEG"),
+        (picture("PPM"), "not a JPEG"),
         (picture("PNG", (200, 200))[:-40], "damaged"),
         (picture("JPEG", (200, 200))[:400], "damaged"),
         (_bomb(), "pixels"),
@@ -163,6 +167,8 @@ def test_concurrent_uploads_of_same_bytes_are_one_file(uploads: Path) -> None:
         ("a\x00b\ncat.png", "abcat.png"),
         ("invoice\u202egnp.exe", "invoicegnp.exe.png"),
         ("", "image.png"),
+        ("\u200b\ufeff\u2060\u2800", "image.png"),
+        ("\u200b\u3164.png", "image.png"),
         (".png", "image.png"),
         ("broken\ud800.png", "broken?.png"),
         ("x" * 400 + ".png", "x" * 251 + ".png"),

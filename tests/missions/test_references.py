@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
+from PIL import Image
 
+from media.models import MediaFile
+from media.services import store_upload
 from missions import references
 from missions.models import Attempt, Output
 from providers.adapters.errors import Rejected, Unavailable
-from providers.models import ProviderAccount, ProviderUpload
+from providers.models import ProviderAccount, ProviderModel, ProviderUpload
 from tests.factories import add_account, bring_to, claim, make_media, make_mission, pass_time, picture
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +53,12 @@ def result(owner: User, account: ProviderAccount) -> Output:
     output.status, output.file, output.content_type, output.sha256 = "stored", name, "image/png", "ab" * 32
     output.save()
     return output
+
+
+def encoded(kind: str, *, mode: str = "RGB", size: tuple[int, int] = (400, 300), **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, 2000 if mode == "I;16" else "teal").save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def reference_to(output: Output) -> str:
@@ -87,6 +98,62 @@ def test_an_upload_that_expires_soon_is_replaced(owner, simulator, resolve):
         resolve(ANIMATE, params)
         assert simulator.stats()["uploads"] == uploads
     assert ProviderUpload.objects.get().expires_at > timezone.now() + timedelta(hours=23)
+
+
+def sent(url: str) -> Image.Image:
+    """Return the picture that the simulator received."""
+    content = requests.get(url, timeout=10).content
+    assert b"Camera of Mei" not in content
+    return Image.open(io.BytesIO(content))
+
+
+def test_pictures_are_converted_when_they_are_sent(owner, simulator, resolve):
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Mei"
+    images = {
+        "heic": (encoded("HEIF", exif=exif), ".jpg", (400, 300)),
+        "place": (encoded("JPEG", exif=exif), ".jpg", (400, 300)),
+        "frames": (encoded("GIF", save_all=True, append_images=[Image.new("L", (400, 300))]), ".png", (400, 300)),
+        "webp": (encoded("WEBP"), ".jpg", (400, 300)),
+        "huge": (encoded("BMP", size=(2400, 1600)), ".png", (2400, 1600)),  # 11 MB
+    }
+    for name, (content, ending, size) in images.items():
+        media = store_upload(owner=owner, file=io.BytesIO(content), name=name).media
+        (url,) = resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"]
+        assert url.endswith(ending), name
+        assert sent(url).size == size, name
+        with media.file.open("rb") as original:
+            assert original.read() == content, name
+    webp = MediaFile.objects.get(name="webp.webp")
+    wanted = ("rhart-image-x-official/edit", "image_to_image")
+    assert resolve(wanted, {"prompt": "x", "image": webp.reference})["image"].endswith(".webp")
+
+
+def test_pictures_of_an_older_release_are_converted(owner, simulator, resolve):
+    media = make_media(owner, content=encoded("PNG", mode="I;16"))
+    assert media.rendition is None
+    (url,) = resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"]
+    assert sent(url).mode == "L"
+    media.refresh_from_db()
+    assert media.rendition["changes"] == ["colours"]
+    media.file.storage.delete(media.rendition_path)
+    ProviderUpload.objects.all().delete()
+    assert resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"] == [url]
+
+
+def test_pictures_are_reduced_to_the_limits_of_a_model(owner, simulator, resolve, result):
+    media = store_upload(owner=owner, file=io.BytesIO(encoded("PNG")), name="a.png").media
+    storages["results"].delete(result.file)
+    Output.objects.filter(pk=result.pk).update(
+        file=storages["results"].save("missions/1/result.webp", ContentFile(encoded("WEBP"))), content_type="image/webp"
+    )
+    parameters = {"imageUrl": {"type": "image", "formats": ["JPG"], "max_bytes": 20_000, "max_side": 200}}
+    definition = {"task_type": "image_to_image", "batch_field": "imageUrl", "parameters": parameters}
+    model = {"provider": "runninghub", "endpoint": "small/edit", "name": "Small", "definition": definition}
+    ProviderModel.objects.create(owner=owner, **model)
+    for reference in (media.reference, reference_to(result)):
+        url = resolve(("small/edit", "image_to_image"), {"imageUrl": reference})["imageUrl"]
+        assert (sent(url).format, sent(url).size) == ("JPEG", (200, 150))
 
 
 def test_a_missing_file_is_rejected_with_advice(owner, stranger, simulator, resolve, result):

@@ -35,6 +35,8 @@ def test_default_settings_pass():
         ("RUNNINGHUB_CONCURRENCY", 0, "missions.E001"),
         ("RUNNINGHUB_CONCURRENCY", -1, "missions.E001"),
         ("RETENTION_MEDIA_DAYS", -1, "missions.E011"),
+        ("MEDIA_MAX_PIXELS", 0, "missions.E019"),
+        ("MEDIA_MAX_PIXELS", 100_000_000, "missions.E019"),
         ("LOG_FORMAT", "xml", "missions.E012"),
         ("FAILURE_BREAKER_ITEMS", -1, "missions.E013"),
         ("MIN_FREE_DISK_MB", -1, "missions.E023"),

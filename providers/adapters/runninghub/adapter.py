@@ -110,7 +110,12 @@ class RunningHub(Provider):
     address_help = translatable(
         "https://www.runninghub.cn, or https://www.runninghub.ai. A key of one does not work at the other."
     )
-    capabilities = Capabilities(uploads=True, webhooks=True, cancels=True)
+    capabilities = Capabilities(
+        uploads=True,
+        webhooks=True,
+        cancels=True,
+        upload_max_bytes=30 * 1024 * 1024,  # section 6
+    )
     defaults = ProviderSettings(
         base_url="https://www.runninghub.cn",
         concurrency=50,

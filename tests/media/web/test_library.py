@@ -78,7 +78,7 @@ def test_several_files_upload_with_errors_by_name(client, owner):
     shown = text(client.post("/media/upload", {"file": files}, follow=True))
 
     assert "2 images were uploaded." in shown
-    assert "c.png: This is not a JPEG, PNG, GIF or WebP image." in shown
+    assert "c.png: This is not a JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF image." in shown
     assert MediaFile.objects.filter(owner=owner).count() == 2
 
 
