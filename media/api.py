@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import File, Path, Query, Router, Status, UploadedFile
 
+from accounts import rights
+from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.pagination import page_of
 from media import selectors, services
@@ -43,10 +45,12 @@ def show_media(request: HttpRequest, media_id: Path[RowId]) -> MediaFile:
 @router.delete("/files/{media_id}", response={204: None}, summary="Delete an image")
 def delete_media(request: HttpRequest, media_id: Path[RowId]) -> Status[None]:
     """Refused while an open mission uses it."""
-    services.delete_media(media=_visible_file(request, media_id))
+    services.delete_media(media=_visible_file(request, media_id, Action.DELETE))
     return Status(204, None)
 
 
-def _visible_file(request: HttpRequest, media_id: int) -> MediaFile:
+def _visible_file(request: HttpRequest, media_id: int, action: Action = Action.VIEW) -> MediaFile:
     files = MediaFile.objects.visible_to(cast(User, request.user)).select_related("owner")
-    return get_object_or_404(files, pk=media_id)
+    media = get_object_or_404(files, pk=media_id)
+    rights.require(request.user, action, media)
+    return media

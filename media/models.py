@@ -10,6 +10,8 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts import rights
+
 
 def new_key() -> str:
     """Return an unguessable name for a file's public path."""
@@ -18,8 +20,8 @@ def new_key() -> str:
 
 class MediaFileQuerySet(models.QuerySet["MediaFile"]):
     def visible_to(self, user: AbstractUser) -> Self:
-        """Return the user's own files; staff see everybody's."""
-        return self if user.is_staff else self.filter(owner_id=user.pk)
+        """Return the files that a person may see (``accounts.rights``)."""
+        return rights.visible(self, user)
 
 
 class MediaFile(models.Model):

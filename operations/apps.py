@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 from core.ui import navigation
@@ -11,14 +11,18 @@ class OperationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
         from operations import checks, notices  # noqa: F401  checks registers its own
+        from operations.groups import create_groups
         from workers import hooks, queue
 
+        post_migrate.connect(create_groups, sender=apps.get_app_config("missions"))  # the last app with permissions
         for task in ("cleanup", "tally"):
             queue.register(task, f"operations.tasks.{task}")
         hooks.register("operations.tasks.OperationsHooks")
         page_notices.register(notices.current)
         navigation.register(
             navigation.ADMINISTRATION,
-            navigation.Entry("control_room:show", _("Control room"), "bolt", order=20),
+            navigation.Entry("control_room:show", _("Control room"), "bolt", 20, "missions.view_mission"),
         )

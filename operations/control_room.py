@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -22,6 +23,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import rights
+from accounts.rights import Action
 from core.errors import NotPossible
 from missions import account_load, failures, services
 from missions.maintenance.spend_rollup import Spend
@@ -36,13 +39,15 @@ from providers import provider_accounts
 
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
-    """Show the page."""
+    """Show the page: the missions and the spending of everybody."""
+    _require_view(request)
     return render(request, "operations/page.html", _context(request))
 
 
 @require_safe
 def show_pulse(request: HttpRequest) -> HttpResponse:
     """Return only the zones of the page."""
+    _require_view(request)
     return render(request, "operations/zones.html", _context(request))
 
 
@@ -53,13 +58,19 @@ def retry(request: HttpRequest) -> HttpResponse:
     Never retries more items of a mission than the button counted.
     """
     form = RetryCauseForm(request.POST)
-    if not request.user.has_perm("missions.change_mission"):
+    if not rights.may_all(request.user, Action.CHANGE, Mission):
         messages.error(request, _("You may view missions but not change them. Nothing was retried."))
     elif not form.is_valid():
         messages.error(request, _("Nothing was retried. Choose again what to retry."))
     else:
         _retry(request, form.cleaned_data["error_code"], form.cleaned_data["mission"])
     return redirect("control_room:show")
+
+
+def _require_view(request: HttpRequest) -> None:
+    """Raise PermissionDenied for staff who may not see the missions of others."""
+    if not rights.may_all(request.user, Action.VIEW, Mission):
+        raise PermissionDenied(_("Ask an administrator for the permission %s.") % "missions.view_mission")
 
 
 def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> None:
@@ -152,7 +163,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "clusters": statistics.clusters(now=now),
         "storage": statistics.storage(),
         "downloads": statistics.download_backlog(now=now),
-        "can_act": request.user.has_perm("missions.change_mission"),
+        "can_act": rights.may_all(request.user, Action.CHANGE, Mission),
     }
 
 

@@ -128,14 +128,15 @@ def model_errors(row: ProviderModel, *, is_operator: bool) -> list[FieldError]:
 
 
 def _save(row: ProviderModel, user: AbstractUser, changes: Mapping[str, Any]) -> None:
+    is_operator = user.has_perm("providers.change_providermodel")
     was_shared, had_price = row.pk is not None and row.is_shared, "price" in row.definition
     for attribute, value in changes.items():
         setattr(row, attribute, value)
     keeps_price = had_price and "definition" not in changes
-    errors = model_errors(row, is_operator=user.is_staff or keeps_price)
-    if row.is_shared and not was_shared and not user.is_staff:
+    errors = model_errors(row, is_operator=is_operator or keeps_price)
+    if row.is_shared and not was_shared and not is_operator:
         errors.append(FieldError("is_shared", _("Only operators may share a model.")))
-    if was_shared and "definition" in changes and not user.is_staff:
+    if was_shared and "definition" in changes and not is_operator:
         errors.append(FieldError("definition", _("Only operators may change a shared model.")))
     if errors:
         raise ModelInvalid(errors)

@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Path, Query, Router, Status
 
+from accounts import rights
+from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.pagination import page_of
 from templates_app import selectors, services
@@ -42,15 +44,19 @@ def show_template(request: HttpRequest, template_id: Path[RowId]) -> MissionTemp
 @router.put("/{template_id}", response=TemplateOut, summary="Replace a template")
 def replace_template(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
     return services.update_template(template=_visible(request, template_id), **payload.values())
+def replace(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
+    return services.update_template(template=_visible(request, template_id, Action.CHANGE), **payload.values())
 
 
 @router.delete("/{template_id}", response={204: None}, summary="Delete a template")
 def delete_template(request: HttpRequest, template_id: Path[RowId]) -> Status[None]:
     """Missions made from it stay as they are."""
-    services.delete_template(template=_visible(request, template_id))
+    services.delete_template(template=_visible(request, template_id, Action.DELETE))
     return Status(204, None)
 
 
-def _visible(request: HttpRequest, template_id: int) -> MissionTemplate:
+def _visible(request: HttpRequest, template_id: int, action: Action = Action.VIEW) -> MissionTemplate:
     templates = MissionTemplate.objects.visible_to(cast(User, request.user)).select_related("owner")
-    return get_object_or_404(templates, pk=template_id)
+    template = get_object_or_404(templates, pk=template_id)
+    rights.require(request.user, action, template)
+    return template

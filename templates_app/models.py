@@ -9,11 +9,13 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts import rights
+
 
 class MissionTemplateQuerySet(models.QuerySet["MissionTemplate"]):
     def visible_to(self, user: AbstractUser) -> Self:
-        """One's own templates; staff see those of all."""
-        return self if user.is_staff else self.filter(owner_id=user.pk)
+        """Return the templates that a person may see (``accounts.rights``)."""
+        return rights.visible(self, user)
 
 
 class MissionTemplate(models.Model):

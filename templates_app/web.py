@@ -20,6 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import rights
+from accounts.rights import Action
 from media.models import MediaFile
 from providers import catalog
 from providers.catalog.labels import parameter_label
@@ -74,6 +76,8 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, template_id: int) -> HttpResponse:
     template = _visible(request, template_id)
+    if request.method == "POST" and REDRAW not in request.POST:
+        rights.require(request.user, Action.CHANGE, template)
     is_offered = template.task_type in catalog.offered_task_types()
     return _form_page(request, template.task_type if is_offered else TaskType.TEXT_TO_IMAGE, template)
 
@@ -83,6 +87,7 @@ def edit(request: HttpRequest, template_id: int) -> HttpResponse:
 def delete(request: HttpRequest, template_id: int) -> HttpResponse:
     """Ask for confirmation, then delete."""
     template = _visible(request, template_id)
+    rights.require(request.user, Action.DELETE, template)
     if request.method != "POST":
         return render(request, "templates_app/delete.html", {"template": template})
     services.delete_template(template=template)
@@ -115,6 +120,7 @@ def _form_page(request: HttpRequest, task_type: str, template: MissionTemplate |
         "price": form.chosen.price_text,
         "problems": _problems(template) if template and not form.is_bound else [],
         "redraw": REDRAW,
+        "may_save": template is None or rights.may(request.user, Action.CHANGE, template),
     }
     return render(request, "templates_app/form.html", context, status=status)
 

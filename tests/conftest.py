@@ -26,7 +26,7 @@ from missions.models import Mission
 from providers import encryption, provider_accounts
 from providers.models import ProviderAccount
 from tests.api_client import caller
-from tests.factories import Workers, bring_to_all, make_mission
+from tests.factories import Workers, bring_to_all, make_member, make_mission
 from tests.missions.api.client import Api
 
 TESTS = Path(__file__).parent
@@ -190,7 +190,7 @@ def strange_api(stranger: User) -> Api:
 
 @pytest.fixture
 def staff_api(db: None) -> Api:
-    return Api(caller(User.objects.create_user("boss", is_staff=True)))
+    return Api(caller(make_member("Operators")))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.db import connection, connections, transaction
 from django.db.models import Count, F, Model, Q
@@ -44,6 +44,13 @@ TEXT_TO_IMAGE = "rhart-image-v1/text-to-image"
 
 
 # --- Making things ---
+
+
+def make_member(group: str, name: str = "") -> User:
+    """Create a person of staff who is in one of the groups that ``migrate`` creates."""
+    person = User.objects.create_user(name or group.lower(), is_staff=True)
+    person.groups.add(Group.objects.get(name=group))
+    return person
 
 
 def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mission:

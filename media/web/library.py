@@ -18,6 +18,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.storage.disk import OutOfSpace
 from media import renditions, selectors, services
+from accounts import rights
+from accounts.rights import Action
+from media import selectors, services
 from media.forms import MediaFilterForm, SelectionForm
 from media.images import FORMATS_BY_TYPE
 from media.models import MediaFile
@@ -101,7 +104,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, media_id: int) -> HttpResponse:
     """Ask before deleting an image, then delete it unless an open mission uses it."""
-    media = _visible_file(request, media_id)
+    media = _visible_file(request, media_id, Action.DELETE)
     if request.method != "POST":
         return _confirm_deletion(request, [media])
     _delete_files(request, [media])
@@ -128,6 +131,8 @@ def delete_selection(request: HttpRequest) -> HttpResponse:
     if not files:
         messages.warning(request, _("Choose at least one image."))
         return redirect("media:library")
+    for media in files:
+        rights.require(request.user, Action.DELETE, media)
     if "confirmed" not in request.POST:
         return _confirm_deletion(request, files)
     _delete_files(request, files)
@@ -166,9 +171,11 @@ def _show_errors(request: HttpRequest, errors: list[str]) -> None:
         messages.error(request, text % {"count": rest})
 
 
-def _visible_file(request: HttpRequest, media_id: int) -> MediaFile:
+def _visible_file(request: HttpRequest, media_id: int, action: Action = Action.VIEW) -> MediaFile:
     files = MediaFile.objects.visible_to(_user(request)).select_related("owner")
-    return get_object_or_404(files, pk=media_id)
+    media = get_object_or_404(files, pk=media_id)
+    rights.require(request.user, action, media)
+    return media
 
 
 def _user(request: HttpRequest) -> User:

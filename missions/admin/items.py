@@ -23,6 +23,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import rights
+from accounts.rights import Action
 from core.admin.actions import ActionPreview, AdminAction, log
 from core.admin.readonly import (
     LATEST,
@@ -221,6 +223,9 @@ class MissionItemAdmin(PageAdmin):
             "is_retryable": not _preview_retry(row, QueryDict()).is_refused,
             "here": request.get_full_path(),
         }
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return rights.may_all(request.user, Action.CHANGE, Mission)
 
     def get_urls(self) -> list[URLPattern]:
         resolve = self.admin_site.admin_view(self.resolve_view)

@@ -258,7 +258,6 @@ class MissionAdmin(PageAdmin):
             **head_context(row, "results"),
             **failures_context(row),
             "actions": actions,
-            "may_resolve": request.user.has_perm("missions.change_missionitem"),
             "items_url": f"{changelist}?mission={row.pk}",
             "events": with_actors(row.events.filter(item=None).order_by("-pk")[:LATEST]),
             "here": request.get_full_path(),

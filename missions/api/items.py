@@ -8,13 +8,15 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router
 
+from accounts import rights
+from accounts.rights import Action
 from core.api.ids import RowId
 from missions import services
-from missions.api.missions import actor, caller, remember_retry, retried, visible_mission
+from missions.api.missions import actor, remember_retry, retried, visible_mission
 from missions.api.schemas.items import ItemDetailOut, ItemFilterIn, ItemPage, ItemRetryIn, ResolveIn, item_page
 from missions.api.schemas.missions import RetriedOut
 from missions.api.schemas.values import MAX_INDEX
-from missions.models import MissionItem
+from missions.models import Mission, MissionItem
 
 router = Router(tags=["Items"])
 
@@ -46,12 +48,12 @@ def retry_item(
     `config` replaces some of its parameters; they are checked before anything changes. An item that
     did not fail is refused.
     """
-    item = visible_item(request, mission_id, index)
+    item = visible_item(request, mission_id, index, Action.CHANGE)
     result = services.retry_item(
         item=item,
         actor=actor(request),
         params=None if payload is None else payload.config,
-        allow_free_form=caller(request).is_staff,
+        allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
         on_done=remember_retry(request, mission_id),
     )
     return retried(mission_id, result)
@@ -66,7 +68,7 @@ def resolve_item(
     `remote_task_id`: the task exists there; it is attached, and not paid again. `not_run`: it never
     ran there; the item is submitted again.
     """
-    item = visible_item(request, mission_id, index)
+    item = visible_item(request, mission_id, index, Action.CHANGE)
     if payload.remote_task_id is not None:
         services.resolve_with_task(item=item, remote_task_id=payload.remote_task_id, actor=actor(request))
     else:
@@ -74,6 +76,6 @@ def resolve_item(
     return visible_item(request, mission_id, index)
 
 
-def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionItem:
-    """Return an item that the caller may see. Raises Http404."""
-    return get_object_or_404(visible_mission(request, mission_id).items.all(), index=index)
+def visible_item(request: HttpRequest, mission_id: int, index: int, action: Action = Action.VIEW) -> MissionItem:
+    """Return an item that the caller may see. Raises Http404, or NotAllowed for the ``action``."""
+    return get_object_or_404(visible_mission(request, mission_id, action).items.all(), index=index)

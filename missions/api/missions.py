@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 from ninja import File, Form, Path, Query, Router, Status, UploadedFile
 from pydantic import ValidationError
 
+from accounts import rights
+from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.openapi import header_refs
 from core.api.pagination import page_of
@@ -161,7 +163,7 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
     summary="Change a mission's name, description, priority, spending limit or metadata",
 )
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     return services.change_mission(mission_id=mission_id, **payload.dict(exclude_unset=True))
 
 
@@ -170,7 +172,7 @@ def delete_mission(request: HttpRequest, mission_id: Path[RowId]) -> Status[Any]
     """Stop it for good and delete it. 200: deleted, with its files. 202: some items are in flight
     and paid; the mission is hidden now and deleted when they have ended.
     """
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.DELETE)
     stopped = services.delete_mission(mission_id=mission_id, actor=actor(request))
     result = {
         "api_mission_id": mission_id,
@@ -186,7 +188,7 @@ def cancel_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, A
 
     Tasks that the provider accepted before are paid; their results are kept.
     """
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     stopped = services.cancel_mission(mission_id=mission_id, actor=actor(request))
     return {**_stopped(mission_id, stopped), "cancelled_count": stopped.cancelled_count}
 
@@ -194,13 +196,13 @@ def cancel_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, A
 @router.post("/{mission_id}/pause", response=StoppedOut, summary="Pause a mission")
 def pause_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
     """Nothing more is sent once this returns, until the mission is resumed."""
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     return _stopped(mission_id, services.pause_mission(mission_id=mission_id, actor=actor(request)))
 
 
 @router.post("/{mission_id}/resume", response=StateOut, summary="Resume a mission")
 def resume_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     services.resume_mission(mission_id=mission_id, actor=actor(request))
     return _state(mission_id)
 
@@ -211,7 +213,7 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
     at some indexes. Items that did not fail are never touched. The estimate is the price of one
     attempt for each.
     """
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     selection = {} if payload is None else payload.dict(exclude_unset=True)
     result = services.retry_failed(
         mission_id=mission_id, actor=actor(request), on_done=remember_retry(request, mission_id), **selection
@@ -238,7 +240,7 @@ def _check_or_create(
     ``origin`` is the file that the rows come from, ``errors`` are those of reading it.
     """
     user = caller(request)
-    if payload.allow_free_form and not user.is_staff:
+    if payload.allow_free_form and not rights.may_all(user, Action.CHANGE, Mission):
         raise PermissionDenied
     names = (
         "name",
@@ -398,9 +400,14 @@ def actor(request: HttpRequest) -> str:
     return f"user:{request.user.pk}"
 
 
-def visible_mission(request: HttpRequest, mission_id: int) -> Mission:
-    """Return a mission that the caller may see. Raises Http404."""
-    return get_object_or_404(Mission.objects.visible_to(request.user), pk=mission_id)
+def visible_mission(request: HttpRequest, mission_id: int, action: Action = Action.VIEW) -> Mission:
+    """Return a mission that the caller may see.
+
+    Raises Http404, or NotAllowed if the caller may not do ``action`` to it.
+    """
+    mission = get_object_or_404(Mission.objects.visible_to(request.user), pk=mission_id)
+    rights.require(request.user, action, mission)
+    return mission
 
 
 def submitted(mission: Mission) -> dict[str, Any]:

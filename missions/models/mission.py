@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import rights
 from core.db import reasons
 from core.db.fields import money_field
 from missions.models.item import ItemStatus
@@ -31,9 +32,11 @@ class MissionStatus(models.TextChoices):
 
 class MissionQuerySet(models.QuerySet["Mission"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MissionQuerySet:
-        """Return a person's own missions, all for staff; none that is being deleted."""
-        standing = self.filter(delete_requested_at=None)
-        return standing if getattr(user, "is_staff", False) else standing.filter(owner_id=user.pk)
+        """Return the missions that a person may see (``accounts.rights``).
+
+        None that is being deleted is among them.
+        """
+        return rights.visible(self.filter(delete_requested_at=None), user)
 
 
 class Mission(models.Model):

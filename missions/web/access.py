@@ -5,20 +5,27 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
+from accounts import rights
+from accounts.rights import Action
 from missions.models import Mission, MissionItem
 
 
-def visible_mission(request: HttpRequest, mission_id: int) -> Mission:
-    """Return the mission. Raises Http404 if the person may not see it."""
-    return get_object_or_404(Mission.objects.visible_to(request.user).defer("metadata"), pk=mission_id)
+def visible_mission(request: HttpRequest, mission_id: int, action: Action = Action.VIEW) -> Mission:
+    """Return the mission.
+
+    Raises Http404 if the person may not see it, NotAllowed if they may not do ``action`` to it.
+    """
+    mission = get_object_or_404(Mission.objects.visible_to(request.user).defer("metadata"), pk=mission_id)
+    rights.require(request.user, action, mission)
+    return mission
 
 
-def visible_item(request: HttpRequest, mission_id: int, index: int) -> MissionItem:
+def visible_item(request: HttpRequest, mission_id: int, index: int, action: Action = Action.VIEW) -> MissionItem:
     """Return an item with its mission, by its number.
 
-    Raises Http404 if the person may not see it.
+    Raises Http404 if the person may not see it, NotAllowed if they may not do ``action`` to it.
     """
-    mission = visible_mission(request, mission_id)
+    mission = visible_mission(request, mission_id, action)
     item = get_object_or_404(mission.items.all(), index=index)
     item.mission = mission
     return item

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
 from missions import event_source, failures, services
@@ -39,7 +40,7 @@ def show_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse
 @require_POST
 def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     """Retry the item with the parameters that were changed in the form."""
-    item = visible_item(request, mission_id, index)
+    item = visible_item(request, mission_id, index, Action.CHANGE)
     form = _parameters_form(item, request.POST)
     if not form.is_valid():
         return _render_item(request, item, form, status=422)
@@ -62,7 +63,7 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
 
     Its result is downloaded and nothing is paid again.
     """
-    item = visible_item(request, mission_id, index)
+    item = visible_item(request, mission_id, index, Action.CHANGE)
     form = ProviderTaskForm(request.POST, auto_id=f"task-{index}-%s")
     if form.is_valid():
         try:
@@ -81,7 +82,7 @@ def attach_task(request: HttpRequest, mission_id: int, index: int) -> HttpRespon
 @require_POST
 def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     """Submit the item again, because it never ran at the provider. That is a new paid attempt."""
-    item = visible_item(request, mission_id, index)
+    item = visible_item(request, mission_id, index, Action.CHANGE)
     try:
         services.resolve_as_not_run(item=item, actor=actor(request))
     except NotPossible as refusal:

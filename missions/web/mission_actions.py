@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
 from missions import lifecycle, services
@@ -54,7 +55,7 @@ def resume(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Ask first, naming what is lost and what is charged all the same. Cancel on POST."""
-    mission = visible_mission(request, mission_id)
+    mission = visible_mission(request, mission_id, Action.CHANGE)
     if request.method != "POST":
         return render(request, "missions/cancel.html", {"mission": mission, "next": _next_url(request, mission_id)})
 
@@ -73,7 +74,7 @@ def cancel(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Ask first, naming what is lost. Delete on POST."""
-    mission = visible_mission(request, mission_id)
+    mission = visible_mission(request, mission_id, Action.DELETE)
     if request.method != "POST":
         context = {"mission": mission, "is_open": mission.status in lifecycle.OPEN}
         return render(request, "missions/delete.html", context | {"next": _next_url(request, mission_id)})
@@ -91,7 +92,7 @@ def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Retry all failed items or those of one cause, at most as many as the button named."""
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     form = RetryForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Nothing was retried. Select again what to retry."))
@@ -115,7 +116,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_POST
 def change(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Change the name, the description, the priority and the spending limit."""
-    mission = visible_mission(request, mission_id)
+    mission = visible_mission(request, mission_id, Action.CHANGE)
     form = MissionSettingsForm(request.POST, currency=mission.currency)
     if form.is_valid():
         try:
@@ -155,7 +156,7 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_POST
 def star(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Star or unstar the selected results. A script that accepts JSON gets JSON."""
-    visible_mission(request, mission_id)
+    visible_mission(request, mission_id, Action.CHANGE)
     form = SelectionForm(request.POST)
     is_starred = request.POST.get("starred") != "0"
     indexes = form.cleaned_data["item"] if form.is_valid() else []
@@ -166,8 +167,8 @@ def star(request: HttpRequest, mission_id: int) -> HttpResponse:
 
 
 def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpResponse:
-    """Act on a visible mission, show the message that ``act`` returns, and redirect."""
-    visible_mission(request, mission_id)
+    """Change a mission, show the message that ``act`` returns, and redirect."""
+    visible_mission(request, mission_id, Action.CHANGE)
     try:
         messages.success(request, act())
     except NotPossible as refusal:

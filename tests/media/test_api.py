@@ -9,7 +9,7 @@ from django.test import Client
 from media.models import MediaFile
 from missions import services
 from tests.api_client import caller
-from tests.factories import make_media, make_mission, picture
+from tests.factories import make_media, make_member, make_mission, picture
 from tests.missions.api.calls import data, errors, upload
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +157,7 @@ def test_other_users_cannot_see_or_delete_a_file(owner, stranger):
 
 def test_staff_see_all_files(owner):
     media = make_media(owner)
-    staff = caller(User.objects.create_user("boss", is_staff=True))
+    staff = caller(make_member("Operators"))
 
     assert data(staff.get(FILES))["items"][0]["owner"] == "mei"
     assert staff.delete(f"{FILES}/{media.pk}").status_code == 204

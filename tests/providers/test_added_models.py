@@ -14,6 +14,7 @@ from missions.models import MissionStatus
 from providers import added_models, catalog
 from providers.models import ProviderModel
 from tests.api_client import caller
+from tests.factories import make_member
 from tests.missions.api.calls import data, errors, send
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ MODEL: dict[str, Any] = {"provider": "runninghub", "endpoint": ENDPOINT, "name":
 
 @pytest.fixture
 def boss() -> User:
-    return User.objects.create_user("boss", is_staff=True)
+    return make_member("Operators")
 
 
 def add(user: User, **changes: Any):

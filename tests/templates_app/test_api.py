@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from templates_app.models import MissionTemplate
 from tests.api_client import caller
-from tests.factories import make_media, make_mission
+from tests.factories import make_media, make_member, make_mission
 from tests.missions.api.calls import data, errors, send
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +153,7 @@ def test_others_cannot_see_or_change_a_template(owner, stranger):
 
 def test_staff_may_change_a_template(owner):
     template = data(save(caller(owner)), 201)
-    staff = caller(User.objects.create_user("boss", is_staff=True))
+    staff = caller(make_member("Operators"))
 
     changed = data(send(staff, "PUT", f"/templates/{template['id']}", SQUARE | {"name": "Better"}))
 

@@ -23,7 +23,7 @@ from missions.models import ItemEvent, Mission, Output
 from providers import provider_accounts
 from tests import result_factories
 from tests.api_client import caller, new_token
-from tests.factories import accept, begin, claim, make_mission, picture
+from tests.factories import accept, begin, claim, make_member, make_mission, picture
 from tests.missions.api.event_reader import (
     ANSWERED_AT_ONCE,
     Listener,
@@ -217,7 +217,7 @@ def error_of(answer: Any) -> tuple[int, str]:
 
 
 def test_an_operator_may_follow_any_mission(server: Web, mission: Mission) -> None:
-    operator = User.objects.create_user("operator", is_staff=True)
+    operator = make_member("Operators")
     lifecycle.cancel(mission.pk, actor="user:1")
     assert listen(server, mission, new_token(operator))[-1].event == "end"
 

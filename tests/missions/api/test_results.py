@@ -25,7 +25,7 @@ from django.utils import timezone
 from missions.models import Mission
 from tests import result_factories
 from tests.api_client import caller, new_token
-from tests.factories import make_mission, picture
+from tests.factories import make_member, make_mission, picture
 from tests.missions.api.event_reader import deaf, wait_for
 from tests.process_fixtures import Web
 
@@ -84,7 +84,7 @@ def test_json_line_equals_the_listed_item(owner: User, mission: Mission) -> None
 def test_results_belong_to_their_owner(stranger: User, mission: Mission, way: str) -> None:
     assert caller(stranger).get(path(mission, way)).status_code == 404
     assert Client().get(path(mission, way)).status_code == 401
-    operator = User.objects.create_user("operator", is_staff=True)
+    operator = make_member("Operators")
     assert caller(operator).get(path(mission, way)).getvalue()
 
 
