@@ -29,7 +29,10 @@ def list_tokens(request: HttpRequest, paging: Query[PageIn]) -> dict[str, Any]:
 
 @router.post("/tokens", response={201: NewTokenOut}, summary="Create a token; its secret is shown only now")
 def create_token(request: HttpRequest, payload: TokenIn) -> Status[NewTokenOut]:
-    """Create a token.  One created with another token expires with that one at the latest."""
+    """Create a token.
+
+    One created with another token expires with that one at the latest, and has no scope more.
+    """
     claim: Claim | None = request.idempotency  # type: ignore[attr-defined]
     days = payload.expires_in_days
     with transaction.atomic():
@@ -38,6 +41,7 @@ def create_token(request: HttpRequest, payload: TokenIn) -> Status[NewTokenOut]:
             name=payload.name,
             expires_at=timezone.now() + timedelta(days=days) if days else None,
             made_with=_token(request),
+            scopes=payload.scopes,
         )
         data = TokenOut.from_orm(token).dict()
         if claim:

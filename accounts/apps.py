@@ -8,3 +8,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("People and tokens")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts import sessions
+
+        sessions.connect()

@@ -7,6 +7,8 @@ in the request's thread (``ninja.operation.AsyncOperation``), so they serve both
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -14,18 +16,39 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from accounts import services
-from accounts.models import ApiToken
+from accounts.models import ApiToken, Scope
 from core.errors import DomainError
 
 
 class BearerToken(HttpBearer):
-    """``Authorization: Bearer rhb_…``.  ``request.auth`` becomes the ApiToken."""
+    """``Authorization: Bearer rhb_…``.  ``request.auth`` becomes the ApiToken.
+
+    The token needs the scope "read" for GET and "operate" for all other methods.  An operation that
+    only creates says so (``CREATING``), so none is too open by mistake.
+    """
+
+    @staticmethod
+    def scope_of(method: str) -> Scope:
+        """Return the scope that a request with a method needs."""
+        return Scope.READ if method.upper() in ("GET", "HEAD", "OPTIONS") else Scope.OPERATE
 
     def authenticate(self, request: HttpRequest, secret: str) -> ApiToken | None:
         token = services.authenticate(secret.strip())
-        if token is not None:
-            request.user = token.user
+        if token is None:
+            return None
+        request.user = token.user
+        scope = self.scope_of(request.method or "")
+        if scope not in token.scopes:
+            raise services.InsufficientScope(scope)
         return token
+
+
+class CreatingToken(BearerToken):
+    """The token of an operation that creates something."""
+
+    @staticmethod
+    def scope_of(method: str) -> Scope:
+        return Scope.CREATE
 
 
 class Session(APIKeyCookie):
@@ -51,3 +74,20 @@ class Session(APIKeyCookie):
             message = _("The CSRF token is missing or wrong. Nothing was done. Send it as X-CSRFToken.")
             raise DomainError(message, status=403, error="csrf_failed")
         return user
+
+
+# The ``auth`` of an operation that creates something: a token needs the scope "create".
+CREATING = [CreatingToken(), Session()]
+
+
+def document_scopes(schema: dict[str, Any]) -> None:
+    """Name the scopes in the ``security`` of each operation of an OpenAPI schema."""
+    schemes = schema["components"]["securitySchemes"]
+    schemes.pop(CreatingToken.__name__, None)
+    for operations in schema["paths"].values():
+        for method, operation in operations.items():
+            for requirement in operation.get("security", ()):
+                for kind in (CreatingToken, BearerToken):
+                    if requirement.pop(kind.__name__, None) is not None:
+                        requirement[BearerToken.__name__] = [kind.scope_of(method).value]
+                        break

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Scope
 from accounts.preferences import time_zone_names
 from core.ui.themes import Theme
 
@@ -46,6 +47,10 @@ class AppearanceForm(forms.Form):
 class TokenForm(forms.Form):
     name = forms.CharField(label=_("Purpose"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     expires_in_days = forms.ChoiceField(label=_("Valid for"), required=False, choices=LIFETIMES, initial="90")
+
+    scopes = forms.MultipleChoiceField(
+        label=_("It may"), choices=Scope.choices, initial=Scope.values, widget=forms.CheckboxSelectMultiple
+    )
 
     def expires_at(self) -> datetime | None:
         days: Any = self.cleaned_data["expires_in_days"]

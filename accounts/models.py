@@ -29,6 +29,18 @@ class Profile(models.Model):
         return str(self.user)
 
 
+class Scope(models.TextChoices):
+    """A use that a token is allowed. A request needs one of them (``accounts.authentication``)."""
+
+    READ = "read", _("read: see missions, results, files and settings")
+    CREATE = "create", _("create: submit missions, upload files, save templates; this costs money")
+    OPERATE = "operate", _("operate: pause, resume, cancel, retry, change and delete; retries cost money")
+
+
+SCOPE_NAMES = {Scope.READ: _("read"), Scope.CREATE: _("create"), Scope.OPERATE: _("operate")}
+ALL_SCOPES = " ".join(Scope.values)
+
+
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self) -> Self:
         """Keep tokens that are neither expired nor revoked and whose user is active."""
@@ -46,6 +58,8 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     prefix = models.CharField(max_length=12, editable=False, help_text=_("The first characters of the token."))
+    # Separated by blanks. A program of the last release, which knows none, creates tokens with all.
+    scope_text = models.CharField(max_length=64, default=ALL_SCOPES, db_default=ALL_SCOPES, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -61,3 +75,13 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes of the token, in the order of ``Scope``."""
+        return [scope for scope in Scope.values if scope in self.scope_text.split()]
+
+    @property
+    def scope_labels(self) -> list[str]:
+        """The scopes as words for people: ``read``, ``create``, ``operate``, translated."""
+        return [str(SCOPE_NAMES[scope]) for scope in self.scopes]

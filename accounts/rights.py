@@ -1,4 +1,4 @@
-"""What a person may do to rows that have an owner.
+"""The rights of a person on rows that have an owner.
 
 Owners may do everything to their own rows. Those of others need a permission of the admin, such as
 ``missions.change_mission``, which a person has directly, through a group, or as a superuser.

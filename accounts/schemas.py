@@ -8,6 +8,7 @@ from typing import Annotated
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
+from accounts.models import Scope
 from core.api.pagination import PageOut
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -19,6 +20,7 @@ class TokenOut(Schema):
     id: int
     name: str
     prefix: str
+    scopes: list[Scope] = Field(description="What it may do: read, create, operate.")
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
@@ -41,6 +43,9 @@ class TokenIn(Schema):
     name: Name = Field(description="Purpose of the token.")
     expires_in_days: int | None = Field(
         None, ge=1, le=3650, description="Without it the token is valid until it is revoked."
+    )
+    scopes: list[Scope] | None = Field(
+        None, min_length=1, max_length=3, description="Without it: those of the token that asks, or all."
     )
 
 

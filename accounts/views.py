@@ -105,7 +105,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             new_token, secret = services.create_own_token(
-                user=_user(request), name=form.cleaned_data["name"], expires_at=form.expires_at(), made_with=None
+                user=_user(request),
+                name=form.cleaned_data["name"],
+                expires_at=form.expires_at(),
+                made_with=None,
+                scopes=form.cleaned_data["scopes"],
             )
         except TooManyTokens as error:
             form.add_error(None, str(error))

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from ninja import File, Path, Query, Router, Status, UploadedFile
 
 from accounts import rights
+from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.pagination import page_of
@@ -20,7 +21,7 @@ from media.schemas import MediaDetailOut, MediaFilterIn, MediaOut, MediaPage
 router = Router(tags=["Media"])
 
 
-@router.post("/upload", response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
+@router.post("/upload", auth=CREATING, response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
 def upload_media(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
     """JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF.
 

@@ -20,6 +20,8 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from audit import services as audit
+from audit.models import Verb
 from core.errors import FieldError, Invalid, NotPossible
 from core.storage import disk
 from core.text import is_blank
@@ -142,11 +144,12 @@ def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
     return StoredUpload(media, is_new=True)
 
 
-def delete_media(*, media: MediaFile) -> None:
+def delete_media(*, media: MediaFile, is_expired: bool = False) -> None:
     """Delete an image: its row now, its file and preview after the commit (or ``cleanup`` deletes
     them later).
 
-    Raises MediaInUse while an open mission uses it, DoesNotExist when it is already deleted. The
+    ``is_expired``: by retention, not by a person, so the audit log gets no entry. Raises MediaInUse
+    while an open mission uses it, DoesNotExist when it is already deleted. The
     row is locked as ``media.uses.record_uses`` locks it: either the new mission is seen here, or
     that mission finds the file missing. Ended missions no longer hold the file: retrying one then
     fails the items that name it, for free, with a message that names the file.
@@ -157,6 +160,8 @@ def delete_media(*, media: MediaFile) -> None:
             raise MediaInUse(reason)
         MediaUse.objects.filter(media=media).delete()
         MediaFile.objects.filter(pk=media.pk).delete()
+        if not is_expired:
+            audit.record(Verb.MEDIA_DELETE, media, owner=media.owner_id)
         for path in filter(None, (str(media.file.name), preview_path(media), media.rendition_path)):
             transaction.on_commit(functools.partial(media.file.storage.delete, path), robust=True)
 

@@ -32,14 +32,18 @@ class MissionsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models import Q
 
+        from accounts import people
         from billing.selectors import register_source
         from media.uses import register_open_uses
-        from missions import account_load, reasons, selectors  # noqa: F401  reasons registers its own
+        from missions import account_load, reasons, selectors, services  # noqa: F401  reasons registers its own
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
         from providers import added_models, slots
         from workers import hooks, queue
 
+        people.register_work(
+            people.Work(services.pause_missions_of, services.missions_block_deletion, services.work_facts)
+        )
         register_source(selectors.spending_of)
         register_open_uses(Q(mission__status__in=OPEN))
         slots.register_in_flight(Q(status__in=account_load.IN_FLIGHT))

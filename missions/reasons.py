@@ -16,6 +16,10 @@ RESTORED = define(
     "The database was restored from a backup: items that are pending here may have been sent and charged after the "
     "backup was made.",
 )
+OWNER_INACTIVE = define(
+    "owner_inactive",
+    "%(name)s was made inactive, so nothing more is sent. Items that the provider has accepted finish and are charged.",
+)
 DELETED = define("mission_deleted", "The mission was deleted.")
 FAILURES_IN_A_ROW = define(
     "failures_in_a_row",

@@ -28,7 +28,7 @@ _MONEY = ("missions.mission", "missions.hourlyspend", "missions.removedspending"
 # The permissions of each group: the models, by what its members may do.
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "Operators": {
-        "view": (*_RECORDS, *_MONEY, "auth.user", "accounts.apitoken"),
+        "view": (*_RECORDS, *_MONEY, "auth.user", "accounts.apitoken", "audit.auditentry"),
         "add": ("providers.provideraccount", "providers.providermodel"),
         "change": (
             "missions.mission",
@@ -41,7 +41,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Viewers": {"view": _RECORDS},
     "Accountants": {
-        "view": (*_MONEY, "auth.user"),
+        "view": (*_MONEY, "auth.user", "audit.auditentry"),
         "add": ("billing.spendinglimit",),
         "change": ("billing.spendinglimit",),
         "delete": ("billing.spendinglimit",),

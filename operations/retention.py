@@ -18,6 +18,7 @@ from django.contrib.sessions.models import Session
 from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Sum
 
+from audit import services as audit
 from core.api import idempotency
 from core.db import bulk
 from core.models import IdempotencyKey
@@ -51,7 +52,7 @@ class Cleaned:
 
 def is_configured() -> bool:
     """Return True if any retention setting is on."""
-    days = (settings.RETENTION_MISSIONS_DAYS, settings.RETENTION_RESULTS_DAYS)
+    days = (settings.RETENTION_MISSIONS_DAYS, settings.RETENTION_RESULTS_DAYS, settings.RETENTION_AUDIT_DAYS)
     return any((*days, settings.RETENTION_EVENTS_DAYS, settings.RETENTION_MEDIA_DAYS))
 
 
@@ -65,6 +66,7 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
         events = ItemEvent.objects.filter(at__lt=events_before, mission__in=_ended_missions(events_before))
     yield _rows("events", events, apply)
     yield _media(_cutoff(now, settings.RETENTION_MEDIA_DAYS), apply)
+    yield _audit(_cutoff(now, settings.RETENTION_AUDIT_DAYS), apply)
     yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
     old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
     yield _rows("idempotency keys", old_keys, apply)
@@ -77,6 +79,12 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
 
 def _cutoff(now: datetime, days: int) -> datetime | None:
     return now - timedelta(days=days) if days else None
+
+
+def _audit(before: datetime | None, apply: bool) -> Cleaned:
+    if before is None:
+        return Cleaned("audit entries")
+    return Cleaned("audit entries", audit.expire(before=before) if apply else audit.expired_count(before=before))
 
 
 def _ended_missions(before: datetime) -> QuerySet[Mission]:
@@ -148,7 +156,7 @@ def _media(before: datetime | None, apply: bool) -> Cleaned:
             continue
         if apply:
             try:
-                delete_media(media=media)
+                delete_media(media=media, is_expired=True)
             except (MediaInUse, MediaFile.DoesNotExist):
                 continue
         count += 1

@@ -147,7 +147,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _pause(self, request: HttpRequest, account: ProviderAccount) -> None:
         reason = request.POST.get("reason", "").strip()[:500] or f"Paused by {request.user.get_username()}."
-        provider_accounts.block(account.pk, reason=reason)
+        provider_accounts.pause_for_person(account.pk, reason=reason)
         self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
         text = gettext(
             "The account is paused: nothing more is sent. What the provider has accepted is watched to its end."
@@ -155,21 +155,21 @@ class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, text, messages.SUCCESS)
 
     def _resume(self, request: HttpRequest, account: ProviderAccount) -> None:
-        provider_accounts.resume(account.pk)
+        provider_accounts.resume_for_person(account.pk)
         self.log_change(request, account, [{"changed": {"fields": [gettext_noop("pause")]}}])
         self.message_user(request, gettext("The account is in use."), messages.SUCCESS)
 
     @admin.action(description=_("Pause: submit nothing more"), permissions=["change"])
     def pause(self, request: HttpRequest, accounts: QuerySet[ProviderAccount]) -> None:
         for account in accounts:
-            provider_accounts.block(account.pk, reason=f"Paused by {request.user.get_username()}.")
+            provider_accounts.pause_for_person(account.pk, reason=f"Paused by {request.user.get_username()}.")
         text = ngettext("%d account is paused.", "%d accounts are paused.", len(accounts)) % len(accounts)
         self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description=_("Resume"), permissions=["change"])
     def resume(self, request: HttpRequest, accounts: QuerySet[ProviderAccount]) -> None:
         for account in accounts:
-            provider_accounts.resume(account.pk)
+            provider_accounts.resume_for_person(account.pk)
         text = ngettext("%d account is in use.", "%d accounts are in use.", len(accounts)) % len(accounts)
         self.message_user(request, text, messages.SUCCESS)
 

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Status
 
+from accounts.authentication import CREATING
 from providers import added_models, catalog
 from providers.catalog.task_types import RESULT_KINDS
 from providers.models import ProviderModel
@@ -23,7 +24,7 @@ def list_models(request: HttpRequest, filters: Query[ModelFilterIn]) -> dict[str
     return {"items": models, "total": len(models)}
 
 
-@router.post("/models", response={201: ModelOut}, summary="Add a model")
+@router.post("/models", auth=CREATING, response={201: ModelOut}, summary="Add a model")
 def add_model(request: HttpRequest, payload: ModelIn) -> Status[catalog.Model]:
     """Only you see it, unless an operator shares it. Only operators may set a price.
 

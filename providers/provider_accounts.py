@@ -19,6 +19,8 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
+from audit import services as audit
+from audit.models import Verb
 from core.db.reasons import columns
 from core.reasons import define
 from providers import encryption
@@ -293,7 +295,8 @@ def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: s
         account.sealed_key = encryption.seal(api_key)
         fields.add("sealed_key")
     with transaction.atomic():
-        if account._state.adding:
+        is_new = account._state.adding
+        if is_new:
             account.save(force_insert=True)
         elif fields:
             ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -301,6 +304,8 @@ def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: s
         fingerprint = _present_fingerprint(account)
         if fingerprint and fingerprint != account.key_fingerprint and not is_from_environment(account):
             _begin_anew(account.pk, fingerprint)
+        verb = Verb.ACCOUNT_CREATE if is_new else Verb.ACCOUNT_CHANGE
+        audit.record(verb, account, changed=sorted(fields - {"sealed_key"}), has_new_key=bool(api_key))
         wake(account.provider)
 
 
@@ -395,6 +400,20 @@ def block_all(*, reason: str) -> None:
     create_environment_accounts()
     for account_id in ProviderAccount.objects.values_list("pk", flat=True):
         block(account_id, reason=reason)
+
+
+def pause_for_person(account_id: int, *, reason: str) -> None:
+    """Pause an account because a person wants it. As ``block``, with an entry in the audit log."""
+    with transaction.atomic():
+        block(account_id, reason=reason)
+        audit.record(Verb.ACCOUNT_PAUSE, ProviderAccount.objects.get(pk=account_id), reason=reason)
+
+
+def resume_for_person(account_id: int) -> None:
+    """Use an account again because a person wants it. With an entry in the audit log."""
+    with transaction.atomic():
+        resume(account_id)
+        audit.record(Verb.ACCOUNT_RESUME, ProviderAccount.objects.get(pk=account_id))
 
 
 def resume(account_id: int) -> None:

@@ -5,7 +5,10 @@ Its conventions are in ``core.api``.
 
 from __future__ import annotations
 
-from accounts.authentication import BearerToken, Session
+from ninja.openapi.schema import OpenAPISchema
+
+from accounts.authentication import BearerToken, Session, document_scopes
+from core.api import openapi
 from core.api.factory import Api
 
 TITLE = "RunningHub Batch"
@@ -13,13 +16,24 @@ DESCRIPTION = """\
 Create, watch, control and collect missions: batches of paid AI generations.
 
 Every success is `{"code": 0, "data": …}`. Every error has its HTTP status and the body `Error`, whose `error` is a stable
-word. Times are RFC 3339 in UTC; money is a decimal string with its currency beside it.
+word. A token has scopes: `read` for GET, `create` to submit, upload and save, `operate` for everything else; without the
+right one the answer is 403 `insufficient_scope`. Times are RFC 3339 in UTC; money is a decimal string with its currency
+beside it.
 """
 
 
 def make_api(urls_namespace: str) -> Api:
     """Return an API with our title, description and authentication, and without operations."""
-    return Api(urls_namespace=urls_namespace, title=TITLE, description=DESCRIPTION, auth=[BearerToken(), Session()])
+    auth = [BearerToken(), Session()]
+    return Api(
+        urls_namespace=urls_namespace, title=TITLE, description=DESCRIPTION, auth=auth, complete_schema=_complete_schema
+    )
+
+
+def _complete_schema(schema: OpenAPISchema) -> OpenAPISchema:
+    schema = openapi.complete(schema)
+    document_scopes(schema)
+    return schema
 
 
 api = make_api("api")

@@ -72,6 +72,7 @@ RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
 # Below so much free space on the disk of DATA_DIR nothing more is submitted; 0: not looked at.
 MIN_FREE_DISK_MB: int = env.int("MIN_FREE_DISK_MB", default=1024)
 BACKUP_MAX_AGE_DAYS: int = env.int("BACKUP_MAX_AGE_DAYS", default=7)  # doctor warns of an older one; 0: never
+RETENTION_AUDIT_DAYS: int = env.int("RETENTION_AUDIT_DAYS", default=0)
 FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers only requests from this machine
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
@@ -121,6 +122,7 @@ INSTALLED_APPS = [
     "ninja",  # for the static files of the interactive docs
     "django_q",
     "axes",
+    "audit",
     "accounts",
     "drafts",
     "workers",
@@ -137,6 +139,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "core.http.middleware.request_boundary",
     "core.http.middleware.refuse_nul",
+    "audit.services.remember_request",
     "core.http.middleware.redirect_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Path, Query, Router, Status
 
 from accounts import rights
+from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.pagination import page_of
@@ -20,7 +21,7 @@ from templates_app.schemas import TemplateFilterIn, TemplateIn, TemplateOut, Tem
 router = Router(tags=["Templates"])
 
 
-@router.post("", response={201: TemplateOut}, summary="Save a template")
+@router.post("", auth=CREATING, response={201: TemplateOut}, summary="Save a template")
 def create_template(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]:
     """Names are unique per owner.
 
@@ -43,8 +44,6 @@ def show_template(request: HttpRequest, template_id: Path[RowId]) -> MissionTemp
 
 @router.put("/{template_id}", response=TemplateOut, summary="Replace a template")
 def replace_template(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
-    return services.update_template(template=_visible(request, template_id), **payload.values())
-def replace(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
     return services.update_template(template=_visible(request, template_id, Action.CHANGE), **payload.values())
 
 

@@ -12,6 +12,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from audit import services as audit
+from audit.models import Verb
 from core.errors import FieldError, Invalid
 from core.text import is_blank, trim
 from providers import catalog, references
@@ -57,7 +59,9 @@ def update_template(
 
 def delete_template(*, template: MissionTemplate) -> None:
     """Delete a template. Missions made from it stay as they are."""
-    template.delete()
+    with transaction.atomic():
+        audit.record(Verb.TEMPLATE_DELETE, template, owner=template.owner_id)
+        template.delete()
 
 
 def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +154,9 @@ def _save(
     template.description = description
     try:
         with transaction.atomic():
+            verb = Verb.TEMPLATE_CREATE if template.pk is None else Verb.TEMPLATE_CHANGE
             template.save()
+            audit.record(verb, template, actor=f"user:{owner.pk}", owner=owner.pk)
     except IntegrityError:  # the database decides, so that two requests at once cannot both have the name
         same_name = MissionTemplate.objects.filter(owner_id=template.owner_id, name=template.name)
         if not same_name.exclude(pk=template.pk).exists():

@@ -16,11 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.storage.disk import OutOfSpace
-from media import renditions, selectors, services
 from accounts import rights
 from accounts.rights import Action
-from media import selectors, services
+from core.storage.disk import OutOfSpace
+from media import renditions, selectors, services
 from media.forms import MediaFilterForm, SelectionForm
 from media.images import FORMATS_BY_TYPE
 from media.models import MediaFile

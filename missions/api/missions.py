@@ -16,6 +16,7 @@ from ninja import File, Form, Path, Query, Router, Status, UploadedFile
 from pydantic import ValidationError
 
 from accounts import rights
+from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.openapi import header_refs
@@ -65,12 +66,14 @@ METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
 
 @router.post(
     "/submit",
+    auth=CREATING,
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission",
     openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
 )
 @router.post(
     "",
+    auth=CREATING,
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission",
     operation_id="create_mission",
@@ -164,7 +167,7 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 )
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
     visible_mission(request, mission_id, Action.CHANGE)
-    return services.change_mission(mission_id=mission_id, **payload.dict(exclude_unset=True))
+    return services.change_mission(mission_id=mission_id, actor=actor(request), **payload.dict(exclude_unset=True))
 
 
 @router.delete("/{mission_id}", response={200: DeletedOut, 202: DeletedOut}, summary="Delete a mission")

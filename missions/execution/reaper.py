@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from datetime import datetime, timedelta
 
@@ -43,6 +44,7 @@ def reap(account_id: int) -> None:
     _poll_unanswered(account_id, now)
     _send_lookups(account, now)
     _start_scheduled(now)
+    _pause_of_inactive_owners()
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
     interval = NO_SLOTS_CHECK_INTERVAL if account.remote_concurrency == 0 else CHECK_INTERVAL
@@ -51,6 +53,16 @@ def reap(account_id: int) -> None:
     ).update(checked_at=now):
         queue.send("check_account", account_id)
     dispatch(account_id)
+
+
+def _pause_of_inactive_owners() -> None:
+    """Pause the missions of people who were made inactive without the services, as in a shell."""
+    stopping = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
+    missions = Mission.objects.filter(owner__is_active=False, status__in=stopping).select_related("owner")
+    for mission in missions.only("owner__username")[:REAP_BATCH]:
+        with contextlib.suppress(lifecycle.LostRace):
+            reason = reasons.OWNER_INACTIVE(name=mission.owner.get_username())
+            lifecycle.pause(mission.pk, actor=lifecycle.ENGINE, reason=reason)
 
 
 def repair(account_id: int) -> None:

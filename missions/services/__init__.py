@@ -19,10 +19,13 @@ from missions.services.control import (
     cancel_mission,
     change_mission,
     delete_mission,
+    missions_block_deletion,
     pause_after_key_change,
     pause_after_restore,
     pause_mission,
+    pause_missions_of,
     resume_mission,
+    work_facts,
 )
 from missions.services.create import create_mission, submit_mission
 from missions.services.purge import purge_mission
@@ -49,9 +52,11 @@ __all__ = [
     "choose_model",
     "create_mission",
     "delete_mission",
+    "missions_block_deletion",
     "pause_after_key_change",
     "pause_after_restore",
     "pause_mission",
+    "pause_missions_of",
     "place_in_body",
     "purge_mission",
     "resolve_as_not_run",
@@ -63,4 +68,5 @@ __all__ = [
     "star_results",
     "submit_mission",
     "validate_mission",
+    "work_facts",
 ]

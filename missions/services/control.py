@@ -8,11 +8,16 @@ from decimal import Decimal
 from types import EllipsisType
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy
+from django.db.models import Count, QuerySet, Sum
+from django.utils.translation import gettext_lazy, ngettext
 
+from accounts import people
+from audit import services as audit
+from audit.models import Verb
 from core.errors import NotPossible
+from core.money import amount_text
 from core.text import trim
 from missions import lifecycle, reasons
 from missions.models import Mission, MissionStatus
@@ -51,6 +56,7 @@ def change_mission(
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
     metadata: Mapping[str, Any] | None = None,
+    actor: str = "",
 ) -> Mission:
     """Change a mission's name, description, priority, spending limit or metadata.
 
@@ -72,6 +78,8 @@ def change_mission(
             raise MissionInvalid(errors)
         mission.name = trim(mission.name)
         mission.save(update_fields=[*changes, "updated_at"])
+        values = {name: value if isinstance(value, int) else str(value) for name, value in changes.items()}
+        audit.record(Verb.MISSION_CHANGE, mission, actor=actor, **values)
     return mission
 
 
@@ -82,18 +90,23 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "") -> Stopped:
     """
     reason = reason or reasons.PAUSED_BY_PERSON()
     try:
-        return Stopped(still_sending=lifecycle.pause(mission_id, actor=actor, reason=reason))
+        with transaction.atomic():
+            stopped = Stopped(still_sending=lifecycle.pause(mission_id, actor=actor, reason=reason))
+            _audit(Verb.MISSION_PAUSE, mission_id, actor)
     except lifecycle.LostRace:
         raise refusal(mission_id, "pause") from None
+    return stopped
 
 
 def resume_mission(*, mission_id: int, actor: str) -> None:
-    """Resume a paused mission."""
+    """Resume a paused mission. Raises NotPossible, also when its owner is inactive."""
     with transaction.atomic():
+        require_active_owner(mission_id)
         try:
             lifecycle.resume(mission_id, actor=actor)
         except lifecycle.LostRace:
             raise refusal(mission_id, "resume") from None
+        _audit(Verb.MISSION_RESUME, mission_id, actor)
         provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
 
 
@@ -105,7 +118,9 @@ def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
     their end and their results are kept.
     """
     try:
-        count, sending = lifecycle.cancel(mission_id, actor=actor)
+        with transaction.atomic():
+            count, sending = lifecycle.cancel(mission_id, actor=actor)
+            _audit(Verb.MISSION_CANCEL, mission_id, actor, cancelled_count=count)
     except lifecycle.LostRace:
         raise refusal(mission_id, "cancel") from None
     _cancel_at_provider(mission_id)
@@ -114,9 +129,16 @@ def cancel_mission(*, mission_id: int, actor: str) -> Stopped:
 
 def delete_mission(*, mission_id: int, actor: str) -> Stopped:
     """Stop a mission for good; remove it and its files once nothing of it is in flight."""
-    sending = lifecycle.request_deletion(mission_id, actor=actor)
+    with transaction.atomic():
+        sending = lifecycle.request_deletion(mission_id, actor=actor)
+        _audit(Verb.MISSION_DELETE, mission_id, actor)
     _cancel_at_provider(mission_id)
     return Stopped(still_sending=sending, is_removed=purge_mission(mission_id))
+
+
+def _audit(verb: Verb, mission_id: int, actor: str, **details: Any) -> None:
+    mission = Mission.objects.only("name").get(pk=mission_id)
+    audit.record(verb, mission, actor=actor, **details)
 
 
 def _cancel_at_provider(mission_id: int) -> None:
@@ -143,6 +165,39 @@ def pause_after_restore() -> int:
     provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
     provider_accounts.block_all(reason=reasons.RESTORED())
     return _pause_all(Mission.objects.all(), reasons.RESTORED())
+
+
+def pause_missions_of(person: User) -> int:
+    """Pause every open mission of a person who was made inactive. Return how many."""
+    return _pause_all(Mission.objects.filter(owner=person), reasons.OWNER_INACTIVE(name=person.get_username()))
+
+
+def missions_block_deletion(person: User) -> str:
+    """Return why a person with missions cannot be deleted, and what to do; "" without missions."""
+    count = Mission.objects.filter(owner=person).count()
+    if not count:
+        return ""
+    text = ngettext(
+        "%(name)s has %(count)s mission. Make the person inactive instead, or delete the mission first.",
+        "%(name)s has %(count)s missions. Make the person inactive instead, or delete the missions first.",
+        count,
+    )
+    return text % {"name": person.get_username(), "count": f"{count:,}"}
+
+
+def work_facts(person: User) -> list[str]:
+    """Return how many missions a person has and what they were charged, as short texts."""
+    sums = Mission.objects.filter(owner=person).order_by().values_list("currency").annotate(Count("pk"), Sum("cost"))
+    rows = list(sums)
+    count = sum(number for _currency, number, _cost in rows)
+    facts = [ngettext("%(count)s mission", "%(count)s missions", count) % {"count": f"{count:,}"}]
+    return facts + [f"{amount_text(cost)} {currency}" for currency, _number, cost in rows if cost]
+
+
+def require_active_owner(mission_id: int) -> None:
+    """Raise NotPossible if the owner of a mission is inactive: nothing is sent for them."""
+    if reason := people.inactive_reason(Mission.objects.select_related("owner").get(pk=mission_id).owner):
+        raise NotPossible(reason)
 
 
 def _pause_all(missions: QuerySet[Mission], reason: str) -> int:

@@ -10,10 +10,13 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from audit import services as audit
+from audit.models import Verb
 from core.db import bulk
 from core.db.transactions import durable_transaction
 from core.db.values import storable
 from core.errors import FieldError
+from core.money import amount_text
 from media.uses import record_uses
 from missions import lifecycle
 from missions.models import Mission, MissionItem
@@ -66,7 +69,18 @@ def create_mission(
             created_at=now,
         )
         items.write(mission_id=mission.pk, attempt_limit=mission.max_attempts, available_at=now, created_at=now)
-        lifecycle.open_mission(mission, actor=f"user:{draft.owner.pk}")
+        actor = f"user:{draft.owner.pk}"
+        lifecycle.open_mission(mission, actor=actor)
+        estimate = amount_text(mission.estimated_cost)
+        audit.record(
+            Verb.MISSION_CREATE,
+            mission,
+            actor=actor,
+            model=mission.model,
+            items=mission.total_count,
+            estimate=estimate,
+            currency=mission.currency,
+        )
         record_file_uses(mission, draft.media_ids, draft.output_keys, field="batch_input")
         provider_accounts.wake(mission.provider)
         if on_created is not None:

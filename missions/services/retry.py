@@ -10,13 +10,16 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from audit import services as audit
+from audit.models import Verb
 from core.db import bulk
 from core.db.values import is_storable
 from core.errors import FieldError, NotPossible
+from core.money import amount_text
 from missions import execution, lifecycle, reasons
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
 from missions.references import output_errors
-from missions.services.control import refusal
+from missions.services.control import refusal, require_active_owner
 from missions.services.create import record_file_uses
 from missions.services.validate import UNSTORABLE, MissionInvalid, shared_error, total_price
 from providers import catalog, provider_accounts, references
@@ -54,12 +57,15 @@ def retry_failed(
     with transaction.atomic():
         # Locked, so that exactly the priced items are retried.
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
+        require_active_owner(mission_id)
         rows = dict(failed.order_by("index").values_list("index", "params"))
         if indexes is not None:
             rows = {index: rows[index] for index in sorted(set(indexes) & rows.keys())}
         if at_most is not None and len(rows) > at_most:
             raise NotPossible(_("More items have failed meanwhile. Check the new price, then retry them."))
         retried = _requeue(mission, rows, actor=actor)
+        if retried.count:
+            audit.record(Verb.MISSION_RETRY, mission, actor=actor, **_facts(retried), error_code=error_code)
         if on_done is not None:
             on_done(retried)
     return retried
@@ -82,6 +88,7 @@ def retry_item(
     own = item.params if params is None else _own_params(item, params, allow_free_form)
     with transaction.atomic():
         mission = Mission.objects.select_for_update(no_key=True).get(pk=item.mission_id)
+        require_active_owner(mission.pk)
         retried = _requeue(mission, {item.index: own}, actor=actor, params=own)
         if not retried.count:
             raise NotPossible(_("Only a failed item can be retried, and this one has not failed."))
@@ -89,6 +96,7 @@ def retry_item(
         media_ids = [media_id for _name, media_id in references.media_ids(model, own)]
         output_keys = [key for _name, key in references.output_keys(model, own)]
         record_file_uses(mission, media_ids, output_keys, field="params")
+        audit.record(Verb.MISSION_RETRY, mission, actor=actor, **_facts(retried), item=item.index)
         if on_done is not None:
             on_done(retried)
     return retried
@@ -100,6 +108,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
     The item is submitted again.
     """
     attempt = _unconfirmed_attempt(item)
+    require_active_owner(item.mission_id)
     with transaction.atomic():
         if not lifecycle.void_unconfirmed(attempt.pk, actor=actor, reason=reasons.NOT_RUN()):
             raise NotPossible(
@@ -109,6 +118,7 @@ def resolve_as_not_run(*, item: MissionItem, actor: str) -> None:
                 )
             )
         provider_accounts.wake(item.mission.provider)
+        audit.record(Verb.MISSION_RESOLVE, item.mission, actor=actor, item=item.index, not_run=True)
 
 
 def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> None:
@@ -121,6 +131,12 @@ def resolve_with_task(*, item: MissionItem, remote_task_id: str, actor: str) -> 
         raise NotPossible(message) from error
     if not is_attached:
         raise NotPossible(_("The provider does not know this task, or it belongs to another item. Check the id."))
+    audit.record(Verb.MISSION_RESOLVE, item.mission, actor=actor, item=item.index, remote_task_id=remote_task_id)
+
+
+def _facts(retried: Retried) -> dict[str, Any]:
+    """Return what the audit log says about a retry."""
+    return {"count": retried.count, "estimate": amount_text(retried.estimate), "currency": retried.currency}
 
 
 def _unconfirmed_attempt(item: MissionItem) -> Attempt:

@@ -120,7 +120,7 @@ def change(request: HttpRequest, mission_id: int) -> HttpResponse:
     form = MissionSettingsForm(request.POST, currency=mission.currency)
     if form.is_valid():
         try:
-            services.change_mission(mission_id=mission_id, **form.cleaned_data)
+            services.change_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)
         except MissionInvalid as invalid:
             for error in invalid.errors:
                 form.add_error(error.field if error.field in form.fields else None, error.message)

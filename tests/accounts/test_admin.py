@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db
 
 
 def test_new_token_is_shown_once(admin_client, owner):
-    form = {"user": owner.pk, "name": "laptop", "expires_at_0": "", "expires_at_1": ""}
+    form = {"user": owner.pk, "name": "laptop", "expires_at_0": "", "expires_at_1": "", "scopes": ["read"]}
     page = admin_client.post(reverse("admin:accounts_apitoken_add"), form, follow=True).content.decode()
     secret = re.search(r"rhb_[\w-]{40,}", page)
     assert secret
     token = services.authenticate(secret[0])
     assert token is not None
-    assert (token.user, token.name) == (owner, "laptop")
+    assert (token.user, token.name, token.scopes) == (owner, "laptop", ["read"])
     for address in (
         reverse("admin:accounts_apitoken_changelist"),
         reverse("admin:accounts_apitoken_change", args=[token.pk]),
@@ -50,7 +50,7 @@ def test_operator_creates_only_own_tokens(client, owner):
     clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
     client.force_login(clerk)
     for user, made in ((owner, 0), (clerk, 1)):
-        form = {"user": user.pk, "name": "x", "expires_at_0": "", "expires_at_1": ""}
+        form = {"user": user.pk, "name": "x", "expires_at_0": "", "expires_at_1": "", "scopes": ["read", "create"]}
         client.post(reverse("admin:accounts_apitoken_add"), form)
         assert ApiToken.objects.filter(user=user).count() == made
 

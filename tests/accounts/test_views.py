@@ -159,7 +159,9 @@ def test_picture_responses_do_not_vary_by_cookie(signed_in, owner, django_assert
 
 
 def test_token_is_shown_once_and_works(signed_in, owner):
-    page = signed_in.post(reverse("accounts:tokens"), {"name": "nightly", "expires_in_days": "30"})
+    page = signed_in.post(
+        reverse("accounts:tokens"), {"name": "nightly", "expires_in_days": "30", "scopes": ["read", "operate"]}
+    )
     secret = re.search(r"rhb_[\w-]{40,}", text(page))[0]
     assert services.authenticate(secret).user == owner
     assert "no-store" in page["Cache-Control"]
@@ -177,7 +179,7 @@ def test_token_limit_is_explained(signed_in, owner):
     ApiToken.objects.bulk_create(
         ApiToken(user=owner, name="x", digest=str(number), prefix="rhb_") for number in range(services.MAX_TOKENS)
     )
-    page = signed_in.post(reverse("accounts:tokens"), {"name": "one more", "expires_in_days": ""})
+    page = signed_in.post(reverse("accounts:tokens"), {"name": "one more", "expires_in_days": "", "scopes": ["read"]})
     assert f"You have {services.MAX_TOKENS} tokens" in text(page)
 
 

@@ -71,6 +71,10 @@ def test_limited_count_is_marked(admin_client, mixed, monkeypatch):
         ("missions_itemevent", {}),
         ("missions_itemevent", {"q": "1"}),
         ("missions_itemevent", {"q": "1#4"}),
+        ("audit_auditentry", {}),
+        ("audit_auditentry", {"q": "mei"}),
+        ("audit_auditentry", {"q": "mission 1"}),
+        ("audit_auditentry", {"verb": "mission.create"}),
     ],
 )
 def test_lists_use_an_index(admin_client, mixed, name, query):

@@ -115,8 +115,8 @@ class Command(BaseCommand):
         if verb == "resume" and not account.paused_at:
             raise CommandError(f"{account.name} is not paused.")
         if verb == "pause":
-            provider_accounts.block(account.pk, reason=reason)
+            provider_accounts.pause_for_person(account.pk, reason=reason)
             self.stdout.write(f"{account.name} is paused: nothing more is sent. Running tasks are polled to their end.")
         else:
-            provider_accounts.resume(account.pk)
+            provider_accounts.resume_for_person(account.pk)
             self.stdout.write(f"{account.name} is in use again.")
