@@ -174,7 +174,7 @@ class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=gettext_lazy("Make inactive: sign out, stop tokens and missions"), permissions=["change"])
     def deactivate(self, request: HttpRequest, persons: QuerySet[User]) -> None:
-        for person in persons.exclude(pk=request.user.pk).filter(is_active=True):
+        for person in persons.exclude(username=request.user.get_username()).filter(is_active=True):
             if _may_edit(request, person):
                 _report(request, person, people.set_active(person, False))
 

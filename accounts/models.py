@@ -84,4 +84,4 @@ class ApiToken(models.Model):
     @property
     def scope_labels(self) -> list[str]:
         """The scopes as words for people: ``read``, ``create``, ``operate``, translated."""
-        return [str(SCOPE_NAMES[scope]) for scope in self.scopes]
+        return [str(SCOPE_NAMES[Scope(scope)]) for scope in self.scopes]

@@ -66,8 +66,8 @@ def create_token(
             expires_at=expires_at,
             made_with=made_with,
         )
-        facts = {"owner": user.get_username(), "scopes": token.scopes}
-        audit.record(Verb.TOKEN_CREATE, token, actor=f"user:{user.pk}", **facts)
+        actor, owner = f"user:{user.pk}", user.get_username()
+        audit.record(Verb.TOKEN_CREATE, token, actor=actor, owner=owner, scopes=token.scopes)
     return token, secret
 
 

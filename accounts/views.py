@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import preferences, services
+from accounts import lockout, preferences, services
 from accounts.forms import AppearanceForm, PreferencesForm, TokenForm
 from accounts.models import ApiToken, Profile
 from accounts.services import TooManyTokens
@@ -29,8 +29,9 @@ class SignIn(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Set the cookies that keep the person's preferences after signing out."""
+        """Set the cookies for the person's preferences and for a browser that was used before."""
         response = super().form_valid(form)
+        lockout.remember_browser(response, form.get_user().get_username())
         profile = Profile.objects.filter(user=form.get_user()).first()
         if profile:
             preferences.set_cookies(response, profile)

@@ -58,7 +58,7 @@ def record(verb: Verb, row: Model | None = None, *, actor: str = "", name: str =
 def expire(*, before: datetime) -> int:
     """Remove the entries from before a moment.  Return how many."""
     old = AuditEntry.objects.filter(at__lt=before)
-    return int(old._raw_delete(old.db))  # type: ignore[attr-defined]  # delete() refuses
+    return int(old._raw_delete(old.db))  # delete() refuses
 
 
 def expired_count(*, before: datetime) -> int:

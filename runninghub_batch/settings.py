@@ -93,7 +93,12 @@ if PUBLIC_BASE_URL:
 HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=30 * 24 * 3600 if HTTPS_ONLY else 0)
-if env.bool("TRUST_X_FORWARDED_PROTO", default=False):  # uvicorn itself trusts a proxy on this machine
+# Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. With https there is one, by
+# default on this machine; without, only a visitor who wants another address would send them.
+FORWARDED_ALLOW_IPS: list[str] = env.list(
+    "FORWARDED_ALLOW_IPS", default=["127.0.0.1"] if PUBLIC_BASE_URL.startswith("https://") else []
+)
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains and
@@ -185,8 +190,9 @@ AUTH_PASSWORD_VALIDATORS = [
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 
-# Lock out an IP after too many failed logins, for any username. Only by IP: nobody can lock out
-# somebody else, and a successful login in between does not reset the count.
+# Lock out an IP after too many failed logins, for any username; a successful login in between does
+# not reset the count. The handler also delays sign-ins to one username (accounts.lockout).
+AXES_HANDLER = "accounts.lockout.Handler"
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 20
 AXES_COOLOFF_TIME = timedelta(minutes=15)

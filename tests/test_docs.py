@@ -37,7 +37,7 @@ PAGES = [
 ]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 # Upper case with an underscore, but no setting of this program.
-OTHER_NAMES = {"TEST_DATABASE_URL", "FORWARDED_ALLOW_IPS"}
+OTHER_NAMES = {"TEST_DATABASE_URL"}
 SHELLS = ("sh", "bash", "console")
 
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

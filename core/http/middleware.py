@@ -59,8 +59,9 @@ def request_boundary(get_response: GetResponse) -> GetResponse:
             if limit := getattr(request, "rate_limit", None):
                 for name, value in limit.headers.items():
                     response[name] = value
-            response.setdefault("Cache-Control", "private, no-cache")
             patch_vary_headers(response, ["Authorization", "Cookie"])
+        # Pages need a login or show who is signed in: no proxy may keep them, and browsers ask.
+        response.setdefault("Cache-Control", "private, no-cache")
         access.log_request(
             "HEAD" if is_head else request.method or "",
             request.path,

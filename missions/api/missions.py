@@ -94,7 +94,12 @@ def submit_mission(
     return _check_or_create(request, response, payload, params, rows, validate_only=validate_only)
 
 
-@router.post("/file", response={202: SubmittedOut, 200: ValidationOut}, summary="Submit a mission from a file")
+@router.post(
+    "/file",
+    auth=CREATING,
+    response={202: SubmittedOut, 200: ValidationOut},
+    summary="Submit a mission from a file",
+)
 def submit_file(
     request: HttpRequest,
     response: HttpResponse,
@@ -324,7 +329,7 @@ def _read_file(user: User, mission: MissionIn, payload: MissionFileIn, file: Upl
         model=mission.model,
         provider=mission.provider,
         template_id=mission.template_id,
-        allow_free_form=mission.allow_free_form and user.is_staff,
+        allow_free_form=mission.allow_free_form and rights.may_all(user, Action.CHANGE, Mission),
     )
     try:
         table = read_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from django.core.files.storage import storages
 from django.utils.text import slugify
 
+from core import csv_files
 from core.http.file_names import MAX_BYTES, shorten
 from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
@@ -24,7 +24,6 @@ SLUG_LENGTH = 40
 MIN_DIGITS = 4
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 CHUNK_BYTES = 256 * 1024
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class ExportFailed(Exception):
@@ -65,7 +64,7 @@ def export(mission: Mission, folder: Path) -> int:
     count = 0
     try:
         with part.open("w", encoding="utf-8-sig", newline="") as file:
-            table = csv.writer(file)
+            table = csv_files.writer(file)
             table.writerow(COLUMNS)
             for item, outputs in selectors.items_with_outputs(mission):
                 for row, output in manifest_rows(item, outputs):
@@ -77,12 +76,6 @@ def export(mission: Mission, folder: Path) -> int:
     except OSError as error:
         raise ExportFailed(f"{folder} could not be filled: {error.strerror or error}.") from error
     return count
-
-
-def safe_cell(value: Any) -> str:
-    """Return a cell that no spreadsheet reads as a formula."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def file_stem(item: MissionItem) -> str:
@@ -128,7 +121,7 @@ def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tupl
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Return a row of the manifest as it is written."""
-    return [safe_cell(row[column]) for column in COLUMNS]
+    return [csv_files.safe_cell(row[column]) for column in COLUMNS]
 
 
 def digest_of(output: Output) -> str:

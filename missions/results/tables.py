@@ -6,17 +6,16 @@ than 500.
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ninja.responses import NinjaJSONEncoder
 
+from core import csv_files
 from missions import selectors
 from missions.models import Mission, MissionItem, Output
-from missions.results.export import safe_cell
 
 BLOCK_CHARACTERS = 64 * 1024
 ITEM_COLUMNS = ("index", "custom_id", "status", "config", "cost", "currency", "error_code", "error_message")
@@ -42,7 +41,8 @@ def as_csv(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
     Cells are safe to open in a spreadsheet.
     """
     items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
-    yield from _in_blocks(_lines(row for item in items for row in _rows(item)))
+    rows = ([row.get(name) for name in COLUMNS] for item in items for row in _rows(item))
+    yield from _in_blocks(csv_files.lines(itertools.chain([COLUMNS], rows)))
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -58,19 +58,6 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         item["cost"] = ""
     if not item["outputs"]:
         yield item
-
-
-def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    line = io.StringIO()
-    table = csv.DictWriter(line, COLUMNS, extrasaction="ignore")
-    line.write("\ufeff")  # the mark by which spreadsheets know UTF-8
-    table.writeheader()
-    for row in rows:
-        table.writerow({name: safe_cell(row.get(name)) for name in COLUMNS})
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-    yield line.getvalue()
 
 
 def _in_blocks(lines: Iterable[str]) -> Iterator[bytes]:

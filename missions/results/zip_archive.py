@@ -15,7 +15,6 @@ next archive is planned without that file.
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import hashlib
 import io
@@ -30,6 +29,7 @@ from typing import Any
 from django.core.files.storage import storages
 from zipstream import ZipStream
 
+from core import csv_files
 from core.storage.listing import files_below
 from missions import selectors
 from missions.models import Mission, Output
@@ -233,7 +233,7 @@ def _with_date(header: bytes, position: int, at: datetime) -> bytes:
 
 def _line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow(cells)
+    csv_files.writer(text).writerow(cells)
     return text.getvalue().encode()
 
 

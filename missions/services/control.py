@@ -79,7 +79,7 @@ def change_mission(
         mission.name = trim(mission.name)
         mission.save(update_fields=[*changes, "updated_at"])
         values = {name: value if isinstance(value, int) else str(value) for name, value in changes.items()}
-        audit.record(Verb.MISSION_CHANGE, mission, actor=actor, **values)
+        audit.record(Verb.MISSION_CHANGE, mission, actor=actor, changes=values)
     return mission
 
 

@@ -63,6 +63,7 @@ def test_each_action_of_the_api_is_recorded(owner):
         assert (entry.verb, entry.person_name, entry.via, entry.address) == (verb, "mei", "token", "127.0.0.1")
         assert entry.credential.startswith("tests (rhb_")
         assert entry.object_id
+        assert verb != "mission.change" or entry.details == {"changes": {"name": "New name"}}
         assert entry.request_id == answer["X-Request-Id"]
     assert verbs() == [verb for *_call, verb in calls]
 

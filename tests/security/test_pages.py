@@ -64,6 +64,18 @@ def test_api_refuses_forged_posts(operation: Operation, owner, places):
     assert everything() == before
 
 
+# --- Copies in browsers and proxies ---
+
+
+@pytest.mark.parametrize("is_staff", [False, True])
+def test_private_pages_are_not_kept(is_staff, owner, superuser, places, admin_places):
+    client = browser_of(superuser if is_staff else owner)
+    for address in ADMIN if is_staff else OURS:
+        answer = client.get(address.filled(admin_places))
+        control = answer.get("Cache-Control", "")
+        assert "private" in control or "no-store" in control, (str(address), answer.status_code, control)
+
+
 # --- Frames, and what else a browser is told ---
 
 

@@ -12,11 +12,13 @@ from asgiref.sync import async_to_sync
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core import signing
 from django.core.management import call_command
 from django.db.models import F
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
+from accounts import lockout
 from tests.process_fixtures import Web
 
 pytestmark = pytest.mark.django_db
@@ -33,8 +35,9 @@ def knock(
 
 
 def guess(times: int = LIMIT, **more: Any) -> None:
+    """Fail to sign in, with another name each time, as the wait of one name comes earlier."""
     for number in range(times):
-        knock(password=f"guess-{number}", **more)
+        knock(f"somebody-{number}", f"guess-{number}", **more)
 
 
 def is_open(**more: Any) -> bool:
@@ -86,7 +89,7 @@ def test_own_login_does_not_reset_the_count(owner, stranger):
 
 def test_ipv6_network_counts_as_one(owner):
     for number in range(LIMIT):
-        knock(REMOTE_ADDR=f"2001:db8:1:2::{number:x}")
+        knock(f"somebody-{number}", REMOTE_ADDR=f"2001:db8:1:2::{number:x}")
     assert not is_open(REMOTE_ADDR="2001:db8:1:2:ffff::1")
     assert is_open(REMOTE_ADDR="2001:db8:1:3::1")
 
@@ -130,23 +133,89 @@ def test_lockout_works_under_asgi(owner):
 @pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_lockout_counts_visitors_behind_a_proxy(owner, tmp_path):
-    web = Web({"READ_DOT_ENV": "0"}, tmp_path / "log")
+    web = Web({"READ_DOT_ENV": "0", "FORWARDED_ALLOW_IPS": "127.0.0.1"}, tmp_path / "log")
     web.start()
     try:
-        found = [_knock_over_http(web.url, "203.0.113.7") for _ in range(LIMIT)]
+        found = [_knock_over_http(web.url, "203.0.113.7", f"somebody-{number}") for number in range(LIMIT)]
         assert found == [200] * (LIMIT - 1) + [429]
         assert _knock_over_http(web.url, "203.0.113.8") == 200
     finally:
         web.stop()
 
 
-def _knock_over_http(url: str, visitor: str) -> int:
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_forwarded_address_needs_a_configured_proxy(owner, tmp_path):
+    web = Web({"READ_DOT_ENV": "0"}, tmp_path / "log")
+    web.start()
+    try:
+        found = [_knock_over_http(web.url, f"203.0.113.{number}", f"somebody-{number}") for number in range(LIMIT)]
+        assert found == [200] * (LIMIT - 1) + [429]
+    finally:
+        web.stop()
+
+
+def _knock_over_http(url: str, visitor: str, name: str = "mei") -> int:
+    """Fail to sign in once, with a name of its own."""
     with requests.Session() as session:
         session.trust_env = False
         session.get(url + DOORS[0], timeout=20)
-        form = {"username": "mei", "password": WRONG, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        form = {"username": name, "password": WRONG, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
         headers = {"X-Forwarded-For": visitor}
         return session.post(url + DOORS[0], form, headers=headers, timeout=20).status_code
+
+
+# --- Guessing the password of one person ---
+
+
+def age_attempts(seconds: int) -> None:
+    AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(seconds=seconds))
+
+
+def guess_one_name(times: int) -> Any:
+    """Fail to sign in as mei from a new address each time, waiting as long as is asked."""
+    answer = None
+    for number in range(times):
+        age_attempts(lockout.seconds_to_wait("mei"))
+        answer = knock(password=f"guess-{number}", REMOTE_ADDR=f"203.0.113.{number}")
+    return answer
+
+
+def test_name_waits_longer_with_each_failure(owner):
+    guess_one_name(lockout.FREE_FAILURES - 1)
+    assert lockout.seconds_to_wait("mei") == 0
+    waits = []
+    for number in range(9):
+        guess_one_name(1)
+        waits.append(lockout.seconds_to_wait("mei"))
+        answer = knock(password=PASSWORD, REMOTE_ADDR=f"198.51.100.{number}")
+        assert (answer.status_code, "sessionid" in answer.cookies) == (429, False)
+        assert 0 < int(answer["Retry-After"]) <= waits[-1]
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert "with this username" in answer.content.decode()
+    assert lockout.seconds_to_wait("stranger") == 0
+    age_attempts(waits[-1])
+    assert is_open(REMOTE_ADDR="198.51.100.200")
+
+
+def test_known_browser_does_not_wait(owner, stranger):
+    client = Client()
+    knock(password=PASSWORD, client=client)
+    client.post("/accounts/logout/")
+    guess_one_name(lockout.FREE_FAILURES + 3)
+    assert not is_open(REMOTE_ADDR="198.51.100.1")
+    assert is_open(client=client, REMOTE_ADDR="198.51.100.2")
+    forged = Client()
+    forged.cookies[lockout.KNOWN_COOKIE] = signing.dumps("mei", salt="another")
+    assert not is_open(client=forged, REMOTE_ADDR="198.51.100.3")
+    other = Client()  # known for another person
+    other.cookies[lockout.KNOWN_COOKIE] = signing.dumps("stranger", salt="accounts.lockout.known")
+    assert not is_open(client=other, REMOTE_ADDR="198.51.100.4")
+
+
+def test_name_wait_is_translated(owner):
+    guess_one_name(lockout.FREE_FAILURES + 2)
+    assert "此用户名" in knock(headers={"Accept-Language": "zh-CN"}).content.decode()
 
 
 # --- Passwords ---

@@ -49,6 +49,8 @@ class Command(BaseCommand):
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=bool(settings.FORWARDED_ALLOW_IPS),
+            forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
             limit_concurrency=CONNECTIONS_AT_ONCE,
             timeout_graceful_shutdown=STOP_SECONDS,
         )

@@ -1,0 +1,45 @@
+"""CSV that spreadsheets show as text: UTF-8 with a mark, every cell quoted, no formulas."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+BYTE_ORDER_MARK = "\ufeff"  # by which spreadsheets know UTF-8
+# Where a spreadsheet whose separator is a semicolon begins a new cell inside of ours: quotes do not
+# help there, because our cells are separated by commas.
+_INNER_FORMULA = re.compile(r'(?<=[;\t\r\n])([\s"]*)(?=[=+\-@＝＋－＠])')
+
+
+class Writer(Protocol):
+    def writerow(self, row: Iterable[Any], /) -> Any: ...
+
+
+def safe_cell(value: Any) -> str:
+    """Return a cell that no spreadsheet reads as a formula, whatever separator it expects.
+
+    An apostrophe is put before what could begin one.
+    """
+    text = _INNER_FORMULA.sub(r"\1'", "" if value is None else str(value))
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def writer(file: Any) -> Writer:
+    """Return a writer that quotes every cell. The cells come from ``safe_cell``."""
+    return csv.writer(file, quoting=csv.QUOTE_ALL)
+
+
+def lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """Yield each row as a line of a file, with safe cells; the first line begins with the mark."""
+    text = io.StringIO()
+    table = writer(text)
+    text.write(BYTE_ORDER_MARK)
+    for row in rows:
+        table.writerow([safe_cell(cell) for cell in row])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
