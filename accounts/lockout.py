@@ -56,7 +56,8 @@ def seconds_to_wait(username: str) -> int:
     if excess < 0:
         return 0
     wait = min(timedelta(seconds=2 ** min(excess, 20)), LONGEST_WAIT)
-    return max(0, math.ceil((found["last"] + wait - timezone.now()).total_seconds()))
+    left: timedelta = found["last"] + wait - timezone.now()
+    return max(0, math.ceil(left.total_seconds()))
 
 
 def remember_browser(response: HttpResponse, username: str) -> None:
