@@ -16,6 +16,7 @@ from django.db.migrations.state import ProjectState
 # Up to here nothing older ran beside them: this is the first release.
 FIRST_RELEASE = {
     "accounts": 6,
+    "audit": 0,
     "billing": 0,
     "core": 0,
     "drafts": 1,

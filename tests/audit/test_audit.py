@@ -118,7 +118,7 @@ def test_sign_ins_and_lock_outs(owner):
     signed_in = AuditEntry.objects.get(verb=Verb.SIGN_IN)
     assert (signed_in.person_name, signed_in.address, signed_in.via) == ("mei", "127.0.0.1", "session")
     for number in range(settings.AXES_FAILURE_LIMIT + 5):
-        client.post(door, {"username": "my-password-by-mistake", "password": f"guess {number}"})
+        client.post(door, {"username": f"typed-by-mistake-{number}", "password": f"guess {number}"})
     assert verbs().count("session.failed") == settings.AXES_FAILURE_LIMIT - 1  # the last one is the lock-out
     assert verbs().count("session.lock_out") == 1
     assert not AuditEntry.objects.filter(object_name__contains="mistake").exists()

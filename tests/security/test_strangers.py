@@ -54,7 +54,7 @@ def belongings(stranger: User) -> list[object]:
         row
         for rows in everything().values()
         for row in rows
-        if stranger.pk not in (row.get("owner_id"), row.get("user_id"))
+        if stranger.pk not in (row.get("owner_id"), row.get("user_id"), row.get("person_id"))
     ]
 
 
