@@ -15,10 +15,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from core.csv_files import FORMULA_STARTS
 from drafts.services import new_key
 from media.models import MediaFile
 from missions.models import Mission, Output
-from missions.results.export import FORMULA_STARTS
 from tests.api_client import caller
 from tests.factories import bring_to, claim, make_mission
 from tests.security.conftest import browser_of
