@@ -109,7 +109,7 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
     """
     components = schema["components"]
     components["schemas"]["Error"] = ERROR | {
-        "properties": ERROR["properties"] | {"error": ERROR["properties"]["error"] | {"enum": _error_words()}}
+        "properties": ERROR["properties"] | {"error": ERROR["properties"]["error"] | {"enum": error_words()}}
     }
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
@@ -149,7 +149,7 @@ def _parameter(name: str) -> dict[str, Any]:
     return {"in": "header", "name": name, "required": False, **PARAMETERS[name]}
 
 
-def _error_words() -> list[str]:
+def error_words() -> list[str]:
     """Return every word that ``error`` can be."""
 
     def words(kind: type[DomainError]) -> Iterable[str]:

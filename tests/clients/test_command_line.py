@@ -33,7 +33,9 @@ def test_submit_follow_download(rhb: Any, tmp_path: Path):
     prompts = tmp_path / "foxes.txt"
     prompts.write_text("a red fox\n\n青花瓷\n", encoding="utf-8")
     command = ("submit", prompts, "--type", "text_to_image", "--param", "aspectRatio=1:1", "--limit", "5")
-    assert rhb(*command, "--check") == (0, "2 items, about 0.10 CNY\n", "")
+    code, out, _err = rhb(*command, "--check")
+    assert (code, out.splitlines()[-1]) == (0, "2 items, about 0.10 CNY")
+    assert out.startswith("2 lines · 1 blank line")
     assert not Mission.objects.exists()
     code, out, _err = rhb(*command)
     mission = Mission.objects.get()
@@ -53,31 +55,40 @@ def test_submit_follow_download(rhb: Any, tmp_path: Path):
         assert archive.namelist() == ["0001_a-red-fox.png", "manifest.csv"]
 
 
-def test_rows_of_every_kind_of_file(rhb: Any, tmp_path: Path):
-    (tmp_path / "fox.png").write_bytes(picture())
-    table = [
-        ("a.csv", "imageUrls,prompt,custom_id\nfox.png|fox.png,in winter,A\n"),
-        ("a.jsonl", '{"imageUrls": ["fox.png"], "prompt": "in winter", "custom_id": "A"}\n'),
-        (
-            "a.json",
-            json.dumps(
-                {
-                    "name": "a",
-                    "task_type": "image_to_image",
-                    "config": {"batch_input": [{"imageUrls": ["https://a.example/1.png"], "prompt": "x"}]},
-                }
-            ),
-        ),
-    ]
-    for name, content in table:
+def test_tables_and_requests(rhb: Any, tmp_path: Path):
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "fox.png").write_bytes(picture())
+    request = {"name": "a", "task_type": "text_to_image", "config": {"batch_input": ["x"]}}
+    rows = {
+        "a.csv": "imageUrls,prompt,custom_id\nfox.png,in winter,A\n",
+        "a.jsonl": '{"imageUrls": ["fox.png"], "prompt": "in winter", "custom_id": "A"}\n',
+        "a.json": json.dumps(request),
+    }
+    for name, content in rows.items():
         (tmp_path / name).write_text(content)
-        code, out, err = rhb("submit", tmp_path / name, "--type", "image_to_image", "--check")
-        assert (code, out.startswith("1 items"), err) == (0, True, ""), name
-    code, _out, _err = rhb("submit", tmp_path / "a.csv", "--type", "image_to_image")
-    assert code == 0
-    item = Mission.objects.get().items.get()
+        code, out, err = rhb("submit", tmp_path / name, "--type", "image_to_image", "--images", images, "--check")
+        assert (code, out.splitlines()[-1][:7]) == (0, "1 items"), (name, out, err)
+    assert rhb("submit", tmp_path / "a.csv", "--type", "image_to_image")[0] == 0
+    mission = Mission.objects.get()
+    item = mission.items.get()
     assert item.custom_id == "A"
-    assert all(value.startswith("media:") for value in (Mission.objects.get().params | item.params)["imageUrls"])
+    assert (mission.params | item.params)["imageUrls"][0].startswith("media:")
+    assert rhb("submit", tmp_path / "a.json")[0] == 0
+    assert Mission.objects.count() == 2
+
+
+def test_guessed_column_needs_a_word(rhb: Any, tmp_path: Path):
+    table = tmp_path / "a.csv"
+    table.write_text("text,number\na fox in the snow,1\nan owl at night,2\n")
+    command = ("submit", table, "--type", "text_to_image")
+    code, out, err = rhb(*command)
+    assert (code, "--column text=prompt" in err) == (2, True), (out, err)
+    assert not Mission.objects.exists()
+    assert rhb(*command, "--column", "text=prompt")[0] == 2
+    assert rhb(*command, "--column", "text=prompt", "--column", "number=custom_id")[0] == 0
+    assert rhb(*command, "--yes", "--again")[0] == 0
+    assert [mission.total_count for mission in Mission.objects.all()] == [2, 2]
 
 
 def test_mistakes_are_explained(rhb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -86,11 +97,12 @@ def test_mistakes_are_explained(rhb: Any, tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / name).write_text(content)
     kind = ("--type", "text_to_image")
     table: list[tuple[tuple[object, ...], str]] = [
-        (("submit", tmp_path / "a.csv", *kind), "line 2: not as many cells"),
         (("submit", tmp_path / "b.txt"), "Give --type"),
         (("submit", tmp_path / "b.txt", *kind, "--param", "x"), "give NAME=VALUE"),
         (("submit", tmp_path / "b.txt", *kind, "--param", "aspectRatoi=1:1"), "config.aspectRatoi: "),
-        (("submit", tmp_path / "c.xlsx", *kind), "give a .json"),
+        (("submit", tmp_path / "b.txt", *kind, "--column", "x"), "give NAME=VALUE"),
+        (("submit", tmp_path / "b.txt", *kind, "--limit", "x"), "give an amount"),
+        (("submit", tmp_path / "c.xlsx", *kind), "file: "),
         (("submit", tmp_path / "d.json"), "is no request"),
         (("submit", tmp_path / "missing.txt", *kind), "missing.txt"),
         (("download", 999), "not_found"),

@@ -14,6 +14,8 @@ from runninghub_batch_client import calls, errors, streams
 from runninghub_batch_client.types import (
     Check,
     Event,
+    FileMissionFields,
+    FileOptions,
     Item,
     ItemFilters,
     Media,
@@ -84,6 +86,23 @@ class AsyncClient:
     async def check_body(self, body: Mapping[str, Any]) -> Check:
         """Check and price a whole request body."""
         return await self._send(calls.check(body))
+
+    async def submit_file(
+        self, file: Path, options: FileOptions | None = None, *, key: str = "", **fields: Unpack[FileMissionFields]
+    ) -> Submitted:
+        """Create a mission whose rows are in a file: text, CSV, XLSX, JSON Lines.
+
+        The server reads it.  Check it first: ``Check.input`` says what was read, and what was not.
+        """
+        form = calls.file_fields(fields, options or {})
+        return await self._send(calls.submit_file(file.name, file.read_bytes(), form, key=key))
+
+    async def check_file(
+        self, file: Path, options: FileOptions | None = None, **fields: Unpack[FileMissionFields]
+    ) -> Check:
+        """Check and price a mission whose rows are in a file.  Nothing is created."""
+        form = calls.file_fields(fields, options or {})
+        return await self._send(calls.check_file(file.name, file.read_bytes(), form))
 
     async def mission(self, mission_id: int) -> Mission:
         return await self._send(calls.mission(mission_id))

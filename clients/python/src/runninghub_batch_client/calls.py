@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import httpx
 from runninghub_batch_client import errors
 from runninghub_batch_client.types import (
     Check,
+    FileMissionFields,
+    FileOptions,
     ItemFilters,
     Media,
     Mission,
@@ -46,6 +49,7 @@ class Call(Generic[T]):
     body: Any = None
     query: Mapping[str, Any] = field(default_factory=dict)
     files: Any = None
+    form: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
 
     @property
@@ -61,7 +65,7 @@ class Call(Generic[T]):
         if self.body is not None:
             options["json"] = self.body
         if self.files is not None:
-            options["files"] = self.files
+            options |= {"files": self.files, "data": dict(self.form)}
         return options
 
 
@@ -154,6 +158,25 @@ def submit(body: Mapping[str, Any], *, key: str = "") -> Call[Submitted]:
 def check(body: Mapping[str, Any]) -> Call[Check]:
     query = {"validate_only": "true"}
     return Call("POST", "/missions/submit", Check.read, body=body, query=query, key=new_key())
+
+
+def file_fields(fields: FileMissionFields, options: FileOptions) -> dict[str, str]:
+    """Return the form fields, beside the file, of a mission whose rows are in a file."""
+    body = {name: _plain(value) for name, value in fields.items() if name != "params"}
+    form = {"mission": json.dumps(body | {"config": dict(fields.get("params", {}))})}
+    for name, value in options.items():
+        form[name] = value if isinstance(value, str) else json.dumps(value)
+    return form
+
+
+def submit_file(name: str, content: bytes, form: Mapping[str, str], *, key: str = "") -> Call[Submitted]:
+    path, files = "/missions/file", {"file": (name, content)}
+    return Call("POST", path, Submitted.read, files=files, form=form, key=key or new_key())
+
+
+def check_file(name: str, content: bytes, form: Mapping[str, str]) -> Call[Check]:
+    path, files, query = "/missions/file", {"file": (name, content)}, {"validate_only": "true"}
+    return Call("POST", path, Check.read, files=files, form=form, query=query, key=new_key())
 
 
 def mission(mission_id: int) -> Call[Mission]:

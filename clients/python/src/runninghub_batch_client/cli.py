@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from runninghub_batch_client.client import Client
 from runninghub_batch_client.errors import Error
-from runninghub_batch_client.types import Estimate, Mission
+from runninghub_batch_client.types import Estimate, FileMissionFields, FileOptions, Mission
 
 IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".webp"}
 ALL_DONE, SOME_FAILED, REFUSED = 0, 1, 2
@@ -56,15 +56,18 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "file",
         type=Path,
-        help=".json: a whole request. Rows: .jsonl (an object or a text per line), .csv (columns named after "
-        "parameters), .txt (a prompt per line). Images beside the file are uploaded.",
+        help="rows that the server reads: text, CSV, XLSX, JSON Lines; or a whole request (.json)",
     )
     command.add_argument("--type", default="", metavar="TASK_TYPE", help="such as text_to_image; needed for rows")
     command.add_argument("--name", default="", help="the mission's name (the file's)")
     command.add_argument("--model", default="", help="an endpoint of /api/v1/models (the type's default)")
     command.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter for all rows")
+    command.add_argument("--column", action="append", default=[], metavar="NAME=PARAMETER", help="what a column fills")
+    command.add_argument("--sheet", default="", help="the sheet of a workbook (the first visible one)")
+    command.add_argument("--images", type=Path, metavar="FOLDER", help="upload its images first; rows name them")
     command.add_argument("--limit", default="", metavar="AMOUNT", help="the most that the mission may cost")
     command.add_argument("--check", action="store_true", help="only check and price it")
+    command.add_argument("--yes", action="store_true", help="accept guessed columns")
     command.add_argument(
         "--again", action="store_true", help="create another mission although the same was submitted today"
     )
@@ -84,24 +87,46 @@ def parser() -> argparse.ArgumentParser:
 
 
 def submit(client: Client, options: argparse.Namespace) -> int:
-    """Check a file, print what it costs, then submit it.
+    """Check a file, print what was read and what it costs, then submit it.
 
     The key is the hash of the request, so that the same command again is the same mission.
     """
-    body = read_request(client, options)
-    check = client.check_body(body)
-    for problem in check.problems:
-        print(f"{problem.field}: {problem.message}", file=sys.stderr)
-    for warning in check.raw.get("warnings") or []:
-        print(warning if isinstance(warning, str) else warning.get("message", warning), file=sys.stderr)
+    file: Path = options.file
+    digest = hashlib.sha256(file.read_bytes())
+    if file.suffix.lower() == ".json":
+        body = json.loads(file.read_text(encoding="utf-8-sig"))
+        if not isinstance(body, dict):
+            raise ValueError(f"{file} is no request: it must hold an object with name, task_type and config.")
+        check = client.check_body(body)
+    else:
+        fields, reading = fields_of(options), reading_of(options)
+        digest.update(json.dumps([fields, reading], sort_keys=True, default=str).encode())
+        for image in sorted(options.images.iterdir()) if options.images else []:
+            if image.suffix.lower() in IMAGES:
+                client.upload(image)
+        check = client.check_file(file, reading, **fields)
+    if check.input:
+        print(check.input["summary"])
+    for text in (*check.warnings, *(f"{problem.field}: {problem.message}" for problem in check.problems)):
+        print(text, file=sys.stderr)
     if not check.is_valid:
         print("Nothing was submitted.", file=sys.stderr)
         return REFUSED
     print(f"{check.total_count} items, {price_of(check.estimate)}")
     if options.check:
         return ALL_DONE
-    key = "" if options.again else hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    submitted = client.submit_body(body, key=key)
+    named = pairs("--column", options.column)
+    columns = (check.input or {}).get("columns", [])
+    guesses = [column for column in columns if column["is_guess"] and column["column"] not in named]
+    if guesses and not options.yes:
+        words = " ".join(f"--column {column['column']}={column['field']}" for column in guesses)
+        print(f"Nothing was submitted: columns were guessed. Confirm with {words}, or --yes.", file=sys.stderr)
+        return REFUSED
+    key = "" if options.again else digest.hexdigest()
+    is_request = file.suffix.lower() == ".json"
+    submitted = (
+        client.submit_body(body, key=key) if is_request else client.submit_file(file, reading, key=key, **fields)
+    )
     known = ", submitted before; --again creates another" if submitted.is_replay else ""
     print(f"Mission {submitted.mission_id}{known}")
     if not options.follow and not options.out:
@@ -140,64 +165,37 @@ def watch(client: Client, mission_id: int) -> Mission:
     return client.mission(mission_id)
 
 
-def read_request(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the request body for a file and the options.  Raises ValueError or OSError."""
-    file: Path = options.file
-    if file.suffix.lower() == ".json":
-        body = json.loads(file.read_text(encoding="utf-8-sig"))
-        if not isinstance(body, dict):
-            raise ValueError(f"{file} is no request: it must hold an object with name, task_type and config.")
-        return body
+def fields_of(options: argparse.Namespace) -> FileMissionFields:
+    """Return the mission's fields.  Raises ValueError."""
     if not options.type:
         raise ValueError("Give --type, such as text_to_image.")
-    params: dict[str, Any] = {}
-    for pair in options.param:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise ValueError(f"--param {pair}: give NAME=VALUE.")
-        params[name] = _value(value)
-    body = {
-        "name": options.name or file.stem,
-        "task_type": options.type,
-        "model": options.model,
-        "config": params | {"batch_input": read_rows(client, file)},
-    }
-    return body | ({"spending_limit": options.limit} if options.limit else {})
+    params = {name: _value(value) for name, value in pairs("--param", options.param).items()}
+    fields: FileMissionFields = {"name": options.name or options.file.stem, "task_type": options.type}
+    fields |= {"model": options.model, "params": params}
+    if options.limit:
+        try:
+            fields["spending_limit"] = Decimal(options.limit)
+        except InvalidOperation:
+            raise ValueError(f"--limit {options.limit}: give an amount, such as 20.00.") from None
+    return fields
 
 
-def read_rows(client: Client, file: Path) -> list[Any]:
-    """Return the rows of a file, with the names of images beside it replaced by references."""
-    text = file.read_text(encoding="utf-8-sig")
-    kind = file.suffix.lower()
-    rows: list[Any]
-    if kind == ".txt":
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    if kind == ".jsonl":
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    elif kind == ".csv":
-        table = csv.DictReader(text.splitlines(keepends=True), strict=True)
-        rows = []
-        for row in table:
-            if None in row or None in row.values():
-                raise ValueError(f"{file}, line {table.line_num}: not as many cells as the header has.")
-            rows.append({name: _list(name, cell) for name, cell in row.items() if cell})
-    else:
-        raise ValueError(f"{file}: give a .json, .jsonl, .csv or .txt file.")
-    uploaded: dict[Path, str] = {}
+def reading_of(options: argparse.Namespace) -> FileOptions:
+    """Return the way in which the server reads the file.  Raises ValueError."""
+    reading: FileOptions = {}
+    if options.sheet:
+        reading["sheet"] = options.sheet
+    if options.column:
+        reading["columns"] = pairs("--column", options.column)
+    return reading
 
-    def refer(value: Any) -> Any:
-        if isinstance(value, list):
-            return [refer(part) for part in value]
-        if not isinstance(value, str) or Path(value).suffix.lower() not in IMAGES or value.startswith("http"):
-            return value
-        image = file.parent / value
-        if not image.is_file():
-            return value
-        if image not in uploaded:
-            uploaded[image] = client.upload(image).reference
-        return uploaded[image]
 
-    return [{name: refer(value) for name, value in row.items()} if isinstance(row, dict) else row for row in rows]
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Return the values of a repeated option NAME=VALUE.  Raises ValueError."""
+    for pair in given:
+        if "=" not in pair:
+            raise ValueError(f"{option} {pair}: give NAME=VALUE.")
+    return dict(pair.split("=", 1) for pair in given)
 
 
 def price_of(estimate: Estimate | None) -> str:
@@ -213,11 +211,6 @@ def _value(text: str) -> Any:
     except ValueError:
         return text
     return text if isinstance(value, str | dict) or value is None else value
-
-
-def _list(name: str, cell: str) -> Any:
-    """Return a cell; cells of ``…Urls`` hold several values, separated by |."""
-    return [part.strip() for part in cell.split("|")] if name.endswith("Urls") else cell
 
 
 if __name__ == "__main__":

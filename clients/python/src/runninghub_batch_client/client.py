@@ -14,6 +14,8 @@ from runninghub_batch_client import calls, errors, streams
 from runninghub_batch_client.types import (
     Check,
     Event,
+    FileMissionFields,
+    FileOptions,
     Item,
     ItemFilters,
     Media,
@@ -82,6 +84,21 @@ class Client:
     def check_body(self, body: Mapping[str, Any]) -> Check:
         """Check and price a whole request body."""
         return self._send(calls.check(body))
+
+    def submit_file(
+        self, file: Path, options: FileOptions | None = None, *, key: str = "", **fields: Unpack[FileMissionFields]
+    ) -> Submitted:
+        """Create a mission whose rows are in a file: text, CSV, XLSX, JSON Lines.
+
+        The server reads it.  Check it first: ``Check.input`` says what was read, and what was not.
+        """
+        form = calls.file_fields(fields, options or {})
+        return self._send(calls.submit_file(file.name, file.read_bytes(), form, key=key))
+
+    def check_file(self, file: Path, options: FileOptions | None = None, **fields: Unpack[FileMissionFields]) -> Check:
+        """Check and price a mission whose rows are in a file.  Nothing is created."""
+        form = calls.file_fields(fields, options or {})
+        return self._send(calls.check_file(file.name, file.read_bytes(), form))
 
     def mission(self, mission_id: int) -> Mission:
         return self._send(calls.mission(mission_id))

@@ -15,15 +15,11 @@ Raw = Mapping[str, Any]
 ENDED = ("completed", "failed", "cancelled")
 
 
-class MissionFields(TypedDict):
-    """The arguments of ``submit`` and ``check``; see the server's documentation of ``MissionIn``.
-
-    ``rows`` becomes ``config.batch_input``, ``params`` the other parameters in ``config``.
-    """
+class FileMissionFields(TypedDict):
+    """The arguments of ``submit_file`` and ``check_file``; ``params`` are shared by all rows."""
 
     name: str
     task_type: str
-    rows: Sequence[Row]
     params: NotRequired[Mapping[str, Any]]
     model: NotRequired[str]
     provider: NotRequired[str]
@@ -35,6 +31,24 @@ class MissionFields(TypedDict):
     metadata: NotRequired[Mapping[str, Any]]
     max_attempts: NotRequired[int]
     spending_limit: NotRequired[Decimal]
+
+
+class MissionFields(FileMissionFields):
+    """The arguments of ``submit`` and ``check``.  A row is a text, or an object of parameters."""
+
+    rows: Sequence[Row]
+
+
+class FileOptions(TypedDict, total=False):
+    """The way in which the server reads a file: see ``POST /missions/file``.
+
+    ``columns`` holds the parameter of each column by the column's name.
+    """
+
+    sheet: str
+    columns: Mapping[str, str]
+    has_header: bool
+    include_hidden: bool
 
 
 class MissionChanges(TypedDict, total=False):
@@ -88,12 +102,17 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of a check: with problems, nothing can be submitted."""
+    """The result of a check: with problems, nothing can be submitted.
+
+    ``input`` has the facts of a file that was read, ``summary`` in it a line for people.
+    """
 
     is_valid: bool
     total_count: int
     estimate: Estimate | None
     problems: list[Problem]
+    warnings: list[str]
+    input: Mapping[str, Any] | None
     raw: Raw = field(repr=False)
 
     @classmethod
@@ -103,6 +122,8 @@ class Check:
             total_count=raw["total_count"],
             estimate=Estimate.read(raw["estimate"]) if raw["estimate"] else None,
             problems=[Problem(problem["field"], problem["message"]) for problem in raw["errors"]],
+            warnings=[warning["message"] for warning in raw.get("warnings", [])],
+            input=raw.get("input"),
             raw=raw,
         )
 
