@@ -1,8 +1,9 @@
 """Divide a text into records and cells, as spreadsheets and people write CSV.
 
 The delimiter is named by a line ``sep=;``, or found by content: column names that it separates,
-quoted cells around it, or columns of ratios, numbers or file names. Without such evidence commas
-belong to the texts: a list of prompts, one per line, is not cut.
+quoted cells around it, columns of ratios, numbers or file names, or a semicolon or pipe that no
+space follows. Without such evidence commas belong to the texts: a list of prompts, one per line, is
+not cut.
 
 A line whose quotation marks do not match is left out; the next line is read as usual.
 """
@@ -16,7 +17,7 @@ from functools import lru_cache
 from re import Pattern
 
 from core.text import is_blank, trim
-from missions.batch_input.headings import is_header, known_headings
+from missions.batch_input.headings import is_header, is_name, known_headings
 
 DELIMITERS = ("\t", ",", ";", "|", "，", "；", "｜")
 WHOLE_LINES = "\n"  # as a delimiter: every line is one cell
@@ -27,6 +28,7 @@ Cells = tuple[int, list[str]]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(?P<delimiter>[^\s"]|\t)"?[,;\t ]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+_RULE = re.compile(r"[|:\s-]+")
 # Contents that tell a column from a part of a sentence.
 _TYPED = re.compile(
     r"""\s*(?:
@@ -66,6 +68,9 @@ def divide(text: str, delimiter: str = "", *, is_tsv: bool = False) -> Divided:
         delimiter = delimiter or match["delimiter"]
         body = text[match.end() :]
         first_line += len(_LINE_END.findall(match[0]))
+    framed = _without_frame(body) if delimiter in ("", "|") else None
+    if framed is not None:
+        body, delimiter = framed, "|"
     delimiter = delimiter or _find_delimiter(body, is_tsv=is_tsv)
     if delimiter == WHOLE_LINES:
         whole = [(number, [_unquoted(line)]) for number, line in enumerate(_LINE_END.split(body), start=first_line)]
@@ -76,6 +81,15 @@ def divide(text: str, delimiter: str = "", *, is_tsv: bool = False) -> Divided:
     records, unbalanced, blank = _records(body, delimiter, first_line)
     is_divided = any(len(cells) > 1 for _line, cells in records)
     return Divided(records, unbalanced, delimiter if is_divided else "", False, lines, blank)
+
+
+def _without_frame(text: str) -> str | None:
+    """Return a Markdown table without its outer pipes and its rule of dashes, or None."""
+    lines = _LINE_END.split(text)
+    filled = [line.strip() for line in lines if not is_blank(line)]
+    if len(filled) < 2 or not all(line.startswith("|") and line.endswith("|") for line in filled):
+        return None
+    return "\n".join("" if _RULE.fullmatch(line.strip()) else line.strip()[1:-1] for line in lines)
 
 
 def header_delimiter(line: str) -> str:
@@ -112,7 +126,8 @@ def _find_delimiter(text: str, *, is_tsv: bool) -> str:
     if "\t" in several and _is_even(several["\t"]):
         return "\t"
     for delimiter, records in several.items():
-        is_table = _is_even(records) and (_has_typed_column(records) or _is_quoted(sample, delimiter))
+        is_tight = delimiter in ";|｜" and len(records) > 1 and f"{delimiter} " not in sample
+        is_table = _is_even(records) and (is_tight or _has_typed_column(records) or _is_quoted(sample, delimiter))
         if is_table:
             return delimiter
     has_titles = any(_has_late_header(records) for records in several.values())
@@ -123,14 +138,14 @@ def _find_delimiter(text: str, *, is_tsv: bool) -> str:
 
 def _is_headed(records: Sequence[list[str]]) -> bool:
     """Return True if the first record holds column names."""
-    if is_header(records[0]):
-        return True
-    is_spaced = any(cell.startswith(" ") for cell in records[0][1:])
-    return bool(known_headings(records[0])) and len(records) > 1 and _is_even(records) and not is_spaced
+    names = records[0]
+    if any(cell.startswith(" ") for cell in names[1:]):  # "photo, portrait, style" may be a prompt
+        return any(map(is_name, names)) and known_headings(names) == len(names)
+    return is_header(names) or (bool(known_headings(names)) and len(records) > 1 and _is_even(records))
 
 
 def _has_late_header(records: Sequence[list[str]]) -> bool:
-    return any(len(cells) > 1 and known_headings(cells) > 1 and is_header(cells) for cells in records[1:10])
+    return any(known_headings(cells) > 1 and any(map(is_name, cells)) for cells in records[1:10])
 
 
 def _is_even(records: Sequence[list[str]]) -> bool:

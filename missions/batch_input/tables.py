@@ -59,6 +59,11 @@ SEPARATOR = "|"  # between the values of a cell that holds a list
 
 _OPEN_QUOTE = re.compile(r'^"(?:[^"\n]|"")*\n', re.MULTILINE)  # a cell that goes on in the next line
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_JSON_GAP = re.compile(r"[\s,]*")
+# The texts of error values, also in files that were saved as text.
+_ERROR_VALUE = re.compile(
+    r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|SPILL!|CALC!|ERROR!|GETTING_DATA)|#{3,}|Err:\d{3}", re.IGNORECASE
+)
 _AS_TEXT = re.compile(r'^="([^"]*)"$')  # ="007": a spreadsheet shows 007
 _ARCHIVE = b"PK\x03\x04"  # the first bytes of .xlsx and .ods
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # of .xls, and of files that a password protects
@@ -289,9 +294,10 @@ def _read_text(text: str, *, ending: str, delimiter: str) -> Table:
             "and save it as .xlsx."
         )
         raise _unusable(message % {"ending": ending})
-    if ending in (".jsonl", ".ndjson", ".json"):
+    if ending in (".jsonl", ".ndjson", ".json") or (start.startswith(("{", "[")) and _is_json(text)):
         return _read_json(text, kind="json" if ending == ".json" else "jsonl")
-    if ending == ".txt" and not delimiter:
+    is_framed = start.startswith("|")  # a Markdown table
+    if ending == ".txt" and not delimiter and not is_framed:
         delimiter = _delimiter_of_lines(text)
     kind = "text" if ending == ".txt" else "tsv" if ending == ".tsv" else "csv"
     return _table_of(delimited.divide(text, delimiter, is_tsv=ending == ".tsv"), kind=kind)
@@ -337,7 +343,8 @@ def _quote_message() -> str:
 def _from_header(table: Table) -> Table:
     """Return the table from its row of column names on, without repetitions of that row.
 
-    Titles often stand above the names. Only the clearest row of the first ten counts as such.
+    Titles often stand above the names. Only the clearest row of the first ten counts as such. Cells
+    that show an error value become problems.
     """
     counts = [known_headings(record.cells) for record in table.records[:HEADER_ROWS]]
     best = max(counts, default=0)
@@ -346,6 +353,10 @@ def _from_header(table: Table) -> Table:
     if first:
         warnings.append(report.ABOVE_HEADER(count=first, line=table.records[first].line))
     records = table.records[first:]
+    for record in records:
+        for place, cell in enumerate(record.cells):
+            if _ERROR_VALUE.fullmatch(cell):
+                record.problems.setdefault(place, _error_message(letter(place), cell))
     header = records[0].cells if records and is_header(records[0].cells) else None
     if header is not None:
         repeated = [record for record in records[1:] if record.cells == header]
@@ -355,6 +366,11 @@ def _from_header(table: Table) -> Table:
     skipped = len(table.records) - len(records)
     facts = replace(table.report, skipped=table.report.skipped + skipped, warnings=tuple(warnings))
     return replace(table, records=records, report=facts)
+
+
+def _error_message(column: str, value: str) -> str:
+    message = _("Column %(column)s shows %(value)s. Correct the cell in the spreadsheet.")
+    return message % {"column": column, "value": value}
 
 
 # --- JSON ---
@@ -411,6 +427,19 @@ def _is_empty(value: Any) -> bool:
     return value is None or value == [] or (isinstance(value, str) and is_blank(value))
 
 
+def _is_json(text: str) -> bool:
+    """Return True if a text of another ending is JSON: an object in its first line, or a list."""
+    first = next((line for _number, line in lines_of(text)), "")
+    for source in (first, text):
+        try:
+            value = json.loads(source)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict | str)):
+            return True
+    return False
+
+
 def _is_json_lines(text: str) -> bool:
     """Return True if the first line is a JSON value by itself."""
     first = next((line for _number, line in lines_of(text)), "")
@@ -440,21 +469,23 @@ def _no_number(name: str) -> Any:
 def _json_entries(text: str) -> tuple[list[tuple[int, Any]], list[RowError]]:
     """Return the entries of a JSON list with their lines, and the problem that ended the reading.
 
-    An object with one list, such as ``{"items": […]}``, is read as that list.
+    An object that holds nothing but a list, such as ``{"items": […]}``, is read as that list.
     """
-    opening = re.match(r"\s*(?:\{[^\[\]{}]*?\"[^\"]*\"\s*:\s*)?\[", text)
+    opening = re.match(r'\s*(\{\s*"[^"]*"\s*:\s*)?\[', text)
+    wrong = _('The file must hold a list and nothing else: ["a text", {"prompt": "a text"}].')
     if opening is None:
-        return [], [RowError(0, _('The file must hold a list: ["a text", {"prompt": "a text"}].'))]
+        return [], [RowError(0, wrong)]
     decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
-    gap = re.compile(r"[\s,]*")
     entries: list[tuple[int, Any]] = []
     position, line, counted = opening.end(), 1, 0
     while True:
-        start = gap.match(text, position).end()  # type: ignore[union-attr]
+        start = _JSON_GAP.match(text, position).end()  # type: ignore[union-attr]
         line += text.count("\n", counted, start)
         counted = start
         if text[start : start + 1] == "]":
-            return entries, []
+            rest = text[start + 1 :].split()
+            is_complete = rest == (["}"] if opening[1] else [])
+            return entries, [] if is_complete else [RowError(line, wrong)]
         try:
             value, position = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
@@ -483,14 +514,13 @@ def _read_sheet(
         raise _unusable(_empty_sheet_message(sheet))
     records = {line: Record(line, cells) for line, cells in sheet.rows}
     for problem in sheet.problems:
-        message = _("Column %(column)s shows %(value)s. Correct the cell in the spreadsheet.")
+        message = _error_message(problem.column, problem.value)
         if problem.kind == FORMULA:
             message = _(
                 "Column %(column)s has a formula whose result is not in the file. Open the file in the spreadsheet "
                 "program and save it, or paste the values."
-            )
-        facts = {"column": problem.column, "value": problem.value}
-        records[problem.line].problems[problem.place] = message % facts
+            ) % {"column": problem.column}
+        records[problem.line].problems[problem.place] = message
     stored = _place_pictures(content, sheet, records, name, owner)
     text_places = {problem.place for problem in sheet.problems}
     for record in records.values():

@@ -27,6 +27,7 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _PERCENT = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*%")
 _WHOLE = re.compile(r"([-+]?\d+)\.0+")
+_NOTHING = ("nan", "null", "none", "undefined", "n/a", "#n/a", "<na>", "[object object]")
 _WORDS = {"yes": True, "y": True, "是": True, "真": True, "no": False, "n": False, "否": False, "假": False}
 
 
@@ -49,6 +50,9 @@ def understand(parameter: Parameter | None, cell: Any) -> Understood:
             return _choice(parameter.choices, cell, text)
         case ParameterType.INTEGER | ParameterType.FLOAT:
             return Understood(_number(cell, text, is_whole=parameter.type is ParameterType.INTEGER))
+        case ParameterType.TEXT if parameter.is_required and text.lower() in _NOTHING:
+            message = _("“%(value)s” is what programs write for an empty cell. Write a text.")
+            return Understood(cell, problem=message % {"value": cell})
         case ParameterType.BOOLEAN:
             return Understood(_WORDS.get(text.lower(), cell))
     return Understood(cell)

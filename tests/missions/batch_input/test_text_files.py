@@ -87,6 +87,8 @@ DIVIDED = [
     ("a.csv", '"a seal; a crab; a gull",1:1\n"an owl",16:9\n', ",", [["a seal; a crab; a gull", "1:1"], ["an owl", "16:9"]]),
     ("a.csv", 'x;y\n"one, two";"three, four"\n"five";"six"\n', ";", [["x", "y"], ["one, two", "three, four"], ["five", "six"]]),
     ("a.csv", "Motiv;Format\nein Wal;16:9\n", ";", [["Motiv", "Format"], ["ein Wal", "16:9"]]),
+    ("a.csv", "Motiv;Stil\nein Wal im Meer;Aquarell\n", ";", [["Motiv", "Stil"], ["ein Wal im Meer", "Aquarell"]]),
+    ("a.txt", "| prompt | seed |\n|:--|--:|\n| a seal, wet | 1 |\n", "|", [["prompt", "seed"], ["a seal, wet", "1"]]),
     ("a.csv", "prompt;strength\na seal;0,5\n", ";", [["prompt", "strength"], ["a seal", "0,5"]]),
     ("a.tsv", "a seal, wet\t1:1\nan owl, dry\t16:9\n", "\t", [["a seal, wet", "1:1"], ["an owl, dry", "16:9"]]),
     ("a.tsv", "prompt,seed\na seal,1\n", ",", [["prompt", "seed"], ["a seal", "1"]]),
@@ -118,6 +120,7 @@ def test_cells_are_divided(name: str, content: str, delimiter: str, expected: li
         "灯塔，水彩，柔光\n海豹，油画，月光\n",
         "a cat; a dog\nan owl; a crab\n",
         "text, a logo, minimal\n",
+        "photo, portrait, style\nimage, logo, text\n",
     ],
 )
 def test_prompts_are_not_cut_at_their_commas(content: str) -> None:
@@ -151,6 +154,14 @@ def test_stray_quotation_mark_costs_one_line(line: str) -> None:
     assert [record.line for record in table.records] == [1, 2, 5, 6]
     assert [error.line for error in table.problems] == [3]
     assert (table.report.skipped, table.report.blank) == (1, 1)
+
+
+@pytest.mark.parametrize("value", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "########", "Err:502"])
+def test_error_value_that_was_saved_as_text_is_a_problem(value: str) -> None:
+    table = read(f"prompt,note\n{value},x\n#1 on a jersey,{value}\n")
+
+    assert [list(record.problems) for record in table.records] == [[], [0], [1]]
+    assert value in table.records[1].problems[0]
 
 
 def test_invisible_characters_are_blank() -> None:
@@ -227,11 +238,16 @@ def test_half_of_a_character_is_a_problem_of_its_line() -> None:
     [
         ("a.jsonl", '{"prompt": "a", "prompt": "b"}\n{"prompt": "c"}\n{"seed": NaN}\n', [2], [1, 3]),
         ("a.jsonl", '"a"\n\n{"prompt": "\\u200b"}\n"b"\n', [1, 4], []),
+        ("a.txt", '{"prompt": "a"}\n{"prompt": "b"}\n', [1, 2], []),
+        ("a.csv", '[\n{"prompt": "a"}]', [2], []),
+        ("a.txt", "{red|blue} seal\n[1] a crab\n", [1, 2], []),
         ("a.jsonl", '[{"prompt": "a"},\n {"prompt": "b"}]', [1, 2], []),
         ("a.json", '[\n  "a",\n  {\n    "prompt": "b"\n  }\n]\n', [2, 3], []),
         ("a.json", '{"items": [{"prompt": "a"}, 7]}', [1], [1]),
         ("a.json", '[{"prompt": "a"},\n{broken}]', [1], [2]),
         ("a.json", '{"prompt": "a"}', [], [0]),
+        ("a.json", '["a"], "b"', [1], [1]),
+        ("a.json", '{"items": ["a"],\n "negativePrompt": "b"}', [1], [1]),
     ],
 )
 def test_json_is_read(name: str, content: str, lines: list[int], problem_lines: list[int]) -> None:

@@ -49,6 +49,14 @@ def test_ratio_that_became_a_date_is_a_problem(cell: str) -> None:
     assert not understand(SIZE, cell).problem
 
 
+@pytest.mark.parametrize("cell", ["nan", "NULL", "None", "undefined", "[object Object]"])
+def test_word_for_an_empty_cell_is_no_prompt(cell: str) -> None:
+    prompt = Parameter(name="prompt", type=ParameterType.TEXT, is_required=True)
+
+    assert "empty cell" in understand(prompt, cell).problem
+    assert not understand(TEXT, cell).problem
+
+
 def test_other_values_stay() -> None:
     assert understand(WHOLE, 7).value == 7
     assert understand(RATIO, None).value is None
