@@ -44,7 +44,7 @@ def uploader(
         "counts": _("%(done)s of %(all)s arrived"),
         "known-count": _("%(n)s already there"),
         "refused-count": _("%(n)s refused"),
-        "stored": _("Uploaded"),
+        "stored": _("Arrived"),
         "known": _("Already there"),
         "too-big": _("Larger than %(limit)s. Use a smaller one.") % {"limit": limit},
         "unreadable": _("The file can no longer be read. Choose it again."),

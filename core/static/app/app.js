@@ -1,7 +1,7 @@
 // Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
-import { checkSession, isSessionRefusal } from "./session.js";
+import { checkSession, csrfToken, fillTokens, isPersonal, isSessionRefusal } from "./session.js";
 
 /** Show a toast, unless the same one is shown already.  `kind`: success, error, warning, info. */
 export function toast(kind, text) {
@@ -109,10 +109,17 @@ let cleared = null; // the form that may be sent now
 document.addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (form.method !== "post" || event.defaultPrevented) return;
-  event.preventDefault();
-  if ("sent" in form.dataset) return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+    return;
+  }
   form.dataset.sent = "";
   submitter?.setAttribute("data-busy", "");
+  if (!isPersonal) {
+    fillTokens(csrfToken());
+    return;
+  }
+  event.preventDefault();
   const state = await checkSession();
   if (state === "ok" && form.isConnected && (!submitter || submitter.form === form)) {
     cleared = form;
@@ -122,7 +129,8 @@ document.addEventListener("submit", async (event) => {
   }
   delete form.dataset.sent;
   submitter?.removeAttribute("data-busy");
-  if (state === "ok" || state === "unreachable") toast("error", document.body.dataset.unsent);
+  if (state === "unreachable") toast("error", document.body.dataset.unsent);
+  if (state === "ok") toast("error", document.body.dataset.changed);
 });
 
 // Nobody else hears of the second submission: all listeners have decided about the first one.

@@ -9,6 +9,7 @@ const CHECK_LIMIT = 10000; // milliseconds for one check
 
 const body = document.body;
 const person = body.dataset.person; // "" on pages that anybody may see
+export const isPersonal = person !== "";
 let problem = ""; // "signedOut", "otherPerson", or "" while all is well
 let timer = 0;
 
@@ -20,7 +21,7 @@ export function csrfToken() {
 
 /** Return the headers of every request of a script to this site. */
 export function sessionHeaders() {
-  return { "X-CSRFToken": csrfToken(), ...(person ? { "X-Signed-In-As": person } : {}) };
+  return { "X-CSRFToken": csrfToken(), ...(isPersonal ? { "X-Signed-In-As": person } : {}) };
 }
 
 /** Return why requests of this page are refused: "signedOut", "otherPerson", or "" while they are not. */
@@ -49,11 +50,16 @@ export async function checkSession() {
   } catch {
     return "unreachable";
   }
-  if (person && !session.person) return end("signedOut", body.dataset.signedOut);
-  if (person && session.person !== person) return end("otherPerson", body.dataset.otherPerson.replace("%(name)s", session.name));
-  for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = session.csrf_token;
+  if (isPersonal && !session.person) return end("signedOut", body.dataset.signedOut);
+  if (isPersonal && session.person !== person) return end("otherPerson", body.dataset.otherPerson.replace("%(name)s", session.name));
+  fillTokens(session.csrf_token);
   if (problem) resume();
   return "ok";
+}
+
+/** Give all forms of the page a CSRF token. */
+export function fillTokens(token) {
+  for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
 }
 
 function end(kind, text) {

@@ -94,7 +94,7 @@ function send(upload) {
 }
 
 async function settle(upload, request) {
-  upload.request = null;
+  Object.assign(upload, { request: null, progress: 0 });
   const { status } = request;
   const answer = parse(request.responseText);
   if (status === 200 || status === 201) {
