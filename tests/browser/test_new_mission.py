@@ -86,7 +86,7 @@ def test_redraw_keeps_what_is_typed(page):
 
 def test_invalid_row_of_a_chinese_file_is_skipped(page):
     page.goto(URL)
-    rows = "".join(f"{n},江南水乡 {n},{'16x9' if n == 216 else '16:9'}\r\n" for n in range(1, 301))
+    rows = "".join(f"{n},江南水乡 {n},{'16x8' if n == 216 else '16:9'}\r\n" for n in range(1, 301))
     content = f"编号,提示词,比例\r\n{rows}".encode("gb18030")
 
     page.set_input_files("[name=file]", {"name": "表.csv", "mimeType": "text/csv", "buffer": content})
@@ -96,6 +96,17 @@ def test_invalid_row_of_a_chinese_file_is_skipped(page):
     page.check("#id_leave_out")
     submit_button(page, "Submit 299 items (about ¥14.95)").click()
     page.wait_for_url(re.compile(r"/missions/\d+$"))
+
+
+def test_pasted_cells_are_shown_as_a_table(page):
+    page.goto(URL)
+    page.fill("#id_prompts", "prompt\taspectRatio\na whale\t16:9\nan owl\t1:1\n")
+
+    expect(page.locator("#id_column-1")).to_have_value("aspectRatio")
+    expect(page.locator(".read")).to_contain_text("Pasted cells: 2 rows")
+    page.get_by_role("button", name="Use as prompts, one per line").click()
+    expect(page.locator("#id_prompts")).to_have_value(re.compile("a whale\t16:9"))
+    submit_button(page, "Submit 3 items (about ¥0.15)")
 
 
 def test_images_upload_in_order(page):
