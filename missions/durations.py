@@ -8,6 +8,7 @@ from missions.models import Attempt, AttemptStatus
 from missions.policy.polling import Duration, Expectation, learn
 
 SAMPLES = 40  # latest successes of a model
+ROWS = 3 * SAMPLES  # the rows that are read, because some of them teach nothing
 UNSEEN_LOW = 0.95  # share of its duration; a task never seen running ended some time before its first poll
 CACHE_SECONDS = 2.0
 UNKNOWN_CACHE_SECONDS = 0.25
@@ -30,15 +31,19 @@ def expectation(provider: str, endpoint: str) -> Expectation | None:
 def recent_durations(provider: str, endpoint: str) -> list[Duration]:
     """Return the durations of the latest successes of a provider's model, as exact as the polls
     allow.
+
+    Left out are those whose end was not watched: the poll that found it was late, or no poll before
+    it was answered. After an outage they would look as if they had run all the time.
     """
     succeeded = Attempt.objects.filter(model=endpoint, status=AttemptStatus.SUCCEEDED, accepted_at__isnull=False)
     rows = succeeded.filter(account__provider=provider)
-    times = rows.order_by("-ended_at").values_list("accepted_at", "running_seen_at", "ended_at")[:SAMPLES]
-    return [
+    fields = ("accepted_at", "running_seen_at", "ended_at", "was_polled_late", "unanswered_since")
+    durations = [
         Duration(
             low=(seen - accepted).total_seconds() if seen else (ended - accepted).total_seconds() * UNSEEN_LOW,
             high=(ended - accepted).total_seconds(),
         )
-        for accepted, seen, ended in times
-        if accepted is not None and ended is not None
+        for accepted, seen, ended, was_late, unanswered_since in rows.order_by("-ended_at").values_list(*fields)[:ROWS]
+        if accepted is not None and ended is not None and not was_late and unanswered_since is None
     ]
+    return durations[:SAMPLES]

@@ -27,6 +27,7 @@ OWN_CAUSES = {
     "gone": Remedy.TRY_LATER,
     "failed": Remedy.ONE_MORE_TRY,
     "deadline": Remedy.TRY_LATER,
+    "unrecordable": Remedy.TRY_LATER,
 }
 
 

@@ -109,7 +109,8 @@ def _make_due(attempts: Sequence[Attempt]) -> None:
         running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING)
         with transaction.atomic():
             is_worker_coming = running.filter(next_poll_at__lte=now).exists()
-            running.filter(pk__in=[attempt.pk for attempt in attempts]).update(next_poll_at=now)
+            own = running.filter(pk__in=[attempt.pk for attempt in attempts])
+            own.filter(next_poll_at__gt=now).update(next_poll_at=now)  # one that is overdue stays so
             if not is_worker_coming:
                 queue.send_many("poll_due", [(account_id,)] * math.ceil(len(attempts) / execution.POLL_BATCH))
 

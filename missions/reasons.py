@@ -55,6 +55,16 @@ ODD_ANSWER = define(
     "The provider's answer could not be recorded: it names the task of another item. "
     "It may have been accepted and charged.",
 )
+UNRECORDED = define(
+    "unrecorded",
+    "The provider's answer could not be recorded. It may have been accepted and charged: look for the task at the "
+    "provider.",
+)
+UNKNOWN_STATUS = define(
+    "unknown_status",
+    "The provider says %(word)s about task %(task_id)s, a status that this program does not know. It may have ended "
+    "and been charged. Look at the provider: enter the task's id to take its results, or confirm that it never ran.",
+)
 UNREACHABLE = define(
     "out_of_sight",
     "For %(minutes)s minutes the provider could not report on task %(task_id)s. It may have ended and been charged. "
@@ -62,6 +72,7 @@ UNREACHABLE = define(
 )
 NOT_RUN = define("not_run", "A person confirmed that the task never ran.")
 NOT_RECEIVED = define("not_received", "The provider did not receive it.")
+ANSWER_FOUND = define("answer_found", "The worker died, but it had noted the task that the provider named.")
 TASK_CONFIRMED = define("task_confirmed", "The provider confirmed the task.")
 OTHER_KEY = define("other_key", "The account's key was changed; the task can only be seen with the old one.")
 
@@ -72,7 +83,17 @@ GONE = define("gone", "The provider no longer knows this task. It may have been 
 FAILED = define("failed", "The task failed at the provider, which gave no reason.")
 DEADLINE = define("deadline", "No result after %(minutes)s minutes. Task %(task_id)s may still end and be charged.")
 
+UNRECORDABLE = define(
+    "unrecordable",
+    "Task %(task_id)s has ended, but the provider's answer could not be recorded. It may have been charged: look for "
+    "its results at the provider before you retry the item.",
+)
+TOO_MANY_RESULTS = define(
+    "too_many_results", "The provider reported %(count)s results; the first %(stored)s are stored."
+)
+
 # Results
+NOT_STORED = define("not_stored", "The results could not be stored here. They are fetched again later, for free.")
 OUTPUT_LOST = define("output_lost", "The result could not be fetched before its address expired.")
 OUTPUT_NO_SPACE = define(
     "output_no_space", "The result could not be stored: no space is left on the server's disk. Tell an operator."

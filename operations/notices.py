@@ -7,11 +7,13 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Count
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from core.storage import disk
 from core.ui.notices import Notice
+from missions.models import Attempt, AttemptStatus
 from operations import readiness
 from providers import encryption, provider_accounts
 from providers.adapters.base import SIMULATOR_KEY
@@ -34,7 +36,8 @@ def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
     if not clusters:
         advice = _("Start them: manage.py workers.") if is_staff else _("Tell an operator.")
         notices.append(Notice("workers", "error", _("No workers are running: nothing is processed.") + " " + advice))
-    return [*notices, *_slow_providers(accounts, clusters, is_staff), *_missing_keys(accounts)]
+    notices += _slow_providers(accounts, clusters, is_staff)
+    return [*notices, *_unknown_statuses(accounts, is_staff), *_missing_keys(accounts)]
 
 
 def _slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluster], is_staff: bool) -> list[Notice]:
@@ -62,6 +65,25 @@ def _slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluste
             },
         )
         for account in slow
+    ]
+
+
+def _unknown_statuses(accounts: list[ProviderAccount], is_staff: bool) -> list[Notice]:
+    """Return a notice for each status of open tasks that this program does not know."""
+    if not is_staff:
+        return []
+    live = Attempt.objects.filter(
+        account__in=accounts, status__in=[AttemptStatus.RUNNING, AttemptStatus.UNCONFIRMED]
+    ).exclude(unknown_status="")
+    words = live.order_by("unknown_status").values_list("unknown_status").annotate(Count("pk"))
+    text = _(
+        "A provider reports the status “%(word)s”, which this program does not know, for %(count)s tasks. They count as "
+        "running, and as unconfirmed once they take longer than usual. Look at the provider if they have ended."
+    )
+    url = reverse("control_room:show")
+    link = _("Open the control room")
+    return [
+        Notice("unknown-status", "warning", text % {"word": word, "count": count}, url, link) for word, count in words
     ]
 
 

@@ -4,9 +4,9 @@ A worker that calls a provider does nothing else until the answer is there. With
 slow answers of one account to one kind of call would take every worker, and nothing else would be
 dispatched, polled or sent. Each share is counted over the workers of one cluster:
 
-    one kind of call to one account    half of the workers
-    all calls to one account           three quarters
-    all calls                          seven eighths: the rest is for work without a provider
+    one kind of call to one account, or for one mission    half of the workers
+    all calls to one account                               three quarters
+    all calls                                              seven eighths: the rest needs no provider
 
 The counts are in the shared memory of the cluster. Outside of a cluster there are no bounds.
 """
@@ -56,12 +56,15 @@ def use(slots: WorkerSlots) -> None:
 
 
 @contextlib.contextmanager
-def waiting(call: Call, account_id: int) -> Iterator[bool]:
-    """Note that this worker calls a provider. Yield False if too many others do: do not call."""
+def waiting(call: Call, account_id: int, mission_id: int = 0) -> Iterator[bool]:
+    """Note that this worker calls a provider. Yield False if too many others do: do not call.
+
+    With ``mission_id`` the share of this kind of call is that of the mission.
+    """
     if _slots is None:
         yield True
         return
-    slots, key = _slots, _key(call, account_id)
+    slots, key = _slots, _key(call, account_id, mission_id)
     is_allowed = slots.begin_wait(key, lambda waits: may_call(key, [other for other, _ in waits], slots.places))
     try:
         yield is_allowed
@@ -90,7 +93,7 @@ def slow_waits(waits: Sequence[tuple[int, float]], *, places: int, now: float) -
     seconds: dict[int, list[float]] = {}
     for key, began in waits:
         if now - began > SLOW_SECONDS:
-            seconds.setdefault(key, []).append(now - began)
+            seconds.setdefault(key & 0xFFFFFFFF, []).append(now - began)
     return [
         SlowWait(Call(key & 0xFF).name.lower(), _account_id(key), len(times), int(max(times)))
         for key, times in sorted(seconds.items())
@@ -98,9 +101,10 @@ def slow_waits(waits: Sequence[tuple[int, float]], *, places: int, now: float) -
     ]
 
 
-def _key(call: Call, account_id: int) -> int:
-    return account_id << 8 | call
+def _key(call: Call, account_id: int, mission_id: int = 0) -> int:
+    """Return a number that is the same for waits of one share: 31 bits, 24 bits, 8 bits."""
+    return (mission_id & 0x7FFFFFFF) << 32 | (account_id & 0xFFFFFF) << 8 | call
 
 
 def _account_id(key: int) -> int:
-    return key >> 8
+    return key >> 8 & 0xFFFFFF

@@ -118,6 +118,7 @@ class AttemptAdmin(LongTable):
         ("model", _("Model")),
         ("remote_task_id", _("Task ID")),
         ("hinted_task_id", _("Task named by a webhook")),
+        ("unknown_status", _("Unknown status")),
         ("error_code", _("Cause")),
         ("error_display", _("Message")),
         ("cost", _("Cost")),

@@ -1,4 +1,4 @@
-"""Recording of several answers in one transaction, or one by one if the database refuses one."""
+"""Recording of several answers in one transaction, or one by one if one cannot be recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from missions.models import Attempt
 
@@ -18,19 +18,25 @@ _Answer = TypeVar("_Answer")
 def record_together(
     answers: Mapping[Attempt, _Answer],
     record: Callable[[Mapping[Attempt, _Answer]], None],
-    give_up: Callable[[Attempt], None] = lambda attempt: None,
+    give_up: Callable[[Attempt, Exception], None],
 ) -> None:
-    """Record answers in one transaction; those that the database refuses, one by one."""
+    """Record answers in one transaction; if that fails, each on its own.
+
+    ``give_up`` is called for an answer that cannot be recorded on its own either. Raises
+    OperationalError and InterfaceError: then the database fails, not an answer.
+    """
     if not answers:
         return
     try:
         with transaction.atomic():
             record(answers)
-    except (IntegrityError, DataError, ValueError):
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
         if len(answers) > 1:
             for attempt, answer in answers.items():
                 record_together({attempt: answer}, record, give_up)
             return
         [attempt] = answers
         log.exception("The answer about attempt %s could not be recorded.", attempt.pk)
-        give_up(attempt)
+        give_up(attempt, error)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import timedelta
 
+from django.db import DataError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -21,6 +23,8 @@ from workers import queue
 
 DOWNLOAD_LEASE = timedelta(seconds=10)  # a download not begun by then is sent again
 ARCHIVE_DELAY_SECONDS = 1.0  # new submissions go before downloads
+MAX_OUTPUTS = 1000  # results of one task that are stored
+MAX_UNRECORDED = 3  # an end that could not be recorded so often is given up
 EMPTY_RESULT_POLLS = 6  # pauses double; with the default floor, a minute in all
 
 
@@ -28,12 +32,17 @@ def record_ends(ends: Mapping[Attempt, RemoteState]) -> None:
     """Record the ends of tasks of one account, as the provider reported them.
 
     Files of results that are not behind a URL must be stored already
-    (``download.store_result_files``).
+    (``download.store_result_files``). An end that cannot be recorded several times fails the item.
     """
-    record_together({attempt: state for attempt, state in ends.items() if has_result(state)}, _record_successes)
+
+    def give_up(attempt: Attempt, error: Exception) -> None:
+        _give_up_recording(attempt, ends[attempt])
+
+    successes = {attempt: state for attempt, state in ends.items() if has_result(state)}
+    record_together(successes, _record_successes, give_up)
     for attempt, state in ends.items():
-        if not has_result(state):
-            record_together({attempt: state}, _record_failures)
+        if attempt not in successes:
+            record_together({attempt: state}, _record_failures, give_up)
 
 
 def has_result(state: RemoteState) -> bool:
@@ -48,9 +57,15 @@ def _record_successes(ends: Mapping[Attempt, RemoteState]) -> None:
     output_ids = lifecycle.succeed(
         {
             attempt.pk: lifecycle.Success(
-                outputs=[lifecycle.NewOutput(url=o.url, text=o.text, extension=o.extension) for o in state.outputs],
+                outputs=[
+                    lifecycle.NewOutput(url=output.url, text=output.text, extension=output.extension)
+                    for output in state.outputs[:MAX_OUTPUTS]
+                ],
                 cost=state.cost,
                 raw=state.raw,
+                note=reasons.TOO_MANY_RESULTS(count=len(state.outputs), stored=MAX_OUTPUTS)
+                if len(state.outputs) > MAX_OUTPUTS
+                else "",
             )
             for attempt, state in ends.items()
         },
@@ -98,3 +113,22 @@ def _record_failures(ends: Mapping[Attempt, RemoteState]) -> None:
             retry_at=None if wait is None else seconds_from_now(wait),
             is_cancelled=state.status is RemoteStatus.CANCELLED,
         )
+
+
+def _give_up_recording(attempt: Attempt, state: RemoteState) -> None:
+    """Poll a task again whose end could not be recorded; after MAX_UNRECORDED times, fail its item.
+
+    The task has ended, so its slot is free. Its cost is recorded if that is possible.
+    """
+    count = attempt.unrecorded_count + 1
+    if count < MAX_UNRECORDED:
+        pause = poll_floor(attempt.account) * 2**count
+        Attempt.objects.filter(pk=attempt.pk, status=AttemptStatus.RUNNING).update(
+            unrecorded_count=count, next_poll_at=seconds_from_now(pause)
+        )
+        return
+    message = reasons.UNRECORDABLE(task_id=attempt.remote_task_id)
+    for cost in (state.cost, None):
+        with contextlib.suppress(DataError, ValueError, ArithmeticError), transaction.atomic():
+            lifecycle.fail(attempt.pk, code="unrecordable", message=message, cost=cost)
+            return

@@ -6,19 +6,22 @@ A failed poll is never a failed task. A task without an answered poll for too lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.utils import timezone
 
 from core.db import bulk
-from missions import durations
+from core.db.values import storable
+from missions import durations, lifecycle, reasons
 from missions.execution.completion import has_result, record_ends
 from missions.execution.intervals import next_interval, poll_floor
 from missions.execution.submit import refill
 from missions.models import Attempt, AttemptStatus
+from missions.policy import polling
 from missions.results import download
 from providers import provider_accounts
 from providers.adapters.base import RemoteState, RemoteStatus
@@ -28,9 +31,12 @@ from providers.models import ProviderAccount
 from workers import bulkhead, queue
 from workers.bulkhead import Call
 
+log = logging.getLogger(__name__)
+
 POLL_BATCH = 8  # tasks that one worker polls together
 MAX_HELPERS = 8  # workers that are woken at once to poll what is due
 POLL_LEASE = timedelta(seconds=10)
+LATE_AFTER = timedelta(seconds=5)  # a poll that comes so much later than planned says little about durations
 GONE_GRACE = timedelta(seconds=60)  # a provider may not know a task yet that it has just accepted
 GONE_ANSWERS = 3  # "no such task" is believed after so many such answers in a row
 
@@ -45,11 +51,14 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     for attempt in attempts.values():
         attempt.account = account
     answers = {attempts[task_id]: answer for task_id, answer in _query(account, list(attempts)).items()}
-    ends = {
-        attempt: download.store_result_files(attempt, answer)
-        for attempt, answer in answers.items()
-        if isinstance(answer, RemoteState) and _has_ended(attempt, answer)
-    }
+    ends: dict[Attempt, RemoteState] = {}
+    for attempt, answer in answers.items():
+        if isinstance(answer, RemoteState) and _has_ended(attempt, answer):
+            try:
+                ends[attempt] = download.store_result_files(attempt, answer)
+            except Exception:
+                log.exception("The results of attempt %s could not be stored; it is polled again.", attempt.pk)
+                answers[attempt] = Unavailable(reasons.NOT_STORED())
     # Attempts of models whose usual duration was unknown until now.
     first_of_their_model = [
         attempt
@@ -57,7 +66,9 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
         if has_result(state) and not durations.expectation(account.provider, attempt.model)
     ]
     record_ends(ends)
-    _plan_next_polls({attempt: answer for attempt, answer in answers.items() if attempt not in ends})
+    running = {attempt: answer for attempt, answer in answers.items() if attempt not in ends}
+    _plan_next_polls(running)
+    _set_unknown_apart(running)
     _poll_peers_now(first_of_their_model)
     if ends:
         refill(account_id)
@@ -111,7 +122,8 @@ def poll_attempt(attempt_id: int) -> None:
     """Poll one running attempt now, after a sign that it has ended."""
     attempt = Attempt.objects.filter(pk=attempt_id)
     account_id = attempt.values_list("account_id", flat=True).first()
-    claimed = attempt.filter(status=AttemptStatus.RUNNING).update(next_poll_at=timezone.now() + POLL_LEASE)
+    running = attempt.filter(status=AttemptStatus.RUNNING)
+    claimed = running.update(next_poll_at=timezone.now() + POLL_LEASE, was_polled_late=True)  # it may have ended before
     if claimed and account_id is not None:
         poll(account_id, [attempt_id])
 
@@ -128,7 +140,8 @@ def claim_polls(account_id: int, now: datetime, *, is_unanswered: bool = False) 
     )
     ids = list(free.values_list("pk", flat=True)[:POLL_BATCH])
     if ids:
-        Attempt.objects.filter(pk__in=ids).update(next_poll_at=now + POLL_LEASE)
+        is_late = Case(When(next_poll_at__lt=now - LATE_AFTER, then=True), default=False)
+        Attempt.objects.filter(pk__in=ids).update(was_polled_late=is_late, next_poll_at=now + POLL_LEASE)
     return ids
 
 
@@ -164,6 +177,9 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
             attempt.running_seen_at, attempt.unanswered_since, attempt.gone_count = now, None, 0
             if answer.progress is not None:
                 attempt.progress = answer.progress
+            if attempt.unknown_status != answer.unknown_status:
+                attempt.unknown_status = storable(answer.unknown_status)[:32]
+                fields = [*fields, "unknown_status"] if "unknown_status" not in fields else fields
         else:
             attempt.unanswered_since = attempt.unanswered_since or now
             if isinstance(answer, RemoteState) and _has_same_key(attempt):
@@ -176,6 +192,27 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
     if answers:
         polled = Attempt.objects.filter(pk__in=[attempt.pk for attempt in answers])
         polled.update(**bulk.columns(list(answers), *fields))
+
+
+def _set_unknown_apart(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
+    """Leave a task to a person that has an unknown status for longer than such tasks usually run.
+
+    It may have ended. It is still looked at now and then, and goes on by itself once its status is
+    known.
+    """
+    now = timezone.now()
+    for attempt, answer in answers.items():
+        if not isinstance(answer, RemoteState) or not answer.unknown_status:
+            continue
+        log.warning("The provider says %r about attempt %s: unknown.", answer.unknown_status, attempt.pk)
+        expectation = durations.expectation(attempt.account.provider, attempt.model)
+        elapsed = (now - (attempt.accepted_at or now)).total_seconds()
+        if elapsed > polling.unknown_status_limit(expectation):
+            lifecycle.mark_unreachable(
+                attempt.pk,
+                code=reasons.UNKNOWN_STATUS.code,
+                message=reasons.UNKNOWN_STATUS(word=attempt.unknown_status, task_id=attempt.remote_task_id),
+            )
 
 
 def _poll_peers_now(attempts: Sequence[Attempt]) -> None:

@@ -6,15 +6,15 @@ import contextlib
 import math
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from missions import lifecycle, reasons, references
-from missions.execution import inline
+from missions.execution import answer_journal, inline
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import dispatch
-from missions.execution.poll import MAX_HELPERS, POLL_BATCH, POLL_LEASE, due_polls
+from missions.execution.poll import LATE_AFTER, MAX_HELPERS, POLL_BATCH, POLL_LEASE, due_polls
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus, Output, OutputStatus
 from missions.results import download
 from providers import catalog, provider_accounts
@@ -81,11 +81,12 @@ def recover() -> None:
         lifecycle.withdraw(attempt.pk, reason=reasons.WORKER_DIED_BEFORE_SENDING())
     for attempt in attempts.filter(status=AttemptStatus.SENDING):
         _give_up_sending(attempt)
+    answer_journal.remove()
     Output.objects.filter(status=OutputStatus.PENDING).update(next_try_at=timezone.now())
-    # Two clusters' worth of leases at most: polling a little early does no harm.
-    attempts.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE).update(
-        next_poll_at=timezone.now()
-    )
+    # Two clusters' worth of leases at most: polling a little early does no harm. They count as
+    # overdue, because nobody has watched them.
+    running = attempts.filter(status=AttemptStatus.RUNNING, next_poll_at__lte=timezone.now() + POLL_LEASE)
+    running.update(next_poll_at=timezone.now() - 2 * LATE_AFTER)
 
 
 def _repair(account: ProviderAccount, now: datetime) -> None:
@@ -112,6 +113,15 @@ def _repair(account: ProviderAccount, now: datetime) -> None:
 
 
 def _give_up_sending(attempt: Attempt) -> None:
+    """Settle an attempt whose worker died: accepted if it had noted the task, else unconfirmed."""
+    if task_id := answer_journal.task_id_of(attempt):
+        now = timezone.now()
+        acceptance = lifecycle.Acceptance(
+            remote_task_id=task_id, raw={}, at=attempt.sending_at or now, next_poll_at=now
+        )
+        with contextlib.suppress(IntegrityError), transaction.atomic():
+            lifecycle.accept({attempt.pk: acceptance}, reason=reasons.ANSWER_FOUND())
+            return
     lifecycle.mark_unconfirmed(
         attempt.pk,
         code=reasons.WORKER_DIED.code,

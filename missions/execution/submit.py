@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -11,12 +12,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from core.db.transactions import durable_transaction
 from missions import lifecycle, reasons, references
-from missions.execution import inline
+from missions.execution import answer_journal, inline
 from missions.execution.batch_record import record_together
 from missions.execution.completion import record_ends
 from missions.execution.dispatch import SUBMIT_BATCH, claim_items, dispatch, slow_down
@@ -55,15 +56,15 @@ def refill(account_id: int) -> None:
     database. If it has files, it is marked in a transaction of its own, so that no lock is held
     while they are converted and uploaded.
     """
-    with bulkhead.waiting(Call.SUBMIT, account_id) as is_allowed:
-        if not is_allowed:
-            dispatch(account_id)
-            return
-        marked = None
+    marked = None
+    with contextlib.ExitStack() as stack:
         with durable_transaction():
             mine, *others = claim_items(account_id) or [()]
             queue.send_many("submit", others)
             attempts = _prepared(mine)
+            if attempts and not stack.enter_context(_waiting(attempts)):
+                queue.send("submit", *mine, delay=bulkhead.RETRY_SECONDS)
+                return
             if any(references.has_files(attempt) for attempt in attempts):
                 Attempt.objects.filter(pk__in=mine).update(worker=worker_name())
             else:
@@ -81,12 +82,17 @@ def submit(attempt_ids: Sequence[int]) -> None:
     attempts = _prepared(attempt_ids)
     if not attempts:
         return
-    call = Call.UPLOAD if any(references.has_files(attempt) for attempt in attempts) else Call.SUBMIT
-    with bulkhead.waiting(call, attempts[0].account_id) as is_allowed:
+    with _waiting(attempts) as is_allowed:
         if is_allowed:
             _send_marked(*_mark_or_hand_back(attempts))
         else:
             queue.send("submit", *attempt_ids, delay=bulkhead.RETRY_SECONDS)
+
+
+def _waiting(attempts: Sequence[Attempt]) -> contextlib.AbstractContextManager[bool]:
+    """Note that this worker sends attempts of one mission, see ``bulkhead.waiting``."""
+    call = Call.UPLOAD if any(references.has_files(attempt) for attempt in attempts) else Call.SUBMIT
+    return bulkhead.waiting(call, attempts[0].account_id, attempts[0].item.mission_id)
 
 
 def _prepared(attempt_ids: Iterable[int]) -> list[Attempt]:
@@ -166,6 +172,7 @@ def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
+    answer_journal.clear()
 
 
 @about_attempt
@@ -217,6 +224,8 @@ def _send(
     if timezone.now() - marked_at > SEND_WITHIN:
         raise TryAgainLater(reasons.NOT_PREPARED(), code="too_late")
     answer = provider.submit(request, updates)
+    if answer.state.task_id and not provider.capabilities.finishes_in_submit:
+        answer_journal.add(attempt, answer.state.task_id)
     return dataclasses.replace(answer, state=download.store_result_files(attempt, answer.state))
 
 
@@ -229,10 +238,17 @@ def _record_answers(answers: Sequence[tuple[Attempt, Future[Accepted | Finished]
         _apply_to_account(attempt.account_id, answer.exception())
     accepted = {attempt: answer.result() for attempt, answer in answers if not answer.exception()}
     ends = {attempt: result.state for attempt, result in accepted.items() if isinstance(result, Finished)}
+    refused: list[Attempt] = []
+
+    def record_errors(errors: Mapping[Attempt, BaseException]) -> None:
+        refused.extend(attempt for attempt, error in errors.items() if _record_error(attempt, error))
+
     with transaction.atomic():
         record_together(accepted, _record_acceptances, _mark_unrecordable)
         record_ends(ends)
-        refused = [attempt for attempt, answer in answers if _record_error(attempt, answer.exception())]
+        for attempt, answer in answers:
+            if error := answer.exception():
+                record_together({attempt: error}, record_errors, _mark_unrecordable)
         for attempt, _ in answers:
             if PROVIDERS[attempt.account.provider].capabilities.streams_text:
                 inline.discard_text(attempt)
@@ -256,7 +272,7 @@ def _record_acceptances(accepted: Mapping[Attempt, Accepted | Finished]) -> None
 
 
 @about_attempt
-def _record_error(attempt: Attempt, error: BaseException | None) -> bool:
+def _record_error(attempt: Attempt, error: BaseException) -> bool:
     """Record an error of one submission.
 
     Return True when it was not accepted, so that its slot is free again.
@@ -269,14 +285,15 @@ def _record_error(attempt: Attempt, error: BaseException | None) -> bool:
             # It became unconfirmed meanwhile; this answer proves that it was not accepted.
             lifecycle.void_unconfirmed(attempt.pk, actor=lifecycle.ENGINE, reason=error.message)
         return True
-    elif error is not None:
+    else:
         log.error("A submission failed in our own code.", exc_info=error)
         lifecycle.mark_unconfirmed(attempt.pk, code="interrupted", message=reasons.INTERRUPTED())
     return False
 
 
-def _mark_unrecordable(attempt: Attempt) -> None:
-    lifecycle.mark_unconfirmed(attempt.pk, code="odd_answer", message=reasons.ODD_ANSWER())
+def _mark_unrecordable(attempt: Attempt, error: Exception) -> None:
+    reason = reasons.ODD_ANSWER if isinstance(error, IntegrityError) else reasons.UNRECORDED
+    lifecycle.mark_unconfirmed(attempt.pk, code=reason.code, message=reason())
 
 
 def _retry_write(record: Callable[[], object]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -83,8 +85,9 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to a lost attempt, if the provider knows it and no other has it.
 
-    ``actor``: who names the task. Raises ProviderError when the provider does not answer, or the
-    account no longer has the key that sent the attempt.
+    ``actor``: who names the task. A task whose status is unknown is attached for a person only: its
+    results, if it lists any, are then taken as its end. Raises ProviderError when the provider does
+    not answer, or the account no longer has the key that sent the attempt.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -99,7 +102,12 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
         if attempt.key_fingerprint != attempt.account.key_fingerprint:
             raise Unavailable(reasons.OTHER_KEY())
         return False
+    if answer.unknown_status and actor == lifecycle.ENGINE:
+        return False
     is_attached = _accept(attempt, answer, remote_task_id, actor)
-    if is_attached:
+    if is_attached and answer.unknown_status and answer.outputs:
+        ended = dataclasses.replace(answer, status=RemoteStatus.SUCCEEDED)
+        record_ends({attempt: download.store_result_files(attempt, ended)})
+    elif is_attached:
         poll_attempt(attempt_id)
     return is_attached

@@ -70,11 +70,15 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A task that ended well. ``cost`` is None when the provider did not report it."""
+    """A task that ended well. ``cost`` is None when the provider did not report it.
+
+    ``note`` is a remark for people, shown in the item's history.
+    """
 
     outputs: Sequence[NewOutput]
     cost: Decimal | None
     raw: Mapping[str, Any]
+    note: str = ""
 
 
 # --- Submission ---
@@ -282,9 +286,11 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
             success = successes[attempt.pk]
             attempt.raw, attempt.cost, attempt.ended_at = storable(success.raw), success.cost, now
         move_attempts(attempts, AttemptStatus.SUCCEEDED, "raw", "cost", "ended_at")
-        by_cost = group_by(((mission, attempt.cost), attempt) for mission, attempt in attempts)
-        for (mission, cost), group in by_cost.items():
-            move_items(mission, group, ItemStatus.COMPLETED, cost=cost, ended_at=now, **NO_ERROR)
+        alike = group_by(
+            ((mission, attempt.cost, successes[attempt.pk].note), attempt) for mission, attempt in attempts
+        )
+        for (mission, cost, note), group in alike.items():
+            move_items(mission, group, ItemStatus.COMPLETED, reason=note, cost=cost, ended_at=now, **NO_ERROR)
         rows = Output.objects.bulk_create(
             Output(
                 item_id=attempt.item_id,

@@ -67,6 +67,12 @@ class Attempt(models.Model):
     expected_cost = money_field(
         null=True, blank=True, help_text=_("The expected price when the item was claimed. Empty: unknown.")
     )
+    list_price = money_field(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The catalogue's price when the item was claimed. Empty: unknown."),
+    )
     currency = models.CharField(max_length=8, blank=True, help_text=_("Empty: the model is free."))
     raw = models.JSONField(default=dict, help_text=_("The provider's last answer, untouched."))
     created_at = models.DateTimeField(default=timezone.now)
@@ -75,6 +81,22 @@ class Attempt(models.Model):
     running_seen_at = models.DateTimeField(null=True, blank=True, help_text=_("The last time it was seen running."))
     unanswered_since = models.DateTimeField(
         null=True, blank=True, help_text=_("No poll has been answered since this time.")
+    )
+    was_polled_late = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("Its last poll came later than planned, so it may have ended long before."),
+    )
+    unknown_status = models.CharField(
+        max_length=32,
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text=_("The provider's word for its status, if this program does not know it."),
+    )
+    unrecorded_count = models.PositiveSmallIntegerField(
+        default=0, db_default=0, editable=False, help_text=_("How often its end could not be recorded.")
     )
     progress = models.FloatField(null=True, blank=True, help_text=_("From 0 to 1. Empty: not reported."))
     ended_at = models.DateTimeField(null=True, blank=True)

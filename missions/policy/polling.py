@@ -26,6 +26,8 @@ WEBHOOK_FACTOR = 2
 WEBHOOK_SLACK = 1.05
 MAX_INTERVAL_SECONDS = 15.0
 MIN_SAMPLES = 5
+UNKNOWN_STATUS_SECONDS = 600.0
+SHORTEST_UNKNOWN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ def next_interval(elapsed: float, expectation: Expectation | None, *, floor: flo
     interval = _spread(min(max(elapsed * spacing, floor), MAX_INTERVAL_SECONDS))
     silence = _silence(expectation, has_webhook=has_webhook) - elapsed
     return max(silence + random.uniform(0, 0.5) * floor, floor) if silence > 0 else interval
+
+
+def unknown_status_limit(expectation: Expectation | None) -> float:
+    """Return the seconds for which a task with an unknown status counts as running."""
+    return UNKNOWN_STATUS_SECONDS if expectation is None else max(2 * expectation.last, SHORTEST_UNKNOWN_SECONDS)
 
 
 def _silence(expectation: Expectation | None, *, has_webhook: bool) -> float:

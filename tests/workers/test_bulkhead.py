@@ -28,12 +28,12 @@ def slots() -> Iterator[WorkerSlots]:
     slots.close()
 
 
-def fill(slots: WorkerSlots, account_id: int, *calls: Call) -> None:
+def fill(slots: WorkerSlots, account_id: int, *calls: Call, mission_id: int = 0) -> None:
     """Let as many workers as may wait for each of these calls, then become one more worker."""
     slots.mine = 0
     for call in calls:
         while True:
-            waiting = bulkhead.waiting(call, account_id)
+            waiting = bulkhead.waiting(call, account_id, mission_id)
             if not waiting.__enter__():  # it is never left: the answer does not come
                 break
             slots.mine += 1
@@ -98,9 +98,11 @@ def test_ticks_go_on_while_queries_are_slow(owner, workers: Workers, simulator, 
 
 @pytest.mark.django_db
 def test_submits_wait_for_their_turn_unsent(owner, workers: Workers, simulator, slots):
-    make_mission(owner, 1)
+    mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
-    fill(slots, workers.account.pk, Call.SUBMIT)
+    fill(slots, workers.account.pk, Call.SUBMIT, mission_id=mission.pk)
+    with bulkhead.waiting(Call.SUBMIT, workers.account.pk, mission.pk + 1) as is_allowed:
+        assert is_allowed
     workers.play("submit")
     assert Attempt.objects.get().status == "prepared"
     assert [name for name, _ in workers.waiting()].count("submit") == 1
