@@ -27,6 +27,17 @@ FAILURES_IN_A_ROW = define(
     "They were charged %(charged)s %(currency)s. Look at the failures, remove the cause, then resume.",
 )
 
+CHARGED_ABOVE_PRICE = define(
+    "charged_above_price",
+    "The provider charged %(charged)s %(currency)s for one item that was expected to cost %(expected)s. Nothing more is "
+    "sent until the mission is resumed: check the price at the provider first. From then on so much is expected.",
+)
+UNBELIEVABLE_CHARGE = define(
+    "unbelievable_charge",
+    "The provider reports a charge of %(charged)s %(currency)s for one item that was expected to cost %(expected)s. It "
+    "is not booked: compare it with the provider's bill. Nothing more is sent until the mission is resumed.",
+)
+
 # Items that were not sent
 PAUSED_BEFORE_SENDING = define("paused_before_sending", "The mission was paused before this item was sent.")
 CANCELLED_BEFORE_SENDING = define("cancelled_before_sending", "The mission was cancelled before this item was sent.")

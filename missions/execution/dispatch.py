@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,7 +16,7 @@ from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db import bulk
 from core.storage import disk
-from missions import account_load, failures, lifecycle
+from missions import account_load, charges, failures, lifecycle
 from missions.models import Attempt, AttemptStatus, Mission
 from providers import catalog, slots
 from providers.adapters.registry import PROVIDERS
@@ -97,6 +98,9 @@ def _affordable(mission: Mission, budgets: Mapping[int, Budget], due: int) -> in
     limits = [budget for budget in budgets_of_mission if budget and budget.currency == mission.currency]
     price = failures.estimate(mission, 1) if limits else None
     if price:
+        price *= charges.factor(mission) or Decimal(1)
+        if (probes := charges.probes_left(mission)) is not None:
+            due = min(due, probes)
         due = min([due, *(max(int(budget.left / price), 0 if budget.in_flight else 1) for budget in limits)])
     return due
 

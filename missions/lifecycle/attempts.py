@@ -44,7 +44,7 @@ from missions.models import (
     Output,
     OutputStatus,
 )
-from missions.policy import circuit_breaker
+from missions.policy import charges, circuit_breaker
 
 log = logging.getLogger(__name__)
 
@@ -282,12 +282,15 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
     with atomic():
         attempts = lock_attempts(successes, AttemptStatus.RUNNING)
         now = timezone.now()
-        for _, attempt in attempts:
+        odd_charges: dict[int, str] = {}
+        for mission, attempt in attempts:
             success = successes[attempt.pk]
-            attempt.raw, attempt.cost, attempt.ended_at = storable(success.raw), success.cost, now
+            attempt.cost, odd_charges[attempt.pk] = _judge_charge(mission, attempt, success.cost)
+            attempt.raw, attempt.ended_at = storable(success.raw), now
         move_attempts(attempts, AttemptStatus.SUCCEEDED, "raw", "cost", "ended_at")
         alike = group_by(
-            ((mission, attempt.cost, successes[attempt.pk].note), attempt) for mission, attempt in attempts
+            ((mission, attempt.cost, odd_charges[attempt.pk] or successes[attempt.pk].note), attempt)
+            for mission, attempt in attempts
         )
         for (mission, cost, note), group in alike.items():
             move_items(mission, group, ItemStatus.COMPLETED, reason=note, cost=cost, ended_at=now, **NO_ERROR)
@@ -307,6 +310,8 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
             for _, attempt in attempts
             for index, output in enumerate(successes[attempt.pk].outputs, start=1)
         )
+        for mission, attempt in attempts:
+            _pause_after_charge(mission, odd_charges[attempt.pk])
         return [row.pk for row in rows if row.status == OutputStatus.PENDING]
 
 
@@ -330,6 +335,7 @@ def fail(
         if not locked:
             return False
         mission, attempt = locked
+        cost, odd_charge = _judge_charge(mission, attempt, cost)
         was_stopped = is_cancelled and mission.status == MissionStatus.CANCELLED
         changes: dict[str, Any] = {"cost": cost, **error_columns(code, message)}
         if raw is not None:
@@ -343,7 +349,26 @@ def fail(
         if was_stopped:
             retry_at = now
         _end_or_requeue(mission, attempt, code=code, message=message, retry_at=retry_at, cost=cost, **retries)
+        _pause_after_charge(mission, odd_charge)
         return True
+
+
+def _judge_charge(mission: Mission, attempt: Attempt, cost: Decimal | None) -> tuple[Decimal | None, str]:
+    """Return the cost to record for an attempt, and why its mission has to be paused, or ""."""
+    if charges.is_unbelievable(cost, attempt.expected_cost):
+        reason, recorded = reasons.UNBELIEVABLE_CHARGE, None
+    elif charges.is_surprise(cost, attempt.expected_cost):
+        reason, recorded = reasons.CHARGED_ABOVE_PRICE, cost
+    else:
+        return cost, ""
+    amounts = {"charged": f"{cost:f}", "expected": f"{attempt.expected_cost:f}", "currency": mission.currency}
+    return recorded, reason(**amounts)
+
+
+def _pause_after_charge(mission: Mission, reason: str) -> None:
+    """Pause a mission that has items left to send after an odd charge."""
+    if reason and mission.status in RUNNABLE and mission.pending_count:
+        pause_locked(mission, reason=reason)
 
 
 def _end_or_requeue(

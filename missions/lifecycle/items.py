@@ -12,13 +12,15 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing.budget import Budget
+from missions import charges
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, lose_race_unless, move_many, move_mission, reopen
 from missions.models import Attempt, ItemStatus, Mission, MissionItem, MissionStatus
 from providers import catalog
 from providers.models import ProviderAccount
 
-_PRICE_FIELDS = ("task_type", "params", "cost", "reserved_cost", "spending_limit")
+_CENT_PARTS = Decimal("0.000001")  # as the columns store money
+_PRICE_FIELDS = ("owner", "provider", "task_type", "params", "cost", "reserved_cost", "spending_limit")
 
 
 def claim(
@@ -28,7 +30,8 @@ def claim(
 
     Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on
     the owner's spending limit. Return the ids of the new attempts in batch order: as many as the
-    limits afford, none when the mission was stopped meanwhile. When the limits afford none, and
+    limits afford, none when the mission was stopped meanwhile. Under a limit few are taken until
+    the first charge of the model is known (``policy.charges``). When the limits afford none, and
     nothing in flight can change that, the mission is paused.
     """
     mission = lock_mission(mission_id, *_PRICE_FIELDS)
@@ -39,10 +42,19 @@ def claim(
     if not items:
         return []
     model = catalog.model_of(mission)
-    prices = [model.price(mission.params | item.params) for item in items]
+    list_prices = [model.price(mission.params | item.params) for item in items]
     if model.currency != mission.currency:  # the catalogue has changed: amounts of two currencies are never added
-        prices = [None if price else price for price in prices]
+        list_prices = [None if price else price for price in list_prices]
     budgets = [limits for limits in (mission_budget(mission), budget) if limits]
+    prices = list_prices
+    if any(list_prices):
+        factor = charges.factor(mission) or Decimal(1)
+        prices = [price and (price * factor).quantize(_CENT_PARTS) for price in list_prices]
+        probes = charges.probes_left(mission) if budgets else None
+        if probes is not None:
+            items, list_prices, prices = items[:probes], list_prices[:probes], prices[:probes]
+        if not items:
+            return []
     affordable = min((limits.affordable(prices, mission.currency) for limits in budgets), default=len(items))
     if not affordable:
         for limits in budgets:
@@ -50,7 +62,7 @@ def claim(
                 pause_locked(mission, reason=limits.exhausted_reason(prices[0], mission.currency))
                 break
         return []
-    items, prices = items[:affordable], prices[:affordable]
+    items, prices, list_prices = items[:affordable], prices[:affordable], list_prices[:affordable]
     for limits in budgets:
         limits.reserve(prices)
     move_many(
@@ -70,9 +82,10 @@ def claim(
             model=mission.model,
             currency=mission.currency,
             expected_cost=price,
+            list_price=list_price,
             created_at=now,
         )
-        for item, price in zip(items, prices, strict=True)
+        for item, price, list_price in zip(items, prices, list_prices, strict=True)
     )
     if mission.status == MissionStatus.QUEUED:
         move_mission(mission, MissionStatus.RUNNING, started_at=mission.started_at or now)

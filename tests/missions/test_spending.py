@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -18,13 +19,37 @@ from billing.selectors import budget_of
 from missions import execution, lifecycle, services
 from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, RemovedSpending
+from missions.policy import charges
 from missions.services import MissionInvalid, purge
 from providers.models import ProviderAccount
-from tests.factories import accept, at_once, bring_to, check_mission, claim, fail, lose_answer, make_mission, succeed
+from tests.factories import (
+    accept,
+    at_once,
+    begin,
+    bring_to,
+    check_mission,
+    claim,
+    fail,
+    lose_answer,
+    make_mission,
+    succeed,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 PRICE = Decimal("0.05")  # of the model that make_mission uses
+
+
+@pytest.fixture(autouse=True)
+def _prices_are_trusted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold no item back until a charge is known, except in the tests of that."""
+    if "probing" not in request.fixturenames:
+        monkeypatch.setattr(charges, "PROBE_ITEMS", 1000)
+
+
+@pytest.fixture
+def probing() -> None:
+    """Hold items back until a charge is known."""
 
 
 def limit_owner(owner: User, amount: str, period: Period = Period.EVER) -> SpendingLimit:
@@ -198,6 +223,8 @@ def test_claims_without_limits_cost_no_statement_more(owner, account):
         assert not any("removedspending" in query["sql"] for query in captured)
         return len(captured)
 
+    bring_to("succeeded", claim(make_mission(owner, 1), account)[0])  # the model's charges are known
+    statements()  # and read
     plain = statements()
     Mission.objects.update(spending_limit=1)
     assert statements() == plain
@@ -267,3 +294,69 @@ def test_affordable_stops_at_the_first_unknown_price():
     assert [budget.affordable(some, "USD") for some in (prices, [Decimal(0)])] == [0, 1]
     budget.reserve(prices[:2])
     assert (budget.left, budget.in_flight) == (Decimal(0), 3)
+
+
+# --- Charges that differ from the price ---
+
+
+@pytest.mark.parametrize("whose", ["mission", "owner"])
+def test_few_are_sent_under_a_limit_until_a_charge_is_known(whose, owner, stranger, account, probing):
+    if whose == "owner":
+        limit_owner(owner, "9")
+    more = {"spending_limit": Decimal(2)} if whose == "mission" else {}
+    mission, other = make_mission(owner, 60, **more), make_mission(stranger, 3, priority=-1)
+    assert [execution.dispatch(account.pk) for _ in range(2)] == [5 + 3, 0]
+    first = Attempt.objects.filter(item__mission=mission).order_by("pk")[0]
+    bring_on(first.pk, cost="0.05")
+    assert execution.dispatch(account.pk) > 5
+    check_mission(mission.pk)
+    check_mission(other.pk)
+
+
+def bring_on(attempt_id: int, *, cost: str) -> None:
+    """Let a prepared attempt succeed with this charge."""
+    assert begin(attempt_id)
+    assert accept(attempt_id)
+    assert succeed(attempt_id, cost=cost)
+
+
+def test_a_charge_above_the_price_stops_the_mission_early(owner, account, probing):
+    mission = make_mission(owner, 60, spending_limit=Decimal(2))
+    execution.dispatch(account.pk)
+    attempts = list(Attempt.objects.order_by("pk").values_list("pk", flat=True))
+    bring_on(attempts[0], cost="0.50")
+    assert "charged 0.50 CNY for one item that was expected to cost 0.050000" in reason_of(mission)
+    assert "charged 0.50 CNY" in mission.items.get(index=1).events.order_by("pk").last().reason
+    services.resume_mission(mission_id=mission.pk, actor="user:1")
+    cache.clear()
+    assert execution.dispatch(account.pk) == 3  # 1.50 is left of 2.00
+    mission.refresh_from_db()
+    assert mission.cost + mission.reserved_cost == Decimal("2.00")
+    for attempt in Attempt.objects.filter(status="prepared"):
+        assert (attempt.expected_cost, attempt.list_price) == (Decimal("0.50"), PRICE)
+        bring_on(attempt.pk, cost="0.50")
+    cache.clear()
+    execution.dispatch(account.pk)
+    assert "spending limit" in reason_of(mission)
+    assert mission.cost == 2
+    check_mission(mission.pk)
+
+
+def test_an_unbelievable_charge_eats_no_budget(owner, account):
+    mission = make_mission(owner, 9, spending_limit=Decimal(2))
+    good, bad = claim(mission, account, 2)
+    bring_on(good, cost="0.05")
+    bring_on(bad, cost="999.99")
+    assert "It is not booked" in reason_of(mission)
+    assert (mission.cost, mission.reserved_cost) == (PRICE, PRICE)
+    assert Attempt.objects.get(pk=bad).cost is None
+    check_mission(mission.pk)
+
+
+def test_a_failed_task_with_an_odd_charge_stops_the_mission(owner, account):
+    mission = make_mission(owner, 9)
+    [attempt_id] = claim(mission, account)
+    bring_to("running", attempt_id)
+    fail(attempt_id, cost="0.50")
+    assert "charged 0.50 CNY" in reason_of(mission)
+    check_mission(mission.pk)
