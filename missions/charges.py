@@ -1,4 +1,4 @@
-"""What providers have charged of late for a model, beside its price in the catalogue."""
+"""Recent charges of providers for a model, beside its price in the catalogue."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='attempt',
             name='unknown_status',
-            field=models.CharField(blank=True, db_default='', editable=False, help_text="The provider's word for its status, if this program does not know it.", max_length=32),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, help_text="The provider's word for its status, if this program does not know it.", max_length=32),
         ),
         migrations.AddField(
             model_name='attempt',

@@ -91,6 +91,7 @@ class Attempt(models.Model):
     unknown_status = models.CharField(
         max_length=32,
         blank=True,
+        default="",
         db_default="",
         editable=False,
         help_text=_("The provider's word for its status, if this program does not know it."),

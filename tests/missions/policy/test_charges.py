@@ -1,4 +1,4 @@
-"""What recent charges say about the next one."""
+"""Recent charges and the next one."""
 
 from __future__ import annotations
 
