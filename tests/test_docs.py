@@ -181,7 +181,7 @@ def test_commands_of_the_operator_guide_run(settings):
             call_command(*words, stdout=output)
     assert output.getvalue().count("environment is paused:") == 2
     assert output.getvalue().count("environment is in use again.") == 2
-    assert "deleted." in output.getvalue()
+    assert "There is nothing to delete." in output.getvalue()
 
 
 def test_make_targets_exist():

@@ -89,13 +89,13 @@ def test_old_results_are_deleted_and_marked(owner, account, thirty_days, api, cl
     assert "limited time" in api.get(f"/{mission.pk}/results.csv").getvalue().decode()
     client.force_login(owner)
     assert "limited time" in client.get(f"/missions/{mission.pk}/items/1").content.decode()
-    assert "0 in total" in cleanup()
+    assert "There is nothing to delete." in cleanup()
 
 
 def test_nothing_is_deleted_without_a_setting(owner, account):
     done(owner)
     ItemEvent.objects.update(at=timezone.now() - LONG_AGO)
-    assert "0 in total" in cleanup(apply=True)
+    assert "There is nothing to delete." in cleanup(apply=True)
     assert path_of(Output.objects.get()).exists()
 
 
@@ -135,7 +135,7 @@ def test_old_missions_are_deleted_and_their_cost_stays(owner, account, settings)
     assert set(Mission.objects.values_list("pk", flat=True)) == {m.pk for m in (needed, starred, young, open_, unsure)}
     assert not path.exists()
     assert sum(entry.amounts["days_30"] for entry in statistics.spend(now=timezone.now())) == spent > 0
-    assert "0 in total" in cleanup()
+    assert "There is nothing to delete." in cleanup()
 
 
 def test_old_unused_uploads_are_deleted(owner, account, thirty_days):

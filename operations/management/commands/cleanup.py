@@ -24,5 +24,8 @@ class Command(BaseCommand):
             if cleaned.count:
                 room = f", {filesizeformat(cleaned.size_bytes)}" if cleaned.size_bytes else ""
                 self.stdout.write(f"{cleaned.count} {cleaned.what}{room}")
+        if not count:
+            self.stdout.write("There is nothing to delete.")
+            return
         result = "deleted" if apply else "would be deleted; nothing was changed (--apply deletes it)"
         self.stdout.write(f"{count} in total, {filesizeformat(size)}: {result}.")
