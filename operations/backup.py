@@ -87,7 +87,7 @@ def back_up(target: Path) -> Facts:
     sources = _file_folders()
     _require_owner()
     if target.exists():
-        raise BackupError(f"{target} exists. Name a new folder, such as {target}-{timezone.now():%Y-%m-%d}.")
+        raise BackupError(f"{target} exists. Name a new folder.")
     if any(target.is_relative_to(folder) for folder in sources.values()):
         raise BackupError(f"{target} is inside a folder that is backed up. Name a folder outside of it.")
     partial = target.with_name(f".{target.name}.partial")
@@ -448,7 +448,7 @@ def _restore_postgresql(dump: Path, facts: Facts, tables: list[str], mark: str, 
             cursor.execute(f"DROP SCHEMA IF EXISTS {quote(aside)}")
         raise
     if tables:
-        say(f"The tables that were there are now in the schema {aside}. Without need: DROP SCHEMA {aside} CASCADE;")
+        say(f"The tables that were there are now in the schema {aside}. To delete them: DROP SCHEMA {aside} CASCADE;")
 
 
 def _put_aside(folder: Path, mark: str) -> Path:

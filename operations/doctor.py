@@ -85,7 +85,9 @@ def _settings() -> Iterator[Finding]:
 def _database() -> Iterator[Finding]:
     state = readiness.database()
     if not state.is_ok:
-        remedy = "Start it, or correct DATABASE_URL. If its version is older, see Upgrade in the operator guide."
+        remedy = "Start it, or correct DATABASE_URL."
+        if state.is_older:
+            remedy = "Run: manage.py migrate. See Upgrade in the operator guide: stop workers and web first."
         yield Finding("database", Level.FAIL, state.message, remedy)
         return
     yield _write()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from core.db import pending_migrations
 from core.errors import FieldError, Unavailable
@@ -20,10 +20,14 @@ _is_migrated = False
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The state of one part, with a sentence for operators."""
+    """The state of one part, with a sentence for operators.
+
+    ``is_older``: the database lacks migrations of this version.
+    """
 
     is_ok: bool
     message: str
+    is_older: bool = False
 
 
 class NotReady(Unavailable):
@@ -65,7 +69,9 @@ def database() -> Part:
     except DatabaseError as error:
         return Part(False, f"The database does not answer: {type(error).__name__}.")
     _is_migrated = not missing
-    return Part(False, pending_migrations.tell(missing)) if missing else Part(True, "The database answers.")
+    return (
+        Part(False, pending_migrations.tell(missing), is_older=True) if missing else Part(True, "The database answers.")
+    )
 
 
 def workers() -> Part:
@@ -79,21 +85,24 @@ def disk_space() -> Part:
 
     Names no host: anybody may read this.
     """
-    try:
-        is_low = disk.is_low() or bool(clusters_without_space())
-    except DatabaseError:  # then its own part says so
-        is_low = disk.is_low()
-    if is_low:
+    if disk.is_low() or clusters_without_space():
         return Part(False, "The disk is nearly full: nothing more is submitted. See `manage.py doctor`.")
     return Part(True, "There is room for results.")
 
 
 def clusters_without_space() -> list[WorkerCluster]:
-    """Return the live worker clusters whose disk is below MIN_FREE_DISK_MB."""
+    """Return the live worker clusters whose disk is below MIN_FREE_DISK_MB.
+
+    None while the database does not answer or lacks migrations: others report that.
+    """
     threshold = disk.threshold_bytes()
     if not threshold:
         return []
-    low = WorkerCluster.objects.filter(stopped_at=None, free_disk_bytes__lt=threshold)
+    try:
+        with transaction.atomic():
+            low = list(WorkerCluster.objects.filter(stopped_at=None, free_disk_bytes__lt=threshold))
+    except DatabaseError:
+        return []
     return [cluster for cluster in low if heartbeat.is_alive(cluster, silent_after=heartbeat.SILENT_AFTER)]
 
 

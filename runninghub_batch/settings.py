@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from core.storage.config import storages_of
 
@@ -20,6 +21,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 if (BASE_DIR / ".env").is_file() and os.environ.get("READ_DOT_ENV") != "0":  # tests set "0"
+    if not os.access(BASE_DIR / ".env", os.R_OK):  # the defaults would mean another database and no key
+        raise ImproperlyConfigured(
+            f"{BASE_DIR / '.env'} cannot be read by this user. Run this as the user of the workers."
+        )
     env.read_env(BASE_DIR / ".env")
 
 # --- Settings of this program ---

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from operations import readiness
 from providers import provider_accounts
 from providers.models import ProviderAccount
 from tests.factories import add_account, pass_time
@@ -105,3 +106,13 @@ def test_public_address_is_asked_through_the_proxy(account, settings, monkeypatc
         settings.PUBLIC_BASE_URL = "http://batch.example.com"
         assert doctor()[0]["public address"]["level"] == "ok"
     assert b"GET http://batch.example.com/api/v1/health HTTP/1.1" in asked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_older_database_is_reported_with_the_remedy(empty_database, settings, monkeypatch):
+    settings.MIN_FREE_DISK_MB = 1
+    monkeypatch.setattr(readiness, "_is_migrated", False)
+    findings, code = doctor()
+    assert (findings["database"]["level"], code) == ("fail", 1)
+    assert "manage.py migrate" in findings["database"]["remedy"]
+    assert findings["disk"]["level"] in ("ok", "warn")
