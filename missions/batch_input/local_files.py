@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from core.storage.disk import OutOfSpace
 from media.services import UploadInvalid, store_upload
-from missions.batch_input.columns import takes_many
-from missions.batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, InputReport
+from missions.batch_input.columns import match_columns, takes_many
+from missions.batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
 from missions.batch_input.rows import RowValue
 from missions.batch_input.tables import (
     MAX_ERRORS,
@@ -64,7 +64,8 @@ def read_file(
     """Return the rows of a prompts file, as ``services.validate`` takes them, and the report.
 
     A text file has one prompt per line. The first line of a table names the fields (``custom_id``
-    is one of them), and lists are written with "|" between their values. The other arguments are
+    is one of them) or has their labels; nothing is guessed, because nobody may look at it before it
+    is paid. Lists are written with "|" between their values. The other arguments are
     those of ``read_table``. Raises RowsInvalid with every problem.
     """
     try:
@@ -77,7 +78,8 @@ def read_file(
     if table.has_plain_lines or any(warning.code == WHOLE_LINES.code for warning in table.report.warnings):
         return FileRows([Row(record.line, record.cells[0]) for record in table.records], table.report)
 
-    names = _column_names(table)
+    matches = _exact_columns(table, model)
+    names = [match.field for match in matches]
     rows: list[Row] = []
     errors: list[RowError] = []
     times = 0
@@ -105,32 +107,42 @@ def read_file(
         raise RowsInvalid([RowError(0, _("The file has no rows."))])
     warnings = (*table.report.warnings, *([TIMES_AS_RATIOS(count=times)] if times else []))
     header_line = table.records[0].line if table.keys is None else 0
-    report = replace(table.report, columns=tuple(names), header_line=header_line, rows=len(rows), warnings=warnings)
+    report = replace(
+        table.report,
+        columns=tuple(match.column for match in matches),
+        matches=tuple(matches),
+        header_line=header_line,
+        rows=len(rows),
+        warnings=warnings,
+    )
     return FileRows(rows, report)
 
 
-def _column_names(table: Table) -> list[str]:
-    """Return the names of the columns. Raises RowsInvalid unless each has one of its own."""
-    if table.keys is not None:
-        return table.keys
-    names = [str(cell) for cell in table.records[0].cells]
+def _exact_columns(table: Table, model: Model) -> list[ColumnMatch]:
+    """Return the field of each column: by its exact name or label, else its heading as it is.
+
+    Raises RowsInvalid unless each column has a name of its own.
+    """
+    headings = table.keys or [str(cell) for cell in table.records[0].cells]
+    matches = [
+        ColumnMatch(heading, match.field if heading and match.basis == "name" else heading, "name")
+        for heading, match in zip(headings, match_columns(table, model, header=True), strict=True)
+    ]
+    names = [match.field for match in matches]
     repeated = sorted({name for name in names if names.count(name) > 1})
     problem = ""
-    if not all(names):
+    if table.keys is None and not all(names):
         problem = _("A column has no name. The first line must name the fields, such as prompt,aspectRatio.")
     elif repeated:
         problem = _("Columns are named twice: %(names)s.") % {"names": ", ".join(repeated)}
     if problem:
         raise RowsInvalid([RowError(table.records[0].line, problem)])
-    return names
+    return matches
 
 
 def holds_list(model: Model, name: str) -> bool:
-    """Return True if a field holds a list.
-
-    The fields of a free-form model are known by their names only.
-    """
-    return name.endswith("Urls") if model.is_free_form else takes_many(model, name)
+    """Return True if a field holds a list."""
+    return takes_many(model, name)
 
 
 def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner: AbstractBaseUser) -> list[Row]:

@@ -45,6 +45,7 @@ def test_rows_are_read_by_format(tmp_path: Path) -> None:
 
     assert rows(tmp_path, "a.txt", "one\n\ntwo\none\n") == ["one", "two", "one"]
     assert rows(tmp_path, "a.csv", "custom_id,prompt\n第一,一只“猫”\n") == [{"custom_id": "第一", "prompt": "一只“猫”"}]
+    assert rows(tmp_path, "c.csv", "Prompt,宽高比\na fox,16:9\n") == [{"prompt": "a fox", "aspectRatio": "16:9"}]
     assert rows(tmp_path, "b.csv", lists, EDIT) == [{"imageUrls": ["a.png", "b.png"], "prompt": "x|y"}]
     assert rows(tmp_path, "a.jsonl", '"猫"\n\n{"prompt": "a", "n": 1}\n') == ["猫", {"prompt": "a", "n": 1}]
     assert count_repeats(["one", "two", "one"]) == 1
@@ -66,6 +67,16 @@ def test_invalid_file_is_explained(tmp_path: Path, name: str, content: str, mess
     with pytest.raises(RowsInvalid) as raised:
         rows(tmp_path, name, content)
     assert message in str(raised.value.errors[0])
+
+
+def test_guesses_are_left_to_a_person(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("prompt_id,Prompt,ratio\n7,a fox,1:1\n")
+
+    read = read_file(file, model=TEXT_TO_IMAGE)
+
+    assert read.rows[0].value == {"prompt_id": "7", "prompt": "a fox", "ratio": "1:1"}
+    assert "columns: prompt_id, Prompt → prompt, ratio" in read.report.line
 
 
 def test_missing_file_is_explained(tmp_path: Path) -> None:
