@@ -40,7 +40,6 @@ let failureCount = 0; // pauses in a row
 const isOpen = (upload) => upload.state === "queued" || upload.state === "sending";
 const isArrived = (upload) => upload.state === "stored" || upload.state === "known";
 const ofArea = (area) => uploads.filter((upload) => upload.area === area);
-const areaOf = (upload) => document.getElementById(upload.area);
 const isPicture = (file) => file.type.startsWith("image/") || PICTURE_NAME.test(file.name);
 
 /** Return true while files of the page, or of one area, are queued or under way. */
@@ -101,8 +100,8 @@ async function settle(upload, request) {
     failureCount = 0;
     Object.assign(upload, { state: status === 200 ? "known" : "stored", result: answer.data, file: null });
   } else if (status === 401 || answer.error === "other_person" || answer.error === "csrf_failed") {
-    upload.state = "queued"; // the server did nothing
     const state = await checkSession();
+    upload.state = "queued"; // the server did nothing
     if (!sessionProblem()) pauseFor(state === "unreachable" ? "offline" : "busy");
   } else if (status === 0 && (await canBeRead(upload.file))) {
     upload.state = "queued";
