@@ -23,10 +23,13 @@ DELIMITERS = ("\t", ",", ";", "|", "，", "；", "｜")
 WHOLE_LINES = "\n"  # as a delimiter: every line is one cell
 SAMPLE_CHARACTERS = 64 * 1024
 SAMPLE_RECORDS = 50
+MAX_CELLS = 1000  # of a record; the rest of its line is one more, and the record is too wide anyway
 
 Cells = tuple[int, list[str]]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_BLANK_LINES = re.compile(r"(?:[ \t]*+(?:\r\n|\r|\n))++")
+_REST_OF_LINE = re.compile(r"[^\r\n]*")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(?P<delimiter>[^\s"]|\t)"?[,;\t ]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _RULE = re.compile(r"[|:\s-]+")
 # Contents that tell a column from a part of a sentence.
@@ -189,6 +192,10 @@ def _records(text: str, delimiter: str, line: int) -> tuple[list[Cells], list[in
     unbalanced: list[int] = []
     blank = position = 0
     while position < len(text):
+        if skipped := _BLANK_LINES.match(text, position):
+            count = len(_LINE_END.findall(skipped[0]))
+            blank, line, position = blank + count, line + count, skipped.end()
+            continue
         start = line
         cells: list[str] = []
         is_sound = True
@@ -205,6 +212,12 @@ def _records(text: str, delimiter: str, line: int) -> tuple[list[Cells], list[in
             if text[position : position + 1] != delimiter:
                 break
             position += 1
+            if len(cells) > MAX_CELLS:
+                rest = _REST_OF_LINE.match(text, position)
+                assert rest is not None  # it matches anything
+                cells.append(rest[0])
+                position = rest.end()
+                break
         if end := _LINE_END.match(text, position):
             position = end.end()
         line += 1

@@ -52,6 +52,8 @@ from missions.batch_input.spreadsheets import (
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_COLUMNS = 60
+MAX_LINES = 1_000_000
+MAX_PICTURES = 500  # in the cells of one sheet: each is decoded and stored
 MAX_ERRORS = 200  # listed for one file
 FILE_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".xls", ".ods", ".jsonl", ".ndjson", ".json")
 TEXT_KEY = ""  # the name of the column that holds bare texts
@@ -287,6 +289,8 @@ def _decode(content: bytes) -> encodings.Decoded:
 
 def _read_text(text: str, *, ending: str, delimiter: str) -> Table:
     """Read a text file by its ending, and by its content where that says more."""
+    if text.count("\n") + text.count("\r") > 2 * MAX_LINES:
+        raise _unusable(_("The file has more than %(limit)s lines. Split it.") % {"limit": f"{MAX_LINES:,}"})
     start = text.lstrip()[:200].lower()
     if start.startswith(("<!doctype", "<html", "<table", "<?xml", "<meta", "<div")):
         message = _(
@@ -599,6 +603,10 @@ def _place_pictures(
         for picture in sheet.pictures:
             record = records[picture.line]
             path = picture.path
+            if len(references) >= MAX_PICTURES:
+                failures.setdefault(
+                    path, _("at most %(limit)d pictures of one file are uploaded") % {"limit": MAX_PICTURES}
+                )
             if owner is not None and path not in references and path not in failures:
                 shown = f"{Path(name).stem}-{picture.column}{picture.line}{Path(path).suffix}"
                 try:

@@ -109,6 +109,8 @@ def test_partly_wrong_file_keeps_the_rest(
         (b"PK\x03\x04 no sheet", "prompts.xlsx", "cannot be read"),
         (xlsx([]), "prompts.xlsx", "no rows"),
         (b",".join([b"prompt"] * 61) + b"\n", "a.csv", "61 columns"),
+        (b"prompt" + b"," * 100_000 + b"x", "a.csv", "1002 columns"),
+        (b"prompt\n" + b"\n" * 2_000_001, "a.csv", "1,000,000 lines"),
     ],
 )
 def test_unusable_file_is_explained(content: bytes, name: str, message: str) -> None:
