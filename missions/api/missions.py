@@ -114,6 +114,12 @@ def submit_file(
     or name the `columns`. An image is named by its URL, by `media:ID` or by the name of an uploaded
     file. `errors[].field` is `file.LINE.PARAMETER`.
     """
+    unknown = sorted({*request.POST, *request.FILES} - {*MissionFileIn.model_fields, "file"})
+    problems = [FieldError(name, _("Unknown name. Remove it, or correct its spelling.")) for name in unknown]
+    if len(request.FILES.getlist("file")) > 1:
+        problems.append(FieldError("file", _("Send one file for each mission.")))
+    if problems:
+        raise Invalid(problems)
     try:
         mission = FileMissionIn.model_validate_json(payload.mission, context={"request": request})
     except ValidationError as error:
@@ -354,7 +360,7 @@ def _read_file(user: User, mission: MissionIn, payload: MissionFileIn, file: Upl
     return FileRows(built, replace(report, warnings=(*report.warnings, *built.warnings, *unused)))
 
 
-def _chosen_columns(columns: dict[str, str], names: Sequence[str], model: Model) -> dict[int, str]:
+def _chosen_columns(columns: dict[str, Any], names: Sequence[str], model: Model) -> dict[int, str]:
     """Return the parameter of each named column by its place. Raises MissionInvalid."""
     errors: list[FieldError] = []
     chosen: dict[int, str] = {}
@@ -363,6 +369,8 @@ def _chosen_columns(columns: dict[str, str], names: Sequence[str], model: Model)
         if name not in names:
             message = _("The file has no column of this name. It has: %(names)s.") % {"names": ", ".join(names)}
             errors.append(FieldError(f"columns.{name}", message))
+        elif not isinstance(parameter, str):
+            errors.append(FieldError(f"columns.{name}", _("Must be a text.")))
         elif parameter and parameter not in fields and not model.is_free_form:
             message = _("Not a parameter of this model. Allowed: %(names)s.") % {"names": ", ".join(fields)}
             errors.append(FieldError(f"columns.{name}", message))

@@ -147,7 +147,7 @@ class MissionFileIn(Strict):
         ),
     ]
     columns: Annotated[
-        Json[dict[str, str]] | None,
+        Json[dict[str, Any]] | None,
         Field(
             description="The parameter of each column by the column's name (or letter), as a JSON object; "
             '"" for a column that is not used. Others are matched by their names and cells.',

@@ -90,6 +90,35 @@ def test_error_names_its_place(owner: User, content: str, form: dict[str, Any], 
     assert nothing_is_stored()
 
 
+@pytest.mark.parametrize(
+    "form, field",
+    [
+        ({"colums": '{"text": "prompt"}'}, "colums"),
+        ({"columns": '{"prompt": 1}'}, "columns.prompt"),
+        ({"columns": "prompt"}, "columns"),
+        ({"mission": "{"}, "mission"),
+        ({"files": "b"}, "files"),
+    ],
+)
+def test_wrong_form_is_refused(owner: User, form: dict[str, Any], field: str) -> None:
+    file = io.BytesIO(b"prompt\na whale\n")
+    file.name = "a.csv"
+    body = {"file": file, "mission": json.dumps(MISSION)} | form
+
+    assert list(errors_of(caller(owner).post(f"{ROOT}/file", body))) == [field]
+    assert nothing_is_stored()
+
+
+def test_second_file_is_refused(owner: User) -> None:
+    files = [io.BytesIO(b"prompt\na whale\n") for _ in range(2)]
+    for number, file in enumerate(files):
+        file.name = f"{number}.csv"
+
+    answer = caller(owner).post(f"{ROOT}/file", {"file": files, "mission": json.dumps(MISSION)})
+
+    assert list(errors_of(answer)) == ["file"]
+
+
 def test_missing_image_names_its_line(owner: User) -> None:
     media = make_media(owner, name="whale.png")
     mission = {"task_type": "image_to_image"}
