@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from django.utils.translation import gettext as _
 from ninja import Field, Schema
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from core.api.pagination import PageIn, PageOut
 from providers.catalog.task_types import TaskType
@@ -28,6 +30,18 @@ class TemplateConfig(Schema):
     model: Annotated[str, Field(max_length=200)] = ""
     params: dict[str, Any] = {}
     batch_fields: Annotated[list[ParameterName], Field(max_length=50)] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_params(cls, values: Any) -> Any:
+        """Refuse parameters beside ``params``, where a mission has them."""
+        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            message = _('Unknown name. Put parameters into params: {"params": {…}, "batch_fields": […]}.')
+            problem = PydanticCustomError("unknown_name", "{message}", {"message": message})
+            errors = [InitErrorDetails(type=problem, loc=(name,), input=values[name]) for name in unknown]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return values
 
 
 class TemplateIn(Schema):

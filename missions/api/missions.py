@@ -99,6 +99,7 @@ def submit_mission(
     auth=CREATING,
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission from a file",
+    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
 )
 def submit_file(
     request: HttpRequest,

@@ -76,6 +76,12 @@ def test_invalid_template_names_the_field(owner, changes, field):
     assert not MissionTemplate.objects.exists()
 
 
+def test_parameters_beside_params_get_a_hint(owner):
+    reported = errors(save(caller(owner), config={"aspectRatio": "1:1", "batch_fields": ["prompt"]}))
+    assert reported.keys() == {"config.aspectRatio"}
+    assert '{"params": {…}' in reported["config.aspectRatio"]
+
+
 def test_template_takes_only_own_files(owner, stranger):
     mine, theirs = make_media(owner), make_media(stranger)
 
