@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja import Field, Schema
 from pydantic import ConfigDict
 
+from core.api.openapi import without_defaults
 from providers import catalog
 from providers.catalog.task_types import TaskType
 
@@ -32,7 +33,7 @@ class ModelIn(Schema):
 
 
 class ModelPatch(Schema):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=without_defaults)
 
     name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     definition: dict[str, Any] | None = None

@@ -74,6 +74,15 @@ UNSAFE = ("post", "put", "patch", "delete")
 JSON = "application/json"
 
 
+def without_defaults(schema: dict[str, Any]) -> None:
+    """Remove the defaults of a body's fields (pydantic's ``json_schema_extra``).
+
+    An absent field stays unchanged, but a generated client would send the default.
+    """
+    for described in schema["properties"].values():
+        described.pop("default", None)
+
+
 def header_refs(*names: str) -> dict[str, dict[str, str]]:
     """Return the description of response headers, of those in HEADERS."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
@@ -82,11 +91,12 @@ def header_refs(*names: str) -> dict[str, dict[str, str]]:
 def file_extra(description: str, *types: str, is_ranged: bool) -> dict[str, Any]:
     """Return the ``openapi_extra`` of an operation that sends a file of one of ``types``.
 
-    Generators that know few types take the last one, ``application/octet-stream``.  ``is_ranged``:
+    Generators that know few types take the first one, ``application/octet-stream``.  ``is_ranged``:
     it has an ETag, and parts can be requested.
     """
-    schema = {"type": "string", "format": "binary"}
-    content = {kind: {"schema": schema} for kind in (*types, "application/octet-stream")}
+    binary, text = {"type": "string", "format": "binary"}, {"type": "string"}
+    kinds = ("application/octet-stream", *types)
+    content = {kind: {"schema": text if kind.startswith("text/") else binary} for kind in kinds}
     whole: dict[str, Any] = {"description": description, "content": content}
     if not is_ranged:
         return {"responses": {200: whole}}
@@ -127,6 +137,10 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
                     }
                 elif int(status) >= 400:
                     response.update(_error_response(int(status)) | response)
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                _remove_null(body)
+                for described in body["schema"].get("properties", {}).values():
+                    _remove_null({"schema": described})
             if method == "post" and not is_public:
                 operation["parameters"].append(_parameter("Idempotency-Key"))
             if method == "get" and JSON in responses.get(200, {}).get("content", {}):
@@ -143,6 +157,14 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
     used = {name for kind, name in _references(schema["paths"]) if kind == "headers"}
     components["headers"] = {name: header for name, header in HEADERS.items() if name in used}
     return schema
+
+
+def _remove_null(holder: dict[str, Any]) -> None:
+    """Take null out of a schema: a body, or a field of a form, may be absent but not null."""
+    variants = holder["schema"].get("anyOf", [])
+    if {"type": "null"} in variants:
+        variants.remove({"type": "null"})
+        holder["schema"].pop("default", None)
 
 
 def _parameter(name: str) -> dict[str, Any]:

@@ -44,6 +44,17 @@ def test_every_component_is_used_and_every_reference_resolves():
     assert schema["servers"] == [{"url": "/"}]
 
 
+def test_changes_have_no_defaults():
+    """A generated client would send them, and so remove a spending limit."""
+    for operation in operations():
+        if operation.method == "patch":
+            body = operation.described["requestBody"]["content"]["application/json"]["schema"]
+            name = (body.get("anyOf", [body])[0])["$ref"].rpartition("/")[2]
+            fields = documented()["components"]["schemas"][name]["properties"]
+            assert fields, str(operation)
+            assert not [field for field, schema in fields.items() if "default" in schema], str(operation)
+
+
 def test_error_words_are_an_enum():
     words = documented()["components"]["schemas"]["Error"]["properties"]["error"]["enum"]
     table = Path(__file__).parents[2].joinpath("docs/api.md").read_text()

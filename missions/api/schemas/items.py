@@ -25,6 +25,7 @@ from missions.models import (
     OutputStatus,
 )
 
+TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 LATEST = 100  # attempts and events that an item shows
 
 
@@ -60,8 +61,10 @@ class ResolveIn(Strict):
         }
     )
 
-    remote_task_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None
-    not_run: Literal[True] | None = None
+    remote_task_id: Annotated[
+        str | None, Field(pattern=TASK_ID), WithJsonSchema({"type": "string", "pattern": TASK_ID})
+    ] = None
+    not_run: Annotated[Literal[True] | None, WithJsonSchema({"type": "boolean", "const": True})] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ResolveIn:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from ninja import Field, Schema
 from pydantic import (
+    ConfigDict,
     Json,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -17,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.api.openapi import without_defaults
 from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
 from core.db.reasons import translate
@@ -165,6 +167,8 @@ class MissionFileIn(Strict):
 
 class MissionChangeIn(Strict):
     """Absent fields stay unchanged."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = ""
     description: Annotated[str, Field(max_length=10_000)] = ""
