@@ -5,6 +5,7 @@ Spends nothing and leaves nothing behind.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -220,7 +221,8 @@ def _disks() -> Iterator[Finding]:
     else:
         level = Level.OK if here > MIN_FREE_BYTES else Level.WARN
         yield Finding("disk", level, f"{here / GIGABYTE:.1f} GB are free for data.", remedy * (level is Level.WARN))
-    for cluster in readiness.clusters_without_space():
+    others = [each for each in readiness.clusters_without_space() if each.host != os.uname().nodename]
+    for cluster in others:
         message = f"{(cluster.free_disk_bytes or 0) / disk.MEGABYTE:.0f} MB are free: its workers submit nothing more."
         yield Finding(f"disk of {cluster.host}", Level.FAIL, message, remedy)
 

@@ -371,6 +371,8 @@ LOGGING = {
         "json": {"()": "core.logging.formatters.JsonLines"},
     },
     "filters": {
+        "only_exceptions": {"()": "core.logging.filters.OnlyExceptions"},
+        "foreign_messages": {"()": "core.logging.filters.ForeignMessages"},
         "one_line": {"()": "core.logging.filters.OneLine"},
         "database_outages": {"()": "core.logging.filters.DatabaseOutages"},
     },
@@ -383,12 +385,13 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        "django-q": {"level": "WARNING"},
+        "django-q": {"level": "WARNING", "filters": ["foreign_messages"]},
         # Without its own handlers, its lines look like all others.
         "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
         # The access log is ours (core.logging.access): it names persons and hides secret paths.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
-        "django.request": {"level": "ERROR"},  # a warning for each 4xx would repeat the access log
+        # Lines without an exception would repeat the access log.
+        "django.request": {"level": "ERROR", "filters": ["only_exceptions"]},
         "django.security.DisallowedHost": {"filters": ["one_line"]},
         # urllib3 logs whole URLs at DEBUG.
         "urllib3": {"level": "INFO"},

@@ -7,6 +7,7 @@ import mmap
 import struct
 import time
 
+from django.core.signing import BadSignature
 from django.db import InterfaceError, OperationalError
 
 OUTAGE_SECONDS = 60.0
@@ -20,6 +21,27 @@ class OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.exc_info = record.exc_text = None
+        return True
+
+
+class OnlyExceptions(logging.Filter):
+    """Exceptions only: a 503 or 507 that the program means to send is in the access log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return bool(record.exc_info)
+
+
+class ForeignMessages(logging.Filter):
+    """A warning of one line for messages that were signed with an earlier SECRET_KEY.
+
+    Such a message is discarded; the rows that it was about wake a worker again.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], BadSignature):
+            OneLine().filter(record)
+            record.msg = "A message was signed with another SECRET_KEY and is discarded; nothing is lost."
+            record.args = ()
         return True
 
 

@@ -10,8 +10,10 @@ from contextvars import Context
 from typing import Any
 
 import pytest
+from django.core.signing import BadSignature
 from django.db import OperationalError
 from django.test import Client
+from django_q.signing import SignedPackage
 
 from core.logging import filters, request_ids
 from core.logging.context import about
@@ -136,7 +138,21 @@ def test_uvicorn_has_no_access_log_of_its_own():
     assert not logger.propagate
 
 
+def test_an_answer_that_is_meant_is_no_error(lines, client, db):
+    assert client.get("/api/v1/ready").status_code == 503
+    assert [line["level"] for line in read(lines)] == ["INFO"]
+
+
 # --- Workers ---
+
+
+def test_a_message_of_an_earlier_secret_key_is_one_warning(lines):
+    try:
+        SignedPackage.loads("forged:signature")
+    except BadSignature:
+        logging.getLogger("django-q").exception("Failed to push task to queue")
+    [line] = read(lines)
+    assert (line["level"], "SECRET_KEY" in line["message"], "exception" in line) == ("WARNING", True, False)
 
 
 def test_workers_log_failures_downloads_and_ends(owner, workers, lines):
