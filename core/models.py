@@ -35,3 +35,38 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class BulkAction(models.Model):
+    """An action of an operator on many rows, done step by step (``core.admin.bulk``)."""
+
+    model = models.CharField(max_length=100, help_text=_("app.model of the rows."))
+    action = models.CharField(max_length=50)
+    actor_id = models.BigIntegerField()
+    ids = models.JSONField(help_text=_("The rows that were confirmed, in order."))
+    form = models.JSONField(default=dict)
+    position = models.PositiveIntegerField(default=0, help_text=_("Rows before it were claimed by a step."))
+    done_count = models.PositiveIntegerField(default=0)
+    refused_count = models.PositiveIntegerField(default=0)
+    refusals = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(null=True)
+    worked_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("action on many rows")
+        verbose_name_plural = _("actions on many rows")
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.model}"
+
+    @property
+    def total_count(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lost_count(self) -> int:
+        """Rows that were claimed by a step whose worker died, or that were deleted meanwhile."""
+        return self.position - self.done_count - self.refused_count if self.finished_at else 0

@@ -8,6 +8,7 @@ import time
 from django.conf import settings
 from django.utils import timezone
 
+from core.admin import bulk
 from core.storage import disk
 from missions.maintenance import spend_rollup
 from operations import retention
@@ -51,5 +52,11 @@ def cleanup() -> None:
 
 
 def tally() -> None:
-    """Bring the kept sums of spending up to date."""
+    """Bring the kept sums of spending up to date, and go on with actions on many rows."""
     spend_rollup.count(timezone.now())
+    bulk.resend_stalled(timezone.now())
+
+
+def bulk_step(bulk_id: int) -> None:
+    """Do a part of an action on many rows."""
+    bulk.run_in_worker(bulk_id)

@@ -1,5 +1,5 @@
 """The admin of core, and the parts that the admins of other apps share."""
 
-from core.admin import idempotency
+from core.admin import bulk_page, idempotency
 
-__all__ = ["idempotency"]
+__all__ = ["bulk_page", "idempotency"]

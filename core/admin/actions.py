@@ -19,9 +19,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from core.admin import bulk
 from core.admin.readonly import LATEST, ReadOnlyAdmin
 from core.errors import DomainError
 from core.http.redirects import safe_next
@@ -55,7 +55,8 @@ class AdminAction:
     when shown.  ``preview`` and
     ``do`` get the row and the form data; ``do`` also gets the actor ("user:7") and raises a
     DomainError when it refuses.  ``currency_of`` returns a row's currency.  ``status_kind`` is the
-    kind of the rows' statuses (``core.ui.statuses``).
+    kind of the rows' statuses (``core.ui.statuses``). ``permission``: "act" or "remove", as
+    ``ReadOnlyAdmin`` has them.
     """
 
     name: str
@@ -68,6 +69,7 @@ class AdminAction:
     currency_of: Callable[[Any], str]
     is_dangerous: bool = False
     status_kind: str = "item"
+    permission: str = "act"
 
     def as_action(self) -> Callable[[ReadOnlyAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]:
         """Return the function that Django's admin lists as an action."""
@@ -76,17 +78,18 @@ class AdminAction:
             return perform(self, model_admin, request, rows)
 
         run.__name__ = self.name
-        return admin.action(run, description=self.title, permissions=["act"])  # type: ignore[call-overload, no-any-return]
+        return admin.action(run, description=self.title, permissions=[self.permission])  # type: ignore[call-overload, no-any-return]
 
 
 def perform(
     action: AdminAction, model_admin: ReadOnlyAdmin, request: HttpRequest, selected: QuerySet[Any]
 ) -> HttpResponse | None:
     """Show the confirmation, or do what was confirmed.  None means back to the list."""
+    if "bulk" in request.POST:
+        return bulk.start(action, request)
     rows = list(selected[: MAX_ROWS + 1])
     if len(rows) > MAX_ROWS:
-        messages.error(request, _("Nothing was done. Choose at most %d.") % MAX_ROWS)
-        return None
+        return bulk.confirm(action, model_admin, request, selected)
     if "confirmed" not in request.POST:
         return _confirmation(action, model_admin, request, rows)
     done = _perform_confirmed(action, model_admin, request, rows)
@@ -94,7 +97,7 @@ def perform(
         message = ngettext("%(action)s: done for %(count)d", "%(action)s: done for %(count)d", done)
         messages.success(request, message % {"count": done, "action": action.title})
     next_url = safe_next(request, "")
-    return redirect(next_url) if next_url else None
+    return redirect(next_url) if next_url and action.permission != "remove" else None  # the page is gone
 
 
 def log(model_admin: ReadOnlyAdmin, request: HttpRequest, row: Model, record: Definition) -> None:

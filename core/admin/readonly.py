@@ -52,6 +52,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     Users with the "change" permission may use actions on them, which ask for the permission "act".
     """
 
+    operator_actions: Sequence[Any] = ()  # AdminActions, which run_step finds here by name
     empty_value_display = "—"
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -70,6 +71,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(f"{self.opts.app_label}.delete_{self.opts.model_name}"))
 
 
 class PageAdmin(ReadOnlyAdmin):

@@ -155,6 +155,7 @@ class MissionItemAdmin(PageAdmin):
         "within one mission an item's own id."
     )
     sortable_by = ()
+    operator_actions = (RETRY,)
     actions = [RETRY.as_action()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MissionItem]:

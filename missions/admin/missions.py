@@ -72,6 +72,19 @@ def _preview_cancel(mission: Mission, form: QueryDict) -> ActionPreview:
     return ActionPreview(sentences, mission.pending_count, committed)
 
 
+def _preview_delete(mission: Mission, form: QueryDict) -> ActionPreview:
+    if mission.delete_requested_at is not None:
+        return REFUSED
+    sentence = ngettext(
+        "The mission, its %(count)d item and all result files are deleted. Its spending stays in the sums.",
+        "The mission, its %(count)d items and all result files are deleted. Its spending stays in the sums.",
+        mission.total_count,
+    ) % {"count": mission.total_count}
+    committed = failures.estimate(mission, mission.in_flight_count + mission.unconfirmed_count)
+    sentences = [sentence, _in_flight_sentence(mission)] if mission.in_flight_count else [sentence]
+    return ActionPreview(sentences, mission.total_count, committed)
+
+
 def _preview_retry(mission: Mission, form: QueryDict) -> ActionPreview:
     if mission.status == MissionStatus.CANCELLED:
         return REFUSED
@@ -182,6 +195,19 @@ ACTIONS: Sequence[AdminAction] = (
         is_dangerous=True,
         status_kind="mission",
     ),
+    AdminAction(
+        name="delete",
+        title=gettext_lazy("Delete"),
+        question=gettext_lazy("Delete these missions for good?"),
+        money=gettext_lazy("Already committed (estimate)"),
+        record=reasons.ADMIN_DELETED,
+        preview=_preview_delete,
+        do=lambda mission, actor, form: services.delete_mission(mission_id=mission.pk, actor=actor),
+        currency_of=_currency,
+        is_dangerous=True,
+        status_kind="mission",
+        permission="remove",
+    ),
 )
 
 
@@ -205,6 +231,7 @@ class MissionAdmin(PageAdmin):
     search_help_text = gettext_lazy("A name, a model, an owner, or the number of a mission.")
     list_select_related = ["owner"]
     ordering = ["-pk"]
+    operator_actions = ACTIONS
     actions = [action.as_action() for action in ACTIONS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Mission]:
@@ -250,7 +277,10 @@ class MissionAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, row: Mission) -> dict[str, Any]:
         changelist = reverse("admin:missions_missionitem_changelist")
         actions = []
-        for action in ACTIONS if self.has_act_permission(request) else ():
+        rights_of = {"act": self.has_act_permission(request), "remove": self.has_remove_permission(request)}
+        for action in ACTIONS:
+            if not rights_of[action.permission]:
+                continue
             preview = action.preview(row, QueryDict())
             if not preview.is_refused and (action.name != "retry" or preview.count):
                 actions.append(action)

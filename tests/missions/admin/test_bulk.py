@@ -1,0 +1,170 @@
+"""Actions on all missions that match a filter: more than a page, done in steps."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+
+from audit.models import AuditEntry
+from core.admin import bulk, readonly
+from core.models import BulkAction
+from missions.models import Mission, MissionItem
+from operations import tasks
+from tests.factories import make_member, make_mission
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/missions/mission/"
+COUNT = readonly.LATEST + 10
+
+
+@pytest.fixture
+def many(owner: User) -> list[Mission]:
+    return [make_mission(owner, name=f"Mission {number}") for number in range(COUNT)]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the request do one step only, and collect what is left to the workers."""
+    ids: list[int] = []
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
+    monkeypatch.setattr(bulk, "_send", [ids.append])
+    return ids
+
+
+def ask(client: Client, action: str, first: Mission, query: str = "") -> Any:
+    form = {"action": action, "select_across": "1", "index": "0", "_selected_action": [first.pk]}
+    return client.post(LIST + query, form)
+
+
+def confirm(client: Client, page: Any) -> Any:
+    """Send the form of a confirmation page."""
+    html = page.content.decode()
+    form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', html))
+    form.pop("csrfmiddlewaretoken", None)
+    return client.post(LIST, form)
+
+
+def work(sent: list[int]) -> None:
+    while sent:
+        tasks.bulk_step(sent.pop())
+
+
+def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, many, sent):
+    other = make_mission(stranger)
+    page = ask(admin_client, "pause", many[0], f"?owner__id__exact={owner.pk}")
+    html = page.content.decode()
+    assert f"{COUNT} rows are changed; 10 of the chosen rows are not shown here" in html
+    assert "¥0.00" in html
+    assert not Mission.objects.filter(status="paused").exists()
+
+    answer = confirm(admin_client, page)
+
+    [bulk_id] = sent
+    assert answer.url == f"/admin/core/bulkaction/{bulk_id}/change/"
+    assert Mission.objects.filter(status="paused").count() == bulk.STEP
+    assert f"Done for {bulk.STEP} of {COUNT}" in admin_client.get(answer.url).content.decode()
+    work(sent)
+    assert Mission.objects.filter(status="paused").count() == COUNT
+    other.refresh_from_db()
+    assert other.status == "queued"
+    page = admin_client.get(answer.url).content.decode()
+    assert f"Done for {COUNT} of {COUNT}" in page
+    assert "Finished" in page
+    assert LogEntry.objects.filter(user=admin_user).count() == COUNT
+    assert AuditEntry.objects.filter(verb="mission.pause", person_name="admin").count() == COUNT
+
+
+def test_confirmation_counts_once(admin_client, many, sent):
+    page = ask(admin_client, "pause", many[0])
+    confirm(admin_client, page)
+    work(sent)
+    again = confirm(admin_client, page)
+    assert again.status_code == 302
+    assert not sent
+    assert LogEntry.objects.count() == COUNT
+
+
+def test_retry_pays_for_what_was_shown(admin_client, many, sent):
+    MissionItem.objects.update(status="failed", error_code="1011", ended_at=timezone.now())
+    Mission.objects.update(failed_count=1, pending_count=0, status="failed")
+    page = ask(admin_client, "retry", many[0])
+    assert f"¥{COUNT * 0.05:.2f}" in page.content.decode()
+    late = Mission.objects.order_by("-pk").first()
+    assert late is not None
+    MissionItem.objects.create(mission=late, index=2, status="failed", params={}, ended_at=timezone.now())
+    Mission.objects.filter(pk=late.pk).update(failed_count=2, total_count=2)
+
+    confirm(admin_client, page)
+    work(sent)
+
+    row = BulkAction.objects.get()
+    assert (row.done_count, row.refused_count) == (COUNT - 1, 1)
+    assert "More items have failed meanwhile" in row.refusals[0]
+
+
+def test_lost_step_is_not_repeated(admin_client, many, sent):
+    confirm(admin_client, ask(admin_client, "pause", many[0]))
+    [bulk_id] = sent
+    sent.clear()
+    BulkAction.objects.update(position=F("position") + bulk.STEP)  # a worker died in the middle
+    bulk.resend_stalled(timezone.now())
+    assert not sent
+    bulk.resend_stalled(timezone.now() + bulk.STALLED_AFTER + timedelta(seconds=1))
+    work(sent)
+    row = BulkAction.objects.get(pk=bulk_id)
+    assert (row.done_count, row.lost_count) == (COUNT - bulk.STEP, bulk.STEP)
+    assert (
+        f"{bulk.STEP} were left out" in admin_client.get(f"/admin/core/bulkaction/{bulk_id}/change/").content.decode()
+    )
+
+
+def test_inactive_operator_stops_the_rest(admin_client, admin_user, many, sent):
+    confirm(admin_client, ask(admin_client, "pause", many[0]))
+    User.objects.filter(pk=admin_user.pk).update(is_active=False)
+    work(sent)
+    assert Mission.objects.filter(status="paused").count() == bulk.STEP
+
+
+def test_bulk_needs_rights_and_owner(admin_client, viewer, many, sent, client):
+    assert "pause" not in str(viewer.get(LIST).context["action_form"])
+    ask(viewer, "pause", many[0])
+    assert not BulkAction.objects.exists()
+    page = ask(admin_client, "pause", many[0])
+    client.force_login(make_member("Operators"))
+    confirm(client, page)  # of another person
+    assert not Mission.objects.filter(status="paused").exists()
+    url = f"/admin/core/bulkaction/{BulkAction.objects.get().pk}/change/"
+    assert client.get(url).status_code == 403
+
+
+def test_missions_are_deleted_with_the_right(admin_client, many):
+    first = many[0]
+    client = Client()
+    client.force_login(make_member("Viewers"))
+    client.post(LIST, {"action": "delete", "_selected_action": [first.pk], "confirmed": "1"})
+    assert Mission.objects.filter(pk=first.pk).exists()
+    form = {"action": "delete", "_selected_action": [first.pk]}
+    assert "all result files are deleted" in admin_client.post(LIST, form).content.decode()
+    admin_client.post(LIST, form | {"confirmed": "1"})
+    assert not Mission.objects.filter(pk=first.pk).exists()
+    assert AuditEntry.objects.filter(verb="mission.delete", object_id=str(first.pk), person_name="admin").exists()
+
+
+def test_too_many_are_not_offered(admin_client, many, sent, monkeypatch):
+    monkeypatch.setattr(readonly, "MAX_COUNT", COUNT - 1)
+    monkeypatch.setattr(bulk, "MAX_COUNT", COUNT - 1)
+    page = admin_client.get(LIST).content.decode()
+    assert "across all pages" not in page
+    answer = ask(admin_client, "pause", many[0])
+    assert answer.status_code == 302
+    assert not BulkAction.objects.exists()
+    monkeypatch.setattr(readonly, "MAX_COUNT", COUNT)
+    assert f"Select all {COUNT}" in admin_client.get(LIST).content.decode()
