@@ -16,7 +16,7 @@ from accounts import people, services
 from accounts.models import ApiToken, Profile, Scope
 from audit import services as audit
 from audit.models import Verb
-from core.admin.readonly import column
+from core.admin.readonly import ListAdmin, column, titled
 from core.reasons import define
 
 
@@ -43,8 +43,24 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
 REVOKED = define("token_revoked", "Revoked in the administration.")
 
 
+class EndedFilter(admin.SimpleListFilter):
+    """Tokens that can be used, and those that have expired or were revoked."""
+
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("usable", gettext_lazy("usable")), ("ended", gettext_lazy("expired or revoked"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        usable = ApiToken.objects.usable()
+        if self.value() == "usable":
+            return queryset.filter(pk__in=usable.values("pk"))
+        return queryset.exclude(pk__in=usable.values("pk")) if self.value() == "ended" else queryset
+
+
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiTokenAdmin(ListAdmin):
     """Tokens.  The secret of a new one is shown once, in the message after saving."""
 
     form = ApiTokenForm
@@ -58,6 +74,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         column("expires_at", gettext_lazy("expires"), is_sortable=True),
         column("revoked_at", gettext_lazy("revoked"), is_sortable=True),
     ]
+    list_filter = [EndedFilter, ("user", titled(admin.RelatedOnlyFieldListFilter, gettext_lazy("person")))]
     search_fields = ["name", "prefix", "user__username"]
     list_select_related = ["user"]
     autocomplete_fields = ["user"]
@@ -119,7 +136,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class LimitedUserAdmin(UserAdmin):  # type: ignore[type-arg]
+class LimitedUserAdmin(ListAdmin, UserAdmin):  # type: ignore[type-arg]
     """Django's user admin, with limits for operators who are not superusers.
 
     They cannot grant permissions, and cannot edit superusers, whose password would make them one.

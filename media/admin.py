@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from core.admin.readonly import DetailAdmin, PageAdmin, column, picture
+from core.admin.readonly import DetailAdmin, PageAdmin, column, picture, titled
 from media.models import MediaFile, MediaUse
 from media.web.library import file_context
 
@@ -29,6 +29,7 @@ class MediaFileAdmin(PageAdmin):
         column("created_at", _("uploaded"), is_sortable=True),
     ]
     list_display_links = ["shown_name"]
+    list_filter = [("owner", titled(admin.RelatedOnlyFieldListFilter, _("owner")))]
     search_fields = ["name", "owner__username"]
     search_help_text = _("A name, or an owner.")
     list_select_related = ["owner"]

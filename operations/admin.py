@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -28,6 +29,9 @@ class HourlySpendAdmin(DetailAdmin):
         ("unreported_count", _("Cost not reported")),
     ]
 
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # internal: no entry in the menu; its address works
+
     @admin.display(description=_("cost"))
     def shown_cost(self, row: HourlySpend) -> SafeString:
         return money(row.cost, row.mission.currency)
@@ -47,6 +51,9 @@ class TallyAdmin(DetailAdmin):
         ("file_bytes", _("Bytes")),
         ("files_counted_at", _("Files counted")),
     ]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # internal: no entry in the menu; its address works
 
 
 @admin.register(Backup)

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from core.admin.readonly import DetailAdmin, column
+from core.admin.readonly import DetailAdmin, ListAdmin, column
 from core.db.reasons import translate
 from providers import catalog_admin as catalog_admin  # registers the admin of added models
 from providers import encryption, provider_accounts, slots
@@ -35,7 +35,7 @@ AdminAction = Callable[[HttpRequest, ProviderAccount], None]
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProviderAccountAdmin(ListAdmin):
     form = AccountForm
     list_display = ["name", "state", "usage", "remote_concurrency", "key", "site", "checked_at"]
     actions = ["pause", "resume"]
@@ -208,3 +208,6 @@ class ProviderUploadAdmin(DetailAdmin):
     ]
     search_fields = ["=sha256"]
     list_select_related = ["account"]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # internal: no entry in the menu; its address works

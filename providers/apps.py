@@ -13,7 +13,11 @@ class ProvidersConfig(AppConfig):
         navigation.register(
             navigation.ADMINISTRATION,
             navigation.Entry(
-                "admin:providers_provideraccount_changelist", _("Accounts"), "key", 50, "providers.view_provideraccount"
+                "admin:providers_provideraccount_changelist",
+                _("Provider accounts"),
+                "key",
+                50,
+                "providers.view_provideraccount",
             ),
             navigation.Entry("admin-models", _("Models"), "sliders", order=60),
         )

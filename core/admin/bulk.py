@@ -80,7 +80,7 @@ def confirm(
     bulk = BulkAction.objects.create(
         model=model_admin.opts.label_lower,
         action=action.name,
-        actor_id=request.user.pk,
+        actor_id=_person_id(request),
         ids=list(counts),
         form=form | {f"most-{pk}": str(count) for pk, count in counts.items()},
     )
@@ -107,7 +107,7 @@ def confirm(
 def start(action: AdminAction, request: HttpRequest) -> HttpResponse | None:
     """Do what was confirmed: a first part now, the rest by the workers."""
     number = request.POST.get("bulk", "")
-    mine = BulkAction.objects.filter(actor_id=request.user.pk, action=action.name, confirmed_at=None)
+    mine = BulkAction.objects.filter(actor_id=_person_id(request), action=action.name, confirmed_at=None)
     now = timezone.now()
     if not number.isdecimal() or not mine.filter(pk=int(number)).update(confirmed_at=now, worked_at=now):
         messages.error(request, _("Nothing was done: this was confirmed before. Choose the rows again."))
@@ -180,6 +180,11 @@ def resend_stalled(now: datetime) -> None:
     for bulk_id in stalled.filter(worked_at__lt=now - STALLED_AFTER).values_list("pk", flat=True):
         _send[0](bulk_id)
     BulkAction.objects.filter(created_at__lt=now - KEPT_FOR).delete()
+
+
+def _person_id(request: HttpRequest) -> int:
+    assert request.user.pk is not None  # the admin is for people who have signed in
+    return request.user.pk
 
 
 def _rows(model_admin: ReadOnlyAdmin, ids: list[int]) -> list[Any]:

@@ -22,6 +22,9 @@ class IdempotencyKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["user"]
     search_fields = ["key", "user__username"]
 
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # internal: no entry in the menu; its address works
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

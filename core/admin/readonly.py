@@ -18,9 +18,13 @@ from django.db.models import Model, QuerySet, TextChoices
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from core.admin import export
+from core.money import amount_text
 
 MAX_COUNT = 10_000
 LATEST = 50
@@ -46,7 +50,21 @@ class ShortCount(Paginator):  # type: ignore[type-arg]
         return self._count > MAX_COUNT
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list that names the time zone of its times and can be downloaded as CSV."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if export.is_requested(request) and self.has_view_or_change_permission(request):
+            return export.as_csv(self, request)
+        query = request.GET.copy()
+        query[export.PARAMETER] = "csv"
+        now = timezone.localtime()
+        zone = f"{timezone.get_current_timezone_name()} (UTC{now:%z})"
+        context = {"csv_url": f"?{query.urlencode()}", "time_zone": zone} | (extra_context or {})
+        return super().changelist_view(request, context)
+
+
+class ReadOnlyAdmin(ListAdmin):
     """Rows that are shown, not edited.
 
     Users with the "change" permission may use actions on them, which ask for the permission "act".
@@ -122,11 +140,24 @@ class DetailAdmin(PageAdmin):
             value = value() if callable(value) else value
             if isinstance(value, datetime):
                 facts.append((label, "time", value))
+            elif isinstance(value, Decimal):
+                facts.append((label, "text", f"{amount_text(value)} {getattr(row, 'currency', '')}".strip()))
             elif isinstance(value, dict | list):
                 facts.append((label, "json", json.dumps(value, ensure_ascii=False, indent=2)))
             else:
                 facts.append((label, "text", "" if value is None else str(value)))
         return {"facts": facts}
+
+
+def titled(kind: type[admin.FieldListFilter], title: Promise) -> type[admin.FieldListFilter]:
+    """Return a filter by a field with a translated title."""
+
+    class Filter(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.title = title
+
+    return Filter
 
 
 def choices(name: str, title: Promise, words: type[TextChoices]) -> type[admin.SimpleListFilter]:

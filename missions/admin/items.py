@@ -220,6 +220,7 @@ class MissionItemAdmin(PageAdmin):
             "outputs": outputs,
             "events": with_actors(row.events.filter(text="").order_by("-pk")[:LATEST]),
             "advice": failures.ADVICE[failures.remedy_of(row.mission, row.error_code)],
+            "is_history_removed": bool(attempts or row.ended_at),
             "action": RETRY,
             "is_retryable": not _preview_retry(row, QueryDict()).is_refused,
             "here": request.get_full_path(),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.admin.actions import ActionPreview, AdminAction
-from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, with_actors
+from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, titled, with_actors
 from core.errors import NotPossible
 from missions import failures, lifecycle, reasons, services
 from missions.maintenance import reconcile_counts
@@ -226,6 +226,9 @@ class MissionAdmin(PageAdmin):
     list_filter = [
         choices("status", gettext_lazy("status"), MissionStatus),
         choices("task_type", gettext_lazy("type"), TaskType),
+        ("created_at", titled(admin.DateFieldListFilter, gettext_lazy("created"))),
+        ("owner", titled(admin.RelatedOnlyFieldListFilter, gettext_lazy("owner"))),
+        ("model", titled(admin.AllValuesFieldListFilter, gettext_lazy("model"))),
     ]
     search_fields = ["name", "model", "owner__username"]
     search_help_text = gettext_lazy("A name, a model, an owner, or the number of a mission.")
@@ -290,5 +293,6 @@ class MissionAdmin(PageAdmin):
             "actions": actions,
             "items_url": f"{changelist}?mission={row.pk}",
             "events": with_actors(row.events.filter(item=None).order_by("-pk")[:LATEST]),
+            "is_history_removed": True,  # its creation was an event
             "here": request.get_full_path(),
         }

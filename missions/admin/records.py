@@ -27,6 +27,7 @@ from missions.models import (
     ItemStatus,
     MissionStatus,
     Output,
+    OutputStatus,
     OutputUse,
     RemovedSpending,
 )
@@ -155,8 +156,22 @@ class AttemptAdmin(LongTable):
         return money(attempt.cost, attempt.currency)
 
 
+class NotFetchedFilter(admin.SimpleListFilter):
+    """Results that are still to be fetched: a partial index holds only these."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return [(OutputStatus.PENDING.value, _("not fetched yet"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=OutputStatus.PENDING) if self.value() == OutputStatus.PENDING else queryset
+
+
 @admin.register(Output)
 class OutputAdmin(LongTable):
+    list_filter = [NotFetchedFilter]
     list_display = [
         "__str__",
         "item_link",

@@ -115,6 +115,7 @@ def _render_item(
         "attempts": attempts,
         "unconfirmed_attempt": unconfirmed[0] if unconfirmed else None,
         "events": list(item.events.filter(text="").order_by("-pk")[:LATEST_ROWS]),
+        "is_history_removed": bool(attempts or item.ended_at),
         "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
         "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
         "single_estimate": failures.estimate(item.mission, 1),
