@@ -31,7 +31,7 @@ def test_list_is_downloaded_as_shown(admin_client, owner, stranger):
     assert 'filename="mission.csv"' in answer["Content-Disposition"]
     [row] = rows_of(answer)
     assert row["name"] == "'=cmd|' /C calc'!A0"
-    assert (row["owner"], row["status"]) == ("mei", "queued")
+    assert (row["owner"], row["status"]) == ("mei", "Queued")
     assert row["created"].startswith(f"{timezone.now():%Y-}")
     assert row["created"].endswith("+00:00")
 
@@ -78,7 +78,7 @@ def test_filters(admin_client, owner, stranger, mixed):
         (f"{MISSIONS}?created_at__gte=2100-01-01T00:00:00Z", "0 missions", "Foreign"),
         ("/admin/accounts/apitoken/?state=usable", "good", ">bad<"),
         ("/admin/accounts/apitoken/?state=ended", "bad", ">good<"),
-        ("/admin/missions/output/?status=pending", "1 result", "2 results"),
+        ("/admin/missions/output/?status=pending", "1 output<", "2 outputs"),
     ):
         page = admin_client.get(path).content.decode()
         assert shown in page, path
