@@ -75,7 +75,11 @@ def database() -> Part:
 
 
 def workers() -> Part:
-    if heartbeat.is_any_alive():
+    """Return ready if workers are running; say if many of them wait long for a provider."""
+    clusters = heartbeat.alive_clusters()
+    if waiting := sum(wait["workers"] for cluster in clusters for wait in cluster.slow_work):
+        return Part(True, f"Workers are running; {waiting} of them wait for a slow provider.")
+    if clusters:
         return Part(True, "Workers are running.")
     return Part(False, "No workers are running: start `manage.py workers`.")
 

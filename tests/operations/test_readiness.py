@@ -88,3 +88,11 @@ def test_missing_key_is_not_ready_and_names_no_account(client, all_well, setting
     assert set(told) == {"provider"}
     assert "1 without a key" in told["provider"]
     assert "environment" not in told["provider"]
+
+
+def test_workers_that_wait_for_a_slow_provider_are_counted(client, all_well):
+    slow = [{"kind": "download", "account_id": 1, "workers": 6, "seconds": 45}]
+    WorkerCluster.objects.update(slow_work=slow)
+    answer = client.get("/api/v1/ready")
+    assert answer.status_code == 200
+    assert answer.json()["data"]["workers"]["message"] == "Workers are running; 6 of them wait for a slow provider."

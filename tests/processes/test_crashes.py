@@ -188,3 +188,19 @@ def test_download_of_a_killed_worker_is_repeated(open_stage: OpenStage) -> None:
     stage.finish(mission, 90)
     stage.check_paid_once(mission)
     assert not Attempt.objects.filter(status=AttemptStatus.UNCONFIRMED).exists()
+
+
+def test_answers_that_arrive_at_a_kill_are_not_lost(open_stage: OpenStage) -> None:
+    stage = open_stage(task_seconds=1.0, submit_latency=2.0, cap=60)
+    cluster = stage.start_workers(12, cap=60)
+    mission = stage.mission(60)
+    stage.wait(lambda: stage.simulator.stats()["accepted"] == 60, 60, every=0.005)
+    cluster.kill()
+    cluster.start()
+    stage.drain(mission)
+    unconfirmed = mission.unconfirmed_count
+    stage.note(unconfirmed=unconfirmed)
+    assert unconfirmed <= 20, "answers that the workers had read are noted at once"
+    stage.resolve_by_hand(mission)
+    stage.finish(mission)
+    stage.check_paid_once(mission)
