@@ -62,30 +62,37 @@ REPEATED_IDS = define(
     "custom_id is not unique: %(ids)s. Results of these items cannot be told apart by it.",
 )
 
-# In this order; a text counts for the first that fits.
-_KINDS: tuple[tuple[Definition, re.Pattern[str]], ...] = (
+# In this order; a text counts for the first that fits. A pattern with marks may fit anywhere in a
+# text that holds one of them, the others at its beginning: most texts are passed over quickly.
+_KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         INFOTEXT,
-        re.compile(
-            r"(?i)^\s*((negative|positive)( prompt)?\s*[:：]|steps\s*[:：]\s*\d+\s*,|反向提示词\s*[:：]|负面提示词\s*[:：])"
-        ),
+        (),
+        re.compile(r"(?i)\s*((negative|positive)( prompt)?\s*[:：]|steps\s*[:：]\s*\d+\s*,|(反向|负面)提示词\s*[:：])"),
     ),
-    (COMMENTS, re.compile(r"^\s*(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3})|^\s*#\S*[:：]?$")),
+    (
+        COMMENTS,
+        (),
+        re.compile(r"\s*(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3}|#\S*[:：]?$)"),
+    ),
     (
         OPTIONS,
+        ("--", "—", "–"),
         re.compile(
             r"(^|\s)(--[A-Za-z][\w-]*(\s|=|$)|[—–](ar|aspect|v|niji|no|s|stylize|style|c|chaos|q|seed|iw|tile|w|weird)\b)"
         ),
     ),
-    (JSON_TEXT, re.compile(r'^\s*(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
+    (JSON_TEXT, (), re.compile(r'\s*(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
     (
         MARKUP,
+        ("<", "__", "{", "(", "BREAK", "$"),
         re.compile(
-            r"<(lora|hypernet|lyco):[^>]+>|__[\w/-]+__|\{[^{}|]*\|[^{}]*\}|\([^()]+:\d*\.?\d+\)|\bBREAK\b|\$\{?[A-Za-z_]\w*|\{\{?\s*[\w.]+\s*\}\}?"
+            r"<(lora|hypernet|lyco):[^>]{1,200}>|__[\w/-]{1,80}__|\{[^{}|]{0,200}\|[^{}]{0,200}\}"
+            r"|\([^()]{1,200}:\d*\.?\d+\)|\bBREAK\b|\$\{?[A-Za-z_]\w*|\{\{?\s?[\w.]{1,80}\s?\}\}?"
         ),
     ),
-    (LIST_MARKS, re.compile(r"^\s*(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
-    (TABLE_TEXT, re.compile(r"\S\t+\S|\S\s*[|｜]\s*\S")),
+    (LIST_MARKS, (), re.compile(r"\s*(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
+    (TABLE_TEXT, ("\t", "|", "｜"), re.compile(r"\S\t+\S|\S\s?[|｜]\s?\S")),
 )
 
 
@@ -110,14 +117,18 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for text in texts:
-        for reason, pattern in _KINDS:
-            if found := pattern.search(text):
+        for reason, marks, pattern in _KINDS:
+            if marks and not any(mark in text for mark in marks):
+                continue
+            if found := pattern.search(text) if marks else pattern.match(text):
                 start = max(found.start() - SHOWN_LENGTH // 2, 0)
                 counts[reason.code] += 1
                 examples.setdefault(reason.code, _example(text[start:] if found.end() > SHOWN_LENGTH else text))
                 break
     hints = [
-        reason(count=counts[reason.code], example=examples[reason.code]) for reason, _p in _KINDS if counts[reason.code]
+        reason(count=counts[reason.code], example=examples[reason.code])
+        for reason, _marks, _pattern in _KINDS
+        if counts[reason.code]
     ]
     if len(texts) > 1:
         first, mean_length = texts[0].strip(), sum(map(len, texts[1:])) / len(texts[1:])
