@@ -66,6 +66,34 @@ class MediaFile(models.Model):
         return str((self.rendition or {}).get("file", ""))
 
 
+class MediaName(models.Model):
+    """A name under which a file was uploaded: the same bytes may come under several.
+
+    ``key`` is the name as it is compared (``media.names.folded``), ``stem`` the same without the
+    ending.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    media = models.ForeignKey(MediaFile, on_delete=models.CASCADE, related_name="names", db_index=False)
+    path = models.CharField(max_length=500, help_text=_("The name, with its folders if they are known."))
+    key = models.CharField(max_length=255)
+    stem = models.CharField(max_length=255)
+    uploaded_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("name of a media file")
+        verbose_name_plural = _("names of media files")
+        constraints = [models.UniqueConstraint(fields=["media", "path"], name="media_name_unique")]
+        indexes = [
+            # names.resolve: the files of a person with these names.
+            models.Index(fields=["owner", "key"], name="media_name_key"),
+            models.Index(fields=["owner", "stem"], name="media_name_stem"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
 class MediaUse(models.Model):
     """A mission that uses a media file: one row per pair, however many of its items name the file.
 

@@ -158,6 +158,26 @@ def describe(content_type: str, size_bytes: int, rendition: Rendition) -> list[s
     return texts
 
 
+def difference(media: MediaFile, limits: Limits) -> str:
+    """Return a short text if a model with ``limits`` gets other pixels than the original's.
+
+    Such as "IMG_1.heic: HEIC → JPG, 12.4 MB → 3.1 MB"; "" if it gets the same.
+    """
+    rendition = expected(media, limits)
+    image_format = FORMATS_BY_TYPE.get(media.content_type)
+    if image_format is None:
+        return ""
+    if rendition is None:
+        return (
+            "" if media.rendition is None else f"{media.name}: {image_format.label}, {filesizeformat(media.size_bytes)}"
+        )
+    if not {*_PIXEL_CHANGES, images.FORMAT, images.SMALLER} & set(rendition.changes):
+        return ""
+    after = FORMATS_BY_TYPE[rendition.content_type].label
+    kinds = image_format.label if image_format.label == after else f"{image_format.label} → {after}"
+    return f"{media.name}: {kinds}, {filesizeformat(media.size_bytes)} → {filesizeformat(rendition.size_bytes)}"
+
+
 def _is_plain(media: MediaFile, rendition: Rendition | None, limits: Limits) -> bool:
     """Return True if a model gets the original, only without its metadata."""
     if rendition and _PIXEL_CHANGES & set(rendition.changes):

@@ -25,7 +25,7 @@ from audit.models import Verb
 from core.errors import FieldError, Invalid, NotPossible
 from core.storage import disk
 from core.text import is_blank
-from media import images, renditions
+from media import images, names, renditions
 from media.images import FORMATS, ImageFacts, Rendition
 from media.models import MediaFile, MediaUse, new_key
 from media.previews import preview_path
@@ -43,8 +43,8 @@ class UploadInvalid(Invalid):
 
     error = "upload_invalid"
 
-    def __init__(self, message: str) -> None:
-        super().__init__([FieldError("file", message)], message)
+    def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(errors or [FieldError("file", message)], message)
 
 
 class MediaInUse(NotPossible):
@@ -108,7 +108,8 @@ def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
     """Store an image that was read, as ``store_upload`` does."""
     facts, rendition = upload.facts, upload.rendition
     existing = upload.existing
-    if existing is not None and _restore_file(existing, upload.content):
+    path = upload.name or (existing.name if existing else "")
+    if existing is not None and _restore_file(existing, upload.content) and names.record(existing, [path]):
         if rendition is not None:  # an older release stored the row
             renditions.store(existing, rendition)
             existing.save(update_fields=["rendition"])
@@ -132,6 +133,7 @@ def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
         renditions.store(media, rendition)
         with transaction.atomic():
             media.save(force_insert=True)
+            names.record(media, [media.name, upload.name])
     except BaseException as error:
         for path in filter(None, (str(media.file.name), media.rendition_path)):
             storage.delete(path)
@@ -140,6 +142,7 @@ def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
         concurrent = MediaFile.objects.filter(owner_id=owner.pk, sha256=upload.sha256).first()
         if concurrent is None:
             raise
+        names.record(concurrent, [upload.name or concurrent.name])
         return StoredUpload(concurrent, is_new=False)  # another request stored the same bytes meanwhile
     return StoredUpload(media, is_new=True)
 

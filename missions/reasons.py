@@ -51,6 +51,12 @@ REFERENCE_UNUSABLE = define(
     "reference_unusable",
     "The image %(reference)s cannot be converted to what the model takes. Nothing was sent. Use another image.",
 )
+IMAGES_CONVERTED = define(
+    "images_converted", "Images that are converted for this model: %(count)s. For example: %(examples)s."
+)
+IMAGE_NAMES_REPEATED = define(
+    "image_names_repeated", "Several of your images have the same name; the newest one is used: %(names)s."
+)
 RETRIED = define("retried", "Retried by a person.")
 
 # Unconfirmed items

@@ -7,15 +7,18 @@ passed on as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.storage import Storage, storages
 from django.utils.translation import gettext as _
 
 from core.db import bulk
 from core.errors import FieldError
+from core.reasons import Reason
+from media import names as media_names
 from media import renditions
 from media.images import FORMATS_BY_TYPE, STANDARD, Limits
 from media.models import MediaFile
@@ -27,10 +30,12 @@ from providers.adapters.base import InputFile
 from providers.adapters.errors import Rejected
 from providers.adapters.registry import PROVIDERS
 from providers.catalog import Model
+from providers.catalog.values import is_absent
 from providers.references import MEDIA, OUTPUT, fit_problem, image_limits
 from workers.heartbeat import worker_name
 
 BATCH = 1000
+EXAMPLES = 3  # names that a warning shows
 
 
 def has_files(attempt: Attempt) -> bool:
@@ -74,6 +79,71 @@ def resolve(attempt: Attempt) -> tuple[dict[str, Any], dict[str, InputFile]]:
         else:
             params[name] = [resolved(entry, limits) for entry in value]
     return params, files
+
+
+def replace_names(
+    owner: AbstractBaseUser, model: Model, shared: dict[str, Any], rows: Sequence[Any]
+) -> tuple[dict[str, Any], list[Any], list[tuple[int | None, FieldError]], list[Reason]]:
+    """Replace names of uploaded images, and addresses of this site, by ``media:ID``.
+
+    Returns the shared parameters, the rows, the errors with the number of their row (None for
+    shared parameters), and warnings.
+    """
+    shared, replaced = dict(shared), list(rows)
+    places: list[tuple[int | None, dict[str, Any]]] = [(None, shared)]
+    for index, row in enumerate(rows):
+        if isinstance(row, str) and model.file_names({model.batch_field: row}):
+            row = {model.batch_field: row}
+        if isinstance(row, Mapping):
+            replaced[index] = dict(row)
+            places.append((index, replaced[index]))
+    texts: set[str] = set()
+    cells: list[tuple[int | None, dict[str, Any], str]] = []
+    for number, params in places:
+        for name in model.file_names(params):
+            found = [text for text in _texts(params[name]) if not is_absent(text) and media_names.is_name(text)]
+            if found:
+                texts.update(found)
+                cells.append((number, params, name))
+    if not texts:
+        return shared, replaced, [], []
+    resolved = media_names.resolve(texts, owner=owner)
+    errors: list[tuple[int | None, FieldError]] = []
+    for number, params, name in cells:
+        value = params[name]
+        named = resolved.problems.keys() - resolved.unknown  # the catalogue explains what else is allowed
+        problems = [resolved.problems[text] for text in _texts(value) if text in named]
+        if problems:
+            errors.append((number, FieldError(name, problems[0])))
+        if isinstance(value, str):
+            params[name] = resolved.references.get(value, value)
+        else:
+            params[name] = [resolved.references.get(each, each) if isinstance(each, str) else each for each in value]
+    warnings = []
+    if resolved.repeated:
+        shown = sorted(resolved.repeated)
+        more = " …" if len(shown) > EXAMPLES else ""
+        warnings.append(reasons.IMAGE_NAMES_REPEATED(names=", ".join(shown[:EXAMPLES]) + more))
+    return shared, replaced, errors, warnings
+
+
+def conversion_warnings(
+    files: Mapping[int, MediaFile], model: Model, names: Sequence[tuple[str, str, int]]
+) -> list[Reason]:
+    """Return a warning if images are converted for a model. Arguments as for ``file_errors``."""
+    wanted = {(media_id, name) for _place, name, media_id in names}
+    examples = []
+    for media_id, name in sorted(wanted):
+        limits = image_limits(model, model.parameter(name))
+        if limits and media_id in files and (text := renditions.difference(files[media_id], limits)):
+            examples.append(text)
+    if not examples:
+        return []
+    return [reasons.IMAGES_CONVERTED(count=len(examples), examples="; ".join(examples[:EXAMPLES]))]
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str)]
 
 
 def output_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, tuple[int, int]]]) -> list[FieldError]:

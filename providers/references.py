@@ -41,18 +41,25 @@ def _entries(model: Model, params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def params_file_errors(owner_id: int, model: Model, params: Mapping[str, Any]) -> list[FieldError]:
     """Return an error for every file that the owner does not have or the model refuses."""
-    return file_errors(owner_id, model, [(name, name, media_id) for name, media_id in media_ids(model, params)])
+    names = [(name, name, media_id) for name, media_id in media_ids(model, params)]
+    return file_errors(files_of(owner_id, names), model, names)
 
 
-def file_errors(owner_id: int, model: Model, names: Sequence[tuple[str, str, int]]) -> list[FieldError]:
+def files_of(owner_id: int, names: Sequence[tuple[str, str, int]]) -> dict[int, MediaFile]:
+    """Return the owner's files by id; ``names`` as for ``file_errors``."""
+    ids = {media_id for _place, _name, media_id in names}
+    return MediaFile.objects.filter(owner_id=owner_id).in_bulk(ids) if ids else {}
+
+
+def file_errors(
+    files: Mapping[int, MediaFile], model: Model, names: Sequence[tuple[str, str, int]]
+) -> list[FieldError]:
     """Return an error for every file that the owner does not have, or where no images are taken.
 
     Images in other formats, and larger ones, are converted when they are sent
-    (``media.renditions``). ``names`` holds (field of the error, parameter, media id).
+    (``media.renditions``). ``files`` are the owner's by id, ``names`` holds (field of the error,
+    parameter, media id).
     """
-    if not names:
-        return []
-    files = MediaFile.objects.filter(owner_id=owner_id).in_bulk({media_id for _place, _name, media_id in names})
     errors = []
     for place, name, media_id in names:
         media, parameter = files.get(media_id), model.parameter(name)

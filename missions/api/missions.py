@@ -286,7 +286,10 @@ def _check_or_create(
         known = {error.field for error in found}
         found += [error for error in new if error.field not in known]
     report = origin.report if origin else None
-    warnings = [*(report.warnings if report else ()), *(hints_of_rows(rows, draft.model) if draft else ())]
+    warnings = [
+        *(report.warnings if report else ()),
+        *((*hints_of_rows(rows, draft.model), *draft.warnings) if draft else ()),
+    ]
     if report is not None:
         report = replace(report, warnings=tuple(warnings))
     facts: dict[str, Any] = {

@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
 from core.storage.disk import OutOfSpace
+from media import names as media_names
 from media.services import UploadInvalid, store_upload
 from missions.batch_input.columns import match_columns, takes_many
 from missions.batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
@@ -29,7 +30,7 @@ from missions.batch_input.tables import (
 from missions.batch_input.values import understand
 from providers.catalog import Model
 
-_REFERENCE = re.compile(r"(?i)https?://|media:|output:")
+_REFERENCE = re.compile(r"(?i)https?://|media:\d+$|output:\d+/\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +146,56 @@ def holds_list(model: Model, name: str) -> bool:
     return takes_many(model, name)
 
 
+class AmbiguousFile(ValueError):
+    """Several files on disk fit a name. The message is for people."""
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Return the file that a row names, None if there is none. Raises AmbiguousFile.
+
+    The name as it is written comes first. Otherwise it is compared as names of uploads are
+    (``media.names``): without regard to case and encoding, with any slash, with or without the
+    ending; and a path of another machine is looked up by its last parts.
+    """
+    path = folder / Path(name).expanduser()
+    if path.is_file():
+        return path
+    parts = [part for part in media_names.folded(name).split("/") if part not in ("", ".")]
+    for start in range(len(parts)):
+        found = [folder]
+        for part in parts[start:-1]:
+            found = [child for place in found for child in _children(place) if media_names.folded(child.name) == part]
+            found = [place for place in found if place.is_dir()]
+        files = [child for place in found for child in _children(place) if child.is_file()]
+        whole = [file for file in files if media_names.folded(file.name) == parts[-1]]
+        fitting = whole or [
+            file
+            for file in files
+            if media_names.stem_of(media_names.folded(file.name)) == parts[-1] != media_names.folded(file.name)
+        ]
+        if len(fitting) > 1:
+            names = ", ".join(sorted(file.name for file in fitting))
+            raise AmbiguousFile(
+                _("%(name)s may be any of %(names)s. Write the whole name.") % {"name": name, "names": names}
+            )
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
 def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner: AbstractBaseUser) -> list[Row]:
     """Upload the local images that rows name, and return the rows with ``media:ID`` instead.
 
-    Paths are relative to ``folder``. Each file is uploaded once, however many rows name it. Only
-    for commands: over the network it would hand out the server's files. Raises RowsInvalid with
-    every problem.
+    Paths are relative to ``folder``; a file that is not there may be one that was uploaded before.
+    Each file is uploaded once, however many rows name it. Only for commands: over the network it
+    would hand out the server's files. Raises RowsInvalid with every problem.
     """
     uploaded: dict[str, str] = {}
     errors: list[RowError] = []
@@ -160,10 +205,19 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
             return name
         if name not in uploaded:
             uploaded[name] = name
-            path = folder / Path(name).expanduser()
             try:
+                path = find_file(folder, name)
+                if path is None:
+                    resolved = media_names.resolve([name], owner=owner)
+                    if name in resolved.references:
+                        uploaded[name] = resolved.references[name]
+                        return uploaded[name]
+                    path = folder / Path(name).expanduser()
                 with path.open("rb") as file:
-                    uploaded[name] = store_upload(owner=owner, file=file, name=path.name).media.reference
+                    shown = name if path.name == Path(name).name else path.name
+                    uploaded[name] = store_upload(owner=owner, file=file, name=shown).media.reference
+            except AmbiguousFile as error:
+                errors.append(RowError(line, str(error)))
             except (UploadInvalid, OutOfSpace) as error:
                 errors.append(RowError(line, f"{name}: {error}"))
             except (OSError, ValueError) as error:

@@ -25,19 +25,18 @@ from django.utils.translation import gettext_lazy
 
 from core.reasons import Reason
 from core.text import trim
-from media.models import MediaFile
+from media import names as media_names
 from missions.batch_input import columns
 from missions.batch_input.columns import image_field, prompt_field, takes_many
 from missions.batch_input.report import COLUMNS_GUESSED, TIMES_AS_RATIOS, ColumnMatch, InputReport
 from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
 from missions.batch_input.values import understand
+from missions.reasons import IMAGE_NAMES_REPEATED
 from providers.catalog import Model, Parameter, ParameterType
 
 RowValue = str | dict[str, Any]
 
-NAMES_PER_QUERY = 2000
-
-_REFERENCE = re.compile(r"(?i)https?://|(media:\d+|output:\d+/\d+)$")
+EXAMPLES = 3  # names that a warning shows
 
 
 class Source(models.TextChoices):
@@ -312,7 +311,8 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
 
     file_fields = [field.name for field in model.parameters if field.is_file]
     cells = [(row, name) for row in rows for name in file_fields if name in row]
-    references = _references_by_name({text for row, name in cells for text in _file_names(row[name])}, owner)
+    resolved = media_names.resolve({text for row, name in cells for text in _file_names(row[name])}, owner=owner)
+    references = resolved.references
     for row, name in cells:
         value = row[name]
         if isinstance(value, list):
@@ -330,7 +330,7 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
         row_problems += [
             RowProblem(
                 origin,
-                _("You have no uploaded image of this name. Upload it to your library first."),
+                resolved.problems[text],
                 field=name,
                 value=text,
             )
@@ -342,29 +342,21 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
         if row_problems:
             problems += row_problems
             invalid.add(number)
+    warnings = (TIMES_AS_RATIOS(count=times),) if times else ()
+    if resolved.repeated:
+        warnings = (*warnings, IMAGE_NAMES_REPEATED(names=", ".join(sorted(resolved.repeated)[:EXAMPLES])))
     return BatchRows(
         rows,
         [Origin(line=record.line) for record in records],
         problems,
         frozenset(invalid),
         columns={name: names[place] for place, name in meanings if place < len(names)},
-        warnings=(TIMES_AS_RATIOS(count=times),) if times else (),
+        warnings=warnings,
     )
 
 
 def _file_names(value: Any) -> Iterator[str]:
     """Yield the texts of a cell that are neither an address nor a reference."""
     for entry in value if isinstance(value, list) else [value]:
-        if isinstance(entry, str) and not _REFERENCE.match(entry):
+        if isinstance(entry, str) and media_names.is_name(entry):
             yield entry
-
-
-def _references_by_name(names: set[str], owner: AbstractBaseUser) -> dict[str, str]:
-    """Return the owner's newest image of each name, as ``media:ID``."""
-    references: dict[str, str] = {}
-    ordered = sorted(names)
-    for start in range(0, len(ordered), NAMES_PER_QUERY):
-        part = ordered[start : start + NAMES_PER_QUERY]
-        files = MediaFile.objects.filter(owner_id=owner.pk, name__in=part).order_by("created_at", "pk")
-        references |= {file.name: file.reference for file in files}
-    return references

@@ -18,8 +18,9 @@ from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
+from core.reasons import Reason
 from core.text import is_blank, trim
-from missions.references import output_errors
+from missions.references import conversion_warnings, output_errors, replace_names
 from providers import catalog, references
 from providers.catalog import ParamsInvalid
 from providers.catalog.task_types import TaskType
@@ -60,7 +61,8 @@ class Draft:
     """A validated mission that is not stored yet.
 
     ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when
-    the price of an item is not known.
+    the price of an item is not known. ``warnings`` are for people: images that are converted,
+    names that several images have.
     """
 
     owner: AbstractBaseUser
@@ -75,6 +77,7 @@ class Draft:
     metadata: dict[str, Any]
     template_id: int | None
     spending_limit: Decimal | None
+    warnings: tuple[Reason, ...] = ()
 
     @property
     def media_ids(self) -> set[int]:
@@ -142,7 +145,7 @@ def validate_mission(
             template_id=template_id,
             allow_free_form=allow_free_form,
         )
-        valid_rows = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
+        valid_rows, warnings = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
     except MissionInvalid as invalid:
         raise MissionInvalid([*errors, *invalid.errors][:MAX_ERRORS]) from None
     price = total_price(chosen, [row.params for row in valid_rows])
@@ -174,6 +177,7 @@ def validate_mission(
         metadata=dict(metadata or {}),
         template_id=template_id,
         spending_limit=spending_limit,
+        warnings=tuple(warnings),
     )
 
 
@@ -319,22 +323,34 @@ def _read_rows(rows: object, repeat: int) -> list[Any]:
 
 def _check_rows(
     owner: AbstractBaseUser, model: catalog.Model, shared: dict[str, Any], rows: Sequence[Any]
-) -> list[_Row]:
-    """Return the valid rows.
+) -> tuple[list[_Row], list[Reason]]:
+    """Return the valid rows, with ``media:ID`` for the names of uploaded images, and warnings.
 
     Raises MissionInvalid with the errors of all rows, parameters and files.
     """
+    shared, rows, name_errors, warnings = replace_names(owner, model, shared, rows)
+    named_wrongly = {number for number, _error in name_errors}
     row_names = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
     shared_errors = model.check_shared(shared, row_names=row_names)
     if model.is_free_form and not is_storable(shared):
         shared_errors.append(FieldError("", _(UNSTORABLE)))
     errors = [shared_error(error) for error in shared_errors]
-    reported = {error.field for error in shared_errors}
+    named_errors = [error for number, error in name_errors if number is None]
+    errors = [shared_error(error) for error in named_errors] + [
+        error for error in errors if error.field not in {f"params.{named.field}" for named in named_errors}
+    ]
+    reported = {error.field for error in (*shared_errors, *named_errors)}
     shared = {name: value for name, value in shared.items() if name not in reported}
 
     valid_rows: list[_Row] = []
-    row_errors: list[FieldError] = []
+    row_errors = [
+        FieldError(f"batch_input.{number}.{error.field}", error.message)
+        for number, error in name_errors
+        if number is not None
+    ]
     for number, row in enumerate(rows):
+        if number in named_wrongly:
+            continue
         own: dict[str, Any] = {}
         try:
             own, custom_id = _read_row(model, row)
@@ -352,7 +368,8 @@ def _check_rows(
         for row in valid_rows
         for name, media_id in references.media_ids(model, row.own)
     ]
-    errors += references.file_errors(owner.pk, model, names)
+    files = references.files_of(owner.pk, names)
+    errors += references.file_errors(files, model, names)
     outputs = [(f"params.{name}", name, key) for name, key in references.output_keys(model, shared)]
     outputs += [
         (f"batch_input.{row.number}.{name}", name, key)
@@ -362,7 +379,7 @@ def _check_rows(
     errors += output_errors(owner.pk, model, outputs)
     if errors:
         raise MissionInvalid(errors[:MAX_ERRORS])
-    return valid_rows
+    return valid_rows, [*warnings, *conversion_warnings(files, model, names)]
 
 
 def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -134,7 +134,13 @@ def check(entry: MissionEntry) -> Preview:
         ]
     skipped_count = len(built.rows) - len(rows) if draft is not None else 0
     report = replace(
-        entry.report, warnings=(*entry.report.warnings, *built.warnings, *hints_of_rows(rows, entry.model))
+        entry.report,
+        warnings=(
+            *entry.report.warnings,
+            *built.warnings,
+            *hints_of_rows(rows, entry.model),
+            *(draft.warnings if draft is not None else ()),
+        ),
     )
     if entry.batch.source == Source.FILE:
         report = replace(report, rows=len(rows), skipped=report.skipped + skipped_count)

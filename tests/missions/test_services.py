@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core.errors import NotPossible
+from media.services import store_upload
 from missions import execution, lifecycle, services
 from missions.models import Attempt, Mission, MissionItem, Output
 from missions.services import MissionInvalid
@@ -253,6 +255,31 @@ def test_images_of_any_type_and_size_are_taken(owner):
     huge = make_media(owner, content=picture(colour="blue"), size_bytes=11 * 1024 * 1024, name="huge.png")
     rows = edit_rows(f"media:{gif.pk}", f"media:{huge.pk}")
     assert make_mission(owner, rows, task_type="image_to_image").total_count == 2
+
+
+def test_images_are_named_as_people_name_them(owner, settings):
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    heic = store_upload(owner=owner, file=io.BytesIO(picture("HEIF")), name="IMG_1.HEIC").media
+    plain = store_upload(owner=owner, file=io.BytesIO(picture()), name="front.png").media
+    again = store_upload(owner=owner, file=io.BytesIO(picture(colour="blue")), name="front.png").media
+    names = ["img_1.heic", f"http://127.0.0.1:8810/media/{plain.key}", "photos/IMG_1", "front.png"]
+    draft = services.validate_mission(owner=owner, name="x", task_type="image_to_image", rows=edit_rows(*names))
+    assert [row["imageUrls"][0] for row in draft.rows[:2]] == [heic.reference, plain.reference]
+    assert draft.rows[3]["imageUrls"] == [again.reference]
+    converted, repeated = sorted(draft.warnings)
+    assert converted.startswith("Images that are converted for this model: 1. For example: IMG_1.HEIC: HEIC → JPG, ")
+    assert repeated.endswith("the newest one is used: front.png.")
+
+
+def test_names_that_fit_no_image_are_explained(owner):
+    errors = errors_of(
+        owner, task_type="image_to_image", rows=edit_rows("gone.png", "no name", "/media/abc"), params={"prompt": "x"}
+    )
+    assert errors["batch_input.0.imageUrls"].startswith("You have no uploaded image of this name.")
+    assert "media:ID of an uploaded file" in errors["batch_input.1.imageUrls"]
+    assert "no uploaded file at this address" in errors["batch_input.2.imageUrls"]
+    model = {"task_type": "image_to_video", "params": {"imageUrl": "gone.png"}}
+    assert "params.imageUrl" in errors_of(owner, **model, rows=["x"], model="rhart-video-v3.1-pro/image-to-video")
 
 
 def test_a_jpeg_is_taken_where_jpg_is_listed(owner):

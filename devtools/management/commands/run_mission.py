@@ -165,7 +165,7 @@ class Run:
                 [_place(error.field, rows, params) + error.message for error in invalid.errors]
             ) from invalid
         hints = hints_of_rows([row.value for row in rows], draft.model)
-        report = replace(read.report, warnings=(*read.report.warnings, *hints))
+        report = replace(read.report, warnings=(*read.report.warnings, *hints, *draft.warnings))
         self.print(f"Read {report.name}: {report.line}")
         for warning in report.warning_texts:
             self.print(f"Note: {warning}")

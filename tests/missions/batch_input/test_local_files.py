@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from PIL import Image
 from pytest_django import Settings
 
 from media.models import MediaFile
+from media.services import store_upload
 from missions.batch_input.local_files import Row, read_file, read_rows, upload_local_files
 from missions.batch_input.rows import RowValue, count_repeats
 from missions.batch_input.tables import RowsInvalid
 from providers import catalog
+from tests.factories import picture
 from tests.xlsx_files import row, sheet, workbook
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -95,6 +99,31 @@ def test_paths_are_uploaded_and_urls_stay(owner: User, folder: Path) -> None:
     red = MediaFile.objects.get()
     assert row == {"imageUrls": [f"media:{red.pk}", "https://example.com/a.png", "media:7"], "prompt": "red.png"}
     assert red.name == "red.png"
+
+
+def test_files_are_found_as_other_machines_write_them(owner: User, folder: Path) -> None:
+    photos = folder / "Fotos"
+    photos.mkdir()
+    decomposed = unicodedata.normalize("NFD", "Grün.png")
+    for place, colour in (
+        (photos / "Shoe.JPG", "white"),
+        (photos / decomposed, "green"),
+        (folder / "two.png", "black"),
+    ):
+        Image.new("RGB", (8, 8), colour).save(place, "PNG")
+    for name in ("two.jpg", "fotos/shoe.jpeg.txt"):
+        (folder / name.replace("fotos", "Fotos")).write_bytes(b"other")
+    earlier = store_upload(owner=owner, file=io.BytesIO(picture(colour="pink")), name="earlier.png").media.reference
+    names = ["RED.PNG", "red", "Fotos\\Shoe.JPG", "fotos/shoe.jpg", "C:\\x\\Fotos\\shoe.JPG", "Fotos/Grün.png"]
+
+    values = uploaded(owner, folder, "image_to_image", *({"imageUrls": [name]} for name in (*names, "EARLIER")))
+
+    references = [value["imageUrls"][0] for value in values]
+    assert len(set(references[:2])) == len(set(references[2:5])) == 1
+    assert MediaFile.objects.get(pk=references[2].removeprefix("media:")).name == "Shoe.JPG.png"
+    assert references[6] == earlier
+    with pytest.raises(RowsInvalid, match=r"two may be any of two\.jpg, two\.png\. Write the whole name\."):
+        uploaded(owner, folder, "image_to_image", {"imageUrls": ["two"]})
 
 
 def test_bare_line_is_a_path_for_image_models_only(owner: User, folder: Path) -> None:
