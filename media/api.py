@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import File, Path, Query, Router, Status, UploadedFile
+from django.utils.translation import gettext as _
+from ninja import Field, File, Form, Path, Query, Router, Status, UploadedFile
 
 from accounts import rights
 from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.pagination import page_of
+from core.errors import FieldError, Invalid
 from media import selectors, services
 from media.models import MediaFile
-from media.schemas import MediaDetailOut, MediaFilterIn, MediaOut, MediaPage
+from media.schemas import MediaDetailOut, MediaFilterIn, MediaPage, UploadOut
 
 router = Router(tags=["Media"])
+UploadPath = Annotated[str, Field(max_length=500)]
 
 
-@router.post("/upload", auth=CREATING, response={201: MediaOut, 200: MediaOut}, summary="Upload a reference image")
-def upload_media(request: HttpRequest, file: File[UploadedFile]) -> Status[MediaFile]:
-    """JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF.
+@router.post("/upload", auth=CREATING, response={201: UploadOut, 200: UploadOut}, summary="Upload reference images")
+def upload_media(
+    request: HttpRequest, file: File[list[UploadedFile]], path: Form[list[UploadPath] | None] = None
+) -> Status[MediaFile]:
+    """JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF, one or several.
 
-    Type is detected from content. 201: created. 200: an identical file already exists.
+    Type is detected from content. 201: created. 200: identical files already exist. Of several
+    files all are stored, or none. A name that is new is added to those of the file; ``path`` gives
+    the names with their folders, in the order of the files.
     """
-    stored = services.store_upload(owner=cast(User, request.user), file=file, name=file.name or "")
-    return Status(201 if stored.is_new else 200, stored.media)
+    owner = cast(User, request.user)
+    if path and len(path) != len(file):
+        raise Invalid([FieldError("path", _("Give one path for each file, or none."))])
+    uploads, errors = [], []
+    for number, each in enumerate(file):
+        try:
+            name = path[number] if path else each.name or ""
+            uploads.append(services.read_upload(owner=owner, file=each, name=name))
+        except services.UploadInvalid as invalid:
+            field = "file" if len(file) == 1 else f"file.{number}"
+            prefix = "" if len(file) == 1 else f"{each.name}: "
+            errors.append(FieldError(field, f"{prefix}{invalid}"))
+    if errors:
+        message = "" if len(file) > 1 else errors[0].message
+        raise services.UploadInvalid(message or _("Nothing was stored. Correct the files that are named."), errors)
+    stored = [services.store(upload, owner=owner) for upload in uploads]
+    first = stored[0].media
+    first.uploaded = [each.media for each in stored]  # type: ignore[attr-defined]
+    return Status(201 if any(each.is_new for each in stored) else 200, first)
 
 
 @router.get("/files", response=MediaPage, summary="List images")

@@ -80,6 +80,16 @@ class MediaOut(Schema):
         return media.owner.get_username()
 
 
+class UploadOut(MediaOut):
+    """The first file of a request, and ``files``: all of them in their order."""
+
+    files: list[MediaOut]
+
+    @staticmethod
+    def resolve_files(media: MediaFile) -> list[MediaFile]:
+        return getattr(media, "uploaded", [media])
+
+
 class MediaUseOut(Schema):
     """A mission that uses the file."""
 
@@ -89,12 +99,18 @@ class MediaUseOut(Schema):
 
 
 class MediaDetailOut(MediaOut):
-    """``used_by``: the newest missions that use the file, at most 20.
+    """``names``: all under which it was uploaded.
 
-    It can be deleted when none of them is open.
+    ``used_by``: the newest missions that use the file, at most 20. It can be deleted when none of
+    them is open.
     """
 
+    names: list[str] = Field(examples=[["a.jpg", "photos/front.jpg"]])
     used_by: list[MediaUseOut]
+
+    @staticmethod
+    def resolve_names(media: MediaFile) -> list[str]:
+        return list(media.names.order_by("pk").values_list("path", flat=True)) or [media.name]
 
     @staticmethod
     def resolve_used_by(media: MediaFile) -> list[MediaUse]:

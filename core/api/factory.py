@@ -34,6 +34,7 @@ from core.version import VERSION
 # Only a body with one of these can hold a NUL character or a number that becomes infinite.  The
 # lookbehind lets a run of digits be scanned once instead of from each of its digits.
 _SUSPICIOUS = re.compile(rb"\\u0000|[0-9][eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -139,6 +140,8 @@ class StrictParser(Parser):
         return value
 
     def parse_querydict(self, data: Any, list_fields: list[str], request: HttpRequest) -> Any:
+        if data is request.POST and request.content_type not in FORMS:
+            raise UnsupportedMediaType(_("Send a form: Content-Type: multipart/form-data."))
         for name, values in data.lists():
             if any(isinstance(value, str) and _UNSTORABLE.search(value) for value in values):
                 raise Invalid([FieldError(name, _("Contains characters that cannot be stored."))])

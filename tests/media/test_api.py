@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from media.models import MediaFile
@@ -36,6 +37,43 @@ def test_same_bytes_again_are_the_same_file(owner):
     first, again = data(upload(client, name="a.png"), 201), data(upload(client, name="b.png"), 200)
 
     assert again == first
+    assert data(client.get(f"{FILES}/{first['id']}"))["names"] == ["a.png", "b.png"]
+
+
+def upload_many(owner: User, files: dict[str, bytes], **fields: object):
+    parts = [SimpleUploadedFile(name, content) for name, content in files.items()]
+    return caller(owner).post("/api/v1/media/upload", {"file": parts, **fields})
+
+
+def test_several_files_of_one_request_are_stored(owner):
+    files = {"a.png": picture(), "b.heic": picture("HEIF"), "c.png": picture(colour="blue"), "d.png": picture()}
+    stored = data(upload_many(owner, files, path=["x/a.png", "x/b.heic", "y/c.png", "y/d.png"]), 201)
+
+    names = ["a.png", "b.heic", "c.png", "a.png"]  # the last has the bytes of the first
+    assert [each["name"] for each in stored["files"]] == names
+    assert {name: stored[name] for name in stored if name != "files"} == stored["files"][0]
+    assert stored["files"][1]["warnings"]
+    assert stored["files"][3]["id"] == stored["id"]
+    assert "y/d.png" in data(caller(owner).get(f"{FILES}/{stored['id']}"))["names"]
+    assert len(data(upload_many(owner, files), 200)["files"]) == 4
+
+
+def test_one_bad_file_of_several_leaves_nothing(owner):
+    files = {"a.png": picture(), "b.png": b"<html></html>", "c.png": picture("PNG", (300, 300))[:-300]}
+    found = errors(upload_many(owner, files))
+
+    assert list(found) == ["file.1", "file.2"]
+    assert found["file.1"].startswith("b.png: This is not a JPEG")
+    assert not MediaFile.objects.exists()
+    assert "one path for each file" in errors(upload_many(owner, files, path=["a.png"]))["path"]
+
+
+@pytest.mark.parametrize(("body", "content_type"), [(picture(), "image/png"), (b"{}", "application/json")])
+def test_body_that_is_no_form_is_415(owner, body, content_type):
+    response = caller(owner).post("/api/v1/media/upload", body, content_type=content_type)
+
+    assert (response.status_code, response.json()["error"]) == (415, "unsupported_media_type")
+    assert "multipart/form-data" in response.json()["message"]
 
 
 def test_same_bytes_of_two_owners_are_two_files(owner, stranger):

@@ -185,8 +185,6 @@ def test_long_animation_is_accepted(owner):
         (b"--frontier\r\n\r\n", f"multipart/form-data; boundary={BOUNDARY}"),
         (form("form-data", picture()), f"multipart/form-data; boundary={BOUNDARY}"),
         (form('form-data; name="file"', b"text"), f"multipart/form-data; boundary={BOUNDARY}"),
-        (picture(), "image/png"),
-        (b"{}", "application/json"),
         (b"file=x", "application/x-www-form-urlencoded"),
         (form('form-data; name="file"; filename="a.png"', picture()), "multipart/form-data; boundary=" + "b" * 300),
     ],
@@ -199,10 +197,10 @@ def test_body_without_a_file_is_refused(owner, body, content_type):
     assert not MediaFile.objects.exists()
 
 
-def test_only_one_file_of_a_form_is_stored(owner):
+def test_number_of_files_of_a_form_is_bounded(owner):
     part = form('form-data; name="file"; filename="a.png"', picture()).removesuffix(f"--{BOUNDARY}--\r\n".encode())
 
-    assert post(caller(owner), part * 90 + f"--{BOUNDARY}--\r\n".encode()).status_code == 201
+    assert len(data(post(caller(owner), part * 90 + f"--{BOUNDARY}--\r\n".encode()), 201)["files"]) == 90
     assert MediaFile.objects.count() == 1
     assert post(caller(owner), part * 200 + f"--{BOUNDARY}--\r\n".encode()).status_code in (400, 413, 422)
 
