@@ -6,6 +6,7 @@ import csv
 import io
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
@@ -107,3 +108,25 @@ def test_cost_of_an_attempt_has_its_currency(admin_client, mixed):
     page = admin_client.get(f"/admin/missions/attempt/{attempt.pk}/change/").content.decode()
     assert f"0.05 {attempt.currency}" in page
     assert "0.050000" not in page
+
+
+def test_markup_in_names_is_shown_as_text(admin_client, owner):
+    name = "<script>alert(1)</script><img src=x onerror=y>"
+    group = Group.objects.create(name=name)
+    owner.first_name = name[:150]
+    owner.save()
+    owner.groups.add(group)
+    make_mission(owner, name=name)
+    for path in (
+        "/admin/auth/group/",
+        "/admin/auth/group/add/",
+        f"/admin/auth/group/{group.pk}/change/",
+        "/admin/auth/user/",
+        f"/admin/auth/user/{owner.pk}/change/",
+        f"/admin/auth/user/{owner.pk}/delete/",
+        "/admin/audit/auditentry/",
+    ):
+        page = admin_client.get(path).content.decode()
+        assert "<script>alert" not in page, path
+        assert "<img src=x" not in page, path
+    assert "&lt;script&gt;alert(1)" in admin_client.get(f"/admin/auth/user/{owner.pk}/change/").content.decode()
