@@ -89,12 +89,17 @@ class Api(NinjaAPI):
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:
-        """Return django-ninja's error, its paths without the name of the function's argument."""
+        """Return django-ninja's error, its paths without the name of the function's argument.
+
+        A value in a list of the query has the list's name, which may be given several times.
+        """
         problems = []
         for context in error_contexts:
             argument = getattr(context.model, "__read_from_single_attr__", None)
+            names = getattr(context.model, "__ninja_flatten_map_reverse__", {})
             for error in super().validation_error_from_error_contexts([context]).errors:
                 path = error["loc"]
+                path = path[:1] + names.get(path[1:-1], path[1:])
                 problems.append(error | {"loc": path[:1] + path[2:] if path[1:2] == (argument,) else path})
         return ValidationError(problems)
 

@@ -50,6 +50,7 @@ MESSAGES: dict[str, str] = {
     "decimal_type": gettext_noop("Must be a decimal number."),
     "decimal_parsing": gettext_noop("Must be a decimal number."),
 }
+EMPTY = gettext_noop("Must not be empty.")
 
 
 def message_of(error: Mapping[str, Any]) -> str:
@@ -60,7 +61,7 @@ def message_of(error: Mapping[str, Any]) -> str:
     context = error.get("ctx") or {}
     if "expected" in context:  # pydantic writes 'a', 'b' or 'c' in English
         context = context | {"expected": str(context["expected"]).replace(" or ", ", ").replace("'", "")}
-    template = MESSAGES.get(error["type"])
+    template = EMPTY if context.get("min_length") == 1 and "too_short" in error["type"] else MESSAGES.get(error["type"])
     try:
         return _(template) % context if template else str(error["msg"])
     except KeyError:

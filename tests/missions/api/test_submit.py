@@ -83,7 +83,7 @@ def test_uploads_are_referenced_by_id(api: Api, owner):
 # --- Errors ---
 
 INVALID: list[tuple[dict[str, Any], str, str]] = [
-    ({"name": ""}, "name", "at least 1"),
+    ({"name": ""}, "name", "not be empty"),
     ({"name": "  "}, "name", "Enter a name"),
     ({"name": "\u200b\u2060"}, "name", "Enter a name"),
     ({"config": {"batch_input": ["\u200b\u2800"]}}, "config.batch_input.0.prompt", "may not be blank"),
