@@ -37,7 +37,18 @@ RELEASES = {
     },
 }
 FIRST = RELEASES["0.1.0"]
-OURS = ("accounts", "billing", "core", "drafts", "media", "missions", "providers", "templates_app", "workers")
+OURS = (
+    "accounts",
+    "billing",
+    "core",
+    "drafts",
+    "media",
+    "missions",
+    "operations",
+    "providers",
+    "templates_app",
+    "workers",
+)
 TOKEN = "rhb_of_the_first_release"
 PRICE = Decimal("0.25")
 
