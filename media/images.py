@@ -93,6 +93,7 @@ _PLAIN_MODES = {
 }
 _QUALITIES = (95, 90, 85, 80)  # the last halves the size of the first
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"sBIT", b"pHYs"}
+PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_END = b"\xff\xd9"
 # Inside of compressed pixels, FF is followed by 00, by a restart marker or by another FF.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -228,11 +229,22 @@ def without_metadata(content: bytes) -> bytes | None:
     with suppress(ValueError, struct.error, IndexError):
         if content.startswith(b"\xff\xd8"):
             return b"".join(_jpeg_parts(content))
-        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        if content.startswith(PNG_START):
             return b"".join(_png_parts(content))
         if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
             return _plain_webp(content)
     return None
+
+
+def without_texts(content: bytes) -> bytes:
+    """Return a PNG without the texts and large profiles that Pillow refuses to unpack.
+
+    The content of any other file is returned as it is.
+    """
+    if content.startswith(PNG_START):
+        with suppress(ValueError, struct.error, IndexError):
+            return b"".join(_png_parts(content, also=(b"eXIf", b"acTL", b"fcTL", b"fdAT")))
+    return content
 
 
 # --- Decoding ---
@@ -244,14 +256,9 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 
     Raises TooManyPixels, Damaged for a JPEG that lacks pixels at its end, or one of UNREADABLE.
     """
-    readable = content
     lacks_end = content.startswith(b"\xff\xd8") and not _has_jpeg_end(content)
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        with suppress(ValueError, struct.error, IndexError):
-            readable = b"".join(_png_parts(content, also=(b"eXIf", b"acTL", b"fcTL", b"fdAT")))
-    elif lacks_end:
-        readable = content.rstrip(b"\xff") + _JPEG_END
-    with Image.open(io.BytesIO(readable), formats=list(FORMATS)) as image:
+    source = content.rstrip(b"\xff") + _JPEG_END if lacks_end else without_texts(content)
+    with Image.open(io.BytesIO(source), formats=list(FORMATS)) as image:
         if image.width * image.height > settings.MEDIA_MAX_PIXELS:
             raise TooManyPixels(image.size)
         if lacks_end:

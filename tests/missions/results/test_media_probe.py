@@ -9,6 +9,7 @@ from typing import Any
 import av
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from media.images import THUMBNAIL_PIXELS
 from missions.results.media_probe import Inspected, NotAResult, inspect
@@ -63,6 +64,14 @@ def test_a_photo_of_several_frames_is_a_photo(tmp_path):
     frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
     media = inspected(tmp_path, buffer.getvalue(), claimed="jpg")
     assert (media.extension, media.content_type, media.width) == ("jpg", "image/jpeg", 60)
+
+
+def test_a_picture_with_a_long_workflow_is_stored(tmp_path):
+    workflow = PngInfo()
+    workflow.add_text("workflow", "a node " * 300_000, zip=True)
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(buffer, "PNG", pnginfo=workflow)
+    assert inspected(tmp_path, buffer.getvalue()).width == 60
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16", "CMYK"])
