@@ -47,9 +47,10 @@ class Operation:
         elif "multipart/form-data" in content:
             form = content["multipart/form-data"]["schema"]
             file = rows_file if "mission" in form["properties"] else picture
+            fields = {name: form["properties"][name] for name in form["required"]}
             arguments["data"] = {
-                name: file() if form["properties"][name].get("format") == "binary" else sample(form["properties"][name])
-                for name in form["required"]
+                name: file() if field.get("items", field).get("format") == "binary" else sample(field)
+                for name, field in fields.items()
             }
         return arguments
 

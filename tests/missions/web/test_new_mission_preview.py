@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from pytest_django import Settings
 
+from media.services import store_upload
 from missions import durations
 from missions.batch_input.tables import read_table
 from missions.models import Mission
@@ -19,7 +20,7 @@ from missions.web.new_mission_form import FormState, parse
 from missions.web.new_mission_preview import Preview, check, expected_seconds
 from providers.catalog import get_model
 from providers.models import ProviderAccount
-from tests.factories import Workers, make_media, make_mission
+from tests.factories import Workers, make_mission, picture
 
 EDIT = {"task_type": "image_to_image", "model": "rhart-image-v1/edit", "source": "images"}
 URLS = [f"https://a.example/{number}.png" for number in range(1, 4)]
@@ -95,12 +96,13 @@ def test_row_problem_has_its_origin(owner: User, fields: Any, table: str, expect
     assert (str(problem.origin), problem.field, problem.column, problem.value) == expected
 
 
-def test_unsuitable_upload_is_named(owner: User) -> None:
-    media = make_media(owner, name="loop.gif", content_type="image/gif")
+def test_images_that_are_converted_are_named(owner: User) -> None:
+    media = store_upload(owner=owner, file=io.BytesIO(picture("GIF")), name="loop.gif").media
 
     result = preview(owner, **EDIT, images=media.reference, param_prompt="in ink")
 
-    assert "loop.gif is GIF" in result.row_problems[0].message
+    assert result.is_ready
+    assert "loop.gif: GIF → PNG, " in " ".join(result.report.warning_texts)
 
 
 def test_unreadable_lines_are_not_ignored(owner: User) -> None:
