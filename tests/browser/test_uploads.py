@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from media.models import MediaFile
 from missions.models import Mission
@@ -68,7 +69,7 @@ def notes(page: Page, area: str) -> Locator:
     return page.locator(f'#{area} [data-part="notes"]')
 
 
-def expect_logged(page: Page, words: str) -> None:
+def expect_logged(page: Any, words: str) -> None:
     """Take what the browser logs about provoked failures from the errors of the page."""
     page.watch.wrongs = [wrong for wrong in page.watch.wrongs if not re.search(words, wrong)]
 
@@ -271,7 +272,12 @@ def test_leaving_during_uploads_is_asked(page):
     page.set_input_files("#uploader-files", photos(1))
     expect(counts(page, "uploader")).to_have_text("0 of 1 arrived")
     kinds: list[str] = []
-    page.on("dialog", lambda dialog: (kinds.append(dialog.type), dialog.accept()))
+
+    def answer(dialog: Dialog) -> None:
+        kinds.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", answer)
     page.locator("main").click(position={"x": 5, "y": 5})  # browsers ask only people who did something
     page.goto("/missions")
     assert kinds == ["beforeunload"]

@@ -135,6 +135,7 @@ def test_pictures_of_an_older_release_are_converted(owner, simulator, resolve):
     (url,) = resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"]
     assert sent(url).mode == "L"
     media.refresh_from_db()
+    assert media.rendition is not None
     assert media.rendition["changes"] == ["colours"]
     media.file.storage.delete(media.rendition_path)
     ProviderUpload.objects.all().delete()

@@ -47,9 +47,8 @@ CHANGES: list[tuple[str, tuple[str, str, Any], str]] = [
 
 def send(person: User, mission: Mission, method: str, path: str, body: Any) -> Any:
     url = f"{API}/{mission.pk}{path}"
-    return caller(person).generic(
-        method, url, *([] if body is None else [json.dumps(body)]), content_type="application/json"
-    )
+    data = "" if body is None else json.dumps(body)
+    return caller(person).generic(method, url, data, content_type="application/json")
 
 
 def test_rights_decide_verbs_of_pages_and_api(owner):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from media.images import Limits
@@ -41,13 +43,13 @@ def test_files_must_be_own_and_images_wanted(owner, stranger):
 
 
 def test_limits_of_an_image_are_those_of_model_and_provider():
-    cases = [
+    cases: list[tuple[dict[str, Any], tuple[set[str], int, int | None]]] = [
         ({"formats": ("JPG", "JPEG", "PNG", "WEBP"), "max_bytes": 30 * MB}, ({"JPG", "PNG", "WEBP"}, 30 * MB, None)),
         ({"formats": ("JPG", "PNG"), "max_bytes": 50 * MB}, ({"JPG", "PNG"}, 30 * MB, None)),  # RunningHub's uploads
         ({"formats": ("PNG",), "max_side": 2048}, ({"PNG"}, 10 * MB, 2048)),
         ({}, ({"JPG", "PNG", "WEBP"}, 10 * MB, None)),
     ]
     for limits, (formats, max_bytes, max_side) in cases:
-        parameter = catalog.Parameter(name="imageUrl", type="image", **limits)
+        parameter = catalog.Parameter(name="imageUrl", type=catalog.ParameterType.IMAGE, **limits)
         assert references.image_limits(EDIT, parameter) == Limits(frozenset(formats), max_bytes, max_side)
     assert references.image_limits(FREE, None) == Limits(frozenset({"JPG", "PNG", "WEBP"}), 10 * MB)
