@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from audit.models import AuditEntry, Verb, Via
-from core.admin.readonly import DetailAdmin, choices, column, long_text
+from core.admin.readonly import DetailAdmin, choices, column, long_text, titled
 
 # The kinds of objects, by the first part of their verbs, as a person may type them.
 _KINDS = sorted({verb.partition(".")[0] for verb in Verb.values})
@@ -31,7 +31,7 @@ class AuditEntryAdmin(DetailAdmin):
         column("address", _("address")),
         "shown_details",
     ]
-    list_filter = [choices("verb", _("action"), Verb), ("at", admin.DateFieldListFilter)]
+    list_filter = [choices("verb", _("action"), Verb), ("at", titled(admin.DateFieldListFilter, _("when")))]
     search_fields = ["person_name"]  # shows the search box; get_search_results does the search
     search_help_text = _("A person's name, an address, or the number of an object (12, or mission 12).")
     sortable_by = ()

@@ -15,6 +15,6 @@ class AuditConfig(AppConfig):
         navigation.register(
             navigation.ADMINISTRATION,
             navigation.Entry(
-                "admin:audit_auditentry_changelist", _("Audit log"), "shield", 90, "audit.view_auditentry"
+                "admin:audit_auditentry_changelist", _("Audit log"), "shield", 85, "audit.view_auditentry"
             ),
         )

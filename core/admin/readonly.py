@@ -142,10 +142,10 @@ class DetailAdmin(PageAdmin):
                 facts.append((label, "time", value))
             elif isinstance(value, Decimal):
                 facts.append((label, "text", f"{amount_text(value)} {getattr(row, 'currency', '')}".strip()))
-            elif isinstance(value, dict | list):
+            elif isinstance(value, dict | list) and value:
                 facts.append((label, "json", json.dumps(value, ensure_ascii=False, indent=2)))
             else:
-                facts.append((label, "text", "" if value is None else str(value)))
+                facts.append((label, "text", "" if value in (None, {}, []) else str(value)))
         return {"facts": facts}
 
 

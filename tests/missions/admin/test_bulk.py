@@ -61,7 +61,7 @@ def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, ma
     other = make_mission(stranger)
     page = ask(admin_client, "pause", many[0], f"?owner__id__exact={owner.pk}")
     html = page.content.decode()
-    assert f"{COUNT} rows are changed; 10 of the chosen rows are not shown here" in html
+    assert f"{COUNT} rows will be changed; 10 of the chosen rows are not shown here" in html
     assert "¥0.00" in html
     assert not Mission.objects.filter(status="paused").exists()
 
