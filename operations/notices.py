@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from core.storage import disk
 from core.ui.notices import Notice
@@ -76,15 +77,20 @@ def _unknown_statuses(accounts: list[ProviderAccount], is_staff: bool) -> list[N
         account__in=accounts, status__in=[AttemptStatus.RUNNING, AttemptStatus.UNCONFIRMED]
     ).exclude(unknown_status="")
     words = live.order_by("unknown_status").values_list("unknown_status").annotate(Count("pk"))
-    text = _(
-        "A provider reports the status “%(word)s”, which this program does not know, for %(count)s tasks. They count as "
-        "running, and as unconfirmed once they take longer than usual. Look at the provider if they have ended."
-    )
     url = reverse("control_room:show")
-    link = _("Open the control room")
-    return [
-        Notice("unknown-status", "warning", text % {"word": word, "count": count}, url, link) for word, count in words
-    ]
+    notices = []
+    for word, count in words:
+        text = ngettext(
+            "A provider reports the status “%(word)s”, which this program does not know, for %(count)s task. It counts "
+            "as running, and as unconfirmed once it takes longer than usual. Look at the provider if it has ended.",
+            "A provider reports the status “%(word)s”, which this program does not know, for %(count)s tasks. They "
+            "count as running, and as unconfirmed once they take longer than usual. Look at the provider if they have "
+            "ended.",
+            count,
+        )
+        text %= {"word": word, "count": count}
+        notices.append(Notice("unknown-status", "warning", text, url, _("Open the control room")))
+    return notices
 
 
 def _full_disks(is_staff: bool) -> list[Notice]:

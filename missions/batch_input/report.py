@@ -198,7 +198,7 @@ class InputReport:
 
 def _listed(names: Sequence[object]) -> str:
     shown = [" ".join(str(name).split()) for name in names[:SHOWN_NAMES]]
-    return ", ".join([*shown, "…"] if len(names) > SHOWN_NAMES else shown)
+    return _(", ").join([*shown, "…"] if len(names) > SHOWN_NAMES else shown)
 
 
 def _delimiter_name(delimiter: str) -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from core.db.transactions import durable_transaction
 from core.db.values import storable
 from core.logging.context import about
+from core.money import amount_text
 from core.reasons import without_detail
 from missions import reasons
 from missions.lifecycle.missions import pause_locked
@@ -361,7 +362,7 @@ def _judge_charge(mission: Mission, attempt: Attempt, cost: Decimal | None) -> t
         reason, recorded = reasons.CHARGED_ABOVE_PRICE, cost
     else:
         return cost, ""
-    amounts = {"charged": f"{cost:f}", "expected": f"{attempt.expected_cost:f}", "currency": mission.currency}
+    amounts = {"charged": f"{cost:f}", "expected": amount_text(attempt.expected_cost), "currency": mission.currency}
     return recorded, reason(**amounts)
 
 

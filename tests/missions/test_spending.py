@@ -325,7 +325,7 @@ def test_a_charge_above_the_price_stops_the_mission_early(owner, account, probin
     execution.dispatch(account.pk)
     attempts = list(Attempt.objects.order_by("pk").values_list("pk", flat=True))
     bring_on(attempts[0], cost="0.50")
-    assert "charged 0.50 CNY for one item that was expected to cost 0.050000" in reason_of(mission)
+    assert "charged 0.50 CNY for one item that was expected to cost 0.05." in reason_of(mission)
     assert "charged 0.50 CNY" in mission.items.get(index=1).events.order_by("pk").last().reason
     services.resume_mission(mission_id=mission.pk, actor="user:1")
     cache.clear()
