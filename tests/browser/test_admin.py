@@ -76,6 +76,16 @@ def account_pages(environment, settings) -> list[str]:
     return [accounts, f"{accounts}add/", *(f"{accounts}{one.pk}/change/" for one in (stored, from_environment))]
 
 
+def test_all_matching_rows_can_be_chosen(open_page, operator, person):
+    make_mission(person, 60)
+    page = open_page("/admin/missions/missionitem/", user=operator)
+    page.locator("#action-toggle").check()
+    page.get_by_role("button", name="Select all 60 mission items").click()
+    page.locator("select[name=action]").select_option("retry")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page.get_by_text("60 rows do not fit and stay as they are")).to_be_visible()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_admin_is_accessible(open_page, operator, troubled, account_pages, theme):
     page = open_page(theme=theme, user=operator)
