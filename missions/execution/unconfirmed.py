@@ -85,9 +85,10 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to a lost attempt, if the provider knows it and no other has it.
 
-    ``actor``: who names the task. A task whose status is unknown is attached for a person only: its
-    results, if it lists any, are then taken as its end. Raises ProviderError when the provider does
-    not answer, or the account no longer has the key that sent the attempt.
+    ``actor``: who names the task. If its status is unknown, only a person may attach it again once
+    it was left to people; its results, if it lists any, are then taken as its end. Raises
+    ProviderError when the provider does not answer, or the account no longer has the key that sent
+    the attempt.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -102,10 +103,11 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
         if attempt.key_fingerprint != attempt.account.key_fingerprint:
             raise Unavailable(reasons.OTHER_KEY())
         return False
-    if answer.unknown_status and actor == lifecycle.ENGINE:
+    is_unknown = bool(answer.unknown_status)
+    if is_unknown and actor == lifecycle.ENGINE and attempt.remote_task_id == remote_task_id:
         return False
     is_attached = _accept(attempt, answer, remote_task_id, actor)
-    if is_attached and answer.unknown_status and answer.outputs:
+    if is_attached and is_unknown and answer.outputs and actor != lifecycle.ENGINE:
         ended = dataclasses.replace(answer, status=RemoteStatus.SUCCEEDED)
         record_ends({attempt: download.store_result_files(attempt, ended)})
     elif is_attached:
