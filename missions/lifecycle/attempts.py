@@ -367,8 +367,8 @@ def _judge_charge(mission: Mission, attempt: Attempt, cost: Decimal | None) -> t
 
 
 def _pause_after_charge(mission: Mission, reason: str) -> None:
-    """Pause a mission that has items left to send after an odd charge."""
-    if reason and mission.status in RUNNABLE and mission.pending_count:
+    """Pause a mission after an odd charge if it has items that are not sent yet."""
+    if reason and mission.status in RUNNABLE and mission.pending_count + mission.submitting_count:
         pause_locked(mission, reason=reason)
 
 

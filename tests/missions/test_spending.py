@@ -342,6 +342,15 @@ def test_a_charge_above_the_price_stops_the_mission_early(owner, account, probin
     check_mission(mission.pk)
 
 
+def test_an_odd_charge_withdraws_items_that_wait_to_be_sent(owner, account):
+    mission = make_mission(owner, 2)
+    first, second = claim(mission, account, 2)
+    bring_on(first, cost="0.50")
+    assert "charged 0.50 CNY" in reason_of(mission)
+    assert Attempt.objects.get(pk=second).status == "void"
+    check_mission(mission.pk)
+
+
 def test_an_unbelievable_charge_eats_no_budget(owner, account):
     mission = make_mission(owner, 9, spending_limit=Decimal(2))
     good, bad = claim(mission, account, 2)
