@@ -3,7 +3,8 @@
 Many answers may arrive at once, while each has to wait for a lock to be recorded. If the worker is
 killed meanwhile, the answers would be lost, and each attempt would be left to a person. So the
 thread that gets an answer first appends a line to a file of its worker, which takes no lock. Once
-the answers are recorded the file is deleted; the reaper reads the files of dead workers.
+the answers are recorded their lines are removed; the reaper reads the files of dead workers, and
+those of workers that could not record an answer.
 
 The files are on this host. A worker of another host that settles the attempt does not see them, and
 the attempt is then unconfirmed.
@@ -11,9 +12,11 @@ the attempt is then unconfirmed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -39,24 +42,29 @@ def add(attempt: Attempt, task_id: str) -> None:
         log.warning("The answer about attempt %s could not be noted.", attempt.pk, exc_info=True)
 
 
-def clear() -> None:
-    """Forget the answers of this worker, after they were recorded."""
-    _path(worker_name()).unlink(missing_ok=True)
+def clear(attempts: Iterable[Attempt]) -> None:
+    """Forget this worker's answers about ``attempts``, after they were recorded.
+
+    Answers that an earlier batch could not record stay, for the reaper.
+    """
+    path = _path(worker_name())
+    recorded = {attempt.pk for attempt in attempts}
+    left = [entry for entry in _read(path) if entry[0] not in recorded]
+    with contextlib.suppress(OSError):  # a line too many does no harm
+        if left:
+            part = path.with_suffix(".new")
+            part.touch(mode=0o600)
+            part.write_text("".join(json.dumps(entry) + "\n" for entry in left))
+            part.replace(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def task_id_of(attempt: Attempt) -> str:
     """Return the task that the attempt's worker had noted, "" if there is none on this host."""
-    try:
-        lines = _path(attempt.worker).read_text().splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        try:
-            attempt_id, token, task_id = json.loads(line)
-        except ValueError:  # cut off when the disk was full
-            continue
+    for attempt_id, token, task_id in _read(_path(attempt.worker)):
         if (attempt_id, token) == (attempt.pk, attempt.webhook_token):
-            return str(task_id)
+            return task_id
     return ""
 
 
@@ -64,6 +72,20 @@ def remove() -> None:
     """Remove the files of all workers. None may be alive."""
     for path in _folder().glob("*.answers"):
         path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> list[tuple[int, str, str]]:
+    """Return the entries of a file: attempt, webhook token, task."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError):  # cut off when the disk was full
+            attempt_id, token, task_id = json.loads(line)
+            entries.append((attempt_id, token, task_id))
+    return entries
 
 
 def _folder() -> Path:

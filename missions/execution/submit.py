@@ -172,7 +172,7 @@ def _send_marked(marked: Sequence[_Ready], marked_at: datetime) -> None:
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             _retry_write(partial(_record_answers, [(waiting.pop(answer), answer) for answer in done]))
-    answer_journal.clear()
+    answer_journal.clear(attempt for attempt, _, _ in marked)
 
 
 @about_attempt

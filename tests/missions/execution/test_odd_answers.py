@@ -21,7 +21,7 @@ from missions.provider_webhooks import Hint, take
 from operations import notices
 from providers import provider_accounts
 from providers.adapters.base import Capabilities, RemoteOutput, RemoteState, RemoteStatus
-from providers.adapters.errors import Rejected
+from providers.adapters.errors import Rejected, Unconfirmed
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from tests.factories import TEXT_TO_IMAGE, Workers, bring_to, check_mission, claim, make_mission, pass_time
@@ -193,6 +193,22 @@ def test_notes_are_deleted_once_they_are_recorded(mission, scripted, script):
 
 
 @pytest.mark.usefixtures("_no_notes_stay")
+def test_notes_of_an_unrecorded_answer_stay(owner, mission, scripted, script):
+    [first, *_] = claim(mission, scripted)
+    bring_to("sending", first)
+    Attempt.objects.filter(pk=first).update(worker=worker_name())
+    answer_journal.add(Attempt.objects.get(pk=first), "first")  # then the database failed for long
+    script.submit = lambda request, updates: accepted(request.our_id[:8])
+    make_mission(owner, ["another"])
+    Mission.objects.update(provider="scripted")
+    submit(scripted)
+    pass_time(1000)
+    execution.reap(scripted.pk)
+    attempt = Attempt.objects.get(pk=first)
+    assert (attempt.status, attempt.remote_task_id) == ("running", "first")
+
+
+@pytest.mark.usefixtures("_no_notes_stay")
 def test_a_note_of_another_attempt_is_not_believed(owner, account):
     [attempt_id] = claim(make_mission(owner, 1), account)
     bring_to("sending", attempt_id)
@@ -249,6 +265,26 @@ def test_a_status_that_is_known_again_resolves_itself(mission, scripted, script)
     execution.resolve_unconfirmed(attempt.pk)
     attempt.refresh_from_db()
     assert attempt.status == "succeeded"
+
+
+def test_a_task_of_unknown_status_that_a_webhook_names_is_kept(mission, scripted, script):
+    def lose(request: Any, updates: Any) -> Any:
+        raise Unconfirmed("No answer.")
+
+    script.submit = lose
+    attempt = submit(scripted)[0]
+    Attempt.objects.filter(pk=attempt.pk).update(hinted_task_id="1")
+    script.states = {"1": unknown("1", RemoteOutput(text="a text"))}
+    execution.resolve_unconfirmed(attempt.pk)
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.remote_task_id, attempt.hinted_task_id) == ("running", "1", "")
+    pass_time(601)
+    poll(scripted)
+    script.states = {"1": succeeded("1")}
+    execution.resolve_unconfirmed(attempt.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "succeeded"
+    check_mission(mission.pk)
 
 
 # --- Ends that nobody watched ---
