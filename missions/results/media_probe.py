@@ -17,6 +17,7 @@ from missions import reasons
 Image.init()  # load Pillow's formats now, so that worker processes share them
 
 IMAGE_FORMATS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "GIF": "gif"}
+LARGEST_IN_MEMORY = 64 * 1024 * 1024  # bytes of a picture; a worker inspects eight at a time
 OPENED_FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]  # (the opener of JPEG also finds MPO)
 MAX_PIXELS = 80_000_000  # in a picture of a clip: opening it takes up to 9 bytes of memory for each
 VIDEO_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "webm"}
@@ -57,8 +58,10 @@ def inspect(path: Path, *, claimed: str) -> Inspected:
     signature, content_type = OTHER_KINDS.get(claimed, (b"", ""))
     if signature and head.startswith(signature):
         return Inspected(extension=claimed, content_type=content_type)
-    # A workflow in a PNG may be longer than Pillow unpacks.
-    return _inspect_image(io.BytesIO(without_texts(path.read_bytes())) if head.startswith(PNG_START) else path)
+    if head.startswith(PNG_START) and path.stat().st_size <= LARGEST_IN_MEMORY:
+        # A workflow in a PNG may be longer than Pillow unpacks.
+        return _inspect_image(io.BytesIO(without_texts(path.read_bytes())))
+    return _inspect_image(path)
 
 
 def _looks_like_video(head: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_a_picture_with_a_long_workflow_is_stored(tmp_path):
     buffer = io.BytesIO()
     Image.new("RGB", (60, 40)).save(buffer, "PNG", pnginfo=workflow)
     assert inspected(tmp_path, buffer.getvalue()).width == 60
+
+
+def test_a_very_large_file_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "large"
+    Image.new("RGB", (60, 40)).save(path, "PNG")
+    with path.open("r+b") as file:
+        file.truncate(300 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        assert inspect(path, claimed="png").width == 60
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16", "CMYK"])
