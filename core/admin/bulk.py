@@ -145,8 +145,8 @@ def run_step(bulk_id: int) -> bool:
     form = QueryDict(mutable=True)
     form.update(bulk.form)
     refusals, done_count = [], 0
-    is_active = User.objects.filter(pk=bulk.actor_id, is_active=True).exists()
-    rows = _rows(model_admin, bulk.ids[bulk.position : end]) if is_active else []
+    is_allowed = _may_act(bulk.actor_id, action, model_admin)
+    rows = _rows(model_admin, bulk.ids[bulk.position : end]) if is_allowed else []
     for row in rows:
         try:
             action.do(row, f"user:{bulk.actor_id}", form)
@@ -155,7 +155,7 @@ def run_step(bulk_id: int) -> bool:
             continue
         done_count += 1
         LogEntry.objects.log_actions(bulk.actor_id, [row], CHANGE, action.record.code, single_object=True)
-    is_last = end == len(bulk.ids) or not is_active
+    is_last = end == len(bulk.ids) or not is_allowed
     changes: dict[str, Any] = {"finished_at": timezone.now()} if is_last else {}
     if refusals and len(bulk.refusals) < MAX_REFUSALS:
         changes["refusals"] = [*bulk.refusals, *refusals][:MAX_REFUSALS]
@@ -185,6 +185,16 @@ def resend_stalled(now: datetime) -> None:
 def _person_id(request: HttpRequest) -> int:
     assert request.user.pk is not None  # the admin is for people who have signed in
     return request.user.pk
+
+
+def _may_act(person_id: int, action: AdminAction, model_admin: ReadOnlyAdmin) -> bool:
+    """Return True if the person is still active and still has the action's permission."""
+    request = HttpRequest()
+    person = User.objects.filter(pk=person_id, is_active=True, is_staff=True).first()
+    if person is None:
+        return False
+    request.user = person
+    return bool(getattr(model_admin, f"has_{action.permission}_permission")(request))
 
 
 def _rows(model_admin: ReadOnlyAdmin, ids: list[int]) -> list[Any]:

@@ -133,6 +133,14 @@ def test_inactive_operator_stops_the_rest(admin_client, admin_user, many, sent):
     assert Mission.objects.filter(status="paused").count() == bulk.STEP
 
 
+def test_rights_that_are_taken_away_stop_the_rest(admin_client, admin_user, many, sent):
+    confirm(admin_client, ask(admin_client, "pause", many[0]))
+    User.objects.filter(pk=admin_user.pk).update(is_superuser=False)
+    work(sent)
+    assert Mission.objects.filter(status="paused").count() == bulk.STEP
+    assert BulkAction.objects.get().finished_at is not None
+
+
 def test_bulk_needs_rights_and_owner(admin_client, viewer, many, sent, client):
     assert "pause" not in str(viewer.get(LIST).context["action_form"])
     ask(viewer, "pause", many[0])
