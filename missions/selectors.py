@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def find_missions(
         alias = f"metadata_{number}"
         is_value = Q(**{alias: text})
         with contextlib.suppress(ValueError):
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
             if value is not None and not isinstance(value, str | list | dict):
                 is_value |= Q(**{alias: value})
         missions = missions.alias(**{alias: KeyTransform(name, "metadata")}).filter(is_value)
@@ -61,6 +62,14 @@ def find_missions(
 def _refuse_constant(word: str) -> NoReturn:
     """Refuse NaN and Infinity, which are no JSON."""
     raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    """Refuse 1e999, which no database can compare with JSON."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def items_after(

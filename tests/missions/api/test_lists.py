@@ -87,6 +87,7 @@ def test_missions_are_found_by_metadata(api: Api, owner: User):
         ({"metadata.__x": "1.5"}, {three}),
         ({"metadata.order": "13"}, set()),
         ({"metadata.order": "NaN"}, set()),
+        ({"metadata.order": "1e999"}, set()),
         ({"metadata.order": "[1"}, set()),
         ({"metadata.missing": ""}, set()),
     ]
