@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import uuid
 from decimal import Decimal
@@ -171,7 +172,7 @@ def test_updates_are_stored_seldom_and_text_is_removed(owner, scripted, script, 
 
 
 def test_a_cancelled_mission_stops_inline_work(owner, scripted, script, monkeypatch):
-    clock = iter(range(0, 1000, 10))
+    clock = itertools.count(0, 10)
     monkeypatch.setattr("missions.execution.inline.time.monotonic", lambda: next(clock))
 
     def submit(request: SubmitRequest, updates: Updates) -> Finished:
