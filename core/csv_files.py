@@ -11,8 +11,9 @@ from typing import Any, Protocol
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 BYTE_ORDER_MARK = "\ufeff"  # by which spreadsheets know UTF-8
 # Where a spreadsheet whose separator is a semicolon begins a new cell inside of ours: quotes do not
-# help there, because our cells are separated by commas.
-_INNER_FORMULA = re.compile(r'(?<=[;\t\r\n])([\s"]*)(?=[=+\-@＝＋－＠])')
+# help there, because our cells are separated by commas. A run of separators is taken as a whole, so
+# that a long one takes no longer than its length.
+_INNER_START = re.compile(r'([;\t\r\n][;\s"]*+)([=+\-@＝＋－＠]?)')
 
 
 class Writer(Protocol):
@@ -24,7 +25,8 @@ def safe_cell(value: Any) -> str:
 
     An apostrophe is put before what could begin one.
     """
-    text = _INNER_FORMULA.sub(r"\1'", "" if value is None else str(value))
+    text = "" if value is None else str(value)
+    text = _INNER_START.sub(lambda start: f"{start[1]}'{start[2]}" if start[2] else start[0], text)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 

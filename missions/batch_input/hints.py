@@ -68,12 +68,12 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         INFOTEXT,
         (),
-        re.compile(r"(?i)\s*((negative|positive)( prompt)?\s*[:：]|steps\s*[:：]\s*\d+\s*,|(反向|负面)提示词\s*[:：])"),
+        re.compile(r"(?i)((negative|positive)( prompt)?\s*[:：]|steps\s*[:：]\s*\d+\s*,|(反向|负面)提示词\s*[:：])"),
     ),
     (
         COMMENTS,
         (),
-        re.compile(r"\s*(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3}|#\S*[:：]?$)"),
+        re.compile(r"(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3}|#\S*[:：]?$)"),
     ),
     (
         OPTIONS,
@@ -82,7 +82,7 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
             r"(^|\s)(--[A-Za-z][\w-]*(\s|=|$)|[—–](ar|aspect|v|niji|no|s|stylize|style|c|chaos|q|seed|iw|tile|w|weird)\b)"
         ),
     ),
-    (JSON_TEXT, (), re.compile(r'\s*(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
+    (JSON_TEXT, (), re.compile(r'(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
     (
         MARKUP,
         ("<", "__", "{", "(", "BREAK", "$"),
@@ -91,7 +91,7 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
             r"|\([^()]{1,200}:\d*\.?\d+\)|\bBREAK\b|\$\{?[A-Za-z_]\w*|\{\{?\s?[\w.]{1,80}\s?\}\}?"
         ),
     ),
-    (LIST_MARKS, (), re.compile(r"\s*(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
+    (LIST_MARKS, (), re.compile(r"(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
     (TABLE_TEXT, ("\t", "|", "｜"), re.compile(r"\S\t+\S|\S\s?[|｜]\s?\S")),
 )
 
@@ -116,7 +116,7 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
 
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for text in texts:
+    for text in map(str.lstrip, texts):
         for reason, marks, pattern in _KINDS:
             if marks and not any(mark in text for mark in marks):
                 continue

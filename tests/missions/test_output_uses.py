@@ -46,7 +46,6 @@ def test_a_result_must_be_own_stored_and_fit(owner, stranger, account):
         reference_to(deleted): "no result",
         reference_to(store_result(owner, account, status="removed", file="")): "no stored file",
         reference_to(store_result(owner, account, content_type="video/mp4")): "takes",
-        reference_to(store_result(owner, account, size_bytes=10**9)): "at most",
     }
     for reference, message in cases.items():
         with pytest.raises(MissionInvalid) as error:

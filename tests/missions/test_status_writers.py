@@ -23,6 +23,8 @@ REVIEWED = {
     "devtools/management/commands/make_history.py": 2,  # generated history
     "drafts/services.py": 1,  # columns of a form
     "missions/execution/poll.py": 1,  # when to poll running attempts again
+    "missions/results/download.py": 1,  # why a result is not stored yet, and the next try
+    "core/admin/bulk.py": 1,  # how far an action is
     "missions/maintenance/reconcile_counts.py": 1,  # a mission's counts and cost
 }
 UPDATES = {"update", "aupdate", "Mission", "MissionItem", "Attempt", "Output", "setattr", "__setattr__"}

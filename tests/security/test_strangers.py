@@ -11,7 +11,7 @@ from tests.security.conftest import MARK, browser_of, everything
 pytestmark = pytest.mark.django_db
 
 # Everybody with the URL of an uploaded image may see it: docs/security.md.
-CARRIES_ITS_OWN_KEY = {"/media/<key>", "/media/<key>/preview"}
+CARRIES_ITS_OWN_KEY = {"/media/<key>", "/media/<key>/preview", "/media/<key>/sent"}
 PAGES = addresses("/admin/", "/api/")
 INTO_ROWS = [address for address in PAGES if address.names and str(address) not in CARRIES_ITS_OWN_KEY]
 REST = [address for address in PAGES if not address.names]

@@ -38,7 +38,7 @@ def test_missions_are_filtered(web, owner):
     assert "No missions match" in web.get("/missions?search=zebra").content.decode()
 
 
-@pytest.mark.parametrize("query", ["status=nonsense", "page=x", "ordering=password", "page=999", "search=%00"])
+@pytest.mark.parametrize("query", ["status=nonsense", "page=x", "ordering=password", "page=999"])
 def test_invalid_filters_are_ignored(web, owner, query):
     make_mission(owner, name="mine")
     assert names(web.get(f"/missions?{query}")) == ["mine"]
