@@ -38,7 +38,8 @@ class NotAllowed(DomainError, PermissionDenied):
 
 def may(user: AbstractBaseUser | AnonymousUser, action: Action, row: Model) -> bool:
     """Return True if a person may do something to a row, which has an ``owner_id``."""
-    return getattr(row, "owner_id") == user.pk or may_all(user, action, type(row))  # noqa: B009
+    owner_id = getattr(row, "owner_id")  # noqa: B009
+    return (owner_id is not None and owner_id == user.pk) or may_all(user, action, type(row))
 
 
 def require(user: AbstractBaseUser | AnonymousUser, action: Action, row: Model) -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 SURPRISE_FACTOR = 5  # a charge above this multiple of what was held pauses its mission
 UNBELIEVABLE_FACTOR = 1000  # a charge above this multiple is an error of the answer
+OTHERS = 3  # charges beside which a single surprise is taken for an exception
 PROBE_ITEMS = 5  # items in flight of a model under a limit, until its first charge is known
 
 
@@ -18,12 +19,18 @@ def factor(charges: Iterable[tuple[Decimal | None, Decimal | None]]) -> Decimal 
     """Return by how much recent charges exceed the price: the largest quotient, at least 1.
 
     ``charges`` are pairs of cost and price, None where it is unknown. Return None without any pair.
-    Pairs in which a part is unknown count as charged by the price.
+    Pairs in which a part is unknown count as charged by the price. A single surprise among enough
+    others is left out: it would make limits unusable until the others are forgotten.
     """
-    quotients = [
-        cost / price if cost is not None and price and not is_unbelievable(cost, price) else Decimal(1)
-        for cost, price in charges
-    ]
+    quotients = sorted(
+        (
+            cost / price if cost is not None and price and not is_unbelievable(cost, price) else Decimal(1)
+            for cost, price in charges
+        ),
+        reverse=True,
+    )
+    if len(quotients) > OTHERS and quotients[0] > SURPRISE_FACTOR >= quotients[1]:
+        del quotients[0]
     return max(Decimal(1), *quotients) if quotients else None
 
 

@@ -21,6 +21,9 @@ def test_the_largest_recent_quotient_counts():
         ([("0.50", None)], "1"),
         ([("0.50", "0")], "1"),
         ([("999999", "0.05"), ("0.10", "0.05")], "2"),
+        ([("25", "0.05"), *3 * [("0.10", "0.05")]], "2"),  # one surprise among enough others
+        ([("25", "0.05"), *2 * [("0.10", "0.05")]], "500"),
+        ([("25", "0.05"), ("5", "0.05"), *8 * [("0.05", "0.05")]], "500"),
     ):
         assert charges.factor((amount(cost), amount(price)) for cost, price in pairs) == amount(factor), pairs
 
