@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from core.admin.readonly import DetailAdmin, PageAdmin, column, picture, titled
-from media.models import MediaFile, MediaUse
+from media.models import MediaFile, MediaName, MediaUse
 from media.web.library import file_context
 
 
@@ -53,6 +53,19 @@ class MediaFileAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest, row: MediaFile) -> dict[str, Any]:
         return file_context(row)
+
+
+@admin.register(MediaName)
+class MediaNameAdmin(DetailAdmin):
+    list_display = ["__str__", column("media", _("file")), column("owner", _("owner"))]
+    facts = [("media", _("File")), ("owner", _("Owner")), ("uploaded_at", _("Uploaded"))]
+    list_select_related = ["media", "owner"]
+    ordering = ["-pk"]
+    search_fields = ["path", "owner__username"]
+    search_help_text = _("A name, or an owner.")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False  # nobody needs this table on the overview
 
 
 @admin.register(MediaUse)

@@ -22,7 +22,7 @@ class BulkActionAdmin(PageAdmin):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: BulkAction | None = None) -> bool:
-        return obj is not None and (request.user.is_superuser or obj.actor_id == request.user.pk)
+        return bool(request.user.is_superuser) or (obj is not None and obj.actor_id == request.user.pk)
 
     def page_context(self, request: HttpRequest, row: BulkAction) -> dict[str, Any]:
         app, model = row.model.split(".")
