@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -157,7 +158,7 @@ class LimitedUserAdmin(ListAdmin, UserAdmin):  # type: ignore[type-arg]
                 "If you clear this, %(name)s is signed out, their tokens stop working, and their missions are paused at "
                 "once: nothing more is sent. Items that the provider has already accepted finish and are paid. Clear it "
                 "instead of deleting a person."
-            ) % {"name": obj.get_username()}
+            ) % {"name": escape(obj.get_username())}  # Django shows help texts as HTML
         return form
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:

@@ -66,3 +66,11 @@ def test_user_page_has_the_spending_limit(admin_client, owner):
     values[f"{prefix}-0-currency"] = "CNY"
     assert admin_client.post(address, values).status_code == 302
     assert str(SpendingLimit.objects.get(user=owner)) == "12.50 CNY per day (UTC)"
+
+
+def test_a_name_with_markup_is_shown_as_text(admin_client, owner):
+    User.objects.filter(pk=owner.pk).update(username="<img src=x onerror=run()>")
+    for page in ("change", "delete"):
+        content = admin_client.get(reverse(f"admin:auth_user_{page}", args=[owner.pk])).content.decode()
+        assert "<img src=x" not in content, page
+        assert "&lt;img src=x" in content, page
