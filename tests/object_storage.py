@@ -15,7 +15,7 @@ import requests
 from core.storage.config import storages_of
 from tests.ports import free_port
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
 
 

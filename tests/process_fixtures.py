@@ -40,7 +40,7 @@ class Cluster(WorkerProcess):
     def start(self) -> None:
         super().start()
         self.group_id = self.row.group_id or 0
-        deadline = time.monotonic() + 10  # monitor and pusher are started after the workers
+        deadline = time.monotonic() + 120  # monitor and pusher are started after the workers
         while len(self.children()) < int(self.env["Q_WORKERS"]) + 2 and time.monotonic() < deadline:
             time.sleep(0.05)
 
@@ -258,7 +258,7 @@ class Web:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", self.command], env=self.env, cwd=settings.BASE_DIR, stderr=log
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while not is_listening(self.port):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()

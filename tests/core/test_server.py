@@ -35,7 +35,7 @@ def session(user: User) -> requests.Session:
 
 def make_token(web: Web, known: requests.Session, *, key: str, **headers: str) -> requests.Response:
     headers["Idempotency-Key"] = key
-    return known.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=30)
+    return known.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=120)
 
 
 def made() -> int:
@@ -88,10 +88,10 @@ def chunks(count: int) -> Iterator[bytes]:
 def test_large_body_is_refused_with_or_without_length(open_server, body):
     web = open_server(API_MAX_BODY_BYTES="200000")
     headers = {"X-Request-Id": "big-1", "Content-Type": "application/json"}
-    answer = requests.post(f"{web.url}/api/v1/me/tokens", data=body, headers=headers, timeout=30)
+    answer = requests.post(f"{web.url}/api/v1/me/tokens", data=body, headers=headers, timeout=120)
     assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == "big-1"
-    assert requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+    assert requests.get(f"{web.url}/api/v1/health", timeout=120).status_code == 200
 
 
 def test_request_of_a_gone_client_has_its_body(open_server, tmp_path):
@@ -119,13 +119,13 @@ def test_announced_large_body_is_refused(open_server):
 def test_docs_page_uses_only_this_host(open_server, settings):
     call_command("collectstatic", interactive=False, verbosity=0)
     web = open_server("tests.core.with_static:application", STATIC_ROOT_OF_TEST=str(settings.STATIC_ROOT))
-    page = requests.get(f"{web.url}/api/v1/docs", timeout=30).text
+    page = requests.get(f"{web.url}/api/v1/docs", timeout=120).text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(addresses) >= 4
     assert all(address.startswith("/static/") for address in addresses)
     assert "http" not in re.sub(r"<script[^>]*swagger-settings.*?</script>", "", page, flags=re.DOTALL)
     for address in addresses:
-        assert requests.get(web.url + address, timeout=30).status_code == 200, address
+        assert requests.get(web.url + address, timeout=120).status_code == 200, address
     told = json.loads(re.search(r'id="swagger-settings">(.*?)</script>', page, re.DOTALL)[1])
     assert told["url"] == "/api/v1/openapi.json"
     assert told["validatorUrl"] is None
@@ -138,7 +138,7 @@ def test_connections_are_limited_to_the_threads(open_server, transactional_db):
     web, owner = open_server(), User.objects.create_user("mei")
 
     def ask(known: requests.Session) -> set[Any]:
-        return {known.get(f"{web.url}/api/v1/me", timeout=30).status_code for _ in range(10)}
+        return {known.get(f"{web.url}/api/v1/me", timeout=120).status_code for _ in range(10)}
 
     with ThreadPoolExecutor(3 * ANSWERED_AT_ONCE) as pool:
         assert set().union(*pool.map(ask, [session(owner) for _ in range(3 * ANSWERED_AT_ONCE)])) == {200}
@@ -162,7 +162,7 @@ def test_broken_connection_is_replaced(open_server, transactional_db, before):
 
 
 def ask_database(web: Web, sql: str) -> int:
-    return requests.post(web.url, data=sql, timeout=30).status_code
+    return requests.post(web.url, data=sql, timeout=120).status_code
 
 
 def test_waiting_requests_hold_no_connection(open_server, transactional_db):
@@ -186,10 +186,10 @@ def test_waiting_requests_hold_no_connection(open_server, transactional_db):
 def test_server_survives_a_missing_database(open_server):
     web = open_server(DATABASE_URL="postgres://nobody@127.0.0.1:1/gone")
     for name in ("health", "ready"):
-        answer = requests.get(f"{web.url}/api/v1/{name}", timeout=30)
+        answer = requests.get(f"{web.url}/api/v1/{name}", timeout=120)
         assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
         assert "database" in [error["field"] for error in answer.json()["errors"]]
-    answer = requests.get(f"{web.url}/api/v1/me", headers={"Authorization": "Bearer rhb_x"}, timeout=30)
+    answer = requests.get(f"{web.url}/api/v1/me", headers={"Authorization": "Bearer rhb_x"}, timeout=120)
     assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
 
@@ -204,7 +204,7 @@ def children(web: Web) -> list[psutil.Process]:
 
 def is_healthy(web: Web) -> bool:
     try:
-        return requests.get(f"{web.url}/api/v1/health", timeout=30).status_code == 200
+        return requests.get(f"{web.url}/api/v1/health", timeout=120).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -224,7 +224,7 @@ def test_requests_of_all_processes_are_counted(open_server):
     name = 'runninghub_batch_http_requests_total{area="probes",status="2xx"}'
 
     def count() -> float:
-        text = requests.get(f"{web.url}/metrics", timeout=30).text
+        text = requests.get(f"{web.url}/metrics", timeout=120).text
         return float(text.partition(f"\n{name} ")[2].partition("\n")[0])
 
     wait_for(partial(is_healthy, web))
@@ -247,6 +247,6 @@ def test_web_processes_stop_with_their_parent(open_server):
         else:
             assert web.process is not None
             web.process.terminate()
-            assert web.process.wait(timeout=30) == 0
-        psutil.wait_procs(processes, timeout=30)
+            assert web.process.wait(timeout=120) == 0
+        psutil.wait_procs(processes, timeout=120)
         assert not [process for process in processes if process.is_running()]

@@ -23,14 +23,14 @@ class Caller:
     def __exit__(self, *problem: object) -> None:
         self.session.close()
 
-    def post(self, path: str, content: Any, *, timeout: float = 5) -> requests.Response:
+    def post(self, path: str, content: Any, *, timeout: float = 60) -> requests.Response:
         return self.session.post(f"{self.url}{path}", json=content, timeout=timeout)
 
-    def get(self, path: str, *, timeout: float = 5, **more: Any) -> requests.Response:
+    def get(self, path: str, *, timeout: float = 60, **more: Any) -> requests.Response:
         return self.session.get(path if "://" in path else f"{self.url}{path}", timeout=timeout, **more)
 
     def submit_raw(
-        self, prompt: str = "a teapot", endpoint: str = IMAGE, *, timeout: float = 5, **params: Any
+        self, prompt: str = "a teapot", endpoint: str = IMAGE, *, timeout: float = 60, **params: Any
     ) -> requests.Response:
         extra = {"duration": "10"} if "video" in endpoint else {}
         params = {"prompt": prompt, "aspectRatio": "1:1", **extra, **params}
@@ -42,7 +42,7 @@ class Caller:
     def query(self, task_id: str) -> dict[str, Any]:
         return dict(self.post("/openapi/v2/query", {"taskId": task_id}).json())
 
-    def wait(self, task_id: str, seconds: float = 5) -> dict[str, Any]:
+    def wait(self, task_id: str, seconds: float = 60) -> dict[str, Any]:
         """Query until the task is final."""
         deadline = time.monotonic() + seconds
         while (answer := self.query(task_id))["status"] in ("QUEUED", "RUNNING"):
