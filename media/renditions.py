@@ -147,9 +147,9 @@ def describe(content_type: str, size_bytes: int, rendition: Rendition) -> list[s
         texts.append(_("Converted from %(before)s to %(after)s, %(size)s → %(sent_size)s.") % facts)
     if images.SMALLER in rendition.changes:
         texts.append(
-            _("Reduced to %(width)d×%(height)d pixels.") % facts
+            _("Sent at %(width)d×%(height)d pixels.") % facts
             if before != after
-            else _("Reduced to %(width)d×%(height)d pixels, %(size)s → %(sent_size)s.") % facts
+            else _("Sent at %(width)d×%(height)d pixels, %(size)s → %(sent_size)s.") % facts
         )
     if images.FIRST_FRAME in rendition.changes:
         texts.append(_("Only its first picture is sent."))
