@@ -21,7 +21,7 @@ from workers.heartbeat import CLUSTER_DEAD_AFTER
 
 CAP = 20
 WITHIN_A_MINUTE = CLUSTER_DEAD_AFTER.total_seconds() + 15  # and as long as a busy machine takes to notice
-NO_ANSWER = "The database did not answer the supervisor"
+NO_ANSWER = "The database does not answer"
 HOLD_THE_LOCK = """
 import time
 from django.db import transaction
