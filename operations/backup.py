@@ -358,7 +358,7 @@ def restore(source: Path, *, is_forced: bool = False, say: Callable[[str], None]
     free = disk.free_bytes()
     if free < need:
         raise BackupError(f"The restore needs {_megabytes(need)}, and {_megabytes(free)} are free.")
-    mark = f"{timezone.now():%Y%m%d%H%M%S}"
+    mark = f"{timezone.now():%Y%m%d%H%M%S%f}"  # two restores may follow each other within a second
     with contextlib.ExitStack() as stack:
         staged = {}
         for kind, folder in folders.items():
