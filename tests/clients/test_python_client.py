@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from runninghub_batch_client import (
+    ApiError,
     AsyncClient,
     Client,
     ConnectionFailed,
@@ -147,6 +149,18 @@ def test_async_client_does_the_same(server, token: str, tmp_path: Path):
     assert len(asyncio.run(collect(mission_id))) == 3
 
 
+def test_both_clients_have_the_same_methods():
+    def methods(kind: type) -> dict[str, tuple[object, ...]]:
+        members = inspect.getmembers(kind, inspect.isfunction)
+        return {
+            name: (list(inspect.signature(member).parameters.values()), inspect.getdoc(member))
+            for name, member in members
+            if not name.startswith("__")
+        }
+
+    assert methods(Client) == methods(AsyncClient)
+
+
 # --- Against a server that fails ---
 
 Answer = httpx.Response | httpx.TransportError
@@ -224,6 +238,14 @@ def test_repetition_has_an_end():
     assert len(requests) == 5
 
 
+def test_one_sent_attempt_may_be_done():
+    for first, may_be_done in ((UNREACHABLE, False), (refusal(429), False), (refusal(504), True), (LOST, True)):
+        client, requests = failing(first, *[UNREACHABLE] * 4)
+        with pytest.raises(ConnectionFailed) as failed:
+            client.submit(**FIELDS, rows=["a"])
+        assert (len(requests), failed.value.may_be_done) == (5, may_be_done), first
+
+
 def stream(*lines: str) -> httpx.Response:
     return httpx.Response(200, text="\n".join(lines) + "\n")
 
@@ -260,10 +282,11 @@ def test_download_goes_on_with_if_range(tmp_path: Path):
 
     client, _requests = failing(half, rest)
     assert client.download(7, tmp_path / "a.zip").read_bytes() == b"0123456789"
-    client, requests = failing(refusal(404))
-    with pytest.raises(NotFound):
-        client.download(7, tmp_path / "b.zip")
-    assert len(requests) == 1
+    for answer, error in ((refusal(404), NotFound), (refusal(416), ApiError)):
+        client, requests = failing(answer)
+        with pytest.raises(error):
+            client.download(7, tmp_path / "b.zip")
+        assert len(requests) == 1
 
 
 def test_answers_of_something_else_are_errors():

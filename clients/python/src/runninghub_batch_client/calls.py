@@ -33,7 +33,6 @@ TRIES = 5
 TIMEOUT = httpx.Timeout(60, connect=10)  # an event stream sends something every 15 seconds
 LONGEST_WAIT = 60.0
 UNAVAILABLE = (429, 502, 503, 504)
-CONFIG_NAMES = ("rows", "params")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Call(Generic[T]):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the arguments for httpx."""
+        """Return the arguments for a request of httpx."""
         headers = {"Idempotency-Key": self.key} if self.key else {}
         query = {name: value for name, value in self.query.items() if value is not None}
         options: dict[str, Any] = {"params": query, "headers": headers}
@@ -69,46 +68,46 @@ class Call(Generic[T]):
         return options
 
 
-def headers(token: str) -> dict[str, str]:
-    """Return the headers of every request."""
-    return {"Authorization": f"Bearer {token}", "User-Agent": f"runninghub-batch-client/{VERSION}"}
+def client_options(url: str, token: str) -> dict[str, Any]:
+    """Return the arguments for both clients of httpx."""
+    headers = {"Authorization": f"Bearer {token}", "User-Agent": f"runninghub-batch-client/{VERSION}"}
+    return {"base_url": url.rstrip("/") + API, "headers": headers, "timeout": TIMEOUT}
 
 
-def wait_before(attempt: int, error: Exception, call: Call[Any]) -> float | None:
-    """Return the seconds before a request is repeated after its ``attempt``; None: it is not.
+@dataclass(slots=True)
+class Attempts:
+    """The attempts at one request.
 
-    Only requests that can be repeated without effect are, when the server did not answer, is not
-    available, limits requests, or is still working on the same request.
+    ``failed_count`` is the number of failed ones since the last progress.  ``may_be_done``: one of
+    them may have been carried out although it failed.
     """
-    if not call.is_repeatable or attempt >= TRIES:
-        return None
-    backoff: float = 0.5 * 2 ** (attempt - 1)
-    if isinstance(error, httpx.TransportError):
-        return backoff
-    if isinstance(error, errors.ApiError):
+
+    is_repeatable: bool = True
+    failed_count: int = 0
+    may_be_done: bool = False
+
+    def wait_or_raise(self, error: httpx.TransportError | errors.ApiError) -> float:
+        """Count a failed attempt, and return the seconds before the next one.
+
+        Only requests that can be repeated without effect are, when the server did not answer, is
+        not available, limits requests, or is still working on the same request.  Otherwise, and
+        after the last attempt, the error is raised.
+        """
+        self.failed_count += 1
+        may_repeat = self.is_repeatable and self.failed_count < TRIES
+        backoff: float = 0.5 * 2 ** (self.failed_count - 1)
+        if isinstance(error, httpx.TransportError):
+            is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            self.may_be_done |= not is_unsent
+            if may_repeat:
+                return backoff
+            message = f"No answer: {error or type(error).__name__}"
+            raise errors.ConnectionFailed(message, may_be_done=self.may_be_done) from error
         is_running = error.error == "idempotency_in_progress"
-        if error.status in UNAVAILABLE or is_running:
+        self.may_be_done |= is_running or error.status >= 500
+        if may_repeat and (error.status in UNAVAILABLE or is_running):
             return min(error.retry_after or backoff, LONGEST_WAIT)
-    return None
-
-
-def wait_or_raise(attempt: int, error: Exception, call: Call[Any] | None = None) -> float:
-    """Return the seconds before a request is repeated.  Raises the error of the last try.
-
-    Without a ``call``: for a stream or a download, which are continued.
-    """
-    wait = wait_before(attempt, error, call or get("", {}))
-    if wait is not None:
-        return wait
-    if isinstance(error, httpx.TransportError):
-        raise connection_failed(error) from error
-    raise error
-
-
-def connection_failed(error: httpx.TransportError) -> errors.ConnectionFailed:
-    """Return the error for a request without an answer."""
-    is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return errors.ConnectionFailed(f"No answer: {error or type(error).__name__}", may_be_done=not is_unsent)
+        raise error
 
 
 def error_of(response: httpx.Response) -> errors.ApiError:
@@ -145,10 +144,13 @@ def data_of(response: httpx.Response) -> Any:
         ) from None
 
 
-def body_of(fields: MissionFields) -> dict[str, Any]:
-    """Return the request body for the fields of a mission."""
-    body = {name: _plain(value) for name, value in fields.items() if name not in CONFIG_NAMES}
-    return body | {"config": {**fields.get("params", {}), "batch_input": list(fields["rows"])}}
+def body_of(fields: FileMissionFields | MissionFields) -> dict[str, Any]:
+    """Return the request body for the fields of a mission, with its rows unless a file has them."""
+    values: dict[str, Any] = {**fields}
+    config = {**values.pop("params", {})}
+    if "rows" in values:
+        config["batch_input"] = list(values.pop("rows"))
+    return {name: _plain(value) for name, value in values.items()} | {"config": config}
 
 
 def submit(body: Mapping[str, Any], *, key: str = "") -> Call[Submitted]:
@@ -162,8 +164,7 @@ def check(body: Mapping[str, Any]) -> Call[Check]:
 
 def file_fields(fields: FileMissionFields, options: FileOptions) -> dict[str, str]:
     """Return the form fields, beside the file, of a mission whose rows are in a file."""
-    body = {name: _plain(value) for name, value in fields.items() if name != "params"}
-    form = {"mission": json.dumps(body | {"config": dict(fields.get("params", {}))})}
+    form = {"mission": json.dumps(body_of(fields))}
     for name, value in options.items():
         form[name] = value if isinstance(value, str) else json.dumps(value)
     return form

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """A caller of one server with one token.
+    """A client of one server, with one token.
 
     ``url`` is the server's address without ``/api/v1``.  Every POST has an Idempotency-Key.  GET
     and POST are repeated when the server does not answer or is not available; PATCH and DELETE are
@@ -47,12 +47,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=url.rstrip("/") + calls.API,
-            headers=calls.headers(token),
-            timeout=calls.TIMEOUT,
-            transport=transport,
-        )
+        self._http = httpx.Client(**calls.client_options(url, token), transport=transport)
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -148,11 +143,10 @@ class Client:
         ``after`` is the id of the last message that you have seen.
         """
         reader = streams.EventReader(after)
-        attempt = 0
+        attempts = calls.Attempts()
         while True:
-            attempt += 1
             reader.begin()
-            error: Exception = httpx.RemoteProtocolError("The stream was broken off.")
+            error: httpx.TransportError | errors.ApiError = httpx.RemoteProtocolError("The stream was broken off.")
             try:
                 with self._http.stream("GET", f"/missions/{mission_id}/events", headers=reader.headers) as response:
                     if not response.is_success:
@@ -160,13 +154,13 @@ class Client:
                         raise calls.error_of(response)
                     for line in response.iter_lines():
                         if event := reader.feed(line):
-                            attempt = 1
+                            attempts.failed_count = 0
                             yield event
                             if event.kind == "end":
                                 return
             except (httpx.TransportError, errors.ApiError) as failure:
                 error = failure
-            self._sleep(calls.wait_or_raise(attempt, error))
+            self._sleep(attempts.wait_or_raise(error))
 
     def wait(self, mission_id: int) -> Mission:
         """Return a mission when it has ended and all its files can be fetched.
@@ -202,26 +196,25 @@ class Client:
         return caller
 
     def _send(self, call: calls.Call[T]) -> T:
-        attempt = 0
+        attempts = calls.Attempts(call.is_repeatable)
         while True:
-            attempt += 1
             try:
                 return call.read(calls.data_of(self._http.request(call.method, call.path, **call.options)))
             except (httpx.TransportError, errors.ApiError) as error:
-                wait = calls.wait_or_raise(attempt, error, call)
+                wait = attempts.wait_or_raise(error)
             self._sleep(wait)
 
     def _fetch(self, path: str, target: Path) -> Path:
         part = streams.PartialFile(target)
-        attempt = 0
+        attempts = calls.Attempts()
         while True:
-            attempt += 1
             size = part.size
             try:
                 with self._http.stream("GET", path, headers=part.headers()) as response:
-                    if part.is_complete(response):
-                        return part.finish()
-                    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    if size and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                        if part.is_whole(response):
+                            return part.finish()
+                        part.discard()
                         continue  # from the start
                     if not response.is_success:
                         response.read()
@@ -231,6 +224,7 @@ class Client:
                             file.write(piece)
                     return part.finish()
             except (httpx.TransportError, errors.ApiError) as failure:
-                attempt = 1 if part.size > size else attempt
-                wait = calls.wait_or_raise(attempt, failure)
+                if part.size > size:
+                    attempts.failed_count = 0
+                wait = attempts.wait_or_raise(failure)
             self._sleep(wait)

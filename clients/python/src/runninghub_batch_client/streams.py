@@ -61,14 +61,9 @@ class PartialFile:
         etag = self._etag.read_text() if self._etag.exists() else ""
         return {"Range": f"bytes={self.size}-", "If-Range": etag} if self.size and etag else {}
 
-    def is_complete(self, response: httpx.Response) -> bool:
-        """Tell if nothing is left to send (416).  If the part is another file's, forget it."""
-        if response.status_code != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return False
-        if response.headers.get("Content-Range") == f"bytes */{self.size}":
-            return True
-        self.discard()
-        return False
+    def is_whole(self, response: httpx.Response) -> bool:
+        """Return True if nothing is left to send.  ``response`` has the status 416."""
+        return bool(response.headers.get("Content-Range") == f"bytes */{self.size}")
 
     def open(self, response: httpx.Response) -> IO[bytes]:
         """Open the file for the body of a response: a part is appended, a whole starts again."""
