@@ -92,8 +92,9 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     The key is the hash of the request, so that the same command again is the same mission.
     """
     file: Path = options.file
+    is_request = file.suffix.lower() == ".json"
     digest = hashlib.sha256(file.read_bytes())
-    if file.suffix.lower() == ".json":
+    if is_request:
         body = json.loads(file.read_text(encoding="utf-8-sig"))
         if not isinstance(body, dict):
             raise ValueError(f"{file} is no request: it must hold an object with name, task_type and config.")
@@ -115,20 +116,19 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     print(f"{check.total_count} items, {price_of(check.estimate)}")
     if options.check:
         return ALL_DONE
-    named = pairs("--column", options.column)
+    confirmed = pairs("--column", options.column)
     columns = (check.input or {}).get("columns", [])
-    guesses = [column for column in columns if column["is_guess"] and column["column"] not in named]
+    guesses = [column for column in columns if column["is_guess"] and column["column"] not in confirmed]
     if guesses and not options.yes:
         words = " ".join(f"--column {column['column']}={column['field']}" for column in guesses)
         print(f"Nothing was submitted: columns were guessed. Confirm with {words}, or --yes.", file=sys.stderr)
         return REFUSED
     key = "" if options.again else digest.hexdigest()
-    is_request = file.suffix.lower() == ".json"
     submitted = (
         client.submit_body(body, key=key) if is_request else client.submit_file(file, reading, key=key, **fields)
     )
-    known = ", submitted before; --again creates another" if submitted.is_replay else ""
-    print(f"Mission {submitted.mission_id}{known}")
+    note = ", submitted before; --again creates another" if submitted.is_replay else ""
+    print(f"Mission {submitted.mission_id}{note}")
     if not options.follow and not options.out:
         return ALL_DONE
     mission = watch(client, submitted.mission_id)
@@ -190,12 +190,12 @@ def reading_of(options: argparse.Namespace) -> FileOptions:
     return reading
 
 
-def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, arguments: Sequence[str]) -> dict[str, str]:
     """Return the values of a repeated option NAME=VALUE.  Raises ValueError."""
-    for pair in given:
+    for pair in arguments:
         if "=" not in pair:
             raise ValueError(f"{option} {pair}: give NAME=VALUE.")
-    return dict(pair.split("=", 1) for pair in given)
+    return dict(pair.split("=", 1) for pair in arguments)
 
 
 def price_of(estimate: Estimate | None) -> str:
