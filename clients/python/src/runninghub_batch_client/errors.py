@@ -1,7 +1,7 @@
 """The errors of the client.  A mission whose items failed is no error: see ``Mission.counts``.
 
 Error
-├── ApiError             the server refused; nothing was done
+├── ApiError             the server answered with an error; nothing was done, unless it is a 5xx
 │   ├── Unauthenticated  401
 │   ├── Forbidden        403
 │   ├── NotFound         404  or not yours
@@ -10,7 +10,7 @@ Error
 │   ├── Gone             410  deleted by retention, or lost
 │   ├── Invalid          422  ``problems`` names each field
 │   ├── RateLimited      429
-│   └── ServerError      5xx
+│   └── ServerError      5xx  the request may have been carried out
 └── ConnectionFailed     no answer; ``may_be_done`` says whether the request may have arrived
 """
 
@@ -29,7 +29,7 @@ class Error(Exception):
 class ConnectionFailed(Error):
     """The server did not answer, also not to repetitions where those are safe.
 
-    ``may_be_done``: the request was sent, so that the server may have carried it out.
+    ``may_be_done``: at least one attempt was sent, so that the server may have carried it out.
     """
 
     def __init__(self, message: str, *, may_be_done: bool) -> None:
@@ -38,7 +38,7 @@ class ConnectionFailed(Error):
 
 
 class ApiError(Error):
-    """The server refused a request.
+    """The server answered with an error.
 
     ``status`` is the HTTP status, ``error`` a stable word, ``message`` a sentence for people,
     ``problems`` the errors of single fields, ``request_id`` the name of the request in the server's
@@ -89,7 +89,7 @@ class RateLimited(ApiError):
 
 
 class ServerError(ApiError):
-    """The server failed, or is not available."""
+    """The server failed, or is not available.  The request may have been carried out."""
 
 
 BY_STATUS: dict[int, type[ApiError]] = {
