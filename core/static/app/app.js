@@ -157,7 +157,8 @@ document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   } catch {
     // a page of the server or of a proxy
   }
-  if (!isSessionRefusal(xhr.status, answer.error)) toast("error", answer.message ?? document.body.dataset.failed);
+  if (isSessionRefusal(xhr.status, answer.error)) checkSession();
+  else toast("error", answer.message ?? document.body.dataset.failed);
 });
 
 // Some pages redirect to a sign-in page, which must not be swapped in.  A form that is about to be sent stays.
@@ -165,7 +166,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
   const isSignIn = new URL(xhr.responseURL).pathname.endsWith("/login/");
   const isSending = target.closest("form[data-sent]") ?? target.querySelector("form[data-sent]");
-  if (isSignIn) isSessionRefusal(401);
+  if (isSignIn) checkSession();
   if (isSignIn || isSending) event.detail.shouldSwap = false;
 });
 

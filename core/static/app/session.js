@@ -28,13 +28,20 @@ export function sessionHeaders() {
 export const sessionProblem = () => problem;
 
 /**
- * Return true if a response was refused because of the session, and check the session then.  `error` is the API's word.
+ * Return true if a response was refused because of the session.  `error` is the API's word.
  * The server did nothing for such a request, so it may be sent again after session:resumed.
  */
 export function isSessionRefusal(status, error) {
-  const isRefusal = status === 401 || error === "other_person" || error === "csrf_failed";
-  if (isRefusal) checkSession();
-  return isRefusal;
+  return status === 401 || error === "other_person" || error === "csrf_failed";
+}
+
+/** Send a request and return its response.  Throw without a connection or for a refusal, and check the session if that is the reason. */
+export async function sessionFetch(url, { headers, ...options }) {
+  const response = await fetch(url, { ...options, headers: { ...sessionHeaders(), ...headers } });
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => null); // null: a page of the server or of a proxy
+  if (isSessionRefusal(response.status, answer?.error)) checkSession();
+  throw new Error(`${response.status}`);
 }
 
 /**

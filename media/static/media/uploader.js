@@ -16,7 +16,7 @@
 //   uploads:settled       nothing is left to send
 
 import { iconOf, toast } from "../app/app.js";
-import { checkSession, sessionHeaders, sessionProblem } from "../app/session.js";
+import { checkSession, isSessionRefusal, sessionHeaders, sessionProblem } from "../app/session.js";
 
 const ADDRESS = "/api/v1/media/upload";
 const PARALLEL = 3;
@@ -34,7 +34,7 @@ const SYSTEM_FILE = /^(\..*|thumbs\.db|desktop\.ini)$/i;
 /** @type {{file: File, name: string, area: string, state: string, ...}[]} in the order in which the files were chosen */
 let uploads = []; // state: queued, sending, stored, known, refused
 const skipped = new Map(); // by area: the names of files that are not pictures
-let pause = null; // why nothing is sent: { reason, timer, until }
+let pause = null; // { reason, timer } while nothing is sent
 let failureCount = 0; // pauses in a row
 
 const isOpen = (upload) => upload.state === "queued" || upload.state === "sending";
@@ -99,7 +99,7 @@ async function settle(upload, request) {
   if (status === 200 || status === 201) {
     failureCount = 0;
     Object.assign(upload, { state: status === 200 ? "known" : "stored", result: answer.data, file: null });
-  } else if (status === 401 || answer.error === "other_person" || answer.error === "csrf_failed") {
+  } else if (isSessionRefusal(status, answer.error)) {
     const state = await checkSession();
     upload.state = "queued"; // the server did nothing
     if (!sessionProblem()) pauseFor(state === "unreachable" ? "offline" : "busy");

@@ -1,6 +1,6 @@
 // The gallery: new results as they arrive, selection, stars, and the lightbox.
 
-import { csrfToken, isSessionRefusal, sessionHeaders } from "../app/session.js";
+import { csrfToken, sessionFetch } from "../app/session.js";
 import { fetchPage } from "./live.js";
 
 const UPDATE_PAUSE = 3000; // milliseconds between two requests for new results
@@ -168,6 +168,7 @@ document.addEventListener(
 );
 
 async function toggleStar(button) {
+  if (button.disabled) return; // the person may not change this mission
   const isStarred = button.getAttribute("aria-pressed") !== "true";
   showStar(button, isStarred);
   const form = document.getElementById("star");
@@ -176,10 +177,7 @@ async function toggleStar(button) {
   body.set("item", button.value);
   body.set("csrfmiddlewaretoken", csrfToken());
   try {
-    const headers = { ...sessionHeaders(), Accept: "application/json" };
-    const response = await fetch(form.action, { method: "POST", body, headers });
-    if (!response.ok) isSessionRefusal(response.status, (await response.json().catch(() => null))?.error);
-    if (!response.ok) throw new Error(`${response.status}`);
+    await sessionFetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
   } catch {
     showStar(button, !isStarred);
   }

@@ -10,7 +10,7 @@
 // Nothing is requested while the tab is hidden.
 
 import { reveal } from "../app/app.js";
-import { isSessionRefusal, sessionHeaders, sessionProblem } from "../app/session.js";
+import { sessionFetch, sessionProblem } from "../app/session.js";
 
 const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive
 const TAB_PAUSE = 2500;
@@ -133,10 +133,7 @@ async function refresh(url) {
 
 /** Return the document at a URL. Throws without a connection and for an error page. */
 export async function fetchPage(url) {
-  const headers = { ...sessionHeaders(), "X-Requested-With": "live" };
-  const response = await fetch(url, { headers, redirect: "error" });
-  if (!response.ok) isSessionRefusal(response.status, (await response.json().catch(() => null))?.error);
-  if (!response.ok) throw new Error(`${response.status}`);
+  const response = await sessionFetch(url, { headers: { "X-Requested-With": "live" }, redirect: "error" });
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 

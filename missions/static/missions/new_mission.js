@@ -1,15 +1,13 @@
-// The new-mission page: uploads of many images, drag and drop, paste, the library, and jumps to lines with problems.
-// The server decides everything; this script only fills in a form that also works without it.
+// The new-mission page: previews, tables that are dropped, images of the library, and jumps to lines with problems.
+// The server decides everything; this script only fills in a form that also works without it.  uploader.js uploads images.
 
 import { openDialog, toast } from "../app/app.js";
 import { addFiles, isUploading } from "../media/uploader.js";
 
 const RETRY_PAUSE = 4000; // milliseconds before a failed request is repeated
 const PREVIEW_PAUSE = 5000; // milliseconds between two previews during uploads
-const PLACEHOLDER = /%n|%done|%all/g;
 
 const form = () => document.getElementById("mission-form");
-const fillIn = (text, numbers) => text.replace(PLACEHOLDER, (name) => numbers[name.slice(1)].toLocaleString("en"));
 
 let isPreviewDue = false; // requested, but not sent: a redraw of the form under way takes its sender away
 
@@ -35,7 +33,7 @@ function countLines(area) {
   const counter = document.querySelector(`[data-lines="${area.id}"]`);
   if (!counter) return;
   const n = area.value.split(/\r\n|\r|\n/).filter((line) => line.trim()).length;
-  counter.textContent = n === 1 ? counter.dataset.one : fillIn(counter.dataset.many, { n });
+  counter.textContent = n === 1 ? counter.dataset.one : counter.dataset.many.replace("%n", n.toLocaleString("en"));
 }
 
 // A text of megabytes is posted only when it has changed; otherwise the draft has it.
