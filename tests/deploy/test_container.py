@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
-from django.utils import timezone
 
 from workers.models import WorkerCluster
 
@@ -45,9 +46,14 @@ def test_image_runs_without_root_and_without_secrets():
 
 
 @pytest.mark.django_db
-def test_check_says_if_workers_of_this_host_are_alive(capsys):
+def test_check_finds_living_workers_of_this_host(capsys):
     with pytest.raises(CommandError, match="No workers"):
         call_command("workers", check=True)
-    WorkerCluster.objects.create(host="elsewhere", pid=1, pid_started_at=0, beat_at=timezone.now())
+    me = psutil.Process()
+    cluster = WorkerCluster.objects.create(host="elsewhere", pid=me.pid, pid_started_at=me.create_time())
     with pytest.raises(CommandError, match="No workers"):
         call_command("workers", check=True)
+    cluster.host = os.uname().nodename
+    cluster.save()
+    call_command("workers", check=True)
+    assert "are alive" in capsys.readouterr().out

@@ -100,9 +100,9 @@ def test_an_upload_that_expires_soon_is_replaced(owner, simulator, resolve):
     assert ProviderUpload.objects.get().expires_at > timezone.now() + timedelta(hours=23)
 
 
-def sent(url: str) -> Image.Image:
+def received_picture(url: str) -> Image.Image:
     """Return the picture that the simulator received."""
-    content = requests.get(url, timeout=10).content
+    content = requests.get(url, timeout=60).content
     assert b"Camera of Mei" not in content
     return Image.open(io.BytesIO(content))
 
@@ -121,19 +121,19 @@ def test_pictures_are_converted_when_they_are_sent(owner, simulator, resolve):
         media = store_upload(owner=owner, file=io.BytesIO(content), name=name).media
         (url,) = resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"]
         assert url.endswith(ending), name
-        assert sent(url).size == size, name
+        assert received_picture(url).size == size, name
         with media.file.open("rb") as original:
             assert original.read() == content, name
     webp = MediaFile.objects.get(name="webp.webp")
-    wanted = ("rhart-image-x-official/edit", "image_to_image")
-    assert resolve(wanted, {"prompt": "x", "image": webp.reference})["image"].endswith(".webp")
+    webp_edit = ("rhart-image-x-official/edit", "image_to_image")
+    assert resolve(webp_edit, {"prompt": "x", "image": webp.reference})["image"].endswith(".webp")
 
 
 def test_pictures_of_an_older_release_are_converted(owner, simulator, resolve):
     media = make_media(owner, content=encoded("PNG", mode="I;16"))
     assert media.rendition is None
     (url,) = resolve(EDIT, {"prompt": "x", "imageUrls": [media.reference]})["imageUrls"]
-    assert sent(url).mode == "L"
+    assert received_picture(url).mode == "L"
     media.refresh_from_db()
     assert media.rendition is not None
     assert media.rendition["changes"] == ["colours"]
@@ -154,7 +154,7 @@ def test_pictures_are_reduced_to_the_limits_of_a_model(owner, simulator, resolve
     ProviderModel.objects.create(owner=owner, **model)
     for reference in (media.reference, reference_to(result)):
         url = resolve(("small/edit", "image_to_image"), {"imageUrl": reference})["imageUrl"]
-        assert (sent(url).format, sent(url).size) == ("JPEG", (200, 150))
+        assert (received_picture(url).format, received_picture(url).size) == ("JPEG", (200, 150))
 
 
 def test_a_missing_file_is_rejected_with_advice(owner, stranger, simulator, resolve, result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import pytest
 
@@ -16,8 +17,13 @@ def test_worker_ends_after_its_background_work(monkeypatch: pytest.MonkeyPatch) 
     codes: list[tuple[int, int]] = []
     pauses: list[float] = []
 
+    real_sleep, this_thread = time.sleep, threading.current_thread()
+
     def sleep(seconds: float) -> None:
-        """Let the work end in the third pause, and wait for that."""
+        """Let the work end in the third pause of this thread, and wait for that."""
+        if threading.current_thread() is not this_thread:
+            real_sleep(seconds)
+            return
         pauses.append(seconds)
         if len(pauses) == 3:
             release.set()

@@ -209,11 +209,10 @@ def test_quoted_cells_survive(rows: list[list[str]], delimiter: str) -> None:
 
     expected = [[cell.strip() for cell in row] for row in rows]
     expected = [row for row in expected if any(row)]
-    if not table.problems:
-        assert [[cell for cell in row if cell] for row in cells(table)] == [
-            [cell for cell in row if cell] for row in expected
-        ]
     assert not table.problems
+    assert [[cell for cell in row if cell] for row in cells(table)] == [
+        [cell for cell in row if cell] for row in expected
+    ]
 
 
 # --- JSON ---
