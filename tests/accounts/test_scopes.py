@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts import services
 from accounts.models import ApiToken, Scope
-from tests.factories import make_media, make_mission, picture
+from tests.api_client import caller
+from tests.factories import make_media, make_mission
+from tests.missions.api.calls import upload
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
 MISSION = {"name": "Teapots", "task_type": "text_to_image", "config": {"batch_input": ["a teapot"]}}
-
-
-def bearer(owner: Any, *scopes: str) -> Client:
-    _token, secret = services.create_token(user=owner, name="ci", scopes=scopes)
-    return Client(headers={"Authorization": f"Bearer {secret}"})
 
 
 def test_each_operation_needs_its_scope(owner):
@@ -44,19 +39,17 @@ def test_each_operation_needs_its_scope(owner):
     for needed, method, url, body in calls:
         others = [scope for scope in Scope.values if scope != needed]
         arguments = () if body is None else (body, "application/json")
-        refused = getattr(bearer(owner, *others), method)(url, *arguments)
+        refused = getattr(caller(owner, *others), method)(url, *arguments)
         assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope"), (method, url)
         assert f"“{needed}”" in refused.json()["message"]
         assert f'scope="{needed}"' in refused["WWW-Authenticate"]
-        allowed = getattr(bearer(owner, needed), method)(url, *arguments)
+        allowed = getattr(caller(owner, needed), method)(url, *arguments)
         assert allowed.status_code not in (401, 403), (method, url, allowed.content)
 
 
 def test_upload_needs_create(owner):
     for scopes, status in ((("read", "operate"), 403), (("create",), 201)):
-        file = io.BytesIO(picture())
-        file.name = "cat.png"
-        assert bearer(owner, *scopes).post(f"{API}/media/upload", {"file": file}).status_code == status
+        assert upload(caller(owner, *scopes)).status_code == status
 
 
 def test_existing_tokens_have_all_scopes(owner):
@@ -66,7 +59,7 @@ def test_existing_tokens_have_all_scopes(owner):
 
 
 def test_token_makes_no_stronger_token(owner):
-    client = bearer(owner, "read", "operate")
+    client = caller(owner, "read", "operate")
     weaker = client.post(f"{API}/me/tokens", {"name": "x", "scopes": ["read"]}, "application/json")
     assert weaker.json()["data"]["scopes"] == ["read"]
     same = client.post(f"{API}/me/tokens", {"name": "x"}, "application/json")
@@ -87,7 +80,7 @@ def test_scopes_are_shown(owner):
     assert client.post("/accounts/tokens", form | {"scopes": ["read", "create"]}).status_code == 200
     page = client.get("/accounts/tokens").content.decode()
     assert "read, create" in page
-    token = bearer(owner, "read").get(f"{API}/me").json()["data"]["token"]
+    token = caller(owner, "read").get(f"{API}/me").json()["data"]["token"]
     assert token["scopes"] == ["read"]
 
 

@@ -112,13 +112,13 @@ def test_entries_cannot_be_changed(owner, admin_client):
 
 def test_sign_ins_and_lock_outs(owner):
     client = Client()
-    door = "/accounts/login/"
-    client.post(door, {"username": "mei", "password": "a long enough password"})
+    login_page = "/accounts/login/"
+    client.post(login_page, {"username": "mei", "password": "a long enough password"})
     client.post("/accounts/logout/")
     signed_in = AuditEntry.objects.get(verb=Verb.SIGN_IN)
     assert (signed_in.person_name, signed_in.address, signed_in.via) == ("mei", "127.0.0.1", "session")
     for number in range(settings.AXES_FAILURE_LIMIT + 5):
-        client.post(door, {"username": f"typed-by-mistake-{number}", "password": f"guess {number}"})
+        client.post(login_page, {"username": f"typed-by-mistake-{number}", "password": f"guess {number}"})
     assert verbs().count("session.failed") == settings.AXES_FAILURE_LIMIT - 1  # the last one is the lock-out
     assert verbs().count("session.lock_out") == 1
     assert not AuditEntry.objects.filter(object_name__contains="mistake").exists()

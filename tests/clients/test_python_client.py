@@ -91,14 +91,18 @@ def test_broken_download_is_continued(client: Client, tmp_path: Path):
 
 
 def test_lists_actions_and_errors(client: Client, server, tmp_path: Path):
-    made = [client.submit(**{**FIELDS, "name": f"m{n}"}, rows=ROWS, metadata={"n": n}).mission_id for n in range(3)]
-    assert [mission.id for mission in client.missions()] == made[::-1]
-    assert [mission.id for mission in client.missions(metadata={"n": "1"}, status=["queued", "paused"])] == [made[1]]
-    assert client.pause(made[0])["status"] == "paused"
-    assert client.resume(made[0])["status"] == "queued"
-    assert client.change(made[0], name="renamed", spending_limit=None, metadata={}).name == "renamed"
-    assert client.cancel(made[0])["cancelled_count"] == 2
-    assert client.delete(made[0])["is_removed"]
+    mission_ids = [
+        client.submit(**{**FIELDS, "name": f"m{n}"}, rows=ROWS, metadata={"n": n}).mission_id for n in range(3)
+    ]
+    assert [mission.id for mission in client.missions()] == mission_ids[::-1]
+    assert [mission.id for mission in client.missions(metadata={"n": "1"}, status=["queued", "paused"])] == [
+        mission_ids[1]
+    ]
+    assert client.pause(mission_ids[0])["status"] == "paused"
+    assert client.resume(mission_ids[0])["status"] == "queued"
+    assert client.change(mission_ids[0], name="renamed", spending_limit=None, metadata={}).name == "renamed"
+    assert client.cancel(mission_ids[0])["cancelled_count"] == 2
+    assert client.delete(mission_ids[0])["is_removed"]
     assert client.me()["username"] == "mei"
     assert client.get("/models", task_type="text_to_image")["total"] > 0
     image = tmp_path / "fox.png"
@@ -110,7 +114,7 @@ def test_lists_actions_and_errors(client: Client, server, tmp_path: Path):
     assert [problem.field for problem in refused.value.problems] == ["config.aspectRatio"]
     assert not client.check(**{**FIELDS, "params": {"aspectRatio": "7:1"}}, rows=ROWS).is_valid
     with pytest.raises(NotFound) as missing:
-        client.mission(made[0])
+        client.mission(mission_ids[0])
     assert missing.value.request_id
     with Client(server.url, "rhb_wrong") as stranger, pytest.raises(Unauthenticated):
         stranger.me()
@@ -169,11 +173,11 @@ Answer = httpx.Response | httpx.TransportError
 def failing(*answers: Answer | Callable[[httpx.Request], httpx.Response]) -> tuple[Client, list[httpx.Request]]:
     """Return a client whose server gives these answers in turn, and the requests that it gets."""
     requests: list[httpx.Request] = []
-    left = list(answers)
+    remaining = list(answers)
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        now = left.pop(0)
+        now = remaining.pop(0)
         if isinstance(now, httpx.TransportError):
             raise now
         return now if isinstance(now, httpx.Response) else now(request)
@@ -186,7 +190,7 @@ def refusal(status: int, word: str = "", **headers: str) -> httpx.Response:
     return httpx.Response(status, json={"error": word, "message": "No."}, headers=headers)
 
 
-def submitted() -> httpx.Response:
+def submission() -> httpx.Response:
     data = {"api_mission_id": 7, "total_count": 1, "status": "queued", "estimate": {"amount": None, "currency": ""}}
     return httpx.Response(202, json={"code": 0, "data": data})
 
@@ -203,7 +207,7 @@ LOST, UNREACHABLE = httpx.ReadError("lost"), httpx.ConnectError("refused")
     ],
 )
 def test_submission_is_repeated_with_the_same_key(answers):
-    client, requests = failing(*answers, submitted())
+    client, requests = failing(*answers, submission())
     assert client.submit(**FIELDS, rows=["a"]).mission_id == 7
     assert len(requests) == 3
     assert len({request.headers["Idempotency-Key"] for request in requests}) == 1

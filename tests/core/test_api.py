@@ -176,12 +176,12 @@ def test_paths_below_api_are_json_with_a_hint(client, path, hint):
 def test_head_is_like_get_without_a_body(owner):
     client = caller(owner)
     for path in ("/api/v1/search", "/api/v1/who", "/api/v1/stream", "/api/v1/fail/state", "/api/v1/nowhere"):
-        head, got = client.head(path), client.get(path)
-        assert (head.status_code, head.content) == (got.status_code, b""), path
+        head, response = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (response.status_code, b""), path
         names = ("Content-Type", "ETag", "Content-Length")
-        expected = [got.get(name) for name in names]
-        if not got.streaming:
-            expected[2] = str(len(got.content))
+        expected = [response.get(name) for name in names]
+        if not response.streaming:
+            expected[2] = str(len(response.content))
         assert [head.get(name) for name in names] == expected or "fail" in path, path
     assert client.head("/api/v1/echo").status_code == 405
 

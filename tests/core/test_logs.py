@@ -100,16 +100,16 @@ def test_each_request_has_one_line_with_person_and_address(lines, web, owner, ap
     page = web.get("/missions", REMOTE_ADDR="10.0.0.7")
     api.client.get("/api/v1/missions?page=1", REMOTE_ADDR="2001:db8::7")
     Client().get("/nothing/here")
-    told = [line for line in read(lines) if line["logger"] == "access"]
-    assert [line["message"].rpartition(" in ")[0] for line in told] == [
+    entries = [line for line in read(lines) if line["logger"] == "access"]
+    assert [line["message"].rpartition(" in ")[0] for line in entries] == [
         "GET /missions 200",
         "GET /api/v1/missions 200",
         "GET /nothing/here 404",
     ]
-    assert (told[0]["user"], told[0]["address"]) == (owner.pk, "10.0.0.7")
-    assert told[0]["request_id"] == page["X-Request-Id"]
-    assert (told[1]["user"], told[1]["address"]) == (owner.pk, "2001:db8::7")
-    assert "user" not in told[2]
+    assert (entries[0]["user"], entries[0]["address"]) == (owner.pk, "10.0.0.7")
+    assert entries[0]["request_id"] == page["X-Request-Id"]
+    assert (entries[1]["user"], entries[1]["address"]) == (owner.pk, "2001:db8::7")
+    assert "user" not in entries[2]
 
 
 def test_secret_paths_are_hidden(lines, client, owner):
@@ -159,13 +159,13 @@ def test_workers_log_failures_downloads_and_ends(owner, workers, lines):
     mission = make_mission(owner, ["good", "bad [[sim:1501]]", "[[sim:file:html]]"])
     workers.run(lambda: Mission.objects.filter(pk=mission.pk, ended_at__isnull=False).exists())
     workers.run(lambda: Output.objects.filter(try_count__gt=1).exists())
-    told = read(lines)
-    [failed] = [line for line in told if line["message"].startswith("An attempt ended as failed")]
+    entries = read(lines)
+    [failed] = [line for line in entries if line["message"].startswith("An attempt ended as failed")]
     assert (failed["mission"], failed["level"]) == (mission.pk, "INFO")
     assert "1501" in failed["message"]
-    [ended] = [line for line in told if line["message"].startswith("A mission has ended")]
+    [ended] = [line for line in entries if line["message"].startswith("A mission has ended")]
     assert (ended["message"], ended["mission"]) == ("A mission has ended: 2 completed, 1 failed", mission.pk)
-    later = [line for line in told if line["message"].startswith("A result is not stored yet")]
+    later = [line for line in entries if line["message"].startswith("A result is not stored yet")]
     assert later
     assert {"mission", "item", "output"} <= later[0].keys()
 
@@ -185,12 +185,12 @@ def test_an_outage_of_the_database_is_one_line_a_minute(lines, monkeypatch):
             logging.getLogger("workers").exception("The tick failed.")
         logging.getLogger("django-q").error("Failed 'missions.tasks.tick' (name) - %s", trace)
     logging.getLogger("workers").error("Another error.")
-    told = read(lines)
-    assert [line["message"].partition(":")[0] for line in told] == [
+    entries = read(lines)
+    assert [line["message"].partition(":")[0] for line in entries] == [
         "The database does not answer, and everything is tried again",
         "Another error.",
     ]
-    assert "exception" not in told[0]
+    assert "exception" not in entries[0]
     filters._STATE.pack_into(filters._outages, 0, 0.0, 5)  # a minute later
     logging.getLogger("django-q").error("Failed 'missions.tasks.tick' (name) - %s", trace)
     assert "5 more errors" in read(lines)[-1]["message"]

@@ -8,14 +8,14 @@ from typing import Any
 from core.http import web_metrics
 
 
-def send_request(path: str, *events: dict[str, Any], seen: list[web_metrics.WebCounts] | None = None) -> None:
+def send_request(path: str, *events: dict[str, Any], counts: list[web_metrics.WebCounts] | None = None) -> None:
     """Let an application answer one request with ``events``; read the counts while it is open."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         for event in events:
             await send(event)
-        if seen is not None:
-            seen.append(web_metrics.read())
+        if counts is not None:
+            counts.append(web_metrics.read())
 
     async def send(event: Any) -> None:
         pass
@@ -60,9 +60,9 @@ def test_a_request_without_a_response_is_counted():
 def test_open_requests_and_streams_are_counted():
     before = web_metrics.read()
     for content_type, in_flight, streams in [("text/html", 1, 0), ("text/event-stream; charset=utf-8", 0, 1)]:
-        seen: list[web_metrics.WebCounts] = []
-        send_request("/api/v1/missions/1/events", start(200, content_type), seen=seen)
-        assert seen[0].in_flight - before.in_flight == in_flight
-        assert seen[0].streams - before.streams == streams
+        counts: list[web_metrics.WebCounts] = []
+        send_request("/api/v1/missions/1/events", start(200, content_type), counts=counts)
+        assert counts[0].in_flight - before.in_flight == in_flight
+        assert counts[0].streams - before.streams == streams
     after = web_metrics.read()
     assert (after.in_flight, after.streams) == (before.in_flight, before.streams)

@@ -168,9 +168,9 @@ def test_pixels_are_copied_where_nothing_has_to_change():
 
 
 def test_colours_of_a_profile_become_those_of_screens():
-    grey = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    content = encoded("JPEG", exif=exif(6), icc_profile=grey)
-    assert b"ICC_PROFILE" in without_metadata(encoded("JPEG", icc_profile=grey))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    content = encoded("JPEG", exif=exif(6), icc_profile=profile)
+    assert b"ICC_PROFILE" in without_metadata(encoded("JPEG", icc_profile=profile))
     assert b"ICC_PROFILE" not in render(content, STANDARD)[1].content
 
 

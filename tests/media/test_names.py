@@ -1,4 +1,4 @@
-"""Files are found by every name under which they were uploaded; ambiguous names are named."""
+"""Files are found by every name under which they were uploaded; ambiguous names are reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def upload(owner: User, name: str, colour: str = "red", kind: str = "PNG") -> st
     return store_upload(owner=owner, file=io.BytesIO(content), name=name).media.reference
 
 
-def found(owner: User, text: str) -> str | None:
+def reference_of(owner: User, text: str) -> str | None:
     return resolve([text], owner=owner).references.get(text)
 
 
@@ -67,8 +67,8 @@ def test_ambiguous_and_unknown_names_are_explained(owner, stranger):
     jpg, png = upload(owner, "a.jpg", kind="JPEG"), upload(owner, "a.png")
     left, right = upload(owner, "left/b.png", "blue"), upload(owner, "right/b.png", "green")
     upload(stranger, "theirs.png")
-    assert (found(owner, "a.jpg"), found(owner, "a.png")) == (jpg, png)
-    assert (found(owner, "left/b.png"), found(owner, "x\\right\\b.png")) == (left, right)
+    assert (reference_of(owner, "a.jpg"), reference_of(owner, "a.png")) == (jpg, png)
+    assert (reference_of(owner, "left/b.png"), reference_of(owner, "x\\right\\b.png")) == (left, right)
     cases = {
         "a": f"Several of your images fit this name: a.jpg ({jpg}), a.png ({png}). Write media:ID instead.",
         "other/b.png": f"Several of your images fit this name: left/b.png ({left}), right/b.png ({right}).",
@@ -81,16 +81,16 @@ def test_ambiguous_and_unknown_names_are_explained(owner, stranger):
         assert resolved.problems[text].startswith(problem), text
 
 
-def test_spelling_decides_then_the_newest_and_it_is_said(owner):
+def test_exact_spelling_then_newest_file_is_used(owner):
     lower, upper = upload(owner, "c.png"), upload(owner, "C.png", "blue")
-    assert (found(owner, "c.png"), found(owner, "C.png")) == (lower, upper)
+    assert (reference_of(owner, "c.png"), reference_of(owner, "C.png")) == (lower, upper)
     assert "Several" in resolve(["C.PNG"], owner=owner).problems["C.PNG"]
     first = upload(owner, "1.png", "green")
     second = upload(owner, "1.png", "black")
     resolved = resolve(["1.png"], owner=owner)
     assert (resolved.references, resolved.repeated) == ({"1.png": second}, ["1.png"])
     upload(owner, "1.png", "green")  # the first again: now it is the newest
-    assert found(owner, "1.png") == first
+    assert reference_of(owner, "1.png") == first
 
 
 def test_addresses_of_this_site_are_its_files(owner, stranger, settings):
@@ -98,7 +98,7 @@ def test_addresses_of_this_site_are_its_files(owner, stranger, settings):
     mine, theirs = make_media(owner), make_media(stranger)
     for start in ("", "http://127.0.0.1:8810", "https://batch.example.org", "http://LOCALHOST:1"):
         for end in ("", "/preview", "/sent"):
-            assert found(owner, f"{start}/media/{mine.key}{end}") == mine.reference, start
+            assert reference_of(owner, f"{start}/media/{mine.key}{end}") == mine.reference, start
         problem = resolve([f"{start}/media/{theirs.key}"], owner=owner).problems[f"{start}/media/{theirs.key}"]
         assert "no uploaded file at this address" in problem
     for text in (f"https://elsewhere.example/media/{mine.key}", "https://a.example/b.png", "media:12", "output:1/2"):
@@ -108,7 +108,7 @@ def test_addresses_of_this_site_are_its_files(owner, stranger, settings):
 def test_names_of_an_older_release_are_found(owner, django_assert_max_num_queries):
     media = make_media(owner, name="Old.png")
     assert not MediaName.objects.exists()
-    assert found(owner, "old.PNG") == media.reference
+    assert reference_of(owner, "old.PNG") == media.reference
     with django_assert_max_num_queries(4):
         assert len(resolve([f"{number}.png" for number in range(300)], owner=owner).problems) == 300
 

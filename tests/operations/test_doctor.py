@@ -92,12 +92,12 @@ def test_unreachable_public_url_is_a_warning(account, settings):
     assert doctor()[0]["public address"]["level"] == "warn"
 
 
-def test_public_address_is_asked_through_the_proxy(account, settings, monkeypatch):
-    """As other programs do that obey HTTP_PROXY and REQUESTS_CA_BUNDLE."""
-    asked = []
+def test_public_address_is_requested_by_proxy(account, settings, monkeypatch):
+    """The request obeys HTTP_PROXY and REQUESTS_CA_BUNDLE, as other programs do."""
+    request_lines = []
 
     def answer(connection: socket.socket) -> None:
-        asked.append(read_request(connection).partition(b"\r\n")[0])
+        request_lines.append(read_request(connection).partition(b"\r\n")[0])
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with serving(answer) as proxy:
@@ -105,7 +105,7 @@ def test_public_address_is_asked_through_the_proxy(account, settings, monkeypatc
         monkeypatch.setenv("no_proxy", "")
         settings.PUBLIC_BASE_URL = "http://batch.example.com"
         assert doctor()[0]["public address"]["level"] == "ok"
-    assert b"GET http://batch.example.com/api/v1/health HTTP/1.1" in asked
+    assert b"GET http://batch.example.com/api/v1/health HTTP/1.1" in request_lines
 
 
 @pytest.mark.django_db(transaction=True)

@@ -27,14 +27,14 @@ def test_generated_client_walks_through_the_docs(open_stage: OpenStage, tmp_path
         "PYTHONPATH": str(tmp_path / "made"),
     }
     command = [str(programs / "openapi-python-client"), "generate", "--url", f"{web.url}/api/v1/openapi.json"]
-    made = subprocess.run(
+    generation = subprocess.run(
         [*command, "--output-path", str(tmp_path / "made"), "--fail-on-warning"],
         capture_output=True,
         text=True,
         env=environment,
         check=False,
     )
-    assert made.returncode == 0, made.stdout + made.stderr
+    assert generation.returncode == 0, generation.stdout + generation.stderr
     steps = [sys.executable, str(ROOT / "tests" / "processes" / "generated_client.py"), web.url, new_token(stage.owner)]
     run = subprocess.run(
         [*steps, str(ROOT / "examples" / "images" / "teapot.png")],

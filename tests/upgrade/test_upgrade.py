@@ -168,8 +168,8 @@ def test_way_back_keeps_former_rows(site):
 
 def test_guide_leads_back_to_the_first_release():
     guide = (settings.BASE_DIR / "docs" / "operator-guide.md").read_text()
-    told = dict(re.findall(r"^\.venv/bin/python manage\.py migrate (\w+) (\w+)$", guide, re.MULTILINE))
-    assert told == FIRST | {app: "zero" for app in OURS if app not in FIRST}
+    targets = dict(re.findall(r"^\.venv/bin/python manage\.py migrate (\w+) (\w+)$", guide, re.MULTILINE))
+    assert targets == FIRST | {app: "zero" for app in OURS if app not in FIRST}
 
 
 def test_every_migration_is_reversible_or_says_why(empty_database):

@@ -29,12 +29,12 @@ def slots() -> Iterator[WorkerSlots]:
 
 
 def fill(slots: WorkerSlots, account_id: int, *calls: Call, mission_id: int = 0) -> None:
-    """Let as many workers as may wait for each of these calls, then become one more worker."""
+    """Fill the share of each of ``calls`` with waiting workers, then act as one more worker."""
     slots.mine = 0
     for call in calls:
         while True:
             waiting = bulkhead.waiting(call, account_id, mission_id)
-            if not waiting.__enter__():  # it is never left: the answer does not come
+            if not waiting.__enter__():  # not exited: no answer comes
                 break
             slots.mine += 1
     slots.busy()

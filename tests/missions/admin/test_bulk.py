@@ -31,8 +31,8 @@ def many(owner: User) -> list[Mission]:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the request do one step only, and collect what is left to the workers."""
+def step_ids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a request do only one step. Return the ids of the actions sent to the workers."""
     ids: list[int] = []
     monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
     monkeypatch.setattr(bulk, "_send", [ids.append])
@@ -52,12 +52,12 @@ def confirm(client: Client, page: Any) -> Any:
     return client.post(LIST, form)
 
 
-def work(sent: list[int]) -> None:
-    while sent:
-        tasks.bulk_step(sent.pop())
+def work(step_ids: list[int]) -> None:
+    while step_ids:
+        tasks.bulk_step(step_ids.pop())
 
 
-def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, many, sent):
+def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, many, step_ids):
     other = make_mission(stranger)
     page = ask(admin_client, "pause", many[0], f"?owner__id__exact={owner.pk}")
     html = page.content.decode()
@@ -67,11 +67,11 @@ def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, ma
 
     answer = confirm(admin_client, page)
 
-    [bulk_id] = sent
+    [bulk_id] = step_ids
     assert answer.url == f"/admin/core/bulkaction/{bulk_id}/change/"
     assert Mission.objects.filter(status="paused").count() == bulk.STEP
     assert f"Done for {bulk.STEP} of {COUNT}" in admin_client.get(answer.url).content.decode()
-    work(sent)
+    work(step_ids)
     assert Mission.objects.filter(status="paused").count() == COUNT
     other.refresh_from_db()
     assert other.status == "queued"
@@ -82,17 +82,17 @@ def test_all_that_match_are_paused(owner, stranger, admin_client, admin_user, ma
     assert AuditEntry.objects.filter(verb="mission.pause", person_name="admin").count() == COUNT
 
 
-def test_confirmation_counts_once(admin_client, many, sent):
+def test_confirmation_counts_once(admin_client, many, step_ids):
     page = ask(admin_client, "pause", many[0])
     confirm(admin_client, page)
-    work(sent)
+    work(step_ids)
     again = confirm(admin_client, page)
     assert again.status_code == 302
-    assert not sent
+    assert not step_ids
     assert LogEntry.objects.count() == COUNT
 
 
-def test_retry_pays_for_what_was_shown(admin_client, many, sent):
+def test_retry_pays_for_what_was_shown(admin_client, many, step_ids):
     MissionItem.objects.update(status="failed", error_code="1011", ended_at=timezone.now())
     Mission.objects.update(failed_count=1, pending_count=0, status="failed")
     page = ask(admin_client, "retry", many[0])
@@ -103,22 +103,22 @@ def test_retry_pays_for_what_was_shown(admin_client, many, sent):
     Mission.objects.filter(pk=late.pk).update(failed_count=2, total_count=2)
 
     confirm(admin_client, page)
-    work(sent)
+    work(step_ids)
 
     row = BulkAction.objects.get()
     assert (row.done_count, row.refused_count) == (COUNT - 1, 1)
     assert "More items have failed meanwhile" in row.refusals[0]
 
 
-def test_lost_step_is_not_repeated(admin_client, many, sent):
+def test_lost_step_is_not_repeated(admin_client, many, step_ids):
     confirm(admin_client, ask(admin_client, "pause", many[0]))
-    [bulk_id] = sent
-    sent.clear()
+    [bulk_id] = step_ids
+    step_ids.clear()
     BulkAction.objects.update(position=F("position") + bulk.STEP)  # a worker died in the middle
     bulk.resend_stalled(timezone.now())
-    assert not sent
+    assert not step_ids
     bulk.resend_stalled(timezone.now() + bulk.STALLED_AFTER + timedelta(seconds=1))
-    work(sent)
+    work(step_ids)
     row = BulkAction.objects.get(pk=bulk_id)
     assert (row.done_count, row.lost_count) == (COUNT - bulk.STEP, bulk.STEP)
     assert (
@@ -126,22 +126,22 @@ def test_lost_step_is_not_repeated(admin_client, many, sent):
     )
 
 
-def test_inactive_operator_stops_the_rest(admin_client, admin_user, many, sent):
+def test_inactive_operator_stops_the_rest(admin_client, admin_user, many, step_ids):
     confirm(admin_client, ask(admin_client, "pause", many[0]))
     User.objects.filter(pk=admin_user.pk).update(is_active=False)
-    work(sent)
+    work(step_ids)
     assert Mission.objects.filter(status="paused").count() == bulk.STEP
 
 
-def test_rights_that_are_taken_away_stop_the_rest(admin_client, admin_user, many, sent):
+def test_rights_that_are_taken_away_stop_the_rest(admin_client, admin_user, many, step_ids):
     confirm(admin_client, ask(admin_client, "pause", many[0]))
     User.objects.filter(pk=admin_user.pk).update(is_superuser=False)
-    work(sent)
+    work(step_ids)
     assert Mission.objects.filter(status="paused").count() == bulk.STEP
     assert BulkAction.objects.get().finished_at is not None
 
 
-def test_bulk_needs_rights_and_owner(admin_client, viewer, many, sent, client):
+def test_bulk_needs_rights_and_owner(admin_client, viewer, many, step_ids, client):
     assert "pause" not in str(viewer.get(LIST).context["action_form"])
     ask(viewer, "pause", many[0])
     assert not BulkAction.objects.exists()
@@ -166,7 +166,7 @@ def test_missions_are_deleted_with_the_right(admin_client, many):
     assert AuditEntry.objects.filter(verb="mission.delete", object_id=str(first.pk), person_name="admin").exists()
 
 
-def test_too_many_are_not_offered(admin_client, many, sent, monkeypatch):
+def test_too_many_are_not_offered(admin_client, many, step_ids, monkeypatch):
     monkeypatch.setattr(readonly, "MAX_COUNT", COUNT - 1)
     monkeypatch.setattr(bulk, "MAX_COUNT", COUNT - 1)
     page = admin_client.get(LIST).content.decode()

@@ -25,16 +25,16 @@ def make(owner: User, *metadata: dict[str, Any]) -> list[int]:
 
 
 def test_cursor_sees_each_mission_once(api: Api, owner: User):
-    made = make(owner, *[{}] * 7)
-    Mission.objects.filter(pk__in=made[:4]).update(created_at=Mission.objects.get(pk=made[0]).created_at)  # a tie
+    ids = make(owner, *[{}] * 7)
+    Mission.objects.filter(pk__in=ids[:4]).update(created_at=Mission.objects.get(pk=ids[0]).created_at)  # a tie
     page = api.data(page_size=2)
     seen = [mission["api_mission_id"] for mission in page["items"]]
     make_mission(owner, 1, name="new")
-    Mission.objects.get(pk=made[6]).delete()
+    Mission.objects.get(pk=ids[6]).delete()
     while page["next_cursor"]:
         page = api.data(page_size=2, cursor=page["next_cursor"])
         seen += [mission["api_mission_id"] for mission in page["items"]]
-    assert seen == made[::-1]
+    assert seen == ids[::-1]
     forward: list[int] = []
     query: dict[str, Any] = {"ordering": "created_at", "page_size": 3}
     while query.get("cursor", "first"):
@@ -91,8 +91,8 @@ def test_missions_are_found_by_metadata(api: Api, owner: User):
         ({"metadata.order": "[1"}, set()),
         ({"metadata.missing": ""}, set()),
     ]
-    for query, found in table:
-        assert {mission["api_mission_id"] for mission in api.data(**query)["items"]} == found, query
+    for query, expected in table:
+        assert {mission["api_mission_id"] for mission in api.data(**query)["items"]} == expected, query
     for name in ("metadata.", "metadata.7", "metadata.a\0b"):
         assert name in errors_of(api.get(**{name: "1"}))
     assert "metadat.order" in errors_of(api.get(**{"metadat.order": "1"}))
@@ -121,8 +121,8 @@ def test_several_statuses_and_custom_id(api: Api, owner: User):
         ({"custom_id": "b-2"}, []),
         ({"custom_id": "B-2", "status": "pending"}, []),
     ]
-    for query, found in table:
-        assert [item["index"] for item in api.data(items, **query)["items"]] == found, query
+    for query, expected in table:
+        assert [item["index"] for item in api.data(items, **query)["items"]] == expected, query
     assert api.get(items, status="").status_code == api.get(items, status=["failed", "odd"]).status_code == 422
     make_mission(owner, 1)
     Mission.objects.filter(pk=mission.pk).update(status="paused")

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from PIL import Image
 from pytest_django import Settings
 
 from media.models import MediaFile
+from missions.batch_input import number_formats
 from missions.batch_input.report import ColumnMatch
 from missions.batch_input.rows import ImportedTable, Source, build_rows, read_batch
 from missions.batch_input.tables import RowsInvalid, Table, read_table
 from providers import catalog
+from tests.factories import picture
 from tests.xls_files import xls
 from tests.xlsx_files import row, sheet, workbook, xlsx
 
@@ -44,9 +45,7 @@ def codes(table: Table) -> list[str]:
 @pytest.fixture
 def png(settings: Settings, tmp_path: Any) -> bytes:
     settings.MEDIA_ROOT = tmp_path / "uploads"
-    out = io.BytesIO()
-    Image.new("RGB", (8, 8), "red").save(out, "PNG")
-    return out.getvalue()
+    return picture(size=(8, 8))
 
 
 # --- Sheets ---
@@ -168,8 +167,6 @@ def test_names_may_stand_below_a_title() -> None:
     ],
 )
 def test_number_is_read_as_shown(code: str, value: str, shown: str) -> None:
-    from missions.batch_input import number_formats
-
     assert number_formats.shown(value, code) == shown
 
 

@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from missions import execution, lifecycle, services
 from missions.models import Attempt, ItemEvent, Mission, Output
-from providers import provider_accounts
 from providers.adapters.base import (
     Capabilities,
     Finished,
@@ -29,7 +28,7 @@ from providers.adapters.errors import Rejected, TaskFailed, TryAgainLater, Unava
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from tests.factories import Workers, check_mission, claim, make_mission, pass_time, picture
-from tests.missions.execution.scripted_provider import Script, ScriptedProvider, accepted, running
+from tests.missions.execution.scripted_provider import ScriptedProvider, accepted, running
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
@@ -38,19 +37,10 @@ REMOTE = Capabilities(needs_key=False, cancels=True, finds_by_our_id=True, repor
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Register a scripted provider, and return its script."""
-    monkeypatch.setitem(PROVIDERS, ScriptedProvider.name, ScriptedProvider)
-    ScriptedProvider.script = Script()
-    return ScriptedProvider.script
-
-
-@pytest.fixture
-def scripted(script: Script, db: None) -> ProviderAccount:
-    account = ProviderAccount(name="scripted two", provider="scripted")
+def scripted(scripted: ProviderAccount) -> ProviderAccount:
+    """Return an account of the scripted provider, which finishes in the submit call."""
     ScriptedProvider.capabilities = INLINE
-    provider_accounts.store(account)
-    return ProviderAccount.objects.get(pk=account.pk)
+    return scripted
 
 
 def mission_of(owner: User, account: ProviderAccount, rows: int = 1) -> Mission:

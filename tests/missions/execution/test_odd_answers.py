@@ -19,13 +19,11 @@ from missions.execution.poll import claim_polls
 from missions.models import Attempt, Mission, MissionItem
 from missions.provider_webhooks import Hint, take
 from operations import notices
-from providers import provider_accounts
-from providers.adapters.base import Capabilities, RemoteOutput, RemoteState, RemoteStatus
+from providers.adapters.base import RemoteOutput, RemoteState, RemoteStatus
 from providers.adapters.errors import Rejected, Unconfirmed
-from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
 from tests.factories import TEXT_TO_IMAGE, Workers, bring_to, check_mission, claim, make_mission, pass_time
-from tests.missions.execution.scripted_provider import Script, ScriptedProvider, accepted, running
+from tests.missions.execution.scripted_provider import accepted, running
 from workers.heartbeat import worker_name
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -39,20 +37,6 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 POISON = nested(2000)
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    monkeypatch.setitem(PROVIDERS, ScriptedProvider.name, ScriptedProvider)
-    ScriptedProvider.script = Script()
-    ScriptedProvider.capabilities = Capabilities(needs_key=False)
-    return ScriptedProvider.script
-
-
-@pytest.fixture
-def scripted(script: Script) -> ProviderAccount:
-    provider_accounts.store(ProviderAccount(name="scripted two", provider="scripted"))
-    return ProviderAccount.objects.get(provider="scripted")
 
 
 @pytest.fixture
@@ -157,12 +141,12 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def _no_notes_stay() -> Iterator[None]:
+def _empty_journal() -> Iterator[None]:
     yield
     answer_journal.remove()
 
 
-@pytest.mark.usefixtures("_no_notes_stay")
+@pytest.mark.usefixtures("_empty_journal")
 def test_answers_of_a_killed_worker_are_not_lost(mission, scripted, script):
     script.submit = lambda request, updates: accepted(request.our_id[:8])
 
@@ -184,7 +168,7 @@ def test_answers_of_a_killed_worker_are_not_lost(mission, scripted, script):
     check_mission(mission.pk)
 
 
-@pytest.mark.usefixtures("_no_notes_stay")
+@pytest.mark.usefixtures("_empty_journal")
 def test_notes_are_deleted_once_they_are_recorded(mission, scripted, script):
     script.submit = lambda request, updates: accepted(request.our_id[:8])
     submit(scripted)
@@ -192,7 +176,7 @@ def test_notes_are_deleted_once_they_are_recorded(mission, scripted, script):
     assert answer_journal.task_id_of(Attempt.objects.all()[0]) == ""
 
 
-@pytest.mark.usefixtures("_no_notes_stay")
+@pytest.mark.usefixtures("_empty_journal")
 def test_notes_of_an_unrecorded_answer_stay(owner, mission, scripted, script):
     [first, *_] = claim(mission, scripted)
     bring_to("sending", first)
@@ -208,7 +192,7 @@ def test_notes_of_an_unrecorded_answer_stay(owner, mission, scripted, script):
     assert (attempt.status, attempt.remote_task_id) == ("running", "first")
 
 
-@pytest.mark.usefixtures("_no_notes_stay")
+@pytest.mark.usefixtures("_empty_journal")
 def test_a_note_of_another_attempt_is_not_believed(owner, account):
     [attempt_id] = claim(make_mission(owner, 1), account)
     bring_to("sending", attempt_id)
@@ -290,7 +274,7 @@ def test_a_task_of_unknown_status_that_a_webhook_names_is_kept(mission, scripted
 # --- Ends that nobody watched ---
 
 
-def learned() -> int:
+def sample_count() -> int:
     return len(durations.recent_durations("runninghub", TEXT_TO_IMAGE))
 
 
@@ -309,12 +293,12 @@ def test_an_outage_teaches_no_durations(owner, workers: Workers, simulator):
     )
     pass_time(60)
     end_all(workers)
-    assert learned() == 0
+    assert sample_count() == 0
     make_mission(owner, ["another"])
     submit(workers.account)
     pass_time(2)
     end_all(workers)
-    assert learned() == 1
+    assert sample_count() == 1
 
 
 def test_a_short_outage_teaches_no_durations(owner, workers: Workers, simulator):
@@ -324,7 +308,7 @@ def test_a_short_outage_teaches_no_durations(owner, workers: Workers, simulator)
     Attempt.objects.update(next_poll_at=timezone.now() + timedelta(seconds=9))  # a poll was under way
     execution.recover()
     end_all(workers)
-    assert learned() == 0
+    assert sample_count() == 0
 
 
 def test_unanswered_polls_and_late_webhooks_teach_nothing(owner, workers: Workers, simulator):
@@ -336,4 +320,4 @@ def test_unanswered_polls_and_late_webhooks_teach_nothing(owner, workers: Worker
     Attempt.objects.filter(pk=second.pk).update(unanswered_since=timezone.now() - timedelta(seconds=50))
     execution.poll(workers.account.pk, [second.pk])
     end_all(workers)
-    assert learned() == 0
+    assert sample_count() == 0

@@ -348,9 +348,9 @@ def test_typed_prompts_are_counted(client: Client, key: str) -> None:
 
 
 def test_unread_file_is_shown_before_it_is_paid(client: Client, key: str) -> None:
-    quoted = post(client, key, prompts="a fox").context["preview"].quoted_total
+    quoted_total = post(client, key, prompts="a fox").context["preview"].quoted_total
 
-    response = post(client, key, "submit", quoted_total=quoted, prompts="a fox", file=upload(b"prompt\nan owl\n"))
+    response = post(client, key, "submit", quoted_total=quoted_total, prompts="a fox", file=upload(b"prompt\nan owl\n"))
 
     assert response.status_code == 422
     assert "the file was read just now" in text(response)
@@ -361,9 +361,11 @@ def test_unread_file_is_shown_before_it_is_paid(client: Client, key: str) -> Non
 
 def test_unread_image_is_shown_before_it_is_paid(client: Client, key: str, owner: User) -> None:
     fields = EDIT | {"images": make_media(owner).reference, "param-prompt": "in ink"}
-    quoted = post(client, key, **fields).context["preview"].quoted_total
+    quoted_total = post(client, key, **fields).context["preview"].quoted_total
 
-    response = post(client, key, "submit", quoted_total=quoted, image_files=[upload(picture(), "a.png")], **fields)
+    response = post(
+        client, key, "submit", quoted_total=quoted_total, image_files=[upload(picture(), "a.png")], **fields
+    )
 
     assert response.status_code == 422
     assert response.context["preview"].count == 2
@@ -372,10 +374,10 @@ def test_unread_image_is_shown_before_it_is_paid(client: Client, key: str, owner
 
 def test_changed_column_must_be_shown_first(client: Client, key: str) -> None:
     content = b"prompt,text\na fox,a cat\n"
-    quoted = post(client, key, "import", file=upload(content)).context["preview"].quoted_total
+    quoted_total = post(client, key, "import", file=upload(content)).context["preview"].quoted_total
     fields = {"source": "file", "header_shown": "1", "has_header": "on", "column-0": "", "column-1": "prompt"}
 
-    assert post(client, key, "submit", quoted_total=quoted, **fields).status_code == 422
+    assert post(client, key, "submit", quoted_total=quoted_total, **fields).status_code == 422
     assert not Mission.objects.exists()
 
 

@@ -462,7 +462,7 @@ def test_an_unknown_status_is_named_with_its_results():
 
 
 @pytest.mark.parametrize(
-    ("limit", "believed"),
+    ("limit", "concurrency"),
     [
         (0, 0),
         ("50", 50),
@@ -475,10 +475,10 @@ def test_an_unknown_status_is_named_with_its_results():
         (2.5, None),
     ],
 )
-def test_only_a_sane_limit_of_an_account_is_believed(limit: object, believed: int | None):
+def test_implausible_limit_of_an_account_is_ignored(limit: object, concurrency: int | None):
     responses.get(wire.QUEUE, json={"code": 0, "data": {**QUEUE, "concurrentLimit": limit}})
     responses.post(wire.ACCOUNT, json={"code": 0, "data": WALLET})
-    assert wire.runninghub().check_account().concurrency == believed
+    assert wire.runninghub().check_account().concurrency == concurrency
 
 
 @pytest.mark.parametrize("failure", [requests.ConnectTimeout(), requests.ReadTimeout(), requests.ConnectionError()])
