@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from django.utils import translation
 
+from missions.batch_input.headings import DIGITS, compact, split_words
 from missions.batch_input.report import Basis, ColumnMatch
 from missions.batch_input.tables import TEXT_KEY, Record, Table
 from providers.catalog import Model, Parameter, ParameterType
@@ -62,9 +63,7 @@ _LOCATIONS = (
 _PICTURE = re.compile(r"(?i)(media:\d+$|output:\d+|.+\.(png|jpe?g|webp|gif|heic|heif|avif|bmp|tiff?)([?#].*)?$)")
 _ADDRESS = re.compile(r"(?i)https?://")
 _NUMBER = re.compile(r"\d+([.,]\d+)?")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _RATIO = re.compile(r"\s*\d{1,2}\s*[:：xX×*]\s*\d{1,2}\s*")
-_DIGITS = "0123456789０１２３４５６７８９"
 
 
 def prompt_field(model: Model) -> Parameter | None:
@@ -108,11 +107,11 @@ def has_header(table: Table, model: Model) -> bool:
     if model.is_free_form:
         return table.report.kind != "text"
     first = [str(cell).strip() for cell in table.records[0].cells]
-    names = {_plain(field.name) for field in model.parameters}
+    names = {compact(field.name) for field in model.parameters}
     for cell in filter(None, first):
-        words = re.findall(r"[^\W_]+", _HUMP.sub(" ", cell))
+        words = split_words(cell)
         is_short = len(words) <= 2 and bool(re.fullmatch(r"\w+(\s?[(（]\w+[)）])?", cell))
-        if (is_short and words and _plain(words[0]) in names) or _by_name(cell, model) is not None:
+        if (is_short and words and compact(words[0]) in names) or _by_name(cell, model) is not None:
             return True
     for place, cell in enumerate(first):
         below = _filled_cells(table.records[1 : SAMPLED_ROWS + 1], place)
@@ -142,7 +141,7 @@ def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMat
         if (claim := _by_name(name, model)) is None:
             continue
         field, rank, basis = claim
-        base = _plain(name).rstrip(_DIGITS)
+        base = compact(name).rstrip(DIGITS)
         if base not in _LOCATIONS or basis == "name" or (cells[place] and all(map(_PICTURE.match, cells[place]))):
             claims.setdefault(field, []).append((rank, base, place, basis))
     for field, claimants in claims.items():
@@ -199,14 +198,14 @@ def _by_name(name: str, model: Model) -> tuple[str, int, Basis] | None:
     fields = (*(field.name for field in model.parameters), CUSTOM_ID)
     prompt, image = prompt_field(model), image_field(model)
     words = _words(fields, prompt.name if prompt else "", image.name if image else "")
-    plain = _plain(name)
+    plain = compact(name)
     if word := words.get(plain):
         return word
-    if (base := plain.rstrip(_DIGITS)) != plain and (word := words.get(base)):
+    if (base := plain.rstrip(DIGITS)) != plain and (word := words.get(base)):
         field, rank, basis = word
         return field, rank, basis if takes_many(model, field) else "synonym"
     # A slip of the keyboard, but no longer word such as prompt_id.
-    exact = {_plain(field): field for field in fields}
+    exact = {compact(field): field for field in fields}
     close = [
         word
         for word in difflib.get_close_matches(plain, exact, n=3, cutoff=0.85)
@@ -220,24 +219,20 @@ def _words(fields: tuple[str, ...], prompt: str, image: str) -> dict[str, tuple[
     """Return the meaning of every known column name: (field, rank, basis)."""
     words: dict[str, tuple[str, int, Basis]] = {}
     for field in fields:
-        words[_plain(field)] = (field, 0, "name")
+        words[compact(field)] = (field, 0, "name")
     for language in LANGUAGES:
         with translation.override(language):
             for field in fields:
-                words.setdefault(_plain(parameter_label(field)), (field, 1, "name"))
+                words.setdefault(compact(parameter_label(field)), (field, 1, "name"))
     targets = {field: field for field in fields} | {"prompt": prompt, "image": image}
     for purpose, synonyms in _SYNONYMS.items():
         if target := targets.get(purpose):
             for rank, word in enumerate((purpose, *synonyms), start=2):
-                words.setdefault(_plain(word), (target, rank, "synonym"))
+                words.setdefault(compact(word), (target, rank, "synonym"))
     for rank, word in enumerate(_LOCATIONS, start=60):
         if image:
             words.setdefault(word, (image, rank, "synonym"))
     return words
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_\-]", "", name).lower()
 
 
 def _filled_cells(records: Sequence[Record], place: int) -> list[str]:

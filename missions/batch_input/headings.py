@@ -12,7 +12,7 @@ from functools import lru_cache
 
 LONGEST_NAME = 24
 
-_DIGITS = "0123456789０１２３４５６７８９"
+DIGITS = "0123456789０１２３４５６７８９"
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USUAL = """
     prompt prompts text description caption negative negativeprompt image images imageurl imageurls picture photo file
@@ -24,6 +24,16 @@ _USUAL = """
 _SURE = "prompt prompts negativeprompt aspectratio imageurl imageurls customid 提示词 提示詞"
 _USUAL_WORDS = frozenset(_USUAL.split())
 _SURE_WORDS = frozenset(_SURE.split())
+
+
+def compact(name: str) -> str:
+    """Return a name in lower case without spaces, underscores and hyphens."""
+    return re.sub(r"[\s_\-]", "", name).lower()
+
+
+def split_words(name: str) -> list[str]:
+    """Return the words of a name such as "image_url" or "imageUrl"."""
+    return re.findall(r"[^\W_]+", _HUMP.sub(" ", name))
 
 
 def known_headings(cells: Sequence[object]) -> int:
@@ -47,10 +57,10 @@ def _is_sure(cell: str) -> bool:
     if len(cell) > LONGEST_NAME:
         return False
     plain = _plain(cell)
-    words = re.findall(r"[^\W_]+", _HUMP.sub(" ", cell))
+    words = split_words(cell)
     starts_with_name = bool(words) and len(words) <= 2 and words[0].lower() in _SURE_WORDS and cell[-1] not in ".,!?"
     return plain in _SURE_WORDS or starts_with_name or bool(difflib.get_close_matches(plain, _SURE_WORDS, 1, 0.85))
 
 
 def _plain(cell: object) -> str:
-    return re.sub(r"[\s_\-]", "", str(cell)[: LONGEST_NAME * 2]).lower().rstrip(_DIGITS)
+    return compact(str(cell)[: LONGEST_NAME * 2]).rstrip(DIGITS)

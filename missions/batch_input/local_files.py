@@ -91,7 +91,7 @@ def read_file(
                 errors.append(RowError(record.line, record.problems[place]))
             elif cell is None or (table.keys is None and not cell):
                 continue
-            elif table.keys is None and holds_list(model, name):
+            elif table.keys is None and takes_many(model, name):
                 value[name] = split_list(cell)
             else:
                 understood = understand(model.parameter(name), cell)
@@ -139,11 +139,6 @@ def _exact_columns(table: Table, model: Model) -> list[ColumnMatch]:
     if problem:
         raise RowsInvalid([RowError(table.records[0].line, problem)])
     return matches
-
-
-def holds_list(model: Model, name: str) -> bool:
-    """Return True if a field holds a list."""
-    return takes_many(model, name)
 
 
 class AmbiguousFile(ValueError):
@@ -230,7 +225,7 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
         value = row.value
         batch_field = model.batch_field
         if isinstance(value, str) and model.file_names({batch_field: value}):
-            value = {batch_field: split_list(value) if holds_list(model, batch_field) else value}
+            value = {batch_field: split_list(value) if takes_many(model, batch_field) else value}
         if isinstance(value, dict):
             value = dict(value)
             for name in model.file_names(value):

@@ -73,11 +73,15 @@ class RawSheet:
 
 
 @dataclass(slots=True)
-class XmlBook:
-    """The sheets of a workbook as (name, is visible), and a function that reads one of them."""
+class Book:
+    """The sheets of a workbook as (name, is visible), and a function that reads one of them.
+
+    ``is_plain`` says that the reader gives values alone, without their formats.
+    """
 
     sheets: list[tuple[str, bool]]
     read: Callable[[int], RawSheet]
+    is_plain: bool = False
 
 
 def letter(place: int) -> str:
@@ -165,7 +169,7 @@ def is_true(text: str | None) -> bool:
 # --- .xlsx ---
 
 
-def open_xlsx(content: bytes) -> XmlBook:
+def open_xlsx(content: bytes) -> Book:
     """Open a workbook of Excel, WPS, Numbers or LibreOffice."""
     archive = Archive(content)
     root = next((path for kind, path in archive.relations("").values() if kind == "officeDocument"), "xl/workbook.xml")
@@ -187,7 +191,7 @@ def open_xlsx(content: bytes) -> XmlBook:
     def read(number: int) -> RawSheet:
         return _read_xlsx_sheet(archive, sheets[number][2], formats, strings, pictures, is_1904=is_1904)
 
-    return XmlBook([(name, is_visible) for name, is_visible, _path in sheets], read)
+    return Book([(name, is_visible) for name, is_visible, _path in sheets], read)
 
 
 def _formats(archive: Archive, path: str) -> list[str]:
@@ -384,7 +388,7 @@ class _WorkbookPictures:
 # --- .ods ---
 
 
-def open_ods(content: bytes) -> XmlBook:
+def open_ods(content: bytes) -> Book:
     """Open a spreadsheet of LibreOffice. Its cells hold the texts that they show."""
     archive = Archive(content)
     hidden_styles: set[str] = set()
@@ -396,7 +400,7 @@ def open_ods(content: bytes) -> XmlBook:
             continue
         is_visible = attribute(element, "style-name") not in hidden_styles
         sheets.append((attribute(element, "name"), is_visible, _read_ods_sheet(element)))
-    return XmlBook([(name, is_visible) for name, is_visible, _raw in sheets], lambda number: sheets[number][2])
+    return Book([(name, is_visible) for name, is_visible, _raw in sheets], lambda number: sheets[number][2])
 
 
 def _read_ods_sheet(table: Element) -> RawSheet:

@@ -19,7 +19,6 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
@@ -30,7 +29,7 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, Shee
 
 from missions.batch_input import number_formats, office_xml
 from missions.batch_input.headings import is_header
-from missions.batch_input.office_xml import ERROR, RawSheet, letter
+from missions.batch_input.office_xml import ERROR, Book, RawSheet, letter
 from missions.batch_input.office_xml import SheetUnreadable as SheetUnreadable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,15 +148,6 @@ def main() -> None:
     json.dump(answer, sys.stdout)
 
 
-@dataclass(slots=True)
-class Book:
-    """The sheets of a workbook as (name, is visible), and a function that reads one of them."""
-
-    sheets: list[tuple[str, bool]]
-    read: Callable[[int], RawSheet]
-    is_plain: bool = False
-
-
 def read_content(content: bytes, ending: str, name: str, *, include_hidden: bool) -> Sheet:
     """Return a sheet of a workbook, in this process; the ending says what an archive is.
 
@@ -167,8 +157,7 @@ def read_content(content: bytes, ending: str, name: str, *, include_hidden: bool
         if content.startswith(b"\xd0\xcf\x11\xe0"):
             book = _open_xls(content)
         else:
-            opened = office_xml.open_ods(content) if ending == ".ods" else office_xml.open_xlsx(content)
-            book = Book(opened.sheets, opened.read)
+            book = office_xml.open_ods(content) if ending == ".ods" else office_xml.open_xlsx(content)
         return choose_sheet(book, name, include_hidden=include_hidden)
     except (SheetUnreadable, SheetNotFound, MemoryError):
         raise

@@ -68,7 +68,7 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     record_ends(ends)
     running = {attempt: answer for attempt, answer in answers.items() if attempt not in ends}
     _plan_next_polls(running)
-    _set_unknown_apart(running)
+    _leave_unknown_to_people(running)
     _poll_peers_now(first_of_their_model)
     if ends:
         refill(account_id)
@@ -171,7 +171,7 @@ def _has_same_key(attempt: Attempt) -> bool:
 def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
     """Store the answers to polls of running tasks, and the time of their next poll."""
     now = timezone.now()
-    fields = ["running_seen_at", "unanswered_since", "gone_count", "next_poll_at", "poll_count"]
+    fields = {"running_seen_at", "unanswered_since", "gone_count", "next_poll_at", "poll_count"}
     for attempt, answer in answers.items():
         if isinstance(answer, RemoteState) and answer.status is RemoteStatus.RUNNING:
             attempt.running_seen_at, attempt.unanswered_since, attempt.gone_count = now, None, 0
@@ -179,7 +179,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
                 attempt.progress = answer.progress
             if attempt.unknown_status != answer.unknown_status:
                 attempt.unknown_status = storable(answer.unknown_status)[:32]
-                fields = [*fields, "unknown_status"] if "unknown_status" not in fields else fields
+                fields.add("unknown_status")
         else:
             attempt.unanswered_since = attempt.unanswered_since or now
             if isinstance(answer, RemoteState) and _has_same_key(attempt):
@@ -187,18 +187,18 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
         elapsed = (now - (attempt.accepted_at or now)).total_seconds()
         attempt.next_poll_at = now + timedelta(seconds=next_interval(elapsed, attempt.model, attempt.account))
         attempt.poll_count += 1
-        if PROVIDERS[attempt.account.provider].capabilities.reports_progress and "progress" not in fields:
-            fields.append("progress")
+        if PROVIDERS[attempt.account.provider].capabilities.reports_progress:
+            fields.add("progress")
     if answers:
         polled = Attempt.objects.filter(pk__in=[attempt.pk for attempt in answers])
-        polled.update(**bulk.columns(list(answers), *fields))
+        polled.update(**bulk.columns(list(answers), *sorted(fields)))
 
 
-def _set_unknown_apart(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
-    """Leave a task to a person that has an unknown status for longer than such tasks usually run.
+def _leave_unknown_to_people(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
+    """Mark tasks unconfirmed whose status has been unknown for longer than such tasks usually run.
 
-    It may have ended. It is still looked at now and then, and goes on by itself once its status is
-    known.
+    Such a task may have ended. It is still polled at long intervals, and goes on by itself once its
+    status is known.
     """
     now = timezone.now()
     for attempt, answer in answers.items():

@@ -44,7 +44,7 @@ def reap(account_id: int) -> None:
     _poll_unanswered(account_id, now)
     _send_lookups(account, now)
     _start_scheduled(now)
-    _pause_of_inactive_owners()
+    _pause_missions_of_inactive_owners()
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
     interval = NO_SLOTS_CHECK_INTERVAL if account.remote_concurrency == 0 else CHECK_INTERVAL
@@ -55,7 +55,7 @@ def reap(account_id: int) -> None:
     dispatch(account_id)
 
 
-def _pause_of_inactive_owners() -> None:
+def _pause_missions_of_inactive_owners() -> None:
     """Pause the missions of people who were made inactive without the services, as in a shell."""
     stopping = (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
     missions = Mission.objects.filter(owner__is_active=False, status__in=stopping).select_related("owner")

@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing.budget import Budget
+from core.money import MILLIONTH
 from missions import charges
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, lose_race_unless, move_many, move_mission, reopen
@@ -19,7 +20,6 @@ from missions.models import Attempt, ItemStatus, Mission, MissionItem, MissionSt
 from providers import catalog
 from providers.models import ProviderAccount
 
-_CENT_PARTS = Decimal("0.000001")  # as the columns store money
 _PRICE_FIELDS = ("owner", "provider", "task_type", "params", "cost", "reserved_cost", "spending_limit")
 
 
@@ -49,7 +49,7 @@ def claim(
     prices = list_prices
     if any(list_prices):
         factor = charges.factor(mission) or Decimal(1)
-        prices = [price and (price * factor).quantize(_CENT_PARTS) for price in list_prices]
+        prices = [price and (price * factor).quantize(MILLIONTH) for price in list_prices]
         probes = charges.probes_left(mission) if budgets else None
         if probes is not None:
             items, list_prices, prices = items[:probes], list_prices[:probes], prices[:probes]

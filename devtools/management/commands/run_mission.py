@@ -31,8 +31,9 @@ from core.db import pending_migrations
 from core.errors import NotPossible
 from devtools import local_stack, progress, report, sandbox
 from missions import lifecycle, services
+from missions.batch_input.columns import takes_many
 from missions.batch_input.hints import hints_of_rows
-from missions.batch_input.local_files import FileRows, Row, holds_list, read_file, upload_local_files
+from missions.batch_input.local_files import FileRows, Row, read_file, upload_local_files
 from missions.batch_input.rows import count_repeats
 from missions.batch_input.tables import RowsInvalid, split_list
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
@@ -366,7 +367,7 @@ def _parse_param(text: str, model: catalog.Model) -> tuple[str, Any]:
             return name.removesuffix(":"), json.loads(value)
         except ValueError as error:
             raise CommandError(f"--param {text}: the value after := is not JSON.", returncode=BAD_INPUT) from error
-    return name, split_list(value) if holds_list(model, name) else value
+    return name, split_list(value) if takes_many(model, name) else value
 
 
 def _place(field: str, rows: Sequence[Row], params: Mapping[str, Any]) -> str:

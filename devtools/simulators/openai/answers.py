@@ -35,7 +35,7 @@ ERRORS: dict[str, tuple[int, str | None, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One call: what was prompt_tokens, as far as the simulator looks at it."""
+    """The parts of a request that the simulator reads."""
 
     model: str
     prompt: str
