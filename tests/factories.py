@@ -300,11 +300,14 @@ class Workers:
             count += 1
         return count
 
-    def run(self, until: Callable[[], bool], *, limit: float = 20.0) -> None:
-        """Start the ticks and go on, while time passes, until something is true."""
+    def run(self, until: Callable[[], bool]) -> None:
+        """Start the ticks and go on, while time passes, until something is true.
+
+        After five minutes of real time, fail with the state that was reached.
+        """
         execution.arm(self.account.pk)
         commit()
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + 300
         while not until():
             assert time.monotonic() < deadline, f"not reached; {self._state()}"
             row = _messages().filter(lock__lte=timezone.now()).first()
@@ -313,7 +316,7 @@ class Workers:
             else:
                 self._wait()
 
-    def finish(self, mission: Mission, *, limit: float = 20.0) -> Mission:
+    def finish(self, mission: Mission) -> Mission:
         """Run until the mission has ended and no file is left to fetch."""
 
         def is_over() -> bool:
@@ -321,7 +324,7 @@ class Workers:
             is_fetching = Output.objects.filter(item__mission=mission, status="pending").exists()
             return mission.status in lifecycle.ENDED and not mission.in_flight_count and not is_fetching
 
-        self.run(is_over, limit=limit)
+        self.run(is_over)
         check_mission(mission.pk)
         return mission
 

@@ -113,7 +113,7 @@ def _endless_task(simulator: Any) -> str:
         f"{simulator.url}/openapi/v2/rhart-image-v1/text-to-image",
         json=body,
         headers={"Authorization": "Bearer simulator"},
-        timeout=5,
+        timeout=60,
     )
     return str(answer.json()["taskId"])
 

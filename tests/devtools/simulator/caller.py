@@ -55,4 +55,4 @@ class Caller:
 
     def upload(self, name: str = "a.png", body: bytes = b"picture") -> requests.Response:
         url = f"{self.url}/openapi/v2/media/upload/binary"
-        return self.session.post(url, files={"file": (name, body, "image/png")}, timeout=5)
+        return self.session.post(url, files={"file": (name, body, "image/png")}, timeout=60)

@@ -86,7 +86,7 @@ def test_a_simulator_ends_with_the_program_that_started_it() -> None:
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).ok
+        return requests.get(url, timeout=60).ok
     except requests.ConnectionError:
         return False
 
@@ -121,7 +121,7 @@ def test_the_management_command_starts_the_same_server() -> None:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("Simulator ready at ").strip()
         try:
-            assert requests.get(f"{url}/__sim__/options", timeout=5).json()["cap"] == 3
+            assert requests.get(f"{url}/__sim__/options", timeout=60).json()["cap"] == 3
         finally:
             process.terminate()
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0

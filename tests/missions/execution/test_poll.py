@@ -84,7 +84,7 @@ FAILURES = [
 @pytest.mark.parametrize("marker, attempts, code, words", FAILURES)
 def test_failed_task_is_retried_as_its_code_allows(marker, attempts, code, words, owner, workers, simulator):
     mission = make_mission(owner, [f"a teapot {marker}", "a good one"], max_attempts=3)
-    workers.finish(mission, limit=30)
+    workers.finish(mission)
     assert (mission.status, mission.completed_count, mission.failed_count) == ("completed", 1, 1)
     item = mission.items.get(index=1)
     assert (item.attempt_count, item.retry_count) == (attempts, attempts - 1)
@@ -95,7 +95,7 @@ def test_failed_task_is_retried_as_its_code_allows(marker, attempts, code, words
 
 
 def test_a_task_that_fails_once_succeeds_at_its_second_attempt(owner, workers, simulator):
-    mission = workers.finish(make_mission(owner, ["a teapot [[sim:fail-once:1015]]"]), limit=30)
+    mission = workers.finish(make_mission(owner, ["a teapot [[sim:fail-once:1015]]"]))
     item = mission.items.get()
     assert (mission.status, item.attempt_count, item.error_code) == ("completed", 2, "")
     assert list(item.attempts.values_list("number", "status", "error_code")) == [

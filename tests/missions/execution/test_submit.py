@@ -213,7 +213,7 @@ def test_no_free_slot_slows_the_account_only(fault, owner, workers, simulator, a
 
 def test_smaller_cap_at_the_provider_is_respected(owner, workers, simulator):
     simulator.set(cap=3)
-    mission = workers.finish(make_mission(owner, 15), limit=40)
+    mission = workers.finish(make_mission(owner, 15))
     assert mission.completed_count == 15
     assert simulator.stats()["max_in_flight"] <= 3
     assert max(simulator.paid()["requests"].values()) == 1
@@ -243,7 +243,7 @@ def test_a_refused_connection_is_certainly_not_accepted(owner, workers, simulato
 
 def test_item_fails_after_five_repeated_refusals(owner, workers, simulator):
     simulator.set(submit_1003="always")
-    mission = workers.finish(make_mission(owner, 1), limit=60)
+    mission = workers.finish(make_mission(owner, 1))
     item = mission.items.get()
     assert (mission.status, item.error_code) == ("failed", "1003")
     assert item.submission_count == retry.MAX_REFUSALS + 1
@@ -488,10 +488,10 @@ def test_fifty_refusals_in_a_row_leak_no_slot(refusal, owner, workers, simulator
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         mock.add(refusal)
         mock.add_passthru(simulator.url)
-        workers.run(lambda: Attempt.objects.filter(status="refused").count() >= 50, limit=60)
+        workers.run(lambda: Attempt.objects.filter(status="refused").count() >= 50)
     assert simulator.stats()["submits"] == 0
     check_mission(mission.pk)
-    workers.finish(mission, limit=60)
+    workers.finish(mission)
     assert (mission.completed_count, mission.failed_count) == (60, 0)
     assert simulator.stats()["max_in_flight"] <= 20
     assert not Attempt.objects.filter(status__in=["prepared", "sending", "running"]).exists()
@@ -506,7 +506,7 @@ def test_faults_of_every_kind_at_once_pay_nothing_twice(owner, workers, simulato
         mission.refresh_from_db()
         return mission.completed_count + mission.failed_count + mission.unconfirmed_count == 60
 
-    workers.run(is_settled, limit=60)
+    workers.run(is_settled)
     check_mission(mission.pk)
     stats = simulator.stats()
     paid = sum(MissionItem.objects.values_list("attempt_count", flat=True))
