@@ -248,6 +248,10 @@ def test_one_sent_attempt_may_be_done():
         with pytest.raises(ConnectionFailed) as failed:
             client.submit(**FIELDS, rows=["a"])
         assert (len(requests), failed.value.may_be_done) == (5, may_be_done), first
+        client, requests = failing(first, *[refusal(429)] * 4)
+        with pytest.raises(RateLimited) as limited:
+            client.submit(**FIELDS, rows=["a"])
+        assert (len(requests), limited.value.may_be_done) == (5, may_be_done), first
 
 
 def stream(*lines: str) -> httpx.Response:

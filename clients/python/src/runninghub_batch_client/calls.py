@@ -107,6 +107,7 @@ class Attempts:
         self.may_be_done |= is_running or error.status >= 500
         if may_repeat and (error.status in UNAVAILABLE or is_running):
             return min(error.retry_after or backoff, LONGEST_WAIT)
+        error.may_be_done = self.may_be_done
         raise error
 
 

@@ -1,7 +1,7 @@
 """The errors of the client.  A mission whose items failed is no error: see ``Mission.counts``.
 
-Error
-├── ApiError             the server answered with an error; nothing was done, unless it is a 5xx
+Error                    ``may_be_done`` says whether the server may have carried out the request
+├── ApiError             the server answered with an error
 │   ├── Unauthenticated  401
 │   ├── Forbidden        403
 │   ├── NotFound         404  or not yours
@@ -10,8 +10,8 @@ Error
 │   ├── Gone             410  deleted by retention, or lost
 │   ├── Invalid          422  ``problems`` names each field
 │   ├── RateLimited      429
-│   └── ServerError      5xx  the request may have been carried out
-└── ConnectionFailed     no answer; ``may_be_done`` says whether the request may have arrived
+│   └── ServerError      5xx
+└── ConnectionFailed     no answer
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from runninghub_batch_client.types import Problem
 
 
 class Error(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    ``may_be_done``: the server may have carried out the request, because it did not answer one of
+    the attempts or answered with a 5xx.
+    """
+
+    may_be_done = False
 
 
 class ConnectionFailed(Error):
-    """The server did not answer, also not to repetitions where those are safe.
-
-    ``may_be_done``: at least one attempt was sent, so that the server may have carried it out.
-    """
+    """The server did not answer, also not to repetitions where those are safe."""
 
     def __init__(self, message: str, *, may_be_done: bool) -> None:
         super().__init__(message)
