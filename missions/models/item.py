@@ -24,12 +24,28 @@ class ItemStatus(models.TextChoices):
 
 
 class MissionItem(models.Model):
-    """One generation. ``params`` holds what differs from the mission's own parameters."""
+    """One generation. ``params`` holds what differs from the mission's own parameters.
+
+    ``origin`` is what its row in a sheet had besides: ``row``, its number; ``cells``, the cells of
+    columns that fill no parameter, by heading; ``names``, the images as the row named them, by
+    reference.
+    """
 
     mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="items")
     index = models.PositiveIntegerField(help_text=_("The place in the batch, from 1."))
     custom_id = models.CharField(max_length=200, blank=True)
     params = models.JSONField(default=dict)
+    origin = models.JSONField(
+        null=True, blank=True, editable=False, help_text=_("What else its row in the imported sheet had.")
+    )
+    file_name = models.CharField(
+        max_length=240,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("The name of its result files without ending. Empty: made of its number and prompt."),
+    )
     status = models.CharField(max_length=16, choices=ItemStatus.choices, default=ItemStatus.PENDING)
     account = models.ForeignKey(
         "providers.ProviderAccount", null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -53,6 +53,13 @@ class Mission(models.Model):
     input = models.JSONField(
         null=True, blank=True, editable=False, help_text=_("What was read from the file that it was created from.")
     )
+    file_name_pattern = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The pattern of the names of its result files. Empty: an older release created it."),
+    )
     template = models.ForeignKey(
         "templates_app.MissionTemplate", null=True, blank=True, on_delete=models.SET_NULL, related_name="missions"
     )
