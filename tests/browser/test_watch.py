@@ -76,7 +76,7 @@ def test_lightbox_works_by_keyboard(open_page, finished):
     page.keyboard.press("x")
     page.keyboard.press("Escape")
     expect(lightbox).not_to_be_visible()
-    expect(page.locator("#result-2-1 a[data-opens]")).to_be_focused()
+    expect(page.locator(".tile[data-index='2'] a[data-opens]")).to_be_focused()
     expect(page.get_by_text("1 selected")).to_be_visible()
     page.goto(f"/missions/{finished.pk}?view=starred")
     expect(page.get_by_text("Nothing starred yet")).to_be_visible()

@@ -1,0 +1,37 @@
+// Stars of results. A star is shown at once, and taken back if the server refuses it.
+// Event on the document: gallery:starred, with the button that was changed.
+
+import { csrfToken, sessionFetch } from "../app/session.js";
+
+// Before app.js, which would send the form.
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (!event.submitter?.classList.contains("tile-star")) return;
+    event.preventDefault();
+    toggleStar(event.submitter);
+  },
+  true,
+);
+
+/** Change the star of a tile's button on the page and on the server. */
+export async function toggleStar(button) {
+  if (button.disabled) return; // the person may not change this mission
+  const isStarred = button.getAttribute("aria-pressed") !== "true";
+  showStar(button, isStarred);
+  const body = new FormData();
+  body.set("starred", isStarred ? "1" : "0");
+  body.set("item", button.value);
+  body.set("csrfmiddlewaretoken", csrfToken());
+  try {
+    await sessionFetch(button.formAction, { method: "POST", body, headers: { Accept: "application/json" } });
+  } catch {
+    showStar(button, !isStarred);
+  }
+}
+
+function showStar(button, isStarred) {
+  button.setAttribute("aria-pressed", `${isStarred}`);
+  button.setAttribute("form", isStarred ? "unstar" : "star");
+  document.dispatchEvent(new CustomEvent("gallery:starred", { detail: button }));
+}
