@@ -18,6 +18,7 @@ class Verb(models.TextChoices):
     MISSION_RESUME = "mission.resume", _("resume a mission")
     MISSION_CANCEL = "mission.cancel", _("cancel a mission")
     MISSION_RETRY = "mission.retry", _("retry failed items")
+    MISSION_AGAIN = "mission.again", _("make results again")
     MISSION_RESOLVE = "mission.resolve", _("resolve an unconfirmed item")
     MISSION_DELETE = "mission.delete", _("delete a mission")
     TEMPLATE_CREATE = "template.create", _("save a template")

@@ -58,6 +58,7 @@ IMAGE_NAMES_REPEATED = define(
     "image_names_repeated", "Several of your images have the same name; the newest one is used: %(names)s."
 )
 RETRIED = define("retried", "Retried by a person.")
+MADE_AGAIN = define("made_again", "Version %(version)s of result %(place)s, made again by a person.")
 
 # Unconfirmed items
 WORKER_DIED = define(

@@ -159,6 +159,8 @@ def check_mission(mission_id: int) -> None:
     _check_money(mission)
     for item in mission.items.all():
         _check_item(item)
+    chosen = [item.place for item in mission.items.filter(is_chosen=True)]
+    assert sorted(chosen) == sorted({item.place for item in mission.items.all()})
     _check_chain(mission.events.filter(item=None), "", mission.status)
     if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED):
         assert not mission.in_flight_count + mission.pending_count + mission.unconfirmed_count
@@ -201,7 +203,7 @@ def _check_item(item: MissionItem) -> None:
     assert item.attempt_count == sum(attempt.status in MAY_BE_PAID for attempt in attempts)
     assert item.submission_count == len(attempts) == max((attempt.number for attempt in attempts), default=0)
     assert bool(item.ended_at) == (item.status in (ItemStatus.COMPLETED, ItemStatus.FAILED, ItemStatus.CANCELLED))
-    _check_chain(item.events.all(), ItemStatus.PENDING, item.status)
+    _check_chain(item.events.all(), "" if item.first_index else ItemStatus.PENDING, item.status)
 
 
 def _check_chain(events: Iterable[ItemEvent], start: str, end: str) -> None:

@@ -11,7 +11,7 @@ person has stopped the mission.
 
     moves       locks, and the compare-and-swap of missions, items and attempts
     missions    open, start, pause, resume, cancel, request deletion
-    items       claim for a provider account, retry after a failure
+    items       claim for a provider account, retry after a failure, make again, choose a version
     attempts    submission, acceptance, refusal, success and failure
     outputs     downloads and their ends
 """
@@ -31,7 +31,14 @@ from missions.lifecycle.attempts import (
     void_unconfirmed,
     withdraw,
 )
-from missions.lifecycle.items import claim, mission_budget, retry_failed
+from missions.lifecycle.items import (
+    add_versions,
+    choose_version,
+    claim,
+    latest_versions,
+    mission_budget,
+    retry_failed,
+)
 from missions.lifecycle.missions import cancel, open_mission, pause, request_deletion, resume, start_scheduled
 from missions.lifecycle.moves import BATCH, ENDED, ENGINE, OPEN, RUNNABLE, LostRace
 from missions.lifecycle.outputs import abandon_outputs, claim_downloads, lose_output, remove_outputs, store_outputs
@@ -49,10 +56,13 @@ __all__ = [
     "abandon_outputs",
     "accept",
     "add_text",
+    "add_versions",
     "cancel",
+    "choose_version",
     "claim",
     "claim_downloads",
     "fail",
+    "latest_versions",
     "lose_output",
     "mark_sending",
     "mark_unconfirmed",

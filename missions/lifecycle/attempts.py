@@ -18,6 +18,7 @@ from core.logging.context import about
 from core.money import amount_text
 from core.reasons import without_detail
 from missions import reasons
+from missions.lifecycle.items import choose_completed
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import (
     ENGINE,
@@ -295,6 +296,7 @@ def succeed(successes: Mapping[int, Success], *, expires_at: datetime | None, fi
         )
         for (mission, cost, note), group in alike.items():
             move_items(mission, group, ItemStatus.COMPLETED, reason=note, cost=cost, ended_at=now, **NO_ERROR)
+            choose_completed(mission, [attempt.item for attempt in group])
         rows = Output.objects.bulk_create(
             Output(
                 item_id=attempt.item_id,

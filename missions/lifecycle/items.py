@@ -1,22 +1,33 @@
-"""Moves of items that start from their mission: claim for an account, retry after a failure."""
+"""Moves of items that start from their mission: claim, retry after a failure, make again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from billing.budget import Budget
+from core.db import bulk
 from core.money import MILLIONTH
-from missions import charges
+from missions import charges, reasons
 from missions.lifecycle.missions import pause_locked
-from missions.lifecycle.moves import NO_ERROR, RUNNABLE, lock_mission, lose_race_unless, move_many, move_mission, reopen
-from missions.models import Attempt, ItemStatus, Mission, MissionItem, MissionStatus
+from missions.lifecycle.moves import (
+    BATCH,
+    NO_ERROR,
+    RUNNABLE,
+    lock_mission,
+    lose_race_unless,
+    move_many,
+    move_mission,
+    reopen,
+)
+from missions.models import Attempt, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
 from providers import catalog
 from providers.models import ProviderAccount
 
@@ -123,6 +134,7 @@ def retry_failed(
             "retry_count": F("retry_count") + 1,
             "refusal_count": 0,
             "attempt_limit": F("attempt_count") + mission.max_attempts,
+            "edited_at": None,
             "ended_at": None,
             **NO_ERROR,
         }
@@ -135,3 +147,98 @@ def retry_failed(
             Mission.objects.filter(pk=mission_id).update(failure_streak=0)
             reopen(mission, actor=actor)
         return count
+
+
+def add_versions(
+    mission_id: int,
+    versions: Sequence[tuple[MissionItem, Mapping[str, Any]]],
+    *,
+    actor: str,
+    estimate: Decimal | None,
+) -> list[int]:
+    """Add pending items to the end of a batch, each a new version of a completed one.
+
+    ``versions`` holds the items and the parameters of their new versions, in this order;
+    ``estimate`` is the price of all of them. Nothing of the completed items changes. The mission's
+    counts and estimate grow, and it goes back to work. Return the indexes of the new items. Raises
+    LostRace when the mission was cancelled, is being deleted, or has no such completed items.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id, "estimated_cost")
+        lose_race_unless(mission.status != MissionStatus.CANCELLED and mission.delete_requested_at is None)
+        completed: set[int] = set()
+        latest: dict[int, int] = {}
+        for part in bulk.batches(versions, BATCH):
+            rows = mission.items.filter(status=ItemStatus.COMPLETED, index__in=[item.index for item, _params in part])
+            completed.update(rows.values_list("index", flat=True))
+            latest |= latest_versions(mission, [item.place for item, _params in part])
+        lose_race_unless(all(item.index in completed for item, _params in versions))
+        start = (mission.items.aggregate(last=Max("index"))["last"] or 0) + 1
+        items = bulk.Table(MissionItem, "index", "first_index", "version", "custom_id", "params", "origin", "file_name")
+        for index, (item, params) in enumerate(versions, start=start):
+            latest[item.place] += 1
+            stack = index, item.place, latest[item.place], item.custom_id
+            items.add(*stack, json.dumps(dict(params)), item.origin and json.dumps(item.origin), item.file_name)
+        now = timezone.now()
+        limit = mission.max_attempts
+        items.write(mission_id=mission_id, is_chosen=False, attempt_limit=limit, available_at=now, created_at=now)
+        added = mission.items.filter(index__gte=start).order_by("index")
+        events = bulk.Table(ItemEvent, "item_id", "reason", "reason_params")
+        for pk, place, version in added.values_list("pk", "first_index", "version"):
+            reason = reasons.MADE_AGAIN(place=place, version=version)
+            events.add(pk, str(reason), json.dumps(reason.params))
+        code = reasons.MADE_AGAIN.code
+        events.write(mission_id=mission_id, to_status=ItemStatus.PENDING, actor=actor, reason_code=code, at=now)
+        count = len(versions)
+        Mission.objects.filter(pk=mission_id).update(
+            total_count=F("total_count") + count,
+            pending_count=F("pending_count") + count,
+            estimated_cost=None if estimate is None else F("estimated_cost") + estimate,
+            failure_streak=0,
+            updated_at=now,
+        )
+        mission.pending_count += count
+        reopen(mission, actor=actor)
+        return list(range(start, start + count))
+
+
+def latest_versions(mission: Mission, places: Sequence[int]) -> dict[int, int]:
+    """Return the highest version of each row that begins at one of ``places``."""
+    later = mission.items.filter(first_index__in=places).order_by().values_list("first_index")
+    return dict.fromkeys(places, 1) | dict(later.annotate(Max("version")))
+
+
+def choose_version(mission_id: int, index: int) -> None:
+    """Let a person's choice decide which version of a row galleries and downloads contain.
+
+    Raises LostRace when the item is not completed.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        item = mission.items.filter(index=index, status=ItemStatus.COMPLETED).first()
+        lose_race_unless(item is not None)
+        assert item is not None
+        stack = _stack(mission, item)
+        stack.exclude(pk=item.pk).update(is_chosen=False, chosen_at=None)
+        stack.filter(pk=item.pk).update(is_chosen=True, chosen_at=timezone.now())
+
+
+def choose_completed(mission: Mission, items: Sequence[MissionItem]) -> None:
+    """Choose versions that have just completed, unless a person has chosen or a newer one is there.
+
+    The mission is locked.
+    """
+    for item in items:
+        if item.first_index is None:
+            continue
+        stack = _stack(mission, item)
+        current = stack.filter(is_chosen=True).only("version", "chosen_at").first()
+        if current and (current.chosen_at or current.version > item.version):
+            continue
+        stack.filter(is_chosen=True).update(is_chosen=False)
+        stack.filter(pk=item.pk).update(is_chosen=True)
+
+
+def _stack(mission: Mission, item: MissionItem) -> QuerySet[MissionItem]:
+    """Return all versions of an item's row."""
+    return mission.items.filter(Q(index=item.place) | Q(first_index=item.place))

@@ -29,12 +29,29 @@ class MissionItem(models.Model):
     ``origin`` is what its row in a sheet had besides: ``row``, its number; ``cells``, the cells of
     columns that fill no parameter, by heading; ``names``, the images as the row named them, by
     reference.
+
+    A result that was made again has several versions: each is an item of its own, and together they
+    are a stack. Galleries and downloads show the chosen one. That is the newest completed version
+    until a person chooses another.
     """
 
     mission = models.ForeignKey("missions.Mission", on_delete=models.CASCADE, related_name="items")
     index = models.PositiveIntegerField(help_text=_("The place in the batch, from 1."))
+    first_index = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("The index of the first version. Empty: this is the first.")
+    )
+    version = models.PositiveIntegerField(default=1, db_default=1)
+    is_chosen = models.BooleanField(
+        default=True, db_default=True, help_text=_("The version that galleries and downloads contain.")
+    )
+    chosen_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When a person chose this version. Empty: the newest is chosen.")
+    )
     custom_id = models.CharField(max_length=200, blank=True)
     params = models.JSONField(default=dict)
+    edited_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When a person changed the parameters of the failed item.")
+    )
     origin = models.JSONField(
         null=True, blank=True, editable=False, help_text=_("What else its row in the imported sheet had.")
     )
@@ -72,7 +89,15 @@ class MissionItem(models.Model):
         ordering = ["mission_id", "index"]
         verbose_name = _("mission item")
         verbose_name_plural = _("mission items")
-        constraints = [models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission")]
+        constraints = [
+            models.UniqueConstraint(fields=["mission", "index"], name="item_index_unique_in_mission"),
+            # Two requests at once cannot add the same version. Also finds the versions of a row.
+            models.UniqueConstraint(
+                fields=["mission", "first_index", "version"],
+                name="item_version_unique_in_stack",
+                condition=Q(first_index__isnull=False),
+            ),
+        ]
         indexes = [
             # selectors: a mission's items of one status, in order.
             models.Index(fields=["mission", "status", "index"], name="item_mission_status"),
@@ -95,6 +120,11 @@ class MissionItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mission_id}#{self.index}"
+
+    @property
+    def place(self) -> int:
+        """The index of the first version: the place in the batch that all versions share."""
+        return self.first_index or self.index
 
     @property
     def error_display(self) -> str:

@@ -11,6 +11,7 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
     control     change, pause, resume, cancel, delete
     retry       submit failed items again, resolve unconfirmed ones
     results     star results
+    versions    make results again, choose a version
     purge       remove the rows and files of a deleted mission
 """
 
@@ -40,24 +41,29 @@ from missions.services.validate import (
     size_problem,
     validate_mission,
 )
+from missions.services.versions import MadeAgain, choose_version, make_again, price_again
 
 __all__ = [
     "MAX_ERRORS",
     "Draft",
+    "MadeAgain",
     "MissionInvalid",
     "Retried",
     "Stopped",
     "cancel_mission",
     "change_mission",
     "choose_model",
+    "choose_version",
     "create_mission",
     "delete_mission",
+    "make_again",
     "missions_block_deletion",
     "pause_after_key_change",
     "pause_after_restore",
     "pause_mission",
     "pause_missions_of",
     "place_in_body",
+    "price_again",
     "purge_mission",
     "resolve_as_not_run",
     "resolve_with_task",

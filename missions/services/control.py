@@ -32,6 +32,7 @@ _REFUSALS = {
     "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
     "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
     "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
+    "make again": gettext_lazy("Results of a mission that is %(status)s cannot be made again. Use them as input."),
 }
 
 

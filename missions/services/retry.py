@@ -85,7 +85,7 @@ def retry_item(
     not in the catalogue. ``on_done`` is called in the same transaction. Raises MissionInvalid, or
     NotPossible when the item did not fail.
     """
-    own = item.params if params is None else _own_params(item, params, allow_free_form)
+    own = item.params if params is None else own_params(item, params, allow_free_form)
     with transaction.atomic():
         mission = Mission.objects.select_for_update(no_key=True).get(pk=item.mission_id)
         require_active_owner(mission.pk)
@@ -168,8 +168,13 @@ def _requeue(
     return Retried(count=count, estimate=estimate, currency=mission.currency)
 
 
-def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: bool) -> dict[str, Any]:
-    """Return an item's own parameters with some replaced. Raises MissionInvalid."""
+def own_params(
+    item: MissionItem, params: Mapping[str, Any], allow_free_form: bool, *, has_checked_files: bool = False
+) -> dict[str, Any]:
+    """Return an item's own parameters with some replaced. Raises MissionInvalid.
+
+    ``has_checked_files``: the files that ``params`` name were checked for another item.
+    """
     mission = item.mission
     model = catalog.model_of(mission)
     if model.is_free_form and not allow_free_form:
@@ -181,9 +186,11 @@ def _own_params(item: MissionItem, params: Mapping[str, Any], allow_free_form: b
         merged = model.clean(mission.params | item.params | params)
     except ParamsInvalid as invalid:
         raise MissionInvalid([shared_error(error) for error in invalid.errors]) from None
-    errors = [shared_error(error) for error in references.params_file_errors(mission.owner_id, model, params)]
-    outputs = [(name, name, key) for name, key in references.output_keys(model, params)]
-    errors += [shared_error(error) for error in output_errors(mission.owner_id, model, outputs)]
+    errors = []
+    if not has_checked_files:
+        outputs = [(name, name, key) for name, key in references.output_keys(model, params)]
+        file_errors = references.params_file_errors(mission.owner_id, model, params)
+        errors += [shared_error(error) for error in (*file_errors, *output_errors(mission.owner_id, model, outputs))]
     errors += [
         FieldError(f"params.{name}", _("All items of this mission have it: give another value."))
         for name in mission.params

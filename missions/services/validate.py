@@ -151,7 +151,7 @@ def validate_mission(
     price = total_price(chosen, [row.params for row in valid_rows])
     estimated_cost = None if price is None else price * repeat
     errors += limit_errors(spending_limit, has_price=price is not None)
-    errors += _owner_limit_errors(owner, chosen, estimated_cost)
+    errors += owner_limit_errors(owner, chosen, estimated_cost)
     if errors:
         raise MissionInvalid(errors[:MAX_ERRORS])
     # What all items share is stored once, on the mission. The batch field is always the item's own.
@@ -211,7 +211,7 @@ def limit_errors(limit: Decimal | None, *, has_price: bool) -> list[FieldError]:
     return [FieldError("spending_limit", message)]
 
 
-def _owner_limit_errors(
+def owner_limit_errors(
     owner: AbstractBaseUser, model: catalog.Model, estimated_cost: Decimal | None
 ) -> list[FieldError]:
     """Return an error if the owner may not spend what the mission is expected to cost."""
