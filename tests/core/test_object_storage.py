@@ -49,6 +49,11 @@ def bucket(server: ObjectStorage, settings: Settings) -> ObjectStorage:
     return server
 
 
+@pytest.fixture(autouse=True)
+def _no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *arguments: 0)
+
+
 @pytest.fixture
 def no_bucket(bucket: ObjectStorage, settings: Settings) -> None:
     """Return the URL of a server that does not answer."""

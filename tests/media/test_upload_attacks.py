@@ -208,12 +208,18 @@ def test_number_of_files_of_a_form_is_bounded(owner):
 # --- A real server: sizes, and many at once ---
 
 
-@pytest.fixture
-def web(transactional_db: None, tmp_path: Path) -> Iterator[Web]:
-    server = Web({"MEDIA_MAX_BYTES": str(MEGABYTE), "READ_DOT_ENV": "0", "RUNNINGHUB_API_KEY": ""}, tmp_path / "log")
+@pytest.fixture(scope="module")
+def server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    server = Web({"MEDIA_MAX_BYTES": str(MEGABYTE), "READ_DOT_ENV": "0", "RUNNINGHUB_API_KEY": ""}, log)
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def web(server: Web, transactional_db: None) -> Web:
+    return server
 
 
 @pytest.fixture

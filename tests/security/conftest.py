@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import transaction
 from django.test import Client
 
 from accounts import services as accounts
@@ -56,6 +59,14 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
         "draft": draft.key,
         "endpoint": mixed.model,
     }
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Undo what the block writes to the database."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def everything() -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from tests.factories import bring_to, claim, make_media, make_mission
 from tests.result_factories import make_half_done, run
 
 TABS = ["", "/items", "/failures", "/settings", "/pulse", "/items/1", "/delete", "/cancel"]
-MANY_ITEMS = 50_000
+MANY_ITEMS = 5_000
 
 
 def statements(web: Client, url: str) -> list[str]:
