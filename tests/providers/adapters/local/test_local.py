@@ -27,6 +27,7 @@ from providers.adapters.base import (
 )
 from providers.adapters.errors import ProviderError, Rejected, Remedy, TryAgainLater
 from providers.adapters.local import adapter as local
+from providers.adapters.local import ffmpeg
 from providers.adapters.local.clips import EASINGS, SIZES, Clip, Move, render
 from tests import http_servers
 
@@ -69,9 +70,15 @@ def input_file(content: bytes) -> InputFile:
     )
 
 
+@pytest.fixture(autouse=True)
+def _usual_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render at the priority of the tests, so that a busy machine does not hold them up."""
+    monkeypatch.setattr(ffmpeg, "LOW_PRIORITY", 0)
+
+
 @pytest.fixture
 def provider(tmp_path: Path) -> local.Local:
-    return local.Local(ProviderSettings(submit_limit_seconds=120, options={"folder": str(tmp_path / "work")}))
+    return local.Local(ProviderSettings(submit_limit_seconds=600, options={"folder": str(tmp_path / "work")}))
 
 
 def request(content: bytes | None = None, our_id: str = "", **params: Any) -> SubmitRequest:
@@ -127,7 +134,7 @@ def bar_positions_of(folder: Path, move: Move, easing: str = "linear") -> list[f
     source, target = folder / "picture.png", folder / "clip.mp4"
     source.write_bytes(picture())
     clip = Clip(move, 10 / 24, ratio="1:1", easing=easing, strength=0.3)
-    render(source, clip, target, timeout_seconds=120)
+    render(source, clip, target, timeout_seconds=600)
     return bar_positions(target)
 
 
@@ -173,7 +180,7 @@ def test_every_size_and_kind_of_picture(tmp_path: Path):
         source = tmp_path / "picture"
         source.write_bytes(picture(300, 200, mode, form))
         target = tmp_path / "clip.mp4"
-        render(source, Clip(Move.STATIC, 0.1, ratio=ratio, resolution=resolution), target, timeout_seconds=60)
+        render(source, Clip(Move.STATIC, 0.1, ratio=ratio, resolution=resolution), target, timeout_seconds=600)
         with av.open(str(target)) as container:
             assert (container.streams.video[0].width, container.streams.video[0].height) == size
 
@@ -209,10 +216,10 @@ def test_picture_is_fetched_by_address(tmp_path: Path):
     options = {"folder": str(tmp_path / "work")}
     with http_servers.serving(serve) as server:
         allowed = local.Local(
-            ProviderSettings(submit_limit_seconds=120, result_hosts=(f"127.0.0.1:{server.port}",), options=options)
+            ProviderSettings(submit_limit_seconds=600, result_hosts=(f"127.0.0.1:{server.port}",), options=options)
         )
         clip_of(submit(allowed, request(image=f"{server.url}/a.png")))
-        guarded = local.Local(ProviderSettings(submit_limit_seconds=120, options=options))
+        guarded = local.Local(ProviderSettings(submit_limit_seconds=600, options=options))
         for provider, path in ((guarded, "a.png"), (allowed, "missing.png")):
             with pytest.raises(TryAgainLater) as caught:
                 provider.submit(request(image=f"{server.url}/{path}"))
@@ -283,9 +290,9 @@ def test_find_stops_a_running_render(provider: local.Local):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert begun.wait(60)
+    assert begun.wait(600)
     states.append(provider.find(sent.our_id))
-    thread.join(60)
+    thread.join(600)
     assert states == [None]
     assert [error.code for error in errors] == ["withdrawn"]
 
