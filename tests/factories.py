@@ -88,15 +88,20 @@ def claim(mission: Mission, account: ProviderAccount, limit: int = 1) -> list[in
         return lifecycle.claim(mission.pk, locked, limit=limit, now=timezone.now())
 
 
-def begin(attempt_id: int) -> bool:
-    return attempt_id in lifecycle.mark_sending({attempt_id: {"prompt": "sent"}}, worker="")
+def begin(*attempt_ids: int) -> bool:
+    requests = {attempt_id: {"prompt": "sent"} for attempt_id in attempt_ids}
+    return requests.keys() == set(lifecycle.mark_sending(requests, worker=""))
 
 
-def accept(attempt_id: int, task_id: str = "", **more: Any) -> bool:
+def accept(*attempt_ids: int, task_id: str = "", **more: Any) -> bool:
     now = timezone.now()
-    task_id = task_id or f"9{attempt_id:018d}"
-    acceptance = lifecycle.Acceptance(remote_task_id=task_id, raw={}, at=now, next_poll_at=now)
-    return bool(lifecycle.accept({attempt_id: acceptance}, **more))
+    acceptances = {
+        attempt_id: lifecycle.Acceptance(
+            remote_task_id=task_id or f"9{attempt_id:018d}", raw={}, at=now, next_poll_at=now
+        )
+        for attempt_id in attempt_ids
+    }
+    return bool(lifecycle.accept(acceptances, **more))
 
 
 def lose_answer(attempt_id: int) -> bool:
@@ -124,9 +129,14 @@ def fail(attempt_id: int, *, again: bool = False, cost: str | None = None) -> bo
 
 def bring_to_all(mission: Mission, account: ProviderAccount) -> None:
     """Fail items 1–2 and 3 for two causes, complete 4, lose 5, run 6, leave the rest pending."""
-    statuses = ["failed", "failed", "refused", "succeeded", "unconfirmed", "running"]
-    for status, attempt_id in zip(statuses, claim(mission, account, len(statuses)), strict=True):
-        bring_to(status, attempt_id)
+    first, second, third, fourth, fifth, sixth = claim(mission, account, 6)
+    assert begin(first, second, third, fourth, fifth, sixth)
+    assert accept(first, second, fourth, sixth)
+    assert fail(first)
+    assert fail(second)
+    assert refuse(third, again=False)
+    assert succeed(fourth)
+    assert lose_answer(fifth)
 
 
 def bring_to(status: str, attempt_id: int) -> int:

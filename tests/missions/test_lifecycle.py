@@ -200,9 +200,9 @@ def test_a_remote_task_belongs_to_one_attempt(owner, account):
     first, second = claim(mission, account, 2)
     bring_to("sending", first)
     bring_to("sending", second)
-    assert accept(first, "42")
+    assert accept(first, task_id="42")
     with pytest.raises(IntegrityError), transaction.atomic():
-        accept(second, "42")
+        accept(second, task_id="42")
     check_mission(mission.pk)
 
 
@@ -642,7 +642,9 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data())
     def accept(self, data: st.DataObject) -> None:
         self.tasks += 1
-        self.attempt(data, lambda pk: accept(pk, str(self.tasks)), AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED)
+        self.attempt(
+            data, lambda pk: accept(pk, task_id=str(self.tasks)), AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED
+        )
 
     @rule(data=st.data(), again=st.booleans(), counts=st.booleans())
     def refuse(self, data: st.DataObject, again: bool, counts: bool) -> None:
