@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import people, services
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from accounts.models import ApiToken, Profile, Scope
-from audit import services as audit
-from audit.models import Verb
 from core.admin.readonly import ListAdmin, column, titled
 from core.reasons import define
 

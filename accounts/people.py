@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import CASCADE
 from django.utils.translation import gettext as _
 
-from audit import services as audit
-from audit.models import Verb
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from core.errors import NotPossible
 
 

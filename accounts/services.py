@@ -13,9 +13,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from accounts.models import ApiToken, Scope
-from audit import services as audit
-from audit.models import Verb
 from core.errors import DomainError, NotPossible
 
 TOKEN_PREFIX = "rhb_"  # noqa: S105  lets people, and scanners for leaked secrets, recognise a token

@@ -18,7 +18,7 @@ from django.contrib.sessions.models import Session
 from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Sum
 
-from audit import services as audit
+from accounts.audit import services as audit
 from core.api import idempotency
 from core.db import bulk
 from core.models import IdempotencyKey

@@ -132,7 +132,7 @@ INSTALLED_APPS = [
     "ninja",  # for the static files of the interactive docs
     "django_q",
     "axes",
-    "audit",
+    "accounts.audit",
     "accounts",
     "drafts",
     "workers",
@@ -149,7 +149,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "core.http.middleware.request_boundary",
     "core.http.middleware.refuse_nul",
-    "audit.services.remember_request",
+    "accounts.audit.services.remember_request",
     "core.http.middleware.redirect_to_https",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -14,8 +14,8 @@ from django.db.models import Count, QuerySet, Sum
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import people
-from audit import services as audit
-from audit.models import Verb
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from core.errors import NotPossible
 from core.money import amount_text
 from core.text import trim

@@ -10,8 +10,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from audit import services as audit
-from audit.models import Verb
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from core.db import bulk
 from core.db.transactions import durable_transaction
 from core.db.values import storable

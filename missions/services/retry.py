@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from audit import services as audit
-from audit.models import Verb
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from core.db import bulk
 from core.db.values import is_storable
 from core.errors import FieldError, NotPossible

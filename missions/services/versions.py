@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from audit import services as audit
-from audit.models import Verb
+from accounts.audit import services as audit
+from accounts.audit.models import Verb
 from core.db import bulk
 from core.errors import FieldError, NotPossible
 from core.money import MILLIONTH, amount_text

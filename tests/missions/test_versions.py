@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from audit.models import AuditEntry
+from accounts.audit.models import AuditEntry
 from billing.models import SpendingLimit
 from core.errors import NotPossible
 from media.services import delete_media

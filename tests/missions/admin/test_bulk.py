@@ -13,7 +13,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from audit.models import AuditEntry
+from accounts.audit.models import AuditEntry
 from core.admin import bulk, readonly
 from core.models import BulkAction
 from missions.models import Mission, MissionItem

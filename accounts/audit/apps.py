@@ -7,7 +7,7 @@ from core.ui import navigation
 
 
 class AuditConfig(AppConfig):
-    name = "audit"
+    name = "accounts.audit"
     verbose_name = _("Audit log")
     default_auto_field = "django.db.models.BigAutoField"
 

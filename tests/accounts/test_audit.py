@@ -14,9 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import services as token_services
+from accounts.audit import services as audit
+from accounts.audit.models import AuditEntry, Verb
 from accounts.models import ApiToken
-from audit import services as audit
-from audit.models import AuditEntry, Verb
 from missions import services
 from missions.models import Mission
 from operations import retention

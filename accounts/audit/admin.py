@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from audit.models import AuditEntry, Verb, Via
+from accounts.audit.models import AuditEntry, Verb, Via
 from core.admin.readonly import DetailAdmin, choices, column, long_text, titled
 
 # The kinds of objects, by the first part of their verbs, as a person may type them.

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
 
-from audit.models import AuditEntry, Verb, Via
+from accounts.audit.models import AuditEntry, Verb, Via
 from core.logging import request_ids
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
