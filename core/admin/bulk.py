@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.apps import apps
 from django.contrib import admin, messages
@@ -28,12 +28,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from core.admin.actions import AdminAction
 from core.admin.readonly import LATEST, MAX_COUNT, ReadOnlyAdmin
 from core.errors import DomainError
 from core.models import BulkAction
-
-if TYPE_CHECKING:
-    from core.admin.actions import AdminAction
 
 STEP = 25  # rows that one step claims: what a worker that dies in the middle leaves undone
 INLINE_SECONDS = 3.0  # for which steps are done in the request, before the workers take over

@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy
 from accounts import rights
 from accounts.rights import Action
 from core.admin.actions import ActionPreview, AdminAction, log
+from core.admin.confirmation import as_admin_action
 from core.admin.readonly import (
     LATEST,
     PageAdmin,
@@ -156,7 +157,7 @@ class MissionItemAdmin(PageAdmin):
     )
     sortable_by = ()
     operator_actions = (RETRY,)
-    actions = [RETRY.as_action()]
+    actions = [as_admin_action(RETRY)]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MissionItem]:
         items: QuerySet[MissionItem] = super().get_queryset(request)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.admin.actions import ActionPreview, AdminAction
+from core.admin.confirmation import as_admin_action
 from core.admin.readonly import LATEST, PageAdmin, badge, bar, choices, column, money, titled, with_actors
 from core.errors import NotPossible
 from missions import failures, lifecycle, reasons, services
@@ -235,7 +236,7 @@ class MissionAdmin(PageAdmin):
     list_select_related = ["owner"]
     ordering = ["-pk"]
     operator_actions = ACTIONS
-    actions = [action.as_action() for action in ACTIONS]
+    actions = [as_admin_action(action) for action in ACTIONS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Mission]:
         missions: QuerySet[Mission] = super().get_queryset(request)
