@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.db import bulk
+from core.reasons import Reason, define
 from core.text import is_shapeless
 from media.images import FORMATS
 from media.models import MediaFile, MediaName
@@ -33,6 +34,10 @@ MAX_PATH = 500
 SHOWN = 5
 _REFERENCE = re.compile(r"(?:media:\d{1,18}|output:\d{1,18}/\d{1,5})", re.ASCII)
 _OWN_PATH = re.compile(r"/media/(?P<key>[A-Za-z0-9_-]{1,40})(?:/(?:preview|sent))?/?")
+EXAMPLES = 3  # names that a warning shows
+NAMES_REPEATED = define(
+    "image_names_repeated", "Several of your images have the same name; the newest one is used: %(names)s."
+)
 _ENDINGS = {f".{extension}" for each in FORMATS.values() for extension in each.extensions}
 
 
@@ -49,6 +54,14 @@ class Resolved:
     problems: dict[str, str] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
+
+    @property
+    def warnings(self) -> list[Reason]:
+        """A warning for people if there are ``repeated`` names."""
+        if not self.repeated:
+            return []
+        names = ", ".join(sorted(self.repeated)[:EXAMPLES])
+        return [NAMES_REPEATED(names=names + (" …" if len(self.repeated) > EXAMPLES else ""))]
 
 
 def is_name(text: str) -> bool:

@@ -54,9 +54,6 @@ REFERENCE_UNUSABLE = define(
 IMAGES_CONVERTED = define(
     "images_converted", "Images that are converted for this model: %(count)s. For example: %(examples)s."
 )
-IMAGE_NAMES_REPEATED = define(
-    "image_names_repeated", "Several of your images have the same name; the newest one is used: %(names)s."
-)
 RETRIED = define("retried", "Retried by a person.")
 MADE_AGAIN = define("made_again", "Version %(version)s of result %(place)s, made again by a person.")
 

@@ -119,12 +119,7 @@ def replace_names(
             params[name] = resolved.references.get(value, value)
         else:
             params[name] = [resolved.references.get(each, each) if isinstance(each, str) else each for each in value]
-    warnings = []
-    if resolved.repeated:
-        shown = sorted(resolved.repeated)
-        more = " …" if len(shown) > EXAMPLES else ""
-        warnings.append(reasons.IMAGE_NAMES_REPEATED(names=", ".join(shown[:EXAMPLES]) + more))
-    return shared, replaced, errors, warnings
+    return shared, replaced, errors, resolved.warnings
 
 
 def conversion_warnings(

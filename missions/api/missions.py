@@ -18,6 +18,12 @@ from pydantic import ValidationError
 from accounts import rights
 from accounts.authentication import CREATING
 from accounts.rights import Action
+from batch_input.columns import CUSTOM_ID
+from batch_input.columns import has_header as has_header_row
+from batch_input.hints import hints_of_rows
+from batch_input.report import COLUMNS_UNUSED, InputReport
+from batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch
+from batch_input.tables import RowsInvalid, read_table
 from core.api.ids import RowId
 from core.api.openapi import header_refs
 from core.api.pagination import page_of
@@ -47,12 +53,6 @@ from missions.api.schemas.missions import (
     pending_files,
     warnings_of,
 )
-from missions.batch_input.columns import CUSTOM_ID
-from missions.batch_input.columns import has_header as has_header_row
-from missions.batch_input.hints import hints_of_rows
-from missions.batch_input.report import COLUMNS_UNUSED, InputReport
-from missions.batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch
-from missions.batch_input.tables import RowsInvalid, read_table
 from missions.links import mission_path, mission_urls
 from missions.models import Mission
 from missions.services import MissionInvalid, Retried, Stopped, place_in_body

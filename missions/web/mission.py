@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from batch_input.report import InputReport
 from core.money import amount_text
 from missions import event_source, failures, lifecycle, selectors
-from missions.batch_input.report import InputReport
 from missions.models import ItemStatus, Mission
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of

@@ -25,13 +25,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from batch_input.tables import sample_csv
 from core.http.file_names import content_disposition
 from drafts import services as drafts
 from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
 from media.models import MediaFile
 from missions import services
-from missions.batch_input.tables import sample_csv
 from missions.services import MissionInvalid
 from missions.web import prefill
 from missions.web.access import visible_mission

@@ -11,13 +11,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from batch_input import columns
+from batch_input.report import InputReport
+from batch_input.rows import Source, sources_for
+from batch_input.tables import MAX_BYTES, RowsInvalid, Table, lines_of, read_pasted, read_table
 from core.storage.disk import OutOfSpace
 from drafts import services as drafts
 from media.services import UploadInvalid, store_upload
-from missions.batch_input import columns
-from missions.batch_input.report import InputReport
-from missions.batch_input.rows import Source, sources_for
-from missions.batch_input.tables import MAX_BYTES, RowsInvalid, Table, lines_of, read_pasted, read_table
 from missions.web.new_mission_form import (
     COLUMN,
     DELIMITERS,

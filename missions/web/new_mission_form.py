@@ -21,15 +21,15 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from batch_input import columns
+from batch_input.delimited import WHOLE_LINES
+from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
+from batch_input.report import InputReport
+from batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
+from batch_input.tables import Table
 from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
-from missions.batch_input import columns
-from missions.batch_input.delimited import WHOLE_LINES
-from missions.batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
-from missions.batch_input.report import InputReport
-from missions.batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
-from missions.batch_input.tables import Table
 from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label

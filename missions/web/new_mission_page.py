@@ -9,10 +9,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from batch_input.delimited import WHOLE_LINES
+from batch_input.tables import lines_of
 from drafts.models import FormDraft
 from media.models import MediaFile
-from missions.batch_input.delimited import WHOLE_LINES
-from missions.batch_input.tables import lines_of
 from missions.web.new_mission_form import (
     DELIMITER_LABELS,
     DELIMITERS,

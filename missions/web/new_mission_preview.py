@@ -15,12 +15,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from batch_input.hints import hints_of_rows
+from batch_input.report import InputReport
+from batch_input.rows import BatchRows, RowProblem, Source, build_rows, count_repeats
+from batch_input.tables import SEPARATOR
 from core.errors import FieldError
 from missions import durations, services
-from missions.batch_input.hints import hints_of_rows
-from missions.batch_input.report import InputReport
-from missions.batch_input.rows import BatchRows, RowProblem, Source, build_rows, count_repeats
-from missions.batch_input.tables import SEPARATOR
 from missions.web.new_mission_form import MissionEntry
 from providers import slots
 from providers.catalog import Model

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from missions.batch_input.columns import CUSTOM_ID, prompt_field
-from missions.batch_input.report import InputReport
-from missions.batch_input.rows import Source, sources_for
-from missions.batch_input.tables import Record, Table
+from batch_input.columns import CUSTOM_ID, prompt_field
+from batch_input.report import InputReport
+from batch_input.rows import Source, sources_for
+from batch_input.tables import Record, Table
 from missions.models import Mission
 from missions.web.new_mission_form import FormState
 from providers import catalog

@@ -46,13 +46,13 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from accounts import services as account_services
+from batch_input.tables import read_table
 from devtools.local_stack import WorkerProcess, simulator_environment
 from devtools.simulators.openai.process import ChatSimulatorProcess
 from devtools.simulators.runninghub.process import SimulatorProcess
 from drafts import services as drafts
 from media.services import store_upload
 from missions import services
-from missions.batch_input.tables import read_table
 from missions.models import Mission, MissionStatus
 from templates_app import services as template_services
 from templates_app.models import MissionTemplate

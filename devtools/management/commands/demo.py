@@ -19,11 +19,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Max, QuerySet, Sum
 from rich.console import Console
 
+from batch_input.local_files import read_rows, upload_local_files
+from batch_input.rows import RowValue
 from devtools import local_stack, progress, report, sandbox, verification
 from devtools.management.commands.run_mission import INTERRUPTED, obey_stop_signals
 from missions import services
-from missions.batch_input.local_files import read_rows, upload_local_files
-from missions.batch_input.rows import RowValue
 from missions.models import Attempt, Mission, Output
 from providers import catalog
 from providers.catalog.task_types import TaskType

@@ -27,15 +27,15 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Sum
 from rich.console import Console
 
+from batch_input.columns import takes_many
+from batch_input.hints import hints_of_rows
+from batch_input.local_files import FileRows, Row, read_file, upload_local_files
+from batch_input.rows import count_repeats
+from batch_input.tables import RowsInvalid, split_list
 from core.db import pending_migrations
 from core.errors import NotPossible
 from devtools import local_stack, progress, report, sandbox
 from missions import lifecycle, services
-from missions.batch_input.columns import takes_many
-from missions.batch_input.hints import hints_of_rows
-from missions.batch_input.local_files import FileRows, Row, read_file, upload_local_files
-from missions.batch_input.rows import count_repeats
-from missions.batch_input.tables import RowsInvalid, split_list
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
 from missions.results import export
 from providers import catalog, provider_accounts

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from batch_input.report import InputReport
 from core.api.openapi import without_defaults
 from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
@@ -28,7 +29,6 @@ from core.reasons import Reason
 from missions import selectors
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
 from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
-from missions.batch_input.report import InputReport
 from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus

@@ -15,11 +15,11 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from batch_input.encodings import decode
+from batch_input.tables import read_table
 from drafts.models import FormDraft
 from drafts.services import new_key
 from media.models import MediaFile
-from missions.batch_input.encodings import decode
-from missions.batch_input.tables import read_table
 from missions.models import Mission
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture

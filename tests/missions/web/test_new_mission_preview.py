@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from pytest_django import Settings
 
+from batch_input.tables import read_table
 from media.services import store_upload
 from missions import durations
-from missions.batch_input.tables import read_table
 from missions.models import Mission
 from missions.policy.polling import Expectation
 from missions.web.new_mission_form import FormState, parse

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from batch_input import number_formats
 from core.text import trim
-from missions.batch_input import number_formats
 
 ERROR = "error"  # the cell shows an error such as #N/A
 FORMULA = "formula"  # the file holds a formula without its result

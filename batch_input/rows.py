@@ -23,20 +23,18 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from batch_input import columns
+from batch_input.columns import image_field, prompt_field, takes_many
+from batch_input.report import COLUMNS_GUESSED, TIMES_AS_RATIOS, ColumnMatch, InputReport
+from batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
+from batch_input.values import understand
 from core.reasons import Reason
 from core.text import trim
 from media import names as media_names
-from missions.batch_input import columns
-from missions.batch_input.columns import image_field, prompt_field, takes_many
-from missions.batch_input.report import COLUMNS_GUESSED, TIMES_AS_RATIOS, ColumnMatch, InputReport
-from missions.batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
-from missions.batch_input.values import understand
-from missions.reasons import IMAGE_NAMES_REPEATED
 from providers.catalog import Model, Parameter, ParameterType
 
 RowValue = str | dict[str, Any]
 
-EXAMPLES = 3  # names that a warning shows
 
 
 class Source(models.TextChoices):
@@ -342,16 +340,14 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
         if row_problems:
             problems += row_problems
             invalid.add(number)
-    warnings = (TIMES_AS_RATIOS(count=times),) if times else ()
-    if resolved.repeated:
-        warnings = (*warnings, IMAGE_NAMES_REPEATED(names=", ".join(sorted(resolved.repeated)[:EXAMPLES])))
+    warnings = [*([TIMES_AS_RATIOS(count=times)] if times else []), *resolved.warnings]
     return BatchRows(
         rows,
         [Origin(line=record.line) for record in records],
         problems,
         frozenset(invalid),
         columns={name: names[place] for place, name in meanings if place < len(names)},
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 

@@ -11,13 +11,10 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
-from core.storage.disk import OutOfSpace
-from media import names as media_names
-from media.services import UploadInvalid, store_upload
-from missions.batch_input.columns import match_columns, takes_many
-from missions.batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
-from missions.batch_input.rows import RowValue
-from missions.batch_input.tables import (
+from batch_input.columns import match_columns, takes_many
+from batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
+from batch_input.rows import RowValue
+from batch_input.tables import (
     MAX_ERRORS,
     TEXT_KEY,
     RowError,
@@ -27,7 +24,10 @@ from missions.batch_input.tables import (
     read_table,
     split_list,
 )
-from missions.batch_input.values import understand
+from batch_input.values import understand
+from core.storage.disk import OutOfSpace
+from media import names as media_names
+from media.services import UploadInvalid, store_upload
 from providers.catalog import Model
 
 _REFERENCE = re.compile(r"(?i)https?://|media:\d+$|output:\d+/\d+$")

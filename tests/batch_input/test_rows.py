@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from missions.batch_input import columns
-from missions.batch_input.rows import (
+from batch_input import columns
+from batch_input.rows import (
     BatchRows,
     ImportedTable,
     Source,
@@ -17,7 +17,7 @@ from missions.batch_input.rows import (
     read_batch,
     sources_for,
 )
-from missions.batch_input.tables import read_table
+from batch_input.tables import read_table
 from providers import catalog
 from tests.factories import make_media
 

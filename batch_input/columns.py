@@ -15,9 +15,9 @@ from functools import lru_cache
 
 from django.utils import translation
 
-from missions.batch_input.headings import DIGITS, compact, split_words
-from missions.batch_input.report import Basis, ColumnMatch
-from missions.batch_input.tables import TEXT_KEY, Record, Table
+from batch_input.headings import DIGITS, compact, split_words
+from batch_input.report import Basis, ColumnMatch
+from batch_input.tables import TEXT_KEY, Record, Table
 from providers.catalog import Model, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 

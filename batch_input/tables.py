@@ -30,18 +30,13 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
-from core.db.values import is_storable, storable
-from core.reasons import Reason
-from core.storage.disk import OutOfSpace
-from core.text import is_blank, trim
-from media.services import UploadInvalid, store_upload
-from missions.batch_input import delimited, encodings, report
-from missions.batch_input.delimited import WHOLE_LINES
-from missions.batch_input.encodings import EncodingUnknown
-from missions.batch_input.headings import is_header, is_name, known_headings
-from missions.batch_input.office_xml import FORMULA, letter
-from missions.batch_input.report import InputReport
-from missions.batch_input.spreadsheets import (
+from batch_input import delimited, encodings, report
+from batch_input.delimited import WHOLE_LINES
+from batch_input.encodings import EncodingUnknown
+from batch_input.headings import is_header, is_name, known_headings
+from batch_input.office_xml import FORMULA, letter
+from batch_input.report import InputReport
+from batch_input.spreadsheets import (
     HEADER_ROWS,
     SPREADSHEETS,
     Sheet,
@@ -49,6 +44,11 @@ from missions.batch_input.spreadsheets import (
     SheetUnreadable,
     read_sheet,
 )
+from core.db.values import is_storable, storable
+from core.reasons import Reason
+from core.storage.disk import OutOfSpace
+from core.text import is_blank, trim
+from media.services import UploadInvalid, store_upload
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_COLUMNS = 60

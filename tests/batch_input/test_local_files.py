@@ -11,16 +11,16 @@ from django.contrib.auth.models import User
 from PIL import Image
 from pytest_django import Settings
 
+from batch_input.local_files import Row, read_file, read_rows, upload_local_files
+from batch_input.rows import RowValue, count_repeats
+from batch_input.tables import RowsInvalid
 from media.models import MediaFile
 from media.services import store_upload
-from missions.batch_input.local_files import Row, read_file, read_rows, upload_local_files
-from missions.batch_input.rows import RowValue, count_repeats
-from missions.batch_input.tables import RowsInvalid
 from providers import catalog
 from tests.factories import picture
 from tests.xlsx_files import row, sheet, workbook
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
 EDIT = catalog.get_model("rhart-image-v1/edit")
 

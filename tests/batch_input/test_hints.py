@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from missions.batch_input.hints import hints_of_rows
+from batch_input.hints import hints_of_rows
 from providers import catalog
 
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")

@@ -7,10 +7,10 @@ import json
 
 from django.utils import translation
 
-from missions.batch_input import report
-from missions.batch_input.report import ColumnMatch, InputReport
-from missions.batch_input.rows import ImportedTable
-from missions.batch_input.tables import Table, read_table
+from batch_input import report
+from batch_input.report import ColumnMatch, InputReport
+from batch_input.rows import ImportedTable
+from batch_input.tables import Table, read_table
 
 
 def test_report_survives_json_and_is_translated() -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from re import Pattern
 
+from batch_input.headings import is_header, is_name, known_headings
 from core.text import is_blank, trim
-from missions.batch_input.headings import is_header, is_name, known_headings
 
 DELIMITERS = ("\t", ",", ";", "|", "，", "；", "｜")
 WHOLE_LINES = "\n"  # as a delimiter: every line is one cell

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from batch_input.columns import CUSTOM_ID, prompt_field
+from batch_input.tables import TEXT_KEY
 from core.reasons import Definition, Reason, define
-from missions.batch_input.columns import CUSTOM_ID, prompt_field
-from missions.batch_input.tables import TEXT_KEY
 from providers.catalog import Model
 
 SHOWN_LENGTH = 60  # characters of an example

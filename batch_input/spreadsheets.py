@@ -3,7 +3,7 @@
 A small file can unpack to gigabytes, and a reader in native code ends its whole process when it
 gets no memory. So the process that reads is one that nothing else needs.
 
-    python -m missions.batch_input.spreadsheets .xlsx < prompts.xlsx > sheet.json
+    python -m batch_input.spreadsheets .xlsx < prompts.xlsx > sheet.json
 
 The rule is: read what a person sees. Hidden sheets, rows (filtered ones, too) and columns are left
 out and reported; a merged cell holds for every row that it covers; numbers, dates and times are
@@ -27,12 +27,12 @@ from typing import Any, Self
 import xlrd
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from missions.batch_input import number_formats, office_xml
-from missions.batch_input.headings import is_header
-from missions.batch_input.office_xml import ERROR, Book, RawSheet, letter
-from missions.batch_input.office_xml import SheetUnreadable as SheetUnreadable
+from batch_input import number_formats, office_xml
+from batch_input.headings import is_header
+from batch_input.office_xml import ERROR, Book, RawSheet, letter
+from batch_input.office_xml import SheetUnreadable as SheetUnreadable
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MAX_MEMORY = 1024**3
 MAX_CPU_SECONDS = 60
 MAX_SECONDS = 120.0
@@ -105,7 +105,7 @@ def read_sheet(content: bytes, *, ending: str, sheet: str = "", include_hidden: 
     command = [
         sys.executable,
         "-m",
-        "missions.batch_input.spreadsheets",
+        "batch_input.spreadsheets",
         ending,
         sheet,
         "all" if include_hidden else "",

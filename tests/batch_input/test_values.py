@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from missions.batch_input.values import understand
+from batch_input.values import understand
 from providers.catalog import Parameter, ParameterType
 
 RATIO = Parameter(name="r", type=ParameterType.CHOICE, choices=("auto", "1:1", "16:9", "9:16", "4:5", "21:9"))

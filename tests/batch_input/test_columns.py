@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from missions.batch_input.columns import has_header
-from missions.batch_input.rows import ImportedTable, import_table
-from missions.batch_input.tables import read_table
+from batch_input.columns import has_header
+from batch_input.rows import ImportedTable, import_table
+from batch_input.tables import read_table
 from providers import catalog
 
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")

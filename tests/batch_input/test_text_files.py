@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from missions.batch_input.delimited import WHOLE_LINES
-from missions.batch_input.tables import RowsInvalid, Table, read_pasted, read_table
+from batch_input.delimited import WHOLE_LINES
+from batch_input.tables import RowsInvalid, Table, read_pasted, read_table
 
 
 def read(content: bytes | str, name: str = "a.csv", **options: Any) -> Table:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from missions.batch_input import columns
-from missions.batch_input.office_xml import letter
-from missions.batch_input.tables import Record, RowsInvalid, Table, read_table, sample_csv
+from batch_input import columns
+from batch_input.office_xml import letter
+from batch_input.tables import Record, RowsInvalid, Table, read_table, sample_csv
 from providers import catalog
 from tests.xlsx_files import xlsx
 

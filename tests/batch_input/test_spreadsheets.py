@@ -10,11 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
+from batch_input import number_formats
+from batch_input.report import ColumnMatch
+from batch_input.rows import ImportedTable, Source, build_rows, read_batch
+from batch_input.tables import RowsInvalid, Table, read_table
 from media.models import MediaFile
-from missions.batch_input import number_formats
-from missions.batch_input.report import ColumnMatch
-from missions.batch_input.rows import ImportedTable, Source, build_rows, read_batch
-from missions.batch_input.tables import RowsInvalid, Table, read_table
 from providers import catalog
 from tests.factories import picture
 from tests.xls_files import xls
