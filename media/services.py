@@ -33,6 +33,7 @@ from media.uses import first_open_use
 
 MAX_NAME = 255
 CHUNK_BYTES = 1024 * 1024
+STORE_ROUNDS = 3  # of storing an image that other requests store or delete meanwhile
 
 # Control characters, and marks that reverse the direction of writing.
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -105,16 +106,37 @@ def read_upload(*, owner: AbstractBaseUser, file: IO[bytes], name: str) -> Uploa
 
 
 def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
-    """Store an image that was read, as ``store_upload`` does."""
-    facts, rendition = upload.facts, upload.rendition
+    """Store an image that was read, as ``store_upload`` does.
+
+    Raises NotPossible when other requests store and delete the same image again and again.
+    """
     existing = upload.existing
-    path = upload.name or (existing.name if existing else "")
-    if existing is not None and _restore_file(existing, upload.content) and names.record(existing, [path]):
-        if rendition is not None:  # an older release stored the row
-            renditions.store(existing, rendition)
-            existing.save(update_fields=["rendition"])
-        return StoredUpload(existing, is_new=False)
-    if facts is None or rendition is None:  # the row was deleted meanwhile
+    for _round in range(STORE_ROUNDS):
+        if existing is not None and _store_again(existing, upload):
+            return StoredUpload(existing, is_new=False)
+        try:
+            return StoredUpload(_insert(upload, owner), is_new=True)
+        except IntegrityError:
+            existing = MediaFile.objects.filter(owner_id=owner.pk, sha256=upload.sha256).first()
+    raise NotPossible(_("Other requests store and delete this image at the same time. Send it again."))
+
+
+def _store_again(existing: MediaFile, upload: Upload) -> bool:
+    """Add the name of an upload to the row of the same bytes. Return False if the row is gone."""
+    if not _restore_file(existing, upload.content) or not names.record(existing, [upload.name or existing.name]):
+        return False
+    if existing.rendition is None and upload.rendition is not None:  # an older release stored the row
+        renditions.store(existing, upload.rendition)
+        if not MediaFile.objects.filter(pk=existing.pk).update(rendition=existing.rendition):
+            existing.file.storage.delete(existing.rendition_path)
+            return False
+    return True
+
+
+def _insert(upload: Upload, owner: AbstractBaseUser) -> MediaFile:
+    """Store the files of an image, then its row. Raises IntegrityError if there is one already."""
+    facts, rendition = upload.facts, upload.rendition
+    if facts is None or rendition is None:  # there was a row when the upload was read
         facts, rendition = decode(upload.content)
     image_format = FORMATS[facts.format]
     media = MediaFile(
@@ -134,17 +156,11 @@ def store(upload: Upload, *, owner: AbstractBaseUser) -> StoredUpload:
         with transaction.atomic():
             media.save(force_insert=True)
             names.record(media, [media.name, upload.name])
-    except BaseException as error:
+    except BaseException:
         for path in filter(None, (str(media.file.name), media.rendition_path)):
             storage.delete(path)
-        if not isinstance(error, IntegrityError):
-            raise
-        concurrent = MediaFile.objects.filter(owner_id=owner.pk, sha256=upload.sha256).first()
-        if concurrent is None:
-            raise
-        names.record(concurrent, [upload.name or concurrent.name])
-        return StoredUpload(concurrent, is_new=False)  # another request stored the same bytes meanwhile
-    return StoredUpload(media, is_new=True)
+        raise
+    return media
 
 
 def delete_media(*, media: MediaFile, is_expired: bool = False) -> None:

@@ -58,8 +58,13 @@ def update_template(
 
 
 def delete_template(*, template: MissionTemplate) -> None:
-    """Delete a template. Missions made from it stay as they are."""
+    """Delete a template. Missions made from it stay as they are.
+
+    Its row is locked first, so that no mission is made from it meanwhile. Raises DoesNotExist when
+    it is already deleted.
+    """
     with transaction.atomic():
+        template = MissionTemplate.objects.select_for_update().get(pk=template.pk)
         audit.record(Verb.TEMPLATE_DELETE, template, owner=template.owner_id)
         template.delete()
 
@@ -152,14 +157,18 @@ def _save(
     template.name = trim(name)
     template.task_type = task_type
     template.description = description
-    try:
-        with transaction.atomic():
-            verb = Verb.TEMPLATE_CREATE if template.pk is None else Verb.TEMPLATE_CHANGE
-            template.save()
-            audit.record(verb, template, actor=f"user:{owner.pk}", owner=owner.pk)
-    except IntegrityError:  # the database decides, so that two requests at once cannot both have the name
-        same_name = MissionTemplate.objects.filter(owner_id=template.owner_id, name=template.name)
-        if not same_name.exclude(pk=template.pk).exists():
-            raise
-        message = _("You already have a template named %s. Choose another name, or change that template.")
-        raise TemplateInvalid([FieldError("name", message % template.name)]) from None
+    verb = Verb.TEMPLATE_CREATE if template.pk is None else Verb.TEMPLATE_CHANGE
+    same_name = MissionTemplate.objects.filter(owner_id=template.owner_id, name=template.name).exclude(pk=template.pk)
+    for is_last in (False, True):
+        try:
+            with transaction.atomic():
+                template.save()
+                audit.record(verb, template, actor=f"user:{owner.pk}", owner=owner.pk)
+            return
+        except IntegrityError:  # the database decides, so that two requests at once cannot both have the name
+            if same_name.exists():
+                message = _("You already have a template named %s. Choose another name, or change that template.")
+                raise TemplateInvalid([FieldError("name", message % template.name)]) from None
+            if is_last:
+                raise
+        # The other template was deleted or renamed between the two statements: the name is free.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase, HttpResponseRedirect
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.utils.cache import patch_vary_headers
+from django.utils.encoding import escape_uri_path
 from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 
@@ -16,6 +26,8 @@ from core.api import errors
 from core.errors import BadRequest, DomainError, TooLarge, UnsupportedMediaType
 from core.http import body_limit
 from core.logging import access, request_ids
+
+log = logging.getLogger(__name__)
 
 BELOW_API = "/api/"
 API = "/api/v1/"
@@ -98,6 +110,24 @@ def refuse_nul(get_response: GetResponse) -> GetResponse:
             return HttpResponseBadRequest(message, "text/plain; charset=utf-8")
 
     return respond
+
+
+class DeletedMeanwhile:
+    """Answer 404 when a row that a page needs is deleted between two of its steps.
+
+    The API's errors do the same (``core.api.errors``).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        if isinstance(exception, ObjectDoesNotExist):
+            log.warning("%s %s: a row is gone", request.method, escape_uri_path(request.path), exc_info=exception)
+            raise Http404 from exception
 
 
 def redirect_to_https(get_response: GetResponse) -> GetResponse:

@@ -23,6 +23,7 @@ from missions.models import Mission, MissionItem
 from missions.references import record_output_uses
 from missions.services.validate import Draft, MissionInvalid, validate_mission
 from providers import provider_accounts
+from templates_app.models import MissionTemplate
 
 
 def create_mission(
@@ -47,6 +48,12 @@ def create_mission(
     for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1):
         items.add(index, custom_id, json.dumps(row))
     with durable_transaction():
+        template_id = draft.template_id
+        if template_id is not None:
+            # Locked, so that it is not deleted meanwhile. One that is gone is left out, as it would
+            # be by its deletion.
+            template = MissionTemplate.objects.filter(pk=template_id).select_for_update(no_key=True)
+            template_id = template.values_list("pk", flat=True).first()
         mission = Mission.objects.create(
             owner_id=draft.owner.pk,
             name=draft.name,
@@ -57,7 +64,7 @@ def create_mission(
             params=draft.params,
             metadata=draft.metadata,
             input=storable(input_report),
-            template_id=draft.template_id,
+            template_id=template_id,
             priority=priority,
             not_before=not_before,
             max_attempts=max_attempts or draft.model.max_attempts,

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from django.db import IntegrityError, connection
+from django.db import connection
 from PIL import Image
 from pytest_django import Settings
 
+from core.errors import NotPossible
 from media.models import MediaFile
-from media.services import UploadInvalid, delete_media, store_upload
+from media.services import UploadInvalid, delete_media, read_upload, store, store_upload
+from tests.interleaving import meanwhile
 
 
 @pytest.fixture(autouse=True)
@@ -130,10 +132,27 @@ def test_oversized_file_is_not_read_completely(owner: User, settings: Settings) 
 def test_file_is_deleted_if_its_row_fails(uploads: Path, transactional_db: None) -> None:
     nobody = User(pk=987654, username="nobody")  # no such row: the foreign key fails
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(NotPossible):
         store_upload(owner=nobody, file=io.BytesIO(picture()), name="a.png")
 
     assert not files(uploads)
+
+
+def test_image_deleted_while_it_is_stored_is_stored_again(owner: User, uploads: Path) -> None:
+    def delete() -> None:
+        delete_media(media=MediaFile.objects.get())
+
+    content = picture()
+    ready = read_upload(owner=owner, file=io.BytesIO(content), name="b.png")
+    upload(owner, content)
+    with meanwhile("SELECT", "media_mediafile", delete, is_before=True):  # after our own row was refused
+        assert store(ready, owner=owner).is_new
+
+    MediaFile.objects.update(rendition=None)  # as an older release stored it
+    ready = read_upload(owner=owner, file=io.BytesIO(content), name="c.png")
+    with meanwhile("INSERT", "media_medianame", delete):
+        media = store(ready, owner=owner).media
+    assert MediaFile.objects.get() == media
 
 
 @pytest.mark.django_db(transaction=True)

@@ -22,6 +22,7 @@ from missions.models import Attempt, Mission, MissionItem, Output
 from missions.services import MissionInvalid
 from providers import catalog, provider_accounts
 from providers.models import ProviderAccount
+from templates_app.models import MissionTemplate
 from tests.factories import (
     Workers,
     accept,
@@ -51,6 +52,16 @@ def errors_of(owner: User, **more: Any) -> dict[str, str]:
 
 
 # --- Create ---
+
+
+def test_mission_of_a_template_deleted_meanwhile_is_stored(transactional_db, account):
+    owner = User.objects.create_user("mei")
+    template = MissionTemplate.objects.create(owner=owner, name="Wide", task_type="text_to_image")
+    draft = services.validate_mission(
+        owner=owner, name="Cats", task_type="text_to_image", rows=["a cat"], template_id=template.pk
+    )
+    template.delete()
+    assert services.create_mission(draft).template_id is None
 
 
 def test_a_mission_is_stored_whole(owner, account):

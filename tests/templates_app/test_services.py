@@ -8,8 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
+from accounts.audit.models import AuditEntry, Verb
 from templates_app.models import MissionTemplate
 from templates_app.services import TemplateInvalid, create_template, delete_template, update_template
+from tests.interleaving import meanwhile
 
 
 def make(owner: User, name: str = "Square", **more: str) -> MissionTemplate:
@@ -50,7 +52,16 @@ def test_deleted_template_cannot_be_updated(owner):
 
     with pytest.raises(MissionTemplate.DoesNotExist):
         update_template(template=stale, name="New", task_type="text_to_image", config={})
+    with pytest.raises(MissionTemplate.DoesNotExist):
+        delete_template(template=stale)
     assert not MissionTemplate.objects.exists()
+    assert AuditEntry.objects.filter(verb=Verb.TEMPLATE_DELETE).count() == 1
+
+
+def test_name_that_becomes_free_meanwhile_is_taken(owner):
+    former = make(owner)
+    with meanwhile("SELECT", "missiontemplate", former.delete, is_before=True):  # after our row was refused
+        assert make(owner).name == "Square"
 
 
 @pytest.mark.django_db(transaction=True)

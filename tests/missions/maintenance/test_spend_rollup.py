@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +19,7 @@ from missions.models import Attempt, HourlySpend, Mission, Output, RemovedSpendi
 from missions.services import purge
 from operations import statistics
 from tests.factories import at_once, bring_to, claim, make_mission
+from tests.interleaving import meanwhile
 
 pytestmark = pytest.mark.postgresql
 
@@ -56,23 +55,6 @@ def summed_attempts(missions, zone: str = "UTC") -> dict[tuple[int, str], list[D
         ]
         for mission in missions
     }
-
-
-@contextmanager
-def meanwhile(table: str, act: Callable[[], Any]) -> Iterator[None]:
-    """Call ``act`` right after the first SELECT that reads ``table``."""
-
-    def interrupt(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        answer = execute(sql, params, many, context)
-        if table in sql and sql.startswith("SELECT") and still:
-            still.pop()
-            act()
-        return answer
-
-    still = [1]
-    with connection.execute_wrapper(interrupt):
-        yield
-    assert not still
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/St_Johns"])
@@ -156,7 +138,7 @@ def test_deletion_between_statements_is_noticed(ended):
     """A reader counts a mission that is deleted meanwhile exactly once."""
     spend_rollup.count(NOW)
     charged = summed_attempts(ended)
-    with meanwhile("hourlyspend", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+    with meanwhile("SELECT", "hourlyspend", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
         assert reported_spend() == charged
 
 
@@ -182,7 +164,7 @@ def test_part_deleted_while_counting_is_not_counted_twice(ended, monkeypatch):
     spend_rollup.count(NOW - timedelta(hours=1))
     lifecycle.request_deletion(ended[0].pk, actor="user:1")
     charged = summed_attempts(ended)
-    with meanwhile("missions_attempt", remove_part):
+    with meanwhile("SELECT", "missions_attempt", remove_part):
         spend_rollup.count(NOW)
     assert reported_spend() == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
@@ -232,7 +214,9 @@ def test_large_mission_is_deleted_while_others_count(owner, stranger, account, m
 def test_deletion_while_counting_does_not_stop_it(ended):
     """The hours of a deleted mission cannot be written; the next count continues."""
     charged = summed_attempts(ended)
-    with meanwhile("missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")):
+    with meanwhile(
+        "SELECT", "missions_attempt", lambda: services.delete_mission(mission_id=ended[0].pk, actor="user:1")
+    ):
         spend_rollup.count(NOW)
     assert reported_spend() == charged
     spend_rollup.count(NOW + timedelta(minutes=1))
@@ -262,7 +246,7 @@ def test_stale_count_changes_nothing(ended):
 def test_count_between_statements_is_noticed(ended):
     """A reader sees every amount exactly once while a worker counts."""
     spend_rollup.count(NOW - timedelta(days=2))
-    with meanwhile("hourlyspend", lambda: spend_rollup.count(NOW)):
+    with meanwhile("SELECT", "hourlyspend", lambda: spend_rollup.count(NOW)):
         assert reported_spend() == summed_attempts(ended)
 
 

@@ -23,6 +23,7 @@ from media.models import MediaFile
 from missions.models import Mission
 from templates_app.models import MissionTemplate
 from tests.factories import make_media, make_mission, picture
+from tests.interleaving import meanwhile
 from tests.xlsx_files import row, sheet, workbook, xlsx
 
 HERE = "/missions/new"
@@ -144,6 +145,11 @@ def test_draft_is_offered_and_can_be_discarded(client: Client, key: str) -> None
     client.post(f"{HERE}/discard", {"draft": key})
 
     assert not FormDraft.objects.exists()
+
+
+def test_draft_that_is_deleted_while_it_is_saved_is_not_found(client: Client, key: str) -> None:
+    with meanwhile("UPDATE", "drafts_formdraft", FormDraft.objects.all().delete, is_before=True):
+        assert post(client, key, "redraw", prompts="a fox").status_code == 404
 
 
 def test_draft_is_private(client: Client, key: str, stranger: User) -> None:
