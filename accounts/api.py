@@ -17,17 +17,28 @@ from accounts.models import ApiToken
 from accounts.schemas import NewTokenOut, TokenIn, TokenOut, TokenPage
 from core.api.idempotency import Claim
 from core.api.ids import RowId
-from core.api.pagination import PageIn, page_of
+from core.api.openapi import refusals
+from core.api.pagination import PAGE_RULES, PageIn, page_of
 
 router = Router(tags=["Account"])
 
 
-@router.get("/tokens", response=TokenPage, summary="List my tokens, newest first")
+@router.get(
+    "/tokens",
+    response=TokenPage,
+    summary="List my tokens, newest first",
+    openapi_extra={"responses": refusals(**PAGE_RULES)},
+)
 def list_tokens(request: HttpRequest, paging: Query[PageIn]) -> dict[str, Any]:
     return page_of(ApiToken.objects.filter(user=_caller(request)), paging, stable=["created_at"])
 
 
-@router.post("/tokens", response={201: NewTokenOut}, summary="Create a token; its secret is shown only now")
+@router.post(
+    "/tokens",
+    response={201: NewTokenOut},
+    summary="Create a token; its secret is shown only now",
+    openapi_extra={"responses": refusals(name="It is blank.")},
+)
 def create_token(request: HttpRequest, payload: TokenIn) -> Status[NewTokenOut]:
     """Create a token.
 

@@ -36,7 +36,6 @@ from providers.catalog import Model, Parameter, ParameterType
 RowValue = str | dict[str, Any]
 
 
-
 class Source(models.TextChoices):
     """The source of a mission's rows."""
 

@@ -8,13 +8,14 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Field, File, Form, Path, Query, Router, Status, UploadedFile
+from ninja import Field, FileEx, Form, Path, Query, Router, Status, UploadedFile
 
 from accounts import rights
 from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
-from core.api.pagination import page_of
+from core.api.openapi import refusals
+from core.api.pagination import PAGE_RULES, page_of
 from core.errors import FieldError, Invalid
 from media import selectors, services
 from media.models import MediaFile
@@ -22,12 +23,22 @@ from media.schemas import MediaDetailOut, MediaFilterIn, MediaPage, UploadOut
 
 router = Router(tags=["Media"])
 UploadPath = Annotated[str, Field(max_length=500)]
+Files = FileEx[list[UploadedFile], {"min_length": 1}]
 
 
-@router.post("/upload", auth=CREATING, response={201: UploadOut, 200: UploadOut}, summary="Upload reference images")
-def upload_media(
-    request: HttpRequest, file: File[list[UploadedFile]], path: Form[list[UploadPath] | None] = None
-) -> Status[MediaFile]:
+@router.post(
+    "/upload",
+    auth=CREATING,
+    response={201: UploadOut, 200: UploadOut},
+    summary="Upload reference images",
+    openapi_extra={
+        "responses": refusals(
+            file="`upload_invalid`: it is not a complete image, or too large (docs/media.md).",
+            path="There is not one for each file.",
+        )
+    },
+)
+def upload_media(request: HttpRequest, file: Files, path: Form[list[UploadPath] | None] = None) -> Status[MediaFile]:
     """JPEG, PNG, GIF, WebP, HEIC, AVIF, BMP or TIFF, one or several.
 
     Type is detected from content. 201: created. 200: identical files already exist. Of several
@@ -55,7 +66,7 @@ def upload_media(
     return Status(201 if any(each.is_new for each in stored) else 200, first)
 
 
-@router.get("/files", response=MediaPage, summary="List images")
+@router.get("/files", response=MediaPage, summary="List images", openapi_extra={"responses": refusals(**PAGE_RULES)})
 def list_media(request: HttpRequest, filters: Query[MediaFilterIn]) -> dict[str, object]:
     """Newest first."""
     files = MediaFile.objects.visible_to(cast(User, request.user))

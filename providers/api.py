@@ -9,12 +9,19 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router, Status
 
 from accounts.authentication import CREATING
+from core.api.openapi import refusals
 from providers import added_models, catalog
 from providers.catalog.task_types import RESULT_KINDS
 from providers.models import ProviderModel
 from providers.schemas import ModelFilterIn, ModelIn, ModelOut, ModelPatch, ModelsOut, TaskTypesOut
 
 router = Router(tags=["Catalogue"])
+RULES = {
+    "name": "It is blank.",
+    "definition": "It breaks a rule of docs/models.md, or is larger than 64 KiB. Only operators may set a price, or "
+    "change the definition of a shared model.",
+    "is_shared": "Only operators may share a model.",
+}
 
 
 @router.get("/models", response=ModelsOut, summary="List models")
@@ -24,7 +31,13 @@ def list_models(request: HttpRequest, filters: Query[ModelFilterIn]) -> dict[str
     return {"items": models, "total": len(models)}
 
 
-@router.post("/models", auth=CREATING, response={201: ModelOut}, summary="Add a model")
+@router.post(
+    "/models",
+    auth=CREATING,
+    response={201: ModelOut},
+    summary="Add a model",
+    openapi_extra={"responses": refusals(endpoint="The catalogue has it already, or you have.", **RULES)},
+)
 def add_model(request: HttpRequest, payload: ModelIn) -> Status[catalog.Model]:
     """Only you see it, unless an operator shares it. Only operators may set a price.
 
@@ -45,7 +58,12 @@ def show_model(request: HttpRequest, endpoint: str, provider: str = "") -> catal
         raise Http404 from error
 
 
-@router.patch("/models/{path:endpoint}", response=ModelOut, summary="Change a model of your own")
+@router.patch(
+    "/models/{path:endpoint}",
+    response=ModelOut,
+    summary="Change a model of your own",
+    openapi_extra={"responses": refusals(**RULES)},
+)
 def change_model(request: HttpRequest, endpoint: str, payload: ModelPatch, provider: str = "") -> catalog.Model:
     """Replace its name, definition or switches.
 

@@ -7,11 +7,50 @@ from typing import Annotated, Any, cast
 
 from django.http import HttpRequest
 from ninja import Field, Schema
-from pydantic import ConfigDict
+from pydantic import ConfigDict, WithJsonSchema
 
 from core.api.openapi import without_defaults
 from providers import catalog
+from providers.adapters.registry import PROVIDERS
+from providers.catalog.models import ENDPOINT_PATTERN
 from providers.catalog.task_types import TaskType
+
+Definition = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "The keys of a block in docs/models.md.",
+            "required": ["task_type", "batch_field", "parameters"],
+            "additionalProperties": False,
+            "properties": {
+                "task_type": {"enum": TaskType.values},
+                "batch_field": {"type": "string", "description": "The parameter that a bare string in a batch fills."},
+                "parameters": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": {
+                        "type": "object",
+                        "required": ["type"],
+                        "properties": {"type": {"enum": [kind.value for kind in catalog.ParameterType]}},
+                    },
+                },
+                "note": {"type": "string"},
+                "deadline_seconds": {"type": "integer", "minimum": 1},
+                "max_attempts": {"type": "integer", "minimum": 1, "maximum": 10},
+                "price": {"description": "Operators only."},
+                "currency": {"type": "string", "description": "Operators only."},
+            },
+            "examples": [
+                {
+                    "task_type": "text_to_image",
+                    "batch_field": "prompt",
+                    "parameters": {"prompt": {"type": "text", "is_required": True, "max_length": 4000}},
+                }
+            ],
+        }
+    ),
+]
 
 
 class ModelFilterIn(Schema):
@@ -24,10 +63,12 @@ class ModelFilterIn(Schema):
 class ModelIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    provider: Annotated[str, Field(max_length=32)]
-    endpoint: Annotated[str, Field(min_length=1, max_length=200)]
+    provider: Annotated[str, WithJsonSchema({"type": "string", "enum": list(PROVIDERS)})]
+    endpoint: Annotated[
+        str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": f"^{ENDPOINT_PATTERN}$"})
+    ]
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    definition: dict[str, Any]
+    definition: Definition
     is_shared: Annotated[bool, Field(strict=True, description="Operators only: everybody may use it.")] = False
     is_enabled: Annotated[bool, Field(strict=True, description="False: no new missions with it.")] = True
 
@@ -36,7 +77,7 @@ class ModelPatch(Schema):
     model_config = ConfigDict(extra="forbid", json_schema_extra=without_defaults)
 
     name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    definition: dict[str, Any] | None = None
+    definition: Definition | None = None
     is_shared: Annotated[bool | None, Field(strict=True)] = None
     is_enabled: Annotated[bool | None, Field(strict=True)] = None
 

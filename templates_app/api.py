@@ -13,15 +13,23 @@ from accounts import rights
 from accounts.authentication import CREATING
 from accounts.rights import Action
 from core.api.ids import RowId
-from core.api.pagination import page_of
+from core.api.openapi import refusals
+from core.api.pagination import PAGE_RULES, page_of
 from templates_app import selectors, services
 from templates_app.models import MissionTemplate
 from templates_app.schemas import TemplateFilterIn, TemplateIn, TemplateOut, TemplatePage
 
 router = Router(tags=["Templates"])
+RULES = refusals(
+    name="It is blank, or you have another template of this name.",
+    config="There is no such model, or it makes another task type; a parameter does not fit it, or `batch_fields` names "
+    "none of its parameters, or one twice.",
+)
 
 
-@router.post("", auth=CREATING, response={201: TemplateOut}, summary="Save a template")
+@router.post(
+    "", auth=CREATING, response={201: TemplateOut}, summary="Save a template", openapi_extra={"responses": RULES}
+)
 def create_template(request: HttpRequest, payload: TemplateIn) -> Status[MissionTemplate]:
     """Names are unique per owner.
 
@@ -30,7 +38,7 @@ def create_template(request: HttpRequest, payload: TemplateIn) -> Status[Mission
     return Status(201, services.create_template(owner=cast(User, request.user), **payload.values()))
 
 
-@router.get("", response=TemplatePage, summary="List templates")
+@router.get("", response=TemplatePage, summary="List templates", openapi_extra={"responses": refusals(**PAGE_RULES)})
 def list_templates(request: HttpRequest, filters: Query[TemplateFilterIn]) -> dict[str, Any]:
     """Sorted by name."""
     templates = MissionTemplate.objects.visible_to(cast(User, request.user))
@@ -42,7 +50,7 @@ def show_template(request: HttpRequest, template_id: Path[RowId]) -> MissionTemp
     return _visible(request, template_id)
 
 
-@router.put("/{template_id}", response=TemplateOut, summary="Replace a template")
+@router.put("/{template_id}", response=TemplateOut, summary="Replace a template", openapi_extra={"responses": RULES})
 def replace_template(request: HttpRequest, template_id: Path[RowId], payload: TemplateIn) -> MissionTemplate:
     return services.update_template(template=_visible(request, template_id, Action.CHANGE), **payload.values())
 

@@ -70,6 +70,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "Range": {"description": "bytes=FIRST-LAST, with one of both if you like.", "schema": _TEXT},
     "If-Range": {"description": "The ETag of the version that Range continues.", "schema": _TEXT},
 }
+UNREADABLE = (
+    "The request cannot be read, or holds what no database stores: NUL characters, lone surrogates, infinite numbers."
+)
 UNSAFE = ("post", "put", "patch", "delete")
 JSON = "application/json"
 
@@ -86,6 +89,15 @@ def without_defaults(schema: dict[str, Any]) -> None:
 def header_refs(*names: str) -> dict[str, dict[str, str]]:
     """Return the description of response headers, of those in HEADERS."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def refusals(**rules: str) -> dict[int, Any]:
+    """Return the documented response of an operation that refuses values which its schema allows.
+
+    ``rules`` say of each field when it is refused. The rule of an object holds for its fields, too.
+    """
+    lines = "".join(f"\n- `{name}`: {rule}" for name, rule in rules.items())
+    return {422: {"description": f"{STANDARD[422][1]} Beside the schema there are these rules:\n{lines}"}}
 
 
 def file_extra(description: str, *types: str, is_ranged: bool) -> dict[str, Any]:
@@ -201,13 +213,15 @@ def _error_statuses(path: str, method: str, operation: dict[str, Any]) -> list[i
         422: has_parameters or not is_public,
         429: not is_public,
         503: True,
+        507: method in UNSAFE,
     }
     return [status for status, is_possible in applies.items() if is_possible]
 
 
 def _error_response(status: int) -> dict[str, Any]:
+    descriptions = {code: message for code, (_word, message) in STANDARD.items()} | {400: UNREADABLE}
     return {
-        "description": STANDARD[status][1] if status in STANDARD else HTTPStatus(status).phrase,
+        "description": descriptions.get(status, HTTPStatus(status).phrase),
         "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
 

@@ -19,6 +19,13 @@ _signer = Signer(salt="core.api.pagination")
 Cursor = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
+# The rules of PageIn that a schema cannot express (core.api.openapi.refusals).
+PAGE_RULES = {
+    "cursor": "It is not the `next_cursor` of an answer of this list, in this order.",
+    "page": "There is a `cursor`, too.",
+}
+
+
 class PageIn(Schema):
     page: int = Field(1, ge=1, le=MAX_PAGE, description="Starts at 1. Rows that come or go meanwhile shift the pages.")
     page_size: int = Field(20, ge=1, le=100)

@@ -11,6 +11,7 @@ from ninja import Field, Path, Query, Router
 from accounts import rights
 from accounts.rights import Action
 from core.api.ids import RowId
+from core.api.openapi import refusals
 from missions import services
 from missions.api.missions import actor, remember_retry, retried, visible_mission
 from missions.api.schemas.items import ItemDetailOut, ItemFilterIn, ItemPage, ItemRetryIn, ResolveIn, item_page
@@ -39,7 +40,14 @@ def show_item(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemInd
     return visible_item(request, mission_id, index)
 
 
-@router.post("/{mission_id}/items/{index}/retry", response=RetriedOut, summary="Retry a failed item")
+@router.post(
+    "/{mission_id}/items/{index}/retry",
+    response=RetriedOut,
+    summary="Retry a failed item",
+    openapi_extra={
+        "responses": refusals(config="A parameter does not fit the model, or names a file that you do not have.")
+    },
+)
 def retry_item(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: ItemRetryIn | None = None
 ) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from batch_input.report import COLUMNS_UNUSED, InputReport
 from batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch
 from batch_input.tables import RowsInvalid, read_table
 from core.api.ids import RowId
-from core.api.openapi import header_refs
-from core.api.pagination import page_of
+from core.api.openapi import header_refs, refusals
+from core.api.pagination import PAGE_RULES, page_of
 from core.api.query_names import allow_prefixes
 from core.api.validation import message_of, path_of
 from core.errors import FieldError, Invalid
@@ -60,6 +60,19 @@ from providers.catalog import Model
 
 router = Router(tags=["Missions"])
 
+# The rules of a submission that its schema cannot express.
+RULES = {
+    "name": "It is blank.",
+    "config": "A parameter or a row does not fit the model, names a file that you do not have, or is one of too many; "
+    "or the mission would cost more than you may still spend.",
+    "model": "There is no such model, it makes another task type, several providers have it, or its price is unknown "
+    "and you have a spending limit.",
+    "template_id": "You have no such template, or it is for another task type.",
+    "metadata": "It is larger than 16 KiB.",
+    "spending_limit": "The price of the model is unknown, so that no limit can be kept.",
+    "not_before": "The year is not one from 1970 to 2200.",
+}
+SUBMITTED: dict[int, Any] = {202: {"headers": header_refs("Location")}}
 METADATA = "metadata."  # begins the name of a filter
 METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
 
@@ -69,7 +82,7 @@ METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
     auth=CREATING,
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission",
-    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
+    openapi_extra={"responses": SUBMITTED | refusals(**RULES)},
 )
 @router.post(
     "",
@@ -77,7 +90,7 @@ METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission",
     operation_id="create_mission",
-    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
+    openapi_extra={"responses": SUBMITTED | refusals(**RULES)},
 )
 def submit_mission(
     request: HttpRequest, response: HttpResponse, payload: MissionIn, validate_only: bool = False
@@ -99,7 +112,15 @@ def submit_mission(
     auth=CREATING,
     response={202: SubmittedOut, 200: ValidationOut},
     summary="Submit a mission from a file",
-    openapi_extra={"responses": {202: {"headers": header_refs("Location")}}},
+    openapi_extra={
+        "responses": SUBMITTED
+        | refusals(
+            file="It cannot be read as rows, a row does not fit the model, or there are several files.",
+            mission="It is no JSON object that fits the body of `POST /missions`, or one of the rules there is broken.",
+            columns="The file has no such column, or the model no such parameter.",
+            sheet="The workbook has no such sheet.",
+        )
+    },
 )
 def submit_file(
     request: HttpRequest,
@@ -141,7 +162,18 @@ def submit_file(
     )
 
 
-@router.get("", response=MissionPage, summary="List missions")
+@router.get(
+    "",
+    response=MissionPage,
+    summary="List missions",
+    openapi_extra={
+        "responses": refusals(
+            **PAGE_RULES,
+            created_from="The year is not one from 1970 to 2200.",
+            created_to="The year is not one from 1970 to 2200.",
+        )
+    },
+)
 @allow_prefixes(METADATA)
 def list_missions(request: HttpRequest, filters: Query[MissionFilterIn]) -> dict[str, Any]:
     """Newest first.
@@ -176,6 +208,7 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
     "/{mission_id}",
     response=MissionOut,
     summary="Change a mission's name, description, priority, spending limit or metadata",
+    openapi_extra={"responses": refusals(**{name: RULES[name] for name in ("name", "metadata", "spending_limit")})},
 )
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
     visible_mission(request, mission_id, Action.CHANGE)

@@ -28,7 +28,7 @@ from core.money import amount_text
 from core.reasons import Reason
 from missions import selectors
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
-from missions.api.schemas.values import Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
+from missions.api.schemas.values import WHOLE, Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
 from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus
@@ -79,18 +79,23 @@ class MissionIn(Strict):
     config: Annotated[dict[str, Any], WithJsonSchema(CONFIG_SCHEMA)]
     priority: Priority = 0
     not_before: Annotated[DateTime | None, Field(description="The planned start. Empty: now.")] = None
-    repeat: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="Makes this many items of each row.")] = 1
+    repeat: Annotated[
+        int, Field(strict=True, ge=1, le=1_000_000, description="Makes this many items of each row."), WHOLE
+    ] = 1
     template_id: Annotated[
         int | None,
         Field(
             strict=True, ge=1, le=2**63 - 1, description="Supplies model and parameters that the request leaves out."
         ),
+        WHOLE,
     ] = None
     metadata: Annotated[
         dict[str, Any], Field(description="Your own data: stored and returned, never read. At most 16 KiB.")
     ] = {}
     max_attempts: Annotated[
-        int | None, Field(strict=True, ge=1, le=10, description="Paid attempts per item. Empty: the model's default.")
+        int | None,
+        Field(strict=True, ge=1, le=10, description="Paid attempts per item. Empty: the model's default."),
+        WHOLE,
     ] = None
     spending_limit: Annotated[
         Money | None,
@@ -145,6 +150,7 @@ class MissionFileIn(Strict):
         Field(
             max_length=1_000_000,
             description="The body of POST /missions as JSON, without config.batch_input.",
+            json_schema_extra={"contentMediaType": "application/json"},
             examples=['{"name": "Foxes", "task_type": "text_to_image", "config": {"aspectRatio": "1:1"}}'],
         ),
     ]

@@ -43,19 +43,27 @@ def _require_money(value: Any) -> Any:
     return value
 
 
+def _accept_whole_float(value: Any) -> Any:
+    """Take 3.0 for 3, as JSON Schema does. A strict integer still refuses texts and booleans."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 DateTime = Annotated[
     AwareDatetime,
     BeforeValidator(_require_date_time),
     AfterValidator(_to_utc),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Priority = Annotated[int, Field(strict=True, ge=-100, le=100, description="Higher goes first.")]
+WHOLE = BeforeValidator(_accept_whole_float)  # stands behind the constraints of a strict integer
+Priority = Annotated[int, Field(strict=True, ge=-100, le=100, description="Higher goes first."), WHOLE]
 ErrorCode = Annotated[str, Field(min_length=1, max_length=64)]
-Index = Annotated[int, Field(strict=True, ge=1, le=MAX_INDEX)]
+Index = Annotated[int, Field(strict=True, ge=1, le=MAX_INDEX), WHOLE]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description="The next_cursor of the page before.")]
 Money = Annotated[
     Decimal,
     BeforeValidator(_require_money),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,6})?$", "examples": ["20.00"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,10}(\.[0-9]{1,6})?$", "examples": ["20.00"]}  # above 0
+    ),
 ]
 Amount = Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,6}$", examples=["12.50"])]

@@ -48,7 +48,7 @@ def test_every_field_is_stored(api: Api, owner):
         model="rhart-image-v1/text-to-image",
         priority=7,
         not_before=start.isoformat(),
-        repeat=2,
+        repeat=2.0,  # a whole number in JSON
         metadata={"order": 12},
         max_attempts=1,
     )
@@ -106,6 +106,8 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"priority": True}, "priority", "whole number"),
     ({"repeat": 0}, "repeat", "1"),
     ({"repeat": True}, "repeat", "whole number"),
+    ({"repeat": "2"}, "repeat", "whole number"),
+    ({"repeat": 1.5}, "repeat", "whole number"),
     ({"repeat": 10**30}, "repeat", ""),
     ({"max_attempts": 0}, "max_attempts", "1"),
     ({"max_attempts": 11}, "max_attempts", "10"),
