@@ -1,7 +1,7 @@
 // Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
-import { checkSession, csrfToken, fillTokens, isPersonal, isSessionRefusal } from "./session.js";
+import { checkSession, csrfToken, fillTokens, isPersonal, isSessionRefusal, parseAnswer } from "./session.js";
 
 /** Show a toast, unless the same one is shown already.  `kind`: success, error, warning, info. */
 export function toast(kind, text) {
@@ -151,12 +151,7 @@ for (const failure of ["htmx:sendError", "htmx:timeout"]) {
 }
 
 document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
-  let answer = {};
-  try {
-    answer = JSON.parse(xhr.responseText);
-  } catch {
-    // a page of the server or of a proxy
-  }
+  const answer = parseAnswer(xhr.responseText);
   if (isSessionRefusal(xhr.status, answer.error)) checkSession();
   else toast("error", answer.message ?? document.body.dataset.failed);
 });

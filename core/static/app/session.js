@@ -35,12 +35,21 @@ export function isSessionRefusal(status, error) {
   return status === 401 || error === "other_person" || error === "csrf_failed";
 }
 
+/** Return the API's answer in a response's text; an empty one for a page of the server or of a proxy. */
+export function parseAnswer(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 /** Send a request and return its response.  Throw without a connection or for a refusal, and check the session if that is the reason. */
 export async function sessionFetch(url, { headers, ...options }) {
   const response = await fetch(url, { ...options, headers: { ...sessionHeaders(), ...headers } });
   if (response.ok) return response;
-  const answer = await response.json().catch(() => null); // null: a page of the server or of a proxy
-  if (isSessionRefusal(response.status, answer?.error)) checkSession();
+  const { error } = parseAnswer(await response.text());
+  if (isSessionRefusal(response.status, error)) checkSession();
   throw new Error(`${response.status}`);
 }
 

@@ -16,7 +16,7 @@
 //   uploads:settled       nothing is left to send
 
 import { iconOf, toast } from "../app/app.js";
-import { checkSession, isSessionRefusal, sessionHeaders, sessionProblem } from "../app/session.js";
+import { checkSession, isSessionRefusal, parseAnswer, sessionHeaders, sessionProblem } from "../app/session.js";
 
 const ADDRESS = "/api/v1/media/upload";
 const PARALLEL = 3;
@@ -95,7 +95,7 @@ function send(upload) {
 async function settle(upload, request) {
   Object.assign(upload, { request: null, progress: 0 });
   const { status } = request;
-  const answer = parse(request.responseText);
+  const answer = parseAnswer(request.responseText);
   if (status === 200 || status === 201) {
     failureCount = 0;
     Object.assign(upload, { state: status === 200 ? "known" : "stored", result: answer.data, file: null });
@@ -157,14 +157,6 @@ function goOn() {
 addEventListener("online", () => pause?.reason === "offline" && goOn());
 document.addEventListener("session:resumed", goOn);
 document.addEventListener("session:ended", () => render());
-
-function parse(text) {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {};
-  }
-}
 
 // --- Results ---
 

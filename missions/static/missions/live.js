@@ -59,8 +59,7 @@ function keepFresh(root) {
     else if (isRunning()) schedule(pause());
   }
 
-  function onEvent(event) {
-    if (event.lastEventId) lastEventId = event.lastEventId;
+  function onNews() {
     if (hasNews) return;
     hasNews = true;
     schedule(EVENT_PAUSE);
@@ -69,19 +68,23 @@ function keepFresh(root) {
   function openStream() {
     if (!root.dataset.events || stream || !window.EventSource || !isRunning()) return;
     stream = new EventSource(`${root.dataset.events}?after=${lastEventId}`);
-    stream.addEventListener("mission", onEvent);
-    stream.addEventListener("item", (event) => {
-      if (event.lastEventId) lastEventId = event.lastEventId;
-      if (!root.dataset.item || JSON.parse(event.data).item === Number(root.dataset.item)) onEvent(event);
-    });
-    stream.addEventListener("text", (event) => {
-      if (event.lastEventId) lastEventId = event.lastEventId;
-      receivePiece(Number(event.lastEventId), JSON.parse(event.data));
-    });
-    stream.addEventListener("end", () => {
-      closeStream();
-      schedule(0);
-    });
+    const handlers = {
+      mission: onNews,
+      item: ({ item }) => {
+        if (!root.dataset.item || item === Number(root.dataset.item)) onNews();
+      },
+      text: (piece) => receivePiece(Number(lastEventId), piece),
+      end: () => {
+        closeStream();
+        schedule(0);
+      },
+    };
+    for (const [kind, handle] of Object.entries(handlers)) {
+      stream.addEventListener(kind, (event) => {
+        if (event.lastEventId) lastEventId = event.lastEventId;
+        handle(JSON.parse(event.data));
+      });
+    }
     stream.addEventListener("error", () => {
       if (stream?.readyState === EventSource.CLOSED) closeStream(); // otherwise the browser reconnects
       schedule(pause());

@@ -2,6 +2,7 @@
 // The server decides everything; this script only fills in a form that also works without it.  uploader.js uploads images.
 
 import { openDialog, toast } from "../app/app.js";
+import { isSessionRefusal, parseAnswer } from "../app/session.js";
 import { addFiles, isUploading } from "../media/uploader.js";
 
 const RETRY_PAUSE = 4000; // milliseconds before a failed request is repeated
@@ -58,14 +59,14 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, successful } = event.detail;
   if (elt.id === "previewer") {
     if (successful) postedTexts = { ...postedTexts, ...elt.pendingTexts };
-    else showUnsaved(event.detail.xhr.status);
+    else showUnsaved(event.detail.xhr);
   } else if (form()?.contains(elt)) postedTexts = {};
 });
 
-function showUnsaved(httpStatus) {
+function showUnsaved(xhr) {
   postedTexts = {};
   const status = document.querySelector(".preview-saved");
-  const isSession = httpStatus === 401 || httpStatus === 409;
+  const isSession = isSessionRefusal(xhr.status, parseAnswer(xhr.responseText).error);
   if (status) status.textContent = isSession ? status.dataset.signedOut : status.dataset.unsaved;
   if (!isSession) setTimeout(requestPreview, RETRY_PAUSE);
 }
