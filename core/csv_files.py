@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+FORMULA_STARTS = (*FORMULA_SIGNS, "\t", "\r", "\n")
 BYTE_ORDER_MARK = "\ufeff"  # by which spreadsheets know UTF-8
 # Where a spreadsheet whose separator is a semicolon begins a new cell inside of ours: quotes do not
 # help there, because our cells are separated by commas. A run of separators is taken as a whole, so
 # that a long one takes no longer than its length.
-_INNER_START = re.compile(r'([;\t\r\n][;\s"]*+)([=+\-@＝＋－＠]?)')
+_INNER_START = re.compile(rf'([;\t\r\n][;\s"]*+)([{re.escape("".join(FORMULA_SIGNS))}]?)')
 
 
 class Writer(Protocol):
