@@ -31,12 +31,15 @@ from tests.missions.api.client import Api
 
 TESTS = Path(__file__).parent
 
+# The gate tries the same examples each time, so that no merge fails by luck. Elsewhere they are new
+# ones each time, so that more is tried over the years; a failure prints how to repeat it.
 hypothesis_settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    "default",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-hypothesis_settings.register_profile(
-    "ci", parent=hypothesis_settings.get_profile("default"), derandomize=True, print_blob=True
-)
+hypothesis_settings.register_profile("ci", parent=hypothesis_settings.get_profile("default"), derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
