@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -28,16 +29,19 @@ def slots() -> Iterator[WorkerSlots]:
     slots.close()
 
 
-def fill(slots: WorkerSlots, account_id: int, *calls: Call, mission_id: int = 0) -> None:
-    """Fill the share of each of ``calls`` with waiting workers, then act as one more worker."""
-    slots.mine = 0
-    for call in calls:
-        while True:
-            waiting = bulkhead.waiting(call, account_id, mission_id)
-            if not waiting.__enter__():  # not exited: no answer comes
-                break
-            slots.mine += 1
-    slots.busy()
+@pytest.fixture
+def fill(slots: WorkerSlots) -> Iterator[Callable[..., None]]:
+    """Return a function that lets workers wait for calls, until no further one may."""
+    with ExitStack() as unanswered:
+
+        def fill(account_id: int, *calls: Call, mission_id: int = 0) -> None:
+            slots.mine = 0
+            for call in calls:
+                while unanswered.enter_context(bulkhead.waiting(call, account_id, mission_id)):
+                    slots.mine += 1  # the next call is that of another worker
+            slots.busy()
+
+        yield fill
 
 
 def test_shares_of_the_workers():
@@ -58,8 +62,8 @@ def test_shares_of_the_workers():
         assert bulkhead.may_call(first, others, places) is is_allowed, (others, places)
 
 
-def test_slow_calls_leave_workers_for_others(slots):
-    fill(slots, 1, Call.DOWNLOAD, Call.QUERY, Call.SUBMIT)
+def test_slow_calls_leave_workers_for_others(slots, fill):
+    fill(1, Call.DOWNLOAD, Call.QUERY, Call.SUBMIT)
     assert len(slots.waits()) == 9
     with bulkhead.waiting(Call.SUBMIT, 1) as is_allowed:
         assert not is_allowed
@@ -69,8 +73,8 @@ def test_slow_calls_leave_workers_for_others(slots):
     assert len(slots.waits()) == 9
 
 
-def test_waits_of_dead_workers_do_not_count(slots):
-    fill(slots, 1, Call.QUERY)
+def test_waits_of_dead_workers_do_not_count(slots, fill):
+    fill(1, Call.QUERY)
     for place in range(6):
         slots.CELL.pack_into(slots._memory, place * slots.CELL.size, 2**22 + 1, 1.0, 1 << 8 | Call.QUERY, 1.0)
     assert slots.waits() == []
@@ -84,10 +88,10 @@ def test_long_waits_are_told_apart_from_short_ones():
 
 
 @pytest.mark.django_db
-def test_ticks_go_on_while_queries_are_slow(owner, workers: Workers, simulator, slots):
+def test_ticks_go_on_while_queries_are_slow(owner, workers: Workers, simulator, slots, fill):
     account_id = workers.account.pk
     bring_to("running", claim(make_mission(owner, 1), workers.account)[0])
-    fill(slots, account_id, Call.QUERY)
+    fill(account_id, Call.QUERY)
     execution.arm(account_id)
     workers.play("tick")
     assert simulator.stats()["queries"] == 0
@@ -97,10 +101,10 @@ def test_ticks_go_on_while_queries_are_slow(owner, workers: Workers, simulator, 
 
 
 @pytest.mark.django_db
-def test_submits_wait_for_their_turn_unsent(owner, workers: Workers, simulator, slots):
+def test_submits_wait_for_their_turn_unsent(owner, workers: Workers, simulator, slots, fill):
     mission = make_mission(owner, 1)
     execution.dispatch(workers.account.pk)
-    fill(slots, workers.account.pk, Call.SUBMIT, mission_id=mission.pk)
+    fill(workers.account.pk, Call.SUBMIT, mission_id=mission.pk)
     with bulkhead.waiting(Call.SUBMIT, workers.account.pk, mission.pk + 1) as is_allowed:
         assert is_allowed
     workers.play("submit")
@@ -114,10 +118,10 @@ def test_submits_wait_for_their_turn_unsent(owner, workers: Workers, simulator, 
 
 
 @pytest.mark.django_db
-def test_downloads_wait_without_losing_a_try(owner, workers: Workers, simulator, slots):
+def test_downloads_wait_without_losing_a_try(owner, workers: Workers, simulator, slots, fill):
     bring_to("succeeded", claim(make_mission(owner, 1), workers.account)[0])
     output = Output.objects.get()
-    fill(slots, workers.account.pk, Call.DOWNLOAD)
+    fill(workers.account.pk, Call.DOWNLOAD)
     tasks.archive(0, output.pk)
     output.refresh_from_db()
     assert (output.status, output.try_count, output.error_message) == ("pending", 0, "")
@@ -125,10 +129,10 @@ def test_downloads_wait_without_losing_a_try(owner, workers: Workers, simulator,
 
 
 @pytest.mark.django_db
-def test_lookups_wait_for_a_later_message(owner, workers: Workers, simulator, slots):
+def test_lookups_wait_for_a_later_message(owner, workers: Workers, simulator, slots, fill):
     attempt_id = bring_to("unconfirmed", claim(make_mission(owner, 1), workers.account)[0])
     Attempt.objects.update(hinted_task_id="1234567890")
-    fill(slots, workers.account.pk, Call.LOOKUP)
+    fill(workers.account.pk, Call.LOOKUP)
     tasks.rescue(attempt_id)
     tasks.check_account(workers.account.pk)
     assert simulator.stats()["queries"] == 0
