@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
+from pathlib import Path
 
 import psutil
 import pytest
+from django.conf import settings
 
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
 from tests.process_fixtures import LONG, Cluster, FirstWork, Stage, dice, is_over, number_from_environment
@@ -190,17 +193,27 @@ def test_download_of_a_killed_worker_is_repeated(open_stage: OpenStage) -> None:
     assert not Attempt.objects.filter(status=AttemptStatus.UNCONFIRMED).exists()
 
 
+def noted_attempts() -> set[int]:
+    """Return the attempts whose task is in a worker's file, or in the database already."""
+    in_files = set()
+    for path in Path(settings.DATA_DIR, "tmp").glob("*.answers"):
+        with contextlib.suppress(FileNotFoundError, ValueError):  # removed meanwhile; a line that is being written
+            in_files |= {json.loads(line)[0] for line in path.read_text().splitlines()}
+    return in_files | set(Attempt.objects.exclude(remote_task_id="").values_list("pk", flat=True))
+
+
 def test_answers_that_arrive_at_a_kill_are_not_lost(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=1.0, submit_latency=2.0, cap=60)
     cluster = stage.start_workers(12, cap=60)
     mission = stage.mission(60)
-    stage.wait(lambda: stage.simulator.stats()["accepted"] == 60, 60, every=0.005)
+    stage.wait(lambda: len(noted_attempts()) >= 40, 60, every=0.005)
+    noted_count = len(noted_attempts())
     cluster.kill()
     cluster.start()
     stage.drain(mission)
     unconfirmed = mission.unconfirmed_count
-    stage.note(unconfirmed=unconfirmed)
-    assert unconfirmed <= 20, "answers that the workers had read are noted at once"
+    stage.note(unconfirmed=unconfirmed, noted=noted_count)
+    assert unconfirmed <= 60 - noted_count
     stage.resolve_by_hand(mission)
     stage.finish(mission)
     stage.check_paid_once(mission)
