@@ -15,51 +15,17 @@ from functools import lru_cache
 
 from django.utils import translation
 
-from batch_input.headings import DIGITS, compact, split_words
+from batch_input.headings import CUSTOM_ID, DIGITS, LOCATIONS, SYNONYMS, compact, split_words
 from batch_input.report import Basis, ColumnMatch
 from batch_input.tables import TEXT_KEY, Record, Table
 from providers.catalog import Model, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
 
-CUSTOM_ID = "custom_id"
 SAMPLED_ROWS = 50  # enough to see what a column holds
 # In characters: texts that are shorter on average are names or numbers rather than prompts.
 PROMPT_LENGTH = 12
 LANGUAGES = ("en", "zh-hans")
 
-# Words that people use for a column, by the purpose of the field or by its name, the clearest
-# first. The words of _LOCATIONS name an image only if the cells do.
-_SYNONYMS = {
-    "prompt": (
-        "prompts", "prompttext", "textprompt", "提示语", "提示", "咒语", "关键词", "text", "description",
-        "caption", "content", "question", "query", "input", "描述", "画面描述", "画面", "文案", "文本", "内容", "问题",
-    ),
-    "image": (
-        "images", "imageurl", "imageurls", "imagefile", "imagepath", "picture", "pictures", "photo", "photos", "img",
-        "图片", "图像", "照片", "参考图", "参考图片", "原图", "垫图", "图片链接", "图片地址", "图片路径", "图片文件名",
-    ),
-    "negativePrompt": ("negative", "反向提示词", "负面提示词", "负向提示词"),
-    "aspectRatio": ("ratio", "aspect", "ar", "比例", "宽高比", "画幅", "长宽比", "尺寸"),
-    "duration": ("seconds", "length", "时长", "秒数"),
-    "resolution": ("清晰度", "分辨率"),
-    "seed": ("种子", "随机种子"),
-    CUSTOM_ID: ("id", "sku", "编号", "序号", "number", "no", "name", "名称"),
-}  # fmt: skip
-_LOCATIONS = (
-    "url",
-    "urls",
-    "link",
-    "file",
-    "filename",
-    "filepath",
-    "path",
-    "链接",
-    "网址",
-    "地址",
-    "文件",
-    "文件名",
-    "路径",
-)
 _PICTURE = re.compile(r"(?i)(media:\d+$|output:\d+|.+\.(png|jpe?g|webp|gif|heic|heif|avif|bmp|tiff?)([?#].*)?$)")
 _ADDRESS = re.compile(r"(?i)https?://")
 _NUMBER = re.compile(r"\d+([.,]\d+)?")
@@ -142,7 +108,7 @@ def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMat
             continue
         field, rank, basis = claim
         base = compact(name).rstrip(DIGITS)
-        if base not in _LOCATIONS or basis == "name" or (cells[place] and all(map(_PICTURE.match, cells[place]))):
+        if base not in LOCATIONS or basis == "name" or (cells[place] and all(map(_PICTURE.match, cells[place]))):
             claims.setdefault(field, []).append((rank, base, place, basis))
     for field, claimants in claims.items():
         best = min(claimants)
@@ -225,11 +191,11 @@ def _words(fields: tuple[str, ...], prompt: str, image: str) -> dict[str, tuple[
             for field in fields:
                 words.setdefault(compact(parameter_label(field)), (field, 1, "name"))
     targets = {field: field for field in fields} | {"prompt": prompt, "image": image}
-    for purpose, synonyms in _SYNONYMS.items():
+    for purpose, synonyms in SYNONYMS.items():
         if target := targets.get(purpose):
             for rank, word in enumerate((purpose, *synonyms), start=2):
                 words.setdefault(compact(word), (target, rank, "synonym"))
-    for rank, word in enumerate(_LOCATIONS, start=60):
+    for rank, word in enumerate(LOCATIONS, start=60):
         if image:
             words.setdefault(word, (image, rank, "synonym"))
     return words

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from batch_input.columns import CUSTOM_ID, prompt_field
+from batch_input.columns import prompt_field
+from batch_input.headings import CUSTOM_ID
 from batch_input.tables import TEXT_KEY
 from core.reasons import Definition, Reason, define
 from providers.catalog import Model

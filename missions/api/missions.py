@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from accounts import rights
 from accounts.authentication import CREATING
 from accounts.rights import Action
-from batch_input.columns import CUSTOM_ID
 from batch_input.columns import has_header as has_header_row
+from batch_input.headings import CUSTOM_ID
 from batch_input.hints import hints_of_rows
 from batch_input.report import COLUMNS_UNUSED, InputReport
 from batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch

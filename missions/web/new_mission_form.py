@@ -21,8 +21,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from batch_input import columns
 from batch_input.delimited import WHOLE_LINES
+from batch_input.headings import CUSTOM_ID
 from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
 from batch_input.report import InputReport
 from batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
@@ -162,7 +162,7 @@ class ColumnsForm(forms.Form):
         names = table.names(has_header=has_header)
         choices = [("", _("Not used"))]
         choices += [(field_.name, parameter_label(field_.name)) for field_ in model.parameters]
-        choices += [(columns.CUSTOM_ID, parameter_label(columns.CUSTOM_ID))]
+        choices += [(CUSTOM_ID, parameter_label(CUSTOM_ID))]
         options = dict(choices)
         chosen = {place: fields[f"{COLUMN}{place}"] for place in range(len(names)) if f"{COLUMN}{place}" in fields}
         valid = {place: name for place, name in chosen.items() if name in options}

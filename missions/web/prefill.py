@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from batch_input.columns import CUSTOM_ID, prompt_field
+from batch_input.columns import prompt_field
+from batch_input.headings import CUSTOM_ID
 from batch_input.report import InputReport
 from batch_input.rows import Source, sources_for
 from batch_input.tables import Record, Table

@@ -29,6 +29,7 @@ def imported(content: str, model: catalog.Model) -> ImportedTable:
         ("prompt_id,title\n7,a whale at dusk\n", TEXT_TO_IMAGE, ["", "prompt?"]),
         ("caption,PROMPT\nsummer picture of the shop,a whale\n", TEXT_TO_IMAGE, ["", "prompt"]),
         ("内容,提示词,宽高比\n海报,雪地里的猫,1:1\n", TEXT_TO_IMAGE, ["", "prompt", "aspectRatio"]),
+        ("編號,提示詞\nA7,雪地裡的貓\n", TEXT_TO_IMAGE, ["custom_id?", "prompt?"]),
         ("text,caption,prompts\na,b,c\n", TEXT_TO_IMAGE, ["", "", "prompt?"]),
         ("promt,aspectRatoi\na,b\n", TEXT_TO_IMAGE, ["prompt?", "aspectRatio?"]),
         ("prompt (en),prompt (de)\na whale at dusk,ein Wal\n", TEXT_TO_IMAGE, ["prompt?", ""]),
