@@ -223,10 +223,6 @@ def check_catalogue(**_: Any) -> list[CheckMessage]:
                 f"The model catalogue: {error}.", hint="See docs/models.md for its format.", id="missions.E007"
             )
         ]
-    return _unfit_defaults()
-
-
-def _unfit_defaults() -> list[CheckMessage]:
     messages: list[CheckMessage] = []
     for task_type, endpoint in settings.DEFAULT_MODELS.items():
         if catalog.find_default(task_type) is None:
@@ -246,6 +242,12 @@ def check_data_dir(**_: Any) -> list[CheckMessage]:
     folders = [Path(settings.DATA_DIR)]
     if not settings.STORAGE_URL:
         folders += [Path(settings.MEDIA_ROOT), Path(settings.RESULTS_ROOT)]
+
+    def can_write(folder: Path) -> bool:
+        """Return True if the folder, or its nearest existing parent, is writable."""
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
     return [
         checks.Error(
             f"{folder} is not writable.",
@@ -253,7 +255,7 @@ def check_data_dir(**_: Any) -> list[CheckMessage]:
             id="missions.E008",
         )
         for folder in folders
-        if not _can_write(folder)
+        if not can_write(folder)
     ]
 
 
@@ -328,9 +330,3 @@ def _is_web_address(url: str) -> bool:
 def _is_host(text: str) -> bool:
     match = _HOST.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 80) < 65536
-
-
-def _can_write(folder: Path) -> bool:
-    """Return True if the folder, or its nearest existing parent, is writable."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -33,7 +33,7 @@ from missions.web.access import actor
 from missions.web.forms import ProviderTaskForm, RetryCauseForm
 from missions.web.item_presenter import ItemView, present_items
 from operations import statistics
-from operations.statistics import SPEND_DAYS, Minute
+from operations.statistics import SPEND_DAYS
 from providers import provider_accounts
 
 
@@ -60,20 +60,11 @@ def retry(request: HttpRequest) -> HttpResponse:
     form = RetryCauseForm(request.POST)
     if not rights.may_all(request.user, Action.CHANGE, Mission):
         messages.error(request, _("You may view missions but not change them. Nothing was retried."))
-    elif not form.is_valid():
+        return redirect("control_room:show")
+    if not form.is_valid():
         messages.error(request, _("Nothing was retried. Choose again what to retry."))
-    else:
-        _retry(request, form.cleaned_data["error_code"], form.cleaned_data["mission"])
-    return redirect("control_room:show")
-
-
-def _require_view(request: HttpRequest) -> None:
-    """Raise PermissionDenied for staff who may not see the missions of others."""
-    if not rights.may_all(request.user, Action.VIEW, Mission):
-        raise PermissionDenied(_("Ask an administrator for the permission %s.") % "missions.view_mission")
-
-
-def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> None:
+        return redirect("control_room:show")
+    error_code, counts = form.cleaned_data["error_code"], form.cleaned_data["mission"]
     retried_count = refused_count = 0
     for mission in Mission.objects.visible_to(request.user).filter(pk__in=counts).order_by("pk"):
         try:
@@ -95,6 +86,13 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
     if retried_count:
         text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried_count)
         messages.success(request, text % {"count": retried_count})
+    return redirect("control_room:show")
+
+
+def _require_view(request: HttpRequest) -> None:
+    """Raise PermissionDenied for staff who may not see the missions of others."""
+    if not rights.may_all(request.user, Action.VIEW, Mission):
+        raise PermissionDenied(_("Ask an administrator for the permission %s.") % "missions.view_mission")
 
 
 # --- The content of the page ---
@@ -102,8 +100,9 @@ def _retry(request: HttpRequest, error_code: str, counts: dict[int, int]) -> Non
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedAttempt:
-    """An unconfirmed attempt, its item for display, the form that resolves it, and the price of
-    another attempt.
+    """An unconfirmed attempt, its item for display, and the form that resolves it.
+
+    ``price`` is that of another attempt; None if it is unknown.
     """
 
     attempt: Attempt
@@ -114,9 +113,7 @@ class UnconfirmedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class SpendLine:
-    """The charges of one model, or of one person, in one currency: an amount for each of
-    SPEND_DAYS.
-    """
+    """The charges of one model or person in one currency: an amount for each of SPEND_DAYS."""
 
     name: str
     query: str
@@ -133,7 +130,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     counts = statistics.counts_by_model()
     totals = sum(counts.values(), Counter[str]())
-    used = [model for model, model_counts in counts.items() if model_counts[ItemStatus.COMPLETED]]
+    models = [model for model, model_counts in counts.items() if model_counts[ItemStatus.COMPLETED]]
     flow = statistics.throughput(now=now)
     spends = statistics.spend(now=now)
     since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
@@ -148,9 +145,15 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "cap": sum(queue.cap for queue in accounts if blocked_reasons[queue.account.pk] is None),
         "waiting": statistics.oldest_waiting(now=now),
         "flow": flow,
-        "bars": [_bar(minute) for minute in flow.minutes],
+        "bars": [
+            {
+                "text": f"{timezone.localtime(minute.at):%H:%M}: {minute.succeeded} + {minute.failed}",
+                "parts": [("completed", minute.succeeded), ("failed", minute.failed)],
+            }
+            for minute in flow.minutes
+        ],
         "flow_totals": [(AttemptStatus(status).label, count) for status, count in flow.ends.most_common()],
-        "durations": statistics.durations(used[: statistics.MODELS_SHOWN]),
+        "durations": statistics.durations(models[: statistics.MODELS_SHOWN]),
         "spend_total": _lines(spends, lambda spend: (_("All"), "")),
         "spend_by_model": _lines(
             spends, lambda spend: (spend.model, urlencode({"model": spend.model, "ended_at__gte": since}))
@@ -159,7 +162,15 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "spend_days": _span_names(),
         "causes": statistics.causes(now=now),
         "unconfirmed": unconfirmed,
-        "unconfirmed_attempts": [_unconfirmed_attempt(attempt) for attempt in unconfirmed.oldest],
+        "unconfirmed_attempts": [
+            UnconfirmedAttempt(
+                attempt,
+                item_view=present_items(attempt.item.mission, [attempt.item])[0],
+                form=ProviderTaskForm(auto_id=f"task-{attempt.item_id}-%s"),
+                price=failures.estimate(attempt.item.mission, 1),
+            )
+            for attempt in unconfirmed.oldest
+        ],
         "clusters": statistics.clusters(now=now),
         "storage": statistics.storage(),
         "downloads": statistics.download_backlog(now=now),
@@ -174,15 +185,10 @@ def _span_names() -> list[str]:
     ]
 
 
-def _bar(minute: Minute) -> dict[str, Any]:
-    at = timezone.localtime(minute.at)
-    text = f"{at:%H:%M}: {minute.succeeded} + {minute.failed}"
-    return {"text": text, "parts": [("completed", minute.succeeded), ("failed", minute.failed)]}
-
-
 def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -> list[SpendLine]:
-    """Add up the spends with the same ``trait``, which returns a name and a query; by
-    currency, the highest amount first.
+    """Add up the spends with the same ``trait``, a name and a query.
+
+    The lines are sorted by currency, the highest amount first.
     """
     groups: defaultdict[tuple[str, str, str], list[Spend]] = defaultdict(list)
     for spend in spends:
@@ -197,13 +203,6 @@ def _lines(spends: Iterable[Spend], trait: Callable[[Spend], tuple[str, str]]) -
         for key, group in groups.items()
     ]
     return sorted(lines, key=lambda line: (line.currency, -line.amounts[-1]))
-
-
-def _unconfirmed_attempt(attempt: Attempt) -> UnconfirmedAttempt:
-    item = attempt.item
-    form = ProviderTaskForm(auto_id=f"task-{item.pk}-%s")
-    item_view = present_items(item.mission, [item])[0]
-    return UnconfirmedAttempt(attempt, item_view, form, failures.estimate(item.mission, 1))
 
 
 app_name = "control_room"

@@ -1,6 +1,7 @@
 """Check every part that this program needs, and say how to fix it.
 
-Spends nothing and leaves nothing behind.
+Each function checks one part and yields its findings. None spends anything or leaves anything
+behind.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from django.conf import settings
@@ -54,19 +56,20 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Check every part, one after the other. No message contains a key or a password."""
-    yield from _settings()
-    database = list(_database())
+    yield from check_settings()
+    database = list(check_database())
     yield from database
     if not any(finding.level is Level.FAIL for finding in database):
-        yield from _broker()
-        yield from _accounts()
-        yield from _clocks()
-        yield _last_backup()
-    yield from _storage()
-    yield from _public_address()
+        yield from check_workers()
+        yield from check_accounts()
+        yield from check_clocks()
+        yield from check_backup()
+    yield from check_storages()
+    yield from check_disks()
+    yield from check_public_address()
 
 
-def _settings() -> Iterator[Finding]:
+def check_settings() -> Iterator[Finding]:
     """Run `manage.py check`, with the deployment checks when HTTPS is on."""
     problems = [
         message
@@ -80,10 +83,8 @@ def _settings() -> Iterator[Finding]:
         yield Finding("settings", Level.OK, "The system checks found no problems.")
 
 
-# --- Database ---
-
-
-def _database() -> Iterator[Finding]:
+def check_database() -> Iterator[Finding]:
+    """Read from the database and write to it. SQLite must not let writers block readers."""
     state = readiness.database()
     if not state.is_ok:
         remedy = "Start it, or correct DATABASE_URL."
@@ -91,36 +92,30 @@ def _database() -> Iterator[Finding]:
             remedy = "Run: manage.py migrate. See Upgrade in the operator guide: stop workers and web first."
         yield Finding("database", Level.FAIL, state.message, remedy)
         return
-    yield _write()
-    if connection.vendor == "sqlite":
-        yield _journal()
-
-
-def _write() -> Finding:
     try:
         with transaction.atomic():
             Session.objects.create(session_key=secrets.token_hex(16), session_data="", expire_date=timezone.now())
             transaction.set_rollback(True)
     except DatabaseError as error:
         remedy = "Give this user permission to write, and free disk space."
-        return Finding("database", Level.FAIL, f"It is not writable: {type(error).__name__}.", remedy)
-    return Finding("database", Level.OK, f"{connection.vendor} answers, is up to date and writable.")
-
-
-def _journal() -> Finding:
+        yield Finding("database", Level.FAIL, f"It is not writable: {type(error).__name__}.", remedy)
+    else:
+        yield Finding("database", Level.OK, f"{connection.vendor} answers, is up to date and writable.")
+    if connection.vendor != "sqlite":
+        return
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA journal_mode")
         mode = str(cursor.fetchone()[0])
     if mode == "wal":
-        return Finding("database", Level.OK, "SQLite uses a write-ahead log.")
-    remedy = "Put DATA_DIR on a local disk: a write-ahead log does not work on network shares."
-    return Finding("database", Level.FAIL, f"SQLite's journal mode is {mode}, so workers block each other.", remedy)
+        yield Finding("database", Level.OK, "SQLite uses a write-ahead log.")
+    else:
+        message = f"SQLite's journal mode is {mode}, so workers block each other."
+        remedy = "Put DATA_DIR on a local disk: a write-ahead log does not work on network shares."
+        yield Finding("database", Level.FAIL, message, remedy)
 
 
-# --- Workers and accounts ---
-
-
-def _broker() -> Iterator[Finding]:
+def check_workers() -> Iterator[Finding]:
+    """Check that workers run and that no message waits for long."""
     workers = readiness.workers()
     level = Level.OK if workers.is_ok else Level.WARN
     yield Finding("workers", level, workers.message, "" if workers.is_ok else "Start manage.py workers, or make serve.")
@@ -132,123 +127,122 @@ def _broker() -> Iterator[Finding]:
         yield Finding("broker", Level.WARN, message, "Read the workers' log; restart them if nothing is processed.")
 
 
-def _accounts() -> Iterator[Finding]:
+def check_accounts() -> Iterator[Finding]:
+    """Ask the provider of each account in use whether its key works, and for its balance."""
     accounts = list(ProviderAccount.objects.filter(is_enabled=True).order_by("pk"))
     if not accounts:
         yield Finding("provider", Level.WARN, "No account is in use.", "Start the workers once: they create one.")
     for account in accounts:
-        yield _account(account)
-
-
-def _account(account: ProviderAccount) -> Finding:
-    part = f"provider {account.name}"
-    needs_key = provider_accounts.needs_key(account)
-    if needs_key and not provider_accounts.has_key(account):
-        if provider_accounts.is_from_environment(account):
-            remedy = f"Put the key into .env as {PROVIDERS[account.provider].environment['api_key']}, and restart."
-        else:
+        part = f"provider {account.name}"
+        needs_key = provider_accounts.needs_key(account)
+        if needs_key and not provider_accounts.has_key(account):
             remedy = "Enter the key in the administration."
-        return Finding(part, Level.WARN, "No key is set: nothing can be spent.", remedy)
-    try:
-        status = provider_accounts.connect(account).check_account()
-    except ProviderError as error:
-        return Finding(part, Level.FAIL, str(error), "Check the key, the URL and the network.")
-    works = "The key works" if needs_key else "The provider answers"
-    if account.paused_at:
-        remedy = f"Fix the cause, then run: manage.py provider_accounts resume {account.name}"
-        return Finding(part, Level.WARN, f"{works}, but the account is paused: {account.pause_reason}", remedy)
-    if not needs_key and status.balance is None:
-        return Finding(part, Level.OK, f"{works}.")
-    balance = "not reported" if status.balance is None else f"{status.balance} {status.currency}".strip()
-    return Finding(part, Level.OK, f"{works}. Balance: {balance}.")
+            if provider_accounts.is_from_environment(account):
+                remedy = f"Put the key into .env as {PROVIDERS[account.provider].environment['api_key']}, and restart."
+            yield Finding(part, Level.WARN, "No key is set: nothing can be spent.", remedy)
+            continue
+        try:
+            status = provider_accounts.connect(account).check_account()
+        except ProviderError as error:
+            yield Finding(part, Level.FAIL, str(error), "Check the key, the URL and the network.")
+            continue
+        works = "The key works" if needs_key else "The provider answers"
+        if account.paused_at:
+            remedy = f"Fix the cause, then run: manage.py provider_accounts resume {account.name}"
+            message = f"{works}, but the account is paused: {account.pause_reason}"
+            yield Finding(part, Level.WARN, message, remedy)
+        elif not needs_key and status.balance is None:
+            yield Finding(part, Level.OK, f"{works}.")
+        else:
+            balance = "not reported" if status.balance is None else f"{status.balance} {status.currency}".strip()
+            yield Finding(part, Level.OK, f"{works}. Balance: {balance}.")
 
 
-# --- Clocks ---
-
-
-def _clocks() -> Iterator[Finding]:
+def check_clocks() -> Iterator[Finding]:
+    """Compare this machine's clock with those of PostgreSQL and of the providers."""
+    differences: list[tuple[str, timedelta]] = []
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
-            yield _clock("database", cursor.fetchone()[0])
+            differences.append(("database", abs(cursor.fetchone()[0] - timezone.now())))
     addresses = {provider_accounts.address(row) for row in ProviderAccount.objects.all()}
     for address in sorted(addresses - {""}):
-        try:
-            seen = glance(address)
-        except TransportFailure:
-            continue  # the account's own finding says so
-        if seen.date:
-            yield _clock("provider", seen.date)
+        with suppress(TransportFailure):  # the account's own finding says so
+            if date := glance(address).date:
+                differences.append(("provider", abs(date - timezone.now())))
+    for owner, difference in differences:
+        if difference < CLOCK_TOLERANCE:
+            yield Finding("clock", Level.OK, f"This machine's clock agrees with the {owner}'s.")
+        else:
+            message = f"This machine's clock differs from the {owner}'s by {difference.total_seconds():.0f} s."
+            remedy = "Synchronise clocks with NTP: timeouts and expiry depend on them."
+            yield Finding("clock", Level.WARN, message, remedy)
 
 
-def _clock(whose: str, theirs: datetime) -> Finding:
-    difference = abs(theirs - timezone.now())
-    if difference < CLOCK_TOLERANCE:
-        return Finding("clock", Level.OK, f"This machine's clock agrees with the {whose}'s.")
-    message = f"This machine's clock differs from the {whose}'s by {difference.total_seconds():.0f} s."
-    return Finding("clock", Level.WARN, message, "Synchronise clocks with NTP: timeouts and expiry depend on them.")
-
-
-# --- Backups, files and the public URL ---
-
-
-def _last_backup() -> Finding:
+def check_backup() -> Iterator[Finding]:
+    """Check that the last backup is not older than BACKUP_MAX_AGE_DAYS."""
     latest = Backup.objects.first()
     remedy = "Run: manage.py backup DIR. See Backups in the operator guide."
-    is_wanted = settings.BACKUP_MAX_AGE_DAYS > 0
+    is_needed = settings.BACKUP_MAX_AGE_DAYS > 0
     if latest is None:
-        return Finding("backup", Level.WARN if is_wanted else Level.OK, "No backup was made.", remedy * is_wanted)
-    age = timezone.now() - latest.made_at
-    days = age / timedelta(days=1)
-    text = f"The last backup is {days:.0f} days old" if days >= 2 else f"The last backup is {days * 24:.0f} hours old"
-    is_old = is_wanted and days > settings.BACKUP_MAX_AGE_DAYS
-    return Finding("backup", Level.WARN if is_old else Level.OK, f"{text}: {latest}.", remedy if is_old else "")
+        yield Finding("backup", Level.WARN if is_needed else Level.OK, "No backup was made.", remedy * is_needed)
+        return
+    days = (timezone.now() - latest.made_at) / timedelta(days=1)
+    age = f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
+    is_old = is_needed and days > settings.BACKUP_MAX_AGE_DAYS
+    level = Level.WARN if is_old else Level.OK
+    yield Finding("backup", level, f"The last backup is {age} old: {latest}.", remedy * is_old)
 
 
-def _storage() -> Iterator[Finding]:
-    for name, what in (("results", "results"), ("default", "uploads")):
-        yield _probe(name, f"storage of {what}")
-    yield from _disks()
-
-
-def _disks() -> Iterator[Finding]:
-    """Compare the free space here and on the hosts of live workers with MIN_FREE_DISK_MB."""
-    here = disk.free_bytes()
-    remedy = "Free some space: manage.py cleanup shows what can be deleted; make the disk larger; or move old backups."
-    if disk.is_low(here):
-        message = f"{here / disk.MEGABYTE:.0f} MB are free, less than MIN_FREE_DISK_MB: nothing more is submitted."
-        yield Finding("disk", Level.FAIL, message, remedy)
-    else:
-        level = Level.OK if here > MIN_FREE_BYTES else Level.WARN
-        yield Finding("disk", level, f"{here / GIGABYTE:.1f} GB are free for data.", remedy * (level is Level.WARN))
-    others = [each for each in readiness.clusters_without_space() if each.host != os.uname().nodename]
-    for cluster in others:
-        message = f"{(cluster.free_disk_bytes or 0) / disk.MEGABYTE:.0f} MB are free: its workers submit nothing more."
-        yield Finding(f"disk of {cluster.host}", Level.FAIL, message, remedy)
-
-
-def _probe(name: str, part: str) -> Finding:
-    storage, content = storages[name], secrets.token_bytes(16)
-    try:
-        saved = storage.save(f"probe-{secrets.token_hex(8)}", ContentFile(content))
+def check_storages() -> Iterator[Finding]:
+    """Write, read and delete a file in the storages of results and uploads."""
+    for name, files in (("results", "results"), ("default", "uploads")):
+        part, storage, content = f"storage of {files}", storages[name], secrets.token_bytes(16)
         try:
-            with storage.open(saved) as file:
-                is_same = file.read() == content
-        finally:
-            storage.delete(saved)
-    except OSError as error:
-        remedy = (
-            f"Give this user permission to write to {storage.location}."
-            if isinstance(storage, FileSystemStorage)
-            else "Check STORAGE_URL and its keys: they need permission to list, get, put and delete objects of the bucket."
-        )
-        return Finding(part, Level.FAIL, f"It cannot be used: {error.strerror or type(error).__name__}.", remedy)
-    if not is_same:
-        return Finding(part, Level.FAIL, "The content read differs from the content written.", "Check the disk.")
-    return Finding(part, Level.OK, "A file was written, read and deleted.")
+            path = storage.save(f"probe-{secrets.token_hex(8)}", ContentFile(content))
+            try:
+                with storage.open(path) as file:
+                    is_same = file.read() == content
+            finally:
+                storage.delete(path)
+        except OSError as error:
+            remedy = (
+                f"Give this user permission to write to {storage.location}."
+                if isinstance(storage, FileSystemStorage)
+                else "Check STORAGE_URL and its keys: they need permission to list, get, put and delete objects of the "
+                "bucket."
+            )
+            message = f"It cannot be used: {error.strerror or type(error).__name__}."
+            yield Finding(part, Level.FAIL, message, remedy)
+            continue
+        if is_same:
+            yield Finding(part, Level.OK, "A file was written, read and deleted.")
+        else:
+            message = "The content read differs from the content written."
+            yield Finding(part, Level.FAIL, message, "Check the disk.")
 
 
-def _public_address() -> Iterator[Finding]:
+def check_disks() -> Iterator[Finding]:
+    """Compare the free space here and on the hosts of live workers with MIN_FREE_DISK_MB."""
+    free = disk.free_bytes()
+    remedy = "Free some space: manage.py cleanup shows what can be deleted; make the disk larger; or move old backups."
+    if disk.is_low(free):
+        message = f"{free / disk.MEGABYTE:.0f} MB are free, less than MIN_FREE_DISK_MB: nothing more is submitted."
+        yield Finding("disk", Level.FAIL, message, remedy)
+    elif free > MIN_FREE_BYTES:
+        yield Finding("disk", Level.OK, f"{free / GIGABYTE:.1f} GB are free for data.")
+    else:
+        yield Finding("disk", Level.WARN, f"{free / GIGABYTE:.1f} GB are free for data.", remedy)
+    for cluster in readiness.clusters_without_space():
+        if cluster.host != os.uname().nodename:
+            message = (
+                f"{(cluster.free_disk_bytes or 0) / disk.MEGABYTE:.0f} MB are free: its workers submit nothing more."
+            )
+            yield Finding(f"disk of {cluster.host}", Level.FAIL, message, remedy)
+
+
+def check_public_address() -> Iterator[Finding]:
+    """Request /health by PUBLIC_BASE_URL."""
     if not settings.PUBLIC_BASE_URL:
         yield Finding("public address", Level.OK, "PUBLIC_BASE_URL is not set: results are polled, without webhooks.")
         return

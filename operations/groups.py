@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 
-# What everybody sees who looks after the site.
+# Whoever looks after the site sees these.
 _RECORDS = (
     "missions.mission",
     "missions.missionitem",
@@ -52,12 +52,13 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
 def create_groups(using: str = "default", **_: Any) -> None:
     """Create the groups that are missing, in the database ``using``.
 
-    It runs after ``migrate`` has created the permissions.
+    Call it after ``migrate`` has created the permissions.
     """
-    for name, rights in GROUPS.items():
+    for name, models_by_action in GROUPS.items():
         group, is_new = Group.objects.using(using).get_or_create(name=name)
         if not is_new:
             continue
-        wanted = {f"{model.replace('.', f'.{action}_')}" for action, models in rights.items() for model in models}
+        # "missions.mission" and "view" make "missions.view_mission".
+        names = {model.replace(".", f".{action}_") for action, models in models_by_action.items() for model in models}
         rows = Permission.objects.using(using).select_related("content_type")
-        group.permissions.set(row for row in rows if f"{row.content_type.app_label}.{row.codename}" in wanted)
+        group.permissions.set(row for row in rows if f"{row.content_type.app_label}.{row.codename}" in names)

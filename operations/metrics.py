@@ -1,5 +1,7 @@
-"""The metrics of ``/metrics``, read from the database at each scrape, so that every process reports
-the same. Those of requests are of the web processes of this server.
+"""The metrics of ``/metrics``.
+
+They are read from the database at each scrape, so every process reports the same. Only those of
+requests are counted by the web processes of this server.
 
 docs/monitoring.md explains each name (a test compares the two). Past events are counted over a
 window that ends now and not as counters: rows can be deleted, and a counter must never decrease.
@@ -46,12 +48,11 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
         counts = statistics.counts_by_model()
-        yield from _work(now, counts)
-        yield from _accounts(now)
-        yield from _provider(now, list(counts)[: statistics.MODELS_SHOWN])
-        for part in (_results, _money, _machines):
-            yield from part(now)
-        yield from _web(now)
+        yield from item_metrics(now, counts)
+        yield from account_metrics(now)
+        yield from provider_metrics(now, list(counts)[: statistics.MODELS_SHOWN])
+        for metrics in (result_metrics, spending_metrics, machine_metrics, server_metrics):
+            yield from metrics(now)
 
     def describe(self) -> Iterable[Metric]:
         return []  # so that registering does not query the database
@@ -72,7 +73,7 @@ def _gauge(name: str, text: str, values: Iterable[tuple[Iterable[Any], Any]], *l
     return gauge
 
 
-def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterator[GaugeMetricFamily]:
+def item_metrics(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterator[GaugeMetricFamily]:
     totals = sum(counts_by_model.values(), Counter[str]())
     waiting = statistics.oldest_waiting(now=now)
     flow = statistics.throughput(now=now)
@@ -93,9 +94,9 @@ def _work(now: datetime, counts_by_model: Mapping[str, Counter[str]]) -> Iterato
     yield _gauge("message_age_seconds", "Age of the oldest of these.", [([], oldest_message.total_seconds())])
 
 
-def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
+def account_metrics(now: datetime) -> Iterator[GaugeMetricFamily]:
     queues = account_load.account_queues(now=now)
-    named = {each.account.pk: each.account.name for each in queues}
+    names = {each.account.pk: each.account.name for each in queues}
 
     def of_each(value: Any) -> list[tuple[list[str], float]]:
         return [([each.account.name], value(each)) for each in queues]
@@ -118,12 +119,12 @@ def _accounts(now: datetime) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "poll_lag_seconds",
         "Delay of the most overdue poll.",
-        (([named[pk]], lag) for pk, lag in lags.items() if pk in named),
+        (([names[pk]], lag) for pk, lag in lags.items() if pk in names),
         "account",
     )
 
 
-def _provider(now: datetime, models: Sequence[str]) -> Iterator[Metric]:
+def provider_metrics(now: datetime, models: Sequence[str]) -> Iterator[Metric]:
     by_account = statistics.submissions(now=now)
     zeros = {(result, ""): 0 for result in statistics.RESULTS}  # a missing number would silence alerts
     yield _gauge(
@@ -159,7 +160,7 @@ def _provider(now: datetime, models: Sequence[str]) -> Iterator[Metric]:
     )
 
 
-def _results(now: datetime) -> Iterator[GaugeMetricFamily]:
+def result_metrics(now: datetime) -> Iterator[GaugeMetricFamily]:
     backlog = statistics.download_backlog(now=now)
     seconds_left = (backlog.expires_at - now).total_seconds() if backlog.expires_at else None
     yield _gauge("results_to_fetch", "Paid results that are not stored yet.", [([], backlog.pending_count)])
@@ -171,7 +172,7 @@ def _results(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _money(now: datetime) -> Iterator[GaugeMetricFamily]:
+def spending_metrics(now: datetime) -> Iterator[GaugeMetricFamily]:
     sums: defaultdict[tuple[str, str, int], Decimal] = defaultdict(Decimal)
     for spend in statistics.spend(now=now):
         for days in SPEND_DAYS:
@@ -192,18 +193,21 @@ def _money(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
+def machine_metrics(now: datetime) -> Iterator[GaugeMetricFamily]:
     states = statistics.clusters(now=now)
-    named = [((state.cluster.host, state.cluster.pid), state) for state in states]
+    by_process = [((state.cluster.host, state.cluster.pid), state) for state in states]
     labels = ("host", "pid")
     yield _gauge(
         "heartbeat_age_seconds",
         "Time since the last heartbeat of a cluster.",
-        ((name, state.silent_seconds) for name, state in named),
+        ((process, state.silent_seconds) for process, state in by_process),
         *labels,
     )
     yield _gauge(
-        "workers", "Its worker processes.", ((name, state.cluster.worker_count) for name, state in named), *labels
+        "workers",
+        "Its worker processes.",
+        ((process, state.cluster.worker_count) for process, state in by_process),
+        *labels,
     )
     yield _gauge("clusters_alive", "Clusters with a recent heartbeat.", [([], sum(state.is_alive for state in states))])
     storage = statistics.storage()
@@ -213,8 +217,8 @@ def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
         "worker_disk_free_bytes",
         "The same where a live cluster runs.",
         (
-            (name, state.cluster.free_disk_bytes)
-            for name, state in named
+            (process, state.cluster.free_disk_bytes)
+            for process, state in by_process
             if state.is_alive and state.cluster.free_disk_bytes is not None
         ),
         *labels,
@@ -228,7 +232,7 @@ def _machines(now: datetime) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _web(now: datetime) -> Iterator[Metric]:
+def server_metrics(now: datetime) -> Iterator[Metric]:
     counts = web_metrics.read()
     requests = CounterMetricFamily(
         PREFIX + "http_requests",
@@ -246,10 +250,10 @@ def _web(now: datetime) -> Iterator[Metric]:
     yield seconds
     yield _gauge("http_requests_in_flight", "Requests whose response has not ended.", [([], counts.in_flight)])
     yield _gauge("event_streams", "Open event streams.", [([], counts.streams)])
-    locked = AccessAttempt.objects.filter(
+    lockouts = AccessAttempt.objects.filter(
         attempt_time__gt=now - settings.AXES_COOLOFF_TIME, failures_since_start__gte=settings.AXES_FAILURE_LIMIT
     )
-    addresses = locked.values("ip_address").distinct().count()
+    addresses = lockouts.values("ip_address").distinct().count()
     yield _gauge("locked_addresses", "Addresses that are locked out after failed logins.", [([], addresses)])
 
 

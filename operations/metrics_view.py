@@ -21,8 +21,9 @@ PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-
 @never_cache
 @require_safe
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Send all metrics. 401 without the right METRICS_TOKEN; without that setting, 403 from
-    elsewhere.
+    """Send all metrics.
+
+    With METRICS_TOKEN set, the answer to another token is 401; without it, to another machine 403.
     """
     if settings.METRICS_TOKEN:
         scheme, _space, token = request.headers.get("Authorization", "").partition(" ")

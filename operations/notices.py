@@ -1,4 +1,7 @@
-"""Notices on every page: missing keys, no workers or accounts, a full disk, a slow provider."""
+"""Notices on every page: missing keys, no workers or accounts, a full disk, a slow provider.
+
+Staff see reasons and what to do; others only that something is wrong.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,21 @@ from workers.models import WorkerCluster
 
 
 def current(user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
-    """Return the notices for a user.
-
-    Staff see reasons and what to do; others only that something is wrong.
-    """
+    """Return the notices for a user."""
     is_staff = bool(getattr(user, "is_staff", False))
     accounts = list(ProviderAccount.objects.order_by("pk"))
-    notices = _blocked_accounts(accounts, is_staff)
-    notices += _full_disks(is_staff)
+    notices = blocked_accounts(accounts, is_staff)
+    notices += full_disks(is_staff)
     clusters = heartbeat.alive_clusters()
     if not clusters:
         advice = _("Start them: manage.py workers.") if is_staff else _("Tell an operator.")
         notices.append(Notice("workers", "error", _("No workers are running: nothing is processed.") + " " + advice))
-    notices += _slow_providers(accounts, clusters, is_staff)
-    return [*notices, *_unknown_statuses(accounts, is_staff), *_missing_keys(accounts)]
+    notices += slow_providers(accounts, clusters, is_staff)
+    return [*notices, *unknown_statuses(accounts, is_staff), *missing_keys(accounts)]
 
 
-def _slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluster], is_staff: bool) -> list[Notice]:
-    """Return a notice for each account for whose answers many workers wait long."""
+def slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluster], is_staff: bool) -> list[Notice]:
+    """Return a notice for each account whose answers keep many workers waiting."""
     waits: dict[int, list[dict[str, Any]]] = {}
     for wait in (wait for cluster in clusters for wait in cluster.slow_work):
         waits.setdefault(wait["account_id"], []).append(wait)
@@ -69,7 +69,7 @@ def _slow_providers(accounts: list[ProviderAccount], clusters: list[WorkerCluste
     ]
 
 
-def _unknown_statuses(accounts: list[ProviderAccount], is_staff: bool) -> list[Notice]:
+def unknown_statuses(accounts: list[ProviderAccount], is_staff: bool) -> list[Notice]:
     """Return a notice for each status of open tasks that this program does not know."""
     if not is_staff:
         return []
@@ -93,7 +93,7 @@ def _unknown_statuses(accounts: list[ProviderAccount], is_staff: bool) -> list[N
     return notices
 
 
-def _full_disks(is_staff: bool) -> list[Notice]:
+def full_disks(is_staff: bool) -> list[Notice]:
     """Return a notice if a disk has less free space than MIN_FREE_DISK_MB."""
     hosts = {cluster.host for cluster in readiness.clusters_without_space()}
     if disk.is_low():
@@ -109,9 +109,8 @@ def _full_disks(is_staff: bool) -> list[Notice]:
     return [Notice("disk", "error", f"{text} {advice}")]
 
 
-def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
-    """Return a notice if no enabled account has a key that it needs, or if all keys are the
-    simulator's.
+def missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
+    """Return a notice if no enabled account has the key that it needs, or all are the simulator's.
 
     Workers create the environment's accounts when they start; until then the settings count.
     """
@@ -133,16 +132,17 @@ def _missing_keys(accounts: list[ProviderAccount]) -> list[Notice]:
     return []
 
 
-def _blocked_accounts(accounts: list[ProviderAccount], is_staff: bool) -> list[Notice]:
+def blocked_accounts(accounts: list[ProviderAccount], is_staff: bool) -> list[Notice]:
     """Return a notice if no account is usable. Of several, name one that is paused."""
     blocked = [(account, reason) for account in accounts if (reason := provider_accounts.blocked_reason(account))]
-    named = [(account, reason) for account, reason in blocked if reason is not BlockedReason.NO_KEY]  # has its own
-    if len(blocked) < len(accounts) or not named:
+    # A missing key has a notice of its own.
+    others = [(account, reason) for account, reason in blocked if reason is not BlockedReason.NO_KEY]
+    if len(blocked) < len(accounts) or not others:
         return []
     if not is_staff:
         text = _("Missions are waiting: no provider account can be used. Tell an operator.")
         return [Notice("account", "warning", text)]
-    account, reason = min(named, key=lambda pair: (not pair[0].paused_at, pair[0].pk))
+    account, reason = min(others, key=lambda pair: (not pair[0].paused_at, pair[0].pk))
     text = _("Missions are waiting: the account “%(name)s” is %(state)s. %(reason)s") % {
         "name": account.name,
         "state": reason.label,

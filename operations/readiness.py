@@ -75,7 +75,7 @@ def database() -> Part:
 
 
 def workers() -> Part:
-    """Return ready if workers are running; say if many of them wait long for a provider."""
+    """Check that workers are running. The message says if many wait long for a provider."""
     clusters = heartbeat.alive_clusters()
     if waiting := sum(wait["workers"] for cluster in clusters for wait in cluster.slow_work):
         return Part(True, f"Workers are running; {waiting} of them wait for a slow provider.")
@@ -85,7 +85,7 @@ def workers() -> Part:
 
 
 def disk_space() -> Part:
-    """Return ready if there is room for results, here and on the hosts of live workers.
+    """Check that there is room for results, here and on the hosts of live workers.
 
     Names no host: anybody may read this.
     """
@@ -97,7 +97,7 @@ def disk_space() -> Part:
 def clusters_without_space() -> list[WorkerCluster]:
     """Return the live worker clusters whose disk is below MIN_FREE_DISK_MB.
 
-    None while the database does not answer or lacks migrations: others report that.
+    Return none while the database does not answer or lacks migrations: others report that.
     """
     threshold = disk.threshold_bytes()
     if not threshold:
@@ -111,7 +111,7 @@ def clusters_without_space() -> list[WorkerCluster]:
 
 
 def provider() -> Part:
-    """Return ready if one account takes new items. Names no account: anybody may read this."""
+    """Check that one account takes new items. Names no account: anybody may read this."""
     accounts = list(ProviderAccount.objects.all())
     if not accounts:
         return Part(False, "There is no provider account yet: workers create it when they start.")

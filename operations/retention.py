@@ -1,15 +1,15 @@
-"""Delete what the retention settings no longer keep, and leftovers that nobody can ask for.
+"""Delete data that the retention settings let expire, and leftovers that nobody can request.
 
-Missions that have not ended, or that have unconfirmed items, are never touched. Starred results
-stay completely, and their missions too. Where only the files of results are deleted, their rows
-stay, with all metadata. What deleted missions cost stays in all sums. Work is done in small
-transactions: after an interruption, the next run continues.
+Missions that have not ended, or that have unconfirmed items, are never touched. Starred results and
+their missions stay. Where only the files of results are deleted, their rows stay, with all
+metadata. The costs of deleted missions stay in all sums. Work is done in small transactions: after
+an interruption, the next run continues.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from accounts.audit import services as audit
 from core.api import idempotency
 from core.db import bulk
 from core.models import IdempotencyKey
-from core.storage.listing import files_below
+from core.storage.listing import StoredFile, files_below
 from drafts import services as drafts
 from drafts.models import FormDraft
 from media.models import MediaFile, MediaUse
@@ -45,7 +45,7 @@ _REFERENCE = re.compile(r"media:([0-9]{1,18})")
 class Cleaned:
     """One kind of deletable data: how much of it, and the bytes of its files."""
 
-    what: str
+    kind: str
     count: int = 0
     size_bytes: int = 0
 
@@ -58,33 +58,42 @@ def is_configured() -> bool:
 
 def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
     """Yield what can be deleted now, kind by kind; with ``apply``, delete it first."""
-    yield _missions(_cutoff(now, settings.RETENTION_MISSIONS_DAYS), apply)
-    yield _results(_cutoff(now, settings.RETENTION_RESULTS_DAYS), now, apply)
-    events_before = _cutoff(now, settings.RETENTION_EVENTS_DAYS)
+
+    def limit(days: int) -> datetime | None:
+        """Return the time before which data has expired; None if it never does."""
+        return now - timedelta(days=days) if days else None
+
+    yield clean_missions(limit(settings.RETENTION_MISSIONS_DAYS), apply=apply)
+    yield clean_results(limit(settings.RETENTION_RESULTS_DAYS), now=now, apply=apply)
     events = ItemEvent.objects.none()
-    if events_before is not None:
-        events = ItemEvent.objects.filter(at__lt=events_before, mission__in=_ended_missions(events_before))
-    yield _rows("events", events, apply)
-    yield _media(_cutoff(now, settings.RETENTION_MEDIA_DAYS), apply)
-    yield _audit(_cutoff(now, settings.RETENTION_AUDIT_DAYS), apply)
-    yield _rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
+    if before := limit(settings.RETENTION_EVENTS_DAYS):
+        events = ItemEvent.objects.filter(at__lt=before, mission__in=_ended_missions(before))
+    yield _clean_rows("events", events, apply)
+    yield clean_media(limit(settings.RETENTION_MEDIA_DAYS), apply=apply)
+    audit_count = 0
+    if before := limit(settings.RETENTION_AUDIT_DAYS):
+        audit_count = audit.expire(before=before) if apply else audit.expired_count(before=before)
+    yield Cleaned("audit entries", audit_count)
+    yield _clean_rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
     old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
-    yield _rows("idempotency keys", old_keys, apply)
-    yield _rows("links to uploads at the provider", ProviderUpload.objects.filter(expires_at__lt=now), apply)
-    yield _rows("sessions", Session.objects.filter(expire_date__lt=now), apply)
-    yield _stray_files("result files without a row", storages["results"], "missions", _result_names, now, apply)
-    yield _stray_files("uploads without a row", storages["default"], "media", _upload_names, now, apply)
-    yield _interrupted_downloads(now, apply)
+    yield _clean_rows("idempotency keys", old_keys, apply)
+    old_links = ProviderUpload.objects.filter(expires_at__lt=now)
+    yield _clean_rows("links to uploads at the provider", old_links, apply)
+    yield _clean_rows("sessions", Session.objects.filter(expire_date__lt=now), apply)
+    before = now - STRAY_AFTER
+    yield clean_stray_results(before, apply=apply)
+    yield clean_stray_uploads(before, apply=apply)
+    yield clean_partial_downloads(before, apply=apply)
 
 
-def _cutoff(now: datetime, days: int) -> datetime | None:
-    return now - timedelta(days=days) if days else None
-
-
-def _audit(before: datetime | None, apply: bool) -> Cleaned:
-    if before is None:
-        return Cleaned("audit entries")
-    return Cleaned("audit entries", audit.expire(before=before) if apply else audit.expired_count(before=before))
+def _clean_rows(kind: str, rows: QuerySet[Model], apply: bool) -> Cleaned:
+    if not apply:
+        return Cleaned(kind, rows.count())
+    count = 0
+    while page := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        count += len(page)
+        rows.model._default_manager.filter(pk__in=page).delete()
+    return Cleaned(kind, count)
 
 
 def _ended_missions(before: datetime) -> QuerySet[Mission]:
@@ -96,8 +105,8 @@ def _ended_missions(before: datetime) -> QuerySet[Mission]:
 # --- By age ---
 
 
-def _missions(before: datetime | None, apply: bool) -> Cleaned:
-    """Delete old missions with items, attempts and files.
+def clean_missions(before: datetime | None, *, apply: bool) -> Cleaned:
+    """Delete missions that ended before a time, with items, attempts and files.
 
     A mission stays while a result is starred, still being fetched, or needed by an open mission.
     """
@@ -122,8 +131,8 @@ def _missions(before: datetime | None, apply: bool) -> Cleaned:
     return Cleaned("missions", count, size)
 
 
-def _results(before: datetime | None, now: datetime, apply: bool) -> Cleaned:
-    """Delete the files of old results.
+def clean_results(before: datetime | None, *, now: datetime, apply: bool) -> Cleaned:
+    """Delete the files of results whose missions ended before a time.
 
     The rows change first: a file left behind by a crash is then a stray file.
     """
@@ -141,18 +150,18 @@ def _results(before: datetime | None, now: datetime, apply: bool) -> Cleaned:
     return Cleaned("results", count, size)
 
 
-def _media(before: datetime | None, apply: bool) -> Cleaned:
-    """Delete old uploads that no recent mission, no template and no unfinished form names."""
+def clean_media(before: datetime | None, *, apply: bool) -> Cleaned:
+    """Delete old uploads that no recent mission, template or unfinished form names."""
     count = size = 0
     if before is None:
         return Cleaned("uploaded images")
     texts = [str(config) for config in MissionTemplate.objects.values_list("config", flat=True).iterator(BATCH)]
     for form, table in FormDraft.objects.filter(mission_id=None).values_list("form", "table").iterator(BATCH):
         texts += (form, table)
-    referenced = {int(number) for text in texts for number in _REFERENCE.findall(text)}
+    needed_ids = {int(number) for text in texts for number in _REFERENCE.findall(text)}
     uses = MediaUse.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended_missions(before))
     for media in MediaFile.objects.filter(~Exists(uses), created_at__lt=before).order_by("pk").iterator(BATCH):
-        if media.pk in referenced:
+        if media.pk in needed_ids:
             continue
         if apply:
             try:
@@ -164,49 +173,53 @@ def _media(before: datetime | None, apply: bool) -> Cleaned:
     return Cleaned("uploaded images", count, size)
 
 
-def _rows(what: str, rows: QuerySet[Model], apply: bool) -> Cleaned:
-    if not apply:
-        return Cleaned(what, rows.count())
-    count = 0
-    while page := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        count += len(page)
-        rows.model._default_manager.filter(pk__in=page).delete()
-    return Cleaned(what, count)
-
-
 # --- Files without a row ---
 
 
-def _stray_files(
-    what: str, storage: Storage, top: str, names_in_use: Callable[[Sequence[str]], set[str]], now: datetime, apply: bool
+def clean_stray_results(before: datetime, *, apply: bool) -> Cleaned:
+    """Delete result files that were written before a time and that no row names."""
+
+    def names_in_use(names: Sequence[str]) -> set[str]:
+        return _names_in_columns(names, Output.objects.all(), "file", "thumbnail")
+
+    files = files_below(storages["results"], "missions")
+    return _clean_strays("result files without a row", storages["results"], files, names_in_use, before, apply)
+
+
+def clean_stray_uploads(before: datetime, *, apply: bool) -> Cleaned:
+    """Delete uploads, previews and renditions that were written before a time and have no row."""
+
+    def names_in_use(names: Sequence[str]) -> set[str]:
+        keys = {name.rpartition("/")[2].partition(".")[0] for name in names}
+        in_use = _names_in_columns(names, MediaFile.objects.all(), "file")
+        for part in bulk.batches(sorted(keys), BATCH):
+            for media in MediaFile.objects.filter(key__in=part):
+                in_use |= {str(media.file.name), preview_path(media), media.rendition_path}
+        return in_use
+
+    files = files_below(storages["default"], "media")
+    return _clean_strays("uploads without a row", storages["default"], files, names_in_use, before, apply)
+
+
+def _clean_strays(
+    kind: str,
+    storage: Storage,
+    pages: Iterable[Sequence[StoredFile]],
+    names_in_use: Callable[[Sequence[str]], set[str]],
+    before: datetime,
+    apply: bool,
 ) -> Cleaned:
-    """Delete files below ``top`` in a storage that are older than a day and have no row."""
-    cleaned = Cleaned(what)
-    for page in files_below(storage, top):
-        old = [file for file in page if file.written_at < now - STRAY_AFTER]
+    count = size = 0
+    for page in pages:
+        old = [file for file in page if file.written_at < before]
         names = names_in_use([file.name for file in old])
-        strays = [file for file in old if file.name not in names]
-        if apply:
-            for file in strays:
+        for file in old:
+            if file.name in names:
+                continue
+            if apply:
                 storage.delete(file.name)
-        size = sum(file.size for file in strays)
-        cleaned = Cleaned(what, cleaned.count + len(strays), cleaned.size_bytes + size)
-    return cleaned
-
-
-def _result_names(names: Sequence[str]) -> set[str]:
-    """Return those of ``names`` that a result's row holds."""
-    return _names_in_columns(names, Output.objects.all(), "file", "thumbnail")
-
-
-def _upload_names(names: Sequence[str]) -> set[str]:
-    """Return those of ``names`` that are uploads with a row, or previews or renditions of them."""
-    keys = {name.rpartition("/")[2].partition(".")[0] for name in names}
-    in_use: set[str] = set()
-    for part in bulk.batches(sorted(keys), BATCH):
-        for media in MediaFile.objects.filter(key__in=part):
-            in_use |= {str(media.file.name), preview_path(media), media.rendition_path}
-    return in_use | _names_in_columns(names, MediaFile.objects.all(), "file")
+            count, size = count + 1, size + file.size
+    return Cleaned(kind, count, size)
 
 
 def _names_in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str) -> set[str]:
@@ -217,15 +230,15 @@ def _names_in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str
     return in_use
 
 
-def _interrupted_downloads(now: datetime, apply: bool) -> Cleaned:
-    """Delete partial downloads that killed workers of this machine left."""
+def clean_partial_downloads(before: datetime, *, apply: bool) -> Cleaned:
+    """Delete partial downloads that killed workers of this machine left before a time."""
     count = size = 0
     for path in download.parts():
         try:
             facts = path.stat()
         except FileNotFoundError:
             continue
-        if path.is_file() and facts.st_mtime < (now - STRAY_AFTER).timestamp():
+        if path.is_file() and facts.st_mtime < before.timestamp():
             count, size = count + 1, size + facts.st_size
             if apply:
                 path.unlink(missing_ok=True)

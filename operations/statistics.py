@@ -120,9 +120,7 @@ class Throughput:
 
     @property
     def success_rate(self) -> float | None:
-        """Return the share of successes among accepted tasks that ended, from 0 to 1; None
-        without any.
-        """
+        """The share of successes among the accepted tasks that ended, 0 to 1; None without any."""
         succeeded = self.ends[AttemptStatus.SUCCEEDED]
         ended = succeeded + self.ends[AttemptStatus.FAILED]
         return succeeded / ended if ended else None
@@ -191,9 +189,8 @@ def spend(*, now: datetime) -> list[Spend]:
 def spend_starts(*, now: datetime) -> dict[str, datetime]:
     """Return the start of each span of SPEND_DAYS: a midnight in the current time zone.
 
-    Today is part of each.
-
-    Days are subtracted from the local date, because a day may have 23 or 25 hours.
+    Each span includes today. Days are subtracted from the local date, because a day may have 23 or
+    25 hours.
     """
     today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -258,9 +255,7 @@ class Cause:
 
     @property
     def estimate(self) -> Decimal | None:
-        """Return the estimated price of retrying all of them; None when unknown or in several
-        currencies.
-        """
+        """The estimated price of retrying all of them; None if unknown or in several currencies."""
         amounts = [part.estimate for part in self.retryable if part.estimate is not None]
         currencies = {part.mission.currency for part in self.retryable}
         if len(currencies) != 1 or len(amounts) < len(self.retryable):
@@ -269,8 +264,9 @@ class Cause:
 
 
 def causes(*, now: datetime) -> list[Cause]:
-    """Return the failures of the last day by error code, the most frequent first, in four
-    statements.
+    """Return the failures of the last day by error code, the most frequent first.
+
+    This takes four statements.
     """
     failed = MissionItem.objects.filter(status=ItemStatus.FAILED, ended_at__isnull=False).order_by()
     recent = failed.filter(ended_at__gte=now - FAILURES_SPAN).values_list("error_code", "mission")
@@ -307,8 +303,9 @@ def causes(*, now: datetime) -> list[Cause]:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """Attempts that wait for a person: their number, the oldest ones, and the money that may be
-    lost.
+    """Attempts that wait for a person.
+
+    ``count`` is their number, ``oldest`` some of them, ``at_risk`` the money that may be lost.
     """
 
     count: int
@@ -341,9 +338,7 @@ def unconfirmed() -> Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """A worker cluster that has not stopped and was heard within a week, and the seconds since
-    its last heartbeat.
-    """
+    """A worker cluster that has not stopped, and the seconds since its last heartbeat."""
 
     cluster: WorkerCluster
     silent_seconds: float
@@ -354,15 +349,14 @@ class ClusterState:
 
 
 def clusters(*, now: datetime) -> list[ClusterState]:
+    """Return the clusters that have not stopped and had a heartbeat within FORGOTTEN_AFTER."""
     rows = WorkerCluster.objects.filter(stopped_at=None, beat_at__gt=now - FORGOTTEN_AFTER)
     return [ClusterState(cluster, (now - cluster.beat_at).total_seconds()) for cluster in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The result files when they were last counted, and the space on the disk of DATA_DIR now,
-    in bytes.
-    """
+    """The result files as last counted, and the present space on the disk of DATA_DIR."""
 
     file_count: int
     file_bytes: int
@@ -379,8 +373,9 @@ def storage() -> Storage:
 
 @dataclass(frozen=True, slots=True)
 class DownloadBacklog:
-    """Paid results that are not stored yet: their number, the delay of the most overdue, and the
-    first expiry.
+    """Paid results that are not stored yet.
+
+    ``lag_seconds`` is the delay of the most overdue one; ``expires_at`` the first end of a URL.
     """
 
     pending_count: int

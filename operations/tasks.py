@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class OperationsHooks(WorkerHooks):
-    """Schedules the sums of every minute and the daily clean-up, and watches the free space."""
+    """Schedule the sums of every minute and the daily clean-up; watch the free space."""
 
     def __init__(self) -> None:
         self._next_line = 0.0
@@ -45,14 +45,14 @@ class OperationsHooks(WorkerHooks):
 
 
 def cleanup() -> None:
-    """Delete what the retention settings say, and log how much it was."""
+    """Delete the data that the retention settings let expire, and log how much it was."""
     for cleaned in retention.clean(now=timezone.now(), apply=True):
         if cleaned.count:
-            log.info("Cleaned up: %d %s, %d bytes.", cleaned.count, cleaned.what, cleaned.size_bytes)
+            log.info("Cleaned up: %d %s, %d bytes.", cleaned.count, cleaned.kind, cleaned.size_bytes)
 
 
 def tally() -> None:
-    """Bring the kept sums of spending up to date, and go on with actions on many rows."""
+    """Bring the stored sums of spending up to date, and continue stalled actions on many rows."""
     spend_rollup.count(timezone.now())
     bulk.resend_stalled(timezone.now())
 

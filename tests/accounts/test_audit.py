@@ -155,7 +155,7 @@ def test_retention(owner, settings):
         audit.record(Verb.SIGN_IN, owner)
         _age(last(), days)
     settings.RETENTION_AUDIT_DAYS = 30
-    shown = {cleaned.what: cleaned.count for cleaned in retention.clean(now=timezone.now(), apply=False)}
+    shown = {cleaned.kind: cleaned.count for cleaned in retention.clean(now=timezone.now(), apply=False)}
     assert shown["audit entries"] == 1
     list(retention.clean(now=timezone.now(), apply=True))
     assert AuditEntry.objects.count() == 1

@@ -172,9 +172,9 @@ def test_old_objects_without_row_are_deleted(bucket: ObjectStorage, owner: User)
     kept = bucket.names()
     storages["results"].save("missions/9/stray.png", ContentFile(b"1234"))
     storages["default"].save("media/2020/01/stray.png", ContentFile(b"12345"))
-    report = {cleaned.what: cleaned for cleaned in retention.clean(now=timezone.now(), apply=True)}
+    report = {cleaned.kind: cleaned for cleaned in retention.clean(now=timezone.now(), apply=True)}
     assert len(bucket.names()) == len(kept) + 2
-    report = {cleaned.what: cleaned for cleaned in retention.clean(now=timezone.now() + timedelta(days=2), apply=True)}
+    report = {cleaned.kind: cleaned for cleaned in retention.clean(now=timezone.now() + timedelta(days=2), apply=True)}
     assert report["result files without a row"].size_bytes == 4
     assert report["uploads without a row"].size_bytes == 5
     assert bucket.names() == kept

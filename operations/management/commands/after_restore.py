@@ -1,6 +1,4 @@
-"""``manage.py after_restore``: pause everything in a restored database until a person has
-checked it.
-"""
+"""``manage.py after_restore``: pause everything in a restored database for a person to check."""
 
 from __future__ import annotations
 

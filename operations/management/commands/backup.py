@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from operations import backup
+from operations.backup import back_up
+from operations.backup_folder import BackupError
 
 
 class Command(BaseCommand):
@@ -19,8 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:
-            facts = backup.back_up(folder)
-        except backup.BackupError as error:
+            facts = back_up(folder)
+        except BackupError as error:
             raise CommandError(str(error)) from error
         rows = sum(facts.tables.values())
         self.stdout.write(

@@ -23,7 +23,7 @@ class Command(BaseCommand):
             count, size = count + cleaned.count, size + cleaned.size_bytes
             if cleaned.count:
                 room = f", {filesizeformat(cleaned.size_bytes)}" if cleaned.size_bytes else ""
-                self.stdout.write(f"{cleaned.count} {cleaned.what}{room}")
+                self.stdout.write(f"{cleaned.count} {cleaned.kind}{room}")
         if not count:
             self.stdout.write("There is nothing to delete.")
             return

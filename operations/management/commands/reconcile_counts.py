@@ -1,6 +1,4 @@
-"""``manage.py reconcile_counts``: compare the counts on missions with their items, and correct
-them.
-"""
+"""``manage.py reconcile_counts``: correct the counts on missions that differ from their items."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from operations import backup
+from operations import restore
+from operations.backup_folder import BackupError
 
 
 class Command(BaseCommand):
@@ -24,8 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, folder: Path, force: bool, **options: Any) -> None:
         try:
-            backup.restore(folder, is_forced=force, say=self.stdout.write)
-        except backup.BackupError as error:
+            restore.restore(folder, is_forced=force, say=self.stdout.write)
+        except BackupError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(
