@@ -35,9 +35,7 @@ class MissionState:
 
     @property
     def is_over(self) -> bool:
-        """Return True if nothing changes any more without a person, who has to resolve
-        unconfirmed items.
-        """
+        """True if nothing more happens without a person, as with unconfirmed items."""
         return not (self.mission.pending_count or self.mission.in_flight_count or self.pending_files)
 
     @property
@@ -68,8 +66,7 @@ def mission_states(mission_ids: Sequence[int]) -> list[MissionState]:
 
 
 def follow(mission_ids: Sequence[int], console: Console, *, sees_keys: bool = True) -> None:
-    """Show the progress of missions, and return when they have ended and every file is stored or
-    lost.
+    """Show the progress of missions until they have ended and every file is stored or lost.
 
     ``sees_keys``: the workers have the keys of this process; others may have their own. Raises
     Halted when the missions cannot continue without a person.
@@ -86,16 +83,14 @@ def follow(mission_ids: Sequence[int], console: Console, *, sees_keys: bool = Tr
 
 
 class _Watchdog:
-    """Notices that missions cannot continue."""
+    """A check whether missions can continue."""
 
     def __init__(self, *, sees_keys: bool) -> None:
         self.sees_keys = sees_keys
         self.last_alive = time.monotonic()
 
     def check(self, states: Sequence[MissionState]) -> None:
-        """Raise Halted if workers are gone, or every open mission is paused or has no usable
-        account.
-        """
+        """Raise Halted if the workers are gone, or no open mission can go on."""
         if heartbeat.is_any_alive():
             self.last_alive = time.monotonic()
         elif time.monotonic() - self.last_alive > NO_WORKERS_SECONDS:

@@ -41,9 +41,7 @@ def duration(seconds: float) -> str:
 
 
 def lines(mission: Mission) -> Iterator[str]:
-    """Yield the counts per status, the cost, the failures by cause, automatic retries and lost
-    files.
-    """
+    """Yield the counts, the cost, the failures by cause, automatic retries and lost files."""
     counts = [f"{count} {status}" for status, count in mission.counts.items() if count]
     yield f"{mission.total_count} items: {', '.join(counts)}"
     yield f"cost: {money(mission.cost, mission.currency)} (estimated: {money(mission.estimated_cost, mission.currency)})"

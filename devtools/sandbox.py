@@ -44,19 +44,12 @@ def is_inside() -> bool:
 
 
 def enter(folder: Path, **environment: str) -> NoReturn:
-    """Restart this command inside the sandbox of ``folder``, with additional settings in
-    ``environment``.
+    """Restart this command in the sandbox of ``folder``, with more settings in ``environment``.
+
+    It gets every setting that could lead out of the sandbox, or change the output.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    inside = {**os.environ, **_environment(folder), **environment}
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], inside)  # noqa: S606  the same command
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return every setting that could lead out of the sandbox, or change the output."""
     local = "127.0.0.1,localhost"
     proxies = {
         name: f"{os.environ[name]},{local}" if os.environ.get(name) else local for name in ("NO_PROXY", "no_proxy")
@@ -67,7 +60,8 @@ def _environment(folder: Path) -> dict[str, str]:
         for name in ("base_url", "api_key")
         if name in kind.environment
     }
-    return {
+    inside = {
+        **os.environ,
         MARK: str(folder),
         "DJANGO_SETTINGS_MODULE": "runninghub_batch.settings",
         "DATA_DIR": str(folder),
@@ -81,13 +75,15 @@ def _environment(folder: Path) -> dict[str, str]:
         **addresses_and_keys,
         **simulator_environment(f"http://127.0.0.1:{_choose_port(folder)}"),
         **proxies,
+        **environment,
     }
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], inside)  # noqa: S606  the same command
 
 
 def _choose_port(folder: Path) -> int:
-    """Return the port of the last run, because URLs of pending results contain it; else a free
-    port.
-    """
+    """Return the port of the last run, which URLs of pending results contain, or a free one."""
     note = folder / PORT_FILE
     last = note.read_text() if note.is_file() else ""
     for port in (int(last) if last.isdecimal() else 0, 0):
@@ -106,36 +102,23 @@ def opened(*, is_fresh: bool, **options: Any) -> Iterator[SimulatorProcess]:
     simulator does not start.
     """
     folder = Path(settings.DATA_DIR)
-    with _locked(folder):
-        heartbeat.end_leftovers()
-        if is_fresh:
-            _wipe(folder)
-        call_command("migrate", verbosity=0, interactive=False)
-        with _simulator(folder, options) as simulator:
-            yield simulator
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
     with folder.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SandboxBusy(f"Another command is using {folder}. Wait until it has ended.") from None
-        yield
-
-
-def _wipe(folder: Path) -> None:
-    connections.close_all()
-    shutil.rmtree(folder)
-    folder.mkdir()
-
-
-def _simulator(folder: Path, options: dict[str, Any]) -> SimulatorProcess:
-    """Start the simulator with Ctrl-C blocked: it has to answer until the workers have stopped."""
-    port = urlsplit(settings.RUNNINGHUB_BASE_URL).port or 0
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return SimulatorProcess(port=port, state=folder / "simulator.sqlite3", **options)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        heartbeat.end_leftovers()
+        if is_fresh:
+            connections.close_all()
+            shutil.rmtree(folder)
+            folder.mkdir()
+        call_command("migrate", verbosity=0, interactive=False)
+        port = urlsplit(settings.RUNNINGHUB_BASE_URL).port or 0
+        # Ctrl-C is blocked in the simulator: it has to answer until the workers have stopped.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process = SimulatorProcess(port=port, state=folder / "simulator.sqlite3", **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with process as simulator:
+            yield simulator

@@ -33,22 +33,30 @@ def counts(missions: QuerySet[Mission]) -> Iterator[str]:
 
 
 def files(missions: QuerySet[Mission]) -> Iterator[str]:
-    """Check that each completed item has a file of the right type that is unchanged since its
-    download.
-    """
+    """Check that each completed item has a file of the right type, unchanged since its download."""
     stored = Output.objects.filter(item__mission__in=missions, status=OutputStatus.STORED)
     completed = MissionItem.objects.filter(mission__in=missions, status=ItemStatus.COMPLETED)
     missing = completed.exclude(pk__in=stored.values("item"))
     yield from (f"{item} is completed and has no file." for item in missing)
     for output in stored.select_related("item__mission"):
-        problem = _file_problem(output)
-        if problem:
-            yield f"The file of {output.item} {problem}."
+        path = Path(storages["results"].path(output.file))
+        kind = catalog.model_of(output.item.mission).result_kind
+        if not path.is_file() or not path.stat().st_size:
+            yield f"The file of {output.item} is missing or empty."
+            continue
+        try:
+            media = inspect(path, claimed=output.extension)
+        except NotAResult as error:
+            yield f"The file of {output.item} cannot be opened: {error}."
+            continue
+        if not media.content_type.startswith(f"{kind}/"):
+            yield f"The file of {output.item} is {media.content_type}, not {kind}."
+        elif sha256_of(output.file) != output.sha256:
+            yield f"The file of {output.item} was changed after its download."
 
 
 def payments(missions: QuerySet[Mission], paid: dict[str, int], stats: dict[str, Any]) -> Iterator[str]:
-    """Check that the simulator was paid for our attempts only, and twice only for requests that had
-    failed.
+    """Check that the simulator was paid for our attempts only, and twice only after a failure.
 
     ``paid`` counts accepted submissions by request; ``stats`` is the simulator's
     ``/__sim__/stats``.
@@ -73,9 +81,9 @@ def costs(missions: QuerySet[Mission]) -> dict[str, Decimal]:
     return dict(missions.filter(cost__gt=0).order_by().values_list("currency").annotate(Sum("cost")))
 
 
-def processes(started: Sequence[psutil.Process]) -> Iterator[str]:
+def processes(members: Sequence[psutil.Process]) -> Iterator[str]:
     """Check that none of these processes is left."""
-    for process in psutil.wait_procs(started, timeout=5)[1]:
+    for process in psutil.wait_procs(members, timeout=5)[1]:
         yield f"Process {process.pid} is still running."
 
 
@@ -86,18 +94,3 @@ def sha256_of(name: str) -> str:
         for chunk in file.chunks(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _file_problem(output: Output) -> str:
-    path = Path(storages["results"].path(output.file))
-    if not path.is_file() or not path.stat().st_size:
-        return "is missing or empty"
-    try:
-        media = inspect(path, claimed=output.extension)
-    except NotAResult as error:
-        return f"cannot be opened: {error}"
-    mission = output.item.mission
-    expected = catalog.model_of(mission).result_kind
-    if not media.content_type.startswith(f"{expected}/"):
-        return f"is {media.content_type}, not {expected}"
-    return "" if sha256_of(output.file) == output.sha256 else "was changed after its download"

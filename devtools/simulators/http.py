@@ -71,33 +71,23 @@ def as_json(content: Any, status: int = 200) -> Answer:
 
 
 async def read(scope: Message, receive: Receive) -> Request:
+    """Read a whole request. Raises Gone if the caller closes the connection before its end."""
+    pieces = []
+    message: Message = {"more_body": True}
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        pieces.append(message.get("body", b""))
+    client, server = scope["client"][0], scope["server"][0]
     return Request(
         method=scope["method"],
         path=scope["path"],
         query=parse_qs(scope["query_string"].decode("latin-1")),
         headers=dict(scope["headers"]),
-        is_local=_is_local(scope["client"][0], scope["server"][0]),
-        body=await _body(receive),
+        is_local=client.startswith(LOOPBACK) or client == server,  # from the very address that it goes to
+        body=b"".join(pieces),
     )
-
-
-def _is_local(client: str, server: str) -> bool:
-    """Tell if a connection comes from this machine.
-
-    Then it is from a loopback address, or from the very address that it goes to.
-    """
-    return client.startswith(LOOPBACK) or client == server
-
-
-async def _body(receive: Receive) -> bytes:
-    pieces = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(pieces)
 
 
 def spoil(answer: Answer, what: str, refuse: Callable[[str], Any], retry_after: int) -> Answer:
@@ -110,52 +100,32 @@ def spoil(answer: Answer, what: str, refuse: Callable[[str], Any], retry_after: 
     if what in CUT_FAULTS:
         return dataclasses.replace(answer, how=what)
     if what in HTTP_FAULTS:
-        return _http_error(int(what), retry_after)
+        headers = {"retry-after": str(retry_after)} if what in ("429", "503") else {}
+        return Answer(int(what), f"simulated HTTP {what}\n".encode(), "text/plain", headers)
     if what == "malformed":
         return Answer(200, b"<html><body>Bad gateway</body></html>", "text/html")
     return as_json(refuse(what))
 
 
-def _http_error(status: int, retry_after: int) -> Answer:
-    answer = Answer(status, f"simulated HTTP {status}\n".encode(), "text/plain")
-    return dataclasses.replace(answer, headers={"retry-after": str(retry_after)}) if status in (429, 503) else answer
-
-
-# --- Sending ---
-
-
 async def deliver(answer: Answer, scope: Message, receive: Receive, send: Send, slow_seconds: float) -> None:
+    """Send an answer whole, or spoil it on the wire as its ``how`` says."""
     if answer.how == "drop":
         scope["state"]["transport"].abort()
     if answer.how not in ("drop", "hang"):
-        await _send(answer, send, slow_seconds)
+        fields = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        body = answer.body
+        if answer.how == "half":
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        elif answer.how == "slow":
+            size = len(body) // PIECES + 1
+            for start in range(0, len(body), size):
+                await asyncio.sleep(slow_seconds * size / len(body))
+                await send({"type": "http.response.body", "body": body[start : start + size], "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send({"type": "http.response.body", "body": body})
     if answer.how in ("drop", "hang", "half"):
-        await _hung_up(receive)
-
-
-async def _send(answer: Answer, send: Send, slow_seconds: float) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
-    if answer.how == "half":
-        await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
-    elif answer.how == "slow":
-        await _trickle(answer.body, send, slow_seconds)
-    else:
-        await send({"type": "http.response.body", "body": answer.body})
-
-
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    fields = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
-    return [(name.encode(), value.encode()) for name, value in fields.items()]
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _trickle(body: bytes, send: Send, seconds: float) -> None:
-    size = len(body) // PIECES + 1
-    for start in range(0, len(body), size):
-        await asyncio.sleep(seconds * size / len(body))
-        await send({"type": "http.response.body", "body": body[start : start + size], "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        while (await receive())["type"] != "http.disconnect":
+            pass

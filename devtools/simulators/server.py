@@ -58,6 +58,22 @@ def serve_app(
 
     ``background`` runs beside it.  Raises OSError when the port is taken.
     """
+
+    async def run(server: Server, listener: socket.socket) -> None:
+        class StdinWatch(asyncio.Protocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                server.should_exit = True
+
+        work = asyncio.ensure_future(background()) if background else None
+        if is_tied:
+            await asyncio.get_running_loop().connect_read_pipe(StdinWatch, sys.stdin)
+        await server.serve(sockets=[listener])
+        if work:
+            work.cancel()
+
+    name = f"[{host}]" if ":" in host else host
+    if host in ("", "::") or not host.strip("0."):  # a listener on every address is reached here
+        name = "127.0.0.1"
     with socket.create_server((host, port), backlog=2048) as listener:
         config = uvicorn.Config(
             app,
@@ -70,27 +86,5 @@ def serve_app(
             timeout_keep_alive=75,
         )
         server = Server(config)
-        server.ready = f"Simulator ready at http://{_shown(host)}:{listener.getsockname()[1]}"
-        asyncio.run(_run(server, listener, is_tied, background))
-
-
-async def _run(
-    server: Server, listener: socket.socket, is_tied: bool, background: Callable[[], Awaitable[None]] | None
-) -> None:
-    class StdinWatch(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            server.should_exit = True
-
-    work = asyncio.ensure_future(background()) if background else None
-    if is_tied:
-        await asyncio.get_running_loop().connect_read_pipe(StdinWatch, sys.stdin)
-    await server.serve(sockets=[listener])
-    if work:
-        work.cancel()
-
-
-def _shown(host: str) -> str:
-    """Return a host as a URL writes it; a listener on every address is reached at 127.0.0.1."""
-    if host in ("", "::") or not host.strip("0."):
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+        server.ready = f"Simulator ready at http://{name}:{listener.getsockname()[1]}"
+        asyncio.run(run(server, listener))

@@ -1,5 +1,4 @@
-"""``manage.py demo``: run the example files and check the results, in less than a minute and for
-free.
+"""``manage.py demo``: run the example files and check the results, in a minute and for free.
 
 24 items of the files in examples/ go through real workers and the simulator, in a sandbox under
 var/demo/.
@@ -16,7 +15,7 @@ import psutil
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Min, QuerySet, Sum
 from rich.console import Console
 
 from batch_input.local_files import read_rows, upload_local_files
@@ -80,27 +79,14 @@ class Demo:
             simulator = stack.enter_context(sandbox.opened(is_fresh=True, **SIMULATOR))
             with local_stack.own_workers() as workers:
                 self.print(f"{settings.Q_WORKERS} workers, {SLOTS} slots.")
-                missions = self._missions()
+                owner = User.objects.create(username="demo", password="!")  # noqa: S106  matches no password
+                for task_type in FILES:
+                    rows, name = list(example_rows(task_type, owner)), str(task_type.label)
+                    services.submit_mission(owner=owner, name=name, task_type=task_type, rows=rows)
+                missions = Mission.objects.filter(owner=owner).order_by("pk")
                 progress.follow([mission.pk for mission in missions], self.console)
                 processes = [*workers.members(), psutil.Process(simulator.pid)]
             stats, paid = simulator.stats(), simulator.paid()["requests"]
-        return self._report(missions, stats, paid, processes)
-
-    def _missions(self) -> QuerySet[Mission]:
-        owner = User.objects.create(username="demo", password="!")  # noqa: S106  matches no password
-        submitted = [
-            services.submit_mission(
-                owner=owner, name=str(task_type.label), task_type=task_type, rows=list(_rows(task_type, owner))
-            )
-            for task_type in FILES
-        ]
-        return Mission.objects.filter(pk__in=[mission.pk for mission in submitted]).order_by("pk")
-
-    # --- Report ---
-
-    def _report(
-        self, missions: QuerySet[Mission], stats: dict[str, Any], paid: dict[str, int], processes: list[psutil.Process]
-    ) -> list[str]:
         missions = missions.all()  # read again
         problems = [
             *verification.counts(missions),
@@ -110,23 +96,24 @@ class Demo:
         ]
         if stats["max_in_flight"] > SLOTS:
             problems.append(f"{stats['max_in_flight']} tasks were in flight at the same time; the limit was {SLOTS}.")
-        for mission in missions:
-            self.print(f"\n{mission.name} ({mission.model})")
-            for line in report.lines(mission):
-                self.print(f"  {line}")
-        self._print_totals(missions, stats)
-        self.print()
+        self.report(missions, stats)
         for problem in problems:
             self.print(f"WRONG: {problem}")
         if not problems:
             self.print("Checked: all counts, files (type, size, SHA-256) and payments; no process left. All well.")
         return problems
 
-    def _print_totals(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
-        total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"))
+    def report(self, missions: QuerySet[Mission], stats: dict[str, Any]) -> None:
+        """Print the missions, then the totals. ``stats`` are those of the simulator."""
+        for mission in missions:
+            self.print(f"\n{mission.name} ({mission.model})")
+            for line in report.lines(mission):
+                self.print(f"  {line}")
+        total = missions.aggregate(items=Sum("total_count"), done=Sum("completed_count"), first=Min("created_at"))
+        last = Attempt.objects.filter(item__mission__in=missions).aggregate(last=Max("ended_at"))["last"]
         files = Output.objects.filter(item__mission__in=missions).exclude(file="")
         size = files.aggregate(sum=Sum("size_bytes"))["sum"] or 0
-        ideal, real = stats["slot_seconds"] / SLOTS, _real_seconds(missions)
+        ideal, real = stats["slot_seconds"] / SLOTS, (last - total["first"]).total_seconds()
         self.print()
         self.print(f"items     {total['done']} of {total['items']} completed")
         amounts = [report.money(cost, currency) for currency, cost in verification.costs(missions).items()]
@@ -139,19 +126,18 @@ class Demo:
             f"(ideal: the tasks' {stats['slot_seconds']:.0f} seconds at the provider, spread over {SLOTS} slots)"
         )
         self.print(f"files     {files.count()}, {size / 1024**2:.1f} MB, in {settings.RESULTS_ROOT}")
+        self.print()
 
 
-def _rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
-    """Yield the rows of an example file, with instructions for the simulator appended to their
-    prompts.
+def example_rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
+    """Yield the rows of an example file, with marks for the simulator behind their prompts.
 
     Videos take longer than images, and the first image fails at its first attempt.
     """
     path = EXAMPLES / FILES[task_type]
     model = catalog.default_model(task_type)
-    rows = read_rows(path, model=model)
-    uploaded = upload_local_files(rows, model=model, folder=path.parent, owner=owner)
-    for number, row in enumerate(uploaded):
+    rows = upload_local_files(read_rows(path, model=model), model=model, folder=path.parent, owner=owner)
+    for number, row in enumerate(rows):
         marks = ""
         if model.result_kind == "video":
             shortest, longest = VIDEO_SECONDS
@@ -160,10 +146,3 @@ def _rows(task_type: TaskType, owner: User) -> Iterator[RowValue]:
             marks = f" {FAIL_ONCE}"
         value = row.value
         yield f"{value}{marks}" if isinstance(value, str) else {**value, "prompt": f"{value['prompt']}{marks}"}
-
-
-def _real_seconds(missions: QuerySet[Mission]) -> float:
-    """Return the seconds from the first mission's creation to the end of the last task."""
-    first = missions.first()
-    last = Attempt.objects.filter(item__mission__in=missions).aggregate(last=Max("ended_at"))["last"]
-    return float((last - first.created_at).total_seconds()) if first and last else 0.0

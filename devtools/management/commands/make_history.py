@@ -1,5 +1,4 @@
-"""``manage.py make_history``: fill a database with up to millions of finished items, to measure
-pages.
+"""``manage.py make_history``: fill a database with millions of finished items, to measure pages.
 
 The rows are written in bulk, without the engine: only for databases that are thrown away.
 """
@@ -88,8 +87,14 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="even if there are missions, or the site is in use")
 
     def handle(self, *args: Any, items: int, mission_size: int, seed: int, force: bool, **options: Any) -> None:
-        if not force:
-            _require_unused_site()
+        if not force and Mission.objects.exists():
+            raise CommandError("There are missions in this database. Set DATABASE_URL to an empty one, or add --force.")
+        has_real_key = (
+            not set(provider_accounts.environment_keys().values()) <= {"", SIMULATOR_KEY}
+            or ProviderAccount.objects.exclude(sealed_key="").exists()
+        )
+        if not force and (settings.PUBLIC_BASE_URL or has_real_key):
+            raise CommandError("This site is in use: it has an API key or a public URL. Add --force if it is not.")
         random.seed(seed)
         if IS_SQLITE:
             connection.cursor().execute("PRAGMA cache_size = -400000")  # indexes grow at random places
@@ -101,18 +106,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{items:,} items in {count:,} missions of {PEOPLE} people, over {DAYS} days.")
 
 
-def _require_unused_site() -> None:
-    """Raise CommandError if the database has missions or the site is in use."""
-    if Mission.objects.exists():
-        raise CommandError("There are missions in this database. Set DATABASE_URL to an empty one, or add --force.")
-    is_real = (
-        not set(provider_accounts.environment_keys().values()) <= {"", SIMULATOR_KEY}
-        or ProviderAccount.objects.exclude(sealed_key="").exists()
-    )
-    if settings.PUBLIC_BASE_URL or is_real:
-        raise CommandError("This site is in use: it has an API key or a public URL. Add --force if it is not.")
-
-
 def next_ids(model: type[models.Model]) -> Iterator[int]:
     last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
     return itertools.count(last + 1)
@@ -120,7 +113,7 @@ def next_ids(model: type[models.Model]) -> Iterator[int]:
 
 @dataclass
 class History:
-    """Writes ``items`` invented items, the latest of which ends at ``now``."""
+    """``items`` invented items, the latest of which ends at ``now``."""
 
     now: datetime
     items: int
@@ -136,9 +129,11 @@ class History:
         self.attempt_table = Table(Attempt, *_ATTEMPT_COLUMNS)
         self.output_table = Table(Output, *_OUTPUT_COLUMNS)
         self.event_table = Table(ItemEvent, *_EVENT_COLUMNS)
-        number = 0
-        for number, size in enumerate(self._sizes(), start=1):
-            self._add_mission(number, random.choice(people), size)
+        number, left = 0, self.items
+        while left > 0:
+            number, size = number + 1, min(random.choice(self.sizes), left)
+            left -= size
+            self.add_mission(number, random.choice(people), size)
             if len(self.item_table.rows) > CHUNK:
                 self._flush()
         self._flush()
@@ -147,20 +142,14 @@ class History:
                 cursor.execute(statement)
         return number
 
-    def _sizes(self) -> Iterator[int]:
-        left = self.items
-        while left > 0:
-            size = min(random.choice(self.sizes), left)
-            left -= size
-            yield size
-
     def _flush(self) -> None:
         Mission.objects.bulk_create(self.missions)
         self.missions = []
         for table in (self.item_table, self.attempt_table, self.output_table, self.event_table):
             table.write()
 
-    def _add_mission(self, number: int, owner: User, size: int) -> None:
+    def add_mission(self, number: int, owner: User, size: int) -> None:
+        """Add the mission with this number, which decides how it stands, and its items."""
         kind = random.choices(KINDS, [kind.weight for kind in KINDS])[0]
         model = catalog.get_model(kind.endpoint)
         age = timedelta(hours=3) if number % RECENT == 0 else timedelta(days=DAYS)
@@ -180,20 +169,34 @@ class History:
         )
         # Results at regular intervals: about 25 tasks at the same time.
         step = min(timedelta(seconds=kind.seconds / 25), (self.now - began) / (size + 1))
-        outcomes = Counter[str]()
+        statuses = Counter[str]()
         for index in range(1, size + 1):
-            outcomes[self._add_item(mission, kind, index, began + step * index, _outcome(number, index, size))] += 1
-        _finish(mission, kind, outcomes, began + step * size)
+            if number % PAUSED == 1 and index > size * 0.7:
+                status = ItemStatus.PENDING.value
+            elif number % UNCONFIRMED == 2 and index > size - 3:
+                status = ItemStatus.UNCONFIRMED.value
+            else:
+                status = ItemStatus.FAILED.value if random.random() < FAILED else ItemStatus.COMPLETED.value
+            statuses[status] += 1
+            self.add_item(mission, kind, index, began + step * index, status)
+        for status, count in statuses.items():
+            setattr(mission, f"{status}_count", count)
+        mission.total_count = statuses.total()
+        mission.cost = Decimal(kind.price) * mission.completed_count
+        if mission.pending_count or mission.unconfirmed_count:
+            mission.status, mission.pause_reason = MissionStatus.PAUSED, "An invented history."
+        else:
+            mission.status, mission.ended_at = MissionStatus.COMPLETED, began + step * size
         self.missions.append(mission)
 
-    def _add_item(self, mission: Mission, kind: Kind, index: int, end: datetime, status: str) -> str:
-        """Add an item with its attempts and event. Return its status, which the mission counts."""
+    def add_item(self, mission: Mission, kind: Kind, index: int, end: datetime, status: str) -> None:
+        """Add an item with its attempts and event."""
         pk, ended_at = next(self.item_ids), _stored(end)
         code, message, was_accepted = random.choice(CAUSES) if status == ItemStatus.FAILED else ("", "", True)
         attempts = 0 if status == ItemStatus.PENDING else 2 if random.random() < RETRIED else 1
         for number in range(1, attempts + 1):
             outcome = status if number == attempts else ItemStatus.FAILED
-            self._add_attempt(
+            self.add_attempt(
                 pk, number, kind, mission.currency, end, outcome, code or "1015" * (number < attempts), was_accepted
             )
         cost = kind.price if status == ItemStatus.COMPLETED else "0"
@@ -203,9 +206,8 @@ class History:
         times = (ended_at if is_over else None, ended_at, ended_at)
         self.item_table.add(pk, mission.pk, index, params, status, attempts, paid, code, message, cost, *times)
         self.event_table.add(mission.pk, pk, "processing", status, ended_at)
-        return status
 
-    def _add_attempt(
+    def add_attempt(
         self,
         item_id: int,
         number: int,
@@ -245,26 +247,6 @@ class History:
             name = f"history/{pk}.png"
             size = random.randint(200_000, 3_000_000)
             self.output_table.add(item_id, pk, 1, OutputStatus.STORED.value, name, "image/png", size, _stored(end))
-
-
-def _outcome(number: int, index: int, size: int) -> str:
-    """Return the status of the item at ``index`` of the mission with this number."""
-    if number % PAUSED == 1 and index > size * 0.7:
-        return ItemStatus.PENDING.value
-    if number % UNCONFIRMED == 2 and index > size - 3:
-        return ItemStatus.UNCONFIRMED.value
-    return ItemStatus.FAILED.value if random.random() < FAILED else ItemStatus.COMPLETED.value
-
-
-def _finish(mission: Mission, kind: Kind, outcomes: Counter[str], end: datetime) -> None:
-    for status, count in outcomes.items():
-        setattr(mission, f"{status}_count", count)
-    mission.total_count = outcomes.total()
-    mission.cost = Decimal(kind.price) * mission.completed_count
-    if mission.pending_count or mission.unconfirmed_count:
-        mission.status, mission.pause_reason = MissionStatus.PAUSED, "An invented history."
-    else:
-        mission.status, mission.ended_at = MissionStatus.COMPLETED, end
 
 
 def _stored(moment: datetime) -> Any:

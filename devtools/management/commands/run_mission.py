@@ -1,5 +1,4 @@
-"""``manage.py run_mission FILE --type TYPE``: run a file of prompts and store its results in a
-folder.
+"""``manage.py run_mission FILE --type TYPE``: run a file of prompts, store results in a folder.
 
 See docs/run-mission.md.
 """
@@ -124,8 +123,20 @@ class Run:
         return f"user:{self.user.pk}"
 
     def run(self) -> int:
-        """Run a new mission or resume one. Return the exit code."""
-        _prepare_database()
+        """Run a new mission or resume one. Return the exit code.
+
+        The tables of an empty database are created; an older one is for its operator to upgrade.
+        """
+        try:
+            missing = pending_migrations.missing_migrations()
+            is_new = not MigrationRecorder(connection).applied_migrations()
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be opened: {error}", returncode=BAD_INPUT) from error
+        if missing and not is_new:
+            message = "The database is of an older version. Run first: manage.py migrate"
+            raise CommandError(message, returncode=BAD_INPUT)
+        if missing:
+            call_command("migrate", verbosity=0, interactive=False)
         self.user = _find_user(self.options["user"])
         self.has_workers = heartbeat.is_any_alive()
         mission_id = self.options["resume"]
@@ -134,9 +145,10 @@ class Run:
                 export.require_usable(self.out, is_resumed=mission_id is not None)
             except export.ExportFailed as error:
                 raise CommandError(str(error), returncode=BAD_INPUT) from error
-        return self._start() if mission_id is None else self._resume(mission_id)
+        return self.start() if mission_id is None else self.resume(mission_id)
 
-    def _start(self) -> int:
+    def start(self) -> int:
+        """Check the input, say what it costs, and run the mission. Return the exit code."""
         file, task_type, endpoint = (self.options[name] for name in ("file", "task_type", "model"))
         if not file or not task_type:
             raise CommandError("Give a FILE and its --type, or --resume ID.", returncode=BAD_INPUT)
@@ -147,9 +159,9 @@ class Run:
                 model = catalog.default_model(task_type)
         except catalog.UnknownModel as error:
             raise CommandError(str(error), returncode=BAD_INPUT) from error
-        self._require_key(model.provider)
-        read, params = self._read(Path(file), model)
-        rows = read.rows
+        self.require_key(model.provider)
+        content, params = self.read(Path(file), model)
+        rows = content.rows
         try:
             draft = services.validate_mission(
                 name=self.options["name"] or Path(file).stem,
@@ -166,62 +178,62 @@ class Run:
                 [_place(error.field, rows, params) + error.message for error in invalid.errors]
             ) from invalid
         hints = hints_of_rows([row.value for row in rows], draft.model)
-        report = replace(read.report, warnings=(*read.report.warnings, *hints, *draft.warnings))
+        report = replace(content.report, warnings=(*content.report.warnings, *hints, *draft.warnings))
         self.print(f"Read {report.name}: {report.line}")
         for warning in report.warning_texts:
             self.print(f"Note: {warning}")
-        self._describe(draft, rows)
+        self.describe(draft, rows)
         if draft.estimated_cost != 0:
-            self._confirm()
+            self.confirm()
         with ExitStack() as stack:
-            self._ensure_workers(stack, draft.model.provider)
+            self.ensure_workers(stack, draft.model.provider)
             mission = services.create_mission(draft, priority=self.options["priority"], input_report=report.to_json())
-            return self._watch(mission)
+            return self.watch(mission)
 
-    def _resume(self, mission_id: int) -> int:
+    def resume(self, mission_id: int) -> int:
+        """Continue a mission until it has ended. Return the exit code."""
         mission = Mission.objects.filter(pk=mission_id).first()
         if mission is None:
             raise CommandError(f"There is no mission {mission_id}.", returncode=BAD_INPUT)
         if mission.status == MissionStatus.CANCELLED or mission.delete_requested_at:
             raise CommandError(f"Mission {mission_id} was cancelled.", returncode=BAD_INPUT)
-        self._require_key(mission.provider)
+        self.require_key(mission.provider)
         self.print(f"Mission {mission.pk}, {mission.name}: {progress.mission_states([mission.pk])[0]}.")
         if mission.pending_count:
-            self._confirm()
+            self.confirm()
         with ExitStack() as stack:
-            self._ensure_workers(stack, mission.provider)
+            self.ensure_workers(stack, mission.provider)
             if mission.status == MissionStatus.PAUSED:
                 services.resume_mission(mission_id=mission.pk, actor=self.actor)
-            return self._watch(mission)
+            return self.watch(mission)
 
     # --- Input ---
 
-    def _require_key(self, provider: str) -> None:
-        """Raise CommandError if workers would have to be started and the provider's key is
-        missing.
-        """
+    def require_key(self, provider: str) -> None:
+        """Raise CommandError if workers would have to be started and lack the provider's key."""
         account = provider_accounts.environment_account(provider)
         if not self.has_workers and provider_accounts.blocked_reason(account) is BlockedReason.NO_KEY:
             setting = PROVIDERS[provider].environment["api_key"]
             raise CommandError(NO_KEY % setting, returncode=BAD_INPUT)
 
-    def _read(self, path: Path, model: catalog.Model) -> tuple[FileRows, dict[str, Any]]:
+    def read(self, path: Path, model: catalog.Model) -> tuple[FileRows, dict[str, Any]]:
         """Read the file's rows and the --param options, and upload the local images that they name.
 
         Paths in the file are relative to the file, paths in options to the current folder.
         """
         try:
-            read = read_file(path, model=model, sheet=self.options["sheet"])
-            rows = upload_local_files(read.rows, model=model, folder=path.parent, owner=self.user)
+            content = read_file(path, model=model, sheet=self.options["sheet"])
+            rows = upload_local_files(content.rows, model=model, folder=path.parent, owner=self.user)
             params = dict(_parse_param(text, model) for text in self.options["param"])
             shared = upload_local_files([Row(0, params)], model=model, folder=Path(), owner=self.user)[0].value
         except RowsInvalid as invalid:
             raise _bad_input([str(error) for error in invalid.errors]) from invalid
-        return replace(read, rows=rows), shared if isinstance(shared, dict) else {}
+        return replace(content, rows=rows), shared if isinstance(shared, dict) else {}
 
     # --- Before anything is spent ---
 
-    def _describe(self, draft: services.Draft, rows: Sequence[Row]) -> None:
+    def describe(self, draft: services.Draft, rows: Sequence[Row]) -> None:
+        """Print the model, the server and the price, and what else a person should know before."""
         model, count = draft.model, len(draft.rows)
         items = "1 item" if count == 1 else f"{count} items"
         self.print(f"{items}, {model.task_type.label}: {model.name} ({model.endpoint})")
@@ -244,7 +256,7 @@ class Run:
         if pending_count and not self.has_workers:  # workers that start here work on everything that waits
             self.print(f"Note: {waiting.count()} other missions with {pending_count} pending items will continue, too.")
 
-    def _confirm(self) -> None:
+    def confirm(self) -> None:
         """Ask before money is spent. Raise CommandError unless the answer is yes."""
         if sandbox.is_inside() or self.options["yes"]:
             return
@@ -254,7 +266,7 @@ class Run:
         if input("Start? This costs money. [y/N] ").strip().lower() not in ("y", "yes", "是"):
             raise CommandError("Nothing was started, nothing was paid.", returncode=BAD_INPUT)
 
-    def _ensure_workers(self, stack: ExitStack, provider: str) -> None:
+    def ensure_workers(self, stack: ExitStack, provider: str) -> None:
         """Start workers that run until ``stack`` ends, unless some are running.
 
         Check the key first, which is free.
@@ -282,18 +294,19 @@ class Run:
 
     # --- While it runs, and after ---
 
-    def _watch(self, mission: Mission) -> int:
+    def watch(self, mission: Mission) -> int:
+        """Show the progress until the mission has ended, then its report. Return the exit code."""
         started = time.monotonic()
         self.print(f"Mission {mission.pk}. Ctrl-C pauses it.")
         try:
             progress.follow([mission.pk], self.console, sees_keys=not self.has_workers)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self._pause(mission, "Interrupted at the terminal.")
+            self.pause(mission, "Interrupted at the terminal.")
             return INTERRUPTED
         except progress.Halted as halted:
             self.print(str(halted))
-            self._pause(mission, str(halted))
+            self.pause(mission, str(halted))
             return 1
         mission.refresh_from_db()
         self.print()
@@ -306,12 +319,12 @@ class Run:
         is_complete = mission.completed_count == mission.total_count and not report.lost_files(mission)
         return 0 if is_complete else 1
 
-    def _pause(self, mission: Mission, reason: str) -> None:
+    def pause(self, mission: Mission, reason: str) -> None:
         """Stop submitting, and print the state and how to continue."""
-        wire: list[int] = []
+        attempt_ids: list[int] = []
         with suppress(NotPossible):  # it has ended, or is paused already
-            wire = services.pause_mission(mission_id=mission.pk, actor=self.actor, reason=reason).still_sending
-        sending = Attempt.objects.filter(pk__in=wire, status=AttemptStatus.SENDING)
+            attempt_ids = services.pause_mission(mission_id=mission.pk, actor=self.actor, reason=reason).still_sending
+        sending = Attempt.objects.filter(pk__in=attempt_ids, status=AttemptStatus.SENDING)
         deadline = time.monotonic() + SETTLE_SECONDS
         while sending.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -327,22 +340,6 @@ class Run:
         command += ["--out", str(self.out)] if self.out else []
         command += ["--simulate"] if self.options["simulate"] else []
         self.print(f"Continue with: {shlex.join(command)}")
-
-
-def _prepare_database() -> None:
-    """Create the tables of an empty database.
-
-    Raise CommandError for an older one: its operator upgrades it.
-    """
-    try:
-        missing = pending_migrations.missing_migrations()
-        is_new = not MigrationRecorder(connection).applied_migrations()
-    except DatabaseError as error:
-        raise CommandError(f"The database cannot be opened: {error}", returncode=BAD_INPUT) from error
-    if missing and is_new:
-        call_command("migrate", verbosity=0, interactive=False)
-    elif missing:
-        raise CommandError("The database is of an older version. Run first: manage.py migrate", returncode=BAD_INPUT)
 
 
 def _find_user(username: str) -> User:
@@ -371,9 +368,7 @@ def _parse_param(text: str, model: catalog.Model) -> tuple[str, Any]:
 
 
 def _place(field: str, rows: Sequence[Row], params: Mapping[str, Any]) -> str:
-    """Return the place of an error in the input: ``batch_input.7.duration`` becomes ``line 9:
-    duration: ``.
-    """
+    """Return where an error is: ``batch_input.7.duration`` becomes ``line 9: duration: ``."""
     head, _, rest = field.partition(".")
     if head == "params":
         return f"--param {rest}: " if rest in params else f"every line: {rest}: "

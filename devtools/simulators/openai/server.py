@@ -25,6 +25,14 @@ SLOW_SECONDS = 5.0
 RETRY_AFTER = "1"
 
 
+class Refused(Exception):
+    """A call that is not accepted.  Nothing is paid."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
 class App:
     """The ASGI application. Every call is written to the state file before its answer leaves."""
 
@@ -46,13 +54,13 @@ class App:
         except Gone:
             return
         if request.path.startswith("/__sim__/"):
-            answer = self._control(request)
+            answer = self.control(request)
         elif (request.method, request.path) == ("GET", "/v1/models"):
             names = self.options.models.split(",")
             entries = [{"id": name, "object": "model", "created": 0, "owned_by": "simulator"} for name in names]
             answer = self._without_key(request) or as_json({"object": "list", "data": entries})
         elif (request.method, request.path) == ("POST", "/v1/chat/completions"):
-            await self._chat(request, scope, receive, send)
+            await self.chat(request, scope, receive, send)
             return
         else:
             answer = _refusal("404")
@@ -60,11 +68,12 @@ class App:
 
     # --- Chat ---
 
-    async def _chat(self, request: Request, scope: Message, receive: Receive, send: Send) -> None:
+    async def chat(self, request: Request, scope: Message, receive: Receive, send: Send) -> None:
         """Check a call, count it as paid, then answer it whole or as a stream."""
-        refusal, chat, reply, fault = self._accept(request)
-        if refusal or chat is None or reply is None:
-            await deliver(refusal or _refusal("400"), scope, receive, send, SLOW_SECONDS)
+        try:
+            chat, reply, fault = self.accept(request)
+        except Refused as refused:
+            await deliver(refused.answer, scope, receive, send, SLOW_SECONDS)
             return
         if fault in ("drop", "hang"):
             await deliver(Answer(200, b"", how=fault), scope, receive, send, SLOW_SECONDS)
@@ -79,14 +88,24 @@ class App:
         elif not chat.is_stream or fault == "whole":
             answer = as_json(reply.whole())
         else:
-            await self._stream(chat, reply, fault, scope, receive, send)
+            headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async for line in self.lines(chat, reply, fault):
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            if fault == "half":
+                scope["state"]["transport"].abort()
+            if fault in ("half", "stall"):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+            else:
+                await send({"type": "http.response.body", "body": b""})
             return
         await deliver(answer, scope, receive, send, SLOW_SECONDS)
 
-    def _accept(self, request: Request) -> tuple[Answer | None, Chat | None, Reply | None, str]:
-        """Return a refusal, or the call, its reply, and the fault that spoils it on the wire."""
+    def accept(self, request: Request) -> tuple[Chat, Reply, str]:
+        """Return the call, its reply, and the fault that spoils it on the wire.  Raises Refused."""
         if refusal := self._without_key(request):
-            return refusal, None, None, ""
+            raise Refused(refusal)
         try:
             chat = Chat.read(request.json())
             fault = self.faults.draw("submit", chat.prompt)
@@ -96,31 +115,18 @@ class App:
                 fault = "404"
             if fault:
                 self._note(chat, fault, is_paid=False)
-                how = fault if fault in ("drop", "hang") else ""
-                return Answer(200, b"", how=how) if how else _refusal(fault), None, None, ""
+                raise Refused(Answer(200, b"", how=fault) if fault in ("drop", "hang") else _refusal(fault))
             fault = self.faults.draw("paid", chat.prompt)
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             _, body = answers.error("400")
             body["error"]["message"] = str(problem)
-            return as_json(body, 400), None, None, ""
-        reply = answers.write(chat, self._count() + 1, self.options.answer_words, fault)
+            raise Refused(as_json(body, 400)) from problem
+        number = int(self._db.execute("SELECT count(*) FROM calls").fetchone()[0]) + 1
+        reply = answers.write(chat, number, self.options.answer_words, fault)
         self._note(chat, fault, is_paid=True, tokens=reply.usage["total_tokens"])
-        return None, chat, reply, fault
+        return chat, reply, fault
 
-    async def _stream(self, chat: Chat, reply: Reply, fault: str, scope: Message, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for line in self._lines(chat, reply, fault):
-            await send({"type": "http.response.body", "body": line, "more_body": True})
-        if fault == "half":
-            scope["state"]["transport"].abort()
-        if fault in ("half", "stall"):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            return
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _lines(self, chat: Chat, reply: Reply, fault: str) -> AsyncIterator[bytes]:
+    async def lines(self, chat: Chat, reply: Reply, fault: str) -> AsyncIterator[bytes]:
         """Yield the events of a stream, to their end or to the fault that ends them early."""
         yield _event(reply.chunk({"role": "assistant", "content": None}))
         yield b": keep-alive\n\n"
@@ -148,7 +154,7 @@ class App:
 
     # --- Control ---
 
-    def _control(self, request: Request) -> Answer:
+    def control(self, request: Request) -> Answer:
         """Answer /__sim__/: GET stats, GET paid, GET options, POST options, POST reset."""
         if not request.is_local:
             return as_json({"error": "only from the same machine"}, 403)
@@ -166,7 +172,8 @@ class App:
                 before, armed = dataclasses.replace(self.options), dict(self.faults.armed)
                 try:
                     for name, value in request.json().items():
-                        self._change(name, value)
+                        set_one = self.options.change if name in self._options_and_faults() else self.faults.arm
+                        set_one(name, value)
                 except ValueError as problem:
                     self.options, self.faults.armed = before, armed
                     return as_json({"error": str(problem)}, 400)
@@ -177,21 +184,12 @@ class App:
                 return as_json({"reset": True})
         return as_json({"error": "no such page"}, 404)
 
-    def _change(self, name: str, value: Any) -> None:
-        if name in self._options_and_faults():
-            self.options.change(name, value)
-        else:
-            self.faults.arm(name, value)
-
     def _options_and_faults(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self.options), "faults": self.faults.armed}
 
     def _note(self, chat: Chat, fault: str, *, is_paid: bool, tokens: int = 0) -> None:
         row = (time.time(), chat.model, chat.prompt, fault, is_paid, tokens)
         self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
-
-    def _count(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM calls").fetchone()[0])
 
 
 def _refusal(name: str) -> Answer:

@@ -19,16 +19,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tied", action="store_true", help="stop when standard input closes")
     parser.add_argument("--fault", action="append", default=[], type=pair, metavar="NAME=AMOUNT", help="arm a fault")
     for field in dataclasses.fields(Options):
-        _add_knob(parser, field)
-
-
-def _add_knob(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    default = getattr(Options(), field.name)
-    flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["help"]
-    if isinstance(default, dict):
-        parser.add_argument(flag, action="append", default=[], type=pair, metavar="NAME=VALUE", help=meaning)
-    else:
-        parser.add_argument(flag, default=default, metavar="VALUE", help=f"{meaning} ({default})")
+        default = getattr(Options(), field.name)
+        flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["help"]
+        if isinstance(default, dict):
+            parser.add_argument(flag, action="append", default=[], type=pair, metavar="NAME=VALUE", help=meaning)
+        else:
+            parser.add_argument(flag, default=default, metavar="VALUE", help=f"{meaning} ({default})")
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -14,20 +14,19 @@ from devtools.simulators.runninghub import envelopes, service
 from devtools.simulators.runninghub.faults import Faults
 from devtools.simulators.runninghub.options import NAMES, Options
 from devtools.simulators.runninghub.service import Simulator
-from devtools.simulators.runninghub.tasks import Task
 
 Start = Callable[[Simulator], None]
 
 
 def answer(sim: Simulator, start: Start, request: Request) -> Answer:
-    """Forget everything; ``start`` restores the options and faults of the start."""
+    """Answer a request; after a reset ``start`` restores the first options and faults."""
     if not request.is_local:
         return as_json({"error": "only from the same machine"}, 403)
     name = f"{request.method} {request.path.removeprefix('/__sim__/').rstrip('/')}"
     if name == "POST reset":
         return as_json(reset(sim, start))
     if name == "POST options":
-        return turn(sim, request)
+        return set_options(sim, request)
     if name not in READERS:
         return as_json({"error": "no such page", "pages": [*READERS, "POST options", "POST reset"]}, 404)
     try:
@@ -56,7 +55,13 @@ def submits(sim: Simulator, request: Request) -> list[envelopes.Json]:
     """Return accepted and refused submits since ``?since=`` (epoch seconds), oldest first."""
     since = float(request.query.get("since", ["0"])[0])
     accepted = [
-        {"at": task.accepted_at, "endpoint": task.endpoint, "prompt": _prompt(task), "task_id": task.id, "refused": ""}
+        {
+            "at": task.accepted_at,
+            "endpoint": task.endpoint,
+            "prompt": service.prompt_of(json.loads(task.params)),
+            "task_id": task.id,
+            "refused": "",
+        }
         for task in sim.store.accepted_since(since)
     ]
     refused = [
@@ -68,15 +73,21 @@ def submits(sim: Simulator, request: Request) -> list[envelopes.Json]:
 
 def tasks(sim: Simulator, request: Request) -> list[envelopes.Json]:
     """Return the newest tasks, ``?limit=`` of them (100)."""
-    now = time.time()
-    return [_shown(task, now) for task in sim.store.tasks(int(request.query.get("limit", ["100"])[0]))]
+    now, entries = time.time(), []
+    for task in sim.store.tasks(int(request.query.get("limit", ["100"])[0])):
+        entry = dataclasses.asdict(task)
+        for name in ("owner", "base"):
+            del entry[name]
+        ends_at = None if task.outcome == "never" else task.ends_at
+        entries.append(entry | {"ends_at": ends_at, "status": task.status(now), "params": json.loads(task.params)})
+    return entries
 
 
 def options(sim: Simulator, request: Request) -> envelopes.Json:
     return {**dataclasses.asdict(sim.options), "faults": sim.faults.listed()}
 
 
-def turn(sim: Simulator, request: Request) -> Answer:
+def set_options(sim: Simulator, request: Request) -> Answer:
     """Change options and arm faults, all or none."""
     before, armed = sim.options, sim.faults.listed()
     sim.options = dataclasses.replace(before)
@@ -92,7 +103,7 @@ def turn(sim: Simulator, request: Request) -> Answer:
 
 
 def change(options: Options, faults: Faults, name: str, value: Any) -> None:
-    """One entry of ``{"task_seconds": 2, "submit_500": 0.1, "faults": {…}}``."""
+    """Set one entry of ``{"task_seconds": 2, "submit_500": 0.1, "faults": {…}}``."""
     if name == "faults" and isinstance(value, dict):
         for fault, amount in value.items():
             faults.arm(fault, amount)
@@ -103,21 +114,11 @@ def change(options: Options, faults: Faults, name: str, value: Any) -> None:
 
 
 def reset(sim: Simulator, start: Start) -> envelopes.Json:
+    """Forget everything."""
     sim.store.clear()
     sim.counts.clear()
     start(sim)
     return {"reset": True}
-
-
-def _prompt(task: Task) -> str:
-    return service.prompt_of(json.loads(task.params))
-
-
-def _shown(task: Task, now: float) -> envelopes.Json:
-    hidden = ("owner", "params", "base")
-    shown = {name: value for name, value in dataclasses.asdict(task).items() if name not in hidden}
-    ends_at = None if task.outcome == "never" else task.ends_at
-    return {**shown, "ends_at": ends_at, "status": task.status(now), "params": json.loads(task.params)}
 
 
 READERS: dict[str, Callable[[Simulator, Request], Any]] = {

@@ -107,46 +107,39 @@ def submitted(task: Task, now: float, *, ends_in_answer: bool) -> Json:
 
 
 def queried(task: Task, now: float) -> Json:
+    """Return the answer to a query about a task."""
     status = task.status(now)
     if status == GONE:
         return not_found(task.id)
     code = task.code if status == FAILED else ""
-    usage = _usage(task) if status == SUCCESS else dict(NO_USAGE)
-    return {
+    answer: Json = {
         "taskId": task.id,
         "status": status,
         "errorCode": code,
         "errorMessage": message(code),
         "failedReason": {},
-        "usage": usage,
-        "results": _results(task) if status == SUCCESS else None,
+        "usage": dict(NO_USAGE),
+        "results": None,
         "clientId": "",
         "promptTips": "",
         "parentTaskId": None,
-        "taskUsageList": [_usage_entry(task)] if status == SUCCESS else [],
+        "taskUsageList": [],
+    }
+    if status != SUCCESS:
+        return answer
+    charge = {"thirdPartyConsumeMoney": task.price}
+    usage = {"taskId": int(task.id), "parentTaskId": None, "taskStatus": SUCCESS, "usage": charge}
+    extension, results = EXTENSIONS[task.kind], []
+    for index in range(task.files):
+        url = None if task.kind == "text" else f"{task.base}/files/results/{task.id}/{index}.{extension}"
+        text = f"simulated text of task {task.id}" if task.kind == "text" else None
+        results.append({"url": url, "nodeId": "2", "outputType": extension, "text": text})
+    return answer | {
+        "usage": {**NO_USAGE, "taskCostTime": "0", **charge},
+        "results": results,
+        "taskUsageList": [usage],
     }
 
 
 def webhook(task: Task, now: float) -> Json:
     return {"event": "TASK_END", "taskId": task.id, "eventData": queried(task, now)}
-
-
-def _usage(task: Task) -> Json:
-    return {**NO_USAGE, "taskCostTime": "0", "thirdPartyConsumeMoney": task.price}
-
-
-def _usage_entry(task: Task) -> Json:
-    usage = {"thirdPartyConsumeMoney": task.price}
-    return {"taskId": int(task.id), "parentTaskId": None, "taskStatus": SUCCESS, "usage": usage}
-
-
-def _results(task: Task) -> list[Json]:
-    return [_result(task, index) for index in range(task.files)]
-
-
-def _result(task: Task, index: int) -> Json:
-    extension = EXTENSIONS[task.kind]
-    if task.kind == "text":
-        return {"url": None, "nodeId": "2", "outputType": extension, "text": f"simulated text of task {task.id}"}
-    url = f"{task.base}/files/results/{task.id}/{index}.{extension}"
-    return {"url": url, "nodeId": "2", "outputType": extension, "text": None}

@@ -44,14 +44,10 @@ Amount = int | float
 def fault_name(text: str) -> tuple[str, str]:
     """Split ``"submit_500"`` into ``("submit", "500")``.  Raises ValueError if unknown."""
     where, _, what = text.replace("-", "_").partition("_")
-    if where not in WAYS or not _is_way(where, what):
-        raise ValueError(f"there is no fault {text!r}")
-    return where, what
-
-
-def _is_way(where: str, what: str) -> bool:
-    names, takes_status, takes_code = WAYS[where]
-    return what in names or (takes_status and what in HTTP_FAULTS) or (takes_code and bool(code_of(what)))
+    names, takes_status, takes_code = WAYS.get(where, (frozenset(), False, False))
+    if what in names or (takes_status and what in HTTP_FAULTS) or (takes_code and code_of(what)):
+        return where, what
+    raise ValueError(f"there is no fault {text!r}")
 
 
 def code_of(what: str) -> str:
@@ -61,7 +57,10 @@ def code_of(what: str) -> str:
 
 
 def amount_of(value: Any) -> Amount:
-    """``3`` the next three requests · ``0.1`` one in ten · ``1.0`` or ``"always"`` · ``0`` off."""
+    """Return an amount: 3 for the next three requests, 0.1 for one in ten, 0 for none.
+
+    "always" is 1.0. Raises ValueError.
+    """
     if value == "always":
         return 1.0
     if isinstance(value, str):
@@ -80,7 +79,6 @@ def chance(*parts: object) -> float:
 
 
 # --- markers in prompts ---
-# ---  ---
 
 MARKER = re.compile(r"\[\[sim:([^\[\]\"\\]{1,60})\]\]")
 ALIASES = {"reject": "submit", "lose": "paid", "fail": "task"}
@@ -100,21 +98,20 @@ class Marker:
 @functools.lru_cache(maxsize=4096)
 def read_markers(text: str) -> tuple[Marker, ...]:
     """Return every ``[[sim:…]]`` in a text.  Raises ValueError for an unknown one."""
-    return tuple(_read(marker) for marker in MARKER.findall(text))
-
-
-def _read(text: str) -> Marker:
-    spelled = f"task:{text}" if text.isdecimal() else WORDS.get(text, text)
-    where, what, times = [*spelled.split(":"), "", ""][:3]
-    if where in NUMBERS and re.fullmatch(r"\d+(\.\d+)?", what):
-        return Marker(where, what)
-    if where.endswith("-once"):
-        where, times = where.removesuffix("-once"), "1"
-    try:
-        name = fault_name(f"{ALIASES.get(where, where)}_{what}")
-        return Marker(*name, int(times) if times else None)
-    except ValueError:
-        raise ValueError(f"the simulator does not know the marker [[sim:{text}]]") from None
+    markers = []
+    for marker in MARKER.findall(text):
+        spelling = f"task:{marker}" if marker.isdecimal() else WORDS.get(marker, marker)
+        where, what, times = [*spelling.split(":"), "", ""][:3]
+        if where in NUMBERS and re.fullmatch(r"\d+(\.\d+)?", what):
+            markers.append(Marker(where, what))
+            continue
+        if where.endswith("-once"):
+            where, times = where.removesuffix("-once"), "1"
+        try:
+            markers.append(Marker(*fault_name(f"{ALIASES.get(where, where)}_{what}"), int(times) if times else None))
+        except ValueError:
+            raise ValueError(f"the simulator does not know the marker [[sim:{marker}]]") from None
+    return tuple(markers)
 
 
 def number(marks: str, name: str, otherwise: float) -> float:
@@ -123,7 +120,6 @@ def number(marks: str, name: str, otherwise: float) -> float:
 
 
 # --- deciding ---
-# ---  ---
 
 
 class Faults:
@@ -132,7 +128,7 @@ class Faults:
     def __init__(self, use: Callable[[str, str], int]) -> None:
         self.armed: dict[str, dict[str, Amount]] = {}
         self._use = use
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._requests: Counter[tuple[str, str]] = Counter()
 
     def arm(self, name: str, value: Any) -> None:
         where, what = fault_name(name)
@@ -146,33 +142,23 @@ class Faults:
 
     def meet(self, where: str, marks: str, subject: str, seed: int) -> str:
         """Return the fault of this request, or "".  A marker precedes the armed faults."""
-        marked = self._marked(where, marks, subject) if marks else ""
-        return marked or (self._drawn(where, subject, seed) if where in self.armed else "")
-
-    def _marked(self, where: str, marks: str, subject: str) -> str:
-        for marker in read_markers(marks):
-            if marker.where == where and self._still_works(marker, subject):
+        for marker in read_markers(marks) if marks else ():
+            if marker.where != where:
+                continue
+            if marker.times is None or self._use(subject, f"{where}_{marker.what}") <= marker.times:
                 return marker.what
-        return ""
-
-    def _still_works(self, marker: Marker, subject: str) -> bool:
-        return marker.times is None or self._use(subject, f"{marker.where}_{marker.what}") <= marker.times
-
-    def _drawn(self, where: str, subject: str, seed: int) -> str:
-        self._seen[where, subject] += 1
-        turn = self._seen[where, subject]
+        if where not in self.armed:
+            return ""
+        self._requests[where, subject] += 1
         for what, amount in list(self.armed[where].items()):
             if isinstance(amount, int):
-                self._count_down(where, what, amount)
+                self.armed[where][what] = amount - 1
+                if amount == 1:
+                    self._disarm(where, what)
                 return what
-            if chance(seed, where, what, subject, turn) < amount:
+            if chance(seed, where, what, subject, self._requests[where, subject]) < amount:
                 return what
         return ""
-
-    def _count_down(self, where: str, what: str, amount: int) -> None:
-        self.armed[where][what] = amount - 1
-        if amount == 1:
-            self._disarm(where, what)
 
     def _disarm(self, where: str, what: str) -> None:
         del self.armed[where][what]

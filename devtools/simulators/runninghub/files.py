@@ -20,7 +20,7 @@ TYPES = {"png": "image/png", "mp4": "video/mp4"}
 HTML = Answer(200, b"<!doctype html><title>Expired</title><p>This link has expired.</p>", "text/html")
 # An empty archive under the name and the type of a picture.
 ARCHIVE = b"PK\x05\x06" + bytes(18)
-KEPT = 64
+CACHED_FILES = 64
 
 
 class Gallery:
@@ -33,17 +33,16 @@ class Gallery:
     async def picture(self, sim: Simulator, task: Task, index: int) -> bytes:
         name = f"{task.id}/{index}"
         if name not in self._files:
-            self._keep(name, await asyncio.get_running_loop().run_in_executor(self.pool, _draw, sim, task, index))
+            self._files[name] = await asyncio.get_running_loop().run_in_executor(self.pool, draw, sim, task, index)
         self._files.move_to_end(name)
-        return self._files[name]
-
-    def _keep(self, name: str, body: bytes) -> None:
-        self._files[name] = body
-        while len(self._files) > KEPT:
+        body = self._files[name]
+        while len(self._files) > CACHED_FILES:
             self._files.popitem(last=False)
+        return body
 
 
-def _draw(sim: Simulator, task: Task, index: int) -> bytes:
+def draw(sim: Simulator, task: Task, index: int) -> bytes:
+    """Return a result file of a task."""
     from devtools.simulators.runninghub import rendering  # Pillow and PyAV are heavy: only who draws pays
 
     sketch = rendering.sketch(task, index)
@@ -53,29 +52,22 @@ def _draw(sim: Simulator, task: Task, index: int) -> bytes:
 
 
 async def serve(sim: Simulator, gallery: Gallery, request: Request) -> Answer:
+    """Answer a request for a result or an upload."""
     sim.counts["downloads"] += 1
-    if match := RESULT.fullmatch(request.path):
-        return await _result(sim, gallery, request, match)
     if match := UPLOAD.fullmatch(request.path):
-        return _upload(sim, request, match[1])
-    return _error(404)
-
-
-def _upload(sim: Simulator, request: Request, name: str) -> Answer:
-    upload = sim.store.upload(name)
-    return _ranged(request, upload[1], upload[0]) if upload else _error(404)
-
-
-async def _result(sim: Simulator, gallery: Gallery, request: Request, match: re.Match[str]) -> Answer:
-    task, index, now = sim.store.task(match[1]), int(match[2]), time.time()
-    if task is None or task.status(now) != SUCCESS or index >= task.files:
+        upload = sim.store.upload(match[1])
+        return _ranged(request, upload[1], upload[0]) if upload else _error(404)
+    match = RESULT.fullmatch(request.path)
+    task = sim.store.task(match[1]) if match else None
+    now = time.time()
+    if match is None or task is None or task.status(now) != SUCCESS or int(match[2]) >= task.files:
         return _error(404)
     if now > task.ends_at + sim.options.url_seconds:
         return _error(403)
     what = sim.meet("file", task.marks, task.id)
     if what == "html":
         return HTML
-    body = ARCHIVE if what == "zip" else await gallery.picture(sim, task, index)
+    body = ARCHIVE if what == "zip" else await gallery.picture(sim, task, int(match[2]))
     answer = _ranged(request, body[: len(body) // 2] if what == "short" else body, TYPES[match[3]])
     return sim.spoilt(answer, "" if what in ("short", "zip") else what, lambda code: {})
 
@@ -91,14 +83,12 @@ def _ranged(request: Request, body: bytes, content_type: str) -> Answer:
     match = RANGE.fullmatch(request.headers.get(b"range", b""))
     if match is None or not (match[1] or match[2]):
         return whole
-    start, stop = _limits(match, len(body))
+    size = len(body)
+    if match[1]:
+        start, stop = int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+    else:
+        start, stop = max(0, size - int(match[2])), size
     if start >= stop:
-        return dataclasses.replace(whole, status=416, body=b"", headers={"content-range": f"bytes */{len(body)}"})
-    headers = {**whole.headers, "content-range": f"bytes {start}-{stop - 1}/{len(body)}"}
+        return dataclasses.replace(whole, status=416, body=b"", headers={"content-range": f"bytes */{size}"})
+    headers = {**whole.headers, "content-range": f"bytes {start}-{stop - 1}/{size}"}
     return dataclasses.replace(whole, status=206, body=body[start:stop], headers=headers)
-
-
-def _limits(match: re.Match[bytes], size: int) -> tuple[int, int]:
-    if not match[1]:
-        return max(0, size - int(match[2])), size
-    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size

@@ -52,7 +52,15 @@ class Options:
         if name not in NAMES:
             raise ValueError(f"there is no option {name!r}")
         before = getattr(self, name)
-        setattr(self, name, {**before, **_texts(value)} if isinstance(before, dict) else _like(before, name, value))
+        if isinstance(before, dict):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"expected a map of names to values, not {value!r}")
+            setattr(self, name, before | {str(key): str(amount) for key, amount in value.items()})
+            return
+        try:
+            setattr(self, name, _TRUTHS[str(value).lower()] if isinstance(before, bool) else type(before)(value))
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{name} must be of type {type(before).__name__}, not {value!r}") from None
 
     def price_of(self, endpoint: str, kind: str) -> str:
         return self.price.get(endpoint) or self.price[kind]
@@ -63,16 +71,3 @@ class Options:
 
 NAMES = [field.name for field in dataclasses.fields(Options)]
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def _like(example: Any, name: str, value: Any) -> Any:
-    try:
-        return _TRUTHS[str(value).lower()] if isinstance(example, bool) else type(example)(value)
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{name} must be of type {type(example).__name__}, not {value!r}") from None
-
-
-def _texts(value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"expected a map of names to values, not {value!r}")
-    return {str(name): str(amount) for name, amount in value.items()}

@@ -1,4 +1,4 @@
-"""Starts, asks and ends one simulator from Python, for tests and benchmarks.
+"""Start, ask and end one simulator from Python, for tests and benchmarks.
 
 with SimulatorProcess(task_seconds=0.5, faults={"submit_503": 2}) as simulator:
     ... use simulator.url as the base URL ...
@@ -36,7 +36,13 @@ class SimulatorProcess:
         self, *, port: int = 0, state: str | Path = "", faults: dict[str, Any] | None = None, **options: Any
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="simulator-")
-        self._flags = [f"--state={state or Path(self._folder.name, 'state.sqlite3')}", *_flags(options)]
+        pairs = [
+            (name, entry)
+            for name, value in options.items()
+            for entry in ([f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else [value])
+        ]
+        self._flags = [f"--state={state or Path(self._folder.name, 'state.sqlite3')}"]
+        self._flags += [f"--{name.replace('_', '-')}={value}" for name, value in pairs]
         self._flags += [f"--fault={name}={amount}" for name, amount in (faults or {}).items()]
         self._session = requests.Session()
         self._session.trust_env = False
@@ -49,7 +55,13 @@ class SimulatorProcess:
     def _begin(self, port: int) -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-m", self.module, "--tied", f"--port={port}", *self._flags]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        return process, _wait_until_ready(process)
+        out = process.stdout
+        line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""
+        if not line.startswith("Simulator ready at "):
+            process.kill()
+            process.communicate(timeout=10)
+            raise RuntimeError(f"the simulator did not start: {line!r}")
+        return process, line.split()[-1]
 
     @property
     def port(self) -> int:
@@ -79,7 +91,7 @@ class SimulatorProcess:
         return dict(self._ask("GET", "options"))
 
     def set(self, **changes: Any) -> dict[str, Any]:
-        """Turn options and arm faults by name: ``set(cap=5, submit_500=0.1, query_drop=3)``."""
+        """Set options and arm faults by name: ``set(cap=5, submit_500=0.1, query_drop=3)``."""
         return dict(self._ask("POST", "options", changes))
 
     def reset(self) -> None:
@@ -94,7 +106,7 @@ class SimulatorProcess:
     # ending
 
     def kill(self) -> None:
-        """``kill -9``: nothing is tidied up, the state file stays."""
+        """End it with ``kill -9``. The state file stays."""
         self._process.kill()
         self._reap()
 
@@ -121,22 +133,3 @@ class SimulatorProcess:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _flags(options: dict[str, Any]) -> list[str]:
-    pairs = [
-        (name, entry)
-        for name, value in options.items()
-        for entry in ([f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else [value])
-    ]
-    return [f"--{name.replace('_', '-')}={value}" for name, value in pairs]
-
-
-def _wait_until_ready(process: subprocess.Popen[str]) -> str:
-    out = process.stdout
-    line = out.readline() if out and select.select([out], [], [], START_SECONDS)[0] else ""
-    if not line.startswith("Simulator ready at "):
-        process.kill()
-        process.communicate(timeout=10)
-        raise RuntimeError(f"the simulator did not start: {line!r}")
-    return line.split()[-1]

@@ -60,7 +60,7 @@ def ratio_of(shape: str) -> float:
 
 
 def size_of(ratio: float, side: int, step: int = 1) -> tuple[int, int]:
-    """Width and height with the long side given, both multiples of ``step``."""
+    """Return width and height for a long side, both multiples of ``step``."""
     short = max(step, round(side * min(ratio, 1 / ratio) / step) * step)
     long = max(step, side // step * step)
     return (long, short) if ratio >= 1 else (short, long)
@@ -73,76 +73,56 @@ def png(sketch: Sketch, side: int) -> bytes:
 
 
 def mp4(sketch: Sketch, side: int, seconds: float) -> bytes:
-    """H.264, yuv420p, with the index in front so that browsers start at once."""
+    """Return a clip: H.264, yuv420p, with the index in front so that browsers start at once."""
     size = size_of(sketch.ratio, side, step=2)
     still, frames = draw(sketch, size), max(1, round(seconds * FRAMES_PER_SECOND))
     with tempfile.TemporaryDirectory() as folder:  # moving the index to the front needs a file that can be read back
         path = Path(folder, "clip.mp4")
-        _encode(path, size, [_moved(still, step / frames) for step in range(frames)])
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            stream = container.add_stream("h264", rate=FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "30"})
+            stream.width, stream.height, stream.pix_fmt, stream.thread_count = *size, "yuv420p", 1
+            for step in range(frames):
+                picture = av.VideoFrame.from_image(_moved(still, step / frames))  # type: ignore[no-untyped-call]
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
         return path.read_bytes()
 
 
-def _encode(path: Path, size: tuple[int, int], frames: list[Image.Image]) -> None:
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("h264", rate=FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "30"})
-        stream.width, stream.height, stream.pix_fmt, stream.thread_count = *size, "yuv420p", 1
-        for frame in frames:
-            picture = av.VideoFrame.from_image(frame)  # type: ignore[no-untyped-call]
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-
-
-# --- drawing ---
-# ---  ---
-
-
 def draw(sketch: Sketch, size: tuple[int, int]) -> Image.Image:
-    image = _background(sketch.hue, size)
-    pen, unit = ImageDraw.Draw(image), min(size) / 16
-    _landscape(pen, sketch.hue, size)
-    _inputs(pen, sketch.inputs, unit)
-    _text(pen, sketch.text or "(no prompt)", size, unit)
-    pen.text((unit, size[1] - unit), sketch.footer, "white", _font(max(9, unit / 3), False), anchor="lb")
-    return image
-
-
-def _background(hue: float, size: tuple[int, int]) -> Image.Image:
+    """Return the picture: a landscape, a card for each input image, the prompt, and the footer."""
+    (width, height), hue, unit = size, sketch.hue, min(size) / 16
     gradient = Image.linear_gradient("L").resize(size, Image.Resampling.NEAREST)
-    return ImageOps.colorize(gradient, _rgb(hue, 0.65, 0.6), _rgb(hue - 0.15, 0.45, 0.72))
+    image = ImageOps.colorize(gradient, _rgb(hue, 0.65, 0.6), _rgb(hue - 0.15, 0.45, 0.72))
+    pen = ImageDraw.Draw(image)
 
-
-def _landscape(pen: ImageDraw.ImageDraw, hue: float, size: tuple[int, int]) -> None:
-    """Draw a sun and two rows of hills, placed by the hue."""
-    (width, height), radius = size, min(size) / 7
-    x, y = width * (0.55 + 0.3 * (hue * 7 % 1)), height * 0.26
+    # A sun and two rows of hills, placed by the hue.
+    x, y, radius = width * (0.55 + 0.3 * (hue * 7 % 1)), height * 0.26, min(size) / 7
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), _rgb(hue + 0.45, 0.25, 1.0))
     for row in (1, 2):
         tops = [height * (0.6 + row / 10 + 0.06 * math.sin(hue * 40 + row * 2 + step / 3)) for step in range(21)]
         line = [(width * step / 20, top) for step, top in enumerate(tops)]
         pen.polygon([(0, height), *line, (width, height)], _rgb(hue - 0.05 * row, 0.7, 0.55 - 0.15 * row))
 
-
-def _rgb(hue: float, saturation: float, value: float) -> Colour:
-    red, green, blue = (round(part * 255) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
-    return red, green, blue
-
-
-def _inputs(pen: ImageDraw.ImageDraw, count: int, unit: float) -> None:
-    """One numbered card for each input image."""
-    for place in range(min(count, 6)):
+    for place in range(min(sketch.inputs, 6)):
         left = unit * (1 + 2 * place)
         pen.rounded_rectangle((left, unit, left + 1.6 * unit, 2.6 * unit), unit / 4, fill="white")
         middle = (left + 0.8 * unit, 1.8 * unit)
         pen.text(middle, str(place + 1), "black", _font(max(10, unit), False), anchor="mm")
 
-
-def _text(pen: ImageDraw.ImageDraw, text: str, size: tuple[int, int], unit: float) -> None:
+    text = sketch.text or "(no prompt)"
     is_wide = any(ord(letter) > 0x2E7F for letter in text)
-    height = max(10, unit * (1.2 if len(text) < 120 else 0.8))
-    columns = max(6, int(size[0] / height * (0.85 if is_wide else 1.7)))
-    lines = textwrap.wrap(text, columns, max_lines=max(1, int(size[1] / height / 2)), placeholder=" …")
-    at = (unit, size[1] / 2)
-    pen.multiline_text(at, "\n".join(lines) or "…", "white", _font(height, is_wide), anchor="lm", spacing=height / 4)
+    line_height = max(10, unit * (1.2 if len(text) < 120 else 0.8))
+    columns = max(6, int(width / line_height * (0.85 if is_wide else 1.7)))
+    lines = textwrap.wrap(text, columns, max_lines=max(1, int(height / line_height / 2)), placeholder=" …")
+    font, at = _font(line_height, is_wide), (unit, height / 2)
+    pen.multiline_text(at, "\n".join(lines) or "…", "white", font, anchor="lm", spacing=line_height / 4)
+    pen.text((unit, height - unit), sketch.footer, "white", _font(max(9, unit / 3), False), anchor="lb")
+    return image
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Colour:
+    red, green, blue = (round(part * 255) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
+    return red, green, blue
 
 
 @functools.lru_cache(maxsize=64)

@@ -41,30 +41,24 @@ class App:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
             request = await read(scope, receive)
-            answer = await self._answer(request)
-            await deliver(answer, scope, receive, send, self.sim.options.slow_seconds)
         except Gone:
-            pass
-
-    async def _answer(self, request: Request) -> Answer:
+            return
+        handlers = [
+            handler
+            for method, prefix, handler in PREFIXES
+            if request.method == method and request.path.startswith(prefix)
+        ]
         if request.path.startswith("/files/"):
-            return await files.serve(self.sim, self.gallery, request)
-        if request.path.startswith("/__sim__/"):
-            return control_api.answer(self.sim, self._start, request)
-        handler = ROUTES.get((request.method, request.path)) or _by_prefix(request)
-        return await handler(self.sim, request) if handler else _no_route(request)
-
-
-def _by_prefix(request: Request) -> Handler | None:
-    matches = (
-        handler for method, prefix, handler in PREFIXES if request.method == method and request.path.startswith(prefix)
-    )
-    return next(matches, None)
-
-
-def _no_route(request: Request) -> Answer:
-    is_v2 = request.path.startswith("/openapi/v2/")
-    return as_json(envelopes.refusal("1009") if is_v2 else envelopes.legacy(None, "412"))
+            answer = await files.serve(self.sim, self.gallery, request)
+        elif request.path.startswith("/__sim__/"):
+            answer = control_api.answer(self.sim, self._start, request)
+        elif handler := ROUTES.get((request.method, request.path)) or next(iter(handlers), None):
+            answer = await handler(self.sim, request)
+        elif request.path.startswith("/openapi/v2/"):
+            answer = as_json(envelopes.refusal("1009"))
+        else:
+            answer = as_json(envelopes.legacy(None, "412"))
+        await deliver(answer, scope, receive, send, self.sim.options.slow_seconds)
 
 
 def serve(host: str, port: int, state: str, options: Options, faults: dict[str, float], is_tied: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import json
 import re
@@ -74,19 +73,6 @@ class Simulator:
         return spoil(answer, what, lambda name: refuse(faults.code_of(name)), self.options.retry_after)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A submit.  ``request`` is its hash over endpoint and parameters, without the webhook."""
-
-    owner: str
-    request: str
-    endpoint: str
-    params: str
-    marks: str
-    base: str
-    webhook_url: str
-
-
 class Refused(Exception):
     """A submit that is not accepted.  ``what`` as in faults: a code, an HTTP status, a cut."""
 
@@ -97,7 +83,6 @@ class Refused(Exception):
 
 
 # --- submit ---
-# ---  ---
 
 
 async def submit(sim: Simulator, request: Request) -> Answer:
@@ -105,76 +90,64 @@ async def submit(sim: Simulator, request: Request) -> Answer:
     endpoint = request.path.removeprefix("/openapi/v2/")
     await asyncio.sleep(sim.options.submit_latency)
     try:
-        task, now = _accept(sim, request, endpoint), time.time()
+        task, now = accept(sim, request, endpoint), time.time()
     except Refused as refused:
         sim.store.refused(refused.what, endpoint, prompt_of(request.json()))
         detail = refused.detail
         return sim.spoilt(as_json({}), refused.what, lambda code: envelopes.refusal(code, detail))
-    lost = sim.meet("paid", task.marks, task.request)
-    return sim.spoilt(
-        as_json(envelopes.submitted(task, now, ends_in_answer=sim.options.ends_in_answer)), lost, envelopes.refusal
-    )
+    fault = sim.meet("paid", task.marks, task.request)
+    content = envelopes.submitted(task, now, ends_in_answer=sim.options.ends_in_answer)
+    return sim.spoilt(as_json(content), fault, envelopes.refusal)
 
 
-def _accept(sim: Simulator, request: Request, endpoint: str) -> Task:
-    """Check, then store the task.  Nothing awaits in here, so that the cap is never exceeded."""
+def accept(sim: Simulator, request: Request, endpoint: str) -> Task:
+    """Check a submit, then store its task.  Raises Refused.
+
+    Nothing awaits in here, so that the cap is never exceeded.  The hash of a request is made of
+    endpoint and parameters, without the webhook.
+    """
     if code := key_problem(request.key, KEY_CODES):
         raise Refused(code)
     params = request.json()
-    _check(sim.options, endpoint, params)
-    order = _order(request, endpoint, params)
-    _refuse_by_fault(sim, order)
-    now = time.time()
-    if sim.store.unfinished(order.owner, now) >= cap_of(sim, request.key):
-        raise Refused(sim.options.cap_code)
-    task = _new_task(sim, order, now)
-    sim.store.add(task)
-    return task
-
-
-def _order(request: Request, endpoint: str, params: dict[str, Any]) -> Order:
+    check_params(sim.options, endpoint, params)
     text = json.dumps({name: value for name, value in params.items() if name != "webhookUrl"}, sort_keys=True)
-    return Order(
-        owner=owner_of(request.key),
-        request=hashlib.blake2b(f"{endpoint} {text}".encode(), digest_size=8).hexdigest(),
-        endpoint=endpoint,
-        params=text,
-        marks=" ".join(marker.group() for marker in faults.MARKER.finditer(text)),
-        base=request.base,
-        webhook_url=params.get("webhookUrl") or "",
-    )
-
-
-def _refuse_by_fault(sim: Simulator, order: Order) -> None:
+    digest = hashlib.blake2b(f"{endpoint} {text}".encode(), digest_size=8).hexdigest()
+    marks = " ".join(marker.group() for marker in faults.MARKER.finditer(text))
     try:
-        what = sim.meet("submit", order.marks, order.request)
+        fault = sim.meet("submit", marks, digest)
     except ValueError as problem:
         raise Refused("1007", str(problem)) from None
-    if what:
-        raise Refused(what)
-
-
-def _new_task(sim: Simulator, order: Order, now: float) -> Task:
-    outcome = sim.meet("task", order.marks, order.request) or "success"
-    seconds = faults.number(order.marks, "slow", _usual_seconds(sim, order))
-    return Task(
+    if fault:
+        raise Refused(fault)
+    owner, now = owner_of(request.key), time.time()
+    if sim.store.unfinished(owner, now) >= cap_of(sim, request.key):
+        raise Refused(sim.options.cap_code)
+    outcome = sim.meet("task", marks, digest) or "success"
+    share = faults.chance(sim.options.seed, digest, sim.store.times_paid(digest))
+    usual_seconds = sim.options.task_seconds * (1 + sim.options.task_jitter * (2 * share - 1))
+    seconds = faults.number(marks, "slow", usual_seconds)
+    task = Task(
         id=sim.new_id(),
-        **dataclasses.asdict(order),
+        owner=owner,
+        request=digest,
+        endpoint=endpoint,
+        params=text,
+        marks=marks,
+        base=request.base,
+        webhook_url=params.get("webhookUrl") or "",
         outcome=faults.code_of(outcome) or outcome,
-        results=int(faults.number(order.marks, "results", sim.options.results)),
-        price=sim.options.price_of(order.endpoint, kind_of(order.endpoint)),
+        results=int(faults.number(marks, "results", sim.options.results)),
+        price=sim.options.price_of(endpoint, kind_of(endpoint)),
         accepted_at=now,
         starts_at=now + seconds * sim.options.queued_share,
         ends_at=end_of(now, seconds, outcome),
     )
+    sim.store.add(task)
+    return task
 
 
-def _usual_seconds(sim: Simulator, order: Order) -> float:
-    drawn = faults.chance(sim.options.seed, order.request, sim.store.times_paid(order.request))
-    return sim.options.task_seconds * (1 + sim.options.task_jitter * (2 * drawn - 1))
-
-
-def _check(options: Options, endpoint: str, params: dict[str, Any]) -> None:
+def check_params(options: Options, endpoint: str, params: dict[str, Any]) -> None:
+    """Raise Refused for an unknown endpoint, or for parameters that it does not take."""
     if not options.knows(endpoint):
         raise Refused("1001", endpoint)
     if not params:
@@ -188,7 +161,6 @@ def _check(options: Options, endpoint: str, params: dict[str, Any]) -> None:
 
 
 # --- the others ---
-# ---  ---
 
 
 async def query(sim: Simulator, request: Request) -> Answer:
@@ -197,47 +169,47 @@ async def query(sim: Simulator, request: Request) -> Answer:
     task_id = request.json().get("taskId")
     task = sim.store.task(task_id) if isinstance(task_id, str) else None
     what = sim.meet("query", task.marks, task.id) if task else sim.meet("query")
-    content = _stand(request.key, task_id, task)
+    if code := key_problem(request.key, ONLY_BAD):
+        content = envelopes.refusal(code)
+    elif not isinstance(task_id, str) or not task_id.isdecimal():
+        detail = "failed to parse request body" if task_id else "taskId must not be null"
+        content = envelopes.refusal("1007", detail)
+    elif task is None or task.owner != owner_of(request.key):  # another key's tasks do not exist
+        content = envelopes.not_found(task_id)
+    else:
+        content = envelopes.queried(task, time.time())
     if what == "early":
         content, what = content | {"results": None}, ""
     return sim.spoilt(as_json(content), what, envelopes.refusal)
-
-
-def _stand(key: str, task_id: Any, task: Task | None) -> envelopes.Json:
-    if code := key_problem(key, ONLY_BAD):
-        return envelopes.refusal(code)
-    if not isinstance(task_id, str) or not task_id.isdecimal():
-        detail = "failed to parse request body" if task_id else "taskId must not be null"
-        return envelopes.refusal("1007", detail)
-    if task is None or task.owner != owner_of(key):  # another key's tasks do not exist
-        return envelopes.not_found(task_id)
-    return envelopes.queried(task, time.time())
 
 
 async def upload(sim: Simulator, request: Request) -> Answer:
     sim.counts["uploads"] += 1
     await asyncio.sleep(sim.options.upload_latency)
     what = sim.meet("upload")
-    content = v2_refusal("401") if key_problem(request.key, ONLY_BAD) else _receive(sim, request)
-    return sim.spoilt(as_json(content), what, v2_refusal)
-
-
-def _receive(sim: Simulator, request: Request) -> envelopes.Json:
     part = file_part(request.headers.get(b"content-type", b""), request.body, b"file")
-    if part is None:
-        return envelopes.v2(None, "301", "PARAMS_INVALID: one part named file is expected")
-    extension = PurePosixPath(part.filename).suffix.lower()
-    if extension not in UPLOAD_TYPES:
-        return envelopes.v2(
-            None, "301", f"PARAMS_INVALID: file type {extension or 'without extension'} is not supported"
+    extension = PurePosixPath(part.filename).suffix.lower() if part else ""
+    if key_problem(request.key, ONLY_BAD):
+        content = v2_refusal("401")
+    elif part is None:
+        content = envelopes.v2(None, "301", "PARAMS_INVALID: one part named file is expected")
+    elif extension not in UPLOAD_TYPES:
+        text = f"PARAMS_INVALID: file type {extension or 'without extension'} is not supported"
+        content = envelopes.v2(None, "301", text)
+    elif len(part.body) > sim.options.upload_max_bytes:
+        content = v2_refusal("809")
+    else:
+        name = f"{hashlib.sha256(part.body).hexdigest()}{extension}"
+        sim.store.keep(name, part.content_type, part.body)
+        content = envelopes.v2(
+            {
+                "type": UPLOAD_TYPES[extension],
+                "download_url": f"{request.base}/files/uploads/{name}",
+                "fileName": f"openapi/{name}",
+                "size": str(len(part.body)),
+            }
         )
-    if len(part.body) > sim.options.upload_max_bytes:
-        return v2_refusal("809")
-    name = f"{hashlib.sha256(part.body).hexdigest()}{extension}"
-    sim.store.keep(name, part.content_type, part.body)
-    url, file_name = f"{request.base}/files/uploads/{name}", f"openapi/{name}"
-    kind, size = UPLOAD_TYPES[extension], str(len(part.body))
-    return envelopes.v2({"type": kind, "download_url": url, "fileName": file_name, "size": size})
+    return sim.spoilt(as_json(content), what, v2_refusal)
 
 
 async def cancel(sim: Simulator, request: Request) -> Answer:
@@ -254,40 +226,41 @@ async def cancel(sim: Simulator, request: Request) -> Answer:
 async def account_status(sim: Simulator, request: Request) -> Answer:
     await asyncio.sleep(sim.options.query_latency)
     key = str(request.json().get("apikey") or "")
-    code = key_problem(key, {"bad": "802"}) if key else "1601"
-    content = legacy_refusal(code) if code else envelopes.legacy(_account(sim, key))
+    if code := key_problem(key, {"bad": "802"}) if key else "1601":
+        content = legacy_refusal(code)
+    else:
+        now = time.time()
+        balance = Decimal(sim.options.balance) - charged(sim, now)
+        content = envelopes.legacy(
+            {
+                "remainCoins": "99999",
+                "currentTaskCounts": str(sim.store.unfinished(owner_of(key), now)),
+                "remainMoney": "0.00" if key.startswith("poor") else str(balance),
+                "currency": sim.options.currency,
+                "apiType": _key_type(key),
+            }
+        )
     return sim.spoilt(as_json(content), sim.meet("account"), legacy_refusal)
-
-
-def _account(sim: Simulator, key: str) -> envelopes.Json:
-    now = time.time()
-    return {
-        "remainCoins": "99999",
-        "currentTaskCounts": str(sim.store.unfinished(owner_of(key), now)),
-        "remainMoney": "0.00" if key.startswith("poor") else str(Decimal(sim.options.balance) - charged(sim, now)),
-        "currency": sim.options.currency,
-        "apiType": _key_type(key),
-    }
 
 
 async def queue_status(sim: Simulator, request: Request) -> Answer:
     await asyncio.sleep(sim.options.query_latency)
-    is_bad = key_problem(request.key, ONLY_BAD)
-    content = v2_refusal("401") if is_bad else envelopes.v2(_queue(sim, request.key))
+    if key_problem(request.key, ONLY_BAD):
+        content = v2_refusal("401")
+    else:
+        now, owner = time.time(), owner_of(request.key)
+        total, queued = sim.store.unfinished(owner, now), sim.store.waiting(owner, now)
+        content = envelopes.v2(
+            {
+                "apiKeyType": _key_type(request.key),
+                "concurrentLimit": cap_of(sim, request.key),
+                "runningCount": str(total - queued),
+                "queuedCount": str(queued),
+                "totalCurrentTasks": str(total),
+                "instanceCount": None,
+            }
+        )
     return sim.spoilt(as_json(content), sim.meet("account"), v2_refusal)
-
-
-def _queue(sim: Simulator, key: str) -> envelopes.Json:
-    now, owner = time.time(), owner_of(key)
-    total, queued = sim.store.unfinished(owner, now), sim.store.waiting(owner, now)
-    return {
-        "apiKeyType": _key_type(key),
-        "concurrentLimit": cap_of(sim, key),
-        "runningCount": str(total - queued),
-        "queuedCount": str(queued),
-        "totalCurrentTasks": str(total),
-        "instanceCount": None,
-    }
 
 
 async def price_preview(sim: Simulator, request: Request) -> Answer:
@@ -300,7 +273,6 @@ async def price_preview(sim: Simulator, request: Request) -> Answer:
 
 
 # --- shared ---
-# ---  ---
 
 
 def key_problem(key: str, codes: dict[str, str]) -> str:
@@ -316,7 +288,7 @@ def owner_of(key: str) -> str:
 
 
 def cap_of(sim: Simulator, key: str) -> int:
-    """Unfinished tasks that a key may have: the option, or what the key itself says."""
+    """Return how many unfinished tasks a key may have: the option, or what the key itself says."""
     match = KEY_CAP.match(key)
     return int(match[1]) if match else sim.options.cap
 
