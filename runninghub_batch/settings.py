@@ -64,7 +64,7 @@ PUBLIC_BASE_URL: str = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
 POLL_FLOOR_SECONDS: float = env.float("POLL_FLOOR_SECONDS", default=2.0)
 RESULTS_ALLOWED_HOSTS: list[str] = env.list("RESULTS_ALLOWED_HOSTS", default=[])
 RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
-# Of an uploaded image. Models take less: what they get is made of it (media.renditions).
+# Of an uploaded image. Models take less and get a smaller copy (media.renditions).
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=50 * 1024**2)
 MEDIA_MAX_PIXELS: int = env.int("MEDIA_MAX_PIXELS", default=80_000_000)  # decoding takes 3 to 4 bytes for each
 API_MAX_BODY_BYTES: int = env.int("API_MAX_BODY_BYTES", default=64 * 1024**2)
@@ -74,9 +74,9 @@ RETENTION_MISSIONS_DAYS: int = env.int("RETENTION_MISSIONS_DAYS", default=0)
 RETENTION_RESULTS_DAYS: int = env.int("RETENTION_RESULTS_DAYS", default=0)
 RETENTION_EVENTS_DAYS: int = env.int("RETENTION_EVENTS_DAYS", default=0)
 RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
-# Below so much free space on the disk of DATA_DIR nothing more is submitted; 0: not looked at.
+# With less free space than this on the disk of DATA_DIR, nothing more is submitted; 0: not checked.
 MIN_FREE_DISK_MB: int = env.int("MIN_FREE_DISK_MB", default=1024)
-BACKUP_MAX_AGE_DAYS: int = env.int("BACKUP_MAX_AGE_DAYS", default=7)  # doctor warns of an older one; 0: never
+BACKUP_MAX_AGE_DAYS: int = env.int("BACKUP_MAX_AGE_DAYS", default=7)  # doctor warns if the last is older; 0: never
 RETENTION_AUDIT_DAYS: int = env.int("RETENTION_AUDIT_DAYS", default=0)
 FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers only requests from this machine
@@ -272,8 +272,8 @@ LOCALE_PATHS = [BASE_DIR / "runninghub_batch" / "locale"]
 
 
 # A machine that loses its network must not hold a lock for which all others wait, nor wait for ever
-# itself. Both ends notice within half a minute, and the server ends a transaction that is idle for
-# a minute.
+# itself. Both ends notice within half a minute. The server ends a transaction that is idle for a
+# minute.
 LOST_CONNECTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -342,7 +342,7 @@ Q_CLUSTER = {
     "workers": Q_WORKERS,
     "orm": "default",
     "broker_class": "workers.queue.Broker",
-    "poll": 0.02,  # seconds between two looks of an idle cluster for messages
+    "poll": 0.02,  # seconds between two checks of an idle cluster for messages
     "bulk": 10,  # messages per fetch
     "queue_limit": 20,  # few, because prefetched messages get old
     "save_limit": -1,  # no rows for successes

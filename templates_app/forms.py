@@ -38,8 +38,8 @@ class TemplateFilterForm(forms.Form):
 class TemplateForm(forms.Form):
     """Fields for one model of one task type.
 
-    ``values`` fill it, ``data`` was posted, ``images`` can be ticked. The models that ``owner_id``
-    may use are offered.
+    ``values`` fill it, or ``data`` that was posted. It offers ``images``, and the models that the
+    person ``owner_id`` may use.
     """
 
     name = forms.CharField(max_length=MAX_NAME, label=gettext_lazy("Name"))
@@ -67,27 +67,29 @@ class TemplateForm(forms.Form):
         self.task_type = task_type
         models = {model.key: model for model in catalog.all_models(task_type, owner_id=owner_id)}
         default = catalog.find_default(task_type)
-        self.chosen = models.get(source.get("model") or "") or default or next(iter(models.values()))
-        super().__init__(data, initial={"batch_fields": [self.chosen.batch_field], **(values or {})})
+        self.chosen_model = models.get(source.get("model") or "") or default or next(iter(models.values()))
+        super().__init__(data, initial={"batch_fields": [self.chosen_model.batch_field], **(values or {})})
         follow_default = _("Default (now %s)") % default.label if default else _("Default")
         model_choices = [("", follow_default), *((name, model.label) for name, model in models.items())]
-        field_choices = [(parameter.name, parameter_label(parameter.name)) for parameter in self.chosen.parameters]
+        field_choices = [
+            (parameter.name, parameter_label(parameter.name)) for parameter in self.chosen_model.parameters
+        ]
         for name, choices in (("model", model_choices), ("batch_fields", field_choices)):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
             field.choices = choices
-        for parameter in self.chosen.parameters:
+        for parameter in self.chosen_model.parameters:
             self.fields[PARAMETER + parameter.name] = parameter_field(parameter, images=images, is_decided=False)
 
     def parameters(self) -> list[forms.BoundField]:
         """Return the fields of the model's parameters, in the catalogue's order."""
-        return [self[PARAMETER + parameter.name] for parameter in self.chosen.parameters]
+        return [self[PARAMETER + parameter.name] for parameter in self.chosen_model.parameters]
 
     def config(self) -> dict[str, Any]:
         """Return what was posted as the config of a template."""
         params = {
             parameter.name: wire_value(parameter, self.cleaned_data.get(PARAMETER + parameter.name) or "")
-            for parameter in self.chosen.parameters
+            for parameter in self.chosen_model.parameters
         }
         return {
             "model": self.cleaned_data.get("model", ""),
@@ -95,11 +97,11 @@ class TemplateForm(forms.Form):
             "batch_fields": self.cleaned_data.get("batch_fields", []),
         }
 
-    def typed(self) -> dict[str, Any]:
-        """Return what was posted, valid or not, to fill the form of another model with."""
-        typed = {name: self[name].data for name in self.fields}
-        fitting = set(typed["batch_fields"]) & set(self.chosen.parameters_by_name)
-        return typed | {"batch_fields": sorted(fitting) or [self.chosen.batch_field]}
+    def posted_values(self) -> dict[str, Any]:
+        """Return the posted values, valid or not, to fill the form of another model with."""
+        values = {name: self[name].data for name in self.fields}
+        batch_fields = set(values["batch_fields"]) & set(self.chosen_model.parameters_by_name)
+        return values | {"batch_fields": sorted(batch_fields) or [self.chosen_model.batch_field]}
 
     def show_errors(self, errors: Iterable[FieldError]) -> None:
         """Put each error of a config beside its field, or above the form.

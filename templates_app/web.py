@@ -39,6 +39,7 @@ REDRAW = "redraw"  # posted by a button, or by htmx, to show another model's fie
 @login_required
 @require_safe
 def show_list(request: HttpRequest) -> HttpResponse:
+    """Show a page of templates. The filters are part of the URL."""
     templates = MissionTemplate.objects.visible_to(cast(User, request.user))
     filters = TemplateFilterForm(request.GET).filters()
     page = Paginator(selectors.find_templates(templates, **filters), PAGE_SIZE).get_page(request.GET.get("page"))
@@ -75,6 +76,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, template_id: int) -> HttpResponse:
+    """Show the form of a template; save it on POST."""
     template = _visible(request, template_id)
     if request.method == "POST" and REDRAW not in request.POST:
         rights.require(request.user, Action.CHANGE, template)
@@ -100,10 +102,10 @@ def _form_page(request: HttpRequest, task_type: str, template: MissionTemplate |
     owner = template.owner if template else cast(User, request.user)
     status = 200
     if request.method == "POST":
-        images = _images(owner, chosen=references_in(request.POST))
+        images = _images(owner, references_in(request.POST))
         form = TemplateForm(task_type, data=request.POST, owner_id=owner.pk, images=images)
         if REDRAW in request.POST:
-            form = TemplateForm(task_type, values=form.typed(), owner_id=owner.pk, images=images)
+            form = TemplateForm(task_type, values=form.posted_values(), owner_id=owner.pk, images=images)
         elif saved := _save(form, owner, template):
             messages.success(request, _("Template “%s” saved.") % saved.name)
             return redirect("templates:list")
@@ -111,13 +113,13 @@ def _form_page(request: HttpRequest, task_type: str, template: MissionTemplate |
             status = 422
     else:
         values = values_of(template) if template else None
-        images = _images(owner, chosen=references_in(values or {}))
+        images = _images(owner, references_in(values or {}))
         form = TemplateForm(task_type, values=values, owner_id=owner.pk, images=images)
     context = {
         "form": form,
         "template": template,
         "task_type": TaskType(form.task_type),
-        "price": form.chosen.price_text,
+        "price": form.chosen_model.price_text,
         "problems": _problems(template) if template and not form.is_bound else [],
         "redraw": REDRAW,
         "may_save": template is None or rights.may(request.user, Action.CHANGE, template),
@@ -147,7 +149,7 @@ def _save(form: TemplateForm, owner: User, template: MissionTemplate | None) -> 
 
 
 def _card(template: MissionTemplate) -> dict[str, Any]:
-    """Return what the list shows of a template. Its config may be anything."""
+    """Return the facts of a template that the list shows. Its config may be anything."""
     config = template.config if isinstance(template.config, dict) else {}
     name, params = config.get("model"), config.get("params")
     try:
@@ -184,10 +186,10 @@ def _problems(template: MissionTemplate) -> list[dict[str, str]]:
     return problems
 
 
-def _images(owner: User, chosen: Collection[int] = ()) -> list[MediaFile]:
-    """Return the images that the form offers: those chosen already, and the owner's newest."""
+def _images(owner: User, first_ids: Collection[int] = ()) -> list[MediaFile]:
+    """Return the images that the form offers: those with ``first_ids``, then the owner's newest."""
     mine = MediaFile.objects.filter(owner=owner)
-    return [*mine.filter(pk__in=chosen), *mine.exclude(pk__in=chosen)[:IMAGES_OFFERED]]
+    return [*mine.filter(pk__in=first_ids), *mine.exclude(pk__in=first_ids)[:IMAGES_OFFERED]]
 
 
 def _visible(request: HttpRequest, template_id: int) -> MissionTemplate:

@@ -1,7 +1,7 @@
 """Work that a worker does beside its tasks, in threads of its own.
 
-A worker that ends or is recycled waits for it, as it waits for a task. What has not ended within
-the supervisor's stop limit is killed.
+A worker that ends or is recycled waits for it, as it waits for a task. The supervisor kills work
+that exceeds its stop limit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def count() -> int:
 
 
 def request_stop() -> None:
-    """Note that this process ends as soon as its work has ended."""
+    """Note that this process will end when its work has ended."""
     _stop.set()
 
 

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 from workers.worker_slots import WorkerSlots
 
-FEWEST_WORKERS = 4  # with fewer there is nothing to share
+FEWEST_WORKERS = 4  # with fewer there are no bounds
 SLOW_SECONDS = 20.0
-RETRY_SECONDS = 1.0  # after that time a message that found no worker is sent again
+RETRY_SECONDS = 1.0  # until a message whose call was not allowed is sent again
 
 _slots: WorkerSlots | None = None
 
 
 class Call(enum.IntEnum):
-    """The kinds of calls. Those that had no answer before are apart from those that are new."""
+    """The kinds of calls. Repeats of unanswered calls are kinds of their own."""
 
     SUBMIT = 1
     UPLOAD = 2
@@ -50,14 +50,14 @@ class SlowWait:
 
 
 def use(slots: WorkerSlots) -> None:
-    """Count in this cluster's shared memory, from now on."""
+    """Count the calls in the shared memory of this cluster."""
     global _slots
     _slots = slots
 
 
 @contextlib.contextmanager
 def waiting(call: Call, account_id: int, mission_id: int = 0) -> Iterator[bool]:
-    """Note that this worker calls a provider. Yield False if too many others do: do not call.
+    """Note that this worker calls a provider. Yield False, and do not call, if too many others do.
 
     With ``mission_id`` the share of this kind of call is that of the mission.
     """

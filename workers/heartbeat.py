@@ -26,7 +26,7 @@ def worker_name() -> str:
 def is_dead(worker: str, now: datetime) -> bool:
     """Return True if the named worker has certainly ended.
 
-    The process table decides for this host; a silent heartbeat decides for another.
+    On this host the process table decides, on others the age of the heartbeat.
     """
     cluster_id, _, pid = worker.rpartition(":")
     cluster = WorkerCluster.objects.filter(pk=cluster_id).first() if cluster_id else None

@@ -1,6 +1,6 @@
 """Hooks of other apps for the start, the life and the end of workers.
 
-``workers`` knows nothing of the apps above it. Each of them that needs to names a subclass of
+``workers`` knows nothing of the apps above it. An app that needs hooks registers a subclass of
 ``WorkerHooks`` in its ``AppConfig.ready()``; the supervisor imports them when it starts.
 """
 
@@ -17,7 +17,7 @@ _paths: list[str] = []
 
 
 class WorkerHooks:
-    """The moments in the life of a worker cluster. Override what an app needs.
+    """The moments in the life of a worker cluster. Override those that an app needs.
 
     All but ``warm_up`` run in the supervisor. ``is_alone`` is true when no other cluster of this
     database is alive, on any host.

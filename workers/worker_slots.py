@@ -1,4 +1,4 @@
-"""Shared memory of one cluster: what each worker process does."""
+"""Shared memory of one cluster: the state of each worker process."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from workers import background
 
 
 class WorkerSlots:
-    """A cell for each worker: its process id, since when it is busy, and what it waits for.
+    """A cell for each worker: process id, start of its task, and the call that it waits for.
 
-    The supervisor reads it, so that it does not take a busy cluster for a frozen one. The cell of a
-    dead worker is taken by the next. One more cell holds the time of the latest result.
+    The supervisor reads the cells, so that it does not take a busy cluster for a frozen one. A new
+    worker takes the cell of a dead one. One more cell holds the time of the latest result.
     """
 
     CELL = struct.Struct("qdqd")

@@ -1,10 +1,10 @@
 """Task ids that the provider has just named, on disk until the database has them.
 
-Many answers may arrive at once, while each has to wait for a lock to be recorded. If the worker is
-killed meanwhile, the answers would be lost, and each attempt would be left to a person. So the
-thread that gets an answer first appends a line to a file of its worker, which takes no lock. Once
-the answers are recorded their lines are removed; the reaper reads the files of dead workers, and
-those of workers that could not record an answer.
+Many answers may arrive at once, and each waits for a lock before it is recorded. If the worker were
+killed meanwhile, the answers would be lost, and a person would have to resolve each attempt. So the
+thread that gets an answer first appends a line to a file of its worker, which takes no lock. The
+line is removed once the answer is recorded. The reaper reads the files of dead workers, and those
+of workers that could not record an answer.
 
 The files are on this host. A worker of another host that settles the attempt does not see them, and
 the attempt is then unconfirmed.
@@ -48,13 +48,13 @@ def clear(attempts: Iterable[Attempt]) -> None:
     Answers that an earlier batch could not record stay, for the reaper.
     """
     path = _path(worker_name())
-    recorded = {attempt.pk for attempt in attempts}
-    left = [entry for entry in _read(path) if entry[0] not in recorded]
+    ids = {attempt.pk for attempt in attempts}
+    others = [entry for entry in _read(path) if entry[0] not in ids]
     with contextlib.suppress(OSError):  # a line too many does no harm
-        if left:
+        if others:
             part = path.with_suffix(".new")
             part.touch(mode=0o600)
-            part.write_text("".join(json.dumps(entry) + "\n" for entry in left))
+            part.write_text("".join(json.dumps(entry) + "\n" for entry in others))
             part.replace(path)
         else:
             path.unlink(missing_ok=True)

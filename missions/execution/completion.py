@@ -24,7 +24,7 @@ from workers import queue
 DOWNLOAD_LEASE = timedelta(seconds=10)  # a download not begun by then is sent again
 ARCHIVE_DELAY_SECONDS = 1.0  # new submissions go before downloads
 MAX_OUTPUTS = 1000  # results of one task that are stored
-MAX_UNRECORDED = 3  # an end that could not be recorded so often is given up
+MAX_UNRECORDED = 3  # after so many failures to record it, an end is given up
 EMPTY_RESULT_POLLS = 6  # pauses double; with the default floor, a minute in all
 
 

@@ -41,14 +41,13 @@ def claim_items(account_id: int) -> list[tuple[int, ...]]:
     flight. The account's row lock, held until the transaction ends, makes the limit hold over all
     workers of all clusters.
 
-    Nothing is claimed while this host has less free space than MIN_FREE_DISK_MB: results are paid,
-    and providers keep them for a day only.
+    Nothing is claimed while this host has less free space than MIN_FREE_DISK_MB: results are paid
+    for, and providers keep them for a day only.
 
     Accounts pull: each takes as many items as it has free slots, so work spreads by free slots. An
-    attempt stays with its account for ever, also an unconfirmed one: its task and its uploaded
-    files exist only there. A pending item has no account. It has no live attempt, so nothing can be
-    paid twice, and a stopped account does not delay it
-    (docs/decisions/0008-several-accounts.md).
+    attempt stays with its account for ever, even an unconfirmed one: its task and its uploaded
+    files exist only there. A pending item has no account: it has no live attempt, so nothing can be
+    paid twice, and a stopped account does not delay it (docs/decisions/0008-several-accounts.md).
     """
     now = timezone.now()
     if disk.is_low():
@@ -123,11 +122,11 @@ def _share(missions: Sequence[Mission], due: Mapping[int, int], free: int) -> di
         peers = [(mission.in_flight_count, mission.pk) for mission in missions if mission.priority == priority]
         heapq.heapify(peers)
         while free and peers:
-            held, mission_id = heapq.heappop(peers)
+            in_flight, mission_id = heapq.heappop(peers)
             if shares[mission_id] < due[mission_id]:
                 shares[mission_id] += 1
                 free -= 1
-                heapq.heappush(peers, (held + 1, mission_id))
+                heapq.heappush(peers, (in_flight + 1, mission_id))
     return dict(shares)
 
 

@@ -32,7 +32,7 @@ _writing = threading.Lock()
 
 
 def run(attempt: Attempt, work: Callable[[], None]) -> None:
-    """Do an attempt's ``work`` in a thread of this worker. Outside of a cluster, do it now."""
+    """Do an attempt's ``work`` in a thread of this worker; outside of a cluster, at once."""
     if queue.cluster_id():
         background.run(work, name=f"attempt-{attempt.pk}")
     else:

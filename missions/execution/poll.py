@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 POLL_BATCH = 8  # tasks that one worker polls together
 MAX_HELPERS = 8  # workers that are woken at once to poll what is due
 POLL_LEASE = timedelta(seconds=10)
-LATE_AFTER = timedelta(seconds=5)  # a poll that comes so much later than planned says little about durations
+LATE_AFTER = timedelta(seconds=5)  # a poll that is later than this says little about durations
 GONE_GRACE = timedelta(seconds=60)  # a provider may not know a task yet that it has just accepted
 GONE_ANSWERS = 3  # "no such task" is believed after so many such answers in a row
 
@@ -44,8 +44,8 @@ GONE_ANSWERS = 3  # "no such task" is believed after so many such answers in a r
 def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
     """Poll running attempts of an account, record what ended, and fill free slots."""
     account = ProviderAccount.objects.get(pk=account_id)
-    chosen = Attempt.objects.filter(pk__in=attempt_ids, status=AttemptStatus.RUNNING)
-    attempts = {attempt.remote_task_id: attempt for attempt in chosen.select_related("item__mission")}
+    running = Attempt.objects.filter(pk__in=attempt_ids, status=AttemptStatus.RUNNING)
+    attempts = {attempt.remote_task_id: attempt for attempt in running.select_related("item__mission")}
     if not attempts:
         return
     for attempt in attempts.values():
@@ -66,9 +66,9 @@ def poll(account_id: int, attempt_ids: Sequence[int]) -> None:
         if has_result(state) and not durations.expectation(account.provider, attempt.model)
     ]
     record_ends(ends)
-    running = {attempt: answer for attempt, answer in answers.items() if attempt not in ends}
-    _plan_next_polls(running)
-    _leave_unknown_to_people(running)
+    others = {attempt: answer for attempt, answer in answers.items() if attempt not in ends}
+    _plan_next_polls(others)
+    _mark_unknown_unconfirmed(others)
     _poll_peers_now(first_of_their_model)
     if ends:
         refill(account_id)
@@ -107,7 +107,7 @@ def poll_due(account_id: int) -> None:
 def poll_unanswered(account_id: int) -> None:
     """Poll attempts that are due and whose last poll was not answered.
 
-    They are apart from the others, which would have to wait with them for the same slow answers.
+    They are polled apart from the others, which would have to wait for the same slow answers.
     """
     with bulkhead.waiting(Call.REPEATED_QUERY, account_id) as is_allowed:
         if not is_allowed:
@@ -123,8 +123,9 @@ def poll_attempt(attempt_id: int) -> None:
     attempt = Attempt.objects.filter(pk=attempt_id)
     account_id = attempt.values_list("account_id", flat=True).first()
     running = attempt.filter(status=AttemptStatus.RUNNING)
-    claimed = running.update(next_poll_at=timezone.now() + POLL_LEASE, was_polled_late=True)  # it may have ended before
-    if claimed and account_id is not None:
+    # It may have ended long before.
+    is_running = running.update(next_poll_at=timezone.now() + POLL_LEASE, was_polled_late=True)
+    if is_running and account_id is not None:
         poll(account_id, [attempt_id])
 
 
@@ -194,7 +195,7 @@ def _plan_next_polls(answers: Mapping[Attempt, RemoteState | ProviderError]) -> 
         polled.update(**bulk.columns(list(answers), *sorted(fields)))
 
 
-def _leave_unknown_to_people(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
+def _mark_unknown_unconfirmed(answers: Mapping[Attempt, RemoteState | ProviderError]) -> None:
     """Mark tasks unconfirmed whose status has been unknown for longer than such tasks usually run.
 
     Such a task may have ended. It is still polled at long intervals, and goes on by itself once its

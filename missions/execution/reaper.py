@@ -34,7 +34,7 @@ REAP_BATCH = 200
 
 
 def reap(account_id: int) -> None:
-    """Repair after dead workers and start due work. May run at any time and any rate."""
+    """Repair after dead workers and start due work. Safe to call at any time, and often."""
     now = timezone.now()
     account = ProviderAccount.objects.get(pk=account_id)
     _repair(account, now)
@@ -73,7 +73,7 @@ def repair(account_id: int) -> None:
 def recover() -> None:
     """Settle all half-done work at once.
 
-    For a start without another live cluster: then only dead workers can have left it.
+    Call it at a start without another live cluster: only dead workers can have left it then.
     """
     download.remove_parts()
     attempts = Attempt.objects.filter(account__in=ProviderAccount.objects.values_list("pk", flat=True).order_by())
@@ -92,8 +92,9 @@ def recover() -> None:
 def _repair(account: ProviderAccount, now: datetime) -> None:
     """Give up attempts that nobody will send, or whose worker died while it sent them.
 
-    A prepared attempt has lost its message, or its worker has died or could not reach the database.
-    A submit that does the whole work takes long: until the limit its worker counts as alive.
+    An attempt stays prepared when its message is lost, or its worker died or could not reach the
+    database. A submit that does the whole work takes long: until its limit the worker counts as
+    alive.
     """
     prepared = Attempt.objects.filter(account=account, status=AttemptStatus.PREPARED)
     late = prepared.filter(created_at__lt=now - PREPARED_LIMIT).select_related("item__mission", "account")
@@ -179,8 +180,8 @@ def _poll_unanswered(account_id: int, now: datetime) -> None:
 def _send_lookups(account: ProviderAccount, now: datetime) -> None:
     """Let workers check unconfirmed attempts whose task is named or can be found by our id."""
     capabilities = PROVIDERS[account.provider].capabilities
-    lost = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
-    due = lost.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
+    unconfirmed = Attempt.objects.filter(account=account, status=AttemptStatus.UNCONFIRMED)
+    due = unconfirmed.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now))
     can_find = ~Q(hinted_task_id="", remote_task_id="")
     if capabilities.finds_by_our_id:
         can_find |= Q(sending_at__lt=now - (FIND_AFTER_INLINE if capabilities.finishes_in_submit else FIND_AFTER))
@@ -208,5 +209,5 @@ def _start_scheduled(now: datetime) -> None:
 
 def _deletable_missions() -> list[int]:
     """Return missions that are marked for deletion and have nothing in flight."""
-    marked = Mission.objects.filter(delete_requested_at__isnull=False, submitting_count=0, processing_count=0)
-    return list(marked.values_list("pk", flat=True)[:REAP_BATCH])
+    missions = Mission.objects.filter(delete_requested_at__isnull=False, submitting_count=0, processing_count=0)
+    return list(missions.values_list("pk", flat=True)[:REAP_BATCH])

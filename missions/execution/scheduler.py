@@ -61,7 +61,7 @@ def tick(account_id: int, number: int) -> None:
             if not is_mine:
                 return
             attempt_ids = claim_polls(account_id, now) if may_poll else []
-            delay = _until_next_tick(account_id, now, claimed=len(attempt_ids)) if may_poll else TICK_MAX_SECONDS
+            delay = _until_next_tick(account_id, now, claimed_count=len(attempt_ids)) if may_poll else TICK_MAX_SECONDS
             queue.send("tick", account_id, number + 1, delay=delay)
             if len(attempt_ids) == POLL_BATCH:
                 queue.send_many("poll_due", [(account_id,)] * math.ceil(count_due(account_id, now) / POLL_BATCH))
@@ -74,15 +74,15 @@ def tick(account_id: int, number: int) -> None:
             poll(account_id, attempt_ids)
 
 
-def _until_next_tick(account_id: int, now: datetime, *, claimed: int) -> float:
+def _until_next_tick(account_id: int, now: datetime, *, claimed_count: int) -> float:
     """Return the seconds until the next tick: when the next poll is due, within bounds."""
-    if claimed == POLL_BATCH:
+    if claimed_count == POLL_BATCH:
         return TICK_AFTER_BURST_SECONDS
     running = Attempt.objects.filter(account_id=account_id, status=AttemptStatus.RUNNING, unanswered_since=None)
     next_poll = running.aggregate(soonest=Min("next_poll_at"))["soonest"]
     wait = (next_poll - now).total_seconds() if next_poll else TICK_MAX_SECONDS
     # Attempts that are polled now may be due again as soon as the floor allows.
-    is_asking = claimed or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
-    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_asking else TICK_MAX_SECONDS
+    is_polling = claimed_count or running.filter(next_poll_at__range=(now + POLL_LEASE / 2, now + POLL_LEASE)).exists()
+    longest = min(settings.POLL_FLOOR_SECONDS, TICK_MAX_SECONDS) if is_polling else TICK_MAX_SECONDS
     shortest = min(max(settings.POLL_FLOOR_SECONDS * TICK_SHARE, TICK_MIN_SECONDS), TICK_MAX_SECONDS)
     return max(min(wait, longest), shortest)

@@ -28,8 +28,8 @@ MAX_LOST_WORKERS = 5  # an item whose worker dies this often is left to a person
 def resolve_unconfirmed(attempt_id: int) -> None:
     """Query the provider about an unconfirmed attempt, and settle it if the answer is a proof.
 
-    Its task was named by a webhook, or it was accepted and then could not be polled, or the
-    provider can find it by our id. When the provider does not answer, the reaper tries again later.
+    A webhook has named its task, or it was accepted and then could not be polled, or the provider
+    can find it by our id. When the provider does not answer, the reaper tries again later.
     """
     attempt = Attempt.objects.select_related("item__mission", "account").get(pk=attempt_id)
     task_id = attempt.hinted_task_id or attempt.remote_task_id
@@ -38,8 +38,7 @@ def resolve_unconfirmed(attempt_id: int) -> None:
         return
     age = (timezone.now() - (attempt.sending_at or timezone.now())).total_seconds()
     wait = min(max(age * WAIT_SHARE, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
-    lost = Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED)
-    lost.update(next_poll_at=seconds_from_now(wait))
+    Attempt.objects.filter(pk=attempt_id, status=AttemptStatus.UNCONFIRMED).update(next_poll_at=seconds_from_now(wait))
     try:
         if task_id:
             attach(attempt_id, task_id)
@@ -85,10 +84,10 @@ def _accept(attempt: Attempt, state: RemoteState, task_id: str, actor: str = lif
 def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGINE) -> bool:
     """Attach a remote task to a lost attempt, if the provider knows it and no other has it.
 
-    ``actor``: who names the task. If its status is unknown, only a person may attach it again once
-    it was left to people; its results, if it lists any, are then taken as its end. Raises
-    ProviderError when the provider does not answer, or the account no longer has the key that sent
-    the attempt.
+    ``actor`` names the task. While the program does not understand the status that the provider
+    reports, the engine does not attach a task again that waits for a person; a person may, and
+    results that the provider lists already are then its end. Raises ProviderError when the provider
+    does not answer, or the account no longer has the key that sent the attempt.
     """
     attempt = Attempt.objects.select_related("account").get(pk=attempt_id)
     if attempt.status not in (AttemptStatus.SENDING, AttemptStatus.UNCONFIRMED):
@@ -108,8 +107,8 @@ def attach(attempt_id: int, remote_task_id: str, *, actor: str = lifecycle.ENGIN
         return False
     is_attached = _accept(attempt, answer, remote_task_id, actor)
     if is_attached and is_unknown and answer.outputs and actor != lifecycle.ENGINE:
-        ended = dataclasses.replace(answer, status=RemoteStatus.SUCCEEDED)
-        record_ends({attempt: download.store_result_files(attempt, ended)})
+        end = dataclasses.replace(answer, status=RemoteStatus.SUCCEEDED)
+        record_ends({attempt: download.store_result_files(attempt, end)})
     elif is_attached:
         poll_attempt(attempt_id)
     return is_attached

@@ -1,4 +1,4 @@
-"""Items for templates, with all their parameters and the images among these."""
+"""Items as templates show them: with all parameters, and the images that these name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ParameterView:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item with its parameters. The caption tells it from the other items of its mission."""
+    """An item with its parameters. The caption distinguishes it from others of its mission."""
 
     item: MissionItem
     caption: str

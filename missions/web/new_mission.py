@@ -51,7 +51,7 @@ SHOWN_DRAFTS = 3
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_mission(request: HttpRequest) -> HttpResponse:
-    """Show the form: a draft, or an empty form that may begin with a template or with images."""
+    """Show the form: a draft, or a new form, perhaps with a template or images from the query."""
     if request.method == "POST":
         return _post(request)
     owner = cast(User, request.user)

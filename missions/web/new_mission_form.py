@@ -54,8 +54,6 @@ MAX_PER_ITEM = 50
 PRIORITIES = [(10, gettext_lazy("High")), (0, gettext_lazy("Normal")), (-10, gettext_lazy("Low"))]
 DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0"}
 DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
-
-
 # The separators of a text file, by the words of their control. Each line as one cell is "lines".
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "lines": WHOLE_LINES}
 DELIMITER_LABELS = {
@@ -184,9 +182,9 @@ SAVED_NAMES = frozenset(NewMissionForm.base_fields) | {"model", "template"}
 class FormState:
     """The fields and the imported file of one form. The buttons of the page change it.
 
-    ``file`` is the content of a new file, if it can be read in another way. ``notes`` are (kind,
-    text) messages for the person; ``changed`` names the texts that a button
-    has changed, so that the page must not keep what is typed there.
+    ``file`` is the content of a new file, if it can be read in another way. ``notes`` are messages
+    for the person, as (kind, text). ``changed`` names the texts that a button has changed: there
+    the page must not keep what is typed.
     """
 
     owner: User
