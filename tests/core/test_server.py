@@ -1,4 +1,4 @@
-"""A real server: many requests at once, killed processes, bodies, files, connections."""
+"""A real server: requests at once, killed processes, large bodies, static files, connections."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ AT_ONCE = 12
 
 
 def session(user: User) -> requests.Session:
-    known = requests.Session()
-    known.headers["Authorization"] = f"Bearer {new_token(user)}"
-    return known
+    caller = requests.Session()
+    caller.headers["Authorization"] = f"Bearer {new_token(user)}"
+    return caller
 
 
-def make_token(web: Web, known: requests.Session, *, key: str, **headers: str) -> requests.Response:
+def make_token(web: Web, caller: requests.Session, *, key: str, **headers: str) -> requests.Response:
     headers["Idempotency-Key"] = key
-    return known.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=120)
+    return caller.post(f"{web.url}/api/v1/me/tokens", json={"name": "made"}, headers=headers, timeout=120)
 
 
-def made() -> int:
+def token_count() -> int:
     return ApiToken.objects.filter(name="made").count()
 
 
@@ -50,7 +50,7 @@ def test_equal_requests_at_once_run_once(open_server, transactional_db):
     sessions = [session(owner) for _ in range(AT_ONCE)]
     for key in ("first", "second"):
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            answers = list(pool.map(lambda known, key=key: make_token(web, known, key=key), sessions))
+            answers = list(pool.map(lambda caller, key=key: make_token(web, caller, key=key), sessions))
         fresh = [
             answer for answer in answers if answer.status_code == 201 and "Idempotent-Replayed" not in answer.headers
         ]
@@ -59,20 +59,20 @@ def test_equal_requests_at_once_run_once(open_server, transactional_db):
         assert {answer.status_code for answer in answers} <= {201, 409}
         assert {answer.json()["error"] for answer in busy} <= {"idempotency_in_progress"}
         assert make_token(web, sessions[0], key=key).json()["data"]["id"] == fresh[0].json()["data"]["id"]
-    assert made() == 2
+    assert token_count() == 2
 
 
 def test_response_survives_a_kill_after_commit(open_server, transactional_db):
     owner = User.objects.create_user("mei")
-    known, dying = session(owner), open_server("tests.core.aborted_server:application")
+    caller, server = session(owner), open_server("tests.core.aborted_server:application")
     with pytest.raises(requests.ConnectionError):
-        make_token(dying, known, key="k1", **{"X-Die": "1"})
-    assert dying.process.wait(10) == -9
-    assert made() == 1
-    again = make_token(open_server(), known, key="k1")
-    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
-    assert again.json()["data"]["id"] == ApiToken.objects.get(name="made").pk
-    assert made() == 1
+        make_token(server, caller, key="k1", **{"X-Die": "1"})
+    assert server.process.wait(10) == -9
+    assert token_count() == 1
+    repeat = make_token(open_server(), caller, key="k1")
+    assert (repeat.status_code, repeat.headers["Idempotent-Replayed"]) == (201, "true")
+    assert repeat.json()["data"]["id"] == ApiToken.objects.get(name="made").pk
+    assert token_count() == 1
     assert IdempotencyKey.objects.count() == 1
 
 
@@ -97,8 +97,8 @@ def test_large_body_is_refused_with_or_without_length(open_server, body):
 def test_request_of_a_gone_client_has_its_body(open_server, tmp_path):
     files = {"READ_WHEN": str(tmp_path / "gone"), "WHAT_WAS_READ": str(tmp_path / "read")}
     web = open_server("tests.core.slow_app:application", **files)
-    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as caller:
-        caller.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
     (tmp_path / "gone").touch()
     wait_for((tmp_path / "read").exists)
     assert (tmp_path / "read").read_bytes() == b"hello"
@@ -107,10 +107,10 @@ def test_request_of_a_gone_client_has_its_body(open_server, tmp_path):
 
 def test_announced_large_body_is_refused(open_server):
     web = open_server()
-    with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as caller:
+    with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2])), timeout=15) as client:
         head = "POST /api/v1/missions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        caller.sendall(f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
-        assert b"413" in caller.recv(4096).splitlines()[0]
+        client.sendall(f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
+        assert b"413" in client.recv(4096).splitlines()[0]
 
 
 # --- Files ---
@@ -126,9 +126,9 @@ def test_docs_page_uses_only_this_host(open_server, settings):
     assert "http" not in re.sub(r"<script[^>]*swagger-settings.*?</script>", "", page, flags=re.DOTALL)
     for address in addresses:
         assert requests.get(web.url + address, timeout=120).status_code == 200, address
-    told = json.loads(re.search(r'id="swagger-settings">(.*?)</script>', page, re.DOTALL)[1])
-    assert told["url"] == "/api/v1/openapi.json"
-    assert told["validatorUrl"] is None
+    config = json.loads(re.search(r'id="swagger-settings">(.*?)</script>', page, re.DOTALL)[1])
+    assert config["url"] == "/api/v1/openapi.json"
+    assert config["validatorUrl"] is None
 
 
 # --- Connections ---
@@ -137,8 +137,8 @@ def test_docs_page_uses_only_this_host(open_server, settings):
 def test_connections_are_limited_to_the_threads(open_server, transactional_db):
     web, owner = open_server(), User.objects.create_user("mei")
 
-    def ask(known: requests.Session) -> set[Any]:
-        return {known.get(f"{web.url}/api/v1/me", timeout=120).status_code for _ in range(10)}
+    def ask(caller: requests.Session) -> set[Any]:
+        return {caller.get(f"{web.url}/api/v1/me", timeout=120).status_code for _ in range(10)}
 
     with ThreadPoolExecutor(3 * ANSWERED_AT_ONCE) as pool:
         assert set().union(*pool.map(ask, [session(owner) for _ in range(3 * ANSWERED_AT_ONCE)])) == {200}
@@ -172,12 +172,12 @@ def test_waiting_requests_hold_no_connection(open_server, transactional_db):
         return requests.get(f"{web.url}/api/v1/missions", headers=headers, timeout=60).status_code
 
     with ThreadPoolExecutor(60) as pool:
-        asked = [pool.submit(ask) for _ in range(240)]
-        seen = [database_connections(web)]
-        while not all(one.done() for one in asked):
-            seen.append(database_connections(web))
-    assert {one.result() for one in asked} == {200}
-    assert 0 < max(seen) <= ANSWERED_AT_ONCE
+        answers = [pool.submit(ask) for _ in range(240)]
+        counts = [database_connections(web)]
+        while not all(one.done() for one in answers):
+            counts.append(database_connections(web))
+    assert {one.result() for one in answers} == {200}
+    assert 0 < max(counts) <= ANSWERED_AT_ONCE
 
 
 # --- When the database is gone ---

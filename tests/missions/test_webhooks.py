@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
@@ -21,6 +21,7 @@ from missions.provider_webhooks import Hint, Receiver, take
 from providers import provider_accounts
 from providers.adapters.registry import PROVIDERS
 from tests.factories import WEBHOOK_BASE, Workers, bring_to, check_mission, claim, make_mission
+from tests.missions.api.event_reader import wait_for
 from workers import queue
 
 pytestmark = pytest.mark.django_db
@@ -52,8 +53,8 @@ def attempt(owner, workers: Workers, account) -> Attempt:
 
 
 @pytest.fixture
-def lost(owner, workers: Workers, account, simulator) -> Attempt:
-    """Return an attempt that the simulator runs and whose submit answer was lost."""
+def unconfirmed(owner, workers: Workers, account, simulator) -> Attempt:
+    """Return an attempt that the simulator runs and whose submit had no answer."""
     simulator.set(paid_drop=1)
     make_mission(owner, 1)
     execution.dispatch(account.pk)
@@ -85,29 +86,27 @@ def test_many_webhooks_wake_one_worker(owner, workers: Workers, simulator):
     workers.play("submit")
     attempts = Attempt.objects.filter(item__mission=mission)
     attempts.update(next_poll_at=timezone.now() + timedelta(hours=1))
-    simulator.set(task_seconds=0)
     for attempt in attempts:
         assert post(attempt, body_for(attempt.remote_task_id)) == 204
     assert workers.waiting().count(("poll_due", (workers.account.pk,))) == 1
-    time.sleep(0.1)  # the tasks finish
+    wait_for(lambda: {task["status"] for task in simulator.tasks()} == {"SUCCESS"})
     workers.play("poll_due")
     assert set(attempts.values_list("status", flat=True)) == {"succeeded"}
 
 
-def test_a_success_that_only_the_webhook_claims_changes_nothing(workers, attempt, simulator):
+def test_success_claimed_by_a_webhook_changes_nothing(workers, attempt, simulator):
     attempt_id = attempt.pk
-    Attempt.objects.filter(pk=attempt_id).update(remote_task_id=_endless_task(simulator))
-    claimed = body_for(attempt.remote_task_id, results=[{"url": "https://evil.example/x.png", "outputType": "png"}])
-    assert post(attempt, claimed) == 204
+    Attempt.objects.filter(pk=attempt_id).update(remote_task_id=endless_task(simulator))
+    body = body_for(attempt.remote_task_id, results=[{"url": "https://evil.example/x.png", "outputType": "png"}])
+    assert post(attempt, body) == 204
     workers.play("poll_due")
     attempt.refresh_from_db()
     assert attempt.status == "running"
     assert not Output.objects.exists()
 
 
-def _endless_task(simulator: Any) -> str:
-    import requests
-
+def endless_task(simulator: Any) -> str:
+    """Start a task of the simulator that never ends and return its id."""
     body = {"prompt": "endless [[sim:never]]", "aspectRatio": "1:1"}
     answer = requests.post(
         f"{simulator.url}/openapi/v2/rhart-image-v1/text-to-image",
@@ -122,56 +121,56 @@ def test_nothing_of_the_body_is_stored(workers, attempt):
     secret = "planted-by-a-stranger"
     post(attempt, body_for(attempt.remote_task_id, errorMessage=secret, usage={"consumeMoney": "9999"}))
     workers.play()
-    stored = [list(model.objects.values()) for model in (Attempt, MissionItem, Mission, Output)]
-    assert secret not in str(stored)
+    rows = [list(model.objects.values()) for model in (Attempt, MissionItem, Mission, Output)]
+    assert secret not in str(rows)
     assert "9999" not in str(Mission.objects.values_list("cost"))
 
 
-def test_webhook_rescues_a_lost_answer(workers, lost, simulator):
+def test_webhook_rescues_a_lost_answer(workers, unconfirmed, simulator):
     task_id = simulator.tasks()[0]["id"]
-    assert post(lost, body_for(task_id)) == 204
+    assert post(unconfirmed, body_for(task_id)) == 204
     workers.play("rescue")
-    lost.refresh_from_db()
-    assert lost.remote_task_id == task_id
-    assert lost.status in ("running", "succeeded")
-    mission = workers.finish(lost.item.mission)
+    unconfirmed.refresh_from_db()
+    assert unconfirmed.remote_task_id == task_id
+    assert unconfirmed.status in ("running", "succeeded")
+    mission = workers.finish(unconfirmed.item.mission)
     assert mission.status == "completed"
     assert max(simulator.paid()["requests"].values()) == 1
 
 
-def test_unanswered_rescue_is_retried(workers, lost, simulator):
+def test_unanswered_rescue_is_retried(workers, unconfirmed, simulator):
     task_id = simulator.tasks()[0]["id"]
     simulator.set(query_503=1)
-    assert post(lost, body_for(task_id)) == 204
-    mission = workers.finish(lost.item.mission)
+    assert post(unconfirmed, body_for(task_id)) == 204
+    mission = workers.finish(unconfirmed.item.mission)
     assert mission.status == "completed"
 
 
-def test_a_task_that_the_provider_does_not_know_rescues_nothing(workers, lost):
-    assert post(lost, body_for("1234567890123456789")) == 204
+def test_unknown_task_is_not_attached(workers, unconfirmed):
+    assert post(unconfirmed, body_for("1234567890123456789")) == 204
     workers.play("rescue")
-    lost.refresh_from_db()
-    assert (lost.status, lost.remote_task_id) == ("unconfirmed", "")
+    unconfirmed.refresh_from_db()
+    assert (unconfirmed.status, unconfirmed.remote_task_id) == ("unconfirmed", "")
 
 
-def test_the_task_of_another_attempt_is_not_attached(workers, owner, account, simulator, lost):
+def test_the_task_of_another_attempt_is_not_attached(workers, owner, account, simulator, unconfirmed):
     make_mission(owner, ["another prompt"])
     execution.dispatch(account.pk)
     workers.play("submit")
-    other = Attempt.objects.exclude(pk=lost.pk).get()
+    other = Attempt.objects.exclude(pk=unconfirmed.pk).get()
     assert other.remote_task_id
-    assert post(lost, body_for(other.remote_task_id)) == 204
+    assert post(unconfirmed, body_for(other.remote_task_id)) == 204
     workers.play("rescue")
-    lost.refresh_from_db()
-    assert (lost.status, lost.remote_task_id) == ("unconfirmed", "")
+    unconfirmed.refresh_from_db()
+    assert (unconfirmed.status, unconfirmed.remote_task_id) == ("unconfirmed", "")
 
 
 GARBAGE = [b"", b"{}", b"not json", b"[]", b'"text"', b"\xff\xfe", b'{"taskId": "../../x"}', b"[" * 100_000]
 
 
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
-def test_a_body_that_names_no_task_is_a_bad_request(body, lost):
-    assert post(lost, body) == 400
+def test_a_body_that_names_no_task_is_a_bad_request(body, unconfirmed):
+    assert post(unconfirmed, body) == 400
 
 
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
@@ -181,8 +180,8 @@ def test_webhook_without_a_body_polls_a_running_task(body, attempt, workers):
     assert ("poll_due", (attempt.account_id,)) in workers.waiting()
 
 
-def test_a_huge_body_is_refused(lost):
-    assert post(lost, b'{"taskId": "' + b"1" * 1_100_000 + b'"}') in (400, 413)
+def test_a_huge_body_is_refused(unconfirmed):
+    assert post(unconfirmed, b'{"taskId": "' + b"1" * 1_100_000 + b'"}') in (400, 413)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "refused", "void", "prepared"])
@@ -201,7 +200,7 @@ def test_webhook_before_the_submit_answer_is_not_lost(workers, owner, account, s
     (attempt_id,) = claim(mission, account)
     bring_to("sending", attempt_id)
     attempt = Attempt.objects.get(pk=attempt_id)
-    assert post(attempt, body_for(_endless_task(simulator))) == 204
+    assert post(attempt, body_for(endless_task(simulator))) == 204
     workers.play("rescue")
     attempt.refresh_from_db()
     assert attempt.status == "running"
@@ -238,22 +237,22 @@ def test_implausible_addresses_never_reach_the_database(django_assert_num_querie
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_webhook_that_fails_fails_alone(simulator, monkeypatch):
+def test_failed_webhook_fails_alone(simulator, monkeypatch):
     owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
     for attempt_id in claim(make_mission(owner, 2), account, 2):
         bring_to("unconfirmed", attempt_id)
-    poisoned, good = Attempt.objects.order_by("pk")
+    failing, good = Attempt.objects.order_by("pk")
     read = PROVIDERS["runninghub"].parse_webhook
 
     def parse(headers: Any, body: bytes) -> str:
         return "7" * 65 + "\0" if body == b"poison" else str(read(headers, body))
 
     monkeypatch.setattr(PROVIDERS["runninghub"], "parse_webhook", parse)
-    monkeypatch.setattr(queue, "send", fail_for(poisoned.pk))
+    monkeypatch.setattr(queue, "send", fail_for(failing.pk))
 
     async def burst() -> list[int]:
         receiver = Receiver(django)
-        bodies = {path_of(poisoned): b"poison", path_of(good): json.dumps(body_for("123456")).encode()}
+        bodies = {path_of(failing): b"poison", path_of(good): json.dumps(body_for("123456")).encode()}
         return await asyncio.gather(*(call(receiver, path, body) for path, body in bodies.items()))
 
     assert asyncio.run(burst()) == [503, 204]
@@ -273,7 +272,7 @@ def call(application: Any, path: str, body: bytes = b"{}", method: str = "POST")
     """Return a coroutine for the status of an ASGI application's answer."""
 
     async def ask() -> int:
-        sent: list[Any] = []
+        events: list[Any] = []
         parts = [
             {"type": "http.request", "body": body[:5], "more_body": True},
             {"type": "http.request", "body": body[5:]},
@@ -283,10 +282,10 @@ def call(application: Any, path: str, body: bytes = b"{}", method: str = "POST")
             return parts.pop(0)
 
         async def send(event: Any) -> None:
-            sent.append(event)
+            events.append(event)
 
         await application({"type": "http", "method": method, "path": path}, receive, send)
-        return int(sent[0]["status"])
+        return int(events[0]["status"])
 
     return ask()
 
@@ -296,7 +295,7 @@ async def django(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_webhooks_that_come_at_once_are_taken_together(simulator):
+def test_webhooks_at_once_are_stored_together(simulator):
     owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
     mission = make_mission(owner, 20)
     attempts = [bring_to("running", attempt_id) for attempt_id in claim(mission, account, 20)]
@@ -317,15 +316,15 @@ def test_webhooks_that_come_at_once_are_taken_together(simulator):
 @pytest.mark.django_db(transaction=True)
 def test_a_webhook_names_the_lost_task_before_django_as_well(simulator):
     owner, account = User.objects.create_user("li"), provider_accounts.environment_account()
-    lost = Attempt.objects.get(pk=bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0]))
+    unconfirmed = Attempt.objects.get(pk=bring_to("unconfirmed", claim(make_mission(owner, 1), account)[0]))
     receiver = Receiver(django)
-    assert asyncio.run(call(receiver, path_of(lost), b"not json")) == 400
-    assert asyncio.run(call(receiver, path_of(lost), json.dumps(body_for("12345")).encode())) == 204
-    lost.refresh_from_db()
-    assert (lost.status, lost.hinted_task_id) == ("unconfirmed", "12345")
+    assert asyncio.run(call(receiver, path_of(unconfirmed), b"not json")) == 400
+    assert asyncio.run(call(receiver, path_of(unconfirmed), json.dumps(body_for("12345")).encode())) == 204
+    unconfirmed.refresh_from_db()
+    assert (unconfirmed.status, unconfirmed.hinted_task_id) == ("unconfirmed", "12345")
 
 
-def test_every_other_request_is_django_s():
+def test_other_requests_go_to_django():
     for path, method in (("/hooks/runninghub/x", "GET"), ("/hooks/a/b/c", "POST"), ("/missions", "POST")):
         assert asyncio.run(call(Receiver(django), path, method=method)) == 418
 

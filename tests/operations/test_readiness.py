@@ -1,4 +1,4 @@
-"""``/health`` and ``/ready`` tell the truth, part by part."""
+"""``/health`` and ``/ready`` name each part that does not work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def all_well(settings):
 
 
 def bad_parts(client) -> dict[str, str]:
-    """Return the errors of /ready."""
+    """Return the messages of ``/ready`` by part."""
     answer = client.get("/api/v1/ready")
     assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
     assert answer["Retry-After"]
@@ -84,10 +84,10 @@ def test_blocked_account_is_not_ready(client, all_well, changes, words):
 
 def test_missing_key_is_not_ready_and_names_no_account(client, all_well, settings):
     settings.RUNNINGHUB_API_KEY = ""
-    told = bad_parts(client)
-    assert set(told) == {"provider"}
-    assert "1 without a key" in told["provider"]
-    assert "environment" not in told["provider"]
+    errors = bad_parts(client)
+    assert set(errors) == {"provider"}
+    assert "1 without a key" in errors["provider"]
+    assert "environment" not in errors["provider"]
 
 
 def test_workers_that_wait_for_a_slow_provider_are_counted(client, all_well):
