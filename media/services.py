@@ -128,7 +128,8 @@ def _store_again(existing: MediaFile, upload: Upload) -> bool:
     if existing.rendition is None and upload.rendition is not None:  # an older release stored the row
         renditions.store(existing, upload.rendition)
         if not MediaFile.objects.filter(pk=existing.pk).update(rendition=existing.rendition):
-            existing.file.storage.delete(existing.rendition_path)
+            if existing.rendition_path:
+                existing.file.storage.delete(existing.rendition_path)
             return False
     return True
 

@@ -150,7 +150,7 @@ def test_image_deleted_while_it_is_stored_is_stored_again(owner: User, uploads: 
 
     MediaFile.objects.update(rendition=None)  # as an older release stored it
     ready = read_upload(owner=owner, file=io.BytesIO(content), name="c.png")
-    with meanwhile("INSERT", "media_medianame", delete):
+    with meanwhile("UPDATE", "media_mediafile", delete, is_before=True):
         media = store(ready, owner=owner).media
     assert MediaFile.objects.get() == media
 
