@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -38,6 +38,9 @@ EXAMPLES = 3  # names that a warning shows
 NAMES_REPEATED = define(
     "image_names_repeated", "Several of your images have the same name; the newest one is used: %(names)s."
 )
+_MENTIONED_ID = re.compile(r"media:\d{1,18}", re.ASCII)
+_MENTIONED_KEY = re.compile(r"/media/([A-Za-z0-9_-]{1,40})")
+_MARKS = re.compile(r"[|\r\n,;，；、]")
 _ENDINGS = {f".{extension}" for each in FORMATS.values() for extension in each.extensions}
 
 
@@ -119,6 +122,24 @@ def choose(wanted: str, candidates: Sequence[tuple[str, str]]) -> set[str]:
         if agreeing == most:
             best.add(candidate_id)
     return best
+
+
+def mentioned(text: str) -> Iterator[str]:
+    """Yield what a text may mean an uploaded file by: ``media:ID``, the key of an address, names.
+
+    Names are folded and without folders. The text may list several, one a line or divided by marks.
+    """
+    yield from _MENTIONED_ID.findall(text)
+    yield from _MENTIONED_KEY.findall(text)
+    for part in {text, *_MARKS.split(text)}:
+        if name := folded(part[-MAX_PATH:]).rpartition("/")[2]:
+            yield name
+
+
+def names_of(media: MediaFile) -> set[str]:
+    """Return all that ``mentioned`` may yield for a file."""
+    names = {name for row in media.names.all() for name in (row.key, row.stem)} or {folded(media.name)}
+    return names | {media.reference, media.key}
 
 
 def folded(name: str) -> str:

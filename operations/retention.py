@@ -8,10 +8,12 @@ an interruption, the next run continues.
 
 from __future__ import annotations
 
-import re
+import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -25,6 +27,7 @@ from core.models import IdempotencyKey
 from core.storage.listing import StoredFile, files_below
 from drafts import services as drafts
 from drafts.models import FormDraft
+from media import names as media_names
 from media.models import MediaFile, MediaUse
 from media.previews import preview_path
 from media.services import MediaInUse, delete_media
@@ -37,8 +40,8 @@ from templates_app.models import MissionTemplate
 
 BATCH = 500
 MISSIONS_AT_ONCE = 50
+DRAFTS_AT_ONCE = 10  # each may hold a table of megabytes
 STRAY_AFTER = timedelta(days=1)  # the row of a younger file may be about to be written
-_REFERENCE = re.compile(r"media:([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +158,11 @@ def clean_media(before: datetime | None, *, apply: bool) -> Cleaned:
     count = size = 0
     if before is None:
         return Cleaned("uploaded images")
-    texts = [str(config) for config in MissionTemplate.objects.values_list("config", flat=True).iterator(BATCH)]
-    for form, table in FormDraft.objects.filter(mission_id=None).values_list("form", "table").iterator(BATCH):
-        texts += (form, table)
-    needed_ids = {int(number) for text in texts for number in _REFERENCE.findall(text)}
+    mentioned = _mentioned_files()
     uses = MediaUse.objects.filter(media=OuterRef("pk")).exclude(mission__in=_ended_missions(before))
-    for media in MediaFile.objects.filter(~Exists(uses), created_at__lt=before).order_by("pk").iterator(BATCH):
-        if media.pk in needed_ids:
+    unused = MediaFile.objects.filter(~Exists(uses), created_at__lt=before).prefetch_related("names")
+    for media in unused.order_by("pk").iterator(BATCH):
+        if not mentioned[media.owner_id].isdisjoint(media_names.names_of(media)):
             continue
         if apply:
             try:
@@ -171,6 +172,29 @@ def clean_media(before: datetime | None, *, apply: bool) -> Cleaned:
         count += 1
         size += media.size_bytes
     return Cleaned("uploaded images", count, size)
+
+
+def _mentioned_files() -> dict[int, set[str]]:
+    """Return what templates and unfinished forms mention, by their owner (``media.names``)."""
+    mentioned: dict[int, set[str]] = defaultdict(set)
+    for owner_id, config in MissionTemplate.objects.values_list("owner_id", "config").iterator(BATCH):
+        mentioned[owner_id].update(word for text in _texts(config) for word in media_names.mentioned(text))
+    drafts_of_forms = FormDraft.objects.filter(mission_id=None).values_list("owner_id", "form", "table")
+    for owner_id, *columns in drafts_of_forms.iterator(DRAFTS_AT_ONCE):
+        for column in filter(None, columns):
+            mentioned[owner_id].update(
+                word for text in _texts(json.loads(column)) for word in media_names.mentioned(text)
+            )
+    return mentioned
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _texts(entry)
 
 
 # --- Files without a row ---

@@ -19,7 +19,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import Schedule
 
+from drafts import services as drafts
 from media.models import MediaFile, MediaUse
+from media.services import store_upload
 from missions import services
 from missions.models import Attempt, ItemEvent, Mission, Output, OutputUse
 from operations import statistics
@@ -151,6 +153,31 @@ def test_old_unused_uploads_are_deleted(owner, account, thirty_days):
     assert "2 uploaded images" in cleanup(apply=True)
     left = set(MediaFile.objects.values_list("name", flat=True))
     assert left == {"green", "blue"}
+
+
+def test_uploads_that_are_named_stay(owner, stranger, account, thirty_days):
+    names = ["by name.png", "by stem.png", "by address.png", "in lines.png", "in a cell.png", "unnamed.png"]
+    media = {
+        name: store_upload(
+            owner=owner, file=io.BytesIO(picture(size=(9, number))), name=f"Photos/{name.replace(' ', '_')}"
+        ).media
+        for number, name in enumerate(names, start=1)
+    }
+    MediaFile.objects.update(created_at=timezone.now() - LONG_AGO)
+    params = {
+        "imageUrls": [
+            "photos\\BY_NAME.PNG",
+            "by_stem",
+            f"https://batch.example.org/media/{media['by address.png'].key}",
+        ]
+    }
+    MissionTemplate.objects.create(owner=owner, name="t", task_type="image_to_image", config={"params": params})
+    MissionTemplate.objects.create(owner=stranger, name="t", task_type="text", config={"params": ["unnamed.png"]})
+    draft = drafts.open_draft(owner=owner, key="")
+    drafts.save_form(draft, {"images": "a.png\nin_lines.png | b.png"})
+    drafts.save_table(draft, file_name="a.csv", table={"records": [[1, ["in ink", "x.png, in_a_cell.png"]]]})
+    assert "1 uploaded images" in cleanup(apply=True)
+    assert set(MediaFile.objects.values_list("pk", flat=True)) == {media[name].pk for name in names[:-1]}
 
 
 def test_old_files_without_a_row_are_deleted(owner, account):
