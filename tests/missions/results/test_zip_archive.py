@@ -20,7 +20,7 @@ from django.core.files.storage import InMemoryStorage, storages
 from django.utils import timezone
 from pytest_django import Settings
 
-from missions.models import Mission, Output
+from missions.models import Mission, MissionItem, Output
 from missions.results import export, zip_archive
 from missions.results.zip_archive import Bundle, BundleBroken
 from tests import result_factories
@@ -58,6 +58,12 @@ def test_archive_has_every_result_under_a_readable_name(mission: Mission) -> Non
     names = ["0001_a-red-fox.png", "0002_一只红狐狸-1.png", "0002_一只红狐狸-2.txt", export.MANIFEST]
     assert archive.namelist() == names
     assert [archive.read(name) for name in names[:3]] == [RED, BLUE, b"a text"]
+
+
+def test_files_are_in_order_past_9999(mission: Mission) -> None:
+    mission.total_count = 10_000
+    stems = [export.file_stem(MissionItem(mission=mission, index=index)) for index in (2, 9_999, 10_000)]
+    assert stems == sorted(stems)
 
 
 def test_manifest_has_rows_for_files_and_empty_items(mission: Mission) -> None:
