@@ -3,7 +3,7 @@
 The delimiter is named by a line ``sep=;``, or found by content: column names that it separates,
 quoted cells around it, columns of ratios, numbers or file names, or a semicolon or pipe that no
 space follows. Without such evidence commas belong to the texts: a list of prompts, one per line, is
-not cut.
+not cut, and neither is one below a single column name.
 
 A line whose quotation marks do not match is left out; the next line is read as usual.
 """
@@ -21,6 +21,7 @@ from core.text import is_blank, trim
 
 DELIMITERS = ("\t", ",", ";", "|", "，", "；", "｜")
 WHOLE_LINES = "\n"  # as a delimiter: every line is one cell
+ONE_COLUMN = "\0"  # as a delimiter: quoted cells may go on in the next line, and nothing divides them
 SAMPLE_CHARACTERS = 64 * 1024
 SAMPLE_RECORDS = 50
 MAX_CELLS = 1000  # of a record; the rest of its line is one more, and the record is too wide anyway
@@ -32,6 +33,7 @@ _BLANK_LINES = re.compile(r"(?:[ \t]*+(?:\r\n|\r|\n))++")
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(?P<delimiter>[^\s"]|\t)"?[,;\t ]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _RULE = re.compile(r"[|:\s-]+")
+_PIPE = re.compile(r"(?<!\\)\|")  # not one that Markdown escapes
 # Contents that tell a column from a part of a sentence.
 _TYPED = re.compile(
     r"""\s*(?:
@@ -50,14 +52,16 @@ class Divided:
     """The records of a text, each with its line from 1.
 
     ``unbalanced`` are the lines left out for their quotation marks. ``delimiter`` is "" if nothing
-    was divided, ``is_whole_lines`` True if that was a decision. ``lines`` and ``blank`` count the
-    lines of the text and those that hold nothing.
+    was divided; if that was a decision, ``is_whole_lines`` is True, or ``is_one_column`` below a
+    single column name. ``lines`` and ``blank`` count the lines of the text and those that hold
+    nothing.
     """
 
     records: list[Cells]
     unbalanced: list[int]
     delimiter: str
     is_whole_lines: bool
+    is_one_column: bool
     lines: int
     blank: int
 
@@ -80,19 +84,23 @@ def divide(text: str, delimiter: str = "", *, is_tsv: bool = False) -> Divided:
         records = [(number, cells) for number, cells in whole if not is_blank(cells[0])]
         has_delimiters = any(mark in cells[0] for _line, cells in records for mark in ",;|，；")
         blank = lines - len(records) - (first_line - 1)
-        return Divided(records, [], "", has_delimiters, lines, max(blank, 0))
+        return Divided(records, [], "", has_delimiters, False, lines, max(blank, 0))
     records, unbalanced, blank = _records(body, delimiter, first_line)
     is_divided = any(len(cells) > 1 for _line, cells in records)
-    return Divided(records, unbalanced, delimiter if is_divided else "", False, lines, blank)
+    is_one_column = delimiter == ONE_COLUMN
+    return Divided(records, unbalanced, delimiter if is_divided else "", False, is_one_column, lines, blank)
 
 
 def _without_frame(text: str) -> str | None:
-    """Return a Markdown table without its outer pipes and its rule of dashes, or None."""
-    lines = _LINE_END.split(text)
-    filled = [line.strip() for line in lines if not is_blank(line)]
+    """Return a Markdown table as quoted cells, without its rule of dashes, or None."""
+    lines = [line.strip() for line in _LINE_END.split(text)]
+    filled = [line for line in lines if not is_blank(line)]
     if len(filled) < 2 or not all(line.startswith("|") and line.endswith("|") for line in filled):
         return None
-    return "\n".join("" if _RULE.fullmatch(line.strip()) else line.strip()[1:-1] for line in lines)
+    rows = [[] if _RULE.fullmatch(line) else _PIPE.split(line[1:-1]) for line in lines]
+    return "\n".join(
+        "|".join('"' + cell.strip().replace("\\|", "|").replace('"', '""') + '"' for cell in cells) for cells in rows
+    )
 
 
 def header_delimiter(line: str) -> str:
@@ -112,8 +120,8 @@ def _find_delimiter(text: str, *, is_tsv: bool) -> str:
         sample = sample[: max(sample.rfind("\n"), 1)]
     divided = {}
     for delimiter in DELIMITERS:
-        records = [cells for _line, cells in _records(sample, delimiter, 1)[0] if not all(map(is_blank, cells))]
-        divided[delimiter] = records[:SAMPLE_RECORDS]
+        records = [cells for _line, cells in _records(sample, delimiter, 1)[0][:SAMPLE_RECORDS]]
+        divided[delimiter] = [_without_empty_end(cells) for cells in records]
     several = {delimiter: records for delimiter, records in divided.items() if any(len(cells) > 1 for cells in records)}
     if is_tsv and "\t" in several:
         return "\t"
@@ -125,7 +133,8 @@ def _find_delimiter(text: str, *, is_tsv: bool) -> str:
     if headed:
         return max(headed, key=lambda delimiter: headed[delimiter])
     if any(is_header(records[0]) for records in divided.values() if records and len(records[0]) == 1):
-        return ","  # one named column: more cells in a row are a problem of that row
+        has_columns = any(map(_has_unnamed_column, several.values()))
+        return "," if has_columns or not several else ONE_COLUMN  # unnamed columns are problems of their rows
     if "\t" in several and _is_even(several["\t"]):
         return "\t"
     for delimiter, records in several.items():
@@ -164,6 +173,18 @@ def _has_typed_column(records: Sequence[list[str]]) -> bool:
     return any(all(_TYPED.fullmatch(cell) for cell in column) for column in columns)
 
 
+def _has_unnamed_column(records: Sequence[list[str]]) -> bool:
+    """Return True if the cells behind the first hold ratios, numbers or file names at a place."""
+    rows = records[1:]
+    cells = [[row[place] for row in rows if place < len(row)] for place in range(1, max(map(len, records)))]
+    return any(all(_TYPED.fullmatch(cell) for cell in column) for column in cells)
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    width = max((place for place, cell in enumerate(cells, start=1) if not is_blank(cell)), default=1)
+    return cells[:width]
+
+
 def _is_quoted(text: str, delimiter: str) -> bool:
     """Return True if quoted cells stand beside the delimiter."""
     mark = re.escape(delimiter)
@@ -182,7 +203,8 @@ def _unquoted(line: str) -> str:
 @lru_cache(maxsize=32)
 def _cell(delimiter: str) -> Pattern[str]:
     mark = re.escape(delimiter)
-    return re.compile(rf'[ ]*"(?P<quoted>(?:[^"]++|"")*+)"[ ]*(?=[{mark}\r\n]|\Z)|(?P<bare>[^{mark}\r\n]*+)')
+    space = "[ ]*" if delimiter == "\t" else "[ \t]*"
+    return re.compile(rf'{space}"(?P<quoted>(?:[^"]++|"")*+)"{space}(?=[{mark}\r\n]|\Z)|(?P<bare>[^{mark}\r\n]*+)')
 
 
 def _records(text: str, delimiter: str, line: int) -> tuple[list[Cells], list[int], int]:

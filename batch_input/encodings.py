@@ -11,6 +11,7 @@ text that is plausible in none is refused. Libraries that guess from bytes alone
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,6 +57,12 @@ _HANGUL = frozenset(
     "이다의는에을가고하은로를한지도서사기나리인어자라시해수정대보전일있스그아부게제만들주장비구상동오조성것모선유었우원무으여신마치과경위"
     "계년공소세국연와화중안관물생각문방영분색림빛밤꽃눈바람양트드크미레러타히되않았면며까더내애큰작은붉푸른흰검노란초록속위옆앞뒤집길산강"
 )
+# UTF-8 that was read as Windows-1252 or Latin-1: "fÃ¼r" for "für", "â€™" for "’". A first byte, as
+# many further ones as it announces, and one of them that stands in no word nor behind one.
+_SECOND = r"\x80-\x9f¡-ª¬-º¼-¿€ƒ†‡ˆ‰Š‹ŒŽ˜™š›œžŸ\xad"
+_QUOTES = r"\xa0«»‚„…‘’“”•–—"
+_GARBLED = re.compile(rf"\ufffd|[Â-ß][{_SECOND}]|[à-ï](?:[{_SECOND}][{_SECOND}{_QUOTES}]|[{_QUOTES}][{_SECOND}])|ðŸ")
+_FOREIGN = re.compile(r"[^\x00-\x7f]{4,}")
 
 
 class EncodingUnknown(ValueError):
@@ -101,6 +108,25 @@ def decode(content: bytes) -> Decoded:
         raise EncodingUnknown
     codec = max(scores, key=lambda name: scores[name])
     return Decoded(_text(content.decode(codec), codec).text, NAMES[codec], is_guess=codec != "gb18030")
+
+
+def is_garbled(text: str) -> bool:
+    """Return True if a text looks as if it was decoded wrongly before it was saved.
+
+    That is UTF-8 read as Windows-1252 ("fÃ¼r") or as GBK ("鐙愮嫺"), and characters that a program
+    has replaced (U+FFFD).
+    """
+    if text.isascii():
+        return False
+    start = text[:SAMPLED_CHARACTERS]
+    if _GARBLED.search(start):
+        return True
+    for run in _FOREIGN.findall(start):
+        content = run.encode("gbk", "ignore")
+        restored = [character for character in content.decode("utf-8", "ignore") if character > "\u2e80"]
+        if len(restored) > 1 and 3 * len(restored) >= PLAUSIBLE * len(content):  # bytes of each in UTF-8
+            return True
+    return False
 
 
 def _text(text: str, name: str) -> Decoded:

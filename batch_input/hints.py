@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batch_input.columns import prompt_field
+from batch_input.encodings import is_garbled
 from batch_input.headings import CUSTOM_ID
 from batch_input.tables import TEXT_KEY
 from core.reasons import Definition, Reason, define
@@ -54,6 +55,25 @@ TABLE_TEXT = define(
     "Prompts that look like rows of a table, such as “%(example)s”: %(count)s. They are sent as they are. Import them "
     "as a file with column names to use their columns.",
 )
+GARBLED = define(
+    "hint_garbled",
+    "Prompts with garbled characters, such as “%(example)s”: %(count)s. The texts were damaged before they came here: "
+    "export them again as UTF-8, or paste them.",
+)
+WORDLESS = define(
+    "hint_wordless",
+    "Prompts without a word, such as “%(example)s”: %(count)s. Each is sent and charged as an item. Remove the ones that "
+    "are not prompts.",
+)
+HTML = define(
+    "hint_html",
+    "Prompts with HTML, such as “%(example)s”: %(count)s. Its tags and codes are sent as they are.",
+)
+FORMULAS = define(
+    "hint_formulas",
+    "Prompts that look like formulas, such as “%(example)s”: %(count)s. They are not calculated here but sent as they "
+    "are. Save the values of the cells.",
+)
 HEADING = define(
     "hint_heading",
     "The first prompt, “%(example)s”, may be a heading. It is sent and charged as an item. Remove it if it is not a prompt.",
@@ -62,7 +82,13 @@ REPEATED_IDS = define(
     "hint_repeated_ids",
     "custom_id is not unique: %(ids)s. Results of these items cannot be told apart by it.",
 )
+SHORTENED_IDS = define(
+    "hint_shortened_ids",
+    "custom_id has numbers that a spreadsheet has shortened: %(ids)s. Their last digits are lost. Format the column as "
+    "text and enter the numbers again.",
+)
 
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d{2,}")  # 8.97E+19
 # In this order; a text counts for the first that fits. A pattern with marks may fit anywhere in a
 # text that holds one of them, the others at its beginning: most texts are passed over quickly.
 _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
@@ -76,6 +102,7 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
         (),
         re.compile(r"(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3}|#\S*[:：]?$)"),
     ),
+    (WORDLESS, (), re.compile(r"(?i)([!-@\[-`{-~\s、。，！？：；…·—–“”‘’￥]+|true|false|wahr|falsch|vrai|faux)\Z")),
     (
         OPTIONS,
         ("--", "—", "–"),
@@ -83,6 +110,7 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
             r"(^|\s)(--[A-Za-z][\w-]*(\s|=|$)|[—–](ar|aspect|v|niji|no|s|stylize|style|c|chaos|q|seed|iw|tile|w|weird)\b)"
         ),
     ),
+    (FORMULAS, (), re.compile(r"=\s*(\+|\$?[A-Z]{1,3}\$?\d+\b|[A-Z][A-Z0-9.]*\(|'?[\w ]+'?!)")),
     (JSON_TEXT, (), re.compile(r'(\{\s*["\']|\[\s*["\'{]|[\[\]{}],?\s*$|["\']\w+["\']\s*:)')),
     (
         MARKUP,
@@ -90,6 +118,14 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
         re.compile(
             r"<(lora|hypernet|lyco):[^>]{1,200}>|__[\w/-]{1,80}__|\{[^{}|]{0,200}\|[^{}]{0,200}\}"
             r"|\([^()]{1,200}:\d*\.?\d+\)|\bBREAK\b|\$\{?[A-Za-z_]\w*|\{\{?\s?[\w.]{1,80}\s?\}\}?"
+        ),
+    ),
+    (
+        HTML,
+        ("&", "<"),
+        re.compile(
+            r"&(#\d{2,6}|#[xX][0-9A-Fa-f]{2,5}|[A-Za-z]{2,8}\d{0,2});"
+            r"|</?(p|br|b|i|u|em|strong|span|div|li|ul|a|h\d)\b[^>]{0,200}>"
         ),
     ),
     (LIST_MARKS, (), re.compile(r"(\d{1,4}\s*[.)、．）]\s*\D|[-*•·]\s+)")),
@@ -118,6 +154,10 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for text in map(str.lstrip, texts):
+        if is_garbled(text):
+            counts[GARBLED.code] += 1
+            examples.setdefault(GARBLED.code, _example(text))
+            continue
         for reason, marks, pattern in _KINDS:
             if marks and not any(mark in text for mark in marks):
                 continue
@@ -128,22 +168,27 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
                 break
     hints = [
         reason(count=counts[reason.code], example=examples[reason.code])
-        for reason, _marks, _pattern in _KINDS
+        for reason in (GARBLED, *(reason for reason, _marks, _pattern in _KINDS))
         if counts[reason.code]
     ]
     if len(texts) > 1:
         first, mean_length = texts[0].strip(), sum(map(len, texts[1:])) / len(texts[1:])
         is_short = len(first) <= 24 and len(first.split()) <= 2 and not re.search(r"[.!?。！？,，]$", first)
-        is_list = len(first) <= 60 and bool(re.fullmatch(r"\w+([,;|、，；｜]\w+)+", first))
+        separators = ",;|、，；｜" + (":" if all(":" in text for text in texts[1:SHOWN_IDS]) else "")
+        is_list = len(first) <= 60 and bool(re.fullmatch(rf"\w+([{separators}]\w+)+", first))
         if (
             is_list
             or (is_short and first.endswith((":", "：")))
             or (is_short and mean_length >= max(3 * len(first), 20))
         ):
             hints.append(HEADING(example=_example(first)))
-    if repeated := [name for name, count in ids.items() if count > 1]:
-        shown = ", ".join(repeated[:SHOWN_IDS])
-        hints.append(REPEATED_IDS(ids=f"{shown}, …" if len(repeated) > SHOWN_IDS else shown))
+    for reason, names in (
+        (REPEATED_IDS, [name for name, count in ids.items() if count > 1]),
+        (SHORTENED_IDS, [name for name in ids if _SHORTENED.fullmatch(name)]),
+    ):
+        if names:
+            shown = ", ".join(names[:SHOWN_IDS])
+            hints.append(reason(ids=f"{shown}, …" if len(names) > SHOWN_IDS else shown))
     return hints
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
 from batch_input.columns import match_columns, takes_many
-from batch_input.report import TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
+from batch_input.report import ONE_COLUMN, TIMES_AS_RATIOS, WHOLE_LINES, ColumnMatch, InputReport
 from batch_input.rows import RowValue
 from batch_input.tables import (
     MAX_ERRORS,
@@ -24,7 +24,7 @@ from batch_input.tables import (
     read_table,
     split_list,
 )
-from batch_input.values import understand
+from batch_input.values import split_images, understand
 from core.storage.disk import OutOfSpace
 from media import names as media_names
 from media.services import UploadInvalid, store_upload
@@ -71,7 +71,11 @@ def read_file(
     """
     try:
         with path.open("rb") as file:
-            table = read_table(file, name=path.name, sheet=sheet, include_hidden=include_hidden, owner=owner)
+            options: dict[str, Any] = {"sheet": sheet, "include_hidden": include_hidden, "owner": owner}
+            table = read_table(file, name=path.name, **options)
+            if any(warning.code == ONE_COLUMN.code for warning in table.report.warnings):
+                file.seek(0)
+                table = read_table(file, name=path.name, delimiter=",", **options)  # unnamed columns are problems
     except OSError as error:
         raise RowsInvalid([RowError(0, f"{path} cannot be read: {error.strerror}.")]) from error
     if table.problems:
@@ -93,6 +97,9 @@ def read_file(
                 continue
             elif table.keys is None and takes_many(model, name):
                 value[name] = split_list(cell)
+                if any(len(split_images(part)) > 1 for part in value[name]):
+                    message = _("Separate several images in a cell with “|”: %(cell)s.")
+                    errors.append(RowError(record.line, message % {"cell": cell}))
             else:
                 understood = understand(model.parameter(name), cell)
                 value[name] = understood.value

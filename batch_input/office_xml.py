@@ -268,7 +268,7 @@ def _read_xlsx_sheet(
             if is_true(element.get("hidden")) or element.get("ht") == "0":
                 raw.hidden_rows.add(line)
             place = -1
-            for child in element:
+            for child in element if any(map(len, element)) else ():  # else nothing but formats, perhaps a million times
                 if local(child) != "c":
                     continue
                 position = _place(child.get("r", ""))

@@ -24,6 +24,19 @@ WHOLE_LINES = define(
     "input_whole_lines",
     "The file has no column names, so each line is one prompt, with everything in it: commas do not separate columns.",
 )
+ONE_COLUMN = define(
+    "input_one_column",
+    "The file has one column name, so each line below it is one prompt, with everything in it: commas do not separate "
+    "columns.",
+)
+ROWS_IN_ONE_CELL = define(
+    "input_rows_in_one_cell",
+    "Each row stood in one cell. It was divided into columns as its column names show (%(names)s).",
+)
+LISTS_DIVIDED = define(
+    "input_lists_divided",
+    "Cells with several images that were divided at commas, semicolons or spaces: %(count)s. Check the images of each row.",
+)
 OTHER_SHEETS = define(
     "input_other_sheets", "Only the sheet “%(sheet)s” was read. Other sheets that hold something: %(others)s."
 )

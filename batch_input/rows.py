@@ -25,9 +25,9 @@ from django.utils.translation import gettext_lazy
 
 from batch_input import columns
 from batch_input.columns import image_field, prompt_field, takes_many
-from batch_input.report import COLUMNS_GUESSED, TIMES_AS_RATIOS, ColumnMatch, InputReport
+from batch_input.report import COLUMNS_GUESSED, LISTS_DIVIDED, TIMES_AS_RATIOS, ColumnMatch, InputReport
 from batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
-from batch_input.values import understand
+from batch_input.values import split_images, understand
 from core.reasons import Reason
 from core.text import trim
 from media import names as media_names
@@ -210,7 +210,8 @@ def read_batch(
     A line of ``images`` may name several, separated by "|". ``images_per_item`` joins lines only if
     every line names one.
     """
-    groups = [group for _number, line in lines_of(images) if (group := split_list(line))]
+    lines = [split_list(line) for _number, line in lines_of(images)]
+    groups = [group for parts in lines if (group := [image for part in parts for image in split_images(part)])]
     size = max(images_per_item, 1)
     if size > 1 and all(len(group) == 1 for group in groups):
         names = [group[0] for group in groups]
@@ -281,7 +282,7 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     parameters = {name: model.parameter(name) for _place, name in meanings}
     rows: list[dict[str, Any]] = []
     cell_problems: list[list[tuple[str, str, str]]] = []  # of each row: (field, message, value)
-    times = 0
+    times = lists = 0
     for record in records:
         row: dict[str, Any] = {}
         found: list[tuple[str, str, str]] = []
@@ -296,6 +297,7 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
             understood = understand(parameters[name], cell)
             cell = understood.value
             times += understood.is_time
+            lists += understood.is_divided
             if understood.problem:
                 found.append((name, understood.problem, str(cell)))
             if name in list_fields:
@@ -339,7 +341,11 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
         if row_problems:
             problems += row_problems
             invalid.add(number)
-    warnings = [*([TIMES_AS_RATIOS(count=times)] if times else []), *resolved.warnings]
+    warnings = [
+        *([TIMES_AS_RATIOS(count=times)] if times else []),
+        *([LISTS_DIVIDED(count=lists)] if lists else []),
+        *resolved.warnings,
+    ]
     return BatchRows(
         rows,
         [Origin(line=record.line) for record in records],

@@ -223,8 +223,11 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def split_list(cell: str) -> list[str]:
-    """Split a cell that holds a list: ``"a.png | b.png"`` → ``["a.png", "b.png"]``."""
-    return [part.strip() for part in cell.split(SEPARATOR) if part.strip()]
+    """Split a cell that holds a list: ``"a.png | b.png"`` → ``["a.png", "b.png"]``.
+
+    Each line of a cell is an entry, too.
+    """
+    return [part.strip() for part in re.split(r"[|\r\n]", cell) if part.strip()]
 
 
 def extra_cells_problem(names: Sequence[str], cells: Sequence[Any]) -> str:
@@ -232,6 +235,10 @@ def extra_cells_problem(names: Sequence[str], cells: Sequence[Any]) -> str:
     if not any(str(cell).strip() for cell in cells[len(names) :]):
         return ""
     message = _("%(cells)d cells, but %(columns)d columns. Put texts that contain commas in quotation marks.")
+    if any(mark in str(cell) for cell in cells for mark in "“”„‟＂"):
+        message = _(
+            '%(cells)d cells, but %(columns)d columns. Only straight quotation marks (") hold a text with commas together.'
+        )
     return message % {"cells": len(cells), "columns": len(names)}
 
 
@@ -328,13 +335,44 @@ def _table_of(divided: delimited.Divided, *, kind: str) -> Table:
         lines=divided.lines,
         blank=len(records) - len(filled) + divided.blank,
         skipped=len(problems),
-        warnings=(report.WHOLE_LINES(),) if divided.is_whole_lines and kind != "text" else (),
+        warnings=_line_warnings(divided) if kind != "text" else (),
     )
     table = Table([Record(line, cells[:width]) for line, cells in filled], problems=problems, report=facts)
     if table.has_plain_lines and len(table.records) > 1 and is_name(first := table.records[0].cells[0]):
         facts = replace(facts, header_line=table.records[0].line, warnings=(report.HEADER_LINE(name=first),))
         return replace(table, records=table.records[1:], report=facts)
-    return _from_header(table) if not divided.is_whole_lines else table
+    return _from_header(_divided_rows(table)) if not divided.is_whole_lines else table
+
+
+def _line_warnings(divided: delimited.Divided) -> tuple[Reason, ...]:
+    if divided.is_whole_lines:
+        return (report.WHOLE_LINES(),)
+    return (report.ONE_COLUMN(),) if divided.is_one_column else ()
+
+
+def _divided_rows(table: Table) -> Table:
+    """Return the table with columns if each row stands in one cell, as programs save CSV that they
+    did not divide: ``"prompt,seed"``. Rows that cannot be divided become problems.
+    """
+    header = table.records[0].cells if table.records else []
+    delimiter = delimited.header_delimiter(header[0]) if len(header) == 1 else ""
+    if not delimiter or any(len(record.cells) > 1 for record in table.records):
+        return table
+    records, problems = [], list(table.problems)
+    for record in table.records:
+        divided = delimited.divide(str(record.cells[0]), delimiter)
+        if len(divided.records) == 1 and not divided.unbalanced:
+            records.append(Record(record.line, [trim(cell) for cell in divided.records[0][1]], record.problems))
+        else:
+            problems.append(RowError(record.line, _quote_message()))
+    names = ", ".join(records[0].cells) if records else ""
+    facts = replace(
+        table.report,
+        delimiter=delimiter,
+        skipped=table.report.skipped + len(table.records) - len(records),
+        warnings=(*table.report.warnings, report.ROWS_IN_ONE_CELL(names=names)),
+    )
+    return replace(table, records=records, problems=problems, report=facts)
 
 
 def _quote_message() -> str:
@@ -547,7 +585,7 @@ def _read_sheet(
         skipped=sheet.total_rows,
         warnings=_sheet_warnings(sheet, stored),
     )
-    return _from_header(Table(list(records.values()), report=facts_of_sheet))
+    return _from_header(_divided_rows(Table(list(records.values()), report=facts_of_sheet)))
 
 
 def _sheet_warnings(sheet: Sheet, pictures: int) -> tuple[Reason, ...]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from batch_input.tables import split_list
 from providers.catalog import Parameter, ParameterType
 
 _PAIR = re.compile(r"(\d{1,5}(?:\.\d+)?)\s*[:x×*∶/]\s*(\d{1,5}(?:\.\d+)?)(?:\s*(?:比例|画幅))?")
@@ -30,13 +32,23 @@ _WHOLE = re.compile(r"([-+]?\d+)\.0+")
 _NOTHING = ("nan", "null", "none", "undefined", "n/a", "#n/a", "<na>", "[object object]")
 _WORDS = {"yes": True, "y": True, "是": True, "真": True, "no": False, "n": False, "否": False, "假": False}
 
+# Images in one cell that "|" does not divide.
+_BETWEEN_IMAGES = re.compile(r"\s*[,;，；、]\s*|\s+(?=https?://)", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://|media:\d+$|output:\d+/\d+$", re.IGNORECASE)
+_PICTURE_NAME = re.compile(r".+\.(png|jpe?g|jfif|webp|gif|heic|heif|hif|avif|bmp|tiff?)([?#]\S*)?", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A value, True if it was a time that stands for a ratio, and a problem or ""."""
+    """A value and a problem or "".
+
+    ``is_time``: it was a time that stands for a ratio. ``is_divided``: it is a list that was
+    divided at marks which may also stand in a name.
+    """
 
     value: Any
     is_time: bool = False
+    is_divided: bool = False
     problem: str = ""
 
 
@@ -55,7 +67,29 @@ def understand(parameter: Parameter | None, cell: Any) -> Understood:
             return Understood(cell, problem=message % {"value": cell})
         case ParameterType.BOOLEAN:
             return Understood(_WORDS.get(text.lower(), cell))
+        case ParameterType.IMAGES:
+            entries = split_list(cell)
+            images = [image for entry in entries for image in split_images(entry)]
+            return Understood(images, is_divided=len(images) > len(entries))
+        case ParameterType.IMAGE | ParameterType.VIDEO | ParameterType.AUDIO if (count := len(split_images(cell))) > 1:
+            message = _("The cell names %(count)d files, but this parameter takes one.")
+            return Understood(cell, problem=message % {"count": count})
     return Understood(cell)
+
+
+def split_images(text: str) -> list[str]:
+    """Split a text of several images that commas, semicolons or spaces divide.
+
+    It is one image unless every part is an address, a reference or the name of a picture: commas
+    may stand in addresses and names.
+    """
+    parts = [part for part in _BETWEEN_IMAGES.split(text.strip()) if part]
+    is_name_after_address = any(
+        _ADDRESS.match(one) and not _ADDRESS.match(next_) and not _PICTURE_NAME.fullmatch(one)
+        for one, next_ in pairwise(parts)
+    )
+    is_list = all(_ADDRESS.match(part) or _PICTURE_NAME.fullmatch(part) for part in parts)
+    return parts if is_list and not is_name_after_address else [text]
 
 
 def _choice(choices: tuple[str, ...], cell: str, text: str) -> Understood:

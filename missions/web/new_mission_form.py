@@ -23,8 +23,8 @@ from django.utils.translation import gettext_lazy
 
 from batch_input.delimited import WHOLE_LINES
 from batch_input.headings import CUSTOM_ID
+from batch_input.report import ONE_COLUMN, InputReport
 from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
-from batch_input.report import InputReport
 from batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
 from batch_input.tables import Table
 from core.text import trim
@@ -376,7 +376,8 @@ def parse(state: FormState) -> MissionEntry:
 
 def has_whole_lines(table: Table) -> bool:
     """Return True if each line of a CSV file was read as one cell."""
-    return any(warning.code == WHOLE_LINES_READ.code for warning in table.report.warnings)
+    codes = (WHOLE_LINES_READ.code, ONE_COLUMN.code)
+    return any(warning.code in codes for warning in table.report.warnings)
 
 
 def _report_of(batch: BatchInput, state: FormState) -> InputReport:

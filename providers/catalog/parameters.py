@@ -34,6 +34,7 @@ from providers.catalog.values import (
     file_list,
     is_absent,
     json_value,
+    one_address,
     sendable_json,
     sendable_text,
     true_or_false,
@@ -212,11 +213,13 @@ _NO_LIST = gettext_noop("Must be a list of addresses.")
 _NO_FILE = gettext_noop(
     "Must be an http(s) address, media:ID of an uploaded file, or output:ITEM/N of an earlier result."
 )
+_SEVERAL_ADDRESSES = gettext_noop("Holds several addresses. Give each of them by itself.")
 _TOO_MANY_ENTRIES = gettext_noop("Too many: %(count)d entries, at most %(limit)s are allowed.")
 _MESSAGES = {
     "missing": _MISSING,
     "string_unicode": _UNSENDABLE,
     "unsendable": _UNSENDABLE,
+    "several_addresses": _SEVERAL_ADDRESSES,
     "string_too_long": gettext_noop("Too long: %(length)d characters, at most %(limit)s are allowed."),
     "string_too_short": gettext_noop("Too short: %(length)d characters, at least %(limit)s are needed."),
     "too_long": gettext_noop("Too many: %(count)d files, at most %(limit)s are allowed."),
@@ -243,4 +246,4 @@ def _file_type(formats: tuple[str, ...], max_bytes: int | None) -> Any:
     if max_bytes:
         limits.append(f"≤ {max_bytes // MEGABYTE} MB")
     text = Field(pattern=FILE_PATTERN, description=", ".join(limits) or None)
-    return Annotated[str, text, AfterValidator(sendable_text)]
+    return Annotated[str, text, AfterValidator(sendable_text), AfterValidator(one_address)]

@@ -16,6 +16,7 @@ from core.text import is_blank
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+_SECOND_ADDRESS = re.compile(r"[,;|，；]https?://", re.IGNORECASE)
 
 
 def is_absent(value: object) -> bool:
@@ -36,6 +37,13 @@ def sendable_text(text: str) -> str:
     """Refuse NUL, which PostgreSQL cannot store. pydantic refuses halves of surrogate pairs."""
     if "\0" in text:
         raise PydanticCustomError("unsendable", "contains a character that cannot be sent")
+    return text
+
+
+def one_address(text: str) -> str:
+    """Refuse ``https://a.example/1.png,https://a.example/2.png``, which no provider could fetch."""
+    if _SECOND_ADDRESS.search(text):
+        raise PydanticCustomError("several_addresses", "holds several addresses")
     return text
 
 

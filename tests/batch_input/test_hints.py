@@ -38,6 +38,17 @@ def codes(rows: list[Any]) -> list[str]:
         ("1. a whale", "hint_list_marks"),
         ("- a whale", "hint_list_marks"),
         ("a whale | 16:9", "hint_table"),
+        ("einÃ¼ben am Meer, fÃ¼r Gäste", "hint_garbled"),
+        ("the whaleâ€™s tail", "hint_garbled"),
+        ("榛勬槒鐨勬捣", "hint_garbled"),  # 黄昏的海
+        ("Éa\ufffdt", "hint_garbled"),
+        ("??????", "hint_wordless"),
+        ("0", "hint_wordless"),
+        ("FALSCH", "hint_wordless"),
+        ("ba&ntilde;o&#8217;s", "hint_html"),
+        ("<p>whale</p>", "hint_html"),
+        ("=A2&B2", "hint_formulas"),
+        ('=CONCAT(A1,"whale")', "hint_formulas"),
     ],
 )
 def test_foreign_text_gets_a_hint(text: str, expected: str) -> None:
@@ -58,6 +69,11 @@ def test_foreign_text_gets_a_hint(text: str, expected: str) -> None:
         "12:30 on a station clock",
         "a $100 bill, folded into a whale",
         "whale (blue) and/or orca",
+        "R&D; a <heart> of H&M;",
+        "« café\xa0», MAÇÃ”, Spaß“, 25 °C",
+        "1 + 1 = 2 whales",
+        "🐋🌊",
+        "图片信息：选择图片",
         "一只鲸鱼，黄昏，俯视",
     ],
 )
@@ -68,8 +84,13 @@ def test_plain_prompt_gets_no_hint(text: str) -> None:
 def test_heading_and_repeated_ids_get_a_hint() -> None:
     for first in ("Beschreibung", "question,answer", "Prompts:"):
         assert codes([first, PLAIN, PLAIN]) == ["hint_heading"]
+    assert codes(["text:style", "a whale:oil", "an owl:ink"]) == ["hint_heading"]
+    assert codes(["whale:blue", "owl", "fox"]) == []
     assert codes(["whale", "owl", "fox"]) == []
     rows = [{"prompt": PLAIN, "custom_id": name} for name in ("a", "b", "a", "", "")]
     assert [str(hint) for hint in hints_of_rows(rows, TEXT_TO_IMAGE)] == [
         "custom_id is not unique: a. Results of these items cannot be told apart by it."
     ]
+    ids = [{"prompt": PLAIN, "custom_id": name} for name in ("4.5E+15", "8,97E+19", "E+1", "4711")]
+    (hint,) = hints_of_rows(ids, TEXT_TO_IMAGE)
+    assert (hint.code, hint.params["ids"]) == ("hint_shortened_ids", "4.5E+15, 8,97E+19")

@@ -73,6 +73,14 @@ def test_invalid_file_is_explained(tmp_path: Path, name: str, content: str, mess
     assert message in str(raised.value.errors[0])
 
 
+def test_divided_images_are_left_to_a_person(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('prompt,imageUrls\nin ink,"a.png, b.png"\n')
+
+    with pytest.raises(RowsInvalid, match="line 2: Separate several images"):
+        read_file(file, model=catalog.default_model("image_to_image"))
+
+
 def test_guesses_are_left_to_a_person(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("prompt_id,Prompt,ratio\n7,a fox,1:1\n")

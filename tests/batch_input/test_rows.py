@@ -105,9 +105,36 @@ def test_image_columns_are_joined(owner: User) -> None:
     assert built.rows == [{"imageUrls": ["media:1", "https://a.example/2.png", "media:3"], "prompt": "join"}]
 
 
+def test_images_in_a_cell_are_divided_visibly(owner: User) -> None:
+    fox, owl = make_media(owner, name="fox.png"), make_media(owner, name="owl, grey.png", content=b"owl")
+    cells = {
+        f"{URLS[0]},{URLS[1]}": URLS[:2],
+        f"{URLS[0]}；{URLS[1]} {URLS[2]}": URLS[:3],
+        f"fox.png, media:{owl.pk}": [fox.reference, owl.reference],
+        "fox.png\nowl, grey.png": [fox.reference, owl.reference],
+        "owl, grey.png": [owl.reference],
+        "https://a.example/High_Street,_London.png": ["https://a.example/High_Street,_London.png"],
+        "https://a.example/w-400,h-300/1.png|fox.png|": ["https://a.example/w-400,h-300/1.png", fox.reference],
+    }
+    content = "prompt,imageUrls\n" + "".join(f'in ink,"{cell}"\n' for cell in cells)
+
+    built = from_table(owner, EDIT, content)
+
+    assert [row["imageUrls"] for row in built.rows] == list(cells.values())
+    assert [(warning.code, warning.params["count"]) for warning in built.warnings] == [("input_lists_divided", 3)]
+    assert not built.problems
+    assert build(owner, EDIT, "images", images=f"{URLS[0]}, {URLS[1]}\n").rows == [{"imageUrls": URLS[:2]}]
+    (problem,) = from_table(owner, IMAGE_TO_VIDEO, f'imageUrl,prompt\n"{URLS[0]},{URLS[1]}",in ink\n').problems
+    assert "names 2 files" in problem.message
+
+
 @pytest.mark.parametrize(
     "content, name, line",
-    [('"one"\n{broken\n"two"\n', "rows.jsonl", "Line 2"), ("prompt\na cat\na dog, brown\n", "rows.csv", "Line 3")],
+    [
+        ('"one"\n{broken\n"two"\n', "rows.jsonl", "Line 2"),
+        ("prompt,seed\na cat,1\na dog, brown,2\n", "rows.csv", "Line 3"),
+        ("prompt,seed\na cat,1\n“a dog, brown”,2\n", "rows.csv", "Line 3"),
+    ],
 )
 def test_unreadable_lines_are_problems(owner: User, content: str, name: str, line: str) -> None:
     assert [str(problem.origin) for problem in from_table(owner, TEXT_TO_IMAGE, content, name).problems] == [line]

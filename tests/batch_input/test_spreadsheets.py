@@ -125,6 +125,13 @@ def test_merged_cell_holds_for_its_rows() -> None:
     assert codes(table) == ["input_merged_cells"]
 
 
+def test_csv_in_a_single_column_is_divided() -> None:
+    table = read(xlsx([["prompt;aspectRatio"], ['"a seal; wet";1:1'], ["an owl;16:9"]]))
+
+    assert cells(table) == [["prompt", "aspectRatio"], ["a seal; wet", "1:1"], ["an owl", "16:9"]]
+    assert codes(table) == ["input_rows_in_one_cell"]
+
+
 def test_names_may_stand_below_a_title() -> None:
     rows = row(1, "Campaign of spring") + row(3, "prompt", "aspectRatio") + row(4, "a seal", "1:1")
     rows += row(5, "prompt", "aspectRatio") + row(6, "a crab", "1:1")
@@ -287,6 +294,13 @@ def test_unusable_picture_is_a_problem_of_its_row(owner: User, png: bytes) -> No
     assert "not in the file" in unknown.problems[0]
     assert "Upload it" in without_owner.problems[0]
     assert not MediaFile.objects.exists()
+
+
+def test_rows_of_formats_alone_are_blank() -> None:
+    blank = "".join(row(line, '<c s="0"/>', '<c s="0"/>') for line in range(3, 9))
+    table = read(one(HEADER + row(2, "a seal", "1:1") + blank + row(9, None, "16:9", "an owl")))
+
+    assert [record.line for record in table.records] == [1, 2, 9]
 
 
 def test_picture_by_formula_is_its_address() -> None:

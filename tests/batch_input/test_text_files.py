@@ -100,6 +100,9 @@ DIVIDED = [
     ("a.csv", 'prompt,seed\na 27" screen,1\n', ",", [["prompt", "seed"], ['a 27" screen', "1"]]),
     ("a.csv", '"prompt", "seed"\n"a seal, wet", "1"\n', ",", [["prompt", "seed"], ["a seal, wet", "1"]]),
     ("a.csv", 'prompt\n"a seal, wet"\n', "", [["prompt"], ["a seal, wet"]]),
+    ("a.csv", 'prompt;seed\n"\ta seal;wet"\t;1\n', ";", [["prompt", "seed"], ["a seal;wet", "1"]]),
+    ("a.csv", "1. May, 99;seal;1:1;\n3. May, 99;owl;4:5\n", ";", [["1. May, 99", "seal", "1:1"], ["3. May, 99", "owl", "4:5"]]),
+    ("a.md.txt", "| prompt | seed |\n|--|--|\n| a \\| b, 7\" | 1 |\n", "|", [["prompt", "seed"], ['a | b, 7"', "1"]]),
     ("a.csv", 'sku,prompt\n="07",a seal\n"=""08""",a crab\n', ",", [["sku", "prompt"], ["07", "a seal"], ["08", "a crab"]]),
 ]  # fmt: skip
 
@@ -128,6 +131,32 @@ def test_prompts_are_not_cut_at_their_commas(content: str) -> None:
 
     assert cells(table) == [[line] for line in content.splitlines()]
     assert (table.report.delimiter, codes(table)) == ("", ["input_whole_lines"])
+
+
+def test_lines_below_one_column_name_are_not_cut() -> None:
+    table = read('Prompt\na seal, ink\n"an owl; ""grey"",\nat night"\n\na crab\n')
+
+    assert cells(table) == [["Prompt"], ["a seal, ink"], ['an owl; "grey",\nat night'], ["a crab"]]
+    assert ([record.line for record in table.records], codes(table)) == ([1, 2, 3, 6], ["input_one_column"])
+    assert codes(read('prompt\n"a seal, ink"\na crab\n')) == []
+    for unnamed in ("prompt\na seal,1:1\nan owl,16:9\n", "prompt\na seal,in ink,a.png\nan owl\n"):
+        assert [len(row) for row in cells(read(unnamed))][1] > 1  # a column without a name: a problem of its row
+
+
+@pytest.mark.parametrize(
+    "name, content, delimiter",
+    [
+        ("a.csv", '"prompt;seed"\n"a seal, wet;1"\n"an owl;2"\n', ";"),
+        ("a.csv", '"prompt,seed"\n"""a seal, wet"",1"\n"an owl,2"\n', ","),
+    ],
+)
+def test_rows_in_one_cell_are_divided(name: str, content: str, delimiter: str) -> None:
+    table = read(content, name)
+
+    assert cells(table) == [["prompt", "seed"], ["a seal, wet", "1"], ["an owl", "2"]]
+    assert (table.report.delimiter, codes(table)) == (delimiter, ["input_rows_in_one_cell"])
+    broken = read(content + '"""a crab,3"\n', name)
+    assert ([error.line for error in broken.problems], broken.report.skipped) == ([4], 1)
 
 
 def test_name_above_the_lines_is_no_prompt() -> None:
