@@ -17,6 +17,7 @@ from batch_input.rows import Source, sources_for
 from batch_input.tables import MAX_BYTES, RowsInvalid, Table, lines_of, read_pasted, read_table
 from core.storage.disk import OutOfSpace
 from drafts import services as drafts
+from media import renditions
 from media.services import UploadInvalid, store_upload
 from missions.web.new_mission_form import (
     COLUMN,
@@ -203,6 +204,8 @@ def _upload_images(state: FormState, request: HttpRequest) -> None:
         try:
             stored = store_upload(owner=state.owner, file=cast(Any, file), name=file.name or "")
             references.append(stored.media.reference)
+            if notes := renditions.notes(stored.media):
+                state.note("info", f"{file.name}: {' '.join(notes)}")
         except UploadInvalid as error:
             state.note("error", f"{file.name}: {error}")
         except OutOfSpace as full:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
-from media.models import MediaFile
+from media.models import MediaFile, MediaName
 from missions.models import Mission
 from providers import provider_accounts
 from templates_app.models import MissionTemplate
@@ -89,6 +89,7 @@ def test_folder_is_walked_and_the_rest_named(page, folder):
     expect(counts(page, "uploader")).to_have_text("3 of 3 arrived")
     expect(notes(page, "uploader")).to_have_text("Skipped, because they are not pictures: notes.pdf, list.docx")
     assert set(MediaFile.objects.values_list("name", flat=True)) == {"photo 9.png", "photo 10.png", "boat.jpg"}
+    assert MediaName.objects.filter(path="trip/day 2/boat.jpg").exists()
     page.locator("#uploader-folder").set_input_files(folder)
     expect(counts(page, "uploader")).to_have_text("3 of 3 arrived, 3 already there")
 
@@ -160,6 +161,16 @@ def test_pasted_cells_stay_text(page):
 
 
 # --- Waiting and going on ---
+
+
+def test_conversions_are_shown_at_once(page):
+    page.goto("/missions/new?task_type=image_to_image")
+    choose(page, "id_source_images")
+    gif = {"name": "boat.gif", "mimeType": "image/gif", "buffer": picture("GIF")}
+    page.set_input_files("#image-uploader-files", [gif])
+    expect(page.locator("#image-uploader .uploads")).to_contain_text("boat.gifArrived Converted from GIF to PNG")
+    expect(page.locator("#tiles .tile")).to_have_count(1)
+    expect(page.locator("#image-uploader .uploads")).to_contain_text("Converted from GIF to PNG")
 
 
 def test_counts_name_refused_and_known_files(page, person):

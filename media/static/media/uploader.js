@@ -25,6 +25,7 @@ const LONGEST_WISH = 300; // the most that the server can ask for
 const MAX_FAILURES = 6; // errors of the server about one file
 const STALL_LIMIT = 60000; // milliseconds without progress after which an upload is started again
 const ANNOUNCE_PAUSE = 8000; // milliseconds between two announcements to screen readers
+const LONGEST_PATH = 500; // characters that the server takes
 const SHOWN_STORED = 5;
 const SHOWN_REFUSED = 100;
 const SHOWN_NAMES = 5;
@@ -33,6 +34,7 @@ const SYSTEM_FILE = /^(\..*|thumbs\.db|desktop\.ini)$/i;
 
 /** @type {{file: File, name: string, area: string, state: string, ...}[]} in the order in which the files were chosen */
 let uploads = []; // state: queued, sending, stored, known, refused
+const droppedPaths = new WeakMap(); // of files in folders that were dropped: browsers give none
 const skipped = new Map(); // by area: the names of files that are not pictures
 let pause = null; // { reason, timer } while nothing is sent
 let failureCount = 0; // pauses in a row
@@ -53,7 +55,8 @@ export function addFiles(area, pictures, others = []) {
   const limit = Number(document.querySelector("[data-uploader]")?.dataset.maxBytes ?? Infinity);
   skipped.set(area, [...(skipped.get(area) ?? []), ...others.map((file) => file.name)]);
   for (const file of pictures) {
-    const upload = { file, name: file.name || "pasted.png", area, state: "queued", failures: 0, progress: 0 };
+    const path = file.webkitRelativePath || droppedPaths.get(file) || "";
+    const upload = { file, path, name: file.name || "pasted.png", area, state: "queued", failures: 0, progress: 0 };
     if (file.size > limit) refuse(upload, { word: "tooBig" });
     uploads.push(upload);
   }
@@ -75,6 +78,7 @@ function send(upload) {
   const request = new XMLHttpRequest();
   const body = new FormData();
   body.append("file", upload.file, upload.name);
+  if (upload.path) body.append("path", upload.path.slice(-LONGEST_PATH)); // rows of a table may name a file with its folders
   let stall = setTimeout(() => request.abort(), STALL_LIMIT);
   Object.assign(upload, { state: "sending", progress: 0, request });
   request.upload.onprogress = (event) => {
@@ -270,7 +274,8 @@ function lineOf(upload, region) {
   const line = (upload.line ??= region.querySelector("[data-line]").content.firstElementChild.cloneNode(true));
   const [name, text, progress] = line.children;
   line.dataset.state = upload.state;
-  name.textContent = name.title = upload.name;
+  name.textContent = upload.name;
+  name.title = upload.path || upload.name;
   const { message, word } = upload.problem ?? {};
   const notes = upload.result?.warnings ?? [];
   text.textContent = upload.state === "refused" ? (message ?? words[word]) : [words[upload.state], ...notes].filter(Boolean).join(" ");
@@ -412,7 +417,11 @@ async function filesIn(transfer) {
 
 async function filesOf(entry) {
   try {
-    if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    if (entry.isFile) {
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      droppedPaths.set(file, entry.fullPath.slice(1));
+      return [file];
+    }
     const reader = entry.createReader();
     const entries = [];
     for (;;) {

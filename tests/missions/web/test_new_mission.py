@@ -530,12 +530,13 @@ def test_sample_fits_its_model(client: Client, key: str) -> None:
 
 
 def test_images_can_be_posted(client: Client, key: str) -> None:
-    files = [upload(picture(), "a.png"), upload(b"no picture", "b.png"), upload(picture(colour="blue"), "c.png")]
+    files = [upload(picture(), "a.png"), upload(b"no picture", "b.png"), upload(picture("GIF"), "c.gif")]
 
     response = post(client, key, "upload_images", image_files=files, **EDIT, **{"param-prompt": "in ink"})
 
     assert response.context["preview"].count == 2
     assert "b.png: This is not" in text(response)
+    assert "c.gif: Converted from GIF to PNG" in text(response)
 
 
 @pytest.mark.parametrize(
