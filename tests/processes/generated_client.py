@@ -48,7 +48,7 @@ def main(url: str, token: str, image: str) -> None:
         assert list_task_types.sync(client=client).data.items
         assert list_models.sync(client=client, task_type=m.TaskType.IMAGE_TO_IMAGE).data.items
         picture = File(io.BytesIO(Path(image).read_bytes()), "teapot.png", "image/png")
-        uploaded = upload_media.sync(client=client, body=m.UploadMediaFileParams(file=picture))
+        uploaded = upload_media.sync(client=client, body=m.UploadMediaMultiPartBodyParams(file=[picture]))
 
         rows: list[dict[str, Any]] = [
             {"imageUrls": [uploaded.data.reference], "prompt": "in blue and white porcelain", "custom_id": "blue"},
@@ -65,11 +65,12 @@ def main(url: str, token: str, image: str) -> None:
         mission_id = first.parsed.data.api_mission_id
         assert again.parsed.data.api_mission_id == mission_id
         assert again.headers["Idempotent-Replayed"] == "true"
-        table = File(io.BytesIO(b"prompt\na fox\n"), "rows.csv", "text/csv")
-        form = m.SubmitFileMultiPartBodyParams(
-            file=table, mission=json.dumps({"name": "Foxes", "task_type": "text_to_image", "config": {}})
-        )
-        assert submit_file.sync(client=client, body=form, validate_only=True).data.valid
+        for columns in ({}, {"columns": json.dumps({"text": "prompt"})}):
+            table = File(io.BytesIO(b"sku,text,aspectRatio\nA7,a red fox in snow,1:1\n"), "rows.csv", "text/csv")
+            form = m.SubmitFileMultiPartBodyParams(
+                file=table, mission=json.dumps({"name": "Animals", "task_type": "text_to_image"}), **columns
+            )
+            assert submit_file.sync(client=client, body=form, validate_only=True).data.valid
 
         stream = follow_mission.sync_detailed(client=client, mission_id=mission_id).content.decode()
         kinds = []
@@ -86,13 +87,16 @@ def main(url: str, token: str, image: str) -> None:
             client=client, mission_id=mission_id, if_none_match=shown.headers["ETag"]
         )
         assert unchanged.status_code == 304
-        assert list_missions.sync(client=client, page_size=5).data.items[0].api_mission_id == mission_id
-        assert len(list_items.sync(client=client, mission_id=mission_id).data.items) == 2
+        completed = [m.ListMissionsMissionStatus.COMPLETED]
+        page = list_missions.sync(client=client, status=completed, page_size=5).data
+        assert page.items[0].api_mission_id == mission_id
+        failed = [m.ListItemsItemStatus.FAILED]
+        assert not list_items.sync(client=client, mission_id=mission_id, status=failed, limit=100).data.items
         assert show_item.sync(client=client, mission_id=mission_id, index=1).data.custom_id == "blue"
         changed = change_mission.sync(client=client, mission_id=mission_id, body=m.MissionChangeIn(priority=3))
         assert changed.data.priority == 3
-        retried = retry_mission.sync(client=client, mission_id=mission_id, body=m.RetryIn())
-        assert retried.data.retry_count == 0
+        for retry in (m.RetryIn(), m.RetryIn(indexes=[1, 2])):
+            assert retry_mission.sync(client=client, mission_id=mission_id, body=retry).data.retry_count == 0
 
         whole = download_results.sync(client=client, mission_id=mission_id).payload.read()
         assert len(zipfile.ZipFile(io.BytesIO(whole)).namelist()) == 3
