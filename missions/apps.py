@@ -60,6 +60,7 @@ class MissionsConfig(AppConfig):
             "archive",
             "purge_mission",
             "check_account",
+            "index_search",
             "watchdog",
         ):
             queue.register(task, f"missions.tasks.{task}")

@@ -21,9 +21,11 @@ from billing.selectors import Spending, budget_of
 from core.money import MILLIONTH
 from missions.lifecycle import OPEN
 from missions.models import LIVE_ATTEMPTS, Attempt, Mission, MissionItem, Output, OutputStatus, RemovedSpending
+from missions.search import missions_with_words
 from providers.models import ProviderModel
 
 ITEMS_PER_PAGE = 500
+MAX_SEARCH_WORDS = 10
 
 
 def find_missions(
@@ -39,15 +41,17 @@ def find_missions(
 ) -> QuerySet[Mission]:
     """Return those of ``missions`` that match, by ``ordering``, then newest first.
 
-    ``search`` is a part of the name or the description, in any case. ``metadata`` holds values of
-    names in the metadata: ``"12"`` matches the text and the number. Large columns are deferred.
+    Each word of ``search`` is a part of the name or the description, in any case, or begins a word
+    of a prompt, an own id or the name of a file. ``metadata`` holds values of names in the
+    metadata: ``"12"`` matches the text and the number. Large columns are deferred.
     """
     exact = {"task_type": task_type, "created_at__gte": created_from, "created_at__lt": created_to}
     missions = missions.filter(**{name: value for name, value in exact.items() if value is not None})
     if statuses:
         missions = missions.filter(status__in=statuses)
-    if words := search.replace("\0", "").strip():
-        missions = missions.filter(Q(name__icontains=words) | Q(description__icontains=words))
+    for word in search.replace("\0", "").split()[:MAX_SEARCH_WORDS]:
+        in_texts = Q(name__icontains=word) | Q(description__icontains=word)
+        missions = missions.filter(in_texts | missions_with_words(word))
     for number, (name, text) in enumerate((metadata or {}).items()):
         alias = f"metadata_{number}"
         is_value = Q(**{alias: text})

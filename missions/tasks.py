@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 
 from core.logging.context import about
-from missions import execution, services
+from missions import execution, search, services
 from missions.models import Attempt
 from missions.results import download
 from providers import provider_accounts
@@ -19,6 +19,7 @@ from providers.models import ProviderAccount
 from workers import bulkhead, queue
 from workers.bulkhead import Call
 
+INDEX_SECONDS = 2.0  # then other messages get their turn
 MOVED = ("cleanup", "tally")  # to operations.tasks; schedules of the last release name them here
 
 
@@ -85,6 +86,12 @@ def check_account(account_id: int) -> None:
             provider_accounts.check(account)  # a blocked account is paused
         else:
             queue.send("check_account", account_id, delay=bulkhead.RETRY_SECONDS)
+
+
+def index_search() -> None:
+    """Index for a while what can be searched, and again if more is left."""
+    if search.catch_up(seconds=INDEX_SECONDS):
+        queue.send("index_search")
 
 
 def watchdog() -> None:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from missions import lifecycle, reasons, references
+from missions import lifecycle, reasons, references, search
 from missions.execution import answer_journal, inline
 from missions.execution.completion import DOWNLOAD_LEASE
 from missions.execution.dispatch import dispatch
@@ -47,6 +47,8 @@ def reap(account_id: int) -> None:
     _pause_missions_of_inactive_owners()
     for mission_id in _deletable_missions():
         queue.send("purge_mission", mission_id)
+    if search.is_behind():
+        queue.send("index_search")
     interval = NO_SLOTS_CHECK_INTERVAL if account.remote_concurrency == 0 else CHECK_INTERVAL
     if ProviderAccount.objects.filter(
         Q(checked_at=None) | Q(checked_at__lt=now - interval), pk=account_id, paused_at=None

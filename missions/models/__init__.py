@@ -13,6 +13,7 @@ from missions.models.event import ItemEvent
 from missions.models.item import ItemStatus, MissionItem
 from missions.models.mission import Mission, MissionQuerySet, MissionStatus
 from missions.models.output import Output, OutputStatus, OutputUse
+from missions.models.search import PromptEntry, ResultEntry, SearchDay, SearchState, SearchWord
 from missions.models.spending import HourlySpend, RemovedSpending, Tally
 
 __all__ = [
@@ -30,7 +31,12 @@ __all__ = [
     "Output",
     "OutputStatus",
     "OutputUse",
+    "PromptEntry",
     "RemovedSpending",
+    "ResultEntry",
+    "SearchDay",
+    "SearchState",
+    "SearchWord",
     "Tally",
     "new_webhook_token",
 ]

@@ -19,6 +19,8 @@ from core.db.fields import money_field
 from missions.models.item import ItemStatus
 from providers.catalog.task_types import TaskType
 
+ALL_PARTS = 2**30  # of the items of a mission
+
 
 class MissionStatus(models.TextChoices):
     SCHEDULED = "scheduled", _("scheduled")  # waits for ``not_before``
@@ -101,6 +103,10 @@ class Mission(models.Model):
     failure_streak = models.PositiveIntegerField(default=0, editable=False)
     failure_streak_code = models.CharField(max_length=64, blank=True, editable=False)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
+    # The parts of the items that missions.search has to index, from the last to the first; none if
+    # the last is empty. Programs of the release before create missions that are wholly unindexed.
+    unindexed_first = models.PositiveIntegerField(null=True, db_default=0, editable=False)
+    unindexed_last = models.PositiveIntegerField(null=True, db_default=ALL_PARTS, editable=False)
 
     objects = MissionQuerySet.as_manager()
 
@@ -128,6 +134,8 @@ class Mission(models.Model):
             models.Index(fields=["provider", "status"], name="mission_dispatchable"),
             # execution.reaper: scheduled missions that are due.
             models.Index(fields=["not_before"], name="mission_scheduled", condition=Q(status="scheduled")),
+            # search: missions whose items are not all indexed.
+            models.Index(fields=["-id"], name="mission_unindexed", condition=Q(unindexed_last__isnull=False)),
             # execution.reaper: missions that wait to be removed.
             models.Index(
                 fields=["delete_requested_at"], name="mission_to_delete", condition=Q(delete_requested_at__isnull=False)

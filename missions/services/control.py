@@ -19,7 +19,7 @@ from accounts.audit.models import Verb
 from core.errors import NotPossible
 from core.money import amount_text
 from core.text import trim
-from missions import lifecycle, reasons
+from missions import lifecycle, reasons, search
 from missions.models import Mission, MissionStatus
 from missions.services.purge import purge_mission
 from missions.services.validate import MissionInvalid, limit_errors, text_errors
@@ -79,6 +79,8 @@ def change_mission(
             raise MissionInvalid(errors)
         mission.name = trim(mission.name)
         mission.save(update_fields=[*changes, "updated_at"])
+        if changes.keys() & {"name", "description"}:
+            search.mark_changed(mission_id, last=1)
         values = {name: value if isinstance(value, int) else str(value) for name, value in changes.items()}
         audit.record(Verb.MISSION_CHANGE, mission, actor=actor, changes=values)
     return mission

@@ -16,7 +16,7 @@ from core.db import bulk
 from core.db.values import is_storable
 from core.errors import FieldError, NotPossible
 from core.money import amount_text
-from missions import execution, lifecycle, reasons
+from missions import execution, lifecycle, reasons, search
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, MissionItem
 from missions.references import output_errors
 from missions.services.control import refusal, require_active_owner
@@ -96,6 +96,8 @@ def retry_item(
         media_ids = [media_id for _name, media_id in references.media_ids(model, own)]
         output_keys = [key for _name, key in references.output_keys(model, own)]
         record_file_uses(mission, media_ids, output_keys, field="params")
+        if params is not None:
+            search.mark_changed(mission.pk, first=item.index, last=item.index)
         audit.record(Verb.MISSION_RETRY, mission, actor=actor, **_facts(retried), item=item.index)
         if on_done is not None:
             on_done(retried)

@@ -16,7 +16,7 @@ from accounts.audit.models import Verb
 from core.db import bulk
 from core.errors import FieldError, NotPossible
 from core.money import MILLIONTH, amount_text
-from missions import charges, failures, lifecycle
+from missions import charges, failures, lifecycle, search
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.services.control import refusal, require_active_owner
 from missions.services.create import record_file_uses
@@ -90,6 +90,7 @@ def make_again(
             media_ids = {media_id for row in merged for _name, media_id in references.media_ids(model, row)}
             output_keys = {key for row in merged for _name, key in references.output_keys(model, row)}
             record_file_uses(mission, media_ids, output_keys, field="indexes")
+            search.mark_changed(mission_id, first=min(added), last=max(added))
             provider_accounts.wake(mission.provider)
             facts: dict[str, Any] = {"count": len(rows), "estimate": amount_text(estimate)}
             audit.record(Verb.MISSION_AGAIN, mission, actor=actor, currency=mission.currency, **facts)

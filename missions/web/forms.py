@@ -52,7 +52,9 @@ class MissionFilterForm(forms.Form):
         required=False,
         max_length=200,
         label=_("Search"),
-        widget=forms.TextInput(attrs={"class": "input", "type": "search", "placeholder": _("Name or description")}),
+        widget=forms.TextInput(
+            attrs={"class": "input", "type": "search", "placeholder": _("Name, prompt or custom ID")}
+        ),
     )
     status = forms.ChoiceField(
         required=False, label=_("Status"), choices=[("", _("Any status")), *MissionStatus.choices], widget=FilterSelect

@@ -185,10 +185,16 @@ class MissionChangeIn(Strict):
     metadata: Annotated[dict[str, Any], Field(description="Replaces all of your own data. At most 16 KiB.")] = {}
 
 
+SEARCH = (
+    "Words, each a part of the name or the description, or the beginning of a word of a prompt, a custom ID or the "
+    "name of an uploaded file."
+)
+
+
 class MissionFilterIn(PageIn):
     status: Annotated[list[MissionStatus], Field(description="One or several: status=queued&status=running.")] = []
     task_type: TaskType | None = None
-    search: Annotated[str, Field(max_length=200, description="Part of the name or the description.")] = ""
+    search: Annotated[str, Field(max_length=200, description=SEARCH)] = ""
     created_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
     created_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
     ordering: ORDERINGS = "-created_at"

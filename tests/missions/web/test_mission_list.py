@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from missions import search
 from tests.factories import make_mission
 from tests.result_factories import run
 
@@ -36,6 +37,15 @@ def test_missions_are_filtered(web, owner):
     assert names(web.get("/missions?task_type=text_to_video")) == ["clips of cats"]
     assert names(web.get("/missions?status=completed")) == []
     assert "No missions match" in web.get("/missions?search=zebra").content.decode()
+
+
+def test_missions_are_found_by_their_prompts(web, owner):
+    make_mission(owner, ["一只橘猫", "a red heron"], name="first", description="for May")
+    make_mission(owner, ["a red car"], name="second")
+    search.catch_up(seconds=60)
+    assert names(web.get("/missions?search=橘猫")) == ["first"]
+    assert names(web.get("/missions?search=Red+first+may")) == ["first"]
+    assert names(web.get("/missions?search=hero+second")) == []
 
 
 @pytest.mark.parametrize("query", ["status=nonsense", "page=x", "ordering=password", "page=999"])
