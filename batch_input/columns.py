@@ -29,6 +29,7 @@ LANGUAGES = ("en", "zh-hans")
 _PICTURE = re.compile(r"(?i)(media:\d+$|output:\d+|.+\.(png|jpe?g|webp|gif|heic|heif|avif|bmp|tiff?)([?#].*)?$)")
 _ADDRESS = re.compile(r"(?i)https?://")
 _NUMBER = re.compile(r"\d+([.,]\d+)?")
+_DATE = re.compile(r"[A-Za-z]{3,9}\.? \d{1,2}, \d{4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}|[\d\-/.:年月日时分秒 ]+")
 _RATIO = re.compile(r"\s*\d{1,2}\s*[:：xX×*]\s*\d{1,2}\s*")
 
 
@@ -145,7 +146,8 @@ def _by_cells(
         for place in places if takes_many(model, image.name) else places[:1]:
             yield place, image.name, "cells"
 
-    texts_left = [place for place in free if place not in pictures and place not in addresses]
+    dates = [place for place in free if len(matches) > 1 and all(map(_DATE.fullmatch, cells[place]))]
+    texts_left = [place for place in free if place not in (*pictures, *addresses, *dates)]
     if prompt is not None and prompt.name not in filled and texts_left:
         mean_length = {place: sum(map(len, cells[place])) / len(cells[place]) for place in texts_left}
         longest = max(texts_left, key=lambda place: mean_length[place])

@@ -41,6 +41,11 @@ def imported(content: str, model: catalog.Model) -> ImportedTable:
         ("Motiv,Format\nein Wal am Abend,1:1\n", TEXT_TO_IMAGE, ["prompt?", "aspectRatio?"]),
         ("a whale at dusk,1:1\nan owl at night,16:9\n", TEXT_TO_IMAGE, ["prompt?", "aspectRatio?"]),
         ("a whale\nan owl\n", TEXT_TO_IMAGE, ["prompt"]),
+        (
+            "April 15, 2023;a whale in ink;1:1\n9 September 2023;an owl in oil;4:5\n",
+            TEXT_TO_IMAGE,
+            ["", "prompt?", "aspectRatio?"],
+        ),
     ],
 )
 def test_clearest_name_wins(content: str, model: catalog.Model, expected: list[str]) -> None:
