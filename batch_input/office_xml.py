@@ -12,9 +12,12 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import IO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.parsers import expat
 
 from batch_input import number_formats
 from core.text import trim
@@ -94,6 +97,26 @@ def letter(place: int) -> str:
     return name
 
 
+class _FirstElement(Exception):
+    """The prolog of a file has ended."""
+
+
+def _refuse_document_type(part: IO[bytes]) -> None:
+    """Read a file up to its first element. Raises SheetUnreadable if it has a document type."""
+
+    def refuse(*_facts: object) -> None:
+        raise SheetUnreadable("it has a document type definition")
+
+    def stop(*_facts: object) -> None:
+        raise _FirstElement
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, stop
+    with suppress(_FirstElement, expat.ExpatError):  # the reader reports what is wrong with it
+        while chunk := part.read(4096):
+            parser.Parse(chunk)
+
+
 class Archive:
     """The parts of a workbook. Paths are those of the ZIP archive."""
 
@@ -110,8 +133,7 @@ class Archive:
         Raises SheetUnreadable for a file with a document type: workbooks have none, attacks do.
         """
         with self.zip.open(self.names[path.lower()]) as part:
-            if b"<!DOCTYPE" in part.read(4096):
-                raise SheetUnreadable("it has a document type definition")
+            _refuse_document_type(part)
         with self.zip.open(self.names[path.lower()]) as part:
             parents: list[Element] = []
             for event, element in ElementTree.iterparse(part, events=("start", "end")):  # noqa: S314  see above
@@ -129,8 +151,7 @@ class Archive:
     def tree(self, path: str) -> Element:
         """Return a small part as a whole."""
         content = self.zip.read(self.names[path.lower()])
-        if b"<!DOCTYPE" in content[:4096]:
-            raise SheetUnreadable("it has a document type definition")
+        _refuse_document_type(io.BytesIO(content))
         return ElementTree.fromstring(content)  # noqa: S314  see above
 
     def relations(self, path: str) -> dict[str, tuple[str, str]]:
