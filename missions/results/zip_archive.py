@@ -139,7 +139,7 @@ class Bundle:
         self._times: list[datetime] = []  # of the archive's files, in their order
         self._plan = hashlib.sha256()
         self._pieces = self._make()
-        self._sizes = _sizes_of_all(mission) if indexes is None else {}
+        self._files = _files_of(mission) if indexes is None else {}
         for item, outputs in selectors.items_with_outputs(mission, indexes):
             for row, output in export.manifest_rows(item, outputs):
                 self._manifest.add(row if output is None else self._with_file(row, output))
@@ -176,9 +176,7 @@ class Bundle:
 
     def _with_file(self, row: dict[str, Any], output: Output) -> dict[str, Any]:
         """Add a result to the archive, or write into its row why it is missing."""
-        size = self._sizes.get(output.file)
-        if size is None:
-            size = _size_of(output)
+        size, written_at = self._files.get(output.file) or _size_and_time_of(output)
         if size is None:
             return row | {"file": "", "error": MISSING}
         if output.size_bytes not in (None, size):
@@ -187,7 +185,7 @@ class Bundle:
         self._zip.add(member, row["file"], size=size)
         at = output.stored_at or self._mission.created_at
         self._times.append(at)
-        self._plan.update(f"{size} {at.isoformat()}\n".encode())
+        self._plan.update(f"{size} {at.isoformat()} {written_at}\n".encode())
         return row
 
     def _dated(self) -> Iterator[bytes]:
@@ -204,23 +202,23 @@ class Bundle:
             yield _with_date(piece, CENTRAL_DATE, next(times)) if piece.startswith(CENTRAL_HEADER) else piece
 
 
-def _sizes_of_all(mission: Mission) -> dict[str, int]:
-    """Return the sizes of a mission's files by name.
+def _files_of(mission: Mission) -> dict[str, tuple[int, datetime]]:
+    """Return size and time of writing of a mission's files by name.
 
     They are listed together, because a remote storage is slow for single files.
     """
     pages = files_below(storages["results"], download.folder_of(mission.pk))
-    return {file.name: file.size for page in pages for file in page}
+    return {file.name: (file.size, file.written_at) for page in pages for file in page}
 
 
-def _size_of(output: Output) -> int | None:
-    """Return the size in bytes; None when the storage does not have the file."""
+def _size_and_time_of(output: Output) -> tuple[int | None, datetime | None]:
+    """Return the size in bytes, None when the storage does not have the file, and its time."""
     if not output.file:
-        return len(output.text.encode())
+        return len(output.text.encode()), None
     try:
-        return storages["results"].size(output.file)
+        return storages["results"].size(output.file), storages["results"].get_modified_time(output.file)
     except OSError:
-        return None
+        return None, None
 
 
 def _with_date(header: bytes, position: int, at: datetime) -> bytes:

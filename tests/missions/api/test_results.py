@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from django.core.files.storage import storages
 from django.test import Client
 from django.utils import timezone
 
-from missions.models import Mission
+from missions.models import Mission, Output
 from tests import result_factories
 from tests.api_client import caller, new_token
 from tests.factories import make_member, make_mission, picture
@@ -123,6 +124,16 @@ def test_changed_archive_is_sent_from_its_start(owner: User, mission: Mission) -
     assert (again.status_code, again["ETag"] == first["ETag"]) == (200, False)
     with zipfile.ZipFile(io.BytesIO(again.getvalue())) as archive:
         assert len(archive.namelist()) == 3
+
+
+def test_file_that_changed_on_disk_changes_the_etag(owner: User, mission: Mission) -> None:
+    client = caller(owner)
+    first = client.get(path(mission, "download"))
+    first.getvalue()
+    [output] = Output.objects.filter(item__mission=mission)
+    os.utime(storages["results"].path(output.file), (1, 1))
+    again = client.get(path(mission, "download"), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again["ETag"] == first["ETag"]) == (200, False)
 
 
 # --- Over a network ---
