@@ -19,6 +19,8 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -128,7 +130,8 @@ def run_step(bulk_id: int) -> bool:
     """Act on the next rows of a confirmed action. Return True if more are left.
 
     The rows are claimed before anything is done, so a step that is repeated, or two at once, never
-    act on a row twice: a retry costs money. Rows of a step whose worker died stay undone.
+    act on a row twice: a retry costs money. Rows of a step whose worker died stay undone. While the
+    database is busy, the rows that were not tried are given back to a later step.
     """
     bulk = BulkAction.objects.get(pk=bulk_id)
     if bulk.confirmed_at is None or bulk.finished_at is not None:
@@ -144,15 +147,26 @@ def run_step(bulk_id: int) -> bool:
     form.update(bulk.form)
     refusals, done_count = [], 0
     is_allowed = _may_act(bulk.actor_id, action, model_admin)
-    rows = _rows(model_admin, bulk.ids[bulk.position : end]) if is_allowed else []
-    for row in rows:
+    claimed = bulk.ids[bulk.position : end]
+    rows = {row.pk: row for row in _rows(model_admin, claimed)} if is_allowed else {}
+    for position, row_id in enumerate(claimed, start=bulk.position + 1):
+        if (row := rows.get(row_id)) is None:
+            continue
         try:
             action.do(row, f"user:{bulk.actor_id}", form)
+            LogEntry.objects.log_actions(bulk.actor_id, [row], CHANGE, action.record.code, single_object=True)
+        except ObjectDoesNotExist:  # deleted a moment ago
+            continue
         except DomainError as refusal:
             refusals.append(f"{row}: {refusal}")
-            continue
-        done_count += 1
-        LogEntry.objects.log_actions(bulk.actor_id, [row], CHANGE, action.record.code, single_object=True)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("An action on many rows waits for the database: %s", error)
+            refusals.append(_("%s: the database did not answer. Look at it, then choose it again.") % row)
+            if BulkAction.objects.filter(pk=bulk_id, position=end).update(position=position):
+                end = position
+            break
+        else:
+            done_count += 1
     is_last = end == len(bulk.ids) or not is_allowed
     changes: dict[str, Any] = {"finished_at": timezone.now()} if is_last else {}
     if refusals and len(bulk.refusals) < MAX_REFUSALS:

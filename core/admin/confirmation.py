@@ -13,10 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.admin import bulk
@@ -97,6 +99,8 @@ def _perform_confirmed(
             action.do(row, f"user:{request.user.pk}", request.POST)
         except DomainError as refusal:
             refusals.append(f"{row}: {refusal}")
+        except ObjectDoesNotExist:
+            refusals.append(f"{row}: {_('It was deleted meanwhile.')}")
         else:
             log(model_admin, request, row, action.record)
     for refusal_text in refusals[:MAX_REFUSALS_SHOWN]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
@@ -19,6 +20,7 @@ from core.models import BulkAction
 from missions.models import Mission, MissionItem
 from operations import tasks
 from tests.factories import make_member, make_mission
+from tests.interleaving import meanwhile
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/missions/mission/"
@@ -176,3 +178,35 @@ def test_too_many_are_not_offered(admin_client, many, step_ids, monkeypatch):
     assert not BulkAction.objects.exists()
     monkeypatch.setattr(readonly, "MAX_COUNT", COUNT)
     assert f"Select all {COUNT}" in admin_client.get(LIST).content.decode()
+
+
+def test_busy_database_leaves_out_one_row(admin_client, many, step_ids):
+    victim = many[5].pk
+
+    def be_busy_once(execute: Any, sql: str, params: Any, *more: Any) -> Any:
+        if not errors and sql.startswith('UPDATE "missions_mission"') and victim in params:
+            errors.append(OperationalError("database is locked"))
+            raise errors[0]
+        return execute(sql, params, *more)
+
+    errors: list[OperationalError] = []
+    page = ask(admin_client, "pause", many[0])
+    with connection.execute_wrapper(be_busy_once):
+        confirm(admin_client, page)
+        work(step_ids)
+    row = BulkAction.objects.get()
+    assert (row.done_count, row.refused_count, row.lost_count) == (COUNT - 1, 1, 0)
+    assert "the database did not answer" in row.refusals[0]
+    assert list(Mission.objects.exclude(status="paused").values_list("pk", flat=True)) == [victim]
+
+
+def test_row_that_is_deleted_meanwhile_stops_nothing(admin_client, many, step_ids):
+    page = ask(admin_client, "pause", many[0])
+    with meanwhile("SAVEPOINT", "", many[0].delete, is_before=True):
+        confirm(admin_client, page)
+    work(step_ids)
+    assert (BulkAction.objects.get().lost_count, Mission.objects.exclude(status="paused").count()) == (1, 0)
+    form = {"action": "resume", "_selected_action": [many[1].pk], "confirmed": "1"}
+    with meanwhile("SAVEPOINT", "", many[1].delete, is_before=True):
+        page = admin_client.post(LIST, form, follow=True)
+    assert "It was deleted meanwhile." in page.content.decode()
