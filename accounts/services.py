@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -98,13 +99,15 @@ def create_own_token(
 def authenticate(secret: str) -> ApiToken | None:
     """Return the usable token with this secret, and its user, or None.
 
-    The use is recorded at most once a minute, so that not every request writes a row.
+    The use is recorded at most once a minute, so that not every request writes a row. It is not
+    recorded while the database cannot be written: results can be downloaded from a full disk.
     """
     now = timezone.now()
     token = ApiToken.objects.usable().select_related("user").filter(digest=_digest(secret)).first()
     if token is not None and (token.last_used_at is None or token.last_used_at < now - LAST_USE_INTERVAL):
         is_outdated = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_INTERVAL)
-        ApiToken.objects.filter(is_outdated, pk=token.pk).update(last_used_at=now)
+        with suppress(DatabaseError), transaction.atomic():
+            ApiToken.objects.filter(is_outdated, pk=token.pk).update(last_used_at=now)
     return token
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 
 from core.api.errors import as_domain_error
 from core.storage import disk
 from media.models import MediaFile
-from missions.results import download
 from operations import notices
 from operations.tasks import OperationsHooks
 from tests.factories import Workers, check_mission, make_mission, picture
@@ -112,7 +111,7 @@ def test_results_can_be_downloaded(full: None, owner: User, web: Client, tmp_pat
     run(mission, [picture()], [picture()])
     settings.MIN_FREE_DISK_MB = ABOVE_ANY_DISK
     settings.DATA_DIR = tmp_path
-    download._parts_folder().write_text("a file: nothing can be written here")
+    disk.temporary_folder().write_text("a file: nothing can be written here")
     answer: Any = web.get(f"/api/v1/missions/{mission.pk}/download")
     content = b"".join(answer.streaming_content)
     assert int(answer["Content-Length"]) == len(content)
@@ -120,3 +119,15 @@ def test_results_can_be_downloaded(full: None, owner: User, web: Client, tmp_pat
         assert archive.testzip() is None
         assert len(archive.namelist()) == 3
         assert len(archive.read("manifest.csv").splitlines()) == 3
+
+
+def test_tokens_work_while_nothing_can_be_written(api: Any) -> None:
+    """Each use of a token is recorded, which a full disk prevents."""
+
+    def refuse(execute: Any, sql: str, *more: Any) -> Any:
+        if sql.startswith(("INSERT", "UPDATE", "DELETE")):
+            raise OperationalError("database or disk is full")
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(refuse):
+        assert api.get("/missions").status_code == 200
