@@ -373,7 +373,7 @@ LOGGING = {
     },
     "filters": {
         "only_exceptions": {"()": "core.logging.filters.OnlyExceptions"},
-        "foreign_messages": {"()": "core.logging.filters.ForeignMessages"},
+        "queue_events": {"()": "core.logging.filters.QueueEvents"},
         "one_line": {"()": "core.logging.filters.OneLine"},
         "database_outages": {"()": "core.logging.filters.DatabaseOutages"},
     },
@@ -386,7 +386,7 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        "django-q": {"level": "WARNING", "filters": ["foreign_messages"]},
+        "django-q": {"level": "WARNING", "filters": ["queue_events"]},
         # Without its own handlers, its lines look like all others.
         "uvicorn": {"level": LOG_LEVEL, "handlers": [], "propagate": True},
         # The access log is ours (core.logging.access): it names persons and hides secret paths.

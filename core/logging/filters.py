@@ -16,7 +16,7 @@ _outages = mmap.mmap(-1, _STATE.size)  # shared by the processes that are forked
 
 
 class OneLine(logging.Filter):
-    """A warning without its traceback, for what a stranger's request can cause at any time."""
+    """A warning without its traceback, for what may happen at any time."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
@@ -31,17 +31,32 @@ class OnlyExceptions(logging.Filter):
         return bool(record.exc_info)
 
 
-class ForeignMessages(logging.Filter):
-    """A warning of one line for messages that were signed with an earlier SECRET_KEY.
+class QueueEvents(logging.Filter):
+    """Plain words for what django-q reports of its messages and processes.
 
-    Such a message is discarded; the rows that it was about wake a worker again.
+    A message that was signed with an earlier SECRET_KEY is discarded; the rows that it was about
+    wake a worker again. The process that fetches messages ends whenever the database does not
+    answer, which has a line of its own.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
         if isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], BadSignature):
-            OneLine().filter(record)
-            record.msg = "A message was signed with another SECRET_KEY and is discarded; nothing is lost."
-            record.args = ()
+            text = "A message was signed with another SECRET_KEY and is discarded; nothing is lost."
+        elif text.startswith("reincarnated pusher"):
+            if _is_outage():
+                return False
+            text = "The process that fetches messages ended and was replaced; nothing is lost."
+        elif text.startswith("reincarnated worker"):
+            cause = "took too long" if "timeout" in text else "ended unexpectedly"
+            text = (
+                f"A worker process {cause} and was replaced. Its work is taken up again; "
+                "an item that it was sending becomes unconfirmed."
+            )
+        else:
+            return True
+        OneLine().filter(record)
+        record.msg, record.args = text, ()
         return True
 
 
@@ -66,6 +81,12 @@ class DatabaseOutages(logging.Filter):
         record.args = ()
         record.exc_info = record.exc_text = None
         return True
+
+
+def _is_outage() -> bool:
+    """Return True if the last line about an outage is at most a minute and a half old."""
+    until, _count = _STATE.unpack_from(_outages)
+    return 0 <= time.monotonic() - (until - OUTAGE_SECONDS) < 1.5 * OUTAGE_SECONDS
 
 
 def _outage(record: logging.LogRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from contextvars import Context
 from typing import Any
@@ -153,6 +154,23 @@ def test_a_message_of_an_earlier_secret_key_is_one_warning(lines):
         logging.getLogger("django-q").exception("Failed to push task to queue")
     [line] = read(lines)
     assert (line["level"], "SECRET_KEY" in line["message"], "exception" in line) == ("WARNING", True, False)
+
+
+def test_replaced_processes_are_told_in_plain_words(lines, monkeypatch):
+    monkeypatch.setattr(filters, "_outages", bytearray(filters._STATE.size))
+    log = logging.getLogger("django-q")
+    table = [
+        ("reincarnated pusher Process-7 after sudden death", "The process that fetches messages ended"),
+        ("reincarnated worker Process-7 after death", "A worker process ended unexpectedly"),
+        ("reincarnated worker Process-7 after timeout", "A worker process took too long"),
+    ]
+    for text, message in table:
+        log.critical(text)
+        line = read(lines)[-1]
+        assert (line["level"], line["message"].startswith(message)) == ("WARNING", True), text
+    filters._STATE.pack_into(filters._outages, 0, time.monotonic() + filters.OUTAGE_SECONDS, 0)
+    log.critical(table[0][0])  # the outage has a line of its own
+    assert len(read(lines)) == len(table)
 
 
 def test_workers_log_failures_downloads_and_ends(owner, workers, lines):
