@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.core.cache import cache
 from django.db.models.functions import Coalesce
@@ -12,6 +13,7 @@ from missions.policy import charges
 
 SAMPLES = 10  # latest successes of a model
 CACHE_SECONDS = 2.0
+_NOT_CACHED: Any = object()
 
 
 def factor(mission: Mission) -> Decimal | None:
@@ -20,8 +22,8 @@ def factor(mission: Mission) -> Decimal | None:
     None: no task of the model has succeeded yet. Cached for a moment in each process.
     """
     key = f"charges:{mission.provider}:{mission.model}:{mission.currency}"
-    known: Decimal | None = cache.get(key)
-    if known is None:
+    known: Decimal | None = cache.get(key, _NOT_CACHED)
+    if known is _NOT_CACHED:
         succeeded = Attempt.objects.filter(
             model=mission.model,
             status=AttemptStatus.SUCCEEDED,
@@ -30,8 +32,7 @@ def factor(mission: Mission) -> Decimal | None:
         )
         price = Coalesce("list_price", "expected_cost")
         known = charges.factor(succeeded.order_by("-ended_at").values_list("cost", price)[:SAMPLES])
-        if known is not None:
-            cache.set(key, known, CACHE_SECONDS)
+        cache.set(key, known, CACHE_SECONDS)
     return known
 
 

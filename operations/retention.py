@@ -19,6 +19,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.files.storage import Storage, storages
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
 
 from accounts.audit import services as audit
 from core.api import idempotency
@@ -256,14 +257,5 @@ def _names_in_columns(names: Sequence[str], rows: QuerySet[Model], *columns: str
 
 def clean_partial_downloads(before: datetime, *, apply: bool) -> Cleaned:
     """Delete partial downloads that killed workers of this machine left before a time."""
-    count = size = 0
-    for path in download.parts():
-        try:
-            facts = path.stat()
-        except FileNotFoundError:
-            continue
-        if path.is_file() and facts.st_mtime < before.timestamp():
-            count, size = count + 1, size + facts.st_size
-            if apply:
-                path.unlink(missing_ok=True)
-    return Cleaned("interrupted downloads", count, size)
+    age = timezone.now() - before
+    return Cleaned("interrupted downloads", *download.remove_parts(older_than=age, apply=apply))

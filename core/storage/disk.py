@@ -26,6 +26,11 @@ class OutOfSpace(DomainError):
     status = 507
 
 
+def temporary_folder() -> Path:
+    """Return the folder of unfinished files of this host, which may not exist yet."""
+    return Path(settings.DATA_DIR) / "tmp"
+
+
 def free_bytes() -> int:
     """Return the bytes that this user may still write to the disk of DATA_DIR."""
     folder = Path(settings.DATA_DIR)

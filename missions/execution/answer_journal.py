@@ -19,8 +19,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from django.conf import settings
-
+from core.storage import disk
 from missions.models import Attempt
 from workers.heartbeat import worker_name
 
@@ -89,7 +88,7 @@ def _read(path: Path) -> list[tuple[int, str, str]]:
 
 
 def _folder() -> Path:
-    return Path(settings.DATA_DIR) / "tmp"
+    return disk.temporary_folder()
 
 
 def _path(worker: str) -> Path:

@@ -33,7 +33,7 @@ from django.utils import timezone
 from core.db.reasons import columns
 from core.logging.context import about
 from core.reasons import Reason
-from core.storage.disk import is_no_space
+from core.storage import disk
 from core.storage.listing import files_below
 from missions import lifecycle, reasons
 from missions.models import Attempt, Mission, Output, OutputStatus
@@ -129,7 +129,7 @@ def _record(fetched: Mapping[Output, Future[dict[str, Any]]]) -> None:
 
 def _message(error: BaseException) -> str:
     """Return what people are told of a failed try: no path and no name of an exception."""
-    if is_no_space(error):
+    if disk.is_no_space(error):
         return reasons.OUTPUT_NO_SPACE()
     if isinstance(error, DownloadFailed | NotAResult | Unavailable):
         message = error.args[0]
@@ -193,7 +193,7 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
 
     Yields its path and SHA-256. Raises DownloadFailed or Unavailable.
     """
-    folder = _parts_folder()
+    folder = disk.temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     prefix = f"output-{output.pk}-"
     for part in folder.glob(f"{prefix}*{PART}"):  # of an earlier try whose worker was killed
@@ -213,22 +213,21 @@ def _download(output: Output) -> Iterator[tuple[Path, str]]:
         path.unlink(missing_ok=True)
 
 
-def _parts_folder() -> Path:
-    return Path(settings.DATA_DIR) / "tmp"
+def remove_parts(*, older_than: timedelta = timedelta(0), apply: bool = True) -> tuple[int, int]:
+    """Remove files of downloads whose workers have died, or that have not grown for so long.
 
-
-def parts() -> Iterator[Path]:
-    """Return downloads that are under way, or whose worker has died."""
-    return _parts_folder().glob(f"*{PART}")
-
-
-def remove_parts(*, older_than: timedelta = timedelta(0)) -> None:
-    """Remove files of downloads whose workers have died, or that have not grown for so long."""
+    Return how many there are, and their bytes. Without ``apply`` none is removed.
+    """
     limit = time.time() - older_than.total_seconds()
-    for part in parts():
+    count = size = 0
+    for part in disk.temporary_folder().glob(f"*{PART}"):
         with contextlib.suppress(FileNotFoundError):
-            if part.stat().st_mtime <= limit:
-                part.unlink()
+            facts = part.stat()
+            if facts.st_mtime <= limit:
+                count, size = count + 1, size + facts.st_size
+                if apply:
+                    part.unlink()
+    return count, size
 
 
 def _stream(output: Output, file: Any) -> str:

@@ -75,9 +75,9 @@ def test_old_results_are_deleted_and_marked(owner, account, thirty_days, api, cl
     mission = done(owner)
     output = Output.objects.get()
     path = path_of(output)
-    assert "1 results, " in cleanup()
+    assert "results: 1, " in cleanup()
     assert path.exists()  # only shown so far
-    assert "1 results, " in cleanup(apply=True)
+    assert "results: 1, " in cleanup(apply=True)
     assert not path.exists()
     output.refresh_from_db()
     assert (output.status, output.file, output.thumbnail) == ("removed", "", "")
@@ -131,9 +131,9 @@ def test_old_missions_are_deleted_and_their_cost_stays(owner, account, settings)
     Mission.objects.filter(pk=old.pk).update(cost=Decimal("0.05"))
     path = path_of(Output.objects.get(item__mission=old))
     spent = sum(entry.amounts["days_30"] for entry in statistics.spend(now=timezone.now()))
-    assert "1 missions, " in cleanup()
+    assert "missions: 1, " in cleanup()
     assert Mission.objects.count() == 6  # only shown so far
-    assert "1 missions, " in cleanup(apply=True)
+    assert "missions: 1, " in cleanup(apply=True)
     assert set(Mission.objects.values_list("pk", flat=True)) == {m.pk for m in (needed, starred, young, open_, unsure)}
     assert not path.exists()
     assert sum(entry.amounts["days_30"] for entry in statistics.spend(now=timezone.now())) == spent > 0
@@ -150,7 +150,7 @@ def test_old_unused_uploads_are_deleted(owner, account, thirty_days):
     MediaUse.objects.create(mission=done(owner), media=media["red"])
     config = {"params": {"imageUrls": [media["blue"].reference]}}
     MissionTemplate.objects.create(owner=owner, name="t", task_type="image_to_image", config=config)
-    assert "2 uploaded images" in cleanup(apply=True)
+    assert "uploaded images: 2" in cleanup(apply=True)
     left = set(MediaFile.objects.values_list("name", flat=True))
     assert left == {"green", "blue"}
 
@@ -176,7 +176,7 @@ def test_uploads_that_are_named_stay(owner, stranger, account, thirty_days):
     draft = drafts.open_draft(owner=owner, key="")
     drafts.save_form(draft, {"images": "a.png\nin_lines.png | b.png"})
     drafts.save_table(draft, file_name="a.csv", table={"records": [[1, ["in ink", "x.png, in_a_cell.png"]]]})
-    assert "1 uploaded images" in cleanup(apply=True)
+    assert "uploaded images: 1" in cleanup(apply=True)
     assert set(MediaFile.objects.values_list("pk", flat=True)) == {media[name].pk for name in names[:-1]}
 
 
@@ -202,7 +202,7 @@ def test_old_files_without_a_row_are_deleted(owner, account):
                 os.utime(path, (old, old))
     kept += list((Path(django_settings.MEDIA_ROOT) / "media").rglob("*/cat*.png"))
     report = cleanup(apply=True)
-    assert "1 result files without a row, 4\xa0bytes" in report
+    assert "result files without a row: 1, 4\xa0bytes" in report
     assert [path for path in strays if path.exists()] == []
     assert all(path.exists() for path in kept)
 

@@ -23,9 +23,10 @@ class Command(BaseCommand):
             count, size = count + cleaned.count, size + cleaned.size_bytes
             if cleaned.count:
                 room = f", {filesizeformat(cleaned.size_bytes)}" if cleaned.size_bytes else ""
-                self.stdout.write(f"{cleaned.count} {cleaned.kind}{room}")
+                self.stdout.write(f"{cleaned.kind}: {cleaned.count}{room}")
         if not count:
             self.stdout.write("There is nothing to delete.")
             return
         result = "deleted" if apply else "would be deleted; nothing was changed (--apply deletes it)"
-        self.stdout.write(f"{count} in total, {filesizeformat(size)}: {result}.")
+        room = f", {filesizeformat(size)}" if size else ""
+        self.stdout.write(f"In total {count}{room}: {result}.")
