@@ -26,7 +26,7 @@ from core.storage import disk
 from operations import readiness
 from operations.models import Backup
 from providers import provider_accounts
-from providers.adapters.errors import ProviderError
+from providers.adapters.errors import AccountBlocked, ProviderError
 from providers.adapters.http import TransportFailure, glance
 from providers.adapters.registry import PROVIDERS
 from providers.models import ProviderAccount
@@ -36,6 +36,9 @@ MAX_MESSAGE_AGE = timedelta(seconds=30)  # while workers run
 CLOCK_TOLERANCE = timedelta(seconds=30)
 MIN_FREE_BYTES = 5 * 1024**3
 GIGABYTE = 1024**3
+CREATE_ACCOUNT = "Start the workers: at their first start they create one. Or enable one in the admin."
+FREE_SPACE = "Free some space: manage.py cleanup shows what can be deleted; make the disk larger; or move old backups."
+START_WORKERS = "Run: systemctl start runninghub-batch-workers. Without systemd: manage.py workers, or make serve."
 
 
 class Level(StrEnum):
@@ -118,7 +121,7 @@ def check_workers() -> Iterator[Finding]:
     """Check that workers run and that no message waits for long."""
     workers = readiness.workers()
     level = Level.OK if workers.is_ok else Level.WARN
-    yield Finding("workers", level, workers.message, "" if workers.is_ok else "Start manage.py workers, or make serve.")
+    yield Finding("workers", level, workers.message, "" if workers.is_ok else START_WORKERS)
     count, oldest = queue.backlog(timezone.now())
     message = f"{count} messages wait, the oldest for {oldest.total_seconds():.0f} s."
     if not workers.is_ok or oldest < MAX_MESSAGE_AGE:
@@ -131,7 +134,7 @@ def check_accounts() -> Iterator[Finding]:
     """Ask the provider of each account in use whether its key works, and for its balance."""
     accounts = list(ProviderAccount.objects.filter(is_enabled=True).order_by("pk"))
     if not accounts:
-        yield Finding("provider", Level.WARN, "No account is in use.", "Start the workers once: they create one.")
+        yield Finding("provider", Level.WARN, "No account is in use.", CREATE_ACCOUNT)
     for account in accounts:
         part = f"provider {account.name}"
         needs_key = provider_accounts.needs_key(account)
@@ -144,7 +147,9 @@ def check_accounts() -> Iterator[Finding]:
         try:
             status = provider_accounts.connect(account).check_account()
         except ProviderError as error:
-            yield Finding(part, Level.FAIL, str(error), "Check the key, the URL and the network.")
+            is_refused = isinstance(error, AccountBlocked)
+            remedy = "Correct it in .env or in the admin." if is_refused else "Check the address and the network."
+            yield Finding(part, Level.FAIL, str(error), remedy)
             continue
         works = "The key works" if needs_key else "The provider answers"
         if account.paused_at:
@@ -207,11 +212,13 @@ def check_storages() -> Iterator[Finding]:
                 storage.delete(path)
         except OSError as error:
             remedy = (
-                f"Give this user permission to write to {storage.location}."
-                if isinstance(storage, FileSystemStorage)
-                else "Check STORAGE_URL and its keys: they need permission to list, get, put and delete objects of the "
+                "Check STORAGE_URL and its keys: they need permission to list, get, put and delete objects of the "
                 "bucket."
             )
+            if disk.is_no_space(error):
+                remedy = FREE_SPACE
+            elif isinstance(storage, FileSystemStorage):
+                remedy = f"Give this user permission to write to {storage.location}."
             message = f"It cannot be used: {error.strerror or type(error).__name__}."
             yield Finding(part, Level.FAIL, message, remedy)
             continue
@@ -225,20 +232,19 @@ def check_storages() -> Iterator[Finding]:
 def check_disks() -> Iterator[Finding]:
     """Compare the free space here and on the hosts of live workers with MIN_FREE_DISK_MB."""
     free = disk.free_bytes()
-    remedy = "Free some space: manage.py cleanup shows what can be deleted; make the disk larger; or move old backups."
     if disk.is_low(free):
         message = f"{free / disk.MEGABYTE:.0f} MB are free, less than MIN_FREE_DISK_MB: nothing more is submitted."
-        yield Finding("disk", Level.FAIL, message, remedy)
+        yield Finding("disk", Level.FAIL, message, FREE_SPACE)
     elif free > MIN_FREE_BYTES:
         yield Finding("disk", Level.OK, f"{free / GIGABYTE:.1f} GB are free for data.")
     else:
-        yield Finding("disk", Level.WARN, f"{free / GIGABYTE:.1f} GB are free for data.", remedy)
+        yield Finding("disk", Level.WARN, f"{free / GIGABYTE:.1f} GB are free for data.", FREE_SPACE)
     for cluster in readiness.clusters_without_space():
         if cluster.host != os.uname().nodename:
             message = (
                 f"{(cluster.free_disk_bytes or 0) / disk.MEGABYTE:.0f} MB are free: its workers submit nothing more."
             )
-            yield Finding(f"disk of {cluster.host}", Level.FAIL, message, remedy)
+            yield Finding(f"disk of {cluster.host}", Level.FAIL, message, FREE_SPACE)
 
 
 def check_public_address() -> Iterator[Finding]:

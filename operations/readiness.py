@@ -81,7 +81,7 @@ def workers() -> Part:
         return Part(True, f"Workers are running; {waiting} of them wait for a slow provider.")
     if clusters:
         return Part(True, "Workers are running.")
-    return Part(False, "No workers are running: start `manage.py workers`.")
+    return Part(False, "No workers are running.")
 
 
 def disk_space() -> Part:

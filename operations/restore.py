@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
@@ -16,6 +17,8 @@ from django.utils import timezone
 
 from core.storage import disk
 from core.version import VERSION
+from media.models import MediaFile
+from missions.models import Mission
 from operations import database_copies
 from operations.backup_folder import (
     DATABASES,
@@ -55,7 +58,8 @@ def restore(source: Path, *, is_forced: bool = False, say: Callable[[str], None]
     if mounted := [str(folder) for folder in folders.values() if folder.is_mount()]:
         raise BackupError(f"{mounted[0]} is a mount point and cannot be replaced. Mount the disk at DATA_DIR instead.")
     occupied = [kind for kind, folder in folders.items() if any(files_in(folder))]
-    if tables := database_copies.existing_tables():
+    tables = database_copies.existing_tables()
+    if tables and _holds_data():
         occupied.insert(0, "database")
     if occupied and not is_forced:
         raise BackupError(
@@ -89,3 +93,11 @@ def restore(source: Path, *, is_forced: bool = False, say: Callable[[str], None]
     call_command("migrate", verbosity=0, interactive=False)
     note(facts, source)
     return facts
+
+
+def _holds_data() -> bool:
+    """Return False for tables that were only installed: without a person, a mission or an image."""
+    try:
+        return any(model._default_manager.exists() for model in (User, Mission, MediaFile))
+    except DatabaseError:  # other tables, or those of another version
+        return True

@@ -372,13 +372,13 @@ def connect(account: ProviderAccount) -> Provider:
     """
     kind = PROVIDERS.get(account.provider)
     if kind is None:
-        raise Unavailable(UNKNOWN_PROVIDER(), code="unknown_provider")
+        raise Unavailable(UNKNOWN_PROVIDER())
     try:
         values = settings_of(account)
     except encryption.Unreadable:
-        raise AccountBlocked(UNREADABLE_KEY(), code="unreadable_key") from None
+        raise AccountBlocked(UNREADABLE_KEY()) from None
     if kind.capabilities.needs_key and not values.api_key:
-        raise AccountBlocked(_no_key(account), code="no_key")
+        raise AccountBlocked(_no_key(account))
     connection = _connections.get(account.pk)
     if connection is None or type(connection) is not kind or connection.settings != values:
         connection = _connections[account.pk] = kind(values)

@@ -36,6 +36,12 @@ def test_compose_starts_commands_that_exist(services):
     assert services["workers"]["stop_grace_period"] == "30s"
 
 
+def test_database_is_not_newer_than_pg_dump_of_the_image(services):
+    """Or backups fail. Debian 12 has PostgreSQL 15."""
+    assert "ARG BASE=debian:bookworm-slim" in (DEPLOY / "Dockerfile").read_text()
+    assert services["database"]["image"] == "postgres:15"
+
+
 def test_image_runs_without_root_and_without_secrets():
     text = (DEPLOY / "Dockerfile").read_text()
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["batch"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,31 @@ def test_wrong_options_are_refused_before_any_change():
         done = subprocess.run([INSTALL, *options], capture_output=True, text=True)
         assert (done.returncode, message in done.stderr) == (code, True), (options, done.stderr)
     assert "Usage: deploy/install" in done.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_what_the_user_cannot_use_is_refused_before_any_change(tmp_path):
+    """A folder below /root, such as pytest's, is closed to other users."""
+    with tempfile.TemporaryDirectory() as name:
+        public = Path(name)
+        public.chmod(0o755)
+        for folder in (public, tmp_path):
+            (folder / "deploy").mkdir()
+            shutil.copy2(INSTALL, folder / "deploy/install")
+            (folder / "manage.py").touch()
+            python = folder / "python"  # says where it is, and finds nothing missing
+            python.write_text('#!/bin/sh\necho "$0"\n')
+            python.chmod(0o755)
+        cases = [
+            (public, tmp_path, f"cannot run {tmp_path}/python. Name another one: --python"),
+            (tmp_path, public, f"cannot read {tmp_path}. Move the checkout"),
+        ]
+        tmp_path.chmod(0o700)
+        for home, interpreter, message in cases:
+            command = [home / "deploy/install", "--user", "nobody", "--python", interpreter / "python"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+            assert not (home / ".venv").exists()
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,15 @@ def test_restore_into_an_empty_site(site: User, tmp_path: Path, settings: Any) -
     assert storages["results"].exists("missions/1/00001-1-1.png")
 
 
+def test_restore_into_a_new_installation(site: User, tmp_path: Path, settings: Any) -> None:
+    """Its tables exist, and hold nothing that a person has made."""
+    back_up(tmp_path / "copy")
+    call_command("flush", interactive=False)
+    shutil.rmtree(settings.DATA_DIR)
+    assert "before" in restore(tmp_path / "copy")
+    assert Mission.objects.get().items.count() == 3
+
+
 def drop_facts(folder: Path) -> None:
     (folder / "backup.json").unlink()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import FileSystemStorage
 from django.core.management import call_command
 
 from operations import readiness
@@ -19,6 +21,13 @@ from tests.http_servers import read_request, serving
 from workers import queue
 
 pytestmark = pytest.mark.django_db
+
+
+class FullFolder(FileSystemStorage):
+    """A folder on a full disk."""
+
+    def _save(self, name: str, content: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def doctor() -> tuple[dict[str, dict[str, Any]], int]:
@@ -55,7 +64,8 @@ def test_unreadable_key_fails_and_others_are_checked(simulator, account, setting
     settings.ENCRYPTION_KEYS = []
     findings, code = doctor()
     assert (findings["provider second"]["level"], code) == ("fail", 1)
-    assert "ENCRYPTION_KEYS" in findings["provider second"]["message"]
+    assert findings["provider second"]["message"].endswith("or enter the API key again.")
+    assert "admin" in findings["provider second"]["remedy"]
     assert findings["provider environment"]["level"] == "ok"
 
 
@@ -79,6 +89,10 @@ def test_unusable_storage_fails(account, settings, tmp_path: Path):
     settings.STORAGES = settings.STORAGES | {"results": settings.STORAGES["results"] | {"OPTIONS": options}}
     findings, code = doctor()
     assert (findings["storage of results"]["level"], code) == ("fail", 1)
+    assert "permission to write" in findings["storage of results"]["remedy"]
+    backend = f"{__name__}.FullFolder"
+    settings.STORAGES = settings.STORAGES | {"results": {"BACKEND": backend}}
+    assert "Free some space" in doctor()[0]["storage of results"]["remedy"]
 
 
 def test_waiting_messages_are_counted(account):

@@ -50,7 +50,9 @@ class Command(BaseCommand):
                 f"Port {port} is in use. Stop the program that uses it, or run `make serve ARGS='--port {port + 1}'`."
             )
         call_command("migrate", verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        if os.access(settings.STATIC_ROOT, os.W_OK) or not settings.STATIC_ROOT.exists():
+            call_command("collectstatic", interactive=False, verbosity=0)
+        # else deploy/install has collected them as root
         processes = procfile()
         environment = {
             **os.environ,
@@ -61,7 +63,7 @@ class Command(BaseCommand):
         if provider_accounts.has_keys("runninghub"):
             del processes["simulator"]
             self.stdout.write(
-                "A key is set: missions run at the provider and cost money. `manage.py accounts` lists the accounts."
+                "A key is set: missions run at the provider and cost money. `manage.py provider_accounts` lists the accounts."
             )
         else:
             if not _is_free("127.0.0.1", simulator_port):

@@ -149,7 +149,7 @@ class OpenAI(Provider):
         except ValueError:
             is_valid = False
         if not is_valid:
-            raise AccountBlocked(NO_BASE_URL(), code="no_base_url")
+            raise AccountBlocked(NO_BASE_URL())
         base = self.settings.base_url.rstrip("/")
         return base + ("" if parts.path.strip("/") else "/v1") + path
 
