@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from django.core.cache import cache
 from django.db.models.functions import Coalesce
@@ -13,17 +12,17 @@ from missions.policy import charges
 
 SAMPLES = 10  # latest successes of a model
 CACHE_SECONDS = 2.0
-_NOT_CACHED: Any = object()
 
 
 def factor(mission: Mission) -> Decimal | None:
     """Return by how much the mission's model was charged above its price of late, at least 1.
 
-    None: no task of the model has succeeded yet. Cached for a moment in each process.
+    None: no task of the model has succeeded yet. A number is cached for a moment in each process;
+    None is not, so that the first charge lets more items go at once.
     """
     key = f"charges:{mission.provider}:{mission.model}:{mission.currency}"
-    known: Decimal | None = cache.get(key, _NOT_CACHED)
-    if known is _NOT_CACHED:
+    known: Decimal | None = cache.get(key)
+    if known is None:
         succeeded = Attempt.objects.filter(
             model=mission.model,
             status=AttemptStatus.SUCCEEDED,
@@ -32,7 +31,8 @@ def factor(mission: Mission) -> Decimal | None:
         )
         price = Coalesce("list_price", "expected_cost")
         known = charges.factor(succeeded.order_by("-ended_at").values_list("cost", price)[:SAMPLES])
-        cache.set(key, known, CACHE_SECONDS)
+        if known is not None:
+            cache.set(key, known, CACHE_SECONDS)
     return known
 
 

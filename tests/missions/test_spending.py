@@ -16,7 +16,6 @@ from django.utils import timezone
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
 from billing.selectors import budget_of
-from missions import charges as recent_charges
 from missions import execution, lifecycle, services
 from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, RemovedSpending
@@ -370,10 +369,3 @@ def test_a_failed_task_with_an_odd_charge_stops_the_mission(owner, account):
     fail(attempt_id, cost="0.50")
     assert "charged 0.50 CNY" in reason_of(mission)
     check_mission(mission.pk)
-
-
-def test_an_unknown_charge_is_read_once_for_a_moment(owner, account, django_assert_num_queries):
-    cache.clear()
-    mission = make_mission(owner, 1)
-    with django_assert_num_queries(1):
-        assert [recent_charges.factor(mission) for _ in range(3)] == [None] * 3
