@@ -86,7 +86,7 @@ class DatabaseOutages(logging.Filter):
 def _is_outage() -> bool:
     """Return True if the last line about an outage is at most a minute and a half old."""
     until, _count = _STATE.unpack_from(_outages)
-    return 0 <= time.monotonic() - (until - OUTAGE_SECONDS) < 1.5 * OUTAGE_SECONDS
+    return bool(0 <= time.monotonic() - (until - OUTAGE_SECONDS) < 1.5 * OUTAGE_SECONDS)
 
 
 def _outage(record: logging.LogRecord) -> str:
