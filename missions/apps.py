@@ -71,6 +71,7 @@ class MissionsConfig(AppConfig):
         navigation.register(
             navigation.SITE,
             navigation.Entry("missions:list", _("Missions"), "missions", order=10),
+            navigation.Entry("missions:results", _("Results"), "grid", order=15),
             navigation.Entry("missions:new", _("New mission"), "add", order=20),
         )
         navigation.register(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from missions.web import downloads, item, mission, mission_actions, mission_list, new_mission
+from missions.web import downloads, item, mission, mission_actions, mission_list, new_mission, results
 
 app_name = "missions"
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("missions/new/library", new_mission.library, name="new-library"),
     path("missions/new/sample", new_mission.sample, name="new-sample"),
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
+    path("results", results.show_results, name="results"),
     path("missions", mission_list.show_list, name="list"),
     path("missions/<int:mission_id>", mission.show_results, name="mission"),
     path("missions/<int:mission_id>/items", mission.show_items, name="items"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from media.models import MediaFile
 from missions.models import Mission, MissionItem
 from providers import catalog, references
+from providers.catalog import Model
 from providers.catalog.labels import parameter_label
 
 
@@ -40,13 +41,20 @@ class ItemView:
 
 
 def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemView]:
-    """Return the items with their parameters. All their images together take one statement."""
-    model = catalog.model_of(mission)
+    """Return items of a mission with their parameters. Their images together take one statement."""
+    for item in items:
+        item.mission = mission
+    return present_results(items)
+
+
+def present_results(items: Sequence[MissionItem]) -> list[ItemView]:
+    """Return items of several missions as ``present_items`` does. The items have their missions."""
+    models = _models(item.mission for item in items)
+    all_params = [(item.mission, item.mission.params | item.params) for item in items]
     views = []
-    for item, parameters in zip(
-        items, _parameters(mission, [mission.params | item.params for item in items]), strict=True
-    ):
-        texts = [parameter.value for parameter in parameters if parameter.name in ("prompt", model.batch_field)]
+    for item, parameters in zip(items, _parameters(all_params, models), strict=True):
+        names = ("prompt", models[item.mission_id].batch_field)
+        texts = [parameter.value for parameter in parameters if parameter.name in names]
         file_names = [media.name for parameter in parameters for media in parameter.files]
         caption = next((text for text in (*texts, *file_names, item.custom_id) if text), "")
         views.append(ItemView(item, caption, parameters))
@@ -55,25 +63,36 @@ def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemVi
 
 def shared_parameters(mission: Mission) -> list[ParameterView]:
     """Return the parameters that all items of a mission share."""
-    return _parameters(mission, [mission.params])[0]
+    return _parameters([(mission, mission.params)], _models([mission]))[0]
 
 
-def _parameters(mission: Mission, all_params: Sequence[Mapping[str, Any]]) -> list[list[ParameterView]]:
+def _models(missions: Iterable[Mission]) -> dict[int, Model]:
+    """Return the models of missions by the missions' ids."""
+    models: dict[int, Model] = {}
+    for mission in missions:
+        if mission.pk not in models:
+            models[mission.pk] = catalog.model_of(mission)
+    return models
+
+
+def _parameters(
+    all_params: Sequence[tuple[Mission, Mapping[str, Any]]], models: Mapping[int, Model]
+) -> list[list[ParameterView]]:
     """Return the parameters in the order of the catalogue, unknown ones last."""
-    model = catalog.model_of(mission)
-    media_ids = {pk for params in all_params for _name, pk in references.media_ids(model, params)}
-    files = MediaFile.objects.filter(owner_id=mission.owner_id, pk__in=media_ids) if media_ids else ()
-    by_reference = {media.reference: media for media in files}
-    catalogue_order = [parameter.name for parameter in model.parameters]
+    media_ids = {pk for mission, params in all_params for _name, pk in references.media_ids(models[mission.pk], params)}
+    files = MediaFile.objects.filter(pk__in=media_ids) if media_ids else ()
+    by_reference = {(media.owner_id, media.reference): media for media in files}
     result = []
-    for params in all_params:
+    for mission, params in all_params:
+        catalogue_order = [parameter.name for parameter in models[mission.pk].parameters]
         names = [name for name in catalogue_order if name in params]
         names += [name for name in params if name not in catalogue_order]
         views = []
         for name in names:
             values = params[name] if isinstance(params[name], list) else [params[name]]
             texts = [(_("Yes") if value else _("No")) if isinstance(value, bool) else str(value) for value in values]
-            pictures = [by_reference[text] for text in texts if text in by_reference]
-            views.append(ParameterView(name, "\n".join(text for text in texts if text not in by_reference), pictures))
+            pictures = {text: media for text in texts if (media := by_reference.get((mission.owner_id, text)))}
+            others = "\n".join(text for text in texts if text not in pictures)
+            views.append(ParameterView(name, others, [pictures[text] for text in texts if text in pictures]))
         result.append(views)
     return result

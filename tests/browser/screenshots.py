@@ -73,6 +73,7 @@ CHAT_DRAFT_KEY, CLIP_DRAFT_KEY = "c" * 32, "b" * 32
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("sign-in", "accounts:login", ""),
     ("missions", "missions:list", ""),
+    ("results", "missions:results", ""),
     ("new-mission", "missions:new", ""),
     ("new-mission-filled", f"/missions/new?draft={DRAFT_KEY}", ""),
     ("mission-done", "missions:mission", "done"),
