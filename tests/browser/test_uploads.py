@@ -124,6 +124,25 @@ def test_table_and_its_photos_are_dropped_together(page, tmp_path):
     assert named == {(media.reference,) for media in MediaFile.objects.all()}
 
 
+def test_rows_find_photos_by_their_folders(page, tmp_path):
+    (tmp_path / "rows.csv").write_text("prompt,imageUrls\nin ink,front/1.png\nin oil,back/1.png\n")
+    for number, name in enumerate(("front", "back"), start=1):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.png").write_bytes(picture(size=(9, number)))
+    page.goto("/missions/new?task_type=image_to_image")
+
+    drop(page, [tmp_path / "rows.csv", tmp_path / "photos"])
+
+    expect(counts(page, "photo-uploader")).to_have_text("2 of 2 arrived")
+    expect(page.locator("#submit-mission")).to_contain_text("Submit 2 items")
+    expect(page.locator("#submit-mission")).to_be_enabled()
+    page.locator("#submit-mission").click()
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+    references = {media.height: media.reference for media in MediaFile.objects.all()}
+    sent = {item.params["prompt"]: item.params["imageUrls"] for item in Mission.objects.get().items.all()}
+    assert sent == {"in ink": [references[1]], "in oil": [references[2]]}
+
+
 def test_dropped_files_never_replace_the_page(page, folder, tmp_path):
     (tmp_path / "a.csv").write_text("prompt\na fox\n")
     (tmp_path / "b.csv").write_text("prompt\na cat\n")

@@ -428,8 +428,11 @@ def test_another_separator_can_be_chosen(client: Client, key: str) -> None:
         "a red fox asleep",
         "a grey owl awake",
     ]
+    one_column = post(client, new_key(), "import", file=upload(b"prompt\na fox, asleep\nan owl\n", "a.csv"))
+    assert one_column.context["reading"]["delimiter"] == "lines"
+    assert [item["prompt"] for item in one_column.context["preview"].first_items] == ["a fox, asleep", "an owl"]
     submit(client, key, source="file", header_shown="1")
-    assert FormDraft.objects.get().file is None
+    assert FormDraft.objects.get(key=key).file is None
     assert "Choose the file again." in text(post(client, new_key(), "read_again"))
 
 
