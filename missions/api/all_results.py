@@ -1,0 +1,89 @@
+"""``/results``: the results of all missions, found by words and filters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from ninja import Field, Query, Router, Schema
+
+from core.errors import FieldError, Invalid
+from missions.api.schemas.items import ItemOut
+from missions.api.schemas.values import DateTime
+from missions.models import MissionItem
+from missions.search import Filters, find_results
+from providers.catalog.task_types import TaskType
+
+router = Router(tags=["Results"])
+
+
+class ResultFilterIn(Schema):
+    search: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="Words that all occur in the prompt, the custom ID or the names of uploaded files; each may be "
+            "the beginning of a word.",
+        ),
+    ] = ""
+    custom_id: Annotated[str, Field(max_length=200, description="Exactly this one.")] = ""
+    task_type: TaskType | None = None
+    provider: Annotated[str, Field(max_length=32)] = ""
+    model: Annotated[str, Field(max_length=200, description="An endpoint of `provider`, which is needed, too.")] = ""
+    starred: Annotated[bool, Field(description="Only starred results.")] = False
+    completed_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
+    completed_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
+    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$", description="The next_cursor of the page before.")] = ""
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class ResultOut(ItemOut):
+    """A completed item with its outputs."""
+
+    api_mission_id: int = Field(alias="mission_id")
+    mission_name: str = Field(alias="mission.name")
+    provider: str = Field(alias="mission.provider")
+    model: str = Field(alias="mission.model")
+    is_starred: bool
+    completed_at: datetime = Field(alias="ended_at")
+
+    @staticmethod
+    def resolve_progress(item: MissionItem) -> float | None:
+        return None
+
+    @staticmethod
+    def resolve_is_starred(item: MissionItem) -> bool:
+        return any(output.is_starred for output in item.outputs.all())
+
+
+class ResultPage(Schema):
+    items: list[ResultOut]
+    next_cursor: str | None
+
+
+@router.get("", response=ResultPage, summary="Search the results of all missions")
+def list_results(request: HttpRequest, filters: Query[ResultFilterIn]) -> dict[str, Any]:
+    """Newest first.
+
+    `next_cursor` leads to the next page, and is null on the last. A result is found a moment after
+    its completion.
+    """
+    if filters.model and not filters.provider:
+        raise Invalid([FieldError("model", _("Give its provider as well."))])
+    conditions = Filters(
+        text=filters.search,
+        custom_id=filters.custom_id,
+        task_type=filters.task_type or "",
+        provider=filters.provider,
+        model=filters.model,
+        is_starred=filters.starred,
+        since=filters.completed_from,
+        until=filters.completed_to,
+    )
+    page = find_results(request.user, conditions, cursor=filters.cursor, limit=filters.limit)
+    for item in page.items:
+        for output in item.outputs.all():
+            output.item = item
+    return {"items": page.items, "next_cursor": page.next_cursor or None}

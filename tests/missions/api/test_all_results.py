@@ -1,0 +1,69 @@
+"""``GET /results``: search the results of all missions."""
+
+from __future__ import annotations
+
+import pytest
+
+from missions import search, services
+from tests.api_client import caller
+from tests.factories import commit, make_mission
+from tests.result_factories import run
+
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+
+
+@pytest.fixture
+def client(owner, stranger):
+    """Return a caller of the owner, who has four results; a stranger has one."""
+    animals = make_mission(owner, [{"prompt": "a red fox", "custom_id": "A-1"}, "an owl", "一只橘猫"], name="Animals")
+    run(animals, ["one"], ["two"], ["three"])
+    run(make_mission(owner, ["a red car"], model="rhart-image-n-pro/text-to-image"), ["four"])
+    run(make_mission(stranger, ["a red kite"]), ["five"])
+    search.catch_up(seconds=60)
+    services.star_results(mission_id=animals.pk, indexes=[2], is_starred=True)
+    commit()
+    return caller(owner)
+
+
+def prompts(client, **query) -> list[str]:
+    answer = client.get("/api/v1/results", query)
+    assert answer.status_code == 200, answer.content
+    return [row["config"]["prompt"] for row in answer.json()["data"]["items"]]
+
+
+def test_results_are_searched_and_filtered(client):
+    for query, expected in (
+        ({}, ["a red car", "一只橘猫", "an owl", "a red fox"]),
+        ({"search": "RED"}, ["a red car", "a red fox"]),
+        ({"search": "橘猫"}, ["一只橘猫"]),
+        ({"custom_id": "A-1"}, ["a red fox"]),
+        ({"starred": "true"}, ["an owl"]),
+        ({"provider": "runninghub", "model": "rhart-image-n-pro/text-to-image"}, ["a red car"]),
+        ({"task_type": "text_to_video"}, []),
+        ({"completed_from": "2026-01-01T00:00:00Z", "completed_to": "2026-01-02T00:00:00Z"}, []),
+    ):
+        assert prompts(client, **query) == expected, query
+
+
+def test_result_names_its_mission_and_files(client):
+    row = client.get("/api/v1/results", {"search": "owl"}).json()["data"]["items"][0]
+    assert (row["mission_name"], row["index"], row["is_starred"]) == ("Animals", 2, True)
+    assert row["outputs"][0]["text"] == "two"
+    assert row["outputs"][0]["file_url"].startswith(f"/api/v1/missions/{row['api_mission_id']}/items/2/")
+
+
+def test_cursor_shows_each_result_once(client):
+    seen, cursor = [], None
+    while True:
+        page = client.get("/api/v1/results", {"limit": 3} | ({"cursor": cursor} if cursor else {})).json()["data"]
+        seen += [row["config"]["prompt"] for row in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ["a red car", "一只橘猫", "an owl", "a red fox"]
+
+
+def test_model_without_its_provider_is_refused(client):
+    answer = client.get("/api/v1/results", {"model": "rhart-image-v1/text-to-image"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "model"
