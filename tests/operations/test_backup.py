@@ -17,10 +17,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.utils import timezone
 
 from media.models import MediaFile
 from media.services import store_upload
-from missions.models import Mission, MissionStatus
+from missions.models import ItemEvent, Mission, MissionStatus
 from operations.models import Backup
 from providers.models import ProviderAccount
 from tests.factories import make_mission, picture
@@ -84,6 +85,9 @@ def restore(folder: Path, *options: str) -> str:
 
 def test_round_trip(site: User, tmp_path: Path) -> None:
     folder = tmp_path / "copies" / "monday"
+    last_event_at = timezone.now() - timedelta(hours=2)
+    ItemEvent.objects.create(mission=Mission.objects.get(), to_status="paused", actor="user:1")
+    ItemEvent.objects.update(at=last_event_at)
     assert "2 files" in back_up(folder)
     facts = json.loads((folder / "backup.json").read_text())
     assert facts["tables"]["missions_missionitem"] == 3
@@ -101,6 +105,7 @@ def test_round_trip(site: User, tmp_path: Path) -> None:
     assert (mission.items.count(), mission.status) == (3, MissionStatus.PAUSED)
     assert all(ProviderAccount.objects.values_list("paused_at", flat=True))
     assert f"mission {mission.pk}: 3 items" in output
+    assert f"Submissions after {last_event_at:%Y-%m-%d %H:%M:%S} UTC" in output  # not of the pause
     with storages["results"].open("missions/1/00001-1-1.png") as file:
         assert file.read() == b"a result"
     assert not storages["results"].exists("missions/2/later.png")

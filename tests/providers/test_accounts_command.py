@@ -1,4 +1,4 @@
-"""``manage.py accounts``: state, limit and balance of provider accounts; keys stay hidden."""
+"""``manage.py provider_accounts``: state, limit and balance of provider accounts; keys stay hidden."""
 
 from __future__ import annotations
 
@@ -80,6 +80,14 @@ def test_refused_key_pauses_the_account(account):
         accounts("check", "environment")
     account.refresh_from_db()
     assert account.paused_at is not None
+
+
+def test_check_from_a_shell_without_the_key_changes_nothing(account, settings):
+    settings.RUNNINGHUB_API_KEY = ""
+    with pytest.raises(CommandError, match="put RUNNINGHUB_API_KEY into"):
+        call_command("provider_accounts", "check", "environment")
+    account.refresh_from_db()
+    assert account.paused_at is None
 
 
 def test_reseal_uses_the_first_encryption_key(settings, encryption_key):
