@@ -1,4 +1,4 @@
-"""``manage.py provider_accounts``: state, limit and balance of provider accounts; keys stay hidden."""
+"""``manage.py provider_accounts``: state, limit, balance of accounts; keys stay hidden."""
 
 from __future__ import annotations
 
