@@ -84,9 +84,10 @@ def items_after(
     statuses: Sequence[str] = (),
     error_code: str | None = None,
     custom_id: str | None = None,
+    is_chosen: bool | None = None,
 ) -> tuple[list[MissionItem], int | None]:
     """Return up to ``limit`` items after the index ``after``, and the index to go on from: None at
-    the end.
+    the end. ``is_chosen``: only the chosen version of each row, or only the others.
 
     Each has its outputs in ``loaded_outputs`` and its ``progress``. Indexes never change, so that
     paging sees each item at most once, whatever workers do meanwhile.
@@ -99,31 +100,41 @@ def items_after(
         items = items.filter(error_code=error_code)
     if custom_id is not None:
         items = items.filter(custom_id=custom_id)
+    if is_chosen is not None:
+        items = items.filter(is_chosen=is_chosen)
     rows = list(items[: limit + 1])
     page: list[MissionItem] = [*rows[:limit]]
     return page, page[-1].index if len(rows) > limit else None
 
 
 def items_with_outputs(
-    mission: Mission, indexes: Sequence[int] | None = None
+    mission: Mission, indexes: Sequence[int] | None = None, *, has_all_versions: bool = False
 ) -> Iterator[tuple[MissionItem, list[Output]]]:
     """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its
     ``progress`` and its outputs.
+
+    Of a row with several versions it is the chosen one, or all of them with ``has_all_versions``,
+    in the place of the first.
 
     They are read page by page: no transaction and no cursor stays open, however long the caller
     takes. (Not with ``prefetch_related``: its rows refer to each other in circles, so that pages
     would stay in memory until they are collected.)
     """
     last = 0
-    items = _with_progress(mission.items.all() if indexes is None else mission.items.filter(index__in=indexes))
+    all_items = _with_progress(mission.items.all())
+    items = all_items.filter(first_index=None) if indexes is None else all_items.filter(index__in=indexes)
     while page := list(items.filter(index__gt=last).order_by("index")[:ITEMS_PER_PAGE]):
+        last = page[-1].index
+        if indexes is None:
+            later = all_items.filter(first_index__in=[item.index for item in page]).order_by("version")
+            page = [item for item in (*page, *later) if has_all_versions or item.is_chosen]
+            page.sort(key=lambda item: item.place)
         outputs: defaultdict[int, list[Output]] = defaultdict(list)
         for output in Output.objects.filter(item__in=[item.pk for item in page]).order_by("attempt", "index"):
             outputs[output.item_id].append(output)
         for item in page:
             item.mission = mission
             yield item, outputs[item.pk]
-        last = page[-1].index
 
 
 def pending_file_counts() -> dict[int, int]:

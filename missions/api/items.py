@@ -1,4 +1,4 @@
-"""``/missions/{id}/items``: list and show items, retry failed ones, resolve unconfirmed ones."""
+"""``/missions/{id}/items``: list and show items, make them again, retry and resolve them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from accounts import rights
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.openapi import refusals
+from core.money import amount_text
 from missions import services
-from missions.api.missions import actor, remember_retry, retried, visible_mission
-from missions.api.schemas.items import ItemDetailOut, ItemFilterIn, ItemPage, ItemRetryIn, ResolveIn, item_page
-from missions.api.schemas.missions import RetriedOut
+from missions.api.missions import actor, remember, remember_retry, retried, state_of, visible_mission
+from missions.api.schemas.items import (
+    AgainIn,
+    ItemDetailOut,
+    ItemFilterIn,
+    ItemPage,
+    ItemRetryIn,
+    ResolveIn,
+    item_page,
+)
+from missions.api.schemas.missions import MadeAgainOut, RetriedOut
 from missions.api.schemas.values import MAX_INDEX
 from missions.models import Mission, MissionItem
+from missions.services import MadeAgain
 
 router = Router(tags=["Items"])
 
@@ -32,6 +42,27 @@ def list_items(request: HttpRequest, mission_id: Path[RowId], filters: Query[Ite
     that paging sees each item once, whatever happens meanwhile.
     """
     return item_page(visible_mission(request, mission_id), filters)
+
+
+@router.post("/{mission_id}/items/again", response=MadeAgainOut, summary="Make results again")
+def make_again(request: HttpRequest, mission_id: Path[RowId], payload: AgainIn) -> dict[str, Any]:
+    """Generate completed items again, which costs money: a new version of each.
+
+    Each new version is a new item with the same parameters, or with those in `config` replaced. The
+    mission goes back to work; the old results stay. The newest completed version becomes the chosen
+    one, unless somebody has chosen. Refused, without anything made or charged: items that are not
+    completed, a cancelled mission, and a spending limit that does not cover the price.
+    """
+    visible_mission(request, mission_id, Action.CHANGE)
+    made = services.make_again(
+        mission_id=mission_id,
+        indexes=payload.indexes,
+        actor=actor(request),
+        params=payload.config,
+        allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
+        on_done=lambda made: remember(request, 200, made_again(mission_id, made)),
+    )
+    return made_again(mission_id, made)
 
 
 @router.get("/{mission_id}/items/{index}", response=ItemDetailOut, summary="Show an item")
@@ -82,6 +113,22 @@ def resolve_item(
     else:
         services.resolve_as_not_run(item=item, actor=actor(request))
     return visible_item(request, mission_id, index)
+
+
+@router.post("/{mission_id}/items/{index}/choose", response=ItemDetailOut, summary="Choose a version")
+def choose_version(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex]) -> MissionItem:
+    """Let galleries and downloads contain this version of a result that was made again.
+
+    It costs nothing and stays so when newer versions are completed.
+    """
+    services.choose_version(item=visible_item(request, mission_id, index, Action.CHANGE))
+    return visible_item(request, mission_id, index)
+
+
+def made_again(mission_id: int, made: MadeAgain) -> dict[str, Any]:
+    """Return the response to a request to make results again, in plain JSON values."""
+    estimate = {"amount": amount_text(made.estimate), "currency": made.currency}
+    return {**state_of(mission_id), "indexes": made.indexes, "estimate": estimate}
 
 
 def visible_item(request: HttpRequest, mission_id: int, index: int, action: Action = Action.VIEW) -> MissionItem:

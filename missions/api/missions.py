@@ -252,7 +252,7 @@ def pause_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, An
 def resume_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
     visible_mission(request, mission_id, Action.CHANGE)
     services.resume_mission(mission_id=mission_id, actor=actor(request))
-    return _state(mission_id)
+    return state_of(mission_id)
 
 
 @router.post("/{mission_id}/retry", response=RetriedOut, summary="Retry failed items")
@@ -348,7 +348,7 @@ def _check_or_create(
         not_before=payload.not_before,
         max_attempts=payload.max_attempts,
         input_report=report.to_json() if report else None,
-        on_created=lambda mission: _remember(
+        on_created=lambda mission: remember(
             request, 202, submitted(mission) | facts, {"Location": mission_path(mission.pk)}
         ),
     )
@@ -477,17 +477,17 @@ def submitted(mission: Mission) -> dict[str, Any]:
 def retried(mission_id: int, result: Retried) -> dict[str, Any]:
     """Return the response to a retry, in plain JSON values."""
     estimate = {"amount": amount_text(result.estimate), "currency": result.currency}
-    return {**_state(mission_id), "retry_count": result.count, "estimate": estimate}
+    return {**state_of(mission_id), "retry_count": result.count, "estimate": estimate}
 
 
 def remember_retry(request: HttpRequest, mission_id: int) -> Callable[[Retried], None]:
     """Return the callback that stores a retry's response in its transaction, so that a repeat never
     pays twice.
     """
-    return lambda result: _remember(request, 200, retried(mission_id, result))
+    return lambda result: remember(request, 200, retried(mission_id, result))
 
 
-def _remember(
+def remember(
     request: HttpRequest, status: int, response: dict[str, Any], headers: dict[str, str] | None = None
 ) -> None:
     """Store the response under the request's Idempotency-Key, if it has one."""
@@ -496,10 +496,11 @@ def _remember(
         claim.remember(status, response, headers)
 
 
-def _state(mission_id: int) -> dict[str, Any]:
+def state_of(mission_id: int) -> dict[str, Any]:
+    """Return the mission's status in a response."""
     status = Mission.objects.values_list("status", flat=True).get(pk=mission_id)
     return {"api_mission_id": mission_id, "status": status}
 
 
 def _stopped(mission_id: int, stopped: Stopped) -> dict[str, Any]:
-    return {**_state(mission_id), "still_sending_count": len(stopped.still_sending)}
+    return {**state_of(mission_id), "still_sending_count": len(stopped.still_sending)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponseBase
-from ninja import Path, Router
+from ninja import Field, Path, Query, Router, Schema
 
 from core.api.ids import RowId
 from core.api.openapi import file_extra
@@ -24,6 +24,13 @@ from missions.results.zip_archive import Bundle
 router = Router(tags=["Results"])
 
 
+class ResultsIn(Schema):
+    versions: Annotated[
+        Literal["chosen", "all"],
+        Field(description="Of a result that was made again: the chosen version, or all of them."),
+    ] = "chosen"
+
+
 @router.get(
     "/{mission_id}/download",
     response={200: None, 206: None, 304: None, 416: None},
@@ -32,7 +39,7 @@ router = Router(tags=["Results"])
         "Files named 0001_slug.png, and manifest.csv. Its length is known.", "application/zip", is_ranged=True
     ),
 )
-def download_results(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results(request: HttpRequest, mission_id: Path[RowId], query: Query[ResultsIn]) -> HttpResponseBase:
     """Return the files that are stored now, as `{name}_results.zip`.
 
     `manifest.csv` has a row per file, with its SHA-256, and a row for each file that is missing and
@@ -41,7 +48,7 @@ def download_results(request: HttpRequest, mission_id: Path[RowId]) -> HttpRespo
     from its start if something has changed.
     """
     mission = visible_mission(request, mission_id)
-    bundle = Bundle(mission)
+    bundle = Bundle(mission, has_all_versions=query.versions == "all")
     is_sent = False
     try:
         response = ranged_response(
@@ -63,12 +70,13 @@ def download_results(request: HttpRequest, mission_id: Path[RowId]) -> HttpRespo
     summary="Download all items with their results as JSON Lines",
     openapi_extra=file_extra("An object per item, in batch order.", "application/x-ndjson", is_ranged=False),
 )
-def download_results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results_jsonl(request: HttpRequest, mission_id: Path[RowId], query: Query[ResultsIn]) -> HttpResponseBase:
     """Return one item per line, as in `GET /missions/{id}/items`, without pages and without the
     envelope.
     """
     mission = visible_mission(request, mission_id)
-    response = ThreadedStream(tables.as_json_lines(mission, item_row), content_type="application/x-ndjson")
+    lines = tables.as_json_lines(mission, item_row, has_all_versions=query.versions == "all")
+    response = ThreadedStream(lines, content_type="application/x-ndjson")
     return _as_attachment(response, download_name(mission, "_results.jsonl"))
 
 
@@ -77,13 +85,14 @@ def download_results_jsonl(request: HttpRequest, mission_id: Path[RowId]) -> Htt
     summary="Download all items with their results as CSV",
     openapi_extra=file_extra("A row per result, in batch order.", "text/csv", is_ranged=False),
 )
-def download_results_csv(request: HttpRequest, mission_id: Path[RowId]) -> HttpResponseBase:
+def download_results_csv(request: HttpRequest, mission_id: Path[RowId], query: Query[ResultsIn]) -> HttpResponseBase:
     """Return a row per result, and one for each item without any.
 
     UTF-8; spreadsheets do not run any cell as a formula.
     """
     mission = visible_mission(request, mission_id)
-    response = ThreadedStream(tables.as_csv(mission, item_row), content_type="text/csv; charset=utf-8")
+    lines = tables.as_csv(mission, item_row, has_all_versions=query.versions == "all")
+    response = ThreadedStream(lines, content_type="text/csv; charset=utf-8")
     return _as_attachment(response, download_name(mission, "_results.csv"))
 
 

@@ -18,7 +18,7 @@ from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 
 MANIFEST = "manifest.csv"
-COLUMNS = ("index", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
+COLUMNS = ("index", "version", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
 NOT_STORED = "This file is still being downloaded from the provider. Download the results again later."
 SLUG_LENGTH = 40
 MIN_DIGITS = 4
@@ -79,7 +79,8 @@ def export(mission: Mission, folder: Path) -> int:
 
 
 def file_stem(item: MissionItem) -> str:
-    """Return an item's file name without extension, such as ``0007_red-fox``.
+    """Return an item's file name without extension, such as ``0007_red-fox``, or
+    ``0007_red-fox_v2`` for its second version.
 
     All numbers of a mission have as many digits as its largest, at least four, so that the names
     are in the order of the batch.
@@ -87,7 +88,8 @@ def file_stem(item: MissionItem) -> str:
     params = item.mission.params | item.params
     about = slugify(item.custom_id or str(params.get("prompt") or ""), allow_unicode=True)[:SLUG_LENGTH].strip("-_")
     digits = max(len(str(item.mission.total_count)), MIN_DIGITS)
-    return f"{item.index:0{digits}d}_{about or 'item'}"
+    version = f"_v{item.version}" if item.first_index else ""
+    return f"{item.place:0{digits}d}_{about or 'item'}{version}"
 
 
 def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:
@@ -99,7 +101,8 @@ def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tupl
     """
     stored = [output for output in outputs if output.status == OutputStatus.STORED]
     base = {
-        "index": item.index,
+        "index": item.place,
+        "version": item.version,
         "custom_id": item.custom_id,
         "parameters": json.dumps(item.mission.params | item.params, ensure_ascii=False, sort_keys=True),
         "status": item.status,

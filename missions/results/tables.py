@@ -18,7 +18,10 @@ from missions import selectors
 from missions.models import Mission, MissionItem, Output
 
 BLOCK_CHARACTERS = 64 * 1024
-ITEM_COLUMNS = ("index", "custom_id", "status", "config", "cost", "currency", "error_code", "error_message")
+ITEM_COLUMNS = (
+    "index", "first_index", "version", "custom_id", "status", "config", "cost", "currency", "error_code",
+    "error_message",
+)  # fmt: skip
 OUTPUT_COLUMNS = (
     "number", "file_url", "text", "content_type", "size_bytes", "sha256", "width", "height", "duration_seconds",
 )  # fmt: skip
@@ -29,18 +32,23 @@ COLUMNS = (*ITEM_COLUMNS, *OUTPUT_COLUMNS)
 ItemRenderer = Callable[[MissionItem, Sequence[Output]], dict[str, Any]]
 
 
-def as_json_lines(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
-    """Yield a JSON object per item, each with the list of its outputs, as ``render`` makes it."""
-    items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
+def as_json_lines(mission: Mission, render: ItemRenderer, *, has_all_versions: bool = False) -> Iterator[bytes]:
+    """Yield a JSON object per item, each with the list of its outputs, as ``render`` makes it.
+
+    Of a row with several versions it is the chosen one, or all of them with ``has_all_versions``.
+    """
+    rows = selectors.items_with_outputs(mission, has_all_versions=has_all_versions)
+    items = (render(item, outputs) for item, outputs in rows)
     yield from _in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in items)
 
 
-def as_csv(mission: Mission, render: ItemRenderer) -> Iterator[bytes]:
-    """Yield a row per output, or one for an item that has none.
+def as_csv(mission: Mission, render: ItemRenderer, *, has_all_versions: bool = False) -> Iterator[bytes]:
+    """Yield a row per output, or one for an item that has none. Versions as in ``as_json_lines``.
 
     Cells are safe to open in a spreadsheet.
     """
-    items = (render(item, outputs) for item, outputs in selectors.items_with_outputs(mission))
+    pairs = selectors.items_with_outputs(mission, has_all_versions=has_all_versions)
+    items = (render(item, outputs) for item, outputs in pairs)
     rows = ([row.get(name) for name in COLUMNS] for item in items for row in _rows(item))
     yield from _in_blocks(csv_files.lines(itertools.chain([COLUMNS], rows)))
 

@@ -129,10 +129,13 @@ class _Manifest:
 class Bundle:
     """A planned archive: ``length`` in bytes, and its pieces, which can be read once.
 
-    Planning reads every row of the mission, or only those at ``indexes``.
+    Planning reads every row of the mission, or only those at ``indexes``. Of a row with several
+    versions the archive has the chosen one, or all of them with ``has_all_versions``.
     """
 
-    def __init__(self, mission: Mission, indexes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, mission: Mission, indexes: Sequence[int] | None = None, *, has_all_versions: bool = False
+    ) -> None:
         self._mission = mission
         self._zip = ZipStream(sized=True)
         self._manifest = _Manifest()
@@ -140,7 +143,7 @@ class Bundle:
         self._plan = hashlib.sha256()
         self._pieces = self._make()
         self._files = _files_of(mission) if indexes is None else {}
-        for item, outputs in selectors.items_with_outputs(mission, indexes):
+        for item, outputs in selectors.items_with_outputs(mission, indexes, has_all_versions=has_all_versions):
             for row, output in export.manifest_rows(item, outputs):
                 self._manifest.add(row if output is None else self._with_file(row, output))
         self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)

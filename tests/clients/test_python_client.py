@@ -68,6 +68,16 @@ def test_mission_from_submission_to_archive(client: Client, tmp_path: Path):
     assert (item.index, len(item.outputs), item.outputs[1].text) == (2, 2, "a text")
     assert client.download_output(mission.id, 1, 1, tmp_path / "1.png").read_bytes() == RED
 
+    made = client.make_again(mission.id, [1], {"prompt": "a white fox"}, key="again-1")
+    assert (made["indexes"], client.make_again(mission.id, [1], {"prompt": "a white fox"}, key="again-1")) == (
+        [3],
+        {**made, "is_replay": True},
+    )
+    result_factories.run(Mission.objects.get(), [RED])
+    chosen = client.items(mission.id, is_chosen=True)
+    assert [(item.index, item.first_index, item.version) for item in chosen] == [(2, None, 1), (3, 1, 2)]
+    assert client.choose(mission.id, 1).is_chosen
+
 
 def test_broken_download_is_continued(client: Client, tmp_path: Path):
     mission_id = client.submit(**FIELDS, rows=ROWS).mission_id

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from core.money import amount_text
 from missions import links, selectors
-from missions.api.schemas.values import Amount, Cursor, ErrorCode, Strict
+from missions.api.schemas.values import Amount, Cursor, ErrorCode, Index, Strict
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
@@ -36,6 +36,9 @@ class ItemFilterIn(Schema):
     status: Annotated[list[ItemStatus], Field(description="One or several: status=failed&status=cancelled.")] = []
     error_code: ErrorCode | None = None
     custom_id: Annotated[str | None, Field(max_length=200, description="Exactly this one.")] = None
+    is_chosen: Annotated[
+        bool | None, Field(description="true: of results that were made again, only the chosen version.")
+    ] = None
     cursor: Cursor = "0"
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
@@ -43,6 +46,15 @@ class ItemFilterIn(Schema):
 class ItemRetryIn(Strict):
     """``config``: parameters to replace for this item."""
 
+    config: Annotated[
+        dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
+    ] = None  # type: ignore[assignment]
+
+
+class AgainIn(Strict):
+    """The completed items to make again; ``config``: parameters to replace in all new versions."""
+
+    indexes: Annotated[list[Index], Field(min_length=1, max_length=5000, examples=[[22]])]
     config: Annotated[
         dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
     ] = None  # type: ignore[assignment]
@@ -112,6 +124,9 @@ class OutputOut(Schema):
 
 class ItemOut(Schema):
     index: int
+    first_index: Annotated[int | None, Field(description="The item that this one is a new version of; null: none.")]
+    version: Annotated[int, Field(description="From 1.")]
+    is_chosen: Annotated[bool, Field(description="Galleries and downloads contain this version.")]
     custom_id: str
     status: ItemStatus
     config: Annotated[dict[str, Any], Field(description="All parameters that are sent for it.")]
@@ -162,6 +177,7 @@ def item_page(mission: Mission, filters: ItemFilterIn) -> dict[str, Any]:
         statuses=filters.status,
         error_code=filters.error_code,
         custom_id=filters.custom_id,
+        is_chosen=filters.is_chosen,
     )
     return {"items": items, "next_cursor": None if last is None else str(last)}
 

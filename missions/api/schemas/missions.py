@@ -439,6 +439,11 @@ class RetriedOut(StateOut):
     estimate: EstimateOut
 
 
+class MadeAgainOut(StateOut):
+    indexes: Annotated[list[int], Field(description="Of the new items, in the order of the request.")]
+    estimate: EstimateOut
+
+
 class DeletedOut(Schema):
     api_mission_id: int
     is_removed: Annotated[

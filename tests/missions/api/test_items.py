@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -107,6 +108,61 @@ def test_long_history_is_cut_to_the_latest(api: Api, mixed: Mission):
     )
     events = api.data(f"/{mixed.pk}/items/7")["events"]
     assert [event["reason"] for event in events] == [f"r{number}" for number in range(50, 150)]
+
+
+# --- Make again ---
+
+
+def test_results_are_made_again_and_chosen(api: Api, mixed: Mission, account):
+    made = api.done(f"/{mixed.pk}/items/again", {"indexes": [4]})
+    facts = {"indexes": [8], "estimate": {"amount": "0.05", "currency": "CNY"}}
+    assert made == {"api_mission_id": mixed.pk, "status": "running", **facts}
+    shown = api.data(f"/{mixed.pk}/items/8")
+    assert (shown["first_index"], shown["version"], shown["is_chosen"]) == (4, 2, False)
+    config = {"prompt": "a kettle"}
+    assert api.done(f"/{mixed.pk}/items/again", {"indexes": [4], "config": config})["indexes"] == [9]
+    assert api.data(f"/{mixed.pk}/items/9")["config"]["prompt"] == "a kettle"
+    assert api.post(f"/{mixed.pk}/items/9/choose").status_code == 409
+    for attempt_id in claim(mixed, account, 3):
+        bring_to("succeeded", attempt_id)
+    assert walk(api, mixed, is_chosen="true", status="completed") == [7, 9]
+    assert api.done(f"/{mixed.pk}/items/8/choose")["is_chosen"]
+    assert walk(api, mixed, is_chosen="true", status="completed") == [7, 8]
+    assert walk(api, mixed, is_chosen="false") == [4, 9]
+    for query, indexes in (({}, [1, 2, 3, 8, 5, 6, 7]), ({"versions": "all"}, [1, 2, 3, 4, 8, 9, 5, 6, 7])):
+        lines = api.get(f"/{mixed.pk}/results.jsonl", **query).getvalue().splitlines()
+        assert [json.loads(line)["index"] for line in lines] == indexes
+    check_mission(mixed.pk)
+
+
+def test_what_cannot_be_made_again_is_named(api: Api, strange_api: Api, mixed: Mission):
+    path = f"/{mixed.pk}/items/again"
+    before = list(mixed.items.order_by("index").values())
+    for payload, status, field in (
+        ({"indexes": [1]}, 409, None),
+        ({"indexes": [4, 99]}, 422, "indexes.1"),
+        ({"indexes": []}, 422, "indexes"),
+        ({}, 422, "indexes"),
+        ({"indexes": [4], "config": {"aspectRatio": "17:9"}}, 422, "config.aspectRatio"),
+        ({"indexes": [4], "params": {}}, 422, "params"),
+    ):
+        answer = api.post(path, payload)
+        assert answer.status_code == status
+        assert [error["field"] for error in answer.json().get("errors") or ()] == ([field] if field else [])
+    api.send("patch", f"/{mixed.pk}", {"spending_limit": "0.10"})
+    assert "indexes" in errors_of(api.post(path, {"indexes": [4]}))
+    assert strange_api.post(path, {"indexes": [4]}).status_code == 404
+    assert list(mixed.items.order_by("index").values()) == before
+
+
+def test_a_repeated_request_makes_one_version(api: Api, mixed: Mission):
+    path, payload, key = f"/{mixed.pk}/items/again", {"indexes": [4]}, {"Idempotency-Key": "again-4"}
+    first = api.post(path, payload, **key)
+    again = api.post(path, payload, **key)
+    assert (first.json(), again["Idempotent-Replayed"]) == (again.json(), "true")
+    assert mixed.items.count() == 8
+    assert api.post(path, {"indexes": [4, 4]}, **key).status_code == 409
+    assert mixed.items.count() == 8
 
 
 # --- Retry one ---

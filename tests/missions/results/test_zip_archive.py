@@ -20,6 +20,7 @@ from django.core.files.storage import InMemoryStorage, storages
 from django.utils import timezone
 from pytest_django import Settings
 
+from missions import services
 from missions.models import Mission, MissionItem, Output
 from missions.results import export, zip_archive
 from missions.results.zip_archive import Bundle, BundleBroken
@@ -51,6 +52,24 @@ def mission(owner: User) -> Mission:
     mission = make_mission(owner, ["a red fox", "一只红狐狸", "=cmd()"])
     result_factories.run(mission, [RED], [BLUE, "a text"])
     return mission
+
+
+def test_archive_has_the_chosen_versions_or_all(mission: Mission) -> None:
+    services.make_again(mission_id=mission.pk, indexes=[1, 2], actor="user:1")
+    result_factories.run(mission, ["no fox"], [BLUE], [RED])
+    first, second = "0001_a-red-fox.png", "0001_a-red-fox_v2.png"
+    others = ["0002_一只红狐狸_v2.png", "0003_cmd.txt", export.MANIFEST]
+    archive = read(Bundle(mission))
+    assert archive.namelist() == [second, *others]
+    assert archive.read(second) == BLUE
+    rows = [(row["index"], row["version"], row["file"]) for row in manifest(archive)]
+    assert rows[:2] == [("1", "2", second), ("2", "2", others[0])]
+    services.choose_version(item=mission.items.get(index=1))
+    assert read(Bundle(mission)).namelist() == [first, *others]
+    names = read(Bundle(mission, has_all_versions=True)).namelist()
+    assert names[:2] == [first, second]
+    assert len(names) == 7
+    assert read(Bundle(mission, [4])).namelist() == [second, export.MANIFEST]
 
 
 def test_archive_has_every_result_under_a_readable_name(mission: Mission) -> None:

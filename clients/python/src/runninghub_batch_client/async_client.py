@@ -138,6 +138,20 @@ class AsyncClient:
         """Submit failed items again, which costs money: all of them, or those chosen."""
         return await self._send(calls.retry(mission_id, indexes=indexes, error_code=error_code))
 
+    async def make_again(
+        self, mission_id: int, indexes: list[int], config: Mapping[str, Any] | None = None, *, key: str = ""
+    ) -> Mapping[str, Any]:
+        """Make completed items again, which costs money: a new version of each.
+
+        ``config`` replaces some parameters in all of them.  The answer has the new ``indexes`` and
+        the ``estimate``.  The same ``key`` within 24 hours returns the first answer again.
+        """
+        return await self._send(calls.make_again(mission_id, indexes, config, key=key))
+
+    async def choose(self, mission_id: int, index: int) -> Item:
+        """Let galleries and downloads contain this version of a result that was made again."""
+        return await self._send(calls.choose(mission_id, index))
+
     async def delete(self, mission_id: int) -> Mapping[str, Any]:
         return await self._send(calls.delete(mission_id))
 

@@ -17,6 +17,7 @@ from runninghub_batch_client.types import (
     Check,
     FileMissionFields,
     FileOptions,
+    Item,
     ItemFilters,
     Media,
     Mission,
@@ -209,6 +210,17 @@ def retry(mission_id: int, *, indexes: list[int] | None, error_code: str | None)
     chosen = {"indexes": indexes, "error_code": error_code}
     body = {name: value for name, value in chosen.items() if value is not None}
     return Call("POST", f"/missions/{mission_id}/retry", dict, body=body, key=new_key())
+
+
+def make_again(
+    mission_id: int, indexes: list[int], config: Mapping[str, Any] | None, *, key: str = ""
+) -> Call[Mapping[str, Any]]:
+    body = {"indexes": indexes} | ({} if config is None else {"config": dict(config)})
+    return Call("POST", f"/missions/{mission_id}/items/again", dict, body=body, key=key or new_key())
+
+
+def choose(mission_id: int, index: int) -> Call[Item]:
+    return Call("POST", f"/missions/{mission_id}/items/{index}/choose", Item.read, key=new_key())
 
 
 def delete(mission_id: int) -> Call[Mapping[str, Any]]:

@@ -78,6 +78,7 @@ class ItemFilters(TypedDict, total=False):
     status: str | list[str]
     error_code: str
     custom_id: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +222,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One generation of a mission.  ``config`` has all parameters that are sent for it."""
+    """One generation of a mission.  ``config`` has all parameters that are sent for it.
+
+    One with a ``first_index`` is a new ``version`` of that item; downloads have the chosen one.
+    """
 
     index: int
+    first_index: int | None
+    version: int
+    is_chosen: bool
     custom_id: str
     status: str
     config: Mapping[str, Any]
@@ -237,6 +244,9 @@ class Item:
     def read(cls, raw: Raw) -> Self:
         return cls(
             **{name: raw[name] for name in ("index", "custom_id", "status", "config", "error_code", "error_message")},
+            first_index=raw.get("first_index"),
+            version=raw.get("version", 1),
+            is_chosen=raw.get("is_chosen", True),
             cost=Decimal(raw["cost"]),
             outputs=[Output.read(output) for output in raw["outputs"]],
             raw=raw,
