@@ -6,6 +6,7 @@ from core.reasons import define
 
 # Missions
 START_REACHED = define("start_reached", "The planned start time was reached.")
+STARTED_BY_PERSON = define("started_by_person", "Started by a person before its planned time.")
 PAUSED_BY_PERSON = define("paused_by_person", "Paused by a person.")
 KEY_CHANGED = define(
     "key_changed",

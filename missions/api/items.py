@@ -44,7 +44,17 @@ def list_items(request: HttpRequest, mission_id: Path[RowId], filters: Query[Ite
     return item_page(visible_mission(request, mission_id), filters)
 
 
-@router.post("/{mission_id}/items/again", response=MadeAgainOut, summary="Make results again")
+@router.post(
+    "/{mission_id}/items/again",
+    response=MadeAgainOut,
+    summary="Make results again",
+    openapi_extra={
+        "responses": refusals(
+            indexes="The mission has no such item, or a spending limit does not cover the price.",
+            config="A parameter does not fit the model, or names a file that you do not have.",
+        )
+    },
+)
 def make_again(request: HttpRequest, mission_id: Path[RowId], payload: AgainIn) -> dict[str, Any]:
     """Generate completed items again, which costs money: a new version of each.
 

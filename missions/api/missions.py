@@ -43,6 +43,7 @@ from missions.api.schemas.missions import (
     MissionIn,
     MissionOut,
     MissionPage,
+    ResumeIn,
     RetriedOut,
     RetryIn,
     StateOut,
@@ -207,8 +208,13 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 @router.patch(
     "/{mission_id}",
     response=MissionOut,
-    summary="Change a mission's name, description, priority, spending limit or metadata",
-    openapi_extra={"responses": refusals(**{name: RULES[name] for name in ("name", "metadata", "spending_limit")})},
+    summary="Change a mission's name, description, priority, spending limit, planned start or metadata",
+    openapi_extra={
+        "responses": refusals(
+            **{name: RULES[name] for name in ("name", "metadata", "spending_limit")},
+            not_before="It is in the past, or the mission does not wait for a planned start.",
+        )
+    },
 )
 def change_mission(request: HttpRequest, mission_id: Path[RowId], payload: MissionChangeIn) -> Mission:
     visible_mission(request, mission_id, Action.CHANGE)
@@ -248,10 +254,28 @@ def pause_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, An
     return _stopped(mission_id, services.pause_mission(mission_id=mission_id, actor=actor(request)))
 
 
-@router.post("/{mission_id}/resume", response=StateOut, summary="Resume a mission")
-def resume_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
+@router.post(
+    "/{mission_id}/resume",
+    response=StateOut,
+    summary="Resume a mission",
+    openapi_extra={"responses": refusals(spending_limit=RULES["spending_limit"])},
+)
+def resume_mission(request: HttpRequest, mission_id: Path[RowId], payload: ResumeIn | None = None) -> dict[str, Any]:
+    """Continue a paused mission; `spending_limit` raises its limit in the same step.
+
+    409 `limit_reached`: the limit does not cover the next item, so the mission would only be paused
+    again. Nothing has changed; `message` says which limit it needs.
+    """
     visible_mission(request, mission_id, Action.CHANGE)
-    services.resume_mission(mission_id=mission_id, actor=actor(request))
+    limit = None if payload is None else payload.spending_limit
+    services.resume_mission(mission_id=mission_id, actor=actor(request), spending_limit=limit)
+    return state_of(mission_id)
+
+
+@router.post("/{mission_id}/start", response=StateOut, summary="Start a scheduled mission now")
+def start_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
+    visible_mission(request, mission_id, Action.CHANGE)
+    services.start_mission(mission_id=mission_id, actor=actor(request))
     return state_of(mission_id)
 
 

@@ -39,7 +39,15 @@ from missions.lifecycle.items import (
     mission_budget,
     retry_failed,
 )
-from missions.lifecycle.missions import cancel, open_mission, pause, request_deletion, resume, start_scheduled
+from missions.lifecycle.missions import (
+    cancel,
+    open_mission,
+    pause,
+    request_deletion,
+    resume,
+    start_now,
+    start_scheduled,
+)
 from missions.lifecycle.moves import BATCH, ENDED, ENGINE, OPEN, RUNNABLE, LostRace
 from missions.lifecycle.outputs import abandon_outputs, claim_downloads, lose_output, remove_outputs, store_outputs
 
@@ -75,6 +83,7 @@ __all__ = [
     "request_deletion",
     "resume",
     "retry_failed",
+    "start_now",
     "start_scheduled",
     "store_outputs",
     "succeed",

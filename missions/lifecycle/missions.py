@@ -35,11 +35,23 @@ def open_mission(mission: Mission, *, actor: str) -> None:
 
 
 def start_scheduled(mission_id: int) -> None:
-    """Move scheduled → queued, when the time has come. Raises LostRace."""
+    """Move scheduled → queued, when the time has come.
+
+    Raises LostRace when it is not scheduled, or its start was moved to a later time.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        is_later = mission.not_before is not None and mission.not_before > timezone.now()
+        lose_race_unless(mission.status == MissionStatus.SCHEDULED and not is_later)
+        move_mission(mission, MissionStatus.QUEUED, reason=reasons.START_REACHED())
+
+
+def start_now(mission_id: int, *, actor: str) -> None:
+    """Move scheduled → queued before its time. Raises LostRace when it is not scheduled."""
     with transaction.atomic():
         mission = lock_mission(mission_id)
         lose_race_unless(mission.status == MissionStatus.SCHEDULED)
-        move_mission(mission, MissionStatus.QUEUED, reason=reasons.START_REACHED())
+        move_mission(mission, MissionStatus.QUEUED, actor=actor, reason=reasons.STARTED_BY_PERSON(), not_before=None)
 
 
 def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:

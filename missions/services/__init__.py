@@ -16,16 +16,21 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
 """
 
 from missions.services.control import (
+    LimitReached,
+    NeededLimit,
     Stopped,
     cancel_mission,
     change_mission,
     delete_mission,
+    has_planned_start,
+    limit_to_resume,
     missions_block_deletion,
     pause_after_key_change,
     pause_after_restore,
     pause_mission,
     pause_missions_of,
     resume_mission,
+    start_mission,
     work_facts,
 )
 from missions.services.create import create_mission, submit_mission
@@ -46,8 +51,10 @@ from missions.services.versions import MadeAgain, choose_version, make_again, pr
 __all__ = [
     "MAX_ERRORS",
     "Draft",
+    "LimitReached",
     "MadeAgain",
     "MissionInvalid",
+    "NeededLimit",
     "Retried",
     "Stopped",
     "cancel_mission",
@@ -56,6 +63,8 @@ __all__ = [
     "choose_version",
     "create_mission",
     "delete_mission",
+    "has_planned_start",
+    "limit_to_resume",
     "make_again",
     "missions_block_deletion",
     "pause_after_key_change",
@@ -72,6 +81,7 @@ __all__ = [
     "retry_item",
     "size_problem",
     "star_results",
+    "start_mission",
     "submit_mission",
     "validate_mission",
     "work_facts",

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import datetime
+from decimal import ROUND_UP, Decimal
 from types import EllipsisType
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import people
 from accounts.audit import services as audit
 from accounts.audit.models import Verb
-from core.errors import NotPossible
-from core.money import amount_text
+from billing.models import SpendingLimit
+from billing.selectors import budget_of
+from core.db.reasons import translate
+from core.errors import FieldError, NotPossible
+from core.money import MILLIONTH, amount_text
 from core.text import trim
-from missions import lifecycle, reasons, search
-from missions.models import Mission, MissionStatus
+from missions import charges, failures, lifecycle, reasons, search
+from missions.models import ItemStatus, Mission, MissionStatus
 from missions.services.purge import purge_mission
 from missions.services.validate import MissionInvalid, limit_errors, text_errors
-from providers import provider_accounts
+from providers import catalog, provider_accounts
 from providers.adapters.registry import PROVIDERS
 from workers import queue
 
 _REFUSALS = {
     "pause": gettext_lazy("A mission that is %(status)s cannot be paused."),
+    "start": gettext_lazy("A mission that is %(status)s cannot be started: it has no planned start that lies ahead."),
     "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
     "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
     "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
@@ -56,23 +63,31 @@ def change_mission(
     description: str | None = None,
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
+    not_before: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
     actor: str = "",
 ) -> Mission:
-    """Change a mission's name, description, priority, spending limit or metadata.
+    """Change a mission's name, description, priority, spending limit, planned start or metadata.
 
     None leaves a value unchanged, but ``spending_limit=None`` removes the limit. Raises
-    MissionInvalid.
+    MissionInvalid, also when the planned start has passed.
     """
-    values = {"name": name, "description": description, "priority": priority, "metadata": metadata}
+    values = {
+        "name": name,
+        "description": description,
+        "priority": priority,
+        "metadata": metadata,
+        "not_before": not_before,
+    }
     changes: dict[str, Any] = {attribute: value for attribute, value in values.items() if value is not None}
     if spending_limit is not ...:
         changes["spending_limit"] = spending_limit
     with transaction.atomic():
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
+        errors = [] if not_before is None else _start_errors(mission, not_before)
         for attribute, value in changes.items():
             setattr(mission, attribute, value)
-        errors = text_errors(mission.name, mission.description, metadata)
+        errors += text_errors(mission.name, mission.description, metadata)
         if "spending_limit" in changes:
             errors += limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
         if errors:
@@ -101,16 +116,108 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "") -> Stopped:
     return stopped
 
 
-def resume_mission(*, mission_id: int, actor: str) -> None:
-    """Resume a paused mission. Raises NotPossible, also when its owner is inactive."""
+def has_planned_start(mission: Mission) -> bool:
+    """Return True if a mission waits for its planned start, which can still be changed."""
+    is_unstarted = mission.status == MissionStatus.PAUSED and mission.started_at is None
+    return mission.status == MissionStatus.SCHEDULED or (is_unstarted and mission.not_before is not None)
+
+
+def start_mission(*, mission_id: int, actor: str) -> None:
+    """Start a scheduled mission now. Raises NotPossible when it is not scheduled."""
     with transaction.atomic():
         require_active_owner(mission_id)
+        try:
+            lifecycle.start_now(mission_id, actor=actor)
+        except lifecycle.LostRace:
+            raise refusal(mission_id, "start") from None
+        _audit(Verb.MISSION_CHANGE, mission_id, actor, changes={"not_before": "None"})
+        provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
+
+
+def resume_mission(*, mission_id: int, actor: str, spending_limit: Decimal | None = None) -> None:
+    """Resume a paused mission, perhaps with another spending limit.
+
+    Raises NotPossible, also when its owner is inactive, LimitReached when a limit would pause it
+    again at once, and MissionInvalid for an invalid ``spending_limit``. Then nothing has changed.
+    """
+    with transaction.atomic():
+        require_active_owner(mission_id)
+        if spending_limit is not None:
+            change_mission(mission_id=mission_id, spending_limit=spending_limit, actor=actor)
+        mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
+        if mission.status == MissionStatus.PAUSED:
+            if limit := limit_to_resume(mission):
+                raise LimitReached(mission, limit)
+            _require_owners_budget(mission)
         try:
             lifecycle.resume(mission_id, actor=actor)
         except lifecycle.LostRace:
             raise refusal(mission_id, "resume") from None
         _audit(Verb.MISSION_RESUME, mission_id, actor)
-        provider_accounts.wake(Mission.objects.values_list("provider", flat=True).get(pk=mission_id))
+        provider_accounts.wake(mission.provider)
+
+
+class LimitReached(NotPossible):
+    """The mission's own spending limit does not cover its next item."""
+
+    error = "limit_reached"
+
+    def __init__(self, mission: Mission, limit: NeededLimit) -> None:
+        facts = {"limit": amount_text(mission.spending_limit), "least": amount_text(limit.for_next)}
+        text = _(
+            "Not resumed: the spending limit of %(limit)s %(currency)s does not cover the next item. Raise it to at "
+            "least %(least)s %(currency)s; %(all)s %(currency)s covers everything that is left."
+        )
+        facts |= {"all": amount_text(limit.for_all), "currency": mission.currency}
+        super().__init__(text % facts)
+
+
+@dataclass(frozen=True, slots=True)
+class NeededLimit:
+    """The spending limit that a mission needs for its next item, and for all that are pending."""
+
+    for_next: Decimal
+    for_all: Decimal
+
+
+def limit_to_resume(mission: Mission) -> NeededLimit | None:
+    """Return the limit that a mission needs to go on; None if its own limit does not stop it."""
+    budget = lifecycle.mission_budget(mission)
+    price = next_price(mission) if budget and mission.pending_count else None
+    if budget is None or price is None or not budget.is_exhausted(price, mission.currency):
+        return None
+    spent = budget.charged + budget.expected
+    rest = failures.estimate(mission, mission.pending_count) or price
+    rest = max(rest * (charges.factor(mission) or 1), price)
+    return NeededLimit(spent + price, (spent + rest).quantize(Decimal("0.01"), ROUND_UP))
+
+
+def next_price(mission: Mission) -> Decimal | None:
+    """Return what the next pending item is expected to cost; None if its price is unknown."""
+    params = mission.items.filter(status=ItemStatus.PENDING).order_by("index").values_list("params", flat=True).first()
+    price = catalog.model_of(mission).price(mission.params | (params or {}))
+    return price and (price * (charges.factor(mission) or 1)).quantize(MILLIONTH)
+
+
+def _require_owners_budget(mission: Mission) -> None:
+    """Raise NotPossible if the limit of a mission's owner would pause it again at once."""
+    limit = SpendingLimit.objects.filter(user=mission.owner_id).first()
+    if limit is None or not mission.pending_count:
+        return
+    budget, price = budget_of(limit, now=timezone.now()), next_price(mission)
+    if budget.is_exhausted(price, mission.currency):
+        raise NotPossible(translate(budget.exhausted_reason(price, mission.currency)), error=LimitReached.error)
+
+
+def _start_errors(mission: Mission, not_before: datetime) -> list[FieldError]:
+    """Return why the planned start of a mission cannot be changed to a time."""
+    if not has_planned_start(mission):
+        message = _("The mission does not wait for a planned start, so there is nothing to change.")
+    elif not_before <= timezone.now():
+        message = _("That time is in the past. Choose a later one, or start the mission now.")
+    else:
+        return []
+    return [FieldError("not_before", message)]
 
 
 def cancel_mission(*, mission_id: int, actor: str) -> Stopped:

@@ -309,9 +309,17 @@ def test_a_success_lists_its_files_to_fetch_and_keeps_its_texts(owner, account):
 
 # --- Missions ---
 
+
+def start_when_due(mission_id: int) -> None:
+    """Start a mission whose planned time has come."""
+    Mission.objects.filter(pk=mission_id).update(not_before=timezone.now())
+    lifecycle.start_scheduled(mission_id)
+
+
 MISSION_STATUSES = ["scheduled", "queued", "running", "paused", "completed", "failed", "cancelled"]
 MISSION_MOVES: dict[str, tuple[Move, dict[str, str]]] = {
-    "start_scheduled": (lifecycle.start_scheduled, {"scheduled": "queued"}),
+    "start_scheduled": (start_when_due, {"scheduled": "queued"}),
+    "start_now": (lambda pk: lifecycle.start_now(pk, actor=ME), {"scheduled": "queued"}),
     "pause": (
         lambda pk: lifecycle.pause(pk, actor=ME, reason="lunch"),
         dict.fromkeys(["scheduled", "queued", "running"], "paused"),
@@ -335,6 +343,9 @@ def test_a_mission_moves_only_where_its_status_allows(move, source, owner, accou
             do(mission.pk)
         assert snapshot() == before
         return
+    if move == "start_scheduled":
+        with pytest.raises(LostRace):  # its time lies ahead: a person may have moved it
+            lifecycle.start_scheduled(mission.pk)
     do(mission.pk)
     mission.refresh_from_db()
     assert mission.status == ways[source]

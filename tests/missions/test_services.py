@@ -441,6 +441,37 @@ def test_retry_touches_only_the_chosen_failed_items(choice, expected, mixed):
     check_mission(mixed.pk)
 
 
+def test_a_planned_start_can_be_changed_or_skipped(owner, account):
+    soon, later = timezone.now() + timedelta(hours=1), timezone.now() + timedelta(days=2)
+    mission = make_mission(owner, 2, not_before=soon)
+    services.change_mission(mission_id=mission.pk, not_before=later)
+    mission.refresh_from_db()
+    assert (mission.status, mission.not_before) == ("scheduled", later)
+    with pytest.raises(MissionInvalid, match="start the mission now"):
+        services.change_mission(mission_id=mission.pk, not_before=timezone.now() - timedelta(minutes=1))
+    services.start_mission(mission_id=mission.pk, actor=ME)
+    mission.refresh_from_db()
+    assert (mission.status, mission.not_before) == ("queued", None)
+    assert mission.events.last().reason_display == "Started by a person before its planned time."
+    with pytest.raises(NotPossible, match="queued cannot be started"):
+        services.start_mission(mission_id=mission.pk, actor=ME)
+    with pytest.raises(MissionInvalid, match="does not wait for a planned start"):
+        services.change_mission(mission_id=mission.pk, not_before=later)
+    services.pause_mission(mission_id=mission.pk, actor=ME)
+    services.resume_mission(mission_id=mission.pk, actor=ME)
+    assert len(claim(mission, account, 2)) == 2
+
+
+def test_the_start_of_a_paused_mission_can_be_changed(owner):
+    soon, later = timezone.now() + timedelta(hours=1), timezone.now() + timedelta(days=2)
+    mission = make_mission(owner, 2, not_before=soon)
+    services.pause_mission(mission_id=mission.pk, actor=ME)
+    services.change_mission(mission_id=mission.pk, not_before=later)
+    services.resume_mission(mission_id=mission.pk, actor=ME)
+    mission.refresh_from_db()
+    assert (mission.status, mission.not_before) == ("scheduled", later)
+
+
 def test_a_retry_never_reaches_into_another_mission(owner, account, mixed):
     other = make_mission(owner, 2)
     for attempt_id in claim(other, account, 2):

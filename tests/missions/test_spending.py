@@ -16,11 +16,12 @@ from django.utils import timezone
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
 from billing.selectors import budget_of
+from core.errors import NotPossible
 from missions import execution, lifecycle, services
 from missions.maintenance import reconcile_counts
 from missions.models import Attempt, Mission, RemovedSpending
 from missions.policy import charges
-from missions.services import MissionInvalid, purge
+from missions.services import LimitReached, MissionInvalid, purge
 from providers.models import ProviderAccount
 from tests.factories import (
     accept,
@@ -117,6 +118,38 @@ def test_raised_limit_lets_the_mission_go_on(owner, account):
     execution.dispatch(account.pk)
     assert reason_of(mission)
     services.change_mission(mission_id=mission.pk, spending_limit=None)
+    services.resume_mission(mission_id=mission.pk, actor="user:1")
+    assert execution.dispatch(account.pk) == 2
+
+
+def test_resume_at_a_limit_says_what_it_needs(owner, account):
+    mission = make_mission(owner, 3, spending_limit=PRICE)
+    bring_to("succeeded", claim(mission, account)[0])
+    execution.dispatch(account.pk)
+    for limit, error in ((None, LimitReached), (Decimal("0.07"), LimitReached), (Decimal(0), MissionInvalid)):
+        with pytest.raises(error) as caught:
+            services.resume_mission(mission_id=mission.pk, actor="user:1", spending_limit=limit)
+        if error is LimitReached:
+            assert caught.value.error == "limit_reached"
+            assert "at least 0.10 CNY; 0.15 CNY covers everything that is left" in str(caught.value)
+        mission.refresh_from_db()
+        assert (mission.status, mission.spending_limit) == ("paused", PRICE)
+    services.resume_mission(mission_id=mission.pk, actor="user:1", spending_limit=Decimal("0.15"))
+    assert execution.dispatch(account.pk) == 2
+
+
+def test_resume_at_the_owners_limit_is_refused(owner, account):
+    limit = limit_owner(owner, "0.20")
+    mission = make_mission(owner, 3)
+    limit.amount = PRICE
+    limit.save()
+    bring_to("succeeded", claim(mission, account, 1)[0])
+    execution.dispatch(account.pk)
+    with pytest.raises(NotPossible, match="Ask an operator to raise the limit"):
+        services.resume_mission(mission_id=mission.pk, actor="user:1")
+    mission.refresh_from_db()
+    assert mission.status == "paused"
+    limit.delete()
     services.resume_mission(mission_id=mission.pk, actor="user:1")
     assert execution.dispatch(account.pk) == 2
 

@@ -182,7 +182,14 @@ class MissionChangeIn(Strict):
     spending_limit: Annotated[
         Money | None, Field(description="null removes it. A mission that it paused continues after a resume.")
     ] = None
+    not_before: Annotated[DateTime, Field(description="Of a mission that waits for its planned start.")] = None  # type: ignore[assignment]
     metadata: Annotated[dict[str, Any], Field(description="Replaces all of your own data. At most 16 KiB.")] = {}
+
+
+class ResumeIn(Strict):
+    """``spending_limit`` replaces the mission's limit before it is resumed."""
+
+    spending_limit: Money = None  # type: ignore[assignment]
 
 
 SEARCH = (

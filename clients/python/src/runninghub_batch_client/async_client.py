@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -126,8 +127,16 @@ class AsyncClient:
     async def pause(self, mission_id: int) -> Mapping[str, Any]:
         return await self._send(calls.act(mission_id, "pause"))
 
-    async def resume(self, mission_id: int) -> Mapping[str, Any]:
-        return await self._send(calls.act(mission_id, "resume"))
+    async def resume(self, mission_id: int, spending_limit: Decimal | None = None) -> Mapping[str, Any]:
+        """Continue a paused mission, perhaps with another spending limit.
+
+        Raises Conflict with the error ``limit_reached`` when a limit does not cover the next item.
+        """
+        return await self._send(calls.resume(mission_id, spending_limit))
+
+    async def start(self, mission_id: int) -> Mapping[str, Any]:
+        """Start a scheduled mission now."""
+        return await self._send(calls.act(mission_id, "start"))
 
     async def cancel(self, mission_id: int) -> Mapping[str, Any]:
         return await self._send(calls.act(mission_id, "cancel"))

@@ -202,8 +202,13 @@ def change(mission_id: int, changes: MissionChanges) -> Call[Mission]:
 
 
 def act(mission_id: int, verb: str) -> Call[Mapping[str, Any]]:
-    """Return the request to pause, resume or cancel."""
+    """Return the request to start, pause or cancel."""
     return Call("POST", f"/missions/{mission_id}/{verb}", dict, key=new_key())
+
+
+def resume(mission_id: int, spending_limit: Decimal | None) -> Call[Mapping[str, Any]]:
+    body = {} if spending_limit is None else {"spending_limit": _plain(spending_limit)}
+    return Call("POST", f"/missions/{mission_id}/resume", dict, body=body, key=new_key())
 
 
 def retry(mission_id: int, *, indexes: list[int] | None, error_code: str | None) -> Call[Mapping[str, Any]]:

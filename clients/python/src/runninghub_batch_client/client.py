@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -120,8 +121,16 @@ class Client:
     def pause(self, mission_id: int) -> Mapping[str, Any]:
         return self._send(calls.act(mission_id, "pause"))
 
-    def resume(self, mission_id: int) -> Mapping[str, Any]:
-        return self._send(calls.act(mission_id, "resume"))
+    def resume(self, mission_id: int, spending_limit: Decimal | None = None) -> Mapping[str, Any]:
+        """Continue a paused mission, perhaps with another spending limit.
+
+        Raises Conflict with the error ``limit_reached`` when a limit does not cover the next item.
+        """
+        return self._send(calls.resume(mission_id, spending_limit))
+
+    def start(self, mission_id: int) -> Mapping[str, Any]:
+        """Start a scheduled mission now."""
+        return self._send(calls.act(mission_id, "start"))
 
     def cancel(self, mission_id: int) -> Mapping[str, Any]:
         return self._send(calls.act(mission_id, "cancel"))

@@ -58,6 +58,7 @@ class MissionChanges(TypedDict, total=False):
     description: str
     priority: int
     spending_limit: Decimal | None
+    not_before: datetime
     metadata: Mapping[str, Any]
 
 
