@@ -18,6 +18,7 @@ from django import forms
 from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -30,6 +31,7 @@ from batch_input.tables import Table
 from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
+from media.models import MediaFile
 from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label
@@ -42,6 +44,7 @@ from providers.parameter_fields import (
     show_currency,
     wire_value,
 )
+from providers.references import MEDIA
 
 COLUMN = "column-"
 # Fields that no control posts: what was read from the file of the prompts, and the prompts that it
@@ -63,6 +66,7 @@ DELIMITER_LABELS = {
     "bar": gettext_lazy("Vertical bar"),
     "lines": gettext_lazy("None: each line is one prompt"),
 }
+SUBJECT_LENGTH = 60  # characters of a prompt in the default name of a mission
 
 
 class NewMissionForm(forms.Form):
@@ -351,7 +355,7 @@ def parse(state: FormState) -> MissionEntry:
         imported=imported,
     )
     parameters_form = ParametersForm(fields, model=model, row_fields=batch.row_fields)
-    default_name = f"{task_type.label.capitalize()}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
+    default_name = _default_name(task_type, batch, state.owner)
     return MissionEntry(
         owner=state.owner,
         fields=fields,
@@ -372,6 +376,34 @@ def parse(state: FormState) -> MissionEntry:
         priority=values.get("priority") or 0,
         not_before=values.get("not_before"),
     )
+
+
+def _default_name(task_type: TaskType, batch: BatchInput, owner: User) -> str:
+    """Return the type with the beginning of the first prompt, or the name of the first photo.
+
+    Without either, it is the type and the time.
+    """
+    type_name = task_type.label.capitalize()
+    subject = " ".join(_first_subject(batch, owner).replace("\0", "").split())
+    if not subject:
+        return f"{type_name}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
+    return _("%(type)s: %(subject)s") % {"type": type_name, "subject": Truncator(subject).chars(SUBJECT_LENGTH)}
+
+
+def _first_subject(batch: BatchInput, owner: User) -> str:
+    prompts = [text for _line, text in batch.prompts[:1]] or (batch.image_prompts or [])[:1]
+    images = batch.image_groups[0][:1] if batch.image_groups else []
+    if batch.source == Source.FILE:
+        records = batch.imported.records[:1] if batch.imported else []
+        fields = batch.imported.meanings if batch.imported else []
+        cells = {name: str(cell or "") for record in records for name, cell in zip(fields, record.cells, strict=False)}
+        prompts = [cells[field.name] for field in (batch.prompt,) if field and field.name in cells]
+        images = [cells[field.name] for field in (batch.image,) if field and field.name in cells]
+    if prompts and prompts[0].strip():
+        return prompts[0]
+    if images and (reference := MEDIA.fullmatch(images[0])):
+        return MediaFile.objects.filter(owner=owner, pk=int(reference[1])).values_list("name", flat=True).first() or ""
+    return images[0].rsplit("/", 1)[-1] if images else ""
 
 
 def has_whole_lines(table: Table) -> bool:

@@ -200,10 +200,19 @@ def test_submit_creates_the_mission(client: Client, key: str, owner: User) -> No
     assert mission.params == {"aspectRatio": "1:1"}
 
 
-def test_default_name_is_the_type(client: Client, key: str) -> None:
-    submit(client, key, prompts="a fox")
+def test_default_name_is_the_first_prompt(client: Client, key: str) -> None:
+    submit(client, key, prompts=f"a  fox {'x' * 300}\na cat")
 
-    assert Mission.objects.get().name.startswith("Text to image, ")
+    name = Mission.objects.get().name
+    assert name.startswith("Text to image: a fox xxx")
+    assert name.endswith("…")
+    assert len(name) < 80
+
+
+def test_default_name_without_prompts_is_the_type(client: Client, key: str) -> None:
+    entry = post(client, key, prompts="").context["entry"]
+
+    assert entry.default_name.startswith("Text to image, ")
 
 
 def test_changed_count_is_not_submitted(client: Client, key: str) -> None:
