@@ -37,6 +37,7 @@ class FailureGroup:
 
     ``message``         of the first item
     ``is_promising``    another try may help although nothing is changed
+    ``edited_count``    items whose parameters a person has changed since they failed
     ``accepted_count``  attempts that the provider accepted
     ``cost``            what it charged for them
     ``estimate``        about the price of one more try of each, None if unknown
@@ -47,10 +48,16 @@ class FailureGroup:
     advice: Promise
     is_promising: bool
     count: int
+    edited_count: int
     first_index: int
     accepted_count: int
     cost: Decimal
     estimate: Decimal | None
+
+    @property
+    def promising_count(self) -> int:
+        """The items of which another try may help."""
+        return self.count if self.is_promising else self.edited_count
 
 
 def failure_groups(mission: Mission) -> list[FailureGroup]:
@@ -58,6 +65,7 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
     failed = mission.items.filter(status=ItemStatus.FAILED, ended_at__isnull=False)
     sums: dict[str, Any] = {
         "count": Count("pk"),
+        "edited": Count("edited_at"),
         "first": Min("index"),
         "accepted": Sum("attempt_count"),
         "charged": Sum("cost"),
@@ -73,6 +81,7 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
             advice=ADVICE[remedy_of(mission, row["error_code"])],
             is_promising=remedy_of(mission, row["error_code"]) is not Remedy.NONE,
             count=row["count"],
+            edited_count=row["edited"],
             first_index=row["first"],
             accepted_count=row["accepted"],
             cost=row["charged"],

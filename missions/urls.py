@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from missions.web import downloads, item, mission, mission_actions, mission_list, new_mission, results
+from missions.web import (
+    downloads,
+    item,
+    mend,
+    mission,
+    mission_actions,
+    mission_list,
+    new_mission,
+    results,
+    versions,
+)
 
 app_name = "missions"
 
@@ -17,15 +27,22 @@ urlpatterns = [
     path("missions/<int:mission_id>", mission.show_results, name="mission"),
     path("missions/<int:mission_id>/items", mission.show_items, name="items"),
     path("missions/<int:mission_id>/failures", mission.show_failures, name="failures"),
+    path("missions/<int:mission_id>/failures/mend", mend.mend, name="mend"),
     path("missions/<int:mission_id>/settings", mission.show_settings, name="settings"),
     path("missions/<int:mission_id>/pulse", mission.show_pulse, name="pulse"),
     path("missions/<int:mission_id>/items/<int:index>", item.show_item, name="item"),
     path("missions/<int:mission_id>/items/<int:index>/retry", item.retry_item, name="retry-item"),
+    path("missions/<int:mission_id>/items/<int:index>/run", versions.edit_and_run, name="edit-and-run"),
+    path("missions/<int:mission_id>/items/<int:index>/choose", versions.choose, name="choose"),
     path("missions/<int:mission_id>/items/<int:index>/attach", item.attach_task, name="attach-task"),
     path("missions/<int:mission_id>/items/<int:index>/not-run", item.void_unconfirmed, name="not-run"),
     path("missions/<int:mission_id>/pause", mission_actions.pause, name="pause"),
     path("missions/<int:mission_id>/resume", mission_actions.resume, name="resume"),
+    path("missions/<int:mission_id>/start", mission_actions.start, name="start"),
+    path("missions/<int:mission_id>/reschedule", mission_actions.reschedule, name="reschedule"),
     path("missions/<int:mission_id>/cancel", mission_actions.cancel, name="cancel"),
+    path("missions/<int:mission_id>/again", versions.again, name="again"),
+    path("missions/<int:mission_id>/use", versions.use_as_input, name="use"),
     path("missions/<int:mission_id>/retry", mission_actions.retry, name="retry"),
     path("missions/<int:mission_id>/delete", mission_actions.delete, name="delete"),
     path("missions/<int:mission_id>/change", mission_actions.change, name="change"),

@@ -9,6 +9,7 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
     validate    check and price a mission without storing it
     create      store a validated mission
     control     change, pause, resume, cancel, delete
+    mend        correct failed items before they are retried
     retry       submit failed items again, resolve unconfirmed ones
     results     star results
     versions    make results again, choose a version
@@ -34,6 +35,7 @@ from missions.services.control import (
     work_facts,
 )
 from missions.services.create import create_mission, submit_mission
+from missions.services.mend import Replacement, edit_failed, replacements
 from missions.services.purge import purge_mission
 from missions.services.results import star_results
 from missions.services.retry import Retried, resolve_as_not_run, resolve_with_task, retry_failed, retry_item
@@ -46,7 +48,7 @@ from missions.services.validate import (
     size_problem,
     validate_mission,
 )
-from missions.services.versions import MadeAgain, choose_version, make_again, price_again
+from missions.services.versions import MadeAgain, again_problems, choose_version, make_again, price_again
 
 __all__ = [
     "MAX_ERRORS",
@@ -55,14 +57,17 @@ __all__ = [
     "MadeAgain",
     "MissionInvalid",
     "NeededLimit",
+    "Replacement",
     "Retried",
     "Stopped",
+    "again_problems",
     "cancel_mission",
     "change_mission",
     "choose_model",
     "choose_version",
     "create_mission",
     "delete_mission",
+    "edit_failed",
     "has_planned_start",
     "limit_to_resume",
     "make_again",
@@ -74,6 +79,7 @@ __all__ = [
     "place_in_body",
     "price_again",
     "purge_mission",
+    "replacements",
     "resolve_as_not_run",
     "resolve_with_task",
     "resume_mission",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.audit import services as audit
@@ -41,19 +42,25 @@ def retry_failed(
     mission_id: int,
     actor: str,
     error_code: str | None = None,
+    error_codes: Collection[str] | None = None,
+    has_edited: bool = False,
     indexes: Sequence[int] | None = None,
     at_most: int | None = None,
     on_done: Callable[[Retried], None] | None = None,
 ) -> Retried:
     """Submit failed items again, which costs money.
 
-    These are all, those of one cause, or those at ``indexes``. Items that did not fail are never
-    touched. ``at_most`` is how many a person agreed to pay for. ``on_done`` is called in the same
-    transaction. Raises NotPossible.
+    These are all, those of one cause, of several causes, or those at ``indexes``; ``has_edited``
+    adds to ``error_codes`` the items whose parameters a person has changed since they failed. Items
+    that did not fail are never touched. ``at_most`` is how many a person agreed to pay for.
+    ``on_done`` is called in the same transaction. Raises NotPossible.
     """
     failed = MissionItem.objects.filter(mission_id=mission_id, status=ItemStatus.FAILED)
     if error_code is not None:
         failed = failed.filter(error_code=error_code)
+    if error_codes is not None:
+        chosen = Q(error_code__in=error_codes)
+        failed = failed.filter(chosen | Q(edited_at__isnull=False) if has_edited else chosen)
     with transaction.atomic():
         # Locked, so that exactly the priced items are retried.
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)

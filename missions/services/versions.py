@@ -81,8 +81,8 @@ def make_again(
         model = catalog.model_of(mission)
         estimate = total_price(model, merged)
         if rows:
-            if errors := limit_errors(mission, len(rows), estimate):
-                raise MissionInvalid(errors)
+            if problems := again_problems(mission, len(rows), estimate):
+                raise MissionInvalid([FieldError("indexes", problem) for problem in problems])
             try:
                 added = lifecycle.add_versions(mission_id, rows, actor=actor, estimate=estimate)
             except lifecycle.LostRace:
@@ -107,17 +107,17 @@ def price_again(mission: Mission, indexes: Sequence[int]) -> Decimal | None:
     return total_price(model, (mission.params | params for params in own))
 
 
-def limit_errors(mission: Mission, count: int, estimate: Decimal | None) -> list[FieldError]:
+def again_problems(mission: Mission, count: int, estimate: Decimal | None) -> list[str]:
     """Return why ``count`` more items for ``estimate`` may not be added to a mission.
 
     A mission that has reached its own spending limit would only be paused by them. Its other
     pending items come first, so their expected price counts, too.
     """
     if problem := size_problem(mission.total_count + count):
-        return [FieldError("indexes", problem.message)]
+        return [problem.message]
     if estimate:
         estimate = (estimate * (charges.factor(mission) or 1)).quantize(MILLIONTH)
-    errors = owner_limit_errors(mission.owner, catalog.model_of(mission), estimate)
+    problems = [error.message for error in owner_limit_errors(mission.owner, catalog.model_of(mission), estimate)]
     budget = lifecycle.mission_budget(mission)
     if budget is not None and estimate:
         left = budget.left - (failures.estimate(mission, mission.pending_count) or 0)
@@ -127,8 +127,8 @@ def limit_errors(mission: Mission, count: int, estimate: Decimal | None) -> list
                 "%(limit)s %(currency)s. Raise the limit first, or choose fewer results."
             )
             facts = {"price": f"{estimate:.2f}", "left": f"{max(left, Decimal(0)):.2f}", "limit": f"{budget.limit:.2f}"}
-            errors.append(FieldError("", message % (facts | {"currency": mission.currency})))
-    return [FieldError("indexes", error.message) for error in errors]
+            problems.append(message % (facts | {"currency": mission.currency}))
+    return problems
 
 
 def choose_version(*, item: MissionItem) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from django import template
 
+from core.money import amount_text
 from missions import failures
 from missions.links import mission_urls, output_url, thumbnail_url
-from missions.models import ItemStatus, Mission, Output
+from missions.models import ItemStatus, Mission, Output, OutputStatus
 
 register = template.Library()
 
@@ -34,6 +36,18 @@ def kind(output: Output) -> str:
         return "text"
     family = output.content_type.partition("/")[0]
     return family if family in ("image", "video") else "file"
+
+
+@register.filter
+def first_stored(outputs: Iterable[Output]) -> Output | None:
+    """Return the first of an item's outputs that can be shown."""
+    return next((output for output in outputs if output.status == OutputStatus.STORED), None)
+
+
+@register.filter
+def amount(value: Decimal) -> str | None:
+    """Return an amount of money as a field takes it: ``12.50``."""
+    return amount_text(value)
 
 
 @register.filter

@@ -90,6 +90,22 @@ class ItemFilterForm(forms.Form):
     start = forms.IntegerField(required=False, min_value=1, max_value=10**8, label=_("Start at number"))
 
 
+class RaiseLimitForm(forms.Form):
+    """The spending limit with which a mission goes on."""
+
+    spending_limit = SpendingLimitField()
+
+
+class StartForm(forms.Form):
+    """The planned start of a mission that waits for it."""
+
+    not_before = forms.DateTimeField(
+        label=_("Starts at"),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+
 class MissionSettingsForm(forms.Form):
     """The settings of a mission that can be changed at any time."""
 
@@ -115,14 +131,30 @@ class SaveTemplateForm(forms.Form):
 
 
 class RetryForm(forms.Form):
-    """A retry of failed items.
+    """A retry of failed items: all, those of one cause, only the ``edited`` ones of these, or the
+    ``promising`` ones.
 
     ``at_most`` is the number on the button, whose price the person has seen.
     """
 
     error_code = forms.CharField(required=False, max_length=64, empty_value=None)
     has_code = forms.BooleanField(required=False)
+    promising = forms.BooleanField(required=False)
+    edited = forms.BooleanField(required=False)
     at_most = forms.IntegerField(min_value=1, max_value=10**7)
+
+
+class ReplaceForm(forms.Form):
+    """Words to replace in the prompts of failed items."""
+
+    find = forms.CharField(max_length=1000, strip=False, label=_("Find"))
+    replace = forms.CharField(max_length=1000, required=False, strip=False, label=_("Replace with"))
+    match_case = forms.BooleanField(required=False, label=_("Match case"))
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """Return the arguments for ``services.replacements``."""
+        return {name: self.cleaned_data[name] for name in ("find", "replace", "match_case")}
 
 
 class MissionCountsField(forms.MultipleChoiceField):
@@ -164,6 +196,27 @@ class SelectionForm(forms.Form):
         valid.setlist("item", numbers)
         super().__init__(valid)
         self.fields["item"].choices = [(number, number) for number in numbers]  # type: ignore[attr-defined]
+
+
+class VersionsSeenField(forms.Field):
+    """Pairs ``22:1`` of an item's number and the latest version of its row that the page showed.
+
+    They are separated by commas, and the field may be repeated.
+    """
+
+    widget = forms.MultipleHiddenInput
+
+    def clean(self, value: Any) -> dict[int, int]:
+        pairs = [pair.split(":") for pair in ",".join(value or ()).split(",")]
+        if not all(len(pair) == 2 and all(re.fullmatch("[0-9]{1,9}", number) for number in pair) for pair in pairs):
+            raise forms.ValidationError(_("Reload the page, then try again."))
+        return {int(index): int(version) for index, version in pairs}
+
+
+class AgainForm(forms.Form):
+    """Results to make again. What the page did not show yet is not made a second time."""
+
+    item = VersionsSeenField()
 
 
 class ItemParametersForm(forms.Form):

@@ -16,7 +16,8 @@ from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
 from missions import event_source, failures, services
-from missions.models import AttemptStatus, ItemStatus, MissionItem, OutputStatus
+from missions.models import AttemptStatus, ItemStatus, MissionItem, MissionStatus, OutputStatus
+from missions.results.stacks import load_stacks
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item
 from missions.web.forms import ItemParametersForm, ProviderTaskForm
@@ -33,7 +34,7 @@ CHANGING = (ItemStatus.PENDING, ItemStatus.SUBMITTING, ItemStatus.PROCESSING)
 @require_safe
 def show_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     item = visible_item(request, mission_id, index)
-    return _render_item(request, item, _parameters_form(item))
+    return render_item(request, item, parameters_form(item))
 
 
 @login_required
@@ -41,14 +42,14 @@ def show_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse
 def retry_item(request: HttpRequest, mission_id: int, index: int) -> HttpResponse:
     """Retry the item with the parameters that were changed in the form."""
     item = visible_item(request, mission_id, index, Action.CHANGE)
-    form = _parameters_form(item, request.POST)
+    form = parameters_form(item, request.POST)
     if not form.is_valid():
-        return _render_item(request, item, form, status=422)
+        return render_item(request, item, form, status=422)
     try:
         services.retry_item(item=item, actor=actor(request), params=form.changed_params() or None)
     except MissionInvalid as invalid:
         form.add_errors({error.field.removeprefix("params").lstrip("."): error.message for error in invalid.errors})
-        return _render_item(request, item, form, status=422)
+        return render_item(request, item, form, status=422)
     except NotPossible as refusal:
         messages.error(request, str(refusal))
     else:
@@ -92,17 +93,20 @@ def void_unconfirmed(request: HttpRequest, mission_id: int, index: int) -> HttpR
     return redirect(safe_next(request, reverse("missions:failures", args=[mission_id])))
 
 
-def _parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
+def parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
+    """Return the form with all parameters of an item."""
     return ItemParametersForm(catalog.model_of(item.mission), item.mission.params | item.params, data)
 
 
-def _render_item(
+def render_item(
     request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, status: int = 200
 ) -> HttpResponse:
+    """Show the page of an item with this form."""
     attempts = list(item.attempts.defer("raw", "request").order_by("-number")[:LATEST_ROWS])
     outputs = list(item.outputs.all())
     for output in outputs:
         output.item = item
+    load_stacks([item])
     unconfirmed = [attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED]
     context = head_context(item.mission, "items") | {
         "latest_event_id": event_source.latest_event_id(item.mission),
@@ -120,5 +124,9 @@ def _render_item(
         "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
         "single_estimate": failures.estimate(item.mission, 1),
         "can_retry": item.status == ItemStatus.FAILED,
+        "can_run_again": item.status == ItemStatus.COMPLETED and item.mission.status != MissionStatus.CANCELLED,
+        "is_editing": "edit" in request.GET or form.is_bound,
+        "again_price": services.price_again(item.mission, [item.index]),
+        "is_usable": any(output.content_type.startswith("image/") and output.file for output in outputs),
     }
     return render(request, "missions/item.html", context, status=status)

@@ -16,14 +16,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from batch_input.columns import prompt_field
 from batch_input.report import InputReport
 from core.money import amount_text
-from missions import event_source, failures, lifecycle, selectors
-from missions.models import ItemStatus, Mission
+from missions import event_source, failures, lifecycle, selectors, services
+from missions.models import ItemStatus, Mission, MissionStatus
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of
 from missions.web.access import visible_mission
-from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm
+from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from missions.web.item_presenter import present_items, shared_parameters
 from missions.web.running import running_items, shows_running
 from providers import catalog
@@ -125,8 +126,14 @@ def failures_context(
         for item, _attempt in unconfirmed
     ]
     attempts = [attempt for _item, attempt in unconfirmed]
+    groups = failures.failure_groups(mission) if mission.failed_count else []
+    promising_count = sum(group.promising_count for group in groups)
     return {
-        "groups": failures.failure_groups(mission) if mission.failed_count else [],
+        "groups": groups,
+        "promising_count": promising_count,
+        "promising_estimate": failures.estimate(mission, promising_count),
+        "hopeless_count": mission.failed_count - promising_count,
+        "has_prompts": prompt_field(catalog.model_of(mission)) is not None,
         "retry_estimate": failures.estimate(mission, mission.failed_count),
         "single_estimate": failures.estimate(mission, 1),
         "unconfirmed": list(zip(item_views, attempts, forms, strict=True)),
@@ -169,6 +176,10 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "tab_url": urls.get(tab, urls["results"]),
         "pace": pace_of(mission, completions.get(mission.pk, ()), now=timezone.now()),
         "is_open": is_open,
+        "needed_limit": services.limit_to_resume(mission) if mission.status == MissionStatus.PAUSED else None,
+        "start_form": StartForm(initial={"not_before": mission.not_before})
+        if services.has_planned_start(mission)
+        else None,
         "is_live": is_open or bool(mission.in_flight_count),
         "shows_running": shows_running(mission),
         "running_items": running_items(mission, limit=SHOWN_RUNNING) if tab == "results" else [],

@@ -6,7 +6,7 @@ Each one is a POST that redirects to a page with a message; a GET changes nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -21,10 +21,17 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
-from missions import lifecycle, services
+from missions import failures, lifecycle, services
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
-from missions.web.forms import MissionSettingsForm, RetryForm, SaveTemplateForm, SelectionForm
+from missions.web.forms import (
+    MissionSettingsForm,
+    RaiseLimitForm,
+    RetryForm,
+    SaveTemplateForm,
+    SelectionForm,
+    StartForm,
+)
 from missions.web.mission import render_tab, settings_context
 from providers import catalog
 from templates_app import services as template_services
@@ -44,9 +51,45 @@ def pause(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def resume(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Resume the mission, with a higher limit if the form has one."""
+    visible_mission(request, mission_id, Action.CHANGE)
+    form = RaiseLimitForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, str(form.errors["spending_limit"][0]))
+        return redirect(_next_url(request, mission_id))
+    limit = form.cleaned_data["spending_limit"]
+
     def act() -> str:
-        services.resume_mission(mission_id=mission_id, actor=actor(request))
+        services.resume_mission(mission_id=mission_id, actor=actor(request), spending_limit=limit)
         return _("Resumed.")
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_POST
+def start(request: HttpRequest, mission_id: int) -> HttpResponse:
+    def act() -> str:
+        services.start_mission(mission_id=mission_id, actor=actor(request))
+        return _("Started.")
+
+    return _act(request, mission_id, act)
+
+
+@login_required
+@require_POST
+def reschedule(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Change the planned start."""
+    visible_mission(request, mission_id, Action.CHANGE)
+    form = StartForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, str(form.errors["not_before"][0]))
+        return redirect(_next_url(request, mission_id))
+
+    def act() -> str:
+        start_at = form.cleaned_data["not_before"]
+        services.change_mission(mission_id=mission_id, actor=actor(request), not_before=start_at)
+        return _("The planned start was changed.")
 
     return _act(request, mission_id, act)
 
@@ -91,8 +134,12 @@ def delete(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Retry all failed items or those of one cause, at most as many as the button named."""
-    visible_mission(request, mission_id, Action.CHANGE)
+    """Retry all failed items, those of one cause, or those that may work now.
+
+    These are the items of which another try may help, and those that were edited. At most as many
+    are retried as the button named.
+    """
+    mission = visible_mission(request, mission_id, Action.CHANGE)
     form = RetryForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Nothing was retried. Select again what to retry."))
@@ -100,10 +147,16 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
     at_most = form.cleaned_data["at_most"]
     error_code = (form.cleaned_data["error_code"] or "") if form.cleaned_data["has_code"] else None
 
+    selection: dict[str, Any] = {"error_code": error_code}
+    if form.cleaned_data["promising"]:
+        groups = failures.failure_groups(mission)
+        codes = [group.error_code for group in groups if group.is_promising]
+        selection = {"error_codes": codes, "has_edited": True}
+    elif form.cleaned_data["edited"]:
+        selection |= {"error_codes": [], "has_edited": True}
+
     def act() -> str:
-        retried = services.retry_failed(
-            mission_id=mission_id, actor=actor(request), error_code=error_code, at_most=at_most
-        )
+        retried = services.retry_failed(mission_id=mission_id, actor=actor(request), at_most=at_most, **selection)
         if not retried.count:
             return _("Nothing was retried: none of these items is failed any more.")
         text = ngettext("%(count)d item resubmitted.", "%(count)d items resubmitted.", retried.count)
@@ -173,6 +226,8 @@ def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpR
         messages.success(request, act())
     except NotPossible as refusal:
         messages.error(request, str(refusal))
+    except MissionInvalid as invalid:
+        messages.error(request, " ".join(error.message for error in invalid.errors))
     return redirect(_next_url(request, mission_id))
 
 

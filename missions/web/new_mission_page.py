@@ -13,6 +13,8 @@ from batch_input.delimited import WHOLE_LINES
 from batch_input.tables import lines_of
 from drafts.models import FormDraft
 from media.models import MediaFile
+from missions.links import thumbnail_url
+from missions.models import Output
 from missions.web.new_mission_form import (
     DELIMITER_LABELS,
     DELIMITERS,
@@ -28,6 +30,7 @@ from providers import catalog
 from providers.catalog import ParameterType
 from providers.catalog.labels import parameter_label
 from providers.parameter_fields import PARAMETER, as_typed
+from providers.references import MEDIA, OUTPUT
 from templates_app.models import MissionTemplate
 
 SHOWN_TILES = 48  # images; the others are counted
@@ -97,11 +100,18 @@ def title_of(draft: FormDraft) -> str:
 
 
 def _images_by_reference(references: Iterable[str], owner: User) -> dict[str, dict[str, str]]:
-    """Return the owner's images that are named ``media:ID``."""
-    ids = {reference.removeprefix("media:") for reference in references if reference.startswith("media:")}
-    pks = [int(pk) for pk in ids if pk.isdecimal() and len(pk) <= 18]
+    """Return the owner's images (``media:ID``) and results (``output:ITEM/N``) of these names."""
+    names = set(references)
+    pks = [int(match[1]) for name in names if (match := MEDIA.fullmatch(name))]
     files = MediaFile.objects.filter(owner_id=owner.pk, pk__in=pks) if pks else ()
-    return {file.reference: library_image(file) for file in files}
+    images = {file.reference: library_image(file) for file in files}
+    item_ids = {int(match[1]) for name in names if (match := OUTPUT.fullmatch(name))}
+    outputs = Output.objects.filter(item__in=item_ids, item__mission__owner=owner.pk).exclude(thumbnail="")
+    for output in outputs.select_related("item__mission").order_by("attempt") if item_ids else ():
+        facts = {"mission": output.item.mission.name, "number": output.item.place}
+        name = _("%(mission)s, result %(number)d") % facts
+        images[output.reference] = {"name": name, "url": thumbnail_url(output), "reference": output.reference}
+    return images
 
 
 def _tiles(entry: MissionEntry) -> dict[str, Any]:

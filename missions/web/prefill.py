@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,7 +12,7 @@ from batch_input.headings import CUSTOM_ID
 from batch_input.report import InputReport
 from batch_input.rows import Source, sources_for
 from batch_input.tables import Record, Table
-from missions.models import Mission
+from missions.models import ItemStatus, Mission, Output, OutputStatus
 from missions.web.new_mission_form import FormState
 from providers import catalog
 from providers.catalog import Model, ParameterType
@@ -86,6 +86,39 @@ def copy_mission(mission: Mission, state: FormState) -> None:
     report = InputReport(name=mission.name, kind="mission", lines=len(records), rows=len(records))
     state.use_table(Table(records, keys=names, report=report), mission.name)
     state.fields["source"] = Source.FILE.value
+
+
+def use_results(mission: Mission, indexes: Sequence[int], task_type: str, state: FormState) -> bool:
+    """Fill a form with the pictures of results, each with the prompt that it was made with.
+
+    Return False if there is none. ``task_type`` is what is made of them: another type than images
+    to images or to videos is images to images.
+    """
+    types = (TaskType.IMAGE_TO_IMAGE.value, TaskType.IMAGE_TO_VIDEO.value)
+    pictures = Output.objects.filter(
+        item__mission=mission,
+        item__index__in=indexes,
+        item__status=ItemStatus.COMPLETED,
+        status=OutputStatus.STORED,
+        content_type__startswith="image/",
+    ).exclude(file="")
+    model = catalog.model_of(mission)
+    prompt = prompt_field(model)
+    images, prompts = [], []
+    for output in pictures.select_related("item").order_by("item__index", "attempt", "index"):
+        params = mission.params | output.item.params
+        images.append(output.reference)
+        prompts.append(" ".join(str(params.get(prompt.name if prompt else model.batch_field) or "").split()))
+    if not images:
+        return False
+    state.fields |= {
+        "task_type": task_type if task_type in types else types[0],
+        "source": Source.IMAGES.value,
+        "images": "\n".join(images),
+        "prompt_each": "each",
+        "image_prompts": "\n".join(prompts),
+    }
+    return True
 
 
 def sample_of(model: Model) -> tuple[list[str], list[list[object]]]:

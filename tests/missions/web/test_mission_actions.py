@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.contrib.messages import get_messages
+from django.utils import timezone
 
+from missions import execution
 from missions.models import Mission, Output
 from templates_app.models import MissionTemplate
-from tests.factories import make_mission
+from tests.factories import bring_to, claim, make_mission
 from tests.result_factories import run
 
 ACTIONS = [
     *("retry", "cancel", "delete", "pause", "resume", "change", "template", "star", "selection.zip"),
     *("items/1/retry", "items/5/attach", "items/5/not-run"),
+    *("again", "use", "start", "reschedule", "failures/mend", "items/4/run", "items/4/choose"),
 ]
 
 
@@ -166,3 +171,36 @@ def test_selection_is_an_archive(web, owner):
 def test_empty_selection_is_explained(web, mixed):
     response = web.post(f"/missions/{mixed.pk}/selection.zip")
     assert "Select results" in messages_of(response)[0]
+
+
+def test_a_reached_limit_is_raised_where_it_stopped(owner, account, web):
+    mission = make_mission(owner, 3, spending_limit=Decimal("0.05"))
+    bring_to("succeeded", claim(mission, account)[0])
+    execution.dispatch(account.pk)
+    page = web.get(f"/missions/{mission.pk}").content.decode()
+    assert "Raise and resume" in page
+    assert 'value="0.15"' in page
+    path = f"/missions/{mission.pk}/resume"
+    assert "does not cover the next item" in messages_of(web.post(path))[-1]
+    assert "does not cover the next item" in messages_of(web.post(path, {"spending_limit": "0.06"}))[-1]
+    assert messages_of(web.post(path, {"spending_limit": "0.15"}))[-1] == "Resumed."
+    mission.refresh_from_db()
+    assert (mission.status, mission.spending_limit) == ("running", Decimal("0.15"))
+
+
+def test_a_planned_start_is_changed_and_skipped(owner, web):
+    start = timezone.now() + timedelta(days=1)
+    mission = make_mission(owner, 1, not_before=start)
+    page = web.get(f"/missions/{mission.pk}").content.decode()
+    assert "Start now" in page
+    later = timezone.localtime(start + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    path = f"/missions/{mission.pk}/reschedule"
+    assert messages_of(web.post(path, {"not_before": later}))[-1] == "The planned start was changed."
+    mission.refresh_from_db()
+    assert timezone.localtime(mission.not_before).strftime("%Y-%m-%dT%H:%M") == later
+    assert "That time is in the past." in messages_of(web.post(path, {"not_before": "2020-01-01T10:00"}))[-1]
+    assert "valid date" in messages_of(web.post(path, {"not_before": "soon"}))[-1]
+    assert messages_of(web.post(f"/missions/{mission.pk}/start"))[-1] == "Started."
+    assert "cannot be started" in messages_of(web.post(f"/missions/{mission.pk}/start"))[-1]
+    mission.refresh_from_db()
+    assert mission.status == "queued"
