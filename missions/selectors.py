@@ -108,7 +108,10 @@ def items_after(
 
 
 def items_with_outputs(
-    mission: Mission, indexes: Sequence[int] | None = None, *, has_all_versions: bool = False
+    mission: Mission,
+    indexes: Sequence[int] | QuerySet[MissionItem, int] | None = None,
+    *,
+    has_all_versions: bool = False,
 ) -> Iterator[tuple[MissionItem, list[Output]]]:
     """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its
     ``progress`` and its outputs.
@@ -137,15 +140,15 @@ def items_with_outputs(
             yield item, outputs[item.pk]
 
 
-def pending_file_counts() -> dict[int, int]:
-    """Return how many files are still being downloaded, by mission.
-
-    Reads the pending downloads of all missions, which are few, by their own index.
-    """
+def pending_files() -> QuerySet[Output]:
+    """Return the files of all missions that are still being downloaded, which are few."""
     # The status is part of the statement: SQLite then sees that the partial index applies.
-    pending = Output.objects.filter(status=Func(template=f"'{OutputStatus.PENDING}'", output_field=CharField()))
-    counts = pending.order_by().values_list("item__mission").annotate(count=Count("pk"))
-    return dict(counts)
+    return Output.objects.filter(status=Func(template=f"'{OutputStatus.PENDING}'", output_field=CharField()))
+
+
+def pending_file_counts() -> dict[int, int]:
+    """Return how many files are still being downloaded, by mission."""
+    return dict(pending_files().order_by().values_list("item__mission").annotate(count=Count("pk")))
 
 
 def _with_progress(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:

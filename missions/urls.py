@@ -4,6 +4,7 @@ from django.urls import path
 
 from missions.web import (
     downloads,
+    gallery,
     item,
     mend,
     mission,
@@ -24,7 +25,9 @@ urlpatterns = [
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
     path("results", results.show_results, name="results"),
     path("missions", mission_list.show_list, name="list"),
-    path("missions/<int:mission_id>", mission.show_results, name="mission"),
+    path("missions/<int:mission_id>", gallery.show_results, name="mission"),
+    path("missions/<int:mission_id>/tiles", gallery.show_tiles, name="tiles"),
+    path("missions/<int:mission_id>/tiles/numbers", gallery.show_numbers, name="numbers"),
     path("missions/<int:mission_id>/items", mission.show_items, name="items"),
     path("missions/<int:mission_id>/failures", mission.show_failures, name="failures"),
     path("missions/<int:mission_id>/failures/mend", mend.mend, name="mend"),

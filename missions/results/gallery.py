@@ -1,7 +1,9 @@
-"""Results of missions in pages, newest first or in the order of the batch.
+"""Results of missions in pages: newest first, in the order of the batch, or only the starred ones.
 
-The cost of a page does not depend on the size of the mission: nothing counts rows or skips over
-them. Only starred results, which are few, are looked up item by item until the page is full.
+A page begins after or ends before a *place*, a text that names a result's position in a view. That
+costs the same in missions of any size: nothing counts rows or skips over them. Only starred
+results, which are few, are looked up item by item until the page is full; and only a jump, to an
+item's number or over many results, counts in an index.
 """
 
 from __future__ import annotations
@@ -13,22 +15,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
+from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 
 NEWEST, BATCH_ORDER, STARRED = "newest", "batch", "starred"
 VIEWS = (NEWEST, BATCH_ORDER, STARRED)
+ALL = "all"  # the results of all missions, in the order of the search
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+_MOMENT = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class ResultsPage:
-    """A page of completed items with their outputs. ``next_cursor`` is "" on the last page."""
+    """A page of completed items with their outputs.
+
+    ``before``, ``after``  the places from which the neighbouring pages are read; "" if there is
+                           none
+    ``rank``  the number of results before the page; None if nobody counted them
+    """
 
     items: list[MissionItem]
-    next_cursor: str
+    before: str = ""
+    after: str = ""
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +52,99 @@ class Completion:
     at: datetime
 
 
-def results_page(mission: Mission, *, view: str, cursor: str, limit: int) -> ResultsPage:
-    """Return a page of a mission's results, in two statements.
-
-    An invalid cursor gives the first page.
-    """
-    order = _newest if view == NEWEST else _in_batch_order
-    items = order(mission.items.filter(status=ItemStatus.COMPLETED), cursor)
+def results(mission: Mission, view: str) -> QuerySet[MissionItem]:
+    """Return the results of a view, in no order: of each row the chosen version."""
+    items = mission.items.filter(status=ItemStatus.COMPLETED, is_chosen=True)
     if view == STARRED:
         items = items.filter(Exists(Output.objects.filter(item=OuterRef("pk"), is_starred=True)))
-    rows = list(items.prefetch_related("outputs")[: limit + 1])
-    for item in rows:
-        item.mission = mission
-    last = rows[limit - 1] if len(rows) > limit else None
-    return ResultsPage(rows[:limit], _cursor_of(last, view) if last else "")
+    return items.order_by()
+
+
+def count(mission: Mission, view: str) -> int:
+    """Return how many results a view has. Only starred ones and later versions are counted."""
+    if view == STARRED:
+        return results(mission, view).count()
+    later = mission.items.filter(status=ItemStatus.COMPLETED, first_index__isnull=False)
+    return mission.completed_count - later.count()
+
+
+def results_page(mission: Mission, *, view: str, limit: int, after: str = "", before: str = "") -> ResultsPage:
+    """Return the page after or before a place, in two statements; without a place the first page.
+
+    Items of which every file is still being fetched are left out: they have nothing to show yet.
+    An invalid place gives the first page. Rows with several versions take two statements more.
+    """
+    items = _ready(_ordered(mission, view))
+    if end := _before(view, before):
+        rows = list(items.filter(end).reverse().prefetch_related("outputs")[: limit + 1])
+        has_before, has_after = len(rows) > limit, bool(rows)
+        return _page(mission, rows[:limit][::-1], view=view, has_before=has_before, has_after=has_after)
+    begin = _after(view, after)
+    rows = list(items.filter(begin or Q()).prefetch_related("outputs")[: limit + 1])
+    has_after, rank = len(rows) > limit, None if begin else 0
+    return _page(mission, rows[:limit], view=view, has_before=bool(begin), has_after=has_after, rank=rank)
+
+
+def results_from(mission: Mission, *, view: str, limit: int, number: int) -> ResultsPage:
+    """Return the page that begins with the row of an item's number.
+
+    If that row has no result in the view, the page begins with the next one that has one, or else
+    with the last before it. The results before the page are counted.
+    """
+    item = mission.items.filter(index=number).only("index", "first_index").first()
+    place = str(item.place if item else number)
+    rows = _ordered(mission, BATCH_ORDER if view == NEWEST else view)
+    found = (
+        rows.filter(_after(BATCH_ORDER if view == NEWEST else view, place, is_included=True) or Q()).first()
+        or rows.last()
+    )
+    if view == NEWEST and found and not found.is_chosen:
+        found = results(mission, view).filter(first_index=found.index).first()
+    return _page_from(mission, view, found, limit)
+
+
+def results_at(mission: Mission, *, view: str, limit: int, rank: int) -> ResultsPage:
+    """Return the page that begins after ``rank`` results, or the last page if there are fewer."""
+    everything = _ordered(mission, view)
+    item = next(iter(everything[rank : rank + 1]), None) or next(iter(everything.reverse()[limit - 1 : limit]), None)
+    return _page_from(mission, view, item or everything.first(), limit)
+
+
+def results_numbered(mission: Mission, *, numbers: Sequence[int]) -> ResultsPage:
+    """Return the results of these items as one page, in the order of the batch."""
+    items = _ready(results(mission, BATCH_ORDER)).filter(index__in=numbers)
+    return _page(mission, sorted(items.prefetch_related("outputs"), key=lambda item: item.place))
+
+
+def numbers_between(mission: Mission, *, view: str, first: str, last: str) -> list[int]:
+    """Return the numbers of the results from one place to another, both included."""
+    begin, end = _after(view, first, is_included=True), _before(view, last, is_included=True)
+    if not begin or not end:
+        return []
+    if view == NEWEST:
+        return list(_ordered(mission, view).filter(begin, end).values_list("index", flat=True))
+    rows = results(mission, view).annotate(row=Coalesce("first_index", "index"))
+    return list(rows.filter(row__gte=int(first), row__lte=int(last)).order_by("row").values_list("index", flat=True))
+
+
+def place_of(item: MissionItem, view: str) -> str:
+    """Return the place of a result in a view."""
+    if view == ALL:
+        return f"{item.entry.place}-0"
+    if view in (BATCH_ORDER, STARRED) or item.ended_at is None:
+        return str(item.place)
+    return place_at(item.ended_at, item.pk)
+
+
+def place_at(moment: datetime, item_id: int = 0) -> str:
+    """Return the place of a moment among the newest results."""
+    return f"{(moment - _EPOCH) // timedelta(microseconds=1)}-{item_id}"
+
+
+def numbers_being_fetched(mission: Mission) -> list[int]:
+    """Return the numbers of the items of which files are still being fetched, in order."""
+    numbers = selectors.pending_files().filter(item__mission=mission).order_by("item__index")
+    return list(numbers.values_list("item__index", flat=True).distinct())
 
 
 def recent_completions(mission_ids: Sequence[int], *, limit: int) -> dict[int, list[Completion]]:
@@ -90,27 +182,93 @@ def _latest(mission_id: int, limit: int) -> QuerySet[MissionItem, tuple[Any, ...
 
     SQLite allows a limit only inside a condition.
     """
-    newest = _newest(MissionItem.objects.filter(mission=mission_id, status=ItemStatus.COMPLETED), "")[:limit]
+    newest = _newest(MissionItem.objects.filter(mission=mission_id, status=ItemStatus.COMPLETED))[:limit]
     chosen = MissionItem.objects.filter(pk__in=newest.values("pk")).order_by()
     return chosen.values_list("mission_id", "pk", "ended_at")
 
 
-def _newest(items: QuerySet[MissionItem], cursor: str) -> QuerySet[MissionItem]:
-    """Return items by their end, newest first. The conditions fit the index ``item_ended``."""
-    items = items.filter(ended_at__isnull=False, error_code="").order_by("-ended_at", "-pk")
-    place = _PLACE.fullmatch(cursor)
-    if not place:
-        return items
-    moment, pk = _EPOCH + timedelta(microseconds=min(int(place[1]), 2**52)), int(place[2])
-    return items.filter(ended_at__lte=moment).exclude(ended_at=moment, pk__gte=pk)
+def _newest(completed: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
+    """Return completed items, newest first. The conditions fit the index ``item_ended``."""
+    return completed.filter(ended_at__isnull=False, error_code="").order_by("-ended_at", "-pk")
 
 
-def _in_batch_order(items: QuerySet[MissionItem], cursor: str) -> QuerySet[MissionItem]:
-    after = int(cursor) if cursor.isdecimal() and len(cursor) < 10 else 0
-    return items.filter(index__gt=after).order_by("index")
+def _ordered(mission: Mission, view: str) -> QuerySet[MissionItem]:
+    """Return one item of each row, in the order of the view.
+
+    In the order of the batch it is the first version, which stands in the place of the row.
+    """
+    if view == NEWEST:
+        return _newest(results(mission, view))
+    if view == STARRED:
+        return results(mission, view).annotate(row=Coalesce("first_index", "index")).order_by("row")
+    return mission.items.filter(status=ItemStatus.COMPLETED, first_index=None).order_by("index")
 
 
-def _cursor_of(item: MissionItem, view: str) -> str:
-    if view != NEWEST or item.ended_at is None:
-        return str(item.index)
-    return f"{(item.ended_at - _EPOCH) // timedelta(microseconds=1)}-{item.pk}"
+def _ready(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
+    """Return the items that have something to show, or will never have."""
+    outputs = Output.objects.filter(item=OuterRef("pk"))
+    pending = Q(status=OutputStatus.PENDING)
+    return items.filter(~Exists(outputs.filter(pending)) | Exists(outputs.exclude(pending)))
+
+
+def _after(view: str, place: str, *, is_included: bool = False) -> Q | None:
+    """Return the condition for what comes after a place; None if it is no place of the view."""
+    if view != NEWEST:
+        return _numbered(view, place, "gte" if is_included else "gt")
+    if not (moment := _moment(place)):
+        return None
+    at, pk = moment
+    same = Q(ended_at=at, pk__gt=pk) if is_included else Q(ended_at=at, pk__gte=pk)
+    return Q(ended_at__lte=at) & ~same
+
+
+def _before(view: str, place: str, *, is_included: bool = False) -> Q | None:
+    """Return the condition for what comes before a place; None if it is no place of the view."""
+    if view != NEWEST:
+        return _numbered(view, place, "lte" if is_included else "lt")
+    if not (moment := _moment(place)):
+        return None
+    at, pk = moment
+    same = Q(ended_at=at, pk__lt=pk) if is_included else Q(ended_at=at, pk__lte=pk)
+    return Q(ended_at__gte=at) & ~same
+
+
+def _numbered(view: str, place: str, comparison: str) -> Q | None:
+    field = "row" if view == STARRED else "index"
+    return Q(**{f"{field}__{comparison}": int(place)}) if _NUMBER.fullmatch(place) else None
+
+
+def _moment(place: str) -> tuple[datetime, int] | None:
+    match = _MOMENT.fullmatch(place)
+    return (_EPOCH + timedelta(microseconds=min(int(match[1]), 2**52)), int(match[2])) if match else None
+
+
+def _page_from(mission: Mission, view: str, item: MissionItem | None, limit: int) -> ResultsPage:
+    """Return the page that begins with an item, and the number of results before it."""
+    begin = _after(view, place_of(item, view), is_included=True) if item else None
+    earlier = _before(view, place_of(item, view)) if item else None
+    if not begin or not earlier:
+        return ResultsPage([], rank=0)
+    rank = _ordered(mission, view).order_by().filter(earlier).count()
+    rows = list(_ready(_ordered(mission, view)).filter(begin).prefetch_related("outputs")[: limit + 1])
+    return _page(mission, rows[:limit], view=view, has_before=rank > 0, has_after=len(rows) > limit, rank=rank)
+
+
+def _page(
+    mission: Mission,
+    rows: list[MissionItem],
+    *,
+    view: str = BATCH_ORDER,
+    has_before: bool = False,
+    has_after: bool = False,
+    rank: int | None = None,
+) -> ResultsPage:
+    before = place_of(rows[0], view) if rows and has_before else ""
+    after = place_of(rows[-1], view) if rows and has_after else ""
+    if replaced := [row.index for row in rows if not row.is_chosen]:
+        chosen = _ready(results(mission, view)).filter(first_index__in=replaced).prefetch_related("outputs")
+        by_row = {item.place: item for item in chosen}
+        rows = [by_row.get(row.index, row) for row in rows]
+    for item in rows:
+        item.mission = mission
+    return ResultsPage(rows, before, after, rank)

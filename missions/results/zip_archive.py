@@ -27,12 +27,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.files.storage import storages
+from django.db.models import QuerySet
 from zipstream import ZipStream
 
 from core import csv_files
 from core.storage.listing import files_below
 from missions import selectors
-from missions.models import Mission, Output
+from missions.models import Mission, MissionItem, Output
 from missions.results import download, export
 
 BLOCK_BYTES = 256 * 1024
@@ -134,7 +135,11 @@ class Bundle:
     """
 
     def __init__(
-        self, mission: Mission, indexes: Sequence[int] | None = None, *, has_all_versions: bool = False
+        self,
+        mission: Mission,
+        indexes: Sequence[int] | QuerySet[MissionItem, int] | None = None,
+        *,
+        has_all_versions: bool = False,
     ) -> None:
         self._mission = mission
         self._zip = ZipStream(sized=True)

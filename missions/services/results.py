@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from core.db import bulk
 from missions import search
@@ -28,7 +29,7 @@ def star_items(*, item_ids: Sequence[int], is_starred: bool) -> int:
     return changed
 
 
-def star_results(*, mission_id: int, indexes: Sequence[int], is_starred: bool) -> int:
+def star_results(*, mission_id: int, indexes: Sequence[int] | QuerySet[MissionItem, int], is_starred: bool) -> int:
     """Star the results of the items at these indexes, or remove the star.
 
     Return how many results changed.

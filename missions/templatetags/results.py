@@ -12,7 +12,8 @@ from django import template
 from core.money import amount_text
 from missions import failures
 from missions.links import mission_urls, output_url, thumbnail_url
-from missions.models import ItemStatus, Mission, Output, OutputStatus
+from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
+from missions.results import gallery
 
 register = template.Library()
 
@@ -48,6 +49,12 @@ def first_stored(outputs: Iterable[Output]) -> Output | None:
 def amount(value: Decimal) -> str | None:
     """Return an amount of money as a field takes it: ``12.50``."""
     return amount_text(value)
+
+
+@register.filter
+def place(item: MissionItem, view: str) -> str:
+    """Return the place of a result in a view of a gallery: ``{{ item|place:"newest" }}``."""
+    return gallery.place_of(item, view)
 
 
 @register.filter

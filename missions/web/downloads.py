@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from core.http.file_names import content_disposition
@@ -24,9 +23,9 @@ def download_selection(request: HttpRequest, mission_id: int) -> HttpResponseBas
     mission = visible_mission(request, mission_id)
     form = SelectionForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Select results to download first."))
+        messages.error(request, form.first_error())
         return redirect("missions:mission", mission_id)
-    bundle = Bundle(mission, form.cleaned_data["item"])
+    bundle = Bundle(mission, form.indexes_of(mission))
     response = ThreadedStream(bundle, content_type="application/zip")
     response["Content-Length"] = str(bundle.length)
     response["Content-Disposition"] = content_disposition(download_name(mission, "_selection.zip"))

@@ -5,15 +5,17 @@ They check shape only; the services decide what is possible.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.http import QueryDict
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from missions.models import ItemStatus, MissionStatus
+from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
+from missions.results import gallery
 from providers.catalog import Model
 from providers.catalog.task_types import TaskType
 from providers.parameter_fields import (
@@ -26,7 +28,7 @@ from providers.parameter_fields import (
     wire_value,
 )
 
-MAX_SELECTED = 5000
+MAX_SELECTED = 10_000
 MAX_RETRIED_MISSIONS = 50
 ORDERINGS = [
     ("-created_at", _("Newest first")),
@@ -185,17 +187,89 @@ class ProviderTaskForm(forms.Form):
     )
 
 
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as a short text: ``1-48,52``."""
+    text = ""
+    for _difference, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [number for _place, number in group]
+        text += f",{run[0]}" if len(run) == 1 else f",{run[0]}-{run[-1]}"
+    return text[1:]
+
+
+class NumbersField(forms.Field):
+    """Numbers of items. ``1-48,52`` names many at once, and the field may be repeated.
+
+    Anything that is no number is ignored. More than MAX_SELECTED are refused.
+    """
+
+    widget = forms.MultipleHiddenInput
+
+    def clean(self, value: Any) -> list[int]:
+        numbers: set[int] = set()
+        for part in ",".join(value or ()).split(","):
+            if match := re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part):
+                numbers.update(itertools.islice(range(int(match[1]), int(match[2] or match[1]) + 1), MAX_SELECTED + 1))
+            if len(numbers) > MAX_SELECTED:
+                raise forms.ValidationError(
+                    _("Select at most %(count)s results one by one, or select all.") % {"count": MAX_SELECTED}
+                )
+        return sorted(numbers)
+
+
 class SelectionForm(forms.Form):
-    """Selected results, by their numbers in the batch. Anything that is not a number is ignored."""
+    """Selected results of a mission.
 
-    item = forms.TypedMultipleChoiceField(coerce=int)
+    ``item`` holds their numbers. If ``all`` is set, the results of ``view`` are selected, and
+    ``item`` holds the ones that are not.
+    """
 
-    def __init__(self, data: QueryDict) -> None:
-        numbers = [value for value in data.getlist("item") if value.isdecimal() and len(value) < 10][:MAX_SELECTED]
-        valid = data.copy()
-        valid.setlist("item", numbers)
-        super().__init__(valid)
-        self.fields["item"].choices = [(number, number) for number in numbers]  # type: ignore[attr-defined]
+    item = NumbersField(required=False)
+    all = forms.BooleanField(required=False)
+    view = forms.ChoiceField(required=False, choices=[(view, view) for view in gallery.VIEWS])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not cleaned["item"] and not cleaned["all"]:
+            raise forms.ValidationError(_("Select results first."))
+        return cleaned
+
+    def first_error(self) -> str:
+        """Return why the selection is refused."""
+        return next(str(message) for messages in self.errors.values() for message in messages)
+
+    def indexes_of(self, mission: Mission) -> Sequence[int] | QuerySet[MissionItem, int]:
+        """Return the numbers of the selected items. The form must be valid."""
+        numbers: list[int] = self.cleaned_data["item"]
+        if not self.cleaned_data["all"]:
+            return numbers
+        view = self.cleaned_data["view"] or gallery.BATCH_ORDER
+        return gallery.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
+
+
+class GalleryForm(forms.Form):
+    """The part of a gallery that is shown, and its look. Invalid values are ignored.
+
+    ``after``, ``before``  a place, see ``missions.results.gallery``
+    ``from``, ``to``       the places of a range
+    ``at``                 the number of an item
+    ``skip``               a number of results
+    ``item``               the numbers of some items
+    ``size``, ``fit``      the look of the tiles
+    """
+
+    view = forms.ChoiceField(choices=[(view, view) for view in gallery.VIEWS])
+    at = forms.IntegerField(min_value=1, max_value=10**8)
+    skip = forms.IntegerField(min_value=0, max_value=10**8)
+    item = NumbersField()
+    size = forms.ChoiceField(choices=[(size, size) for size in ("small", "medium", "large")])
+    fit = forms.ChoiceField(choices=[("fill", "fill"), ("whole", "whole")])
+
+    def value(self, name: str) -> Any:
+        """Return a field's value; None, or "" for a place, if it is absent or invalid."""
+        if name not in self.fields:
+            return self.data.get(name, "")
+        self.is_valid()
+        return self.cleaned_data.get(name)
 
 
 class VersionsSeenField(forms.Field):

@@ -1,4 +1,4 @@
-"""``/missions/ID``: results, items, failures and settings of one mission.
+"""``/missions/ID/…``: items, failures and settings of one mission, and the head of all its pages.
 
 A page takes the same few statements whatever the size of the mission, and counts no items: the
 mission stores its counts. Only the failures page groups rows, and only the failed ones.
@@ -29,28 +29,9 @@ from missions.web.item_presenter import present_items, shared_parameters
 from missions.web.running import running_items, shows_running
 from providers import catalog
 
-RESULTS_PER_PAGE = 48
 ITEMS_PER_PAGE = 50
 SHOWN_UNCONFIRMED = 20
 SHOWN_RUNNING = 8
-
-
-@login_required
-@require_safe
-def show_results(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Show the gallery."""
-    mission = visible_mission(request, mission_id)
-    view = request.GET.get("view", "")
-    view = view if view in gallery.VIEWS else gallery.NEWEST
-    cursor = request.GET.get("after", "")
-    page = gallery.results_page(mission, view=view, cursor=cursor, limit=RESULTS_PER_PAGE)
-    context = {
-        "view": view,
-        "results": present_items(mission, page.items),
-        "next_cursor": page.next_cursor,
-        "is_first_page": not cursor,
-    }
-    return render_tab(request, mission, "results", context)
 
 
 @login_required

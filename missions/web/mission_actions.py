@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
+from core.templatetags.ui import number
 from missions import failures, lifecycle, services
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
@@ -208,14 +209,23 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def star(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Star or unstar the selected results. A script that accepts JSON gets JSON."""
-    visible_mission(request, mission_id, Action.CHANGE)
+    """Star or unstar the selected results. A script that accepts JSON gets JSON, with a message."""
+    mission = visible_mission(request, mission_id, Action.CHANGE)
     form = SelectionForm(request.POST)
     is_starred = request.POST.get("starred") != "0"
-    indexes = form.cleaned_data["item"] if form.is_valid() else []
-    services.star_results(mission_id=mission_id, indexes=indexes, is_starred=is_starred)
-    if request.headers.get("Accept") == "application/json":
-        return JsonResponse({"starred": is_starred})
+    is_script = request.headers.get("Accept") == "application/json"
+    if not form.is_valid():
+        message = form.first_error()
+        if is_script:
+            return JsonResponse({"message": message}, status=422)
+        messages.error(request, message)
+        return redirect(_next_url(request, mission_id))
+    count = services.star_results(mission_id=mission_id, indexes=form.indexes_of(mission), is_starred=is_starred)
+    text = ngettext("%(count)s result starred.", "%(count)s results starred.", count)
+    if not is_starred:
+        text = ngettext("Star removed from %(count)s result.", "Star removed from %(count)s results.", count)
+    if is_script:
+        return JsonResponse({"starred": is_starred, "count": count, "message": text % {"count": number(count)}})
     return redirect(_next_url(request, mission_id))
 
 

@@ -18,7 +18,8 @@ from accounts import rights
 from accounts.rights import Action
 from missions.models import Mission
 from missions.search import Filters, find_results
-from missions.web.forms import FilterSelect
+from missions.web.forms import FilterSelect, GalleryForm
+from missions.web.gallery import look_of, remember_look
 from missions.web.item_presenter import present_results
 from providers import catalog
 from providers.catalog.task_types import TaskType
@@ -107,10 +108,12 @@ def show_results(request: HttpRequest) -> HttpResponse:
     """Show a page of results. The filters are part of the URL."""
     user = cast(User, request.user)
     form = ResultFilterForm(user, request.GET)
-    cursor = request.GET.get("after", "")
+    cursor = request.GET.get("after", "").partition("-")[0]  # a place in the gallery is "cursor-0"
     page = find_results(user, form.filters, cursor=cursor, limit=RESULTS_PER_PAGE)
     query = request.GET.copy()
-    query.pop("after", None)
+    for name in ("after", "size", "fit"):
+        query.pop(name, None)
+    query_text = query.urlencode()
     first_url = f"?{query.urlencode()}"
     query["after"] = page.next_cursor
     context = {
@@ -118,8 +121,13 @@ def show_results(request: HttpRequest) -> HttpResponse:
         "results": [(view, rights.may(user, Action.CHANGE, view.item.mission)) for view in present_results(page.items)],
         "more_url": f"?{query.urlencode()}" if page.next_cursor else "",
         "first_url": first_url if cursor else "",
+        "next_cursor": page.next_cursor,
+        "query": query_text,
     }
-    return render(request, "missions/all_results.html", context)
+    look = GalleryForm(request.GET)
+    response = render(request, "missions/all_results.html", context | look_of(request, look))
+    remember_look(request, response, look)
+    return response
 
 
 def _label(provider: str, endpoint: str) -> str:

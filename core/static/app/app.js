@@ -45,8 +45,12 @@ function dismiss(message) {
   else message.remove();
 }
 
-/** Show what needs scripts, in a part of the page that is new. */
+/** Show what needs scripts, and the current one of tabs that are wider than the page, in a part of the page that is new. */
 export function reveal(root) {
+  for (const tab of root.querySelectorAll(".tabs [aria-current]")) {
+    const list = tab.closest("ul");
+    list.scrollLeft = tab.offsetLeft - list.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
+  }
   for (const hidden of root.querySelectorAll("[data-copies][hidden], [data-dismisses][hidden], [data-scripted][hidden]")) {
     hidden.hidden = false;
   }

@@ -1,114 +1,150 @@
-// The gallery: new results as they arrive, and more of them at its end. The modules that it imports do the rest.
+// A gallery, of a mission or of all missions: new results as they arrive, its look, and a jump to a number. The modules that it
+// imports do the rest: grid.js loads and drops pages, keys.js moves the focus, selection.js, stars.js, lightbox.js and compare.js
+// are for results.
 
-import { isLightboxOpen, refreshNeighbours } from "./lightbox.js";
-import { fetchPage } from "./live.js";
-import { selectedBoxes, updateSelectionCount } from "./selection.js";
-import { gallery, linkOf, tiles } from "./tiles.js";
+import { toast } from "../app/app.js";
+import { openSelection } from "./compare.js";
+import { firstVisible, hasBefore, insert, jump, loadPage, rearrange, receiveFacts } from "./grid.js";
+import { focusTile } from "./keys.js";
+import "./lightbox.js";
+import { isSelected, numbersText, selectedCount } from "./selection.js";
+import { gallery, tiles } from "./tiles.js";
 
 const UPDATE_PAUSE = 3000; // milliseconds between two requests for new results
+const MOST_PAGES = 8; // of new results in one update; after more than that the window is loaded again
+const COOKIE_SECONDS = 180 * 86400;
+
+const summary = () => document.getElementById("mission-summary");
+const isNewest = gallery.dataset.view === "newest";
 
 // --- New results ---
 
 const newResultsButton = document.getElementById("new-results");
-const pendingTiles = new Map(); // new tiles that are not in the gallery yet, by id
-const completedCount = () => document.getElementById("mission-summary")?.dataset.completed;
+const waiting = new Map(); // new tiles that are not in the gallery yet, by id
+let seenCount = summary()?.dataset.completed;
+let since = gallery.dataset.since;
 let updatedAt = Date.now();
 let updateTimer = 0;
-let shownCount = completedCount();
 
 document.addEventListener("missions:refreshed", scheduleUpdate);
 document.addEventListener("visibilitychange", scheduleUpdate);
 scheduleUpdate();
 
-/** Request the gallery again soon if items have completed or files are still being downloaded. */
+/** Request new results soon if items have completed or files are still being fetched. */
 function scheduleUpdate() {
-  const isDownloading = [...tiles(), ...pendingTiles.values()].some((tile) => tile.dataset.status === "pending");
-  if (!gallery.dataset.grows || document.hidden || (completedCount() === shownCount && !isDownloading)) return;
+  const hasNews = summary()?.dataset.completed !== seenCount || gallery.dataset.fetching;
+  if (!gallery.dataset.feed || gallery.dataset.view === "starred" || document.hidden || !hasNews) return;
   clearTimeout(updateTimer);
   updateTimer = setTimeout(update, Math.max(updatedAt + UPDATE_PAUSE - Date.now(), 0));
 }
 
 async function update() {
   updatedAt = Date.now();
-  const count = completedCount();
+  const count = summary()?.dataset.completed;
   try {
-    receive(await fetchPage(gallery.dataset.grows));
-    shownCount = count;
+    await receiveNews();
+    seenCount = count;
   } catch {
     // No connection: the next update tries again.
   }
+  if (isNewest && summary()?.dataset.liveNow === "") offerOrder();
   scheduleUpdate();
 }
 
-function receive(fresh) {
-  for (const tile of fresh.querySelectorAll("#gallery > .tile")) {
-    const current = document.getElementById(tile.id);
-    if (!current) pendingTiles.set(tile.id, tile);
-    else if (current.dataset.status !== tile.dataset.status) current.replaceWith(document.adoptNode(tile));
+async function receiveNews() {
+  const { feed, fetching } = gallery.dataset;
+  const first = await loadPage(`before=${since}`, feed);
+  const pages = [first];
+  while (pages.at(-1).list.dataset.before && pages.length < MOST_PAGES) {
+    pages.push(await loadPage(`before=${pages.at(-1).list.dataset.before}`, feed));
   }
-  if (!document.querySelector("#gallery-more a")) replaceMoreLink(fresh);
-  const isAtTop = gallery.getBoundingClientRect().top > 0;
-  if (isAtTop && !isLightboxOpen() && !selectedBoxes().length) insertPendingTiles();
+  const isTooMuch = pages.at(-1).list.dataset.before !== "";
+  if (fetching) pages.push(await loadPage(`item=${fetching}`, feed));
+  since = first.list.dataset.since;
+  receiveFacts(pages.at(-1));
+  for (const tile of pages.flatMap((page) => page.tiles)) {
+    if (document.getElementById(tile.id)) continue;
+    if (!isNewest) [, tile.dataset.place] = tile.dataset.row.split("-"); // the number of the row
+    waiting.set(tile.id, tile);
+  }
+  if (isTooMuch) await reload();
+  else if (!selectedCount() && (!isNewest || (!hasBefore() && gallery.getBoundingClientRect().top > 0))) insertWaiting();
   else updateNewResultsButton();
 }
 
-function insertPendingTiles() {
-  for (const tile of [...pendingTiles.values()].reverse()) {
-    tile.classList.add("tile-new");
-    gallery.insertBefore(document.adoptNode(tile), successorOf(tile));
-  }
-  pendingTiles.clear();
+function insertWaiting() {
+  insert([...waiting.values()]);
+  waiting.clear();
   updateNewResultsButton();
 }
 
-/** Return the tile that a new one goes before, or null if it is the last one. */
-function successorOf(tile) {
-  if (gallery.dataset.order === "newest") return gallery.firstChild;
-  return tiles().find((other) => Number(other.dataset.index) > Number(tile.dataset.index)) ?? null;
+/** Load the window again: so much has happened that it is not worth to follow. */
+async function reload() {
+  waiting.clear();
+  updateNewResultsButton();
+  const index = firstVisible()?.dataset.index;
+  await jump(index && hasBefore() ? `at=${index}` : "skip=0");
 }
 
 function updateNewResultsButton() {
-  newResultsButton.hidden = !pendingTiles.size;
-  newResultsButton.textContent = newResultsButton.dataset.some.replace("{n}", pendingTiles.size);
+  const { one, many } = newResultsButton.dataset;
+  newResultsButton.hidden = !waiting.size;
+  newResultsButton.textContent = (waiting.size === 1 ? one : many).replace("{n}", waiting.size);
 }
 
-newResultsButton?.addEventListener("click", () => {
-  insertPendingTiles();
+newResultsButton?.addEventListener("click", async () => {
+  if (isNewest && hasBefore()) await jump("skip=0").catch(() => toast("error", document.body.dataset.failed));
+  insertWaiting();
   gallery.scrollIntoView({ block: "start" });
 });
 
-// --- More results ---
+/** Offer the order of the batch when a mission has ended: it is not changed under the person's eyes. */
+function offerOrder() {
+  document.getElementById("sort-by-number").hidden = false;
+}
 
-const moreLink = () => document.querySelector("a[data-appends]:not([aria-busy])");
+// --- Look ---
 
-document.addEventListener("click", async (event) => {
-  const more = event.target.closest?.("a[data-appends]");
-  if (!more || event.metaKey || event.ctrlKey) return;
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.(".menu a:is([data-size], [data-fit])");
+  if (!link || event.metaKey || event.ctrlKey) return;
   event.preventDefault();
-  if (more.hasAttribute("aria-busy")) return;
-  const first = await appendPage(more).catch(() => location.assign(more.href));
-  if (first) linkOf(first).focus({ preventScroll: true });
+  for (const other of link.parentElement.children) other.toggleAttribute("aria-current", false);
+  link.setAttribute("aria-current", "true");
+  rearrange(() => Object.assign(gallery.dataset, link.dataset));
+  const { size, fit } = gallery.dataset;
+  document.cookie = `gallery_look=${size}-${fit}; path=/; max-age=${COOKIE_SECONDS}; samesite=lax`;
 });
 
-document.addEventListener("lightbox:nears-end", async () => {
-  const more = moreLink();
-  if (more) await appendPage(more).then(refreshNeighbours, () => more.removeAttribute("aria-busy"));
+// --- Comparison of selected results ---
+
+document.querySelector("[data-compares-selection]")?.addEventListener("click", async () => {
+  try {
+    const loaded = tiles().filter(isSelected);
+    const isLoaded = new Set(loaded.map((tile) => tile.dataset.row)).size === selectedCount();
+    openSelection(isLoaded ? loaded : (await loadPage(`item=${numbersText()}`)).tiles.map((tile) => document.adoptNode(tile)));
+  } catch {
+    toast("error", document.body.dataset.failed);
+  }
 });
 
-/** Add the page behind a link to the gallery and return its first tile. Throws without a connection. */
-async function appendPage(more) {
-  more.setAttribute("aria-busy", "true");
-  const fresh = await fetchPage(more.href);
-  const newTiles = [...fresh.querySelectorAll("#gallery > .tile")].filter((tile) => !document.getElementById(tile.id));
-  gallery.append(...newTiles.map((tile) => document.adoptNode(tile)));
-  for (const tile of newTiles) pendingTiles.delete(tile.id);
-  updateNewResultsButton();
-  replaceMoreLink(fresh);
-  updateSelectionCount();
-  return newTiles[0];
-}
+// --- Jump ---
 
-function replaceMoreLink(fresh) {
-  const more = fresh.querySelector("#gallery-more a[data-appends]");
-  document.getElementById("gallery-more").replaceChildren(...(more ? [document.adoptNode(more)] : []));
-}
+document.getElementById("gallery-jump")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  form.setAttribute("aria-busy", "true");
+  const first = await jump(`at=${form.elements.at.value}`).catch(() => toast("error", document.body.dataset.failed));
+  form.removeAttribute("aria-busy");
+  if (first) focusTile(first);
+});
+
+// The page is found again where it was left: its place is in its address.
+document.addEventListener("gallery:settled", () => {
+  if (!document.getElementById("gallery-jump")) return; // this gallery has no numbers
+  const url = new URL(location.href);
+  for (const name of ["after", "before", "skip", "at"]) url.searchParams.delete(name);
+  const first = gallery.getBoundingClientRect().top < 0 ? firstVisible() : null;
+  if (first) url.searchParams.set("at", first.dataset.index);
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
+});

@@ -1,106 +1,193 @@
-// The lightbox: one result at a time, with its facts.
-// Event on the document: lightbox:nears-end, when the last results of the page are near.
+// The lightbox: one result at a time, with its facts. Swipes and keys lead to the next one, Back closes it.
 
-import { updateSelectionCount } from "./selection.js";
+import { toast } from "../app/app.js";
+import { openComparison, openSource } from "./compare.js";
+import { openLayer, prepareLayer } from "./dialogs.js";
+import { extend, hasAfter, hasBefore, jump } from "./grid.js";
+import { focusTile } from "./keys.js";
+import { mediaOf, sourceIn } from "./media.js";
+import { isSelected, toggleTile } from "./selection.js";
 import { toggleStar } from "./stars.js";
-import { boxOf, gallery, linkOf, starOf, viewableTiles } from "./tiles.js";
+import { factsOf, gallery, isViewable, linkOf, numberOf, starOf, tiles, viewableTiles } from "./tiles.js";
+import { zoomable, zoomByKey } from "./zoom.js";
 
 const lightbox = document.getElementById("lightbox");
+const part = (name) => lightbox.querySelector(`[data-${name}]`);
 let openTile = null;
-
-export const isLightboxOpen = () => openTile !== null;
+let control = null;
 
 gallery.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-opens]");
   if (!link || !lightbox || event.metaKey || event.ctrlKey || event.shiftKey) return;
   const tile = link.closest(".tile");
-  if (tile.dataset.kind === "none") return;
+  if (!isViewable(tile)) return;
   event.preventDefault();
+  openLayer(lightbox);
   showTile(tile);
-  lightbox.showModal();
 });
 
 function showTile(tile) {
   openTile = tile;
-  lightbox.querySelector("[data-stage]").replaceChildren(mediaOf(tile));
-  lightbox.querySelector("[data-facts]").replaceChildren(tile.querySelector("template").content.cloneNode(true));
-  const place = lightbox.querySelector("[data-place]");
-  place.textContent = place.dataset.text.replace("{n}", tile.dataset.index);
-  showStar();
-  lightbox.querySelector("[data-file-link]").href = tile.dataset.file;
-  lightbox.querySelector("[data-item-link]").href = linkOf(tile).href;
-  const all = viewableTiles();
-  const position = all.indexOf(tile);
-  lightbox.querySelector('[data-step="-1"]').disabled = position <= 0;
-  lightbox.querySelector('[data-step="1"]').disabled = position >= all.length - 1;
-  const next = all[position + 1];
-  if (next?.dataset.kind === "image") new Image().src = next.dataset.file; // preload
-  if (position > all.length - 3) document.dispatchEvent(new CustomEvent("lightbox:nears-end"));
-}
-
-/** Show the neighbours of the open result again: there are new ones. */
-export function refreshNeighbours() {
-  if (!openTile) return;
-  const all = viewableTiles();
-  lightbox.querySelector('[data-step="1"]').disabled = all.indexOf(openTile) >= all.length - 1;
-}
-
-function mediaOf(tile) {
-  const label = linkOf(tile).getAttribute("aria-label");
-  if (tile.dataset.kind === "video") {
-    const video = Object.assign(document.createElement("video"), { controls: true, loop: true, src: tile.dataset.file });
-    if (tile.dataset.poster) video.poster = tile.dataset.poster;
-    video.setAttribute("aria-label", label);
-    video.play().catch(() => {}); // the browser refuses autoplay: there are controls
-    return video;
+  const media = mediaOf(tile);
+  part("stage").replaceChildren(media);
+  control.show(media);
+  showPercent();
+  media.addEventListener("load", showPercent);
+  part("zoom-tools").classList.toggle("has-picture", tile.dataset.kind === "image");
+  if (media instanceof HTMLVideoElement) media.play().catch(() => {}); // the browser refuses autoplay: there are controls
+  part("facts").replaceChildren(factsOf(tile));
+  part("facts").scrollTop = 0;
+  part("place").textContent = part("place").dataset.text.replace("{n}", numberOf(tile));
+  part("file-link").href = tile.dataset.file;
+  part("item-link").href = linkOf(tile).href;
+  part("copies-prompt").hidden = !promptIn(part("facts"));
+  lightbox.querySelector('[data-compares="source"]').hidden = tile.dataset.kind !== "image" || !sourceIn(part("facts"));
+  showMarks();
+  showSteps();
+  for (const offset of [1, -1]) {
+    const next = neighbour(offset);
+    if (next?.dataset.kind === "image") new Image().src = next.dataset.file; // preload
   }
-  if (tile.dataset.kind === "image") return Object.assign(new Image(), { src: tile.dataset.file, alt: label });
-  const text = tile.querySelector("template").content.querySelector("[data-full-text]") ?? tile.querySelector(".tile-text");
-  return Object.assign(document.createElement("p"), { textContent: text.textContent });
+  tile.scrollIntoView({ block: "nearest" }); // loads its neighbours, and is where the person comes back to
 }
 
-/** Show the next (1) or previous (-1) result. */
-function step(offset) {
+const promptIn = (facts) => facts.querySelector('[data-parameter="prompt"] .as-written')?.textContent ?? "";
+
+function neighbour(offset) {
   const all = viewableTiles();
-  const next = all[all.indexOf(openTile) + offset];
-  if (next) showTile(next);
+  return all[all.indexOf(openTile) + offset] ?? null;
 }
 
-function showStar() {
-  lightbox.querySelector("[data-stars]").setAttribute("aria-pressed", starOf(openTile).getAttribute("aria-pressed"));
+/** Show the next (1) or previous (-1) result, from another page if need be. */
+async function step(offset) {
+  const from = openTile;
+  if (!neighbour(offset)) await extend(offset).catch(() => toast("error", document.body.dataset.failed));
+  if (openTile === from && neighbour(offset)) showTile(neighbour(offset));
 }
 
-document.addEventListener("gallery:starred", ({ detail: button }) => openTile?.contains(button) && showStar());
+async function goToEnd(isLast) {
+  try {
+    if (isLast ? hasAfter() : hasBefore()) await jump(isLast ? `skip=${gallery.dataset.total}` : "skip=0");
+  } catch {
+    toast("error", document.body.dataset.failed);
+  }
+  const all = viewableTiles();
+  if (openTile && all.length) showTile(isLast ? all.at(-1) : all[0]);
+}
+
+function showSteps() {
+  if (!openTile) return;
+  part("step='-1'").disabled = !neighbour(-1) && !hasBefore();
+  part("step='1'").disabled = !neighbour(1) && !hasAfter();
+}
+
+function showMarks() {
+  if (!openTile) return;
+  const isOn = isSelected(openTile);
+  part("stars").setAttribute("aria-pressed", starOf(openTile).getAttribute("aria-pressed"));
+  part("ticks").setAttribute("aria-pressed", `${isOn}`);
+  part("ticks").hidden = !document.getElementById("selection");
+  part("tick").hidden = !isOn;
+}
+
+function showPercent() {
+  part("percent").textContent = `${control.percent()}%`;
+}
+
+document.addEventListener("gallery:added", showSteps);
+document.addEventListener("gallery:starred", showMarks);
+document.addEventListener("selection:changed", showMarks);
+
+// --- Actions ---
+
+async function copyPrompt() {
+  const button = part("copies-prompt");
+  const words = button.querySelector("span");
+  const before = words.textContent;
+  try {
+    await navigator.clipboard.writeText(promptIn(part("facts")));
+  } catch {
+    getSelection().selectAllChildren(part("facts").querySelector('[data-parameter="prompt"] .as-written')); // no permission: it is marked, to be copied by hand
+    return;
+  }
+  words.textContent = button.dataset.done;
+  setTimeout(() => (words.textContent = before), 2000);
+}
+
+function toggleFacts() {
+  const isShown = lightbox.classList.toggle("shows-facts");
+  part("shows-facts").setAttribute("aria-expanded", `${isShown}`);
+}
+
+function toggleFullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else part("frame").requestFullscreen?.().catch(() => {}); // refused, or unknown on this telephone
+}
+
+function compare(kind) {
+  part("stage").querySelector("video")?.pause();
+  if (kind === "source") openSource(openTile);
+  else openComparison(viewableTiles(), openTile);
+}
+
+if (lightbox) {
+  prepareLayer(lightbox);
+  control = zoomable(part("stage"), {
+    onView: showPercent,
+    onSwipe: (direction) => ({ left: () => step(1), right: () => step(-1), down: () => lightbox.close() })[direction](),
+  });
+  new ResizeObserver(() => openTile && control.whole()).observe(part("stage"));
+}
 
 lightbox?.addEventListener("click", (event) => {
-  const stepButton = event.target.closest("[data-step]");
-  if (stepButton) step(Number(stepButton.dataset.step));
-  else if (event.target.closest("[data-stars]")) toggleStar(starOf(openTile));
+  const target = event.target.closest("button, a");
+  const { step: offset, zoom, compares, stars, ticks, copiesPrompt, showsFacts, fullScreen, source } = target?.dataset ?? {};
+  if (offset) step(Number(offset));
+  else if (zoom === "toggle") control.toggle();
+  else if (zoom) control.zoom(zoom === "in" ? 1.4 : 1 / 1.4);
+  else if (compares) compare(compares);
+  else if (stars !== undefined) toggleStar(starOf(openTile));
+  else if (ticks !== undefined) toggleTile(openTile);
+  else if (copiesPrompt !== undefined) copyPrompt();
+  else if (showsFacts !== undefined) toggleFacts();
+  else if (fullScreen !== undefined) toggleFullScreen();
+  else if (source !== undefined && openTile.dataset.kind === "image" && !event.metaKey && !event.ctrlKey) {
+    event.preventDefault();
+    openSource(openTile, target);
+  }
 });
 
 lightbox?.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isVideo = event.target instanceof HTMLVideoElement; // there the arrows seek
+  if (zoomByKey(control, event)) {
+    event.preventDefault();
+    return;
+  }
   const action = {
-    ArrowRight: () => !isVideo && step(1),
-    ArrowLeft: () => !isVideo && step(-1),
+    ArrowRight: isVideo ? null : () => step(1),
+    ArrowLeft: isVideo ? null : () => step(-1),
+    Home: () => goToEnd(false),
+    End: () => goToEnd(true),
     s: () => toggleStar(starOf(openTile)),
-    x: toggleSelection,
-    d: () => lightbox.querySelector("[data-file-link]").click(),
+    x: () => toggleTile(openTile),
+    d: () => part("file-link").click(),
+    f: toggleFullScreen,
+    i: toggleFacts,
+    p: copyPrompt,
+    c: () => compare("next"),
+    b: () => !lightbox.querySelector('[data-compares="source"]').hidden && compare("source"),
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action) return;
   event.preventDefault();
   action();
 });
 
-function toggleSelection() {
-  const box = boxOf(openTile);
-  box.checked = !box.checked;
-  updateSelectionCount();
-}
-
 lightbox?.addEventListener("close", () => {
-  lightbox.querySelector("[data-stage]").replaceChildren(); // stops a video
-  if (openTile) linkOf(openTile).focus();
+  part("stage").replaceChildren(); // stops a video
+  if (document.fullscreenElement) document.exitFullscreen();
+  const tile = openTile;
   openTile = null;
+  if (tile?.isConnected) focusTile(tile);
+  else if (tiles().length) focusTile(tiles()[0]);
 });

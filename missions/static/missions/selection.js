@@ -1,49 +1,206 @@
-// Selected results, and the bar with what can be done with them.
+// Selected results, and the bar with what can be done with them. A selection is a set of keys, or all results of the gallery
+// except a set of keys: it also holds for results that are not in the page. It lasts until the tab is closed.
+// Event on the document: selection:changed.
 
-import { gallery } from "./tiles.js";
+import { toast } from "../app/app.js";
+import { csrfToken, sessionFetch } from "../app/session.js";
+import { showStar } from "./stars.js";
+import { boxOf, comparePlaces, gallery, starOf, tiles } from "./tiles.js";
 
-const selection = document.getElementById("selection");
-const boxes = () => [...document.querySelectorAll('input[form="selection"]')];
-let lastBox = null;
+const form = document.getElementById("selection");
+const storageKey = `selection ${location.pathname}`;
+const isStarredView = gallery.dataset.view === "starred";
+let isAll = false;
+let keys = new Set(); // the selected ones; those that are not, if isAll
+let anchor = null; // the place of the tile that was selected last
+restore();
 
-export const selectedBoxes = () => boxes().filter((box) => box.checked);
+const total = () => Number(gallery.dataset.total);
 
-export function updateSelectionCount() {
-  const counter = selection?.querySelector("[data-counts]");
-  if (!counter) return;
-  const count = selectedBoxes().length;
-  counter.dataset.counts = count;
-  counter.textContent = count ? counter.dataset.some.replace("{n}", count) : "";
+export const isSelected = (tile) => boxOf(tile) !== null && keys.has(boxOf(tile).value) !== isAll;
+
+export const selectedCount = () => (isAll ? Math.max(total() - keys.size, 0) : keys.size);
+
+/** Return the keys of the selected results as the server reads them; of the others if all are selected. */
+export const numbersText = () => compress(keys);
+
+function select(some, isOn) {
+  for (const key of some) {
+    if (isOn !== isAll) keys.add(key);
+    else keys.delete(key);
+  }
+  show();
 }
 
-gallery.addEventListener("click", (event) => {
-  const box = event.target.closest('input[form="selection"]');
-  if (!box) return;
-  if (event.shiftKey && lastBox) {
-    const all = boxes();
-    const [first, last] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b);
-    for (const between of all.slice(first, last + 1)) between.checked = box.checked;
+/** Select a tile, or not if it was. */
+export function toggleTile(tile, isOn = !isSelected(tile)) {
+  if (!form || !boxOf(tile)) return;
+  anchor = tile.dataset.place;
+  select([boxOf(tile).value], isOn);
+}
+
+/** Select everything from the tile that was selected last to this one. */
+export async function selectRange(tile) {
+  if (!form || !boxOf(tile)) return;
+  const [first, last] = [anchor ?? tile.dataset.place, tile.dataset.place].sort(comparePlaces);
+  anchor = tile.dataset.place;
+  const all = tiles();
+  const isLoaded = [first, last].every((place) => all.some((other) => other.dataset.place === place));
+  if (isLoaded || !gallery.dataset.numbers) {
+    const isBetween = ({ dataset: { place } }) => comparePlaces(first, place) <= 0 && comparePlaces(place, last) <= 0;
+    select(all.filter((other) => boxOf(other) && isBetween(other)).map((other) => boxOf(other).value), true);
+    return;
   }
-  lastBox = box;
-  updateSelectionCount();
-});
-gallery.addEventListener("change", updateSelectionCount);
+  try {
+    const response = await sessionFetch(`${gallery.dataset.numbers}&from=${first}&to=${last}`);
+    select(expand((await response.json()).item), true);
+  } catch {
+    toast("error", document.body.dataset.failed);
+  }
+}
 
-selection?.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-selects]");
-  if (!button) return;
-  for (const box of boxes()) box.checked = button.dataset.selects === "all";
-  updateSelectionCount();
+/** Select all results of the gallery, also those that are not in the page. */
+export function selectAll() {
+  if (!form) return;
+  [isAll, keys] = [true, new Set()];
+  show();
+}
+
+export function clearSelection() {
+  [isAll, keys, anchor] = [false, new Set(), null];
+  show();
+}
+
+// --- Numbers as the server reads them: "1-48,52" ---
+
+function compress(numbers) {
+  const ranges = [];
+  for (const number of [...numbers].map(Number).sort((a, b) => a - b)) {
+    if (ranges.at(-1)?.[1] === number - 1) ranges.at(-1)[1] = number;
+    else ranges.push([number, number]);
+  }
+  return ranges.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
+}
+
+function expand(text) {
+  const ranges = text ? text.split(",").map((range) => range.split("-").map(Number)) : [];
+  return ranges.flatMap(([first, last = first]) => Array.from({ length: last - first + 1 }, (_, place) => `${first + place}`));
+}
+
+// --- What is shown ---
+
+function show() {
+  paint(tiles());
+  showCount();
+  store();
+  document.dispatchEvent(new CustomEvent("selection:changed"));
+}
+
+function paint(some) {
+  for (const tile of some) {
+    const box = boxOf(tile);
+    if (box) box.checked = isSelected(tile);
+  }
+}
+
+function showCount() {
+  const counter = form?.querySelector("[data-counts]");
+  if (!counter) return;
+  const count = selectedCount();
+  const { one, some, all, most } = counter.dataset;
+  const figures = { n: count.toLocaleString("en"), total: total().toLocaleString("en") };
+  const fill = (text) => text.replace(/\{(\w+)\}/g, (_, name) => figures[name]);
+  let text = count === 1 ? one : some;
+  if (isAll) text = keys.size ? most : all;
+  counter.textContent = count ? fill(text) : "";
+  gallery.classList.toggle("is-selecting", count > 0);
+  form.toggleAttribute("data-some", count > 0);
+  for (const button of document.querySelectorAll('[data-selects="all"]')) {
+    button.textContent = button.dataset.text.replace("{n}", figures.total);
+    if (form.contains(button)) button.hidden = isAll && !keys.size;
+  }
+  for (const button of form.querySelectorAll("[data-at-least]")) {
+    button.hidden = count < Number(button.dataset.atLeast) || count > Number(button.dataset.atMost) || isAll;
+  }
+}
+
+function store() {
+  if (selectedCount()) sessionStorage.setItem(storageKey, JSON.stringify({ isAll, keys: compress(keys), anchor, isStarredView }));
+  else sessionStorage.removeItem(storageKey);
+}
+
+/** Go on with the selection from before the page was left or ordered anew. */
+function restore() {
+  const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? "null");
+  if (!stored || (stored.isAll && stored.isStarredView !== isStarredView)) return; // "all" were others
+  [isAll, keys] = [stored.isAll, new Set(expand(stored.keys))];
+}
+
+document.addEventListener("gallery:added", ({ detail }) => paint(detail));
+document.addEventListener("gallery:counted", showCount);
+
+// --- Clicks ---
+
+gallery.addEventListener("click", (event) => {
+  const tile = event.target.closest(".tile");
+  const isBox = event.target.matches?.('input[form="selection"]');
+  const isPicture = event.target.closest("a[data-opens]") && boxOf(tile);
+  // On a touch screen, where there is no hovering, a tap selects while something is selected.
+  const isTap = isPicture && selectedCount() > 0 && matchMedia("(hover: none)").matches;
+  if (!isBox && !isTap && !(isPicture && event.shiftKey && anchor)) return;
+  if (!isBox) {
+    event.preventDefault();
+    event.stopImmediatePropagation(); // nothing is opened
+  }
+  if (event.shiftKey && anchor) selectRange(tile);
+  else toggleTile(tile, isBox ? event.target.checked : !isSelected(tile));
 });
 
-// A download does not leave the page, so the form may be submitted again.
-selection?.addEventListener("submit", (event) => {
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-selects]");
+  if (button?.dataset.selects === "all") selectAll();
+  else if (button) clearSelection();
+});
+
+// --- Actions ---
+
+form?.addEventListener("formdata", ({ formData }) => {
+  formData.set("item", compress(keys));
+  if (isAll) formData.set("all", "1");
+  formData.set("view", gallery.dataset.view);
+});
+
+form?.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (!button?.hasAttribute("data-downloads")) return;
-  setTimeout(() => {
-    delete selection.dataset.sent;
-    button.removeAttribute("data-busy");
-  }, 1000);
+  if (keys.size > Number(form.dataset.most)) {
+    event.preventDefault();
+    toast("error", form.dataset.tooMany);
+  } else if (button?.hasAttribute("data-stays")) {
+    event.preventDefault();
+    changeStars(button);
+  } else if (button?.hasAttribute("data-downloads")) {
+    // A download does not leave the page, so the form may be submitted again.
+    setTimeout(() => {
+      delete form.dataset.sent;
+      button.removeAttribute("data-busy");
+    }, 1000);
+  }
 });
 
-updateSelectionCount();
+/** Star the selected results, or not; the page stays as it is. */
+async function changeStars(button) {
+  const body = new FormData(form, button);
+  body.set("csrfmiddlewaretoken", csrfToken());
+  button.setAttribute("data-busy", "");
+  try {
+    const response = await sessionFetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const { starred, message } = await response.json();
+    for (const tile of tiles().filter(isSelected)) if (starOf(tile)) showStar(starOf(tile), starred);
+    toast("success", message);
+  } catch {
+    toast("error", document.body.dataset.failed);
+  }
+  button.removeAttribute("data-busy");
+}
+
+if (gallery.isConnected) show();

@@ -1,5 +1,5 @@
 // Stars of results. A star is shown at once, and taken back if the server refuses it.
-// Event on the document: gallery:starred, with the button that was changed.
+// Event on the document: gallery:starred.
 
 import { csrfToken, sessionFetch } from "../app/session.js";
 
@@ -30,8 +30,13 @@ export async function toggleStar(button) {
   }
 }
 
-function showStar(button, isStarred) {
-  button.setAttribute("aria-pressed", `${isStarred}`);
-  button.setAttribute("form", isStarred ? "unstar" : "star");
-  document.dispatchEvent(new CustomEvent("gallery:starred", { detail: button }));
+/** Show whether the item of a star button is starred. */
+export function showStar(button, isStarred) {
+  // A star belongs to an item: all its tiles show it, and the button may be of a copy that is not on the page.
+  const same = `.tile-star[value="${button.value}"][formaction="${button.getAttribute("formaction")}"]`;
+  for (const each of [button, ...document.querySelectorAll(same)]) {
+    each.setAttribute("aria-pressed", `${isStarred}`);
+    each.setAttribute("form", isStarred ? "unstar" : "star");
+  }
+  document.dispatchEvent(new CustomEvent("gallery:starred"));
 }

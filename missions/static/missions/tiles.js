@@ -2,23 +2,47 @@
 //
 //   id              of its result, unique on every page
 //   data-index      the number of its item in the mission
+//   data-row        the mission and the number of the row; all versions of a row share it
+//   data-place      the place of its item in the gallery: a number, or for the newest first "microseconds-id"
 //   data-kind       image, video, text, file; none without a stored file
 //   data-status     of its result
 //   data-file, data-poster    the addresses of the result and of its small picture
+//   data-width, data-height   of the result, in pixels
 //   a[data-opens]             leads to the page of its item
-//   [form=selection]          the box that selects its item; the value is its key on this page
+//   [form=selection]          the box that selects its item; the value is its key, a number, unique on the page
 //   .tile-star                sends the star of its item to its formaction
 //   template                  the facts that the lightbox shows
+//
+// Event on the document: gallery:added, with the tiles that are new on the page.
 
 export const gallery = document.getElementById("gallery") ?? document.createElement("ul"); // absent without results
 
-export const tiles = () => [...gallery.querySelectorAll(".tile[data-index]")];
+export const tiles = () => [...gallery.querySelectorAll(":scope > .tile")];
 
 /** Return the tiles that the lightbox can show, in the order of the page. */
-export const viewableTiles = () => tiles().filter((tile) => tile.dataset.kind !== "none");
+export const viewableTiles = () => tiles().filter(isViewable);
+
+export const isViewable = (tile) => tile.dataset.kind !== "none";
 
 export const linkOf = (tile) => tile.querySelector("a[data-opens]");
 
 export const boxOf = (tile) => tile.querySelector('input[form="selection"]');
 
 export const starOf = (tile) => tile.querySelector(".tile-star");
+
+/** Return the number that the page shows for a tile. */
+export const numberOf = (tile) => tile.dataset.row.split("-")[1];
+
+/** Return a copy of the facts that stand beside a result. */
+export const factsOf = (tile) => tile.querySelector("template").content.cloneNode(true);
+
+/** Return a negative number if the place `a` comes before `b` in this gallery. */
+export function comparePlaces(a, b) {
+  const [x, y] = [a, b].map((place) => place.split("-").map(Number));
+  return x.length === 1 ? x[0] - y[0] : y[0] - x[0] || y[1] - x[1]; // moments: the newest first
+}
+
+/** Announce tiles that are new on the page. */
+export function announce(added) {
+  document.dispatchEvent(new CustomEvent("gallery:added", { detail: added }));
+}
