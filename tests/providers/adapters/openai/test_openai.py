@@ -249,7 +249,7 @@ def test_unsent_requests_are_not_accepted(server: ChatSimulatorProcess):
     assert (type(error), error.code) == (TryAgainLater, "unreachable")
     for url in ("", "ftp://example.com", "http://", "http://example.com/?a=1", "nonsense"):
         error = error_of(provider(url).submit, request())
-        assert (type(error), error.code) == (AccountBlocked, "no_base_url"), url
+        assert (type(error), "OPENAI_BASE_URL" in str(error)) == (AccountBlocked, True), url
     assert error_of(provider(server.url, model="").submit, request()).code == "no_model"
     assert error_of(provider(server.url).submit, SubmitRequest("other", {})).code == "unknown_model"
     assert server.stats()["submits"] == 0
