@@ -21,12 +21,15 @@ import pytest
 from django.core.management import call_command, get_commands, load_command_class
 
 from core import reasons
+from core.api.openapi import error_words
 from missions.models import ItemStatus, MissionStatus
 from providers import encryption
+from runninghub_batch.api import api
 from tests.test_project import APPS, ROOT, names_read_by_settings
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_GUIDES = [ROOT / "docs/user-guide.md", ROOT / "docs/user-guide.zh-CN.md"]
+API_GUIDE = ROOT / "docs/api.md"
 OPERATOR_GUIDE = ROOT / "docs/operator-guide.md"
 PAGES = [
     *READMES,
@@ -262,3 +265,27 @@ def test_quoted_messages_are_messages_of_the_program():
     assert len(quotes) > 25
     assert [quote for quote in quotes if len(quote.strip(" .…")) <= 8 or not is_message(quote)] == []
     assert not is_message("The moon could not be reached (…). Nothing was sent.")
+
+
+# --- API ---
+
+
+def test_every_word_of_an_error_is_explained():
+    explained = re.findall(r"^\| \d+ \| `(\w+)` \|", API_GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(explained) == error_words()
+
+
+def test_every_operation_is_in_the_table():
+    documented = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, operations in api.get_openapi_schema()["paths"].items()
+        for method in operations
+    }
+    rows = re.findall(r"^\| ([A-Z, ]+) \| (`/[^|]+`) \|", API_GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = {
+        (method, path)
+        for methods, paths in rows
+        for method in methods.split(", ")
+        for path in re.findall(r"`(.*?)`", paths)
+    }
+    assert listed == documented

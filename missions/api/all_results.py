@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
+from core.api.openapi import refusals
 from core.errors import FieldError, Invalid
 from missions.api.schemas.items import ItemOut
 from missions.api.schemas.values import DateTime
@@ -63,7 +64,12 @@ class ResultPage(Schema):
     next_cursor: str | None
 
 
-@router.get("", response=ResultPage, summary="Search the results of all missions")
+@router.get(
+    "",
+    response=ResultPage,
+    summary="Search the results of all missions",
+    openapi_extra={"responses": refusals(model="There is no `provider` beside it.")},
+)
 def list_results(request: HttpRequest, filters: Query[ResultFilterIn]) -> dict[str, Any]:
     """Newest first.
 

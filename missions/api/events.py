@@ -38,7 +38,7 @@ class FollowIn(Schema):
     after: Annotated[Position, Field(description="Only events after the one with this id.")] = 0
 
 
-class ResumeIn(Schema):
+class EventHeadersIn(Schema):
     last_event_id: Annotated[
         Position, Field(alias="Last-Event-ID", description="Same as `after`; the later one counts.")
     ] = 0
@@ -46,7 +46,7 @@ class ResumeIn(Schema):
 
 @router.get("/{mission_id}/events", summary="Follow a mission", openapi_extra=DOCUMENTED)
 def follow_mission(
-    request: HttpRequest, mission_id: Path[RowId], position: Query[FollowIn], headers: Header[ResumeIn]
+    request: HttpRequest, mission_id: Path[RowId], position: Query[FollowIn], headers: Header[EventHeadersIn]
 ) -> StreamingHttpResponse:
     """Stream the log of a mission, from its beginning or an id, then events as they happen.
 

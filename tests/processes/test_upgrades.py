@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -64,15 +65,17 @@ def next_release() -> Iterator[NextRelease]:
     release.unapply()
 
 
-@pytest.fixture
-def last_migration() -> Iterator[str]:
-    """Unapply the last migration of missions, and apply it again afterwards."""
+@contextmanager
+def without_last_migration() -> Iterator[str]:
+    """Unapply the last migration of missions, and apply it again afterwards. Yield its name."""
     ((app, last),) = MigrationLoader(connection).graph.leaf_nodes("missions")
     migration = MigrationLoader(connection).disk_migrations[app, last]
     before = next(name for label, name in migration.dependencies if label == app)
     call_command("migrate", app, before, verbosity=0)
-    yield f"{app}.{last}"
-    call_command("migrate", verbosity=0)
+    try:
+        yield f"{app}.{last}"
+    finally:
+        call_command("migrate", verbosity=0)
 
 
 def test_workers_run_during_migrations_of_the_next_release(open_stage: OpenStage, next_release: NextRelease) -> None:
@@ -93,32 +96,33 @@ def test_workers_run_during_migrations_of_the_next_release(open_stage: OpenStage
     stage.check_paid_once(again)
 
 
-def test_newer_programs_wait_for_migrations(open_stage: OpenStage, last_migration: str) -> None:
+def test_newer_programs_wait_for_migrations(open_stage: OpenStage) -> None:
     stage = open_stage(task_seconds=0.2, cap=10)
     mission = stage.mission(6)
-    web = stage.start_web()
-    cluster = stage.cluster(4, cap=10)
-    assert pending_migrations.missing_migrations() == [last_migration]
+    with without_last_migration() as last_migration:
+        web = stage.start_web()
+        cluster = stage.cluster(4, cap=10)
+        assert pending_migrations.missing_migrations() == [last_migration]
 
-    cluster.launch()
-    stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
-    assert last_migration in cluster.log.read_text()
-    answer = requests.get(f"{web.url}/api/v1/health", timeout=10)
-    assert (answer.status_code, last_migration in answer.text) == (503, True)
-    time.sleep(3)
-    assert stage.asked() == 0
+        cluster.launch()
+        stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
+        assert last_migration in cluster.log.read_text()
+        answer = requests.get(f"{web.url}/api/v1/health", timeout=10)
+        assert (answer.status_code, last_migration in answer.text) == (503, True)
+        time.sleep(3)
+        assert stage.asked() == 0
 
-    call_command("migrate", verbosity=0)
     cluster.wait_until_ready()
     stage.finish(mission, 30)
     stage.check_paid_once(mission)
     assert requests.get(f"{web.url}/api/v1/health", timeout=10).status_code == 200
 
 
-def test_waiting_workers_stop_on_sigterm(open_stage: OpenStage, last_migration: str) -> None:
+def test_waiting_workers_stop_on_sigterm(open_stage: OpenStage) -> None:
     stage = open_stage()
-    cluster = stage.cluster(4)
-    cluster.launch()
-    stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
-    cluster.stop()
-    assert not cluster.is_running
+    with without_last_migration():
+        cluster = stage.cluster(4)
+        cluster.launch()
+        stage.wait(lambda: WAITING in cluster.log.read_text(), 30)
+        cluster.stop()
+        assert not cluster.is_running
