@@ -141,6 +141,7 @@ INSTALLED_APPS = [
     "providers",
     "templates_app",
     "missions",
+    "sharing",
     "operations",
     "devtools",
 ]

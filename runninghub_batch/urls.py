@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("media.urls")),
     path("", include("templates_app.urls")),
     path("", include("missions.urls")),
+    path("", include("sharing.urls")),
 ]
 
 handler404 = "runninghub_batch.views.not_found"

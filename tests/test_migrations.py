@@ -24,6 +24,7 @@ FIRST_RELEASE = {
     "missions": 12,
     "operations": 0,
     "providers": 0,
+    "sharing": 0,
     "templates_app": 2,
     "workers": 0,
 }

@@ -20,6 +20,8 @@ class Verb(models.TextChoices):
     MISSION_RETRY = "mission.retry", _("retry failed items")
     MISSION_AGAIN = "mission.again", _("make results again")
     MISSION_RESOLVE = "mission.resolve", _("resolve an unconfirmed item")
+    MISSION_SHARE = "mission.share", _("create a share link")
+    MISSION_UNSHARE = "mission.unshare", _("withdraw a share link")
     MISSION_DELETE = "mission.delete", _("delete a mission")
     TEMPLATE_CREATE = "template.create", _("save a template")
     TEMPLATE_CHANGE = "template.change", _("change a template")

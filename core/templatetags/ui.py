@@ -24,7 +24,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from core.ui import statuses
+from core.ui import actions, statuses
 
 register = template.Library()
 
@@ -224,6 +224,12 @@ def tabs(entries: Iterable[Mapping[str, Any]], *, label: str) -> dict[str, Any]:
 def pagination(context: Mapping[str, Any], page: Page[Any], *, name: str = "page") -> dict[str, Any]:
     """Render the pages of a list.  ``name`` is the query parameter; the rest of the query stays."""
     return {"page": page, "name": name, "request": context["request"]}
+
+
+@register.simple_tag
+def actions_of(place: str, row_id: int) -> list[actions.Shown]:
+    """Return the actions that apps added: ``{% actions_of "mission" mission.pk as added %}``."""
+    return actions.shown(place, row_id)
 
 
 @register.simple_tag

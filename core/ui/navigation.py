@@ -59,21 +59,21 @@ def links(request: HttpRequest) -> list[Link]:
 
     The current entry is the one with the longest URL that contains the page.
     """
-    menu = ADMINISTRATION if _contains(_url("admin:index"), request.path) else SITE
+    menu = ADMINISTRATION if _contains(url_of("admin:index"), request.path) else SITE
     entries = sorted((entry for (place, _), entry in _entries.items() if place == menu), key=lambda entry: entry.order)
     shown = [
         (url, entry)
         for entry in entries
-        if (not entry.permission or request.user.has_perm(entry.permission)) and (url := _url(entry.url_name))
+        if (not entry.permission or request.user.has_perm(entry.permission)) and (url := url_of(entry.url_name))
     ]
     current = max((url for url, _ in shown if _contains(url, request.path)), key=len, default="")
     return [Link(url, entry.text, entry.icon, url == current) for url, entry in shown]
 
 
-def _url(name: str) -> str:
+def url_of(name: str, *args: int) -> str:
     """Return the URL of a name, or "" where it is not mounted (tests mount parts of the site)."""
     try:
-        return reverse(name)
+        return reverse(name, args=args)
     except NoReverseMatch:
         return ""
 

@@ -69,11 +69,7 @@ def download_output(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
     """Return the stored file. A single `Range` is supported."""
-    output = _stored_output(request, mission_id, index, number)
-    if not output.file:
-        headers = HEADERS | {"Content-Disposition": content_disposition(_file_name(output, "txt"))}
-        return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
-    return _serve(request, output, output.file, output.content_type, output.extension, output.sha256)
+    return file_response(request, _stored_output(request, mission_id, index, number))
 
 
 @router.get(
@@ -86,7 +82,22 @@ def download_thumbnail(
     request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], number: Path[OutputNumber]
 ) -> HttpResponseBase:
     """Return a JPEG of at most 384 pixels a side; for a video, its first frame."""
-    output = _stored_output(request, mission_id, index, number)
+    return thumbnail_response(request, _stored_output(request, mission_id, index, number))
+
+
+def file_response(request: HttpRequest, output: Output) -> HttpResponseBase:
+    """Return the file of a stored output, or a range of it.
+
+    Raises Http404 if the file is missing.
+    """
+    if not output.file:
+        headers = HEADERS | {"Content-Disposition": content_disposition(_file_name(output, "txt"))}
+        return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
+    return _serve(request, output, output.file, output.content_type, output.extension, output.sha256)
+
+
+def thumbnail_response(request: HttpRequest, output: Output) -> HttpResponseBase:
+    """Return the thumbnail of a stored output. Raises Http404 if it has none."""
     if not output.thumbnail:
         raise Http404
     return _serve(request, output, output.thumbnail, "image/jpeg", "thumb.jpg", f"{output.sha256}-thumbnail")

@@ -131,7 +131,8 @@ class Bundle:
     """A planned archive: ``length`` in bytes, and its pieces, which can be read once.
 
     Planning reads every row of the mission, or only those at ``indexes``. Of a row with several
-    versions the archive has the chosen one, or all of them with ``has_all_versions``.
+    versions the archive has the chosen one, or all of them with ``has_all_versions``. Without
+    ``has_manifest`` it has the files alone.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Bundle:
         indexes: Sequence[int] | QuerySet[MissionItem, int] | None = None,
         *,
         has_all_versions: bool = False,
+        has_manifest: bool = True,
     ) -> None:
         self._mission = mission
         self._zip = ZipStream(sized=True)
@@ -151,8 +153,9 @@ class Bundle:
         for item, outputs in selectors.items_with_outputs(mission, indexes, has_all_versions=has_all_versions):
             for row, output in export.manifest_rows(item, outputs):
                 self._manifest.add(row if output is None else self._with_file(row, output))
-        self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)
-        self._times.append(max(self._times, default=mission.created_at))
+        if has_manifest:
+            self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)
+            self._times.append(max(self._times, default=mission.created_at))
         self._plan.update(self._manifest.digest())
 
     @property

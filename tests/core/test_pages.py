@@ -16,7 +16,7 @@ from runninghub_batch.views import server_error
 
 TEMPLATES = [
     path
-    for folder in ("accounts", "core", "media", "missions", "operations", "providers", "templates_app")
+    for folder in ("accounts", "core", "media", "missions", "operations", "providers", "sharing", "templates_app")
     for path in sorted((settings.BASE_DIR / folder / "templates").rglob("*.html"))
 ]
 SPRITE = (settings.BASE_DIR / "core/static/app/icons.svg").read_text()

@@ -29,7 +29,17 @@ from workers.models import WorkerCluster
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 2  # examples per operation, beside those that cover each value
 REPLACED_CHECKS = "positive_data_acceptance,negative_data_rejection"  # by those of tests.core.schema_checks
-APPS = ("accounts", "core", "media", "missions", "operations", "providers", "runninghub_batch", "templates_app")
+APPS = (
+    "accounts",
+    "core",
+    "media",
+    "missions",
+    "operations",
+    "providers",
+    "runninghub_batch",
+    "sharing",
+    "templates_app",
+)
 ENDLESS = "/events$"  # a stream that ends with its mission, and no worker runs here
 
 

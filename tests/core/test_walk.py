@@ -13,6 +13,8 @@ from media.models import MediaFile
 from media.services import store_upload
 from missions import services
 from missions.models import ItemEvent, Mission, MissionItem
+from sharing.models import ShareLink
+from sharing.services import create_link
 from templates_app.models import MissionTemplate
 from tests.api_client import caller, new_token
 from tests.core.operations import Operation, operations, picture
@@ -42,6 +44,7 @@ def places(owner: User) -> dict[str, Any]:
         "number": 1,
         "media_id": media.pk,
         "template_id": MissionTemplate.objects.create(owner=owner, name=MARK, task_type="text_to_image").pk,
+        "link_id": create_link(mission=mission, creator=owner).pk,
         "token_id": ApiToken.objects.get(user=owner).pk,
     }
 
@@ -58,7 +61,7 @@ def ask(client: Client, operation: Operation, places: dict[str, Any]) -> Any:
 
 def rows() -> list[Any]:
     """Return all rows that a request could change."""
-    known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken)
+    known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken, ShareLink)
     ignored = {"last_used_at"}
     return [
         {name: value for name, value in row.items() if name not in ignored}

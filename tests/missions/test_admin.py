@@ -23,7 +23,7 @@ from missions.models import (
 from providers import provider_accounts
 
 pytestmark = pytest.mark.django_db
-OURS = ("accounts", "billing", "core", "media", "missions", "providers", "templates_app", "workers")
+OURS = ("accounts", "billing", "core", "media", "missions", "providers", "sharing", "templates_app", "workers")
 INDEX = {PromptEntry, ResultEntry, SearchDay, SearchState, SearchWord}  # can be deleted and filled again at any time
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models() if model not in INDEX]
 READ_ONLY = [

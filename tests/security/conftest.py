@@ -18,6 +18,7 @@ from accounts.models import ApiToken
 from drafts import services as drafts
 from media.services import store_upload
 from missions.models import Attempt, Mission
+from sharing.services import create_link
 from templates_app.services import create_template
 from tests.core.operations import picture
 
@@ -45,6 +46,7 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
     token, _secret = accounts.create_token(user=owner, name=MARK)
     draft = drafts.open_draft(owner=owner, key=drafts.new_key())
     drafts.save_form(draft, {"name": MARK})
+    link = create_link(mission=mixed, creator=owner, title=MARK)
     config = {"model": "rhart-image-v1/text-to-image", "params": {"aspectRatio": "16:9"}}
     return {
         "mission_id": mixed.pk,
@@ -58,6 +60,8 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
         "token": Attempt.objects.order_by("pk")[0].webhook_token,
         "draft": draft.key,
         "endpoint": mixed.model,
+        "link_id": link.pk,
+        "link_token": link.token,
     }
 
 

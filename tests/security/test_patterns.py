@@ -21,6 +21,7 @@ OURS = (
     "operations",
     "providers",
     "runninghub_batch",
+    "sharing",
     "templates_app",
     "workers",
 )
