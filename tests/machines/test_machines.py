@@ -25,7 +25,7 @@ NO_ANSWER = "The database does not answer"
 HOLD_THE_LOCK = """
 import time
 from django.db import transaction
-from missions.models import ProviderAccount
+from providers.models import ProviderAccount
 with transaction.atomic():
     ProviderAccount.objects.select_for_update().get(provider="runninghub")
     print("locked", flush=True)
