@@ -16,14 +16,17 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts import people, services
 from accounts.audit import services as audit
 from accounts.audit.models import Verb
+from accounts.forms import AdminSignInForm
 from accounts.models import ApiToken, Profile, Scope
 from core.admin.readonly import ListAdmin, column, titled
 from core.reasons import define
 
+admin.site.login_form = AdminSignInForm
+
 
 class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("It may"),
+        label=gettext_lazy("Permissions"),
         choices=Scope.choices,
         initial=Scope.values,
         widget=forms.CheckboxSelectMultiple,

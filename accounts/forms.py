@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +24,20 @@ def time_zone_choices() -> list[tuple[str, str | Promise]]:
     """Return the time zones of places, such as ``Asia/Shanghai``."""
     zones = sorted(name for name in time_zone_names() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return [("", _("Follow the browser")), ("UTC", "UTC"), *((name, name.replace("_", " ")) for name in zones)]
+
+
+class SignInForm(AuthenticationForm):
+    """Name and password. After a failure the focus is in the password: it is more often wrong."""
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.errors and self.data.get("username"):
+            self.fields["username"].widget.attrs.pop("autofocus", None)
+            self.fields["password"].widget.attrs["autofocus"] = True
+
+
+class AdminSignInForm(SignInForm, AdminAuthenticationForm):
+    """The same at the door of the admin."""
 
 
 class PreferencesForm(forms.Form):
@@ -49,7 +65,7 @@ class TokenForm(forms.Form):
     expires_in_days = forms.ChoiceField(label=_("Valid for"), required=False, choices=LIFETIMES, initial="90")
 
     scopes = forms.MultipleChoiceField(
-        label=_("It may"), choices=Scope.choices, initial=Scope.values, widget=forms.CheckboxSelectMultiple
+        label=_("Permissions"), choices=Scope.choices, initial=Scope.values, widget=forms.CheckboxSelectMultiple
     )
 
     def expires_at(self) -> datetime | None:

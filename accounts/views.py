@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import lockout, preferences, services
-from accounts.forms import AppearanceForm, PreferencesForm, TokenForm
+from accounts.forms import AppearanceForm, PreferencesForm, SignInForm, TokenForm
 from accounts.models import ApiToken, Profile
 from accounts.services import TooManyTokens
 from core.http.redirects import safe_next
@@ -26,7 +26,13 @@ from core.http.redirects import safe_next
 
 class SignIn(auth_views.LoginView):
     template_name = "accounts/login.html"
+    authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        """Add ``is_first``: nobody has signed in here yet."""
+        is_first = not User.objects.filter(last_login__isnull=False).exists()
+        return super().get_context_data(is_first=is_first, **context)
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Set the cookies for the person's preferences and for a browser that was used before."""

@@ -48,6 +48,25 @@ def test_wrong_password_keeps_the_username(owner):
     assert 'value="mei"' in text(page)
 
 
+def test_wrong_password_focuses_the_password(owner):
+    for door in ("/accounts/login/", "/admin/login/"):
+        page = text(Client().post(door, {"username": "mei", "password": "wrong"}))
+        [focused] = re.findall(r"<input [^>]*autofocus[^>]*>", page)
+        assert 'name="password"' in focused, door
+
+
+def test_first_sign_in_names_the_place_of_the_password(owner):
+    assert "Nobody has signed in yet" in text(Client().get("/accounts/login/"))
+    Client().post("/accounts/login/", {"username": "mei", "password": PASSWORD})
+    assert "Nobody has signed in yet" not in text(Client().get("/accounts/login/"))
+
+
+def test_admin_sign_in_names_a_person_who_may_not_enter(signed_in):
+    page = text(signed_in.get("/admin/", follow=True))
+    assert "mei may not enter the administration." in page
+    assert 'class="sign-in"' in page
+
+
 def test_sign_in_redirects_to_no_other_host(owner):
     form = {"username": "mei", "password": PASSWORD, "next": "https://evil.example/"}
     assert Client().post("/accounts/login/", form)["Location"] == "/"
