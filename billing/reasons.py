@@ -6,16 +6,14 @@ from core.reasons import define
 
 MISSION_LIMIT_REACHED = define(
     "mission_limit_reached",
-    "The spending limit of this mission is reached: nothing more is sent. "
-    "Limit: %(limit)s %(currency)s. Charged so far: %(charged)s %(currency)s. "
-    "Expected for what may still be charged: %(expected)s %(currency)s. "
-    "To go on, raise the limit in the mission's settings, then resume it.",
+    "The mission's spending limit of %(limit_money)s is reached; nothing more is sent. "
+    "Charged: %(charged_money)s. Still running: up to %(expected_money)s. "
+    "To continue, raise the limit in the mission's settings, then resume it.",
 )
 OWNER_LIMIT_REACHED = define(
     "owner_limit_reached",
-    "The spending limit of the mission's owner is reached: nothing more is sent. "
-    "Limit: %(limit)s %(currency)s. Charged so far: %(charged)s %(currency)s. "
-    "Expected for what may still be charged: %(expected)s %(currency)s. "
+    "The owner's spending limit of %(limit_money)s is reached; nothing more is sent. "
+    "Charged: %(charged_money)s. Still running: up to %(expected_money)s. "
     "Ask an operator to raise the limit, or wait for the next period; then resume the mission.",
 )
 PRICE_UNKNOWN = define(

@@ -9,14 +9,23 @@ it. This module does not depend on Django, because the adapters of the providers
 
 Four optional parameters extend any reason: ``hint`` (another reason, shown after it), ``provider``
 and ``detail`` (the provider's own words), and ``vendor_code`` (shown in brackets).
+
+A reason with a parameter ``currency`` may name its amounts as money: ``%(cost_money)s`` is the
+parameter ``cost`` as "¥0.50".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from core.money import money_text
+
 TEMPLATES: dict[str, str] = {}  # English templates by code
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 class Reason(str):
@@ -80,8 +89,11 @@ def render(code: str, params: Mapping[str, Any], translate: Callable[[str], str]
     if code not in TEMPLATES:
         return ""
     values = {name: _value(value, translate) for name, value in params.items()}
+    if "currency" in values:
+        values |= _amounts(values, str(values["currency"]))
     parts = [_fill(translate(TEMPLATES[code]), values), values.get("hint", "")]
     if values.get("detail"):
+        values["detail"] = _half(str(values["detail"]), is_chinese=bool(_CHINESE.search(parts[0])))
         parts.append(_fill(translate(TEMPLATES[DETAIL.code]), values))
     text = ""
     for part in map(str, parts):
@@ -119,6 +131,25 @@ def _value(value: Any, translate: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping) and "code" in value:
         return render(value["code"], value.get("params") or {}, translate) or value.get("text", "")
     return value
+
+
+def _amounts(values: Mapping[str, Any], currency: str) -> dict[str, str]:
+    """Return the numbers among ``values`` as money, under their names with ``_money``."""
+    amounts = {}
+    for name, value in values.items():
+        try:
+            amounts[f"{name}_money"] = money_text(Decimal(str(value)), currency)
+        except (InvalidOperation, ValueError):
+            continue
+    return amounts
+
+
+def _half(detail: str, *, is_chinese: bool) -> str:
+    """Return the part of ``text | 文字`` that the reader understands; other texts unchanged."""
+    parts = [part.strip() for part in detail.split("|")]
+    if len(parts) != 2 or len({bool(_CHINESE.search(part)) for part in parts}) != 2:
+        return detail
+    return next(part for part in parts if bool(_CHINESE.search(part)) == is_chinese)
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:

@@ -25,18 +25,19 @@ DELETED = define("mission_deleted", "The mission was deleted.")
 FAILURES_IN_A_ROW = define(
     "failures_in_a_row",
     "The last %(count)s items failed for the same cause (%(code)s), so the mission was paused and nothing more is sent. "
-    "They were charged %(charged)s %(currency)s. Look at the failures, remove the cause, then resume.",
+    "They were charged %(charged_money)s. Look at the failures, remove the cause, then resume.",
 )
 
 CHARGED_ABOVE_PRICE = define(
     "charged_above_price",
-    "The provider charged %(charged)s %(currency)s for one item that was expected to cost %(expected)s. Nothing more is "
-    "sent until the mission is resumed: check the price at the provider first. From then on so much is expected.",
+    "The provider charged %(charged_money)s for one item that was expected to cost %(expected_money)s. Nothing more is "
+    "sent until the mission is resumed: check the price at the provider first. Later items are then expected to cost "
+    "as much.",
 )
 UNBELIEVABLE_CHARGE = define(
     "unbelievable_charge",
-    "The provider reports a charge of %(charged)s %(currency)s for one item that was expected to cost %(expected)s. It "
-    "is not booked: compare it with the provider's bill. Nothing more is sent until the mission is resumed.",
+    "The provider reports a charge of %(charged_money)s for one item that was expected to cost %(expected_money)s. It "
+    "is not counted: compare it with the provider's bill. Nothing more is sent until the mission is resumed.",
 )
 
 # Items that were not sent
@@ -134,4 +135,4 @@ ADMIN_CANCELLED = define("admin_cancelled", "Cancelled in the administration.")
 ADMIN_DELETED = define("admin_deleted", "Deleted in the administration.")
 ADMIN_ITEM_RETRIED = define("admin_item_retried", "Retried in the administration.")
 ADMIN_TASK_ATTACHED = define("admin_task_attached", "Task attached in the administration.")
-ADMIN_NOT_RUN = define("admin_not_run", "Marked as never run in the administration.")
+ADMIN_NOT_RUN = define("admin_not_run", "Marked as not run in the administration.")

@@ -14,10 +14,10 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from core.templatetags.ui import SIGNS
+from core.money import SIGNS
 from media.models import MediaFile
 from providers.catalog import MEGABYTE, Parameter, ParameterType
-from providers.catalog.labels import parameter_label
+from providers.catalog.labels import choice_label, parameter_label
 
 PARAMETER = "param-"  # prefix of the names of these fields in a form
 SINGLE_LINE_LENGTH = 200  # a longer text gets several lines
@@ -94,11 +94,13 @@ def _widget(parameter: Parameter, *, is_decided: bool) -> forms.Widget:
     if parameter.default is None:
         nothing = ("", gettext("Model's choice"))
     else:
-        default = {"True": gettext("Yes"), "False": gettext("No")}.get(str(parameter.default), parameter.default)
+        default = {"True": gettext("Yes"), "False": gettext("No")}.get(str(parameter.default)) or choice_label(
+            str(parameter.default)
+        )
         nothing = ("", gettext("Default (%(default)s)") % {"default": default})
     match parameter.type:
         case ParameterType.CHOICE:
-            choices = [(choice, choice) for choice in parameter.choices]
+            choices = [(choice, choice_label(choice)) for choice in parameter.choices]
             return forms.Select(choices=choices if is_decided and is_always_sent(parameter) else [nothing, *choices])
         case ParameterType.BOOLEAN:
             return forms.Select(choices=[nothing, ("true", _("Yes")), ("false", _("No"))])

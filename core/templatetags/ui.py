@@ -24,6 +24,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from core.money import money_text
 from core.ui import actions, statuses
 
 register = template.Library()
@@ -36,7 +37,6 @@ TONES: dict[str, tuple[str, str]] = {
     "error": ("bad", "x-circle"),
     "neutral": ("neutral", "info"),
 }
-SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€"}
 TASK_TYPE_ICONS = {
     "text_to_image": "text-image",
     "image_to_image": "image-image",
@@ -263,9 +263,7 @@ def money(amount: Decimal | float | None, currency: str = "CNY") -> str:
         return "—"
     if not currency and not amount:
         return _("free")
-    whole, _point, decimals = f"{round(Decimal(str(amount)), 6) or 0:,.6f}".partition(".")
-    figures = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
-    return f"{SIGNS[currency]}{figures}" if currency in SIGNS else f"{figures} {currency}"
+    return money_text(Decimal(str(amount)), currency)
 
 
 @register.filter

@@ -23,7 +23,7 @@ from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.reasons import translate
 from core.errors import FieldError, NotPossible
-from core.money import MILLIONTH, amount_text
+from core.money import MILLIONTH, amount_text, money_text
 from core.text import trim
 from missions import charges, failures, lifecycle, reasons, search
 from missions.models import ItemStatus, Mission, MissionStatus
@@ -163,13 +163,12 @@ class LimitReached(NotPossible):
     error = "limit_reached"
 
     def __init__(self, mission: Mission, limit: NeededLimit) -> None:
-        facts = {"limit": amount_text(mission.spending_limit), "least": amount_text(limit.for_next)}
         text = _(
-            "Not resumed: the spending limit of %(limit)s %(currency)s does not cover the next item. Raise it to at "
-            "least %(least)s %(currency)s; %(all)s %(currency)s covers everything that is left."
+            "Not resumed: the spending limit of %(limit)s does not cover the next item. Raise it to at least %(least)s; "
+            "%(all)s covers everything that is left."
         )
-        facts |= {"all": amount_text(limit.for_all), "currency": mission.currency}
-        super().__init__(text % facts)
+        amounts = {"limit": mission.spending_limit or Decimal(0), "least": limit.for_next, "all": limit.for_all}
+        super().__init__(text % {name: money_text(each, mission.currency) for name, each in amounts.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,10 @@ def own_params(
         file_errors = references.params_file_errors(mission.owner_id, model, params)
         errors += [shared_error(error) for error in (*file_errors, *output_errors(mission.owner_id, model, outputs))]
     errors += [
-        FieldError(f"params.{name}", _("All items of this mission have it: give another value."))
+        FieldError(
+            f"params.{name}",
+            _("All items of the mission share this parameter, so it cannot be blank here. Enter another value."),
+        )
         for name in mission.params
         if name not in merged
     ]

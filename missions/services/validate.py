@@ -18,6 +18,7 @@ from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.values import is_storable
 from core.errors import FieldError, Invalid
+from core.money import money_text
 from core.reasons import Reason
 from core.text import is_blank, trim
 from missions.references import conversion_warnings, output_errors, replace_names
@@ -232,15 +233,14 @@ def owner_limit_errors(
     if not estimated_cost or estimated_cost <= budget.left:
         return []
     facts = {
-        "price": f"{estimated_cost:.2f}",
-        "left": f"{max(budget.left, Decimal(0)):.2f}",
-        "limit": f"{limit.amount:.2f}",
+        "price": money_text(estimated_cost, model.currency),
+        "left": money_text(max(budget.left, Decimal(0)), model.currency),
+        "limit": money_text(limit.amount, model.currency),
         "period": limit.get_period_display(),
-        "currency": model.currency,
     }
     message = _(
-        "This costs about %(price)s %(currency)s, and %(left)s is left of your spending limit of %(limit)s %(currency)s "
-        "%(period)s. Make fewer items, or ask an operator to raise the limit."
+        "This costs about %(price)s, and %(left)s is left of your spending limit of %(limit)s %(period)s. "
+        "Make fewer items, or ask an operator to raise the limit."
     )
     return [FieldError("batch_input", message % facts)]
 

@@ -15,7 +15,7 @@ from accounts.audit import services as audit
 from accounts.audit.models import Verb
 from core.db import bulk
 from core.errors import FieldError, NotPossible
-from core.money import MILLIONTH, amount_text
+from core.money import MILLIONTH, amount_text, money_text
 from missions import charges, failures, lifecycle, search
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.services.control import refusal, require_active_owner
@@ -123,11 +123,11 @@ def again_problems(mission: Mission, count: int, estimate: Decimal | None) -> li
         left = budget.left - (failures.estimate(mission, mission.pending_count) or 0)
         if estimate > left:
             message = _(
-                "This costs about %(price)s %(currency)s, and %(left)s is left of this mission's spending limit of "
-                "%(limit)s %(currency)s. Raise the limit first, or choose fewer results."
+                "This costs about %(price)s, and %(left)s is left of this mission's spending limit of %(limit)s. "
+                "Raise the limit first, or choose fewer results."
             )
-            facts = {"price": f"{estimate:.2f}", "left": f"{max(left, Decimal(0)):.2f}", "limit": f"{budget.limit:.2f}"}
-            problems.append(message % (facts | {"currency": mission.currency}))
+            amounts = {"price": estimate, "left": max(left, Decimal(0)), "limit": budget.limit}
+            problems.append(message % {name: money_text(each, mission.currency) for name, each in amounts.items()})
     return problems
 
 

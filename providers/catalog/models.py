@@ -26,6 +26,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
 from core.errors import FieldError, Invalid
+from core.money import money_text
+from providers.catalog.labels import parameter_label
 from providers.catalog.parameters import STRICT, Parameter
 from providers.catalog.prices import PriceRule
 from providers.catalog.task_types import RESULT_KINDS, TaskType
@@ -290,22 +292,20 @@ class Model(BaseModel):
 
     @property
     def price_text(self) -> str:
-        """The price of a call for people: ``0.29 to 4.738 CNY per call, by quality``."""
+        """The price of a call for people: ``¥0.29 to ¥4.738 each, by quality``."""
         rule = self.price_rule
         if rule is None:
             return _("The price is unknown.")
         lowest, highest = min(rule.amounts.values()), max(rule.amounts.values())
         if not highest:
             return _("Free.")
-        amount = f"{lowest:f}"
+        amount = money_text(lowest, self.currency)
         if lowest != highest:
-            amount = _("%(lowest)s to %(highest)s") % {"lowest": amount, "highest": f"{highest:f}"}
-        texts = {"amount": amount, "currency": self.currency, "fields": ", ".join(rule.by)}
-        if rule.is_per_second:
-            texts["words"] = _("%(amount)s %(currency)s per second of result") % texts
-        else:
-            texts["words"] = _("%(amount)s %(currency)s per call") % texts
-        return _("%(words)s, by %(fields)s") % texts if rule.by else texts["words"]
+            amount = _("%(lowest)s to %(highest)s") % {"lowest": amount, "highest": money_text(highest, self.currency)}
+        words = _("%(amount)s per second of result") if rule.is_per_second else _("%(amount)s each")
+        words %= {"amount": amount}
+        fields = _(", ").join(parameter_label(name).lower() for name in rule.by)
+        return _("%(words)s, by %(fields)s") % {"words": words, "fields": fields} if rule.by else words
 
 
 class _JsonSchema(GenerateJsonSchema):

@@ -105,7 +105,7 @@ def plan_of(rows: QuerySet[Any]) -> str:
 def test_models_page_shows_prices(admin_client):
     page = admin_client.get(reverse("admin-models")).content.decode()
     assert "rhart-image-v1/text-to-image" in page
-    assert "0.05 CNY per call" in page
+    assert "¥0.05 each" in page
     assert page.count("default</span>") >= 4
 
 

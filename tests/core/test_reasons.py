@@ -53,7 +53,28 @@ def test_nested_reasons_are_translated():
     with translation.override("zh-hans"):
         shown = columns.display(str(reason), code, params)
     assert shown.endswith("RunningHub：no")
-    assert "Moderation" not in shown
+    assert "moderation" not in shown
+
+
+def test_amounts_are_shown_as_money():
+    reason = mission_reasons.FAILURES_IN_A_ROW(count=3, code="1501", charged="0.1", currency="CNY")
+    assert "They were charged ¥0.10." in reason
+
+
+@pytest.mark.parametrize(
+    ("detail", "english", "chinese"),
+    [
+        ("did not pass | 未通过", "did not pass", "未通过"),
+        ("未通过|did not pass", "did not pass", "未通过"),
+        ("a | b", "a | b", "a | b"),
+        ("a | b | 未通过", "a | b | 未通过", "a | b | 未通过"),
+    ],
+)
+def test_a_bilingual_detail_is_shown_in_one_language(detail, english, chinese):
+    reason = mission_reasons.FAILED(provider="RunningHub", detail=detail)
+    assert reason.endswith(f"RunningHub says: {english}")
+    with translation.override("zh-hans"):
+        assert columns.translate(reason).endswith(f"RunningHub：{chinese}")
 
 
 def test_an_error_with_a_code_remains_a_reason():
@@ -81,6 +102,6 @@ def test_pages_show_errors_in_the_language_of_the_reader(owner, account):
     client.force_login(owner)
     for page in ("failures", "items", "items/1"):
         shown = client.get(f"/missions/{mission.pk}/{page}").content.decode()
-        assert "未通过审核" in shown, page
+        assert "被内容审核拦截" in shown, page
         assert "RunningHub：no" in shown, page
-        assert "Moderation" not in shown, page
+        assert "moderation" not in shown, page

@@ -181,8 +181,8 @@ def test_a_missing_input_file_is_named_before_anything_is_sent(owner, account):
 def test_a_limit_that_does_not_cover_it_refuses(owner, account):
     mission = complete(make_mission(owner, 3, spending_limit=Decimal("0.27")), account)
     for limits, indexes, message in (
-        ({}, (1, 2, 3), "0.12 is left of this mission's spending limit of 0.27 CNY"),
-        ({"amount": Decimal("0.22")}, (1, 2), "0.07 is left of your spending limit of 0.22 CNY"),
+        ({}, (1, 2, 3), "¥0.12 is left of this mission's spending limit of ¥0.27"),
+        ({"amount": Decimal("0.22")}, (1, 2), "¥0.07 is left of your spending limit of ¥0.22"),
     ):
         if limits:
             SpendingLimit.objects.create(user=owner, period="ever", **limits)

@@ -70,7 +70,7 @@ def test_operators_share_models_and_set_prices(owner, stranger, boss):
     assert set(errors(add(owner, **priced))) == {"definition.price", "is_shared"}
     data(add(boss, **priced), 201)
     model = data(caller(stranger).get(f"/api/v1/models/runninghub:{ENDPOINT}"))
-    assert (model["source"], model["price"]["words"]) == ("shared", "0.5 CNY per call")
+    assert (model["source"], model["price"]["words"]) == ("shared", "¥0.50 each")
     assert catalog.get_model(ENDPOINT, owner_id=owner.pk).price({}) == Decimal("0.5")
 
     data(add(owner), 201)  # a person's own model comes before the shared one

@@ -58,14 +58,14 @@ def test_price_is_given_as_text_and_data(owner):
         return data(caller(owner).get(f"/api/v1/models/{endpoint}"))["price"]
 
     assert price(EDIT) == {
-        "words": "0.05 CNY per call",
+        "words": "¥0.05 each",
         "currency": "CNY",
         "unit": "call",
         "by": [],
         "rows": [{"when": {}, "amount": "0.05"}],
     }
     by_resolution = price("rhart-image-n-pro/edit")
-    assert by_resolution["words"] == "0.4 to 0.5 CNY per call, by resolution"
+    assert by_resolution["words"] == "¥0.40 to ¥0.50 each, by resolution"
     assert {"when": {"resolution": "4k"}, "amount": "0.5"} in by_resolution["rows"]
 
 

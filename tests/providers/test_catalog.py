@@ -144,7 +144,7 @@ def test_reserved_names_and_other_shapes_are_refused():
 def test_absent_values():
     blank: Any
     for blank in ("", "  \n", None, []):
-        assert "required" in errors_of(T2I, {"prompt": blank})["prompt"]
+        assert "Required" in errors_of(T2I, {"prompt": blank})["prompt"]
         cleaned = get_model(T2V).clean({"prompt": "Waves at dusk", "storyboard": blank, "duration": blank})
         assert "storyboard" not in cleaned
         assert cleaned["duration"] == "10"
@@ -342,8 +342,8 @@ def test_a_price_without_a_row_is_unknown():
 
 
 def test_price_text():
-    assert get_model(T2I).price_text == "0.05 CNY per call"
-    assert get_model("rhart-image-n-pro/edit").price_text == "0.4 to 0.5 CNY per call, by resolution"
+    assert get_model(T2I).price_text == "¥0.05 each"
+    assert get_model("rhart-image-n-pro/edit").price_text == "¥0.40 to ¥0.50 each, by resolution"
     assert free_form_model("some/model", "text_to_image").price_text == "The price is unknown."
 
 

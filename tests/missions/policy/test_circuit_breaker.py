@@ -42,7 +42,7 @@ def test_so_many_failures_in_a_row_pause_it_and_say_why(owner, account):
     assert status_of(mission) == "paused"
     reason = mission.pause_reason
     assert reason.startswith("The last 3 items failed for the same cause (1015)")
-    assert "charged 0.05 CNY" in reason
+    assert "charged ¥0.05" in reason
     assert reason.endswith("It failed.")
     assert mission.events.filter(item=None).last().reason == reason
     assert set(Attempt.objects.filter(pk__in=waiting).values_list("status", flat=True)) == {"void"}  # not sent
@@ -55,7 +55,7 @@ def test_refusals_that_cost_nothing_count_as_well(owner, account):
     for attempt_id in claim(mission, account, 3):
         bring_to("refused", attempt_id)
     assert status_of(mission) == "paused"
-    assert "charged 0.00 CNY" in mission.pause_reason
+    assert "charged ¥0.00" in mission.pause_reason
 
 
 @pytest.mark.parametrize("between", [succeed, fail_otherwise])
