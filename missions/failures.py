@@ -15,7 +15,7 @@ from providers.adapters.errors import Remedy
 from providers.adapters.registry import PROVIDERS
 
 ADVICE: dict[Remedy, Promise] = {
-    Remedy.NONE: _("Unchanged, it will fail again. Correct the prompt, the images or the parameters first."),
+    Remedy.NONE: _("Retrying without changes will fail again. Change the prompt, images or parameters first."),
     Remedy.ONE_MORE_TRY: _("Another try may help. If it fails again, change the prompt or the images."),
     Remedy.TRY_LATER: _("The problem was at the provider. Trying again later usually helps."),
 }

@@ -66,7 +66,7 @@ class BackupAdmin(DetailAdmin):
         column("file_count", _("files")),
     ]
     facts = [
-        ("made_at", _("Made")),
+        ("made_at", _("Created")),
         ("host", _("Host")),
         ("folder", _("Folder")),
         ("size_bytes", _("Bytes")),

@@ -139,7 +139,7 @@ class ProviderAccountAdmin(ListAdmin):
             status = provider_accounts.check(account)
         except ProviderError as error:
             reason = translate(str(error))
-            self.message_user(request, gettext("The connection does not work. %s") % reason, messages.ERROR)
+            self.message_user(request, gettext("Connection failed. %s") % reason, messages.ERROR)
             return
         self.message_user(request, _describe(status, time.monotonic() - started), messages.SUCCESS)
         if account.paused_at:

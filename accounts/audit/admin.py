@@ -43,7 +43,7 @@ class AuditEntryAdmin(DetailAdmin):
         ("get_verb_display", _("Action")),
         ("object_name", _("Object")),
         ("object_id", _("Number of the object")),
-        ("get_via_display", _("By way of")),
+        ("get_via_display", _("Via")),
         ("credential", _("Token or session")),
         ("address", _("Address")),
         ("request_id", _("Request")),

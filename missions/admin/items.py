@@ -266,9 +266,7 @@ class MissionItemAdmin(PageAdmin):
                 task_id = form.cleaned_data["remote_task_id"]
                 services.resolve_with_task(item=item, remote_task_id=task_id, actor=actor(request))
                 log(self, request, item, reasons.ADMIN_TASK_ATTACHED)
-                messages.success(
-                    request, _("The task is attached. Its result is downloaded, and nothing is paid again.")
-                )
+                messages.success(request, _("Task attached. Its result will be downloaded at no extra cost."))
                 return True
             if request.POST.get("found") == "nothing":
                 services.resolve_as_not_run(item=item, actor=actor(request))

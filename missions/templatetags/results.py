@@ -8,12 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.utils.translation import ngettext, npgettext
 
 from core.money import amount_text
 from missions import failures
 from missions.links import mission_urls, output_url, thumbnail_url
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 from missions.results import gallery
+from providers import catalog
+from providers.adapters.registry import PROVIDERS
 
 register = template.Library()
 
@@ -67,6 +70,35 @@ def percent(share: float) -> int:
 def item_status_label(status: str) -> str:
     """Return the label of an item's status: ``{{ "failed"|item_status_label }}``."""
     return str(ItemStatus(status).label)
+
+
+@register.filter
+def model_label(mission: Mission) -> str:
+    """Return the name of a mission's model in the reader's language."""
+    return catalog.model_of(mission).label
+
+
+@register.filter
+def provider_label(mission: Mission) -> str:
+    """Return the provider's name for people: "RunningHub"."""
+    kind = PROVIDERS.get(mission.provider)
+    return str(kind.label) if kind else mission.provider
+
+
+@register.filter
+def items_text(count: int, kind: str) -> str:
+    """Return "30 items", in Chinese with the measure word of what is made (image, video, text).
+
+    ``{{ preview.count|items_text:"video" }}``
+    """
+    match kind:
+        case "image":
+            text = npgettext("images", "%(shown)s item", "%(shown)s items", count)
+        case "video":
+            text = npgettext("videos", "%(shown)s item", "%(shown)s items", count)
+        case _:
+            text = ngettext("%(shown)s item", "%(shown)s items", count)
+    return text % {"shown": f"{count:,}"}
 
 
 @register.filter

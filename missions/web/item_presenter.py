@@ -12,7 +12,7 @@ from media.models import MediaFile
 from missions.models import Mission, MissionItem
 from providers import catalog, references
 from providers.catalog import Model
-from providers.catalog.labels import parameter_label
+from providers.catalog.labels import choice_label, parameter_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,9 @@ def _parameters(
         for name in names:
             values = params[name] if isinstance(params[name], list) else [params[name]]
             texts = [(_("Yes") if value else _("No")) if isinstance(value, bool) else str(value) for value in values]
+            parameter = models[mission.pk].parameter(name)
+            if parameter and parameter.choices:
+                texts = [choice_label(text) for text in texts]
             pictures = {text: media for text in texts if (media := by_reference.get((mission.owner_id, text)))}
             others = "\n".join(text for text in texts if text not in pictures)
             views.append(ParameterView(name, others, [pictures[text] for text in texts if text in pictures]))

@@ -60,7 +60,7 @@ DOWNLOAD_TIMEOUT = Timeout(10, 30, 60)  # and DOWNLOAD_BYTES_PER_SECOND more for
 POOL_SIZE = 16
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 LONGEST_WAIT_SECONDS = 3600.0
-TOO_SLOW = "the answer took too long"
+TOO_SLOW = define("http.too_slow", "the answer took too long")()
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
 DOWNLOAD_BYTES_PER_SECOND = 16 * 1024  # a slower file is given up, and tried again later
 STREAM_PIECE_BYTES = 64 * 1024
@@ -77,15 +77,19 @@ NO_ANSWER_IN_TIME = define(
 )
 CONNECTION_LOST = define("http.connection_lost", "The result could not be fetched: the connection failed or broke off.")
 # In place of the names of exceptions that have no text of their own.
+TOO_LONG = define("http.too_long", "the answer is too long")()
+BROKEN = define("http.broken", "the connection failed or broke off")()
+_NO_ANSWER = define("http.no_answer", "no answer in time")()
+_BAD_ADDRESS = define("http.bad_address", "the address is not valid")()
 CAUSES = {
-    "RemoteDisconnected": "the server closed the connection without an answer",
-    "IncompleteRead": "the answer broke off",
-    "TimeoutError": "no answer in time",
-    "ReadTimeoutError": "no answer in time",
-    "ConnectTimeoutError": "no connection in time",
-    "LocationParseError": "the address is not valid",
-    "InvalidURL": "the address is not valid",
-    "BadStatusLine": "the answer is not HTTP",
+    "RemoteDisconnected": define("http.closed", "the server closed the connection without an answer")(),
+    "IncompleteRead": define("http.incomplete", "the answer broke off")(),
+    "TimeoutError": _NO_ANSWER,
+    "ReadTimeoutError": _NO_ANSWER,
+    "ConnectTimeoutError": define("http.no_connection", "no connection in time")(),
+    "LocationParseError": _BAD_ADDRESS,
+    "InvalidURL": _BAD_ADDRESS,
+    "BadStatusLine": define("http.not_http", "the answer is not HTTP")(),
 }
 
 USER_AGENT = f"runninghub-batch/{VERSION}"
@@ -239,7 +243,7 @@ def stream_once(
         except (OSError, ValueError, HTTPError) as exc:
             failure = _failure(exc)
         if response is None:
-            raise failure or TransportFailure("no answer", may_have_arrived=True)
+            raise failure or TransportFailure(_NO_ANSWER, may_have_arrived=True)
         with response:
             yield StreamedAnswer(
                 status=response.status_code,
@@ -270,7 +274,7 @@ def read_all(chunks: Iterator[bytes]) -> bytes:
     for chunk in chunks:
         body += chunk
         if len(body) > ANSWER_LIMIT_BYTES:
-            raise TransportFailure("the answer is too long", may_have_arrived=True)
+            raise TransportFailure(TOO_LONG, may_have_arrived=True)
     return bytes(body)
 
 
@@ -390,7 +394,7 @@ def _reason(exc: BaseException) -> str:
         if getattr(exc, "strerror", None) == TOO_SLOW:
             break
         exc = cause
-    return getattr(exc, "strerror", None) or CAUSES.get(type(exc).__name__, "the connection failed or broke off")
+    return getattr(exc, "strerror", None) or CAUSES.get(type(exc).__name__, BROKEN)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Labels of parameters for people. Without one, its name is split into words."""
+"""Labels of parameters and of their choices. Without one, a name is split."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 _LABELS: dict[str, Promise] = {
     "prompt": _("Prompt"),
@@ -43,6 +44,27 @@ _LABELS: dict[str, Promise] = {
     "images": _("Images"),
     "custom_id": _("Custom ID"),
 }
+# Choices without a label are shown as they are: numbers, sizes, names of formats.
+_CHOICES: dict[str, Promise] = {
+    "auto": pgettext_lazy("choice", "Automatic"),
+    "adaptive": pgettext_lazy("choice", "Adaptive"),
+    "low": pgettext_lazy("choice", "Low"),
+    "medium": pgettext_lazy("choice", "Medium"),
+    "high": pgettext_lazy("choice", "High"),
+    "transparent": pgettext_lazy("choice", "Transparent"),
+    "opaque": pgettext_lazy("choice", "Opaque"),
+    "zoom_in": pgettext_lazy("choice", "Zoom in"),
+    "zoom_out": pgettext_lazy("choice", "Zoom out"),
+    "pan_left": pgettext_lazy("choice", "Pan left"),
+    "pan_right": pgettext_lazy("choice", "Pan right"),
+    "pan_up": pgettext_lazy("choice", "Pan up"),
+    "pan_down": pgettext_lazy("choice", "Pan down"),
+    "static": pgettext_lazy("choice", "Static"),
+    "ease_in_out": pgettext_lazy("choice", "Slow start and end"),
+    "ease_in": pgettext_lazy("choice", "Slow start"),
+    "ease_out": pgettext_lazy("choice", "Slow end"),
+    "linear": pgettext_lazy("choice", "Even"),
+}
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -50,3 +72,8 @@ def parameter_label(name: str) -> str:
     """``aspectRatio`` → "Aspect ratio"."""
     label = _LABELS.get(name)
     return str(label) if label else _HUMP.sub(" ", name).replace("_", " ").capitalize()
+
+
+def choice_label(choice: str) -> str:
+    """Return a choice for people: "Medium" for ``medium``; one without a label stays as it is."""
+    return str(_CHOICES.get(choice, choice))

@@ -207,7 +207,7 @@ class Parameter(BaseModel):
 
 
 _LIMIT_KEYS = ("max_length", "min_length", "ge", "le")  # of pydantic's errors
-_MISSING = gettext_noop("This parameter is required and may not be blank.")
+_MISSING = gettext_noop("Required. Fill this in.")
 _UNSENDABLE = gettext_noop("Contains a character that cannot be sent. Type the text again.")
 _NO_LIST = gettext_noop("Must be a list of addresses.")
 _NO_FILE = gettext_noop(

@@ -50,10 +50,10 @@ def test_operator_stops_resolves_and_retries(open_page, operator, person, simula
     task_of = {task["params"]["prompt"].partition(" [[")[0]: task["id"] for task in simulator.tasks(limit=100)}
     page.get_by_role("listitem").filter(has_text="that ran").get_by_role("link", name="Resolve…").click()
     page.get_by_label("Task ID").fill(task_of["a lamp that ran"])
-    page.get_by_role("button", name="Attach this task").click()
+    page.get_by_role("button", name="Attach task").click()
     expect(page.get_by_text("The task is attached")).to_be_visible()
     page.get_by_role("listitem").filter(has_text="that never ran").get_by_role("link", name="Resolve…").click()
-    page.get_by_role("button", name=re.compile("It never ran")).click()
+    page.get_by_role("button", name=re.compile("Mark as not run")).click()
     expect(page.get_by_role("heading", name=re.compile("Did item"))).to_have_count(0)
 
     page.goto(f"/admin/missions/mission/{mission.pk}/change/")

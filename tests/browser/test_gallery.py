@@ -82,7 +82,7 @@ def test_jump_leads_to_a_number_and_its_neighbours(open_page, library):
     expect(page.get_by_text("Number 301 has no result here. This is number 302.")).to_be_visible()
     expect(result(page, 302)).to_be_focused()
     columns = page.evaluate("new Set([...document.querySelectorAll('.tile')].map((tile) => tile.offsetLeft)).size")
-    page.get_by_label("Look of the gallery").click()
+    page.get_by_label("Gallery display").click()
     page.get_by_role("link", name="Small").click()
     expect(page.locator("#gallery")).to_have_attribute("data-size", "small")
     assert (

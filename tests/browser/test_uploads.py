@@ -86,12 +86,12 @@ def test_folder_is_walked_and_the_rest_named(page, folder):
     page.goto("/media")
     drop(page, [folder])
 
-    expect(counts(page, "uploader")).to_have_text("3 of 3 arrived")
+    expect(counts(page, "uploader")).to_have_text("3 of 3 uploaded")
     expect(notes(page, "uploader")).to_have_text("Skipped, because they are not pictures: notes.pdf, list.docx")
     assert set(MediaFile.objects.values_list("name", flat=True)) == {"photo 9.png", "photo 10.png", "boat.jpg"}
     assert MediaName.objects.filter(path="trip/day 2/boat.jpg").exists()
     page.locator("#uploader-folder").set_input_files(folder)
-    expect(counts(page, "uploader")).to_have_text("3 of 3 arrived, 3 already there")
+    expect(counts(page, "uploader")).to_have_text("3 of 3 uploaded, 3 already in your library")
 
 
 def test_folder_fills_a_new_mission_in_order(page, folder):
@@ -114,7 +114,7 @@ def test_table_and_its_photos_are_dropped_together(page, tmp_path):
 
     drop(page, [tmp_path / "fox.png", tmp_path / "rows.csv", tmp_path / "cat.png"])
 
-    expect(counts(page, "photo-uploader")).to_have_text("2 of 2 arrived")
+    expect(counts(page, "photo-uploader")).to_have_text("2 of 2 uploaded")
     expect(page.locator("#id_source_file")).to_be_checked()
     expect(page.locator("#submit-mission")).to_contain_text("Submit 2 items")
     expect(page.locator("#submit-mission")).to_be_enabled()
@@ -133,7 +133,7 @@ def test_rows_find_photos_by_their_folders(page, tmp_path):
 
     drop(page, [tmp_path / "rows.csv", tmp_path / "photos"])
 
-    expect(counts(page, "photo-uploader")).to_have_text("2 of 2 arrived")
+    expect(counts(page, "photo-uploader")).to_have_text("2 of 2 uploaded")
     expect(page.locator("#submit-mission")).to_contain_text("Submit 2 items")
     expect(page.locator("#submit-mission")).to_be_enabled()
     page.locator("#submit-mission").click()
@@ -187,7 +187,7 @@ def test_conversions_are_shown_at_once(page):
     choose(page, "id_source_images")
     gif = {"name": "boat.gif", "mimeType": "image/gif", "buffer": picture("GIF")}
     page.set_input_files("#image-uploader-files", [gif])
-    expect(page.locator("#image-uploader .uploads")).to_contain_text("boat.gifArrived Converted from GIF to PNG")
+    expect(page.locator("#image-uploader .uploads")).to_contain_text("boat.gifUploaded Converted from GIF to PNG")
     expect(page.locator("#tiles .tile")).to_have_count(1)
     expect(page.locator("#image-uploader .uploads")).to_contain_text("Converted from GIF to PNG")
 
@@ -198,9 +198,9 @@ def test_counts_name_refused_and_known_files(page, person):
     page.goto("/media")
     page.set_input_files("#uploader-files", [*photos(3), wrong])
 
-    expect(counts(page, "uploader")).to_have_text("3 of 4 arrived, 1 already there, 1 refused")
+    expect(counts(page, "uploader")).to_have_text("3 of 4 uploaded, 1 already in your library, 1 refused")
     expect(page.locator('.upload-line[data-state="refused"]')).to_contain_text("notes.png")
-    expect(page.locator('#uploader [data-part="announcement"]')).to_contain_text("3 of 4 arrived")
+    expect(page.locator('#uploader [data-part="announcement"]')).to_contain_text("3 of 4 uploaded")
     expect(page.locator(".library-item")).to_have_count(3)
     expect_logged(page, "422")
 
@@ -217,7 +217,7 @@ def test_few_uploads_run_at_a_time(page):
     released.append(True)
     for route in held:
         route.continue_()
-    expect(counts(page, "uploader")).to_have_text("8 of 8 arrived")
+    expect(counts(page, "uploader")).to_have_text("8 of 8 uploaded")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_uploads_wait_for_a_busy_server(page, answer):
     page.route(UPLOAD, lambda route: route.fulfill(**answer), times=1)
     page.set_input_files("#uploader-files", photos(4))
 
-    expect(counts(page, "uploader")).to_have_text("4 of 4 arrived")
+    expect(counts(page, "uploader")).to_have_text("4 of 4 uploaded")
     assert MediaFile.objects.count() == 4
     expect_logged(page, str(answer["status"]))
 
@@ -248,12 +248,12 @@ def test_uploads_wait_for_the_connection(page):
     expect(page.locator(".preview-saved")).to_contain_text("Draft saved")
     page.context.set_offline(True)
     page.set_input_files("#image-uploader-files", photos(2))
-    expect(notes(page, "image-uploader")).to_have_text("No connection. Uploads go on by themselves when it is back.")
-    expect(counts(page, "image-uploader")).to_have_text("0 of 2 arrived")
+    expect(notes(page, "image-uploader")).to_have_text("No connection. Uploads continue automatically when it is back.")
+    expect(counts(page, "image-uploader")).to_have_text("0 of 2 uploaded")
 
     page.context.set_offline(False)
 
-    expect(counts(page, "image-uploader")).to_have_text("2 of 2 arrived")
+    expect(counts(page, "image-uploader")).to_have_text("2 of 2 uploaded")
     expect(page.locator("#submit-mission")).to_contain_text("Submit 2 items")
     expect_logged(page, "ERR_INTERNET_DISCONNECTED|sendError|htmx")
 
@@ -265,12 +265,12 @@ def test_uploads_go_on_after_signing_in_again(page, path, area):
         choose(page, "id_source_images")
     Session.objects.all().delete()
     page.set_input_files(f"#{area}-files", photos(5))
-    expect(notes(page, area)).to_have_text("You are signed out. Sign in again in another tab, then this goes on.")
-    expect(counts(page, area)).to_have_text("0 of 5 arrived")
+    expect(notes(page, area)).to_have_text("You are signed out. Sign in again in another tab to continue.")
+    expect(counts(page, area)).to_have_text("0 of 5 uploaded")
 
     sign_in_elsewhere(page, "mei")
 
-    expect(counts(page, area)).to_have_text("5 of 5 arrived")
+    expect(counts(page, area)).to_have_text("5 of 5 uploaded")
     assert MediaFile.objects.filter(owner__username="mei").count() == 5
     expect_refusals(page)
 
@@ -286,7 +286,7 @@ def test_another_person_gets_no_uploads(page, transactional_db):
     expect(notes(page, "uploader")).to_contain_text("Somebody else is signed in now.")
     assert not MediaFile.objects.exists()
     sign_out_and_in(page)
-    expect(counts(page, "uploader")).to_have_text("1 of 1 arrived")
+    expect(counts(page, "uploader")).to_have_text("1 of 1 uploaded")
     assert MediaFile.objects.get().owner.username == "mei"
     expect_refusals(page)
 
@@ -300,7 +300,7 @@ def test_leaving_during_uploads_is_asked(page):
     page.goto("/media")
     page.route(UPLOAD, lambda route: None)
     page.set_input_files("#uploader-files", photos(1))
-    expect(counts(page, "uploader")).to_have_text("0 of 1 arrived")
+    expect(counts(page, "uploader")).to_have_text("0 of 1 uploaded")
     kinds: list[str] = []
 
     def answer(dialog: Dialog) -> None:
@@ -351,7 +351,7 @@ def test_uploader_is_accessible(open_page, theme, width, folder):
     page = open_page("/media", theme=theme, width=width)
     wrong = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no image at all"}
     page.set_input_files("#uploader-files", [*photos(2), wrong])
-    expect(counts(page, "uploader")).to_have_text("2 of 3 arrived, 1 refused")
+    expect(counts(page, "uploader")).to_have_text("2 of 3 uploaded, 1 refused")
     check_axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.goto("/templates/new?type=image_to_image")

@@ -131,9 +131,9 @@ def test_local_images_are_uploaded_failures_explained(folder: Path) -> None:
     done = run(folder, "edit.jsonl", "--type", "image_to_image", "--simulate", "--out", "out")
 
     assert done.returncode == 1, done.stderr
-    assert "1 failed, item 2: Moderation refused the prompt or an image." in done.stdout
+    assert "1 failed, item 2: Blocked by content moderation." in done.stdout
     assert [row["status"] for row in manifest(folder / "out")] == ["completed", "failed"]
-    assert "Moderation" in manifest(folder / "out")[1]["error"]
+    assert "content moderation" in manifest(folder / "out")[1]["error"]
 
 
 @pytest.mark.processes

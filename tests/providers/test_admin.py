@@ -149,7 +149,7 @@ def test_the_connection_is_tested(admin_client, encryption_key, simulator):
 def test_failed_connection_test_pauses_the_account(admin_client, encryption_key, simulator):
     account = add_account("second", "bad-key-of-mine", simulator.url)
     page = admin_client.post(page_of(account, "test"), follow=True).content.decode()
-    assert "The connection does not work." in page
+    assert "Connection failed." in page
     assert "bad-key-of-mine" not in page
     account.refresh_from_db()
     assert account.paused_at

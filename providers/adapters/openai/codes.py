@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 TOO_LONG = Row(Rejected, "The prompt is too long for this model. Shorten it or choose another model.")
 NO_MONEY = Row(AccountBlocked, "The account has no credit left. Top it up.")
-FILTERED = Row(Rejected, "The server's moderation refused the prompt. Change it.")
+FILTERED = Row(Rejected, "Blocked by the server's content moderation. Change the prompt, then retry.")
 NO_MODEL = Row(Rejected, "The server does not have this model. Check its name and the base URL.")
 IN_DOUBT = Row(Unconfirmed, "The server had an error. The answer may have been written and charged.")
 
@@ -45,7 +45,7 @@ CODES: dict[str, Row] = {
     "model_not_found": NO_MODEL,
     "content_policy_violation": FILTERED,
     "content_filter": FILTERED,
-    "rate_limit_exceeded": Row(TryAgainLater, "The server wants fewer requests per minute.", 10),
+    "rate_limit_exceeded": Row(TryAgainLater, "The server's rate limit is reached.", 10),
 }
 
 WORDS: list[tuple[re.Pattern[str], Row]] = [
@@ -63,7 +63,7 @@ HTTP_STATUSES: dict[int, Row] = {
     413: Row(Rejected, "The request is too large. Use smaller pictures or a shorter prompt."),
     415: Row(Rejected, "The server cannot use the request. Correct it."),
     422: Row(Rejected, "The server cannot use the request. Correct it."),
-    429: Row(TryAgainLater, "The server wants fewer requests per minute.", 10),
+    429: Row(TryAgainLater, "The server's rate limit is reached.", 10),
     503: Row(TryAgainLater, "The server is overloaded.", 30),
     529: Row(TryAgainLater, "The server is overloaded.", 30),
 }
@@ -94,7 +94,9 @@ FAILURES: dict[str, Failure] = {
     "length": Failure(
         Remedy.NONE, "The answer reached max_tokens and was cut, so its JSON is incomplete. Allow more tokens."
     ),
-    "content_filter": Failure(Remedy.NONE, "The server's moderation stopped the answer. Change the prompt."),
+    "content_filter": Failure(
+        Remedy.NONE, "The server's content moderation stopped the answer. Change the prompt, then retry."
+    ),
 }
 
 

@@ -62,7 +62,7 @@ CODES: dict[str, Row] = {
     "1000": Row(IN_DOUBT, "RunningHub had an error that it does not explain."),
     "1001": Row(REQUEST, "RunningHub does not know this model. Check the model's endpoint."),
     "1002": Row(ACCOUNT, "The API key is not valid. Enter a valid key."),
-    "1003": Row(BUSY, "RunningHub wants fewer requests per second.", 10),
+    "1003": Row(BUSY, "RunningHub rate limit reached.", 10),
     "1004": Row(TASK_GONE, "RunningHub does not know this task, or no longer."),
     "1005": Row(IN_DOUBT, "RunningHub had an internal error."),
     "1006": Row(IN_DOUBT, "The generation timed out."),
@@ -78,9 +78,9 @@ CODES: dict[str, Row] = {
     ),
     "1015": Row(IN_DOUBT_ONCE, "The generation failed. If it happens again, change the prompt or the images."),
     "1101": Row(REQUEST, "The node information is wrong. Correct the request."),
-    "1501": Row(REQUEST, "Moderation refused the prompt or an image. Change them."),
+    "1501": Row(REQUEST, "Blocked by content moderation. Change the prompt or image, then retry."),
     "1504": Row(IN_DOUBT, "The model timed out."),
-    "1505": Row(REQUEST, "Moderation refused the image, because real people are not allowed in it. Use another image."),
+    "1505": Row(REQUEST, "Blocked by content moderation: the image shows a real person. Use another image."),
     "1516": Row(IN_DOUBT, "The result file was damaged."),
     "1517": Row(IN_DOUBT, "RunningHub had a problem on its side."),
     "1519": Row(IN_DOUBT, "RunningHub had a problem on its side."),
@@ -99,7 +99,7 @@ CODES: dict[str, Row] = {
     "416": Row(ACCOUNT, "The wallet is too low to create a task. Top it up."),
     "421": Row(SLOT, "All parallel tasks of this key are in use.", 20),
     "423": Row(REQUEST, "RunningHub does not know this task, or no longer."),
-    "429": Row(BUSY, "RunningHub wants fewer requests per second.", 10),
+    "429": Row(BUSY, "RunningHub rate limit reached.", 10),
     "433": Row(REQUEST, "The workflow's graph is not valid. Correct the workflow."),
     "435": Row(REQUEST, "The key has no machine of this kind. Choose another instance type."),
     "436": Row(ACCOUNT, "The exclusive key has expired or is not rented. Renew it."),
@@ -108,7 +108,7 @@ CODES: dict[str, Row] = {
     "801": Row(ACCOUNT, "Free users cannot use the API. Upgrade the account."),
     "802": Row(ACCOUNT, "The API key is not authorised. Check its permissions."),
     "803": Row(REQUEST, "The node information is wrong. Correct the request."),
-    "804": Row(IN_DOUBT, "The task is running."),
+    "804": Row(IN_DOUBT, "The RunningHub task is still running."),
     "805": Row(IN_DOUBT_ONCE, "The workflow failed."),
     "806": Row(ACCOUNT, "RunningHub does not know the user of this key. Check the key and the base URL."),
     "807": Row(REQUEST, "RunningHub does not know this task, or no longer."),
@@ -117,7 +117,7 @@ CODES: dict[str, Row] = {
     "810": Row(REQUEST, "The workflow must be saved and run once on the site first."),
     "811": Row(ACCOUNT, "The enterprise API key is not valid. Enter a valid key."),
     "812": Row(ACCOUNT, "The enterprise account has too little money. Top it up."),
-    "813": Row(IN_DOUBT, "The task is queued."),
+    "813": Row(IN_DOUBT, "The RunningHub task is still queued."),
     "814": Row(SLOT, "The queue of the exclusive key is full."),
     "901": Row(REQUEST, "RunningHub does not know this AI app."),
 }
@@ -137,7 +137,7 @@ HTTP_STATUSES: dict[int, Row] = {
     405: Row(REQUEST, "This address does not take such a request. Check the model's endpoint."),
     413: Row(REQUEST, "The request is too big. Use smaller files or a shorter prompt."),
     422: Row(REQUEST, "RunningHub cannot use the request. Correct it."),
-    429: Row(BUSY, "RunningHub wants fewer requests per second.", 10),
+    429: Row(BUSY, "RunningHub rate limit reached.", 10),
 }
 
 # Words that decide when the code is new to us.
@@ -150,7 +150,7 @@ WORDS: list[tuple[re.Pattern[str], Row]] = [
         re.compile(
             r"审核|审查|违规|敏感|\bmoderat|\bnsfw\b|\bviolat|\billegal\b|content (safety|security)", re.IGNORECASE
         ),
-        Row(REQUEST, "Moderation seems to have refused the prompt or an image. Change them."),
+        Row(REQUEST, "Probably blocked by content moderation. Change the prompt or image, then retry."),
     ),
 ]
 

@@ -41,7 +41,7 @@ def test_field_of_a_failed_item_takes_uploads(web, owner, account):
 
 
 def test_uploader_speaks_both_languages(web):
-    for language, words in (("en", "%(done)s of %(all)s arrived"), ("zh-hans", "已上传 %(done)s / %(all)s")):
+    for language, words in (("en", "%(done)s of %(all)s uploaded"), ("zh-hans", "已上传 %(done)s / %(all)s")):
         attributes = areas(web.get("/media", headers={"Accept-Language": language}))["uploader"]
         assert f'data-counts="{words}"' in attributes
         assert not re.search(r'data-[\w-]+=""', attributes)

@@ -35,7 +35,7 @@ def test_failed_items_are_retried_others_refused(admin_client, admin_user, mixed
 def test_item_that_never_ran_is_submitted_again(admin_client, admin_user, mixed):
     item = mixed.items.get(index=5)
     page = admin_client.get(resolve_url(item)).content.decode()
-    assert "It never ran: send it again (about ¥0.05)" in page
+    assert "Mark as not run and resubmit (about ¥0.05)" in page
     response = admin_client.post(resolve_url(item), {"found": "nothing", "next": "/admin/"})
     assert response.url == "/admin/"
     item.refresh_from_db()

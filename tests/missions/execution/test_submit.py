@@ -115,7 +115,7 @@ def test_stale_mark_is_not_sent(account, simulator):
 
 REFUSED_FOR_GOOD = [
     ("submit_1007", "1007", "parameter"),
-    ("submit_1501", "1501", "Moderation refused the prompt"),
+    ("submit_1501", "1501", "Blocked by content moderation"),
     ("submit_1001", "1001", "model"),
     ("submit_422", "http_422", "Correct"),
 ]

@@ -107,7 +107,7 @@ def test_preview_lists_all_errors(client: Client, key: str) -> None:
     assert "Line 1" in page
     assert "Repeat each item" in page
     assert "in the past" in page
-    assert "Fix the problems to submit" in page
+    assert "Fix 3 problems to submit" in page
 
 
 def test_typing_returns_only_the_preview(client: Client, key: str) -> None:

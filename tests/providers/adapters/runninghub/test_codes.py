@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import responses
+from django.utils import translation
 
+from core.db.reasons import translate
 from providers.adapters.base import RemoteState, RemoteStatus
 from providers.adapters.errors import (
     AccountBlocked,
@@ -283,8 +285,10 @@ def test_failure_of_unknown_cause_is_retried_once(code: str):
 
 def test_message_starts_with_our_text_and_quotes_the_vendor():
     error = submit_error(answers.refusal("1501", "Content security audit did not pass | 内容安全审查未通过"))
-    assert error.message.startswith("Moderation refused the prompt")
-    assert "Content security audit did not pass | 内容安全审查未通过" in error.message
+    assert error.message.startswith("Blocked by content moderation")
+    assert "RunningHub says: Content security audit did not pass" in error.message
+    with translation.override("zh-hans"):
+        assert translate(error.message).endswith("RunningHub：内容安全审查未通过")
     assert "1501" not in error.message
     assert str(error).endswith("(1501)")
 
@@ -293,7 +297,7 @@ def test_a_long_quote_is_cut():
     assert len(submit_error(answers.refusal("1007", "x" * 5000)).message) < 500
 
 
-@pytest.mark.parametrize(("code", "sentence"), [("1501", "Moderation refused"), ("1505", "real people")])
+@pytest.mark.parametrize(("code", "sentence"), [("1501", "Blocked by content moderation"), ("1505", "real person")])
 @pytest.mark.parametrize("usage", [None, answers.NO_USAGE, {}])
 def test_a_moderated_task_says_so_and_that_it_was_not_charged(code: str, sentence: str, usage: object):
     error = task_error(code, usage=usage, taskUsageList=None)
