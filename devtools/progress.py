@@ -36,7 +36,7 @@ class MissionState:
     @property
     def is_over(self) -> bool:
         """True if nothing more happens without a person, as with unconfirmed items."""
-        return not (self.mission.pending_count or self.mission.in_flight_count or self.pending_files)
+        return not (self.mission.may_run_count or self.mission.in_flight_count or self.pending_files)
 
     @property
     def ended_count(self) -> int:
@@ -47,7 +47,8 @@ class MissionState:
         mission = self.mission
         parts = [
             (mission.in_flight_count, "in flight"),
-            (mission.pending_count, "pending"),
+            (mission.may_run_count, "pending"),
+            (mission.held_count, "waiting for a release"),
             (mission.completed_count, "completed"),
             (mission.failed_count, "failed"),
             (mission.unconfirmed_count, "unconfirmed"),
@@ -98,7 +99,7 @@ class _Watchdog:
         open_missions = [state.mission for state in states if not state.is_over]
         if any(mission.in_flight_count for mission in open_missions):
             return
-        for mission in (mission for mission in open_missions if mission.pending_count):
+        for mission in (mission for mission in open_missions if mission.may_run_count):
             if mission.status == MissionStatus.PAUSED:
                 raise Halted(f"The mission is paused: {mission.pause_reason}")
             accounts = list(ProviderAccount.objects.filter(provider=mission.provider))

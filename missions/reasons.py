@@ -12,6 +12,11 @@ KEY_CHANGED = define(
     "key_changed",
     "The API key or the provider's address has changed. Resume to continue; items are then charged to the new account.",
 )
+RELEASED = define("released", "Rows that were released by a person: %(count)s.")
+FIRST_ROWS_DONE = define(
+    "first_rows_done",
+    "The first rows have finished: %(count)s. Look at them, then release the rest, change it, or cancel.",
+)
 RESTORED = define(
     "restored",
     "The database was restored from a backup: items that are pending here may have been sent and charged after the "

@@ -31,7 +31,7 @@ def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetim
     rate = _rate(completions, now=now)
     if not rate:
         return Pace(elapsed)
-    left = mission.pending_count + mission.in_flight_count
+    left = mission.may_run_count + mission.in_flight_count
     ended = mission.completed_count + mission.failed_count
     expected = left * mission.completed_count / ended  # some of what is left will fail as well
     return Pace(elapsed, rate * 60, expected / rate if left else None)

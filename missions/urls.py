@@ -11,6 +11,7 @@ from missions.web import (
     mission_actions,
     mission_list,
     new_mission,
+    rest,
     results,
     versions,
 )
@@ -41,6 +42,8 @@ urlpatterns = [
     path("missions/<int:mission_id>/items/<int:index>/not-run", item.void_unconfirmed, name="not-run"),
     path("missions/<int:mission_id>/pause", mission_actions.pause, name="pause"),
     path("missions/<int:mission_id>/resume", mission_actions.resume, name="resume"),
+    path("missions/<int:mission_id>/release", rest.release, name="release"),
+    path("missions/<int:mission_id>/rest", rest.change_rest, name="rest"),
     path("missions/<int:mission_id>/start", mission_actions.start, name="start"),
     path("missions/<int:mission_id>/reschedule", mission_actions.reschedule, name="reschedule"),
     path("missions/<int:mission_id>/cancel", mission_actions.cancel, name="cancel"),

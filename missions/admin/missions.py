@@ -45,12 +45,13 @@ def _preview_pause(mission: Mission, form: QueryDict) -> ActionPreview:
 
 
 def _preview_resume(mission: Mission, form: QueryDict) -> ActionPreview:
-    if mission.status != MissionStatus.PAUSED:
+    if mission.status != MissionStatus.PAUSED or mission.waits_for_release:
         return REFUSED
-    sentence = ngettext(
-        "%(count)d pending item is submitted.", "%(count)d pending items are submitted.", mission.pending_count
-    ) % {"count": mission.pending_count}
-    return ActionPreview([sentence], mission.pending_count, failures.estimate(mission, mission.pending_count))
+    count = mission.may_run_count
+    sentence = ngettext("%(count)d pending item is submitted.", "%(count)d pending items are submitted.", count) % {
+        "count": count
+    }
+    return ActionPreview([sentence], count, failures.estimate(mission, count))
 
 
 def _preview_cancel(mission: Mission, form: QueryDict) -> ActionPreview:

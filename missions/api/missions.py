@@ -43,6 +43,10 @@ from missions.api.schemas.missions import (
     MissionIn,
     MissionOut,
     MissionPage,
+    ReleasedOut,
+    ReleaseIn,
+    RestChangedOut,
+    RestChangeIn,
     ResumeIn,
     RetriedOut,
     RetryIn,
@@ -267,6 +271,60 @@ def resume_mission(request: HttpRequest, mission_id: Path[RowId], payload: Resum
     return state_of(mission_id)
 
 
+@router.post(
+    "/{mission_id}/release",
+    response=ReleasedOut,
+    summary="Release the rest of a mission",
+    openapi_extra={"responses": refusals(spending_limit=RULES["spending_limit"])},
+)
+def release_mission(request: HttpRequest, mission_id: Path[RowId], payload: ReleaseIn | None = None) -> dict[str, Any]:
+    """Send the items that wait behind those of `run_first`, which costs money.
+
+    Only this sends them; a resume does not. 409: nothing waits, the estimate is above `at_most`, or
+    (`limit_reached`) a limit does not cover the next item. Then nothing has changed.
+    """
+    visible_mission(request, mission_id, Action.CHANGE)
+    result = services.release_mission(
+        mission_id=mission_id,
+        actor=actor(request),
+        on_done=lambda result: remember(request, 200, released(mission_id, result)),
+        **({} if payload is None else payload.dict(exclude_unset=True)),
+    )
+    return released(mission_id, result)
+
+
+@router.patch(
+    "/{mission_id}/rest",
+    response=RestChangedOut,
+    summary="Change the rest of a mission",
+    openapi_extra={
+        "responses": refusals(
+            config="A parameter or a changed prompt does not fit the model, or names a file that you do not have.",
+            prefix="The model has no prompt.",
+        )
+    },
+)
+def change_rest(
+    request: HttpRequest, mission_id: Path[RowId], payload: RestChangeIn, validate_only: bool = False
+) -> dict[str, Any]:
+    """Change the items that wait for a release. Nothing is sent.
+
+    `validate_only=true` returns the effect and changes nothing. 409: nothing waits.
+    """
+    mission = visible_mission(request, mission_id, Action.CHANGE)
+    values = payload.dict()
+    result = services.change_rest(
+        mission_id=mission_id,
+        change=services.RestChange(params=values.pop("config"), **values),
+        actor=actor(request),
+        allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
+        is_preview=validate_only,
+    )
+    examples = [{"index": index, "before": before, "after": after} for index, before, after in result.examples]
+    estimate = {"amount": amount_text(result.price), "currency": mission.currency}
+    return {**state_of(mission_id), "changed_count": result.count, "estimate": estimate, "examples": examples}
+
+
 @router.post("/{mission_id}/start", response=StateOut, summary="Start a scheduled mission now")
 def start_mission(request: HttpRequest, mission_id: Path[RowId]) -> dict[str, Any]:
     visible_mission(request, mission_id, Action.CHANGE)
@@ -356,6 +414,7 @@ def _check_or_create(
             "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
             if draft and valid
             else None,
+            "first_estimate": _first_estimate(draft, payload.run_first) if draft and valid else None,
             "errors": [{"field": error.field, "message": error.message} for error in found[: services.MAX_ERRORS]],
         }
         return Status(200, result | facts)
@@ -366,6 +425,7 @@ def _check_or_create(
         priority=payload.priority,
         not_before=payload.not_before,
         max_attempts=payload.max_attempts,
+        run_first=payload.run_first,
         input_report=report.to_json() if report else None,
         on_created=lambda mission: remember(
             request, 202, submitted(mission) | facts, {"Location": mission_path(mission.pk)}
@@ -373,6 +433,15 @@ def _check_or_create(
     )
     response["Location"] = mission_path(mission.pk)
     return Status(202, submitted(mission) | facts)
+
+
+def _first_estimate(draft: services.Draft, run_first: int | None) -> dict[str, Any] | None:
+    """Return the price of the items that run before a release; None if all run."""
+    if run_first is None or run_first >= len(draft.rows):
+        return None
+    total, rest = draft.estimated_cost, draft.price_after(run_first)
+    first = None if total is None or rest is None else total - rest
+    return {"amount": amount_text(first), "currency": draft.model.currency}
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +560,12 @@ def submitted(mission: Mission) -> dict[str, Any]:
         "estimate": {"amount": amount_text(mission.estimated_cost), "currency": mission.currency},
         "urls": mission_urls(mission.pk),
     }
+
+
+def released(mission_id: int, result: services.Released) -> dict[str, Any]:
+    """Return the response to a release, in plain JSON values."""
+    estimate = {"amount": amount_text(result.estimate), "currency": result.currency}
+    return {**state_of(mission_id), "released_count": result.count, "estimate": estimate}
 
 
 def retried(mission_id: int, result: Retried) -> dict[str, Any]:

@@ -41,20 +41,24 @@ from missions.lifecycle.items import (
 )
 from missions.lifecycle.missions import (
     cancel,
+    change_held,
+    held_items,
     open_mission,
     pause,
+    release,
     request_deletion,
     resume,
     start_now,
     start_scheduled,
 )
-from missions.lifecycle.moves import BATCH, ENDED, ENGINE, OPEN, RUNNABLE, LostRace
+from missions.lifecycle.moves import BATCH, ENDED, ENGINE, HELD_UNTIL, OPEN, RUNNABLE, LostRace
 from missions.lifecycle.outputs import abandon_outputs, claim_downloads, lose_output, remove_outputs, store_outputs
 
 __all__ = [
     "BATCH",
     "ENDED",
     "ENGINE",
+    "HELD_UNTIL",
     "OPEN",
     "RUNNABLE",
     "Acceptance",
@@ -66,10 +70,12 @@ __all__ = [
     "add_text",
     "add_versions",
     "cancel",
+    "change_held",
     "choose_version",
     "claim",
     "claim_downloads",
     "fail",
+    "held_items",
     "latest_versions",
     "lose_output",
     "mark_sending",
@@ -79,6 +85,7 @@ __all__ = [
     "open_mission",
     "pause",
     "refuse",
+    "release",
     "remove_outputs",
     "request_deletion",
     "resume",

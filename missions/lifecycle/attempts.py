@@ -33,6 +33,7 @@ from missions.lifecycle.moves import (
     move_attempt,
     move_attempts,
     move_items,
+    pause_columns,
     reopen,
 )
 from missions.models import (
@@ -369,8 +370,13 @@ def _judge_charge(mission: Mission, attempt: Attempt, cost: Decimal | None) -> t
 
 
 def _pause_after_charge(mission: Mission, reason: str) -> None:
-    """Pause a mission after an odd charge if it has items that are not sent yet."""
-    if reason and mission.status in RUNNABLE and mission.pending_count + mission.submitting_count:
+    """Pause a mission after an odd charge if it has items that are not sent yet.
+
+    One that waits for a release says this instead.
+    """
+    if reason and mission.waits_for_release and mission.status == MissionStatus.PAUSED:
+        Mission.objects.filter(pk=mission.pk).update(**pause_columns(reason))
+    elif reason and mission.status in RUNNABLE and mission.pending_count + mission.submitting_count:
         pause_locked(mission, reason=reason)
 
 

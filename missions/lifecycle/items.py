@@ -41,14 +41,17 @@ def claim(
 
     Must run in the transaction that holds the account's row lock and, with ``budget``, the lock on
     the owner's spending limit. Return the ids of the new attempts in batch order: as many as the
-    limits afford, none when the mission was stopped meanwhile. Under a limit few are taken until
-    the first charge of the model is known (``policy.charges``). When the limits afford none, and
-    nothing in flight can change that, the mission is paused.
+    limits afford, none when the mission was stopped meanwhile, and none that waits for a release.
+    Under a limit few are taken until the first charge of the model is known (``policy.charges``).
+    When the limits afford none, and nothing in flight can change that, the mission is paused.
     """
     mission = lock_mission(mission_id, *_PRICE_FIELDS)
     if mission.status not in RUNNABLE:
         return []
-    due = mission.items.filter(status=ItemStatus.PENDING, available_at__lte=now).order_by("available_at", "index")
+    due = mission.items.filter(status=ItemStatus.PENDING, available_at__lte=now)
+    if mission.held_count:  # new versions of the first rows are no rows of their own
+        due = due.filter(Q(index__lte=mission.run_first) | Q(first_index__isnull=False))
+    due = due.order_by("available_at", "index")
     items = list(due.select_for_update(skip_locked=True, no_key=True)[:limit])
     if not items:
         return []

@@ -1,15 +1,20 @@
-"""Moves of a mission: open, start, pause, resume, cancel, request deletion."""
+"""Moves of a mission: open, start, pause, resume, release, cancel, request deletion."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.db.reasons import columns
+from core.db import bulk
 from missions import reasons
 from missions.lifecycle.moves import (
+    BATCH,
     ENGINE,
     NO_PAUSE,
     OPEN,
@@ -19,12 +24,15 @@ from missions.lifecycle.moves import (
     lose_race_unless,
     move_many,
     move_mission,
+    pause_columns,
     submitting_attempts,
     withdraw_unsent,
 )
-from missions.models import AttemptStatus, ItemStatus, Mission, MissionStatus
+from missions.models import AttemptStatus, ItemStatus, Mission, MissionItem, MissionStatus
 
 log = logging.getLogger(__name__)
+
+CHANGED_AT_ONCE = 400  # rows whose parameters one statement writes
 
 
 def open_mission(mission: Mission, *, actor: str) -> None:
@@ -69,22 +77,78 @@ def pause(mission_id: int, *, actor: str, reason: str) -> list[int]:
 
 def pause_locked(mission: Mission, *, actor: str = ENGINE, reason: str) -> None:
     """Pause a locked mission."""
-    pause_columns = columns(reason, text="pause_reason", code="pause_reason_code", params="pause_reason_params")
-    move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, **pause_columns)
+    move_mission(mission, MissionStatus.PAUSED, actor=actor, reason=reason, **pause_columns(reason))
     if actor == ENGINE:
         log.warning("Mission %s was paused by the engine: its page says why.", mission.pk)
     withdraw_unsent(mission, ItemStatus.PENDING, actor=actor, reason=reasons.PAUSED_BEFORE_SENDING())
 
 
 def resume(mission_id: int, *, actor: str) -> None:
-    """Move paused → scheduled, queued or running. Raises LostRace when it is not paused."""
+    """Move paused → scheduled, queued or running.
+
+    Raises LostRace when it is not paused, or everything that is left waits for a release.
+    """
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        lose_race_unless(mission.status == MissionStatus.PAUSED)
-        is_later = mission.not_before is not None and mission.not_before > timezone.now()
-        waiting = MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED
-        status = MissionStatus.RUNNING if mission.started_at else waiting
-        move_mission(mission, status, actor=actor, failure_streak=0, **NO_PAUSE)
+        lose_race_unless(mission.status == MissionStatus.PAUSED and not mission.waits_for_release)
+        _resume_locked(mission, actor=actor)
+
+
+def release(mission_id: int, *, actor: str) -> None:
+    """Let the rows run that waited for it, and resume the mission if it is paused.
+
+    Raises LostRace when no row waits, or the mission has ended.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        lose_race_unless(mission.status in OPEN and bool(mission.held_count))
+        held = held_items(mission)
+        ids = list(held.order_by("pk").values_list("pk", flat=True))
+        lose_race_unless(len(ids) == mission.held_count)
+        for part in bulk.batches(ids, BATCH):
+            held.filter(pk__in=part).update(available_at=timezone.now())
+        Mission.objects.filter(pk=mission_id).update(held_count=0, held_cost=None, updated_at=timezone.now())
+        mission.held_count = 0
+        if mission.status == MissionStatus.PAUSED:
+            _resume_locked(mission, actor=actor, reason=reasons.RELEASED(count=len(ids)))
+
+
+def held_items(mission: Mission) -> QuerySet[MissionItem]:
+    """Return the items of a mission that wait for a release."""
+    first = mission.run_first if mission.held_count else None
+    if first is None:
+        return mission.items.none()
+    return mission.items.filter(status=ItemStatus.PENDING, index__gt=first, first_index=None)
+
+
+def change_held(
+    mission_id: int, rows: Mapping[int, Mapping[str, Any]], *, price: Decimal | None, estimate: Decimal | None
+) -> None:
+    """Replace the parameters of items that wait for a release, by index.
+
+    ``price`` is then that of all of them, ``estimate`` that of the whole mission. Raises LostRace
+    when one was released.
+    """
+    with transaction.atomic():
+        mission = lock_mission(mission_id)
+        held = held_items(mission)
+        now = timezone.now()
+        for part in bulk.batches(list(rows), CHANGED_AT_ONCE):
+            items = list(held.filter(index__in=part).only("pk", "index", "params"))
+            lose_race_unless(len(items) == len(part))
+            for item in items:
+                item.params = dict(rows[item.index])
+            changed = MissionItem.objects.filter(pk__in=[item.pk for item in items], status=ItemStatus.PENDING)
+            lose_race_unless(changed.update(**bulk.columns(items, "params")) == len(items))
+        changes = {"held_cost": price, "estimated_cost": estimate, "updated_at": now}
+        Mission.objects.filter(pk=mission_id).update(**changes)
+
+
+def _resume_locked(mission: Mission, *, actor: str, reason: str = "") -> None:
+    is_later = mission.not_before is not None and mission.not_before > timezone.now()
+    waiting = MissionStatus.SCHEDULED if is_later else MissionStatus.QUEUED
+    status = MissionStatus.RUNNING if mission.started_at else waiting
+    move_mission(mission, status, actor=actor, reason=reason, failure_streak=0, **NO_PAUSE)
 
 
 def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[int]]:
@@ -98,7 +162,8 @@ def cancel(mission_id: int, *, actor: str, reason: str = "") -> tuple[int, list[
     with transaction.atomic():
         mission = lock_mission(mission_id)
         lose_race_unless(mission.status in OPEN)
-        move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, **NO_PAUSE)
+        move_mission(mission, MissionStatus.CANCELLED, actor=actor, reason=reason, held_count=0, **NO_PAUSE)
+        mission.held_count = 0
         reason = reason or reasons.CANCELLED_BEFORE_SENDING()
         count = withdraw_unsent(mission, ItemStatus.CANCELLED, actor=actor, reason=reason)
         pending = mission.items.filter(status=ItemStatus.PENDING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from django.utils import timezone
 from core.db import bulk, reasons
 from core.logging.context import about
 from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
+from missions.reasons import FIRST_ROWS_DONE
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ _MISSION_FIELDS = (
     "delete_requested_at",
     "failure_streak",
     "failure_streak_code",
+    "pause_reason_code",
+    "run_first",
+    "held_count",
     *(f"{status}_count" for status in ItemStatus.values),
 )
 _ATTEMPT_FIELDS = (
@@ -58,6 +63,9 @@ _ATTEMPT_FIELDS = (
     "account__is_enabled",
     "account__key_fingerprint",
 )
+# When items that wait for a release may be taken up. The claim decides by ``held_count``; the time
+# also stops workers of an older version, which do not know it, during an upgrade.
+HELD_UNTIL = datetime(9999, 1, 1, tzinfo=UTC)
 NO_PAUSE: dict[str, Any] = {"pause_reason": "", "pause_reason_code": None, "pause_reason_params": None}
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -94,6 +102,11 @@ def message_columns(message: str) -> dict[str, Any]:
 def error_columns(code: str, message: str) -> dict[str, Any]:
     """Return the columns of an item or attempt for an error. ``code`` is the provider's or ours."""
     return {"error_code": code[:64], **message_columns(message)}
+
+
+def pause_columns(reason: str) -> dict[str, Any]:
+    """Return the columns of a mission for the reason of its pause."""
+    return reasons.columns(reason, text="pause_reason", code="pause_reason_code", params="pause_reason_params")
 
 
 NO_ERROR = error_columns("", "")
@@ -151,7 +164,14 @@ def move_mission(
 
 
 def end_if_done(mission: Mission) -> None:
-    """End a locked mission when its counts say that nothing is left to do."""
+    """End a locked mission when its counts say that nothing is left to do.
+
+    One whose first rows have ended is paused, until its other rows are released.
+    """
+    if mission.waits_for_release and mission.status in RUNNABLE:
+        reason = FIRST_ROWS_DONE(count=mission.run_first)
+        move_mission(mission, MissionStatus.PAUSED, reason=reason, **pause_columns(reason))
+        return
     is_busy = mission.in_flight_count or mission.pending_count
     if is_busy or (mission.unconfirmed_count and mission.status != MissionStatus.CANCELLED):
         return
@@ -169,7 +189,13 @@ def end_if_done(mission: Mission) -> None:
 
 
 def reopen(mission: Mission, *, actor: str) -> None:
-    """Put a locked mission that has ended back to work, when it has pending items again."""
+    """Put a locked mission that has ended back to work, when it has pending items again.
+
+    So does one whose first rows have ended: these items are wanted before the release.
+    """
+    is_paused = mission.status == MissionStatus.PAUSED
+    if is_paused and mission.pause_reason_code == FIRST_ROWS_DONE.code and mission.may_run_count:
+        move_mission(mission, MissionStatus.RUNNING, actor=actor, **NO_PAUSE)
     if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED) and mission.pending_count:
         to = MissionStatus.RUNNING if mission.started_at else MissionStatus.QUEUED
         move_mission(mission, to, actor=actor, ended_at=None)

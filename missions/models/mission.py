@@ -90,6 +90,17 @@ class Mission(models.Model):
         null=True, blank=True, help_text=_("Cost and reserved cost stay within it. Empty: none.")
     )
 
+    # The first rows, which run before a person has released the others, and how many wait for that.
+    run_first = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("So many rows run first; the others wait for a release. Empty: all run.")
+    )
+    held_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text=_("Items that wait for a release. 0: none, or released.")
+    )
+    held_cost = money_field(
+        null=True, blank=True, help_text=_("The estimated price of the items that wait for a release.")
+    )
+
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     not_before = models.DateTimeField(null=True, blank=True)
@@ -158,6 +169,16 @@ class Mission(models.Model):
     @property
     def in_flight_count(self) -> int:
         return self.submitting_count + self.processing_count
+
+    @property
+    def may_run_count(self) -> int:
+        """The pending items that do not wait for a release."""
+        return max(self.pending_count - self.held_count, 0)
+
+    @property
+    def waits_for_release(self) -> bool:
+        """True if the first rows have ended, so that nothing goes on without a release."""
+        return bool(self.held_count) and not self.may_run_count + self.in_flight_count
 
     @property
     def waits_for_person(self) -> bool:

@@ -11,6 +11,7 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
     control     change, pause, resume, cancel, delete
     mend        correct failed items before they are retried
     retry       submit failed items again, resolve unconfirmed ones
+    rest        release or change the rows behind the first ones
     results     star results
     versions    make results again, choose a version
     purge       remove the rows and files of a deleted mission
@@ -19,6 +20,7 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
 from missions.services.control import (
     LimitReached,
     NeededLimit,
+    NotReleased,
     Stopped,
     cancel_mission,
     change_mission,
@@ -37,6 +39,7 @@ from missions.services.control import (
 from missions.services.create import create_mission, submit_mission
 from missions.services.mend import Replacement, edit_failed, replacements
 from missions.services.purge import purge_mission
+from missions.services.rest import ChangedRest, Released, RestChange, change_rest, release_mission
 from missions.services.results import star_results
 from missions.services.retry import Retried, resolve_as_not_run, resolve_with_task, retry_failed, retry_item
 from missions.services.validate import (
@@ -52,17 +55,22 @@ from missions.services.versions import MadeAgain, again_problems, choose_version
 
 __all__ = [
     "MAX_ERRORS",
+    "ChangedRest",
     "Draft",
     "LimitReached",
     "MadeAgain",
     "MissionInvalid",
     "NeededLimit",
+    "NotReleased",
+    "Released",
     "Replacement",
+    "RestChange",
     "Retried",
     "Stopped",
     "again_problems",
     "cancel_mission",
     "change_mission",
+    "change_rest",
     "choose_model",
     "choose_version",
     "create_mission",
@@ -79,6 +87,7 @@ __all__ = [
     "place_in_body",
     "price_again",
     "purge_mission",
+    "release_mission",
     "replacements",
     "resolve_as_not_run",
     "resolve_with_task",

@@ -37,6 +37,7 @@ _REFUSALS = {
     "pause": gettext_lazy("A mission that is %(status)s cannot be paused."),
     "start": gettext_lazy("A mission that is %(status)s cannot be started: it has no planned start that lies ahead."),
     "resume": gettext_lazy("A mission that is %(status)s cannot be resumed."),
+    "release": gettext_lazy("Nothing waits for a release: the mission is %(status)s, and no row of it is held back."),
     "cancel": gettext_lazy("A mission that is %(status)s cannot be cancelled."),
     "retry": gettext_lazy("Items of a mission that is %(status)s cannot be retried."),
     "make again": gettext_lazy("Results of a mission that is %(status)s cannot be made again. Use them as input."),
@@ -137,8 +138,9 @@ def start_mission(*, mission_id: int, actor: str) -> None:
 def resume_mission(*, mission_id: int, actor: str, spending_limit: Decimal | None = None) -> None:
     """Resume a paused mission, perhaps with another spending limit.
 
-    Raises NotPossible, also when its owner is inactive, LimitReached when a limit would pause it
-    again at once, and MissionInvalid for an invalid ``spending_limit``. Then nothing has changed.
+    Raises NotPossible, also when its owner is inactive or only a release continues it, LimitReached
+    when a limit would pause it again at once, and MissionInvalid for an invalid ``spending_limit``.
+    Then nothing has changed.
     """
     with transaction.atomic():
         require_active_owner(mission_id)
@@ -146,15 +148,36 @@ def resume_mission(*, mission_id: int, actor: str, spending_limit: Decimal | Non
             change_mission(mission_id=mission_id, spending_limit=spending_limit, actor=actor)
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         if mission.status == MissionStatus.PAUSED:
-            if limit := limit_to_resume(mission):
-                raise LimitReached(mission, limit)
-            _require_owners_budget(mission)
+            if mission.waits_for_release:
+                raise NotReleased(mission)
+            require_budget(mission)
         try:
             lifecycle.resume(mission_id, actor=actor)
         except lifecycle.LostRace:
             raise refusal(mission_id, "resume") from None
         _audit(Verb.MISSION_RESUME, mission_id, actor)
         provider_accounts.wake(mission.provider)
+
+
+class NotReleased(NotPossible):
+    """Everything that is left waits for a release, which a resume is not."""
+
+    error = "not_released"
+
+    def __init__(self, mission: Mission) -> None:
+        text = ngettext(
+            "Not resumed: the first rows have finished, and %(count)s item waits until you release it.",
+            "Not resumed: the first rows have finished, and %(count)s items wait until you release them.",
+            mission.held_count,
+        )
+        super().__init__(text % {"count": f"{mission.held_count:,}"})
+
+
+def require_budget(mission: Mission) -> None:
+    """Raise LimitReached or NotPossible if a limit would pause a mission at its next item."""
+    if limit := limit_to_resume(mission):
+        raise LimitReached(mission, limit)
+    _require_owners_budget(mission)
 
 
 class LimitReached(NotPossible):

@@ -32,11 +32,13 @@ def create_mission(
     priority: int = 0,
     not_before: datetime | None = None,
     max_attempts: int | None = None,
+    run_first: int | None = None,
     input_report: Mapping[str, Any] | None = None,
     on_created: Callable[[Mission], None] | None = None,
 ) -> Mission:
     """Store a validated mission and wake the workers.
 
+    With ``run_first`` only so many rows are sent; the others wait until a person releases them.
     ``input_report`` says what was read from the file of its rows, as plain JSON values.
     ``on_created`` is called in the same transaction, so what it stores exists exactly if the
     mission does. Raises MissionInvalid when an uploaded file was deleted since the
@@ -44,9 +46,10 @@ def create_mission(
     """
     now = timezone.now()
     # Built before the transaction: while it runs, nobody else can write to a SQLite database.
-    items = bulk.Table(MissionItem, "index", "custom_id", "params")
+    items, held = (bulk.Table(MissionItem, "index", "custom_id", "params") for _table in range(2))
     for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1):
-        items.add(index, custom_id, json.dumps(row))
+        (items if run_first is None or index <= run_first else held).add(index, custom_id, json.dumps(row))
+    held_count = len(held.rows)
     with durable_transaction():
         template_id = draft.template_id
         if template_id is not None:
@@ -73,9 +76,14 @@ def create_mission(
             currency=draft.model.currency,
             estimated_cost=draft.estimated_cost,
             spending_limit=draft.spending_limit,
+            run_first=run_first if held_count else None,
+            held_count=held_count,
+            held_cost=draft.price_after(run_first) if run_first and held_count else None,
             created_at=now,
         )
-        items.write(mission_id=mission.pk, attempt_limit=mission.max_attempts, available_at=now, created_at=now)
+        facts = {"mission_id": mission.pk, "attempt_limit": mission.max_attempts, "created_at": now}
+        items.write(available_at=now, **facts)
+        held.write(available_at=lifecycle.HELD_UNTIL, **facts)
         actor = f"user:{draft.owner.pk}"
         lifecycle.open_mission(mission, actor=actor)
         estimate = amount_text(mission.estimated_cost)
@@ -100,6 +108,7 @@ def submit_mission(
     priority: int = 0,
     not_before: datetime | None = None,
     max_attempts: int | None = None,
+    run_first: int | None = None,
     on_created: Callable[[Mission], None] | None = None,
     **fields: Any,
 ) -> Mission:
@@ -109,7 +118,12 @@ def submit_mission(
     """
     draft = validate_mission(**fields)
     return create_mission(
-        draft, priority=priority, not_before=not_before, max_attempts=max_attempts, on_created=on_created
+        draft,
+        priority=priority,
+        not_before=not_before,
+        max_attempts=max_attempts,
+        run_first=run_first,
+        on_created=on_created,
     )
 
 

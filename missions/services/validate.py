@@ -80,6 +80,13 @@ class Draft:
     spending_limit: Decimal | None
     warnings: tuple[Reason, ...] = ()
 
+    def price_after(self, count: int) -> Decimal | None:
+        """Return the price of all items but the first ``count``; None when it is not known."""
+        if self.estimated_cost is None:
+            return None
+        first = total_price(self.model, (self.params | row for row in self.rows[:count]))
+        return None if first is None else self.estimated_cost - first
+
     @property
     def media_ids(self) -> set[int]:
         """The uploaded files that any item names."""

@@ -120,7 +120,7 @@ def again_problems(mission: Mission, count: int, estimate: Decimal | None) -> li
     problems = [error.message for error in owner_limit_errors(mission.owner, catalog.model_of(mission), estimate)]
     budget = lifecycle.mission_budget(mission)
     if budget is not None and estimate:
-        left = budget.left - (failures.estimate(mission, mission.pending_count) or 0)
+        left = budget.left - (failures.estimate(mission, mission.may_run_count) or 0)
         if estimate > left:
             message = _(
                 "This costs about %(price)s, and %(left)s is left of this mission's spending limit of %(limit)s. "

@@ -147,6 +147,8 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     ]
     urls = {name: reverse(route, args=[mission.pk]) for name, route, _text, _count in tabs}
     is_open = mission.status in lifecycle.OPEN
+    needed_limit = services.limit_to_resume(mission) if mission.status == MissionStatus.PAUSED else None
+    total, rest = mission.estimated_cost, mission.held_cost
     return {
         "mission": mission,
         "tab": tab,
@@ -157,7 +159,9 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "tab_url": urls.get(tab, urls["results"]),
         "pace": pace_of(mission, completions.get(mission.pk, ()), now=timezone.now()),
         "is_open": is_open,
-        "needed_limit": services.limit_to_resume(mission) if mission.status == MissionStatus.PAUSED else None,
+        "needed_limit": None if mission.waits_for_release else needed_limit,
+        "release_limit": needed_limit if mission.waits_for_release else None,
+        "first_price": None if total is None or rest is None else total - rest,
         "start_form": StartForm(initial={"not_before": mission.not_before})
         if services.has_planned_start(mission)
         else None,

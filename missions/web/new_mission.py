@@ -105,6 +105,7 @@ def _post(request: HttpRequest) -> HttpResponse:
                 preview.draft,
                 priority=entry.priority,
                 not_before=entry.not_before,
+                run_first=preview.run_first,
                 input_report=preview.report.to_json() if preview.report.is_imported else None,
                 on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),
             )
@@ -114,8 +115,9 @@ def _post(request: HttpRequest) -> HttpResponse:
             state.note("error", str(invalid))
             preview = check(entry)
         else:
-            text = ngettext("%(count)d item submitted.", "%(count)d items submitted.", mission.total_count)
-            messages.success(request, text % {"count": mission.total_count})
+            count = mission.total_count - mission.held_count
+            text = ngettext("%(count)d item submitted.", "%(count)d items submitted.", count)
+            messages.success(request, text % {"count": count})
             return _to_mission(request, mission.pk)
     elif unread:
         text = _("Nothing was submitted yet: the file was read just now. Check what was read, then submit.")

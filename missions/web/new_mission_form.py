@@ -55,7 +55,7 @@ PLAIN_PROMPTS = "plain_prompts"  # the person wants cells that were pasted to st
 MAX_REPEAT = 1000
 MAX_PER_ITEM = 50
 PRIORITIES = [(10, gettext_lazy("High")), (0, gettext_lazy("Normal")), (-10, gettext_lazy("Low"))]
-DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0"}
+DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0", "run_first": "3"}
 DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
 # The separators of a text file, by the words of their control. Each line as one cell is "lines".
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "lines": WHOLE_LINES}
@@ -119,6 +119,10 @@ class NewMissionForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=DATE_TIME_FORMAT),
     )
     spending_limit = SpendingLimitField()
+    has_first = forms.BooleanField(label=gettext_lazy("Run the first rows, then wait for me"), required=False)
+    run_first = forms.IntegerField(
+        label=gettext_lazy("Number of first rows"), required=False, min_value=1, max_value=50_000, initial=3
+    )
     new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
 
     def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
@@ -271,6 +275,13 @@ class MissionEntry:
     spending_limit: Decimal | None
     priority: int
     not_before: datetime | None
+    has_first: bool
+    first_rows: int | None
+
+    @property
+    def run_first(self) -> int | None:
+        """The number of rows that run before a release; None if all run."""
+        return self.first_rows if self.has_first else None
 
     @property
     def has_prompt_each(self) -> bool:
@@ -299,7 +310,7 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str], *, owner_
     that box. When another model was chosen, parameters that only had the default of the model shown
     before are dropped.
     """
-    boxes = {"leave_out"} | ({"has_header"} if "header_shown" in posted else set())
+    boxes = {"leave_out", "has_first"} | ({"has_header"} if "header_shown" in posted else set())
     fields = {name: value for name, value in saved.items() if name not in boxes}
     for name, value in posted.items():
         if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN)):
@@ -375,6 +386,8 @@ def parse(state: FormState) -> MissionEntry:
         spending_limit=values.get("spending_limit"),
         priority=values.get("priority") or 0,
         not_before=values.get("not_before"),
+        has_first=bool(values.get("has_first")),
+        first_rows=values.get("run_first"),
     )
 
 

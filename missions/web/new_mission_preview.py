@@ -75,12 +75,35 @@ class Preview:
         return limit is not None and self.estimate is not None and self.estimate > limit
 
     @property
+    def run_first(self) -> int | None:
+        """The number of items that run before a release; None if all run."""
+        first = self.entry.run_first
+        return first if first is not None and first < self.count else None
+
+    @property
+    def held_count(self) -> int:
+        """The items that wait for a release."""
+        return self.count - self.run_first if self.run_first else 0
+
+    @property
+    def rest_price(self) -> Decimal | None:
+        """The price of the items that wait; None if it is unknown."""
+        return self.draft.price_after(self.run_first) if self.draft is not None and self.run_first else None
+
+    @property
+    def first_price(self) -> Decimal | None:
+        """The price of the items that run first; None if it is unknown."""
+        return None if self.estimate is None or self.rest_price is None else self.estimate - self.rest_price
+
+    @property
     def quoted_total(self) -> str:
         """Return what the submit button promises: count, price, and what was read of which file.
 
         A mission is created only while this is still true.
         """
         quote = f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+        if self.run_first:
+            quote += f" first {self.run_first}"
         report = self.entry.report
         if self.entry.batch.source == Source.FILE:
             return f"{quote} {hashlib.sha256(json.dumps(report.to_json()).encode()).hexdigest()[:16]}"

@@ -71,12 +71,14 @@ class Command(BaseCommand):
         add("--name", default="", help="the mission's name (default: the file's name)")
         add("--priority", type=int, default=0, help="higher runs first (0)")
         add("--repeat", type=int, default=1, metavar="N", help="make each row N times (1)")
+        add("--first", type=int, metavar="N", help="run the first N rows; the others wait for --release")
         add("--out", type=Path, metavar="DIR", help="copy the results and manifest.csv to this folder")
         add("--yes", action="store_true", help="do not ask before money is spent")
         add("--user", default="", metavar="USERNAME", help="the owner of the mission")
         add("--free-form", action="store_true", help="accept a --model that is not in the catalogue")
         add("--simulate", action="store_true", help="use a simulator with its own data; costs nothing")
         add("--resume", type=int, metavar="ID", help="continue an interrupted mission")
+        add("--release", type=int, metavar="ID", help="send the rows that wait behind those of --first")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["simulate"] and not sandbox.is_inside():
@@ -139,7 +141,10 @@ class Run:
             call_command("migrate", verbosity=0, interactive=False)
         self.user = _find_user(self.options["user"])
         self.has_workers = heartbeat.is_any_alive()
-        mission_id = self.options["resume"]
+        mission_id = self.options["resume"] or self.options["release"]
+        first = self.options["first"]
+        if first is not None and first < 1:
+            raise CommandError("--first: give a number of rows, at least 1.", returncode=BAD_INPUT)
         if self.out is not None:
             try:
                 export.require_usable(self.out, is_resumed=mission_id is not None)
@@ -151,7 +156,7 @@ class Run:
         """Check the input, say what it costs, and run the mission. Return the exit code."""
         file, task_type, endpoint = (self.options[name] for name in ("file", "task_type", "model"))
         if not file or not task_type:
-            raise CommandError("Give a FILE and its --type, or --resume ID.", returncode=BAD_INPUT)
+            raise CommandError("Give a FILE and its --type, or --resume ID, or --release ID.", returncode=BAD_INPUT)
         try:
             if endpoint:
                 model = catalog.find_model(endpoint, task_type, owner_id=self.user.pk)
@@ -187,7 +192,12 @@ class Run:
             self.confirm()
         with ExitStack() as stack:
             self.ensure_workers(stack, draft.model.provider)
-            mission = services.create_mission(draft, priority=self.options["priority"], input_report=report.to_json())
+            mission = services.create_mission(
+                draft,
+                priority=self.options["priority"],
+                run_first=self.options["first"],
+                input_report=report.to_json(),
+            )
             return self.watch(mission)
 
     def resume(self, mission_id: int) -> int:
@@ -199,11 +209,24 @@ class Run:
             raise CommandError(f"Mission {mission_id} was cancelled.", returncode=BAD_INPUT)
         self.require_key(mission.provider)
         self.print(f"Mission {mission.pk}, {mission.name}: {progress.mission_states([mission.pk])[0]}.")
-        if mission.pending_count:
+        is_release = self.options["release"] is not None
+        if is_release and not mission.held_count:
+            raise CommandError(f"No row of mission {mission_id} waits for a release.", returncode=BAD_INPUT)
+        if mission.waits_for_release and not is_release and not progress.mission_states([mission.pk])[0].pending_files:
+            self.say_how_to_release(mission)
+            return 1
+        if is_release:
+            price = report.money(mission.held_cost, mission.currency)
+            self.print(f"To release: {mission.held_count} items. Estimated price: {price}")
+        if is_release or mission.may_run_count:
             self.confirm()
         with ExitStack() as stack:
             self.ensure_workers(stack, mission.provider)
-            if mission.status == MissionStatus.PAUSED:
+            if is_release:
+                services.release_mission(mission_id=mission.pk, actor=self.actor, at_most=mission.held_cost)
+            elif mission.waits_for_release:
+                pass  # only its files are fetched
+            elif mission.status == MissionStatus.PAUSED:
                 services.resume_mission(mission_id=mission.pk, actor=self.actor)
             return self.watch(mission)
 
@@ -247,6 +270,12 @@ class Run:
         price = report.money(draft.estimated_cost, model.currency)
         note = " (list price; the provider's invoice decides)" if draft.estimated_cost else ""
         self.print(f"Estimated price: {price}{note}")
+        first = self.options["first"]
+        if first is not None and first < count:
+            rest = draft.price_after(first)
+            now = None if draft.estimated_cost is None or rest is None else draft.estimated_cost - rest
+            parts = report.money(now, model.currency), report.money(rest, model.currency)
+            self.print(f"First {first}: {parts[0]} now. The other {count - first}: {parts[1]} after you release them.")
         if model.note:
             self.print(f"Note: {model.note.strip()}")
         if repeats := count_repeats([row.value for row in rows]):
@@ -310,14 +339,27 @@ class Run:
             return 1
         mission.refresh_from_db()
         self.print()
+        if mission.waits_for_release:
+            self.say_how_to_release(mission)
         for line in report.lines(mission):
             self.print(line)
         self.print(f"time: {report.duration(time.monotonic() - started)}")
         if self.out is not None:
             count = export.export(mission, self.out)
             self.print(f"{count} files and {export.MANIFEST} in {self.out}")
-        is_complete = mission.completed_count == mission.total_count and not report.lost_files(mission)
+        is_complete = mission.completed_count == mission.total_count - mission.held_count and not report.lost_files(
+            mission
+        )
         return 0 if is_complete else 1
+
+    def say_how_to_release(self, mission: Mission) -> None:
+        """Print what waits for a release, its price, and the command for it."""
+        price = report.money(mission.held_cost, mission.currency)
+        self.print(f"The first rows of mission {mission.pk} have finished. {mission.held_count} items wait: {price}.")
+        command = ["manage.py", "run_mission", "--release", str(mission.pk)]
+        command += ["--out", str(self.out)] if self.out else []
+        command += ["--simulate"] if self.options["simulate"] else []
+        self.print(f"Release them with: {shlex.join(command)}")
 
     def pause(self, mission: Mission, reason: str) -> None:
         """Stop submitting, and print the state and how to continue."""

@@ -103,6 +103,17 @@ class MissionIn(Strict):
             description="The mission pauses before charged and expected costs exceed it. Empty: only your own limit."
         ),
     ] = None
+    run_first: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=1,
+            le=1_000_000,
+            description="Sends only so many items, the first ones, then pauses until POST /missions/{id}/release. "
+            "Empty, or as many as there are: sends all.",
+        ),
+        WHOLE,
+    ] = None
     allow_free_form: Annotated[
         bool, Field(strict=True, description="Operators only: allow an endpoint that is not in /models, unchecked.")
     ] = False
@@ -192,6 +203,27 @@ class ResumeIn(Strict):
     spending_limit: Money = None  # type: ignore[assignment]
 
 
+class ReleaseIn(Strict):
+    """``at_most`` is the price that you agree to; ``spending_limit`` replaces the mission's."""
+
+    at_most: Annotated[Money, Field(description="Refused if the estimate is higher by now.")] = None  # type: ignore[assignment]
+    spending_limit: Money = None  # type: ignore[assignment]
+
+
+class RestChangeIn(Strict):
+    """A change of all items that wait for a release.
+
+    Words are replaced first; then ``prefix`` and ``suffix`` are put around each prompt.
+    """
+
+    config: Annotated[dict[str, Any], Field(description="Parameters to replace in all of them.")] = {}
+    prefix: Annotated[str, Field(max_length=5000)] = ""
+    suffix: Annotated[str, Field(max_length=5000)] = ""
+    find: Annotated[str, Field(max_length=1000, description="Words to replace in the prompts.")] = ""
+    replace: Annotated[str, Field(max_length=1000)] = ""
+    match_case: Annotated[bool, Field(strict=True)] = False
+
+
 SEARCH = (
     "Words, each a part of the name or the description, or the beginning of a word of a prompt, a custom ID or the "
     "name of an uploaded file."
@@ -237,6 +269,7 @@ class UrlsOut(Schema):
     cancel: str
     pause: str
     resume: str
+    release: str
     retry: str
 
 
@@ -314,6 +347,9 @@ class ValidationOut(Schema):
     valid: bool
     total_count: int
     estimate: EstimateOut | None
+    first_estimate: Annotated[
+        EstimateOut | None, Field(description="The part of it for the items of run_first; null without.")
+    ]
     errors: list[ProblemOut]
     warnings: list[WarningOut]
     input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
@@ -353,6 +389,9 @@ class MissionOut(Schema):
     cost: Annotated[Amount, Field(description="The cost that the provider has reported so far.")]
     reserved_cost: Annotated[Amount, Field(description="The expected price of attempts that may still be charged.")]
     spending_limit: Annotated[Amount | None, Field(description="cost plus reserved_cost never exceeds it.")]
+    run_first: Annotated[int | None, Field(description="So many items run before a release; null: all.")]
+    held_count: Annotated[int, Field(description="Items that wait for a release; 0: none, or released.")]
+    held_cost: Annotated[Amount | None, Field(description="The estimated price of the items that wait.")]
     currency: str
     metadata: dict[str, Any]
     created_at: datetime
@@ -385,6 +424,10 @@ class MissionOut(Schema):
     @staticmethod
     def resolve_spending_limit(mission: Mission) -> str | None:
         return amount_text(mission.spending_limit)
+
+    @staticmethod
+    def resolve_held_cost(mission: Mission) -> str | None:
+        return amount_text(mission.held_cost)
 
     @staticmethod
     def resolve_urls(mission: Mission) -> dict[str, str]:
@@ -444,6 +487,23 @@ class CancelledOut(StoppedOut):
 class RetriedOut(StateOut):
     retry_count: int
     estimate: EstimateOut
+
+
+class ReleasedOut(StateOut):
+    released_count: int
+    estimate: EstimateOut
+
+
+class RestExampleOut(Schema):
+    index: int
+    before: str
+    after: str
+
+
+class RestChangedOut(StateOut):
+    changed_count: int
+    estimate: Annotated[EstimateOut, Field(description="The price of all items that wait.")]
+    examples: Annotated[list[RestExampleOut], Field(description="The first prompts that change.")]
 
 
 class MadeAgainOut(StateOut):

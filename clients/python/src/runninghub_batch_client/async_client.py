@@ -24,6 +24,7 @@ from runninghub_batch_client.types import (
     MissionChanges,
     MissionFields,
     MissionFilters,
+    RestChanges,
     Submitted,
 )
 
@@ -133,6 +134,22 @@ class AsyncClient:
         Raises Conflict with the error ``limit_reached`` when a limit does not cover the next item.
         """
         return await self._send(calls.resume(mission_id, spending_limit))
+
+    async def release(
+        self, mission_id: int, *, at_most: Decimal | None = None, spending_limit: Decimal | None = None
+    ) -> Mapping[str, Any]:
+        """Send the items that wait behind those of ``run_first``, which costs money.
+
+        ``at_most`` is the price that you agree to.  Raises Conflict when nothing waits, the price
+        is higher, or a limit does not cover the next item.
+        """
+        return await self._send(calls.release(mission_id, at_most, spending_limit))
+
+    async def change_rest(
+        self, mission_id: int, *, only_check: bool = False, **changes: Unpack[RestChanges]
+    ) -> Mapping[str, Any]:
+        """Change the items that wait for a release.  Nothing is sent."""
+        return await self._send(calls.change_rest(mission_id, changes, only_check=only_check))
 
     async def start(self, mission_id: int) -> Mapping[str, Any]:
         """Start a scheduled mission now."""

@@ -24,6 +24,7 @@ from runninghub_batch_client.types import (
     MissionChanges,
     MissionFields,
     MissionFilters,
+    RestChanges,
     Submitted,
 )
 
@@ -209,6 +210,17 @@ def act(mission_id: int, verb: str) -> Call[Mapping[str, Any]]:
 def resume(mission_id: int, spending_limit: Decimal | None) -> Call[Mapping[str, Any]]:
     body = {} if spending_limit is None else {"spending_limit": _plain(spending_limit)}
     return Call("POST", f"/missions/{mission_id}/resume", dict, body=body, key=new_key())
+
+
+def release(mission_id: int, at_most: Decimal | None, spending_limit: Decimal | None) -> Call[Mapping[str, Any]]:
+    amounts = {"at_most": at_most, "spending_limit": spending_limit}
+    body = {name: _plain(amount) for name, amount in amounts.items() if amount is not None}
+    return Call("POST", f"/missions/{mission_id}/release", dict, body=body, key=new_key())
+
+
+def change_rest(mission_id: int, changes: RestChanges, *, only_check: bool) -> Call[Mapping[str, Any]]:
+    query = {"validate_only": "true"} if only_check else {}
+    return Call("PATCH", f"/missions/{mission_id}/rest", dict, body=dict(changes), query=query)
 
 
 def retry(mission_id: int, *, indexes: list[int] | None, error_code: str | None) -> Call[Mapping[str, Any]]:

@@ -31,6 +31,7 @@ class FileMissionFields(TypedDict):
     metadata: NotRequired[Mapping[str, Any]]
     max_attempts: NotRequired[int]
     spending_limit: NotRequired[Decimal]
+    run_first: NotRequired[int]
 
 
 class MissionFields(FileMissionFields):
@@ -60,6 +61,21 @@ class MissionChanges(TypedDict, total=False):
     spending_limit: Decimal | None
     not_before: datetime
     metadata: Mapping[str, Any]
+
+
+class RestChanges(TypedDict, total=False):
+    """The arguments of ``change_rest``.
+
+    In the prompts ``find`` is replaced by ``replace``; then ``prefix`` and ``suffix`` are put
+    around them.
+    """
+
+    config: Mapping[str, Any]
+    prefix: str
+    suffix: str
+    find: str
+    replace: str
+    match_case: bool
 
 
 class MissionFilters(TypedDict, total=False):
