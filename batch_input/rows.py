@@ -12,6 +12,7 @@ Every row keeps its origin, so that an error can be shown at its line, image or 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -263,6 +264,12 @@ def build_rows(batch: BatchInput, *, owner: AbstractBaseUser) -> BatchRows:
         case Source.FILE if batch.imported is not None:
             return _rows_of_table(batch.imported, batch.model, owner)
     return BatchRows()
+
+
+def table_columns(imported: ImportedTable) -> list[dict[str, Any]]:
+    """Return the cells of each row by the names of their columns, also those that fill nothing."""
+    names = imported.table.names(has_header=imported.has_header)
+    return [dict(itertools.zip_longest(names, record.cells[: len(names)])) for record in imported.records]
 
 
 def count_repeats(rows: Sequence[RowValue]) -> int:

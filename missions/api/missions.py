@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -22,8 +22,9 @@ from batch_input.columns import has_header as has_header_row
 from batch_input.headings import CUSTOM_ID
 from batch_input.hints import hints_of_rows
 from batch_input.report import COLUMNS_UNUSED, InputReport
-from batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch
+from batch_input.rows import BatchRows, Source, build_rows, import_table, read_batch, table_columns
 from batch_input.tables import RowsInvalid, read_table
+from batch_input.variables import PromptRules
 from core.api.ids import RowId
 from core.api.openapi import header_refs, refusals
 from core.api.pagination import PAGE_RULES, page_of
@@ -67,6 +68,9 @@ router = Router(tags=["Missions"])
 
 # The rules of a submission that its schema cannot express.
 RULES = {
+    "prefix": "The model has no prompt.",
+    "suffix": "The model has no prompt.",
+    "variables": "The model has no prompt.",
     "name": "It is blank.",
     "config": "A parameter or a row does not fit the model, names a file that you do not have, or is one of too many; "
     "or the mission would cost more than you may still spend.",
@@ -384,6 +388,8 @@ def _check_or_create(
         "rows": rows,
         "params": params,
         **{name: getattr(payload, name) for name in names},
+        "prompt_rules": PromptRules(payload.prefix, payload.suffix, payload.variables),
+        "columns": origin.columns if origin and payload.variables else None,
     }
     invalid_fields = {error.field for error in payload.problems}
     found = [*payload.problems, *errors] if origin is None else [*_in_form(payload.problems), *errors]
@@ -398,7 +404,7 @@ def _check_or_create(
     report = origin.report if origin else None
     warnings = [
         *(report.warnings if report else ()),
-        *((*hints_of_rows(rows, draft.model), *draft.warnings) if draft else ()),
+        *((*hints_of_rows(_prompts_sent(draft, rows), draft.model), *draft.warnings) if draft else ()),
     ]
     if report is not None:
         report = replace(report, warnings=tuple(warnings))
@@ -410,7 +416,7 @@ def _check_or_create(
         valid = not found
         result = {
             "valid": valid,
-            "total_count": len(rows) * payload.repeat if isinstance(rows, list) else 0,
+            "total_count": len(draft.rows) if draft else len(rows) * payload.repeat if isinstance(rows, list) else 0,
             "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
             if draft and valid
             else None,
@@ -435,6 +441,11 @@ def _check_or_create(
     return Status(202, submitted(mission) | facts)
 
 
+def _prompts_sent(draft: services.Draft, rows: Any) -> Any:
+    """Return rows with the prompts that are sent, which prefix, suffix or variables may change."""
+    return [draft.params | row for row in draft.rows] if draft.has_rules else rows
+
+
 def _first_estimate(draft: services.Draft, run_first: int | None) -> dict[str, Any] | None:
     """Return the price of the items that run before a release; None if all run."""
     if run_first is None or run_first >= len(draft.rows):
@@ -450,6 +461,7 @@ class FileRows:
 
     built: BatchRows = field(default_factory=BatchRows)
     report: InputReport | None = None
+    columns: Sequence[Mapping[str, Any]] = ()
 
 
 def _read_file(user: User, mission: MissionIn, payload: MissionFileIn, file: UploadedFile) -> FileRows:
@@ -481,8 +493,9 @@ def _read_file(user: User, mission: MissionIn, payload: MissionFileIn, file: Upl
             [_line_error(problem.origin.line, problem.field, problem.message) for problem in built.problems]
         )
     report = imported.report
+    columns = table_columns(imported) if mission.variables else ()
     unused = [COLUMNS_UNUSED(columns=", ".join(report.unused_columns))] if report.unused_columns else []
-    return FileRows(built, replace(report, warnings=(*report.warnings, *built.warnings, *unused)))
+    return FileRows(built, replace(report, warnings=(*report.warnings, *built.warnings, *unused)), columns)
 
 
 def _chosen_columns(columns: dict[str, Any], names: Sequence[str], model: Model) -> dict[int, str]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from batch_input.variables import PromptRules, expand_rows
 from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.values import is_storable
@@ -63,7 +64,7 @@ class Draft:
 
     ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when
     the price of an item is not known. ``warnings`` are for people: images that are converted,
-    names that several images have.
+    names that several images have. ``has_rules``: prompts were changed by ``prompt_rules``.
     """
 
     owner: AbstractBaseUser
@@ -79,6 +80,7 @@ class Draft:
     template_id: int | None
     spending_limit: Decimal | None
     warnings: tuple[Reason, ...] = ()
+    has_rules: bool = False
 
     def price_after(self, count: int) -> Decimal | None:
         """Return the price of all items but the first ``count``; None when it is not known."""
@@ -125,6 +127,8 @@ def validate_mission(
     template_id: int | None = None,
     spending_limit: Decimal | None = None,
     allow_free_form: bool = False,
+    prompt_rules: PromptRules | None = None,
+    columns: Sequence[Mapping[str, Any]] | None = None,
 ) -> Draft:
     """Check a mission completely and price it.
 
@@ -135,6 +139,9 @@ def validate_mission(
     template of the owner's fills in ``model`` and ``params`` where they are missing. ``model`` is
     an endpoint or ``provider:endpoint``. ``allow_free_form`` accepts an endpoint that is not in the
     catalogue, whose parameters nobody can check.
+
+    ``prompt_rules`` change every prompt: texts around it, and variables, so that one row becomes
+    several items; ``columns`` has the cells that variables may name, for each row.
 
     A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more
     than its owner may still spend. An error in a shared parameter is reported once, not for every
@@ -153,7 +160,27 @@ def validate_mission(
             template_id=template_id,
             allow_free_form=allow_free_form,
         )
-        valid_rows, warnings = _check_rows(owner, chosen, shared, _read_rows(rows, repeat))
+        entries = _read_rows(rows, repeat)
+        numbers: Sequence[int] = range(len(entries))
+        row_errors: list[FieldError] = []
+        if prompt_rules:
+            expanded = expand_rows(
+                entries,
+                model=chosen,
+                shared=shared,
+                rules=prompt_rules,
+                columns=columns,
+                limit=settings.MISSION_MAX_ITEMS // repeat,
+            )
+            if too_many := size_problem(expanded.count * repeat):
+                raise MissionInvalid([too_many])
+            entries, numbers, row_errors = expanded.rows, expanded.numbers, expanded.errors
+        try:
+            valid_rows, warnings = _check_rows(owner, chosen, shared, entries, numbers)
+        except MissionInvalid as invalid:
+            raise MissionInvalid([*row_errors, *invalid.errors]) from None
+        if row_errors:
+            raise MissionInvalid(row_errors)
     except MissionInvalid as invalid:
         raise MissionInvalid([*errors, *invalid.errors][:MAX_ERRORS]) from None
     price = total_price(chosen, [row.params for row in valid_rows])
@@ -186,6 +213,7 @@ def validate_mission(
         template_id=template_id,
         spending_limit=spending_limit,
         warnings=tuple(warnings),
+        has_rules=bool(prompt_rules),
     )
 
 
@@ -329,11 +357,16 @@ def _read_rows(rows: object, repeat: int) -> list[Any]:
 
 
 def _check_rows(
-    owner: AbstractBaseUser, model: catalog.Model, shared: dict[str, Any], rows: Sequence[Any]
+    owner: AbstractBaseUser,
+    model: catalog.Model,
+    shared: dict[str, Any],
+    rows: Sequence[Any],
+    numbers: Sequence[int],
 ) -> tuple[list[_Row], list[Reason]]:
     """Return the valid rows, with ``media:ID`` for the names of uploaded images, and warnings.
 
-    Raises MissionInvalid with the errors of all rows, parameters and files.
+    ``numbers`` has the number by which the errors of each row name it. Raises MissionInvalid with
+    the errors of all rows, parameters and files.
     """
     shared, rows, name_errors, warnings = replace_names(owner, model, shared, rows)
     named_wrongly = {number for number, _error in name_errors}
@@ -351,12 +384,12 @@ def _check_rows(
 
     valid_rows: list[_Row] = []
     row_errors = [
-        FieldError(f"batch_input.{number}.{error.field}", error.message)
-        for number, error in name_errors
-        if number is not None
+        FieldError(f"batch_input.{numbers[place]}.{error.field}", error.message)
+        for place, error in name_errors
+        if place is not None
     ]
-    for number, row in enumerate(rows):
-        if number in named_wrongly:
+    for place, (number, row) in enumerate(zip(numbers, rows, strict=True)):
+        if place in named_wrongly:
             continue
         own: dict[str, Any] = {}
         try:
@@ -385,7 +418,7 @@ def _check_rows(
     ]
     errors += output_errors(owner.pk, model, outputs)
     if errors:
-        raise MissionInvalid(errors[:MAX_ERRORS])
+        raise MissionInvalid(list(dict.fromkeys(errors))[:MAX_ERRORS])
     return valid_rows, [*warnings, *conversion_warnings(files, model, names)]
 
 

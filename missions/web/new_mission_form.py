@@ -28,6 +28,7 @@ from batch_input.report import ONE_COLUMN, InputReport
 from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
 from batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
 from batch_input.tables import Table
+from batch_input.variables import MAX_AROUND, PromptRules
 from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
@@ -123,6 +124,21 @@ class NewMissionForm(forms.Form):
     run_first = forms.IntegerField(
         label=gettext_lazy("Number of first rows"), required=False, min_value=1, max_value=50_000, initial=3
     )
+    text_before = forms.CharField(
+        label=gettext_lazy("Before every prompt"),
+        required=False,
+        max_length=MAX_AROUND,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 1}),
+    )
+    text_after = forms.CharField(
+        label=gettext_lazy("After every prompt"),
+        required=False,
+        max_length=MAX_AROUND,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 1}),
+    )
+    use_variables = forms.BooleanField(label=gettext_lazy("Use variables"), required=False)
     new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
 
     def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
@@ -277,6 +293,7 @@ class MissionEntry:
     not_before: datetime | None
     has_first: bool
     first_rows: int | None
+    rules: PromptRules
 
     @property
     def run_first(self) -> int | None:
@@ -287,8 +304,11 @@ class MissionEntry:
     def has_prompt_each(self) -> bool:
         return self.batch.image_prompts is not None
 
-    def arguments(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """Return the arguments of ``services.validate_mission`` for these rows."""
+    def arguments(self, rows: Sequence[Any], columns: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+        """Return the arguments of ``services.validate_mission`` for these rows.
+
+        ``columns`` has the cells of each row, if a table is imported.
+        """
         return {
             "owner": self.owner,
             "name": self.name,
@@ -299,6 +319,8 @@ class MissionEntry:
             "rows": rows,
             "repeat": self.repeat,
             "spending_limit": self.spending_limit,
+            "prompt_rules": self.rules,
+            "columns": columns,
         }
 
 
@@ -310,7 +332,7 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str], *, owner_
     that box. When another model was chosen, parameters that only had the default of the model shown
     before are dropped.
     """
-    boxes = {"leave_out", "has_first"} | ({"has_header"} if "header_shown" in posted else set())
+    boxes = {"leave_out", "has_first", "use_variables"} | ({"has_header"} if "header_shown" in posted else set())
     fields = {name: value for name, value in saved.items() if name not in boxes}
     for name, value in posted.items():
         if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN)):
@@ -388,6 +410,11 @@ def parse(state: FormState) -> MissionEntry:
         not_before=values.get("not_before"),
         has_first=bool(values.get("has_first")),
         first_rows=values.get("run_first"),
+        rules=PromptRules(
+            prefix=values.get("text_before", "").replace("\r\n", "\n") if batch.prompt else "",
+            suffix=values.get("text_after", "").replace("\r\n", "\n") if batch.prompt else "",
+            has_variables=bool(values.get("use_variables")) and batch.prompt is not None,
+        ),
     )
 
 

@@ -43,7 +43,7 @@ MAX_TITLE_LENGTH = 60
 def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dict[str, Any]:
     """Return everything that the templates of the page show."""
     model, batch, form = entry.model, entry.batch, entry.form
-    for name in ("name", "description", "prompts", "images", "image_prompts"):
+    for name in ("name", "description", "prompts", "images", "image_prompts", "text_before", "text_after"):
         if name not in state.changed:  # new_mission.js keeps what is typed during a redraw
             form.fields[name].widget.attrs["data-typed"] = ""
 

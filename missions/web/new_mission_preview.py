@@ -15,10 +15,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from batch_input.hints import hints_of_rows
+from batch_input.hints import MARKUP, hints_of_rows
 from batch_input.report import InputReport
-from batch_input.rows import BatchRows, RowProblem, Source, build_rows, count_repeats
+from batch_input.rows import BatchRows, RowProblem, Source, build_rows, count_repeats, table_columns
 from batch_input.tables import SEPARATOR
+from batch_input.variables import columns_in, count_varied
 from core.errors import FieldError
 from missions import durations, services
 from missions.web.new_mission_form import MissionEntry
@@ -37,8 +38,9 @@ class Preview:
     None if unknown.
 
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
-    (``params.prompt``); ``row_problems`` concern single rows. ``report`` says what was read, with
-    hints about the texts among its warnings.
+    (``params.prompt``); ``row_problems`` concern single rows. ``varied_count`` prompts have
+    alternatives, and with variables all are ``varied_items``; ``named_columns`` name columns.
+    ``report`` says what was read, with hints about the texts among its warnings.
     """
 
     entry: MissionEntry
@@ -53,6 +55,9 @@ class Preview:
     row_problems: list[RowProblem] = field(default_factory=list)
     report: InputReport = field(default_factory=InputReport)
     draft: services.Draft | None = None
+    varied_count: int = 0
+    varied_items: int = 0
+    named_columns: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -102,6 +107,8 @@ class Preview:
         A mission is created only while this is still true.
         """
         quote = f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+        if self.entry.rules.has_variables:
+            quote += " variables"
         if self.run_first:
             quote += f" first {self.run_first}"
         report = self.entry.report
@@ -126,6 +133,8 @@ def check(entry: MissionEntry) -> Preview:
     if not built.rows and not built.problems:
         return Preview(entry)
 
+    columns = table_columns(entry.batch.imported) if entry.rules.has_variables and entry.batch.imported else None
+    varied_count, varied_items, named_columns = _variables(entry, built.rows)
     numbers = [number for number in range(len(built.rows)) if number not in built.invalid]
     row_problems = list(built.problems)
     problems: list[FieldError] = []
@@ -133,7 +142,8 @@ def check(entry: MissionEntry) -> Preview:
     for _round in range(MAX_ROUNDS if entry.leave_out else 1):
         errors: list[FieldError] = []
         try:
-            draft = services.validate_mission(**entry.arguments([built.rows[number] for number in numbers]))
+            cells = None if columns is None else [columns[number] for number in numbers]
+            draft = services.validate_mission(**entry.arguments([built.rows[number] for number in numbers], cells))
         except services.MissionInvalid as invalid:
             errors = invalid.errors
         row_errors = [error for error in errors if error.field.startswith("batch_input.")]
@@ -148,20 +158,23 @@ def check(entry: MissionEntry) -> Preview:
     rows = [built.rows[number] for number in numbers]
     if draft is not None:
         count = len(draft.rows)
-        first_items = [draft.params | row for row in draft.rows[:FIRST_ITEMS]]
+        shown = 2 * FIRST_ITEMS if entry.rules.has_variables else FIRST_ITEMS
+        first_items = [draft.params | row for row in draft.rows[:shown]]
     else:
         count = len(rows) * entry.repeat
         first_items = [
             {name: value for name, value in (dict(entry.params) | row).items() if value not in ("", None, [])}
             for row in rows[:FIRST_ITEMS]
         ]
+    sent = rows if draft is None or not entry.rules else [draft.params | row for row in draft.rows]
+    hints = [hint for hint in hints_of_rows(sent, entry.model) if not varied_count or hint.code != MARKUP.code]
     skipped_count = len(built.rows) - len(rows) if draft is not None else 0
     report = replace(
         entry.report,
         warnings=(
             *entry.report.warnings,
             *built.warnings,
-            *hints_of_rows(rows, entry.model),
+            *hints,
             *(draft.warnings if draft is not None else ()),
         ),
     )
@@ -180,7 +193,24 @@ def check(entry: MissionEntry) -> Preview:
         row_problems=row_problems,
         report=report,
         draft=draft,
+        varied_count=varied_count,
+        varied_items=varied_items,
+        named_columns=named_columns,
     )
+
+
+def _variables(entry: MissionEntry, rows: Sequence[Any]) -> tuple[int, int, int]:
+    """Return how many prompts have alternatives, how many items they all make, and how many name
+    columns of the table. The items of a table whose cells name columns are counted by the check.
+    """
+    prompt = entry.batch.prompt
+    if prompt is None:
+        return 0, 0, 0
+    shared = entry.params.get(prompt.name, "")
+    texts = [entry.rules.around(str(row.get(prompt.name, shared))) for row in rows]
+    texts = [text for text in texts if "{" in text or "｛" in text]
+    varied_count, items = count_varied(texts)
+    return varied_count, items + len(rows) - len(texts), sum(bool(columns_in(text)) for text in texts)
 
 
 def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) -> RowProblem:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.rights import Action
 from batch_input.columns import prompt_field
+from batch_input.variables import MAX_AROUND
 from core.errors import DomainError
 from core.http.redirects import safe_next
 from core.templatetags.ui import number
@@ -45,14 +46,14 @@ class RestForm(ItemParametersForm):
     text_before = forms.CharField(
         label=gettext_lazy("Before every prompt"),
         required=False,
-        max_length=5000,
+        max_length=MAX_AROUND,
         strip=False,
         widget=forms.Textarea({"rows": 2}),
     )
     text_after = forms.CharField(
         label=gettext_lazy("After every prompt"),
         required=False,
-        max_length=5000,
+        max_length=MAX_AROUND,
         strip=False,
         widget=forms.Textarea({"rows": 2}),
     )

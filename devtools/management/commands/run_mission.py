@@ -31,6 +31,7 @@ from batch_input.hints import hints_of_rows
 from batch_input.local_files import FileRows, Row, read_file, upload_local_files
 from batch_input.rows import count_repeats
 from batch_input.tables import RowsInvalid, split_list
+from batch_input.variables import PromptRules
 from core.db import pending_migrations
 from core.errors import NotPossible
 from devtools import local_stack, progress, report, sandbox
@@ -71,6 +72,9 @@ class Command(BaseCommand):
         add("--name", default="", help="the mission's name (default: the file's name)")
         add("--priority", type=int, default=0, help="higher runs first (0)")
         add("--repeat", type=int, default=1, metavar="N", help="make each row N times (1)")
+        add("--variables", action="store_true", help="{a|b} in prompts makes an item each; {{column}} is a cell")
+        add("--prefix", default="", metavar="TEXT", help="put this before every prompt")
+        add("--suffix", default="", metavar="TEXT", help="put this after every prompt")
         add("--first", type=int, metavar="N", help="run the first N rows; the others wait for --release")
         add("--out", type=Path, metavar="DIR", help="copy the results and manifest.csv to this folder")
         add("--yes", action="store_true", help="do not ask before money is spent")
@@ -177,12 +181,14 @@ class Run:
                 model=endpoint,
                 repeat=self.options["repeat"],
                 allow_free_form=self.options["free_form"],
+                prompt_rules=PromptRules(self.options["prefix"], self.options["suffix"], self.options["variables"]),
             )
         except services.MissionInvalid as invalid:
             raise _bad_input(
                 [_place(error.field, rows, params) + error.message for error in invalid.errors]
             ) from invalid
-        hints = hints_of_rows([row.value for row in rows], draft.model)
+        sent = [draft.params | row for row in draft.rows] if draft.has_rules else [row.value for row in rows]
+        hints = hints_of_rows(sent, draft.model)
         report = replace(content.report, warnings=(*content.report.warnings, *hints, *draft.warnings))
         self.print(f"Read {report.name}: {report.line}")
         for warning in report.warning_texts:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from batch_input.report import InputReport
+from batch_input.variables import MAX_AROUND
 from core.api.openapi import without_defaults
 from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
@@ -103,6 +104,16 @@ class MissionIn(Strict):
             description="The mission pauses before charged and expected costs exceed it. Empty: only your own limit."
         ),
     ] = None
+    prefix: Annotated[str, Field(max_length=MAX_AROUND, description="Put before every prompt.")] = ""
+    suffix: Annotated[str, Field(max_length=MAX_AROUND, description="Put after every prompt.")] = ""
+    variables: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="{red|blue} in a prompt makes an item for each alternative; {{name}} is another field of the "
+            "row, or a column of the file. Without it prompts are sent as they are.",
+        ),
+    ] = False
     run_first: Annotated[
         int | None,
         Field(
@@ -217,8 +228,8 @@ class RestChangeIn(Strict):
     """
 
     config: Annotated[dict[str, Any], Field(description="Parameters to replace in all of them.")] = {}
-    prefix: Annotated[str, Field(max_length=5000)] = ""
-    suffix: Annotated[str, Field(max_length=5000)] = ""
+    prefix: Annotated[str, Field(max_length=MAX_AROUND)] = ""
+    suffix: Annotated[str, Field(max_length=MAX_AROUND)] = ""
     find: Annotated[str, Field(max_length=1000, description="Words to replace in the prompts.")] = ""
     replace: Annotated[str, Field(max_length=1000)] = ""
     match_case: Annotated[bool, Field(strict=True)] = False

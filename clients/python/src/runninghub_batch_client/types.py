@@ -32,6 +32,9 @@ class FileMissionFields(TypedDict):
     max_attempts: NotRequired[int]
     spending_limit: NotRequired[Decimal]
     run_first: NotRequired[int]
+    prefix: NotRequired[str]
+    suffix: NotRequired[str]
+    variables: NotRequired[bool]
 
 
 class MissionFields(FileMissionFields):
