@@ -37,7 +37,7 @@ _UNSAFE = {safe: chr(mark) for mark, safe in ((mark, ord(safe)) for mark, safe i
 
 @dataclass(frozen=True, slots=True)
 class PromptRules:
-    """What is done with every prompt: texts before and after it, then variables, if they are on."""
+    """Rules for every prompt: texts before and after it, then variables, if they are on."""
 
     prefix: str = ""
     suffix: str = ""

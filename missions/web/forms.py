@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.db.models import QuerySet
@@ -108,6 +108,22 @@ class StartForm(forms.Form):
     )
 
 
+PRIORITIES = [(10, _("High")), (0, _("Normal")), (-10, _("Low"))]
+
+
+class PriorityField(forms.TypedChoiceField):
+    """The priority of a mission. One that a program has set is kept and shown as its number."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(label=_("Priority"), choices=PRIORITIES, coerce=int, **options)
+
+    def keep(self, priority: int) -> None:
+        """Offer a mission's own priority, too."""
+        if priority not in dict(PRIORITIES):
+            choices = [*PRIORITIES, (priority, _("Set by a program: %(number)d") % {"number": priority})]
+            self.choices = sorted(choices, key=lambda choice: -choice[0])
+
+
 class MissionSettingsForm(forms.Form):
     """The settings of a mission that can be changed at any time."""
 
@@ -115,14 +131,13 @@ class MissionSettingsForm(forms.Form):
     description = forms.CharField(
         required=False, max_length=10_000, label=_("Description"), widget=forms.Textarea(attrs={"rows": 3})
     )
-    priority = forms.IntegerField(
-        min_value=-100, max_value=100, label=_("Priority"), help_text=_("From −100 to 100. Higher goes first.")
-    )
+    priority = PriorityField()
     spending_limit = SpendingLimitField()
 
-    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, mission: Mission, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        show_currency(self.fields["spending_limit"], currency)
+        show_currency(self.fields["spending_limit"], mission.currency)
+        cast(PriorityField, self.fields["priority"]).keep(mission.priority)
 
 
 class SaveTemplateForm(forms.Form):

@@ -128,7 +128,7 @@ def settings_context(
     texts = {"name": mission.name, "description": mission.description}
     settings = texts | {"priority": mission.priority, "spending_limit": amount_text(mission.spending_limit)}
     return {
-        "form": form or MissionSettingsForm(initial=settings, currency=mission.currency),
+        "form": form or MissionSettingsForm(initial=settings, mission=mission),
         "template_form": template_form or SaveTemplateForm(initial=texts, prefix="template"),
         "model": catalog.model_of(mission),
         "parameters": shared_parameters(mission),

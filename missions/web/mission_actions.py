@@ -171,7 +171,7 @@ def retry(request: HttpRequest, mission_id: int) -> HttpResponse:
 def change(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Change the name, the description, the priority and the spending limit."""
     mission = visible_mission(request, mission_id, Action.CHANGE)
-    form = MissionSettingsForm(request.POST, currency=mission.currency)
+    form = MissionSettingsForm(request.POST, mission=mission)
     if form.is_valid():
         try:
             services.change_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)

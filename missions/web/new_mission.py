@@ -37,7 +37,7 @@ from missions.web import prefill
 from missions.web.access import visible_mission
 from missions.web.new_mission_actions import apply_action
 from missions.web.new_mission_form import FormState, model_of, parse, posted_fields
-from missions.web.new_mission_page import library_image, page_context, title_of
+from missions.web.new_mission_page import has_content, library_image, page_context, title_of
 from missions.web.new_mission_preview import check
 from providers import catalog
 
@@ -45,7 +45,7 @@ PAGE = "missions/new_mission/page.html"
 FORM = "missions/new_mission/form.html"
 PREVIEW = "missions/new_mission/preview_response.html"
 LIBRARY_PAGE_SIZE = 48
-SHOWN_DRAFTS = 3
+SHOWN_DRAFTS = 50
 
 
 @login_required
@@ -65,7 +65,8 @@ def new_mission(request: HttpRequest) -> HttpResponse:
         state = FormState(owner, drafts.new_key(), prefill.fields_of_query(request.GET))
         if "template" in state.fields:
             apply_action(state, "load_template", request)
-        unfinished = [(draft, title_of(draft)) for draft in FormDraft.objects.unfinished(owner)[:SHOWN_DRAFTS]]
+        drafts_of_owner = FormDraft.objects.unfinished(owner)[:SHOWN_DRAFTS]
+        unfinished = [(draft, title_of(draft)) for draft in drafts_of_owner if has_content(draft)]
     entry = parse(state)
     return render(request, PAGE, page_context(state, entry, check(entry)) | {"drafts": unfinished})
 

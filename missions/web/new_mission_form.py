@@ -33,6 +33,7 @@ from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
 from media.models import MediaFile
+from missions.web.forms import PriorityField
 from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label
@@ -55,7 +56,6 @@ HAS_FILE, INCLUDE_HIDDEN = "has_file", "include_hidden"  # the draft has the imp
 PLAIN_PROMPTS = "plain_prompts"  # the person wants cells that were pasted to stay lines of text
 MAX_REPEAT = 1000
 MAX_PER_ITEM = 50
-PRIORITIES = [(10, gettext_lazy("High")), (0, gettext_lazy("Normal")), (-10, gettext_lazy("Low"))]
 DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0", "run_first": "3"}
 DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
 # The separators of a text file, by the words of their control. Each line as one cell is "lines".
@@ -110,9 +110,7 @@ class NewMissionForm(forms.Form):
     repeat = forms.IntegerField(
         label=gettext_lazy("Repeat each item"), required=False, min_value=1, max_value=MAX_REPEAT, initial=1
     )
-    priority = forms.TypedChoiceField(
-        label=gettext_lazy("Priority"), required=False, choices=PRIORITIES, coerce=int, initial=0
-    )
+    priority = PriorityField(required=False, initial=0)
     not_before = forms.DateTimeField(
         label=gettext_lazy("Start later"),
         required=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ from providers.references import MEDIA, OUTPUT
 from templates_app.models import MissionTemplate
 
 SHOWN_TILES = 48  # images; the others are counted
+SHOWN_PROMPT_TILES = 200  # where each has a field for its prompt
 SHOWN_ROW_PROBLEMS = 20
 SAMPLE_ROWS = 3  # of an imported file
 MAX_CELL_LENGTH = 120
@@ -52,6 +54,14 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
     shared_prompt = next((bound for bound in shared if prompt and bound.name == PARAMETER + prompt.name), None)
     lengths = [len(text) for _line, text in batch.prompts]
     takes_several = image is not None and image.type is ParameterType.IMAGES
+    missing: list[int] = []  # the images without a prompt: one sentence for all
+    row_problems = preview.row_problems
+    if batch.image_prompts is not None and prompt is not None:
+        texts = [*batch.image_prompts, *[""] * len(batch.image_groups)]
+        without = {number for number, text in enumerate(texts[: len(batch.image_groups)], start=1) if not text}
+        missing = sorted({each.origin.image for each in row_problems if each.field == prompt.name} & without)
+        hidden = set(missing)
+        row_problems = [each for each in row_problems if each.field != prompt.name or each.origin.image not in hidden]
     return {
         "state": state,
         "entry": entry,
@@ -73,6 +83,8 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "former_count": len(list(lines_of(state.fields.get(FORMER_PROMPTS, "")))),
         "sample_rows": _sample_rows(state, entry),
         "reading": _reading_choices(state),
+        "missing_prompts": missing,
+        "row_problem_count": len(row_problems),
         "problems": [_problem_with_target(error.field, error.message) for error in preview.problems],
         "row_problems": [
             {
@@ -81,7 +93,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
                 "value": problem.value,
                 "message": problem.message,
             }
-            for problem in preview.row_problems[:SHOWN_ROW_PROBLEMS]
+            for problem in row_problems[:SHOWN_ROW_PROBLEMS]
         ],
         "first_items": [_item_as_sent(params, state.owner) for params in preview.first_items],
         "further_count": max(preview.count - len(preview.first_items), 0),
@@ -97,6 +109,14 @@ def title_of(draft: FormDraft) -> str:
     """Return the name of a draft, else its file or its first prompt, else ""."""
     _line, prompt = next(lines_of(draft.fields.get("prompts", "")), (0, ""))
     return draft.fields.get("name", "").strip() or draft.file_name or prompt[:MAX_TITLE_LENGTH]
+
+
+def has_content(draft: FormDraft) -> bool:
+    """Return True if a person has entered more into a draft than choices: texts, images or rows."""
+    names = ("name", "description", "prompts", "images", "image_prompts", "text_before", "text_after")
+    texts = [draft.file_name, *(draft.fields.get(name, "") for name in names)]
+    texts += [text for name, text in draft.fields.items() if name.startswith(PARAMETER) and "prompt" in name.lower()]
+    return any(text.strip() for text in texts)
 
 
 def _images_by_reference(references: Iterable[str], owner: User) -> dict[str, dict[str, str]]:
@@ -117,7 +137,8 @@ def _images_by_reference(references: Iterable[str], owner: User) -> dict[str, di
 def _tiles(entry: MissionEntry) -> dict[str, Any]:
     """Return the first images of the batch, each with its prompt, and how many there are."""
     groups = entry.batch.image_groups
-    images = _images_by_reference((name for group in groups[:SHOWN_TILES] for name in group), entry.owner)
+    limit = SHOWN_PROMPT_TILES if entry.has_prompt_each else SHOWN_TILES
+    images = _images_by_reference((name for group in groups[:limit] for name in group), entry.owner)
     prompts = entry.batch.image_prompts or []
     tiles = [
         {
@@ -125,9 +146,10 @@ def _tiles(entry: MissionEntry) -> dict[str, Any]:
             "images": [images.get(name, {"name": name}) for name in group],
             "prompt": prompts[number - 1] if number <= len(prompts) else "",
         }
-        for number, group in enumerate(groups[:SHOWN_TILES], start=1)
+        for number, group in enumerate(groups[:limit], start=1)
     ]
-    return {"shown": tiles, "count": len(groups), "further_count": max(len(groups) - SHOWN_TILES, 0)}
+    key = hashlib.sha256(repr((entry.has_prompt_each, groups)).encode()).hexdigest()[:16]
+    return {"shown": tiles, "count": len(groups), "further_count": max(len(groups) - limit, 0), "key": key}
 
 
 def _reading_choices(state: FormState) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from batch_input.columns import prompt_field
+from batch_input.columns import image_field, prompt_field
 from batch_input.headings import CUSTOM_ID
 from batch_input.report import InputReport
 from batch_input.rows import Source, sources_for
-from batch_input.tables import Record, Table
+from batch_input.tables import SEPARATOR, Record, Table
 from missions.models import ItemStatus, Mission, Output, OutputStatus
-from missions.web.new_mission_form import FormState
+from missions.web.new_mission_form import MAX_REPEAT, FormState
 from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.task_types import TaskType
@@ -51,29 +51,30 @@ def fields_of_params(params: Mapping[str, Any]) -> dict[str, str]:
 def copy_mission(mission: Mission, state: FormState) -> None:
     """Fill a form with the contents of a mission.
 
-    The items become lines of prompts if each of them is a prompt of one line and nothing else;
-    otherwise a table.
+    The items become what they were made from: lines of prompts, images with one prompt for all or
+    one each, or prompts × images; otherwise a table. New versions of results are left out.
     """
     state.fields |= {
         "name": _("%(name)s (copy)") % {"name": mission.name[:180]},
         "description": mission.description,
         "task_type": mission.task_type,
         "model": catalog.model_of(mission).key,
-        "priority": str(mission.priority),
+        "priority": str(min(max(mission.priority, -1), 1) * 10),
     }
+    if mission.run_first:
+        state.fields |= {"has_first": "on", "run_first": str(mission.run_first)}
     if mission.spending_limit is not None:
         state.fields["spending_limit"] = str(mission.spending_limit.normalize())
     state.fields |= fields_of_params(mission.params)
 
-    items = list(mission.items.order_by("index").values_list("index", "custom_id", "params"))
+    items = list(mission.items.filter(first_index=None).order_by("index").values_list("index", "custom_id", "params"))
     model = catalog.model_of(mission)
-    prompt = prompt_field(model)
-    if prompt and len(items) <= EDITABLE_PROMPTS and Source.PROMPTS in sources_for(model):
-        texts = [params.get(prompt.name) for _index, _custom_id, params in items]
-        lines = [text for text in texts if isinstance(text, str) and [text] == text.strip().splitlines()]
-        has_only_prompts = all(set(params) == {prompt.name} and not custom_id for _index, custom_id, params in items)
-        if lines and has_only_prompts and len(lines) == len(items):
-            state.fields |= {"source": Source.PROMPTS.value, "prompts": "\n".join(lines)}
+    if len(items) <= EDITABLE_PROMPTS and not any(custom_id for _index, custom_id, _params in items):
+        rows = [params for _index, _custom_id, params in items]
+        repeat = _repeats(rows)
+        fields = _fields_of_rows(model, mission.params, rows[: len(rows) // repeat])
+        if fields is not None:
+            state.fields |= fields | {"repeat": str(repeat)}
             return
 
     names = list(dict.fromkeys(name for _index, _custom_id, params in items for name in params))
@@ -86,6 +87,67 @@ def copy_mission(mission: Mission, state: FormState) -> None:
     report = InputReport(name=mission.name, kind="mission", lines=len(records), rows=len(records))
     state.use_table(Table(records, keys=names, report=report), mission.name)
     state.fields["source"] = Source.FILE.value
+
+
+def _repeats(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return how often all rows are repeated as a whole."""
+    for size in range(1, len(rows) // 2 + 1):
+        count, rest = divmod(len(rows), size)
+        if not rest and count <= MAX_REPEAT and rows[size] == rows[0] and list(rows) == list(rows[:size]) * count:
+            return count
+    return 1
+
+
+def _fields_of_rows(
+    model: Model, shared: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Return the fields from which these rows were made, or None if only a table can hold them."""
+    prompt, image = prompt_field(model), image_field(model)
+    sources = sources_for(model)
+    own = {field.name for field in (prompt, image) if field is not None}
+    if not rows or any(not params.keys() <= own for params in rows):
+        return None
+    values = [(shared | params).get(prompt.name) if prompt else None for params in rows]
+    has_one_prompt = all(value == values[0] for value in values) and isinstance(values[0], str | None)
+    prompts = [_prompt_line((shared | params).get(prompt.name) if prompt else "") for params in rows]
+    pictures = [_image_line((shared | params).get(image.name) if image else None) for params in rows]
+    if None in pictures or (None in prompts and not (has_one_prompt and all(pictures))):
+        return None
+    texts, images = [str(text) for text in prompts], [str(line) for line in pictures]
+    unique_texts, unique_images = list(dict.fromkeys(texts)), list(dict.fromkeys(images))
+    if not any(images):
+        if Source.PROMPTS not in sources or not all(texts):
+            return None
+        return {"source": Source.PROMPTS.value, "prompts": "\n".join(texts)}
+    if not all(images):
+        return None
+    fields = {"images": "\n".join(images), PARAMETER + (image.name if image else ""): ""}
+    if has_one_prompt and Source.IMAGES in sources:
+        one = {PARAMETER + prompt.name: str(values[0] or "")} if prompt else {}
+        return fields | {"source": Source.IMAGES.value, "prompt_each": ""} | one
+    product = [(text, line) for text in unique_texts for line in unique_images]
+    if product == list(zip(texts, images, strict=True)) and Source.COMBINATIONS in sources and all(texts):
+        source = {"source": Source.COMBINATIONS.value, "images": "\n".join(unique_images)}
+        return fields | source | {"prompts": "\n".join(unique_texts)}
+    if Source.IMAGES not in sources:
+        return None
+    return fields | {"source": Source.IMAGES.value, "prompt_each": "each", "image_prompts": "\n".join(texts)}
+
+
+def _prompt_line(value: Any) -> str | None:
+    """Return a prompt as a line of the form; None if it is none."""
+    if value is None:
+        return ""
+    is_line = isinstance(value, str) and ([value] == value.strip().splitlines() or not value)
+    return value if is_line else None
+
+
+def _image_line(value: Any) -> str | None:
+    """Return the images of an item as a line of the form; None if it is none."""
+    names = value if isinstance(value, list) else [value] if value else []
+    if not all(isinstance(name, str) and name and not set(name) & set("|\r\n") for name in names):
+        return None
+    return f" {SEPARATOR} ".join(names)
 
 
 def use_results(mission: Mission, indexes: Sequence[int], task_type: str, state: FormState) -> bool:

@@ -154,11 +154,10 @@ def test_images_are_dropped_and_pasted(page):
 
     choose(page, "id_prompt_each_2")
     page.fill("#id_image_prompts", "in ink")
-    expect(page.locator(".row-problems")).to_contain_text("Image 2 · Prompt")
-    page.click(".tile:nth-child(2) .tile-prompt")
-    page.keyboard.press("End")
-    page.keyboard.insert_text("\nin oil")
-
+    expect(page.locator(".tile:nth-child(1) .tile-prompt")).to_have_value("in ink")
+    page.click("#missing-prompts button:has-text('1 photo needs a prompt')")
+    page.keyboard.insert_text("in oil")
+    expect(page.locator("#id_image_prompts")).to_have_value("in ink\nin oil")
     submit_button(page, "Submit 2 items (about ¥0.10)")
 
 

@@ -127,12 +127,51 @@ function disableSubmit() {
   if (button && isUploading()) Object.assign(button, { disabled: true, title: form().dataset.uploading });
 }
 
+// --- A prompt under each image: the same texts as the lines below, one field for each ---
+
+const promptFields = () => document.querySelectorAll("#tiles [data-prompt-of]");
+
+/** Keep the lines and the fields in step; what is being typed is left alone. */
+function syncPrompts(source) {
+  const lines = document.getElementById("id_image_prompts");
+  if (!lines) return;
+  const texts = lines.value.split("\n");
+  if (source.dataset?.promptOf) {
+    const number = Number(source.dataset.promptOf);
+    while (texts.length < number) texts.push("");
+    texts[number - 1] = source.value.replace(/\s*\n\s*/g, " ");
+    lines.value = texts.join("\n");
+  }
+  for (const field of promptFields()) {
+    const text = texts[field.dataset.promptOf - 1] ?? "";
+    if (field !== source && field.value !== text) field.value = text;
+  }
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.id === "id_image_prompts" || event.target.dataset?.promptOf) syncPrompts(event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || !event.target.dataset?.promptOf) return;
+  event.preventDefault(); // a prompt is one line: go on with the next image
+  const fields = [...promptFields()];
+  fields[fields.indexOf(event.target) + 1]?.focus();
+});
+
+// A preview brings the tiles again. They stay while their images do, so that a field keeps its cursor.
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if (target?.id !== "tiles" || !target.querySelector("[data-prompt-of]")) return;
+  if (fragment.querySelector("#tiles")?.dataset.key === target.dataset.key) event.detail.shouldSwap = false;
+});
+
 // --- Library, lines with problems, folded panels ---
 
 const selected = new Set(); // references of the library's images
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest?.("[data-opens-library], [data-adds-selected], [data-goes-to-line], [data-toggles]");
+  const target = event.target.closest?.("[data-opens-library], [data-adds-selected], [data-goes-to-line], [data-goes-to-prompt], [data-toggles]");
   if (!target) return;
   if ("opensLibrary" in target.dataset) {
     selected.clear();
@@ -145,6 +184,11 @@ document.addEventListener("click", (event) => {
     requestPreview();
   } else if ("goesToLine" in target.dataset) {
     goToLine(document.getElementById(target.dataset.goesIn), Number(target.dataset.goesToLine));
+  } else if ("goesToPrompt" in target.dataset) {
+    const number = Number(target.dataset.goesToPrompt);
+    const field = document.querySelector(`#tiles [data-prompt-of="${number}"]`);
+    if (field) field.focus();
+    else goToLine(document.getElementById("id_image_prompts"), number); // beyond the images that are shown
   } else {
     togglePanel(target);
   }

@@ -115,9 +115,19 @@ def test_second_click_retries_nothing(act, mixed):
 
 
 def test_settings_are_saved(act, mixed):
-    response = act("change", name=" New ", description="why", priority="-5")
+    response = act("change", name=" New ", description="why", priority="-10")
     assert response.status_code == 302
-    assert (mixed.name, mixed.description, mixed.priority) == ("New", "why", -5)
+    assert (mixed.name, mixed.description, mixed.priority) == ("New", "why", -10)
+
+
+def test_one_scale_of_priorities_keeps_that_of_a_program(act, web, mixed):
+    Mission.objects.filter(pk=mixed.pk).update(priority=7)
+    page = web.get(f"/missions/{mixed.pk}/settings").content.decode()
+    words = ("High", "Set by a program: 7", "Normal", "Low")
+    places = [page.index(f">{word}</option>") for word in words]
+    assert places == sorted(places)
+    assert act("change", name="Same", priority="7").status_code == 302
+    assert act("change", name="Same", priority="8").status_code == 422
 
 
 def test_invalid_settings_keep_their_texts(act, mixed):

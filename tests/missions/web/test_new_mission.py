@@ -655,6 +655,61 @@ def test_duplicate_keeps_rows_as_a_table(client: Client, owner: User) -> None:
     assert preview.rows == [{"prompt": "a fox\nin snow", "aspectRatio": "3:4", "custom_id": "7"}, rows[1]]
 
 
+def test_duplicate_has_the_pictures_and_prompts_it_was_made_from(client: Client, owner: User) -> None:
+    one, two = (make_media(owner, name=f"{number}.png", content=picture(size=(40, number))) for number in (30, 31))
+    a, b = one.reference, two.reference
+    for rows, params, expected in (
+        ([[a], [b]], ["white"], {"source": "images", "images": f"{a}\n{b}", "param-prompt": "white"}),
+        ([[a], [b]], ["two\nlines"], {"source": "images", "param-prompt": "two\nlines"}),
+        ([[a], [b, a]], ["x", "y"], {"source": "images", "prompt_each": "each", "image_prompts": "x\ny"}),
+        ([[a], [b], [a], [b]], ["x", "x", "y", "y"], {"source": "combinations", "prompts": "x\ny"}),
+        ([[a], [b], [a], [b]], ["x", "y", "x", "y"], {"source": "images", "repeat": "2", "images": f"{a}\n{b}"}),
+        ([[a], [a], [a]], ["x", "y", "z"], {"source": "combinations", "images": a}),
+    ):
+        prompts = params * len(rows) if len(params) == 1 else params
+        batch = [{"imageUrls": images, "prompt": text} for images, text in zip(rows, prompts, strict=True)]
+        mission = make_mission(owner, batch, task_type="image_to_image", run_first=1)
+        page = client.post(f"/missions/{mission.pk}/duplicate", follow=True)
+        fields, preview = page.context["entry"].fields, page.context["preview"]
+        assert {name: fields[name] for name in expected} == expected
+        assert (preview.is_ready, preview.count, preview.estimate) == (True, len(rows), mission.estimated_cost)
+        assert preview.run_first == 1
+        copies = [(preview.draft.params | row) for row in preview.draft.rows]
+        originals = [mission.params | item.params for item in mission.items.order_by("index")]
+        assert copies == originals
+
+
+def test_duplicate_leaves_new_versions_out(client: Client, owner: User) -> None:
+    mission = make_mission(owner, ["a fox", "a cat"], priority=5)
+    mission.items.filter(index=2).update(first_index=1, version=2)
+    page = client.post(f"/missions/{mission.pk}/duplicate", follow=True)
+    assert page.context["entry"].fields["prompts"] == "a fox"
+    assert page.context["entry"].priority == 10
+
+
+def test_photos_without_a_prompt_are_one_sentence(client: Client, key: str, owner: User) -> None:
+    images = [make_media(owner, name=f"{number}.png", content=picture(size=(40, number))) for number in range(30, 34)]
+    fields = EDIT | {"images": "\n".join(file.reference for file in images), "prompt_each": "each"}
+    shown = text(typing(client, key, **fields, image_prompts="\nink"))
+    assert "3 photos need a prompt" in shown
+    assert "Enter a prompt" not in shown
+    assert "row problem" not in shown
+    page = typing(client, key, **fields, image_prompts="\nink", leave_out="on")
+    assert (page.context["preview"].count, page.context["preview"].is_ready) == (1, True)
+    page = typing(client, key, **fields, image_prompts="a\nb\nc\nd")
+    assert (page.context["preview"].count, "need a prompt" in text(page)) == (4, False)
+
+
+def test_unfinished_forms_are_one_line_without_empty_ones(client: Client, key: str, db: None) -> None:
+    post(client, key, task_type="text_to_video")
+    assert "unfinished form" not in text(client.get(HERE))
+    post(client, key, task_type="text_to_video", prompts="waves")
+    post(client, new_key(), name="茶壶")
+    page = text(client.get(HERE))
+    assert "2 unfinished forms" in page
+    assert "Continue: waves" in page
+
+
 def test_duplicate_of_unlisted_model_warns(client: Client, owner: User) -> None:
     mission = make_mission(owner, 1, model="acme/unlisted", allow_free_form=True)
 
