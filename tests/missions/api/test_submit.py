@@ -236,6 +236,7 @@ def test_validate_only_returns_the_price(api: Api):
         "valid": True,
         "total_count": 4,
         "estimate": {"amount": "0.20", "currency": "CNY"},
+        "first_estimate": None,
         "errors": [],
         "warnings": [],
         "input": None,
