@@ -69,7 +69,7 @@ def join_texts(prefix: str, text: str, suffix: str) -> str:
     joined = ""
     for part in (prefix, text, suffix):
         last, first = joined[-1:], part[:1]
-        is_word = first.isascii() and (first.isalnum() or first in "([{")
+        is_word = bool(first) and first.isascii() and (first.isalnum() or first in "([{")
         touches = is_word and last.isascii() and not last.isspace() and last not in "([{'\"-/"
         joined += f" {part}" if last and touches else part
     return joined

@@ -227,6 +227,8 @@ class RestChangeIn(Strict):
     Words are replaced first; then ``prefix`` and ``suffix`` are put around each prompt.
     """
 
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
     config: Annotated[dict[str, Any], Field(description="Parameters to replace in all of them.")] = {}
     prefix: Annotated[str, Field(max_length=MAX_AROUND)] = ""
     suffix: Annotated[str, Field(max_length=MAX_AROUND)] = ""
