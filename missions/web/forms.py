@@ -120,8 +120,9 @@ class PriorityField(forms.TypedChoiceField):
     def keep(self, priority: int) -> None:
         """Offer a mission's own priority, too."""
         if priority not in dict(PRIORITIES):
-            choices = [*PRIORITIES, (priority, _("Set by a program: %(number)d") % {"number": priority})]
-            self.choices = sorted(choices, key=lambda choice: -choice[0])
+            own = (priority, _("Set by a program: %(number)d") % {"number": priority})
+            above = [choice for choice in PRIORITIES if choice[0] > priority]
+            self.choices = [*above, own, *PRIORITIES[len(above) :]]
 
 
 class MissionSettingsForm(forms.Form):

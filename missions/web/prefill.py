@@ -98,9 +98,7 @@ def _repeats(rows: Sequence[Mapping[str, Any]]) -> int:
     return 1
 
 
-def _fields_of_rows(
-    model: Model, shared: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, str] | None:
+def _fields_of_rows(model: Model, shared: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, str] | None:
     """Return the fields from which these rows were made, or None if only a table can hold them."""
     prompt, image = prompt_field(model), image_field(model)
     sources = sources_for(model)
