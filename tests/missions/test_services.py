@@ -140,7 +140,7 @@ INVALID = [
     ({"rows": []}, "batch_input", "at least one"),
     ({"repeat": 0}, "repeat", "at least 1"),
     ({"repeat": -1}, "repeat", "at least 1"),
-    ({"rows": ["fine", "  "]}, "batch_input.1.prompt", "required"),
+    ({"rows": ["fine", "  "]}, "batch_input.1.prompt", "Required"),
     ({"rows": ["x" * 20_001]}, "batch_input.0.prompt", "Too long"),
     ({"rows": [{"promt": "x"}]}, "batch_input.0.promt", "Did you mean"),
     ({"rows": [5]}, "batch_input.0.prompt", "Give a text"),

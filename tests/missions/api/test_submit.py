@@ -86,7 +86,7 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "not be empty"),
     ({"name": "  "}, "name", "Enter a name"),
     ({"name": "\u200b\u2060"}, "name", "Enter a name"),
-    ({"config": {"batch_input": ["\u200b\u2800"]}}, "config.batch_input.0.prompt", "may not be blank"),
+    ({"config": {"batch_input": ["\u200b\u2800"]}}, "config.batch_input.0.prompt", "Fill this in"),
     ({"name": "x" * 201}, "name", "at most 200"),
     ({"name": None}, "name", "text"),
     ({"task_type": "text_to_music"}, "task_type", "text_to_image"),

@@ -72,7 +72,7 @@ def test_a_text_result_needs_no_file(owner, workers, simulator):
 FAILURES = [
     # marker, attempts, code, words
     ("[[sim:fail:1501]]", 1, "1501", "Blocked by content moderation"),
-    ("[[sim:fail:1505]]", 1, "1505", "real people"),
+    ("[[sim:fail:1505]]", 1, "1505", "real person"),
     ("[[sim:fail:1015]]", 2, "1015", "failed"),
     ("[[sim:fail:1504]]", 3, "1504", "timed out"),
     ("[[sim:cancel]]", 1, "cancelled_remotely", "cancelled"),
