@@ -7,12 +7,17 @@ from django.views.generic import RedirectView
 
 from operations import metrics_view
 from providers import catalog_admin
-from runninghub_batch import views
+from runninghub_batch import guides, views
 from runninghub_batch.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="missions"), name="home"),
     path("accounts/", include("accounts.urls")),
+    path("help", guides.show_help, name="help"),
+    path("help/<slug:page>", guides.show_help, name="help"),
+    path("help/images/<str:name>", guides.show_image, name="help-image"),
+    path("phone", guides.show_phone, name="phone"),
+    path("manifest.webmanifest", guides.show_manifest, name="manifest"),
     path("components", views.components, name="components"),
     path(
         "favicon.ico", RedirectView.as_view(url=static("app/favicon.svg"))

@@ -61,6 +61,8 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
         "draft": draft.key,
         "endpoint": mixed.model,
         "link_id": link.pk,
+        "page": "user-guide",
+        "name": "mission.webp",
         "link_token": link.token,
     }
 

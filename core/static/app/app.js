@@ -30,6 +30,12 @@ export function iconOf(name, extra = "") {
   return svg;
 }
 
+// The current tab of a narrow screen is in sight.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  const list = tab.closest("ul");
+  list.scrollLeft = tab.offsetLeft - list.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
+}
+
 /** Open a dialog by its id. */
 export function openDialog(id) {
   document.getElementById(id)?.showModal();

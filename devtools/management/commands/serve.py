@@ -6,6 +6,7 @@ them stops them all.
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import signal
@@ -15,11 +16,13 @@ from typing import Any
 
 import honcho.manager
 import psutil
+import segno
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.http.local_address import own_address
 from devtools.local_stack import procfile, procfile_environment, simulator_environment
 from providers import provider_accounts
 from providers.adapters.registry import PROVIDERS
@@ -28,6 +31,7 @@ from workers.supervisor import STOP_SECONDS
 KILL_AFTER_SECONDS = STOP_SECONDS + 1  # the supervisor needs time to stop its workers
 STOPPED_BY_SIGNAL = (130, 143)  # SIGINT, SIGTERM
 ADMIN = "admin"
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  what a person may ask for
 
 
 class Command(BaseCommand):
@@ -54,8 +58,10 @@ class Command(BaseCommand):
             call_command("collectstatic", interactive=False, verbosity=0)
         # else deploy/install has collected them as root
         processes = procfile()
+        reachable = own_address() if host in EVERY_ADDRESS else host
         environment = {
             **os.environ,
+            "ALLOWED_HOSTS": ",".join(dict.fromkeys([*settings.ALLOWED_HOSTS, reachable])),
             **procfile_environment(host, port),
             "PYTHONUNBUFFERED": "1",
             "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # the processes see a pipe, but write to this terminal
@@ -82,7 +88,11 @@ class Command(BaseCommand):
             real = [kind.label for kind in others if provider_accounts.has_address_or_key(kind)]
             if real:
                 self.stdout.write(f"Missions of these providers are real and may cost money: {', '.join(real)}.")
-        self.stdout.write(f"\n    http://{host}:{port}/\n")
+        self.stdout.write(f"\n    http://{reachable}:{port}/\n")
+        if reachable != "127.0.0.1":
+            picture = io.StringIO()
+            segno.make(f"http://{reachable}:{port}/").terminal(picture, compact=True)
+            self.stdout.write(f"{picture.getvalue()}\n    Scan it with a phone in the same network.\n")
         if password := _create_first_admin():
             self.stdout.write(
                 f"    user: {ADMIN}   password: {password}   (shown only now; change it after signing in)"
