@@ -45,7 +45,7 @@ export function parseAnswer(text) {
 }
 
 /** Send a request and return its response.  Throw without a connection or for a refusal, and check the session if that is the reason. */
-export async function sessionFetch(url, { headers, ...options }) {
+export async function sessionFetch(url, { headers, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { ...sessionHeaders(), ...headers } });
   if (response.ok) return response;
   const { error } = parseAnswer(await response.text());

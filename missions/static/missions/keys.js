@@ -93,7 +93,7 @@ document.addEventListener("keydown", (event) => {
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".dialog[open]")) return;
   const jumpField = document.getElementById("jump-to");
   if (event.key === "?") openDialog("gallery-keys");
-  else if (event.key.toLowerCase() === "g" && jumpField && !document.querySelector("dialog[open]")) jumpField.focus();
+  else if (event.key.toLowerCase() === "g" && jumpField && !document.querySelector("dialog[open]")) jumpField.select();
   else return;
   event.preventDefault();
 });

@@ -97,6 +97,7 @@ def test_tiles_are_a_part_of_the_page_only(web, strange_web, mission):
         response = web.get(url)
         assert (query, sorted(numbers(response))) == (query, sorted(expected))
         assert "<html" not in response.content.decode()
+        assert response.content.decode().count('class="tile-star" form="star"') == len(expected), "they can be starred"
         assert strange_web.get(url).status_code == 404
     url = f"/missions/{mission.pk}/tiles/numbers?view=batch&from=2&to=6"
     assert web.get(url).json() == {"item": "2-6"}
