@@ -17,8 +17,9 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
   let element = null;
   let view = WHOLE;
   const pointers = new Map();
-  let gesture = null; // how it began: { view, x, y, distance, at }
-  let lastTap = { at: 0, x: 0, y: 0 };
+  let pointerType = ""; // of the pointer that touched the frame last
+  let gesture = null; // how it began: { view, x, y, distance }
+  let lastTap = { at: -Infinity, x: 0, y: 0 }; // `at`: when the finger left, not when the page heard of it
 
   const canZoom = () => element?.matches("img, video:not([controls])") ?? false;
 
@@ -78,11 +79,12 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
   function begin() {
     const [first, second] = [...pointers.values()];
     const middle = second ? { x: (first.x + second.x) / 2, y: (first.y + second.y) / 2 } : first;
-    gesture = first && { view, ...middle, distance: second ? Math.hypot(first.x - second.x, first.y - second.y) : 0, at: Date.now() };
+    gesture = first && { view, ...middle, distance: second ? Math.hypot(first.x - second.x, first.y - second.y) : 0 };
   }
 
   frame.addEventListener("pointerdown", (event) => {
     if (!element || event.target.closest("button, a, video[controls]") || event.button !== 0) return;
+    ({ pointerType } = event);
     pointers.set(event.pointerId, fromMiddle(event));
     begin();
     if (event.pointerType !== "mouse" || view.scale > 1) frame.setPointerCapture(event.pointerId);
@@ -120,12 +122,12 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
     if (!wasSingle || !start) return;
     const [dx, dy] = [last.x - start.x, last.y - start.y];
     const isTap = Math.hypot(dx, dy) < 12 && event.type === "pointerup" && event.pointerType !== "mouse";
-    if (isTap && Date.now() - lastTap.at < DOUBLE_TAP && Math.hypot(last.x - lastTap.x, last.y - lastTap.y) < 40) {
-      lastTap = { at: 0, x: 0, y: 0 };
+    if (isTap && event.timeStamp - lastTap.at < DOUBLE_TAP && Math.hypot(last.x - lastTap.x, last.y - lastTap.y) < 40) {
+      lastTap = { at: -Infinity, x: 0, y: 0 };
       toggle(last);
       return;
     }
-    if (isTap) lastTap = { at: Date.now(), ...last };
+    if (isTap) lastTap = { at: event.timeStamp, ...last };
     if (view.scale > 1 || event.pointerType === "mouse") return;
     element.style.transform = "";
     if (event.type !== "pointerup" || !onSwipe) return;
@@ -133,10 +135,13 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
     else if (dy > SWIPE * 1.5 && dy > Math.abs(dx)) onSwipe("down");
   }
 
+  // A swipe must not also be a fling of the browser: that would swallow a tap on a button soon after it.
+  frame.addEventListener("touchmove", (event) => canZoom() && event.cancelable && event.preventDefault(), { passive: false });
   frame.addEventListener("pointerup", end);
   frame.addEventListener("pointercancel", end);
   frame.addEventListener("dblclick", (event) => {
-    if (!event.target.closest("button, a")) toggle(fromMiddle(event));
+    const isMouse = pointerType === "mouse"; // a double tap has been answered already, by `end`
+    if (isMouse && !event.target.closest("button, a")) toggle(fromMiddle(event));
   });
   frame.addEventListener(
     "wheel",
