@@ -23,7 +23,7 @@ from accounts.rights import Action
 from batch_input.columns import prompt_field
 from core.errors import DomainError, NotPossible
 from core.templatetags.ui import money
-from missions import failures, services
+from missions import event_source, failures, services
 from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
 from missions.services import MissionInvalid, Replacement
 from missions.web.access import actor, visible_mission
@@ -139,6 +139,7 @@ def _context(mission: Mission, error_code: str, start: int) -> dict[str, Any]:
         rows.append({"item": view.item, "view": view, "prompt": text})
     edited = _edited_count(mission, error_code)
     return head_context(mission, "failures") | {
+        "latest_event_id": event_source.latest_event_id(mission),
         "error_code": error_code,
         "rows": rows,
         "message": items[0].error_display if items else "",

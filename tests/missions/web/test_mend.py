@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from missions import lifecycle, services
+from missions import event_source, lifecycle, services
 from missions.models import Mission
 from missions.services import MissionInvalid
 from providers.models import ProviderAccount
@@ -49,6 +49,7 @@ def test_saved_prompts_wait_for_a_retry(failed: Mission, web: Client):
     path = f"/missions/{failed.pk}/failures/mend"
     page = web.get(path, {"error_code": MODERATED}).content.decode()
     assert [f'id="prompt-{index}"' in page for index in (1, 2, 3, 4)] == [True, True, True, False]
+    assert f'data-after="{event_source.latest_event_id(failed)}"' in page
     form = {"action": "save", "error_code": MODERATED, "prompt-1": "a calm fox", "prompt-2": "a red owl"}
     response = web.post(path, form)
     assert messages_of(response) == ["1 prompt saved. Nothing is sent until you retry."]
