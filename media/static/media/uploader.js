@@ -12,6 +12,7 @@
 //
 // Events on the document, with `area` (its id) in their detail:
 //   uploads:received      files were chosen, dropped or pasted: `pictures`, `others`; cancel it to handle them
+//   uploads:begun         files were queued
 //   uploads:delivered     references were added to a control or a list
 //   uploads:settled       nothing is left to send
 
@@ -60,9 +61,10 @@ export function addFiles(area, pictures, others = []) {
     if (file.size > limit) refuse(upload, { word: "tooBig" });
     uploads.push(upload);
   }
+  if (isUploading(area)) dispatch("begun", area);
   fill();
   deliver(area);
-  finish(area);
+  if (ofArea(area).length) finish(area);
   render();
 }
 
@@ -182,7 +184,7 @@ function deliver(area) {
     if (list) offer(list, image, region);
     else if (control) addReference(control, image.reference, "single" in region.dataset);
   }
-  document.dispatchEvent(new CustomEvent("uploads:delivered", { detail: { area } }));
+  dispatch("delivered", area);
 }
 
 function addReference(control, reference, isSingle) {
@@ -207,10 +209,10 @@ function offer(list, image, region) {
 }
 
 function finish(area) {
-  if (!isUploading(area) && ofArea(area).length) {
-    document.dispatchEvent(new CustomEvent("uploads:settled", { detail: { area, stored: ofArea(area).filter(isArrived).length } }));
-  }
+  if (!isUploading(area)) dispatch("settled", area, { stored: ofArea(area).filter(isArrived).length });
 }
+
+const dispatch = (word, area, more) => document.dispatchEvent(new CustomEvent(`uploads:${word}`, { detail: { area, ...more } }));
 
 function clear(area) {
   const rest = ofArea(area).filter((upload) => isOpen(upload) || (upload.result && !upload.isDelivered));

@@ -112,8 +112,9 @@ function importFile(file) {
   window.htmx.ajax("POST", source.getAttribute("action"), { source, target: source, swap: "outerHTML", values: { action: "import", file } });
 }
 
+document.addEventListener("uploads:begun", disableSubmit);
+
 document.addEventListener("uploads:delivered", () => {
-  disableSubmit();
   if (Date.now() < previewedAt + PREVIEW_PAUSE) return;
   previewedAt = Date.now();
   requestPreview();
