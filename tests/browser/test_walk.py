@@ -187,7 +187,7 @@ def watch_retry_and_download(mei: Creator, url: str) -> None:
     mei.state_is("Completed")
     expect(mei.finds("heading", "Nothing failed")).to_be_visible()
 
-    mei.clicks("link", "Results", exact=False)
+    mei.clicks("link", "Results", exact=False, within=page.get_by_role("main"))
     expect(tiles).to_have_count(6, timeout=LIMIT_MS)
     with page.expect_download() as download:
         mei.clicks("link", "Download ZIP")
