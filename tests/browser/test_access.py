@@ -12,6 +12,7 @@ from accounts.models import ApiToken
 from media.models import MediaFile
 from missions.models import Mission
 from providers import provider_accounts
+from sharing.services import create_link
 from templates_app import services as template_services
 from templates_app.models import MissionTemplate
 from tests.addresses import addresses
@@ -41,6 +42,7 @@ def places(person) -> dict[str, object]:
 
 def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, token: ApiToken) -> dict[str, object]:
     """Return a value for each name in the paths of pages."""
+    link = create_link(mission=mission, creator=mission.owner)
     return {
         "mission_id": mission.pk,
         "index": 1,
@@ -50,6 +52,11 @@ def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, tok
         "key": media.key,
         "provider": "simulator",
         "token": "none",
+        "number": 1,
+        "link_id": link.pk,
+        "link_token": link.token,
+        "page": "user-guide",
+        "name": "mission.webp",
     }
 
 

@@ -51,7 +51,7 @@ def test_operator_stops_resolves_and_retries(open_page, operator, person, simula
     page.get_by_role("listitem").filter(has_text="that ran").get_by_role("link", name="Resolve…").click()
     page.get_by_label("Task ID").fill(task_of["a lamp that ran"])
     page.get_by_role("button", name="Attach task").click()
-    expect(page.get_by_text("The task is attached")).to_be_visible()
+    expect(page.get_by_text("Task attached.")).to_be_visible()
     page.get_by_role("listitem").filter(has_text="that never ran").get_by_role("link", name="Resolve…").click()
     page.get_by_role("button", name=re.compile("Mark as not run")).click()
     expect(page.get_by_role("heading", name=re.compile("Did item"))).to_have_count(0)

@@ -116,7 +116,7 @@ def test_images_upload_in_order(page):
 
     page.set_input_files("#image-uploader-files", [*photos(6), wrong, *photos(6, first=6), *photos(2)])
 
-    expect(page.locator("#image-uploader")).to_contain_text("14 of 15 arrived, 2 already there, 1 refused")
+    expect(page.locator("#image-uploader")).to_contain_text("14 of 15 uploaded, 2 already in your library, 1 refused")
     expect(page.locator("#image-uploader .uploads")).to_contain_text("notes.pngThis is not a")
     expect(page.locator("#tiles .tile")).to_have_count(12)
     names = page.locator("#tiles img").evaluate_all("images => images.map(image => image.alt)")
@@ -140,7 +140,7 @@ def test_submit_waits_for_uploads(page):
         page.set_input_files("#image-uploader-files", photos(1, first=1))
 
     expect(button).to_be_disabled()
-    expect(page.locator("#image-uploader")).to_contain_text("0 of 1 arrived")
+    expect(page.locator("#image-uploader")).to_contain_text("0 of 1 uploaded")
     held[0].continue_()
     expect(submit_button(page, "2 items")).to_be_enabled()
 

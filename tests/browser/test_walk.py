@@ -27,7 +27,7 @@ CHINESE = {
     "Name": "名称",
     "Prompts, one per line": "提示词，每行一条",
     "Aspect ratio": "宽高比",
-    "Submit {} items": "提交 {} 张",
+    "Submit {} items": "提交 {}",
     "{} items submitted.": "已提交 {} 个条目。",
     "Text to video": "文生视频",
     "Image to image": "图生图",
