@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from missions.models import Mission, MissionStatus
+from django.db.models import Count, Min
+
+from missions import durations
+from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
 from missions.results.gallery import Completion
 
 WINDOW = timedelta(minutes=10)
 COMPLETIONS_SEEN = 60
 FEWEST = 3  # fewer say nothing
+SLOW_FACTOR, SLOW_SECONDS = 2, 10  # an item is slow at twice the usual time, and 10 s above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,14 @@ class Pace:
 
 
 def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetime) -> Pace:
-    """Return a mission's speed. ``completions`` are the latest, newest first."""
-    elapsed = ((mission.ended_at or now) - mission.started_at).total_seconds() if mission.started_at else None
+    """Return a mission's speed. ``completions`` are the latest, newest first.
+
+    Pauses do not count as elapsed.
+    """
+    until = mission.ended_at or mission.paused_at or now
+    elapsed = None
+    if mission.started_at:
+        elapsed = max((until - mission.started_at).total_seconds() - mission.paused_seconds, 0.0)
     if mission.status != MissionStatus.RUNNING:
         return Pace(elapsed)
     rate = _rate(completions, now=now)
@@ -35,6 +45,33 @@ def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetim
     ended = mission.completed_count + mission.failed_count
     expected = left * mission.completed_count / ended  # some of what is left will fail as well
     return Pace(elapsed, rate * 60, expected / rate if left else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Items in flight that run much longer than their model usually needs.
+
+    ``longest_seconds`` is how long the oldest of them has run; ``usual_seconds`` is when most tasks
+    of the model have ended.
+    """
+
+    count: int
+    longest_seconds: float
+    usual_seconds: float
+
+
+def slow_items(mission: Mission, *, now: datetime) -> Slow | None:
+    """Return the items of a mission that are much slower than usual, in one statement.
+
+    None without such an item, or while the usual time is unknown.
+    """
+    expected = durations.expectation(mission.provider, mission.model) if mission.processing_count else None
+    if expected is None:
+        return None
+    limit = timedelta(seconds=max(expected.last * SLOW_FACTOR, expected.last + SLOW_SECONDS))
+    running = Attempt.objects.filter(item__mission=mission, status=AttemptStatus.RUNNING, accepted_at__lt=now - limit)
+    count, first = running.aggregate(n=Count("pk"), first=Min("accepted_at")).values()
+    return Slow(count, (now - first).total_seconds(), expected.last) if count else None
 
 
 def _rate(completions: Sequence[Completion], *, now: datetime) -> float | None:

@@ -13,6 +13,7 @@ from missions.web import (
     new_mission,
     rest,
     results,
+    spending,
     versions,
 )
 
@@ -25,6 +26,7 @@ urlpatterns = [
     path("missions/new/sample", new_mission.sample, name="new-sample"),
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
     path("results", results.show_results, name="results"),
+    path("spending", spending.show_spending, name="spending"),
     path("missions", mission_list.show_list, name="list"),
     path("missions/<int:mission_id>", gallery.show_results, name="mission"),
     path("missions/<int:mission_id>/tiles", gallery.show_tiles, name="tiles"),

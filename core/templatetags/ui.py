@@ -288,6 +288,18 @@ def duration(seconds: float | timedelta | None) -> str:
     return _("%(n)s s") % {"n": whole}
 
 
+@register.simple_tag
+def clock_formats() -> str:
+    """Return the patterns of ``duration`` for scripts: seconds, minutes, hours, days."""
+    patterns = (
+        _("%(n)s s"),
+        _("%(minutes)d min %(seconds)d s"),
+        _("%(hours)d h %(minutes)d min"),
+        _("%(days)d d %(hours)d h"),
+    )
+    return "|".join(patterns)
+
+
 @register.filter
 def ago(moment: datetime | None) -> SafeString | str:
     """Render a ``<time>`` such as "3 minutes ago", with the exact time as its tooltip."""

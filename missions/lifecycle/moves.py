@@ -45,6 +45,7 @@ _MISSION_FIELDS = (
     "failure_streak",
     "failure_streak_code",
     "pause_reason_code",
+    "paused_at",
     "run_first",
     "held_count",
     *(f"{status}_count" for status in ItemStatus.values),
@@ -151,7 +152,15 @@ def move_mission(
 ) -> None:
     """Move a locked mission to another status. ``changes`` are written with it. Raises LostRace."""
     source = mission.status
-    moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=timezone.now(), **changes)
+    now = timezone.now()
+    if to == MissionStatus.PAUSED:
+        changes["paused_at"] = now
+    elif source == MissionStatus.PAUSED:
+        changes["paused_at"] = None
+        if mission.started_at and mission.paused_at:
+            pause = now - max(mission.paused_at, mission.started_at)
+            changes["paused_seconds"] = F("paused_seconds") + pause.total_seconds()
+    moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=now, **changes)
     lose_race_unless(moved == 1)
     mission.status = to
     ItemEvent.objects.create(

@@ -120,16 +120,16 @@ class Spend:
     unreported_counts: dict[str, int]
 
 
-def spend_since(starts: Mapping[str, datetime], *, now: datetime) -> list[Spend]:
+def spend_since(starts: Mapping[str, datetime], *, now: datetime, owner_id: int | None = None) -> list[Spend]:
     """Return the charges of attempts that ended since each of ``starts``, by currency, the highest
-    first.
+    first: of all people, or of the missions of one.
 
     Five statements, however many attempts there are; one more for each start that is not on the
     hour.
     """
     for _try in range(READ_TRIES):
         edition = _edition()
-        spends = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()))
+        spends = _spend_since(starts, now=now, counted_to=edition[0] or min(starts.values()), owner_id=owner_id)
         if _edition() == edition:
             break  # else rows moved between two statements: money may be missing, or counted twice
     return spends
@@ -140,19 +140,24 @@ def _edition() -> tuple[datetime | None, int]:
     return Tally.objects.values_list("counted_to", "removal_count").first() or (None, 0)
 
 
-def _spend_since(starts: Mapping[str, datetime], *, now: datetime, counted_to: datetime) -> list[Spend]:
+def _spend_since(
+    starts: Mapping[str, datetime], *, now: datetime, counted_to: datetime, owner_id: int | None
+) -> list[Spend]:
     whole = {name: hour_of(start - timedelta(microseconds=1)) + HOUR for name, start in starts.items()}
     by_hour = {name: Q(hour__gte=hour) for name, hour in whole.items()}
     by_end = {name: Q(ended_at__gte=start) for name, start in starts.items()}
     removed = RemovedSpending.objects.filter(ended_at__gte=min(starts.values()), ended_at__lt=now)
-    parts = [
-        _sums(HourlySpend.objects.filter(hour__gte=min(whole.values())), "mission__", by_hour),
-        _sums(_charges(max(counted_to, min(starts.values())), now), "item__mission__", by_end),
-        _sums(removed, "", by_end),
+    rows: list[tuple[QuerySet[Any], str, Mapping[str, Q]]] = [
+        (HourlySpend.objects.filter(hour__gte=min(whole.values())), "mission__", by_hour),
+        (_charges(max(counted_to, min(starts.values())), now), "item__mission__", by_end),
+        (removed, "", by_end),
     ]
     for name, start in starts.items():
         if start < (end := min(whole[name], counted_to)):
-            parts.append(_sums(_charges(start, end), "item__mission__", {name: by_end[name]}))
+            rows.append((_charges(start, end), "item__mission__", {name: by_end[name]}))
+    if owner_id is not None:
+        rows = [(part.filter(**{f"{mission}owner": owner_id}), mission, windows) for part, mission, windows in rows]
+    parts = [_sums(part, mission, windows) for part, mission, windows in rows]
     return _added(parts, starts)
 
 

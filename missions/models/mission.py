@@ -106,6 +106,13 @@ class Mission(models.Model):
     not_before = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_seconds = models.FloatField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("The time between its start and now in which it was paused."),
+    )
     pause_reason = models.TextField(blank=True)
     pause_reason_code = reasons.code_field()
     pause_reason_params = reasons.params_field()

@@ -22,7 +22,7 @@ from core.money import amount_text
 from missions import event_source, failures, lifecycle, selectors, services
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.results import gallery
-from missions.throughput import COMPLETIONS_SEEN, pace_of
+from missions.throughput import COMPLETIONS_SEEN, pace_of, slow_items
 from missions.web.access import visible_mission
 from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from missions.web.item_presenter import present_items, shared_parameters
@@ -158,6 +158,7 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         ],
         "tab_url": urls.get(tab, urls["results"]),
         "pace": pace_of(mission, completions.get(mission.pk, ()), now=timezone.now()),
+        "slow": slow_items(mission, now=timezone.now()),
         "is_open": is_open,
         "needed_limit": None if mission.waits_for_release else needed_limit,
         "release_limit": needed_limit if mission.waits_for_release else None,

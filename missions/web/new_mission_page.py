@@ -8,12 +8,14 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from batch_input.delimited import WHOLE_LINES
 from batch_input.tables import lines_of
 from drafts.models import FormDraft
 from media.models import MediaFile
+from missions import selectors
 from missions.links import thumbnail_url
 from missions.models import Output
 from missions.web.new_mission_form import (
@@ -62,7 +64,9 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         missing = sorted({each.origin.image for each in row_problems if each.field == prompt.name} & without)
         hidden = set(missing)
         row_problems = [each for each in row_problems if each.field != prompt.name or each.origin.image not in hidden]
+    allowance = selectors.budget_left(state.owner.pk, now=timezone.now()) if model.currency else None
     return {
+        "allowance": allowance,
         "state": state,
         "entry": entry,
         "form": form,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from batch_input.hints import MARKUP, hints_of_rows
@@ -22,6 +23,7 @@ from batch_input.tables import SEPARATOR
 from batch_input.variables import columns_in, count_varied
 from core.errors import FieldError
 from missions import durations, services
+from missions.models import Mission, MissionStatus
 from missions.web.new_mission_form import MissionEntry
 from providers import slots
 from providers.catalog import Model
@@ -34,8 +36,8 @@ MAX_ROUNDS = 60  # of skipping invalid rows; each round finds up to services.MAX
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The result of a check. ``rows`` would be submitted and make ``count`` items; ``seconds`` is
-    None if unknown.
+    """The result of a check. ``rows`` would be submitted and make ``count`` items; ``time`` is None
+    if it is unknown.
 
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
     (``params.prompt``); ``row_problems`` concern single rows. ``varied_count`` prompts have
@@ -49,7 +51,7 @@ class Preview:
     repeated_count: int = 0
     skipped_count: int = 0
     estimate: Decimal | None = None
-    seconds: float | None = None
+    time: ExpectedTime | None = None
     first_items: Sequence[dict[str, Any]] = ()
     problems: list[FieldError] = field(default_factory=list)
     row_problems: list[RowProblem] = field(default_factory=list)
@@ -187,7 +189,7 @@ def check(entry: MissionEntry) -> Preview:
         repeated_count=count_repeats(rows),
         skipped_count=skipped_count,
         estimate=draft.estimated_cost if draft is not None else None,
-        seconds=expected_seconds(entry.model, count),
+        time=expected_time(entry.model, count, priority=entry.priority),
         first_items=first_items,
         problems=problems,
         row_problems=row_problems,
@@ -224,8 +226,23 @@ def _row_problem(error: FieldError, built: BatchRows, numbers: Sequence[int]) ->
     return RowProblem(built.origins[number], error.message, field=name, column=built.columns.get(name, ""), value=text)
 
 
-def expected_seconds(model: Model, count: int) -> float | None:
-    """Return the expected duration if nothing else runs; None if it is unknown."""
+@dataclass(frozen=True, slots=True)
+class ExpectedTime:
+    """The expected duration of a mission that is submitted now, and what runs beside it.
+
+    ``queued_count``  items of other missions that share the slots or come first
+    """
+
+    seconds: float
+    queued_count: int
+
+
+def expected_time(model: Model, count: int, *, priority: int = 0) -> ExpectedTime | None:
+    """Return the expected duration of ``count`` items; None if it is unknown.
+
+    Items of missions with a higher priority run first. Missions of the same priority share the
+    slots, so the longest of them do not delay this one by all of their items.
+    """
     expectation = durations.expectation(model.provider, model.endpoint)
     if expectation is None or not count:
         return None
@@ -233,5 +250,17 @@ def expected_seconds(model: Model, count: int) -> float | None:
     # Of those that could be used, when none can be used now.
     usable = accounts.in_use() or accounts or [ProviderAccount(provider=model.provider)]
     slot_count = sum(slots.slot_limit(account, now=timezone.now()) for account in usable)
-    waves = math.ceil(count / max(slot_count, 1))
-    return (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last
+    open_missions = Mission.objects.filter(
+        provider=model.provider, status__in=[MissionStatus.QUEUED, MissionStatus.RUNNING], priority__gte=priority
+    )
+    left = F("pending_count") + F("submitting_count") + F("processing_count") - F("held_count")
+    first, beside, sharing = 0, 0, 0
+    for its_priority, its_left in open_missions.values_list("priority", left):
+        if its_priority > priority:
+            first += its_left
+        elif its_left:
+            beside += its_left
+            sharing += 1
+    waves = math.ceil((first + min(beside + count, count * (sharing + 1))) / max(slot_count, 1))
+    seconds = (waves - 1) * (expectation.first + expectation.last) / 2 + expectation.last
+    return ExpectedTime(seconds, first + beside)

@@ -10,6 +10,7 @@
 // Nothing is requested while the tab is hidden.
 
 import { reveal } from "../app/app.js";
+import "./clock.js";
 import { sessionFetch, sessionProblem } from "../app/session.js";
 
 const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive

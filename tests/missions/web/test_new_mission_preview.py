@@ -17,7 +17,7 @@ from missions import durations
 from missions.models import Mission
 from missions.policy.polling import Expectation
 from missions.web.new_mission_form import FormState, parse
-from missions.web.new_mission_preview import Preview, check, expected_seconds
+from missions.web.new_mission_preview import Preview, check, expected_time
 from providers.catalog import get_model
 from providers.models import ProviderAccount
 from tests.factories import Workers, make_mission, picture
@@ -123,15 +123,16 @@ def test_too_many_items_are_counted_but_not_built(owner: User, settings: Setting
 
 
 def test_duration_follows_the_slots(owner: User, workers: Workers, account: ProviderAccount) -> None:
-    assert preview(owner, prompts="a cat").seconds is None
+    assert preview(owner, prompts="a cat").time is None
 
     workers.finish(make_mission(owner, 6))
     cache.clear()  # cached for a moment
     ProviderAccount.objects.update(concurrency=2)
     few, many = preview(owner, prompts="a cat"), preview(owner, prompts="a cat\n" * 200)
 
-    assert few.seconds is not None
-    assert many.seconds == pytest.approx(few.seconds * 100, rel=0.6)
+    assert few.time is not None
+    assert many.time is not None
+    assert many.time.seconds == pytest.approx(few.time.seconds * 100, rel=0.6)
 
 
 @pytest.mark.parametrize(
@@ -142,4 +143,23 @@ def test_duration_without_a_usable_account(limits, waves, owner: User, monkeypat
     settings.RUNNINGHUB_CONCURRENCY, settings.OPENAI_CONCURRENCY = 50, 4
     if limits is not None:
         ProviderAccount.objects.create(name="chat", provider="openai", **limits)
-    assert expected_seconds(get_model("chat/completions"), 6) == waves * 10
+    assert expected_time(get_model("chat/completions"), 6).seconds == waves * 10
+
+
+def test_duration_counts_the_queue(owner, stranger, monkeypatch):
+    monkeypatch.setattr(durations, "expectation", lambda *_: Expectation(first=10.0, last=10.0))
+    ProviderAccount.objects.create(name="chat", provider="openai", concurrency=2)
+    model = get_model("chat/completions")
+    chat = {"model": model.endpoint, "task_type": "text"}
+
+    def seconds(count=6, priority=0):
+        found = expected_time(model, count, priority=priority)
+        return found.seconds, found.queued_count
+
+    assert seconds() == (30, 0)
+    make_mission(stranger, 40, **chat)
+    assert seconds() == (60, 40)  # two missions share the slots: 6 of ours beside 6 of theirs
+    assert seconds(count=100) == (700, 40)  # theirs ends sooner
+    assert seconds(priority=50) == (30, 0)
+    make_mission(stranger, 20, priority=50, **chat)
+    assert seconds() == (160, 60)  # 20 of the urgent one come first
