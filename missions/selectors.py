@@ -26,6 +26,7 @@ from providers.models import ProviderModel
 
 ITEMS_PER_PAGE = 500
 MAX_SEARCH_WORDS = 10
+MAX_FOLDERS = 500  # that a list of choices shows
 
 
 def find_missions(
@@ -35,6 +36,7 @@ def find_missions(
     statuses: Sequence[str] = (),
     task_type: str | None = None,
     search: str = "",
+    folder: str = "",
     metadata: Mapping[str, str] | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
@@ -49,6 +51,8 @@ def find_missions(
     missions = missions.filter(**{name: value for name, value in exact.items() if value is not None})
     if statuses:
         missions = missions.filter(status__in=statuses)
+    if folder:
+        missions = missions.filter(folder=folder)
     for word in search.replace("\0", "").split()[:MAX_SEARCH_WORDS]:
         in_texts = Q(name__icontains=word) | Q(description__icontains=word)
         missions = missions.filter(in_texts | missions_with_words(word))
@@ -61,6 +65,12 @@ def find_missions(
                 is_value |= Q(**{alias: value})
         missions = missions.alias(**{alias: KeyTransform(name, "metadata")}).filter(is_value)
     return missions.defer("params", "metadata").order_by(ordering, "-pk")
+
+
+def folders_of(user_id: int) -> list[str]:
+    """Return the folders of a person's missions, by name."""
+    kept = Mission.objects.filter(owner=user_id, delete_requested_at=None).exclude(folder="")
+    return list(kept.order_by("folder").values_list("folder", flat=True).distinct()[:MAX_FOLDERS])
 
 
 def _refuse_constant(word: str) -> NoReturn:

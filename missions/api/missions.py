@@ -216,7 +216,7 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 @router.patch(
     "/{mission_id}",
     response=MissionOut,
-    summary="Change a mission's name, description, priority, spending limit, planned start or metadata",
+    summary="Change a mission's name, description, folder, priority, limit, planned start or metadata",
     openapi_extra={
         "responses": refusals(
             **{name: RULES[name] for name in ("name", "metadata", "spending_limit")},

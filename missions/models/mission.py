@@ -47,6 +47,9 @@ class Mission(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="missions")
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
+    folder = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text=_("Where its owner keeps it in the list.")
+    )
     task_type = models.CharField(max_length=32, choices=TaskType.choices)
     provider = models.CharField(max_length=32)
     model = models.CharField(max_length=200, help_text=_("The endpoint that every item is sent to."))
@@ -152,6 +155,8 @@ class Mission(models.Model):
             models.Index(fields=["provider", "status"], name="mission_dispatchable"),
             # execution.reaper: scheduled missions that are due.
             models.Index(fields=["not_before"], name="mission_scheduled", condition=Q(status="scheduled")),
+            # selectors: a person's folders.
+            models.Index(fields=["owner", "folder"], name="mission_folder", condition=~Q(folder="")),
             # search: missions whose items are not all indexed.
             models.Index(fields=["-id"], name="mission_unindexed", condition=Q(unindexed_last__isnull=False)),
             # execution.reaper: missions that wait to be removed.

@@ -62,13 +62,14 @@ def change_mission(
     mission_id: int,
     name: str | None = None,
     description: str | None = None,
+    folder: str | None = None,
     priority: int | None = None,
     spending_limit: Decimal | EllipsisType | None = ...,
     not_before: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
     actor: str = "",
 ) -> Mission:
-    """Change a mission's name, description, priority, spending limit, planned start or metadata.
+    """Change a mission's name, description, folder, priority, limit, planned start or metadata.
 
     None leaves a value unchanged, but ``spending_limit=None`` removes the limit. Raises
     MissionInvalid, also when the planned start has passed.
@@ -76,6 +77,7 @@ def change_mission(
     values = {
         "name": name,
         "description": description,
+        "folder": None if folder is None else " ".join(folder.split()),
         "priority": priority,
         "metadata": metadata,
         "not_before": not_before,

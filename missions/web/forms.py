@@ -64,11 +64,18 @@ class MissionFilterForm(forms.Form):
     task_type = forms.ChoiceField(
         required=False, label=_("Type"), choices=[("", _("Any type")), *TaskType.choices], widget=FilterSelect
     )
+    folder = forms.CharField(required=False, max_length=100, label=_("Folder"), widget=FilterSelect)
     ordering = forms.ChoiceField(required=False, label=_("Order"), choices=ORDERINGS, widget=FilterSelect)
+
+    def __init__(self, data: Any, *, folders: Sequence[str]) -> None:
+        super().__init__(data)
+        self.folders = folders
+        self.fields["folder"].widget.choices = [("", _("All folders")), *((name, name) for name in folders)]
 
     @property
     def selects(self) -> list[forms.BoundField]:
-        return [self["status"], self["task_type"], self["ordering"]]
+        names = ["status", "task_type", *(["folder"] if self.folders else []), "ordering"]
+        return [self[name] for name in names]
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -131,6 +138,13 @@ class MissionSettingsForm(forms.Form):
     name = forms.CharField(max_length=200, label=_("Name"))
     description = forms.CharField(
         required=False, max_length=10_000, label=_("Description"), widget=forms.Textarea(attrs={"rows": 3})
+    )
+    folder = forms.CharField(
+        required=False,
+        max_length=100,
+        label=_("Folder"),
+        help_text=_("Choose one or enter a new name. The list of missions can show one folder."),
+        widget=forms.TextInput(attrs={"list": "folders", "autocomplete": "off"}),
     )
     priority = PriorityField()
     spending_limit = SpendingLimitField()

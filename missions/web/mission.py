@@ -126,10 +126,16 @@ def settings_context(
 ) -> dict[str, Any]:
     """Return the context of the settings page."""
     texts = {"name": mission.name, "description": mission.description}
-    settings = texts | {"priority": mission.priority, "spending_limit": amount_text(mission.spending_limit)}
+    folders = selectors.folders_of(mission.owner_id)
+    settings = texts | {
+        "folder": mission.folder,
+        "priority": mission.priority,
+        "spending_limit": amount_text(mission.spending_limit),
+    }
     return {
         "form": form or MissionSettingsForm(initial=settings, mission=mission),
         "template_form": template_form or SaveTemplateForm(initial=texts, prefix="template"),
+        "folders": folders,
         "model": catalog.model_of(mission),
         "parameters": shared_parameters(mission),
         "input": InputReport.from_json(mission.input) if mission.input else None,

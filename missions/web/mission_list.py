@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -35,7 +37,7 @@ class Card:
 @require_safe
 def show_list(request: HttpRequest) -> HttpResponse:
     """Show a page of missions. The filters are part of the URL."""
-    form = MissionFilterForm(request.GET)
+    form = MissionFilterForm(request.GET, folders=selectors.folders_of(cast(User, request.user).pk))
     missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.filters)
     page = Paginator(missions.select_related("owner"), PAGE_SIZE).get_page(request.GET.get("page"))
     with_results = [mission.pk for mission in page if mission.completed_count]

@@ -200,6 +200,7 @@ class MissionChangeIn(Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = ""
     description: Annotated[str, Field(max_length=10_000)] = ""
+    folder: Annotated[str, Field(max_length=100, description="Where the list keeps it; empty: in none.")] = ""
     priority: Priority = 0
     spending_limit: Annotated[
         Money | None, Field(description="null removes it. A mission that it paused continues after a resume.")
@@ -246,6 +247,7 @@ SEARCH = (
 class MissionFilterIn(PageIn):
     status: Annotated[list[MissionStatus], Field(description="One or several: status=queued&status=running.")] = []
     task_type: TaskType | None = None
+    folder: Annotated[str, Field(max_length=100, description="Exactly this one.")] = ""
     search: Annotated[str, Field(max_length=200, description=SEARCH)] = ""
     created_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
     created_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
@@ -382,6 +384,7 @@ class MissionOut(Schema):
     api_mission_id: int = Field(alias="pk")
     name: str
     description: str
+    folder: str
     task_type: TaskType
     provider: str
     model: str
