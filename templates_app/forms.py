@@ -69,8 +69,8 @@ class TemplateForm(forms.Form):
         default = catalog.find_default(task_type)
         self.chosen_model = models.get(source.get("model") or "") or default or next(iter(models.values()))
         super().__init__(data, initial={"batch_fields": [self.chosen_model.batch_field], **(values or {})})
-        follow_default = _("Default (now %s)") % default.label if default else _("Default")
-        model_choices = [("", follow_default), *((name, model.label) for name, model in models.items())]
+        follow_default = _("Default (now %s)") % default.short_label if default else _("Default")
+        model_choices = [("", follow_default), *((name, model.short_label) for name, model in models.items())]
         field_choices = [
             (parameter.name, parameter_label(parameter.name)) for parameter in self.chosen_model.parameters
         ]

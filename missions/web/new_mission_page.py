@@ -74,6 +74,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "task_types": catalog.offered_task_types(),
         "models": [(model, model.price_text) for model in catalog.all_models(model.task_type, owner_id=state.owner.pk)],
         "price": model.price_text,
+        "successor": catalog.get_model(model.successor, model.provider) if model.successor else None,
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,
         "shared_prompt": shared_prompt,

@@ -90,9 +90,12 @@ class ProviderFile(ProviderDefaults, ModelFile):
     """A file that also holds the facts about the provider."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Catalogue:
-    """All models of the files, in their order, and what their providers have in common."""
+    """All models of the files and what their providers have in common.
+
+    The models are in their order, those with a successor last.
+    """
 
     models: dict[tuple[str, str], Model] = field(default_factory=dict)  # by (provider, endpoint)
     providers: dict[str, ProviderDefaults] = field(default_factory=dict)
@@ -132,6 +135,11 @@ def load(directory: Path) -> Catalogue:
     for key, model in loaded.models.items():
         if endpoints[model.endpoint] == 1:
             loaded.models[key] = model.model_copy(update={"has_unique_endpoint": True})
+    for model in loaded.models.values():
+        successor = loaded.models.get((model.provider, model.successor))
+        if model.successor and (successor is None or successor.task_type != model.task_type):
+            raise CatalogError(f"{model.endpoint}: successor {model.successor!r} is no {model.task_type} model")
+    loaded.models = dict(sorted(loaded.models.items(), key=lambda entry: bool(entry[1].successor)))
     for task_type in TaskType:
         defaults_of_type = [
             model for model in loaded.models.values() if model.is_default and model.task_type == task_type

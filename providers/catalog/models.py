@@ -47,6 +47,18 @@ NAME_PARTS = (
 NOTES = (
     gettext_noop("A camera move over a picture. Free: it runs on this server, without AI."),
     gettext_noop("Asks the chat server of this site. The cost is shown afterwards, if the operator has set prices."),
+    gettext_noop("Leave the aspect ratio open to keep that of the input image."),
+    gettext_noop("The price has risen to about 1.50 CNY since April 2026: the estimate may be too low."),
+    gettext_noop("OpenAI ended Sora 2 on 2026-09-24, so this model may no longer answer."),
+    gettext_noop(
+        "OpenAI ended Sora 2 on 2026-09-24, so this model may no longer answer. Its price has also risen since April "
+        "2026: the estimate may be too low."
+    ),
+    gettext_noop(
+        "The image must measure exactly 720x1280, 1280x720, 1024x1792 or 1792x1024 pixels. OpenAI ended Sora 2 on "
+        "2026-09-24, so this model may no longer answer. Its price has also risen since April 2026: the estimate may be "
+        "too low."
+    ),
 )
 # Letters, digits, ".", "_" and "-", in parts separated by "/". No part consists of dots alone.
 ENDPOINT_PATTERN = r"(?!\.+(/|$))[A-Za-z0-9._-]+(/(?!\.+(/|$))[A-Za-z0-9._-]+)*"
@@ -68,6 +80,7 @@ class Model(BaseModel):
     ``is_added``          a person added it; ``owner_id`` is None if that person was deleted
     ``has_unique_endpoint``  no other model of the catalogue's files has this endpoint
     ``reserved``          parameters that the engine sets; a caller may not
+    ``successor``         the endpoint to use instead of a model that its maker has ended
     ``file_suffixes``     endings of the names of parameters that hold files, for a free-form model
     """
 
@@ -85,6 +98,7 @@ class Model(BaseModel):
     is_default: StrictBool = False
     is_free_form: StrictBool = False
     note: StrictStr = ""
+    successor: StrictStr = ""
     currency: StrictStr = ""
     owner_id: int | None = None
     is_added: StrictBool = False
@@ -160,7 +174,16 @@ class Model(BaseModel):
     @property
     def label(self) -> str:
         """The name in the reader's language. The family's name stays as it is."""
-        return gettext(", ").join(gettext(part) for part in self.name.split(", "))
+        return self._label(self.name.split(", "))
+
+    @property
+    def short_label(self) -> str:
+        """The label without the type, for lists of models of one type."""
+        type_name = self.task_type.value.replace("_", " ")
+        return self._label([part for part in self.name.split(", ") if part != type_name])
+
+    def _label(self, parts: list[str]) -> str:
+        return gettext(", ").join(gettext(part) for part in parts)
 
     @property
     def result_kind(self) -> str:

@@ -13,7 +13,7 @@ from providers import catalog
 
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
 EDIT = catalog.get_model("rhart-image-v1/edit")
-IMAGE_TO_VIDEO = catalog.default_model("image_to_video")
+IMAGE_TO_VIDEO = catalog.get_model("rhart-video-s/image-to-video")
 PICTURE, PAGE = "https://a.example/1.png", "https://a.example/shoes/1"
 
 

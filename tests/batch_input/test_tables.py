@@ -17,7 +17,7 @@ from tests.xlsx_files import xlsx
 
 TEXT_TO_IMAGE = catalog.get_model("rhart-image-v1/text-to-image")
 EDIT = catalog.get_model("rhart-image-v1/edit")
-IMAGE_TO_VIDEO = catalog.default_model("image_to_video")
+IMAGE_TO_VIDEO = catalog.get_model("rhart-video-s/image-to-video")
 
 
 def read(content: bytes | str, name: str) -> Table:

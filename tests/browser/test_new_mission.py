@@ -79,7 +79,7 @@ def test_redraw_keeps_what_is_typed(page):
 
     page.click("label:has(#id_task_type_text_to_video)")
 
-    expect(page.locator("[name=shown_model]")).to_have_value("rhart-video-s/text-to-video")
+    expect(page.locator("[name=shown_model]")).to_have_value("rhart-video-v3.1-lite/text-to-video")
     expect(page.locator("#id_name")).to_have_value("typed meanwhile")
     expect(page.locator("#id_prompts")).to_have_value("a fox")
 

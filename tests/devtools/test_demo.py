@@ -49,7 +49,7 @@ def test_demo_checks_itself_and_touches_nothing_else(checkout: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "24 of 24 completed" in done.stdout
-    assert "12.60 CNY, simulated" in done.stdout
+    assert "3.00 CNY, simulated" in done.stdout
     assert "was retried automatically and completed" in done.stdout
     assert "All well." in done.stdout
     assert "a-real-key" not in done.stdout + done.stderr

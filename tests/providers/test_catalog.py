@@ -22,6 +22,7 @@ from providers.catalog import (
     get_model,
     offered_task_types,
 )
+from providers.catalog.labels import choice_label
 from providers.catalog.loading import DIRECTORY, Catalogue, catalogue, load
 from providers.catalog.task_types import TaskType
 
@@ -30,6 +31,7 @@ EDIT = "rhart-image-v1/edit"
 T2V = "rhart-video-s/text-to-video"
 I2V = "rhart-video-s/image-to-video"
 GROK = "rhart-video-g/text-to-video"
+LITE, LITE_IMAGE = "rhart-video-v3.1-lite/text-to-video", "rhart-video-v3.1-lite/image-to-video"
 VEO_OFFICIAL = "rhart-video-v3.1-fast-official/text-to-video"
 URL = "https://example.org/a.png"
 
@@ -99,11 +101,30 @@ def test_runninghub_models_follow_the_rules_of_their_provider():
             assert item.is_file == (item.name.endswith(("Url", "Urls")) or item.name == "image")
 
 
-def test_sora_models_warn_and_name_alternatives():
-    for model in all_models():
-        if model.endpoint.startswith("rhart-video-s"):
+def test_ended_models_are_last_and_lead_to_living_ones():
+    for task_type in ("text_to_video", "image_to_video"):
+        models = all_models(task_type)
+        ended = [model for model in models if model.successor]
+        assert models[-len(ended) :] == ended
+        assert {model.endpoint.split("/")[0] for model in ended} == {"rhart-video-s", "rhart-video-s-official"}
+        assert not default_model(task_type).successor
+        for model in ended:
             assert "2026-09-24" in model.note
-            assert "rhart-video-v3.1" in model.note
+            successor = get_model(model.successor)
+            assert (successor.task_type, successor.successor) == (task_type, "")
+
+
+def test_names_and_notes_are_translated():
+    families = {model.name.split(", ")[0] for model in all_models()}
+    with translation.override("zh-hans"):
+        for model in all_models():
+            assert model.note_text != model.note.strip() or not model.note, model.endpoint
+            english = set(model.name.split(", ")) & set(model.label.split("，")) - families
+            assert not english, model.endpoint
+            assert str(model.task_type.label) not in model.short_label.split("，")
+        assert choice_label("medium") == "中"
+        assert get_model(T2I).price_text == "每次 ¥0.05"
+        assert get_model("rhart-image-n-pro/edit").price_text.endswith("取决于分辨率")
 
 
 # --- Cleaning -------------------------------------------------------------------------------------
@@ -397,7 +418,7 @@ def test_models_are_listed_by_task_type():
 
 def test_default_models(settings):
     settings.DEFAULT_MODELS = {}
-    defaults = {"text_to_image": T2I, "image_to_image": EDIT, "text_to_video": T2V, "image_to_video": I2V}
+    defaults = {"text_to_image": T2I, "image_to_image": EDIT, "text_to_video": LITE, "image_to_video": LITE_IMAGE}
     for task_type, endpoint in defaults.items():
         assert default_model(task_type) is default_model(TaskType(task_type)) is get_model(endpoint)
     for name in (GROK, f"runninghub:{GROK}"):
@@ -504,6 +525,7 @@ def test_the_block_in_the_documentation_is_valid(tmp_path):
     [
         ('name = "A model"', 'title = "A model"', "title: Extra inputs are not permitted"),
         ('name = "A model"', "", "name: Field required"),
+        ("name = ", 'successor = "acme/gone"\nname = ', "successor 'acme/gone' is no text_to_image model"),
         ('name = "A model"', "name = 5", "name: Input should be a valid string"),
         ('task_type = "text_to_image"', 'task_type = "text_to_song"', "task_type: Input should be 'text_to_image'"),
         ('batch_field = "prompt"', 'batch_field = "text"', "batch_field 'text' is not one of its parameters"),

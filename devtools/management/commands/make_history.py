@@ -65,8 +65,8 @@ KINDS = (
     Kind("rhart-image-v1/text-to-image", "text_to_image", "0.05", 12, 10),
     Kind("rhart-image-v1/edit", "image_to_image", "0.05", 15, 6),
     Kind("rhart-image-n-pro/text-to-image", "text_to_image", "0.18", 30, 5),
-    Kind("rhart-video-s/text-to-video", "text_to_video", "0.3", 180, 2),
-    Kind("rhart-video-s/image-to-video", "image_to_video", "0.3", 200, 2),
+    Kind("rhart-video-v3.1-lite/text-to-video", "text_to_video", "0.3", 180, 2),
+    Kind("rhart-video-v3.1-lite/image-to-video", "image_to_video", "0.3", 200, 2),
 )
 # Code, message, True if the provider had accepted the task.
 CAUSES = (

@@ -30,7 +30,7 @@ class Options:
     upload_latency: float = option(0.0, "seconds before an upload answer")
 
     price: dict[str, str] = option(  # noqa: RUF009 - it returns a field
-        {"image": "0.05", "video": "1.00", "text": "0.02"}, "price by kind or by endpoint"
+        {"image": "0.05", "video": "0.20", "text": "0.02"}, "price by kind or by endpoint"
     )
     balance: str = option("1000.00", "money before the first task; only shown, never enforced")
     currency: str = option("CNY", "currency of price and balance")

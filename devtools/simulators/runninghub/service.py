@@ -29,6 +29,8 @@ KEY_CAP = re.compile(r"cap([0-9]{1,4})-")  # cap20-anything: a key with a limit 
 REQUIRED = {
     "rhart-image-v1/text-to-image": ("prompt", "aspectRatio"),
     "rhart-image-v1/edit": ("prompt", "aspectRatio", "imageUrls"),
+    "rhart-video-v3.1-lite/text-to-video": ("prompt", "aspectRatio", "resolution"),
+    "rhart-video-v3.1-lite/image-to-video": ("prompt", "aspectRatio", "resolution", "imageUrls"),
     "rhart-video-s/text-to-video": ("prompt", "aspectRatio", "duration"),
     "rhart-video-s/image-to-video": ("prompt", "aspectRatio", "duration", "imageUrl"),
 }

@@ -111,7 +111,7 @@ def test_flags_arm_faults_and_set_prices() -> None:
     with SimulatorProcess(faults=faults, price={"image": "0.07"}, strict=False) as simulator:
         options = simulator.options()
     assert options["faults"] == faults
-    assert options["price"] == {"image": "0.07", "video": "1.00", "text": "0.02"}
+    assert options["price"] == {"image": "0.07", "video": "0.20", "text": "0.02"}
     assert options["strict"] is False
 
 

@@ -158,7 +158,7 @@ def test_a_price_preview_starts_nothing(caller: Caller, simulator: SimulatorProc
         caller.post(f"/openapi/v2/price-preview/{endpoint}", {"prompt": "x"}).json()["estimatedPrice"]
         for endpoint in (IMAGE, VIDEO, "brand-new/model")
     ]
-    assert prices == ["0.05", "1.00", "0.4"]
+    assert prices == ["0.05", "0.20", "0.4"]
     assert simulator.stats()["submits"] == 0
 
 

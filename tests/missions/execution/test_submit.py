@@ -55,8 +55,8 @@ def submit(workers: Workers) -> Attempt:
     [
         ("text_to_image", "a teapot", "rhart-image-v1/text-to-image"),
         ("image_to_image", {"imageUrls": ["MEDIA"], "prompt": "a teapot"}, "rhart-image-v1/edit"),
-        ("text_to_video", "a teapot", "rhart-video-s/text-to-video"),
-        ("image_to_video", {"imageUrl": "MEDIA", "prompt": "a teapot"}, "rhart-video-s/image-to-video"),
+        ("text_to_video", "a teapot", "rhart-video-v3.1-lite/text-to-video"),
+        ("image_to_video", {"imageUrls": ["MEDIA"], "prompt": "a teapot"}, "rhart-video-v3.1-lite/image-to-video"),
     ],
 )
 def test_each_type_of_task_runs_to_its_result(task_type, row, endpoint, owner, workers, simulator):
