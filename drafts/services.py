@@ -1,8 +1,8 @@
 """Saving the content of a form, and submitting it once.
 
-The page that shows a draft has its key.  A draft becomes a mission at most once: ``finish`` runs in
-the transaction that creates the mission, so a second click, a reload or a second process creates no
-second one.
+A page knows its draft by a key. A draft becomes a mission at most once: ``finish`` runs in the
+transaction that creates the mission, so that a second click, a reload or another process creates no
+second mission.
 """
 
 from __future__ import annotations

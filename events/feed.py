@@ -1,11 +1,11 @@
 """Streams of events that all connections of a process share.
 
-One task reads all streams of a source that have readers: one cheap statement tells which of them
-have news, and one more reads each that has. Every event is read and encoded once per process,
-whatever the number of its readers. The latest events are held in memory. A reader has no queue of
-its own: it takes what is behind its position, and reads the log in pages while it is further back
-than memory reaches. So a slow reader costs nothing, and after a broken connection "after id N"
-resumes without gaps and without doubles.
+One task reads the streams of a source that have readers: one cheap statement finds those with new
+events, and one more reads each of them. Every event is read and encoded once per process, however
+many readers it has. The latest events are held in memory. A reader stores only its position: it
+takes later events from memory, or reads the log in pages if memory does not reach back far enough.
+So a slow reader costs nothing, and a client that reconnects with "after id N" misses no event and
+gets none twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError
 
-from core.http.streaming import kept_connections
+from core.http.streaming import keep_connections
 
 POLL_SECONDS = 0.4
 IDLE_POLL_SECONDS = 1.0  # after IDLE_SECONDS without an event on any stream of the source
@@ -236,7 +236,7 @@ async def _in_thread(function: Callable[[Any], T], argument: Any) -> T:
     """Call a function in one of the reading threads, which keep their database connections."""
 
     def call() -> T:
-        with kept_connections():
+        with keep_connections():
             return function(argument)
 
     return await asyncio.get_running_loop().run_in_executor(_threads, call)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from core.http.streaming import dropped_when_stalled
+from core.http.streaming import drop_when_stalled
 from events.feed import Event, Hub
 
 STALLED_SECONDS = 60.0  # a client that takes nothing for so long is dropped, and resumes when it comes back
@@ -31,11 +31,11 @@ def response(hub: Hub[Any], key: int, *, first: Event, after: int, latest: int) 
 
 
 async def _frames(hub: Hub[Any], key: int, *, first: Event, after: int, latest: int) -> AsyncIterator[bytes]:
-    with dropped_when_stalled(STALLED_SECONDS):
+    with drop_when_stalled(STALLED_SECONDS):
         yield RETRY_HINT + _frame(first)
     async with contextlib.aclosing(hub.follow(key, after=after, latest=latest)) as batches:
         async for batch in batches:
-            with dropped_when_stalled(STALLED_SECONDS):
+            with drop_when_stalled(STALLED_SECONDS):
                 yield b"".join(map(_frame, batch)) or HEARTBEAT
 
 

@@ -152,7 +152,7 @@ def describe(content_type: str, size_bytes: int, rendition: Rendition) -> list[s
             else _("Sent at %(width)d×%(height)d pixels, %(size)s → %(sent_size)s.") % facts
         )
     if images.FIRST_FRAME in rendition.changes:
-        texts.append(_("Only its first picture is sent."))
+        texts.append(_("Only its first image is sent."))
     if images.COLOURS in rendition.changes:
         texts.append(_("Its colours are converted to those of screens (8-bit sRGB)."))
     return texts

@@ -41,8 +41,6 @@ def record_uses(mission_id: int, media_ids: Iterable[int]) -> list[int]:
 
 
 def first_open_use(media: MediaFile) -> MediaUse | None:
-    """Return the oldest mission's use that still needs the file, because it may have to be sent
-    again.
-    """
+    """Return the use by the oldest mission that may still have to send the file."""
     uses = MediaUse.objects.filter(_open_uses, media=media).select_related("mission")
     return uses.order_by("mission_id").first()

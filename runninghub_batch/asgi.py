@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runninghub_batch.settings")
 django.setup(set_prefix=False)
 
 from core.http.body_limit import BodyLimit, MeasuredRequest  # noqa: E402
-from core.http.streaming import call_in_thread, kept_connections  # noqa: E402
+from core.http.streaming import call_in_thread, keep_connections  # noqa: E402
 from core.http.web_metrics import Metered  # noqa: E402
 from missions.provider_webhooks import Receiver  # noqa: E402  it needs the applications to be set up
 from runninghub_batch import urls  # noqa: E402, F401  loaded now, so that the first request does not wait for it
@@ -60,7 +60,7 @@ class Handler(ASGIHandler):
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         reset_queries()
-        with kept_connections():
+        with keep_connections():
             return self.get_response(request)
 
     @classmethod

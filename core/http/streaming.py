@@ -34,12 +34,12 @@ class ThreadedStream(StreamingHttpResponse):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = iter(cast(Iterable[bytes], self.streaming_content))
         while (piece := await call_in_thread(partial(_next, pieces), _threads)) is not None:
-            with dropped_when_stalled(STALLED_DOWNLOAD_SECONDS):
+            with drop_when_stalled(STALLED_DOWNLOAD_SECONDS):
                 yield piece
 
 
 def _next(pieces: Iterator[bytes]) -> bytes | None:
-    with kept_connections():
+    with keep_connections():
         return next(pieces, None)
 
 
@@ -67,7 +67,7 @@ async def call_in_thread(function: Callable[[], T], threads: ThreadPoolExecutor)
 
 
 @contextlib.contextmanager
-def kept_connections() -> Iterator[None]:
+def keep_connections() -> Iterator[None]:
     """Use this thread's database connections and keep them open; replace broken and old ones."""
     close_old_connections()
     try:
@@ -77,7 +77,7 @@ def kept_connections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def dropped_when_stalled(seconds: float) -> Iterator[None]:
+def drop_when_stalled(seconds: float) -> Iterator[None]:
     """Cancel the current answer if the block, which yields a piece, exceeds ``seconds``."""
     task = asyncio.current_task()
     assert task is not None

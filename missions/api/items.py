@@ -27,7 +27,7 @@ from missions.api.schemas.items import (
 from missions.api.schemas.missions import MadeAgainOut, RetriedOut
 from missions.api.schemas.values import MAX_INDEX
 from missions.models import Mission, MissionItem
-from missions.services import MadeAgain
+from missions.services import NewVersions
 
 router = Router(tags=["Items"])
 
@@ -64,15 +64,15 @@ def make_again(request: HttpRequest, mission_id: Path[RowId], payload: AgainIn) 
     completed, a cancelled mission, and a spending limit that does not cover the price.
     """
     visible_mission(request, mission_id, Action.CHANGE)
-    made = services.make_again(
+    added = services.make_again(
         mission_id=mission_id,
         indexes=payload.indexes,
         actor=actor(request),
         params=payload.config,
         allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
-        on_done=lambda made: remember(request, 200, made_again(mission_id, made)),
+        on_done=lambda added: remember(request, 200, new_versions_data(mission_id, added)),
     )
-    return made_again(mission_id, made)
+    return new_versions_data(mission_id, added)
 
 
 @router.get("/{mission_id}/items/{index}", response=ItemDetailOut, summary="Show an item")
@@ -135,10 +135,10 @@ def choose_version(request: HttpRequest, mission_id: Path[RowId], index: Path[It
     return visible_item(request, mission_id, index)
 
 
-def made_again(mission_id: int, made: MadeAgain) -> dict[str, Any]:
+def new_versions_data(mission_id: int, added: NewVersions) -> dict[str, Any]:
     """Return the response to a request to make results again, in plain JSON values."""
-    estimate = {"amount": amount_text(made.estimate), "currency": made.currency}
-    return {**state_of(mission_id), "indexes": made.indexes, "estimate": estimate}
+    estimate = {"amount": amount_text(added.estimate), "currency": added.currency}
+    return {**state_of(mission_id), "indexes": added.indexes, "estimate": estimate}
 
 
 def visible_item(request: HttpRequest, mission_id: int, index: int, action: Action = Action.VIEW) -> MissionItem:

@@ -88,7 +88,7 @@ def _fixed_marks(item: MissionItem) -> Iterator[str]:
 
 
 def _texts(model: Model, params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the parameters that people write: prompts, but not what a picture must not show."""
+    """Yield the texts that people write, such as prompts. Negative prompts are left out."""
     files = set(model.file_names(params))
     for name, value in params.items():
         parameter = model.parameter(name)

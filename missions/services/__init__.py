@@ -51,16 +51,16 @@ from missions.services.validate import (
     size_problem,
     validate_mission,
 )
-from missions.services.versions import MadeAgain, again_problems, choose_version, make_again, price_again
+from missions.services.versions import NewVersions, again_problems, choose_version, make_again, price_again
 
 __all__ = [
     "MAX_ERRORS",
     "ChangedRest",
     "Draft",
     "LimitReached",
-    "MadeAgain",
     "MissionInvalid",
     "NeededLimit",
+    "NewVersions",
     "NotReleased",
     "Released",
     "Replacement",

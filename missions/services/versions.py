@@ -33,7 +33,7 @@ _UNFINISHED = gettext_lazy("Item %(index)d is not completed yet. It can be made 
 
 
 @dataclass(frozen=True, slots=True)
-class MadeAgain:
+class NewVersions:
     """New versions: their indexes, and the price of an attempt of each (None: unknown)."""
 
     indexes: list[int]
@@ -47,15 +47,16 @@ def make_again(
     indexes: Sequence[int],
     actor: str,
     params: Mapping[str, Any] | None = None,
-    seen: Mapping[int, int] | None = None,
+    seen_versions: Mapping[int, int] | None = None,
     allow_free_form: bool = False,
-    on_done: Callable[[MadeAgain], None] | None = None,
-) -> MadeAgain:
+    on_done: Callable[[NewVersions], None] | None = None,
+) -> NewVersions:
     """Make the results of completed items again, which costs money: a new version of each.
 
     The mission goes back to work; the old results stay. ``params`` replace some parameters in all
-    new versions. ``seen`` holds, by index, the number of the latest version that the person saw: an
-    item with a newer one is left out, so that a second click makes and pays nothing.
+    new versions. ``seen_versions`` holds, by index, the number of the latest version that the
+    person saw: an item with a newer one is left out, so that a second click neither makes nor pays
+    anything.
     ``allow_free_form`` accepts parameters of a model that is not in the catalogue. ``on_done`` is
     called in the same transaction.
 
@@ -67,9 +68,9 @@ def make_again(
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         require_active_owner(mission_id)
         items = _completed_items(mission, list(dict.fromkeys(indexes)))
-        if seen is not None:
+        if seen_versions is not None:
             latest = lifecycle.latest_versions(mission, [item.place for item in items])
-            items = [item for item in items if latest[item.place] <= seen.get(item.index, 0)]
+            items = [item for item in items if latest[item.place] <= seen_versions.get(item.index, 0)]
         rows = [
             (
                 item,
@@ -94,10 +95,10 @@ def make_again(
             provider_accounts.wake(mission.provider)
             facts: dict[str, Any] = {"count": len(rows), "estimate": amount_text(estimate)}
             audit.record(Verb.MISSION_AGAIN, mission, actor=actor, currency=mission.currency, **facts)
-        made = MadeAgain(added if rows else [], estimate, mission.currency)
+        new = NewVersions(added if rows else [], estimate, mission.currency)
         if on_done is not None:
-            on_done(made)
-    return made
+            on_done(new)
+    return new
 
 
 def price_again(mission: Mission, indexes: Sequence[int]) -> Decimal | None:

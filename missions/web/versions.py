@@ -22,7 +22,7 @@ from core.templatetags.ui import money
 from drafts import services as drafts
 from missions import lifecycle, services
 from missions.models import Mission, MissionStatus
-from missions.services import MadeAgain, MissionInvalid
+from missions.services import MissionInvalid, NewVersions
 from missions.web import prefill
 from missions.web.access import actor, visible_item, visible_mission
 from missions.web.forms import AgainForm, ItemParametersForm, SelectionForm
@@ -41,12 +41,14 @@ def again(request: HttpRequest, mission_id: int) -> HttpResponse:
     form = AgainForm(request.POST)
     if not form.is_valid():
         return _ask(request, mission)
-    seen = form.cleaned_data["item"]
+    seen_versions = form.cleaned_data["item"]
     indexes = []
     kind = "success"
     try:
-        made = services.make_again(mission_id=mission_id, indexes=list(seen), actor=actor(request), seen=seen)
-        indexes, text = made.indexes, _result_text(mission_id, made)
+        added = services.make_again(
+            mission_id=mission_id, indexes=list(seen_versions), actor=actor(request), seen_versions=seen_versions
+        )
+        indexes, text = added.indexes, _result_text(mission_id, added)
         kind = "success" if indexes else "info"
     except DomainError as refusal:
         kind, text = "error", _without_field(refusal)
@@ -85,16 +87,16 @@ def edit_and_run(request: HttpRequest, mission_id: int, index: int) -> HttpRespo
     """Make one result again with the parameters that were changed in the form, and go to it."""
     item = visible_item(request, mission_id, index, Action.CHANGE)
     form = parameters_form(item, request.POST)
-    seen = AgainForm(request.POST)
-    if not form.is_valid() or not seen.is_valid():
+    again_form = AgainForm(request.POST)
+    if not form.is_valid() or not again_form.is_valid():
         return render_item(request, item, form, status=422)
     try:
-        made = services.make_again(
+        added = services.make_again(
             mission_id=mission_id,
             indexes=[index],
             actor=actor(request),
             params=form.changed_params() or None,
-            seen=seen.cleaned_data["item"],
+            seen_versions=again_form.cleaned_data["item"],
         )
     except MissionInvalid as invalid:
         _add_errors(form, invalid)
@@ -102,8 +104,8 @@ def edit_and_run(request: HttpRequest, mission_id: int, index: int) -> HttpRespo
     except NotPossible as refusal:
         messages.error(request, str(refusal))
         return redirect("missions:item", mission_id, index)
-    messages.add_message(request, messages.SUCCESS if made.indexes else messages.INFO, _result_text(mission_id, made))
-    return redirect("missions:item", mission_id, (made.indexes or [index])[0])
+    messages.add_message(request, messages.SUCCESS if added.indexes else messages.INFO, _result_text(mission_id, added))
+    return redirect("missions:item", mission_id, (added.indexes or [index])[0])
 
 
 @login_required
@@ -143,27 +145,27 @@ def use_as_input(request: HttpRequest, mission_id: int) -> HttpResponse:
     state = FormState(owner, drafts.new_key(), {})
     task_type = request.GET.get("task_type") or request.POST.get("task_type", "")
     if not prefill.use_results(mission, form.cleaned_data["item"], task_type, state):
-        messages.error(request, _("None of these results is a stored picture, which a new mission could use."))
+        messages.error(request, _("None of these results is a stored image that a new mission could use."))
         return redirect(next_url)
     draft = drafts.open_draft(owner=owner, key=state.key)
     state.save(draft)
     return redirect(f"{reverse('missions:new')}?{urlencode({'draft': draft.key})}")
 
 
-def _result_text(mission_id: int, made: MadeAgain) -> str:
+def _result_text(mission_id: int, added: NewVersions) -> str:
     """Return what was made, and what it waits for."""
-    count = len(made.indexes)
+    count = len(added.indexes)
     if not count:
         return _("Already made again. Nothing was paid twice.")
-    if made.estimate is None:
-        text = ngettext("%(count)d new version is made.", "%(count)d new versions are made.", count)
+    if added.estimate is None:
+        text = ngettext("Making %(count)d new version.", "Making %(count)d new versions.", count)
     else:
         text = ngettext(
-            "%(count)d new version is made (about %(price)s).",
-            "%(count)d new versions are made (about %(price)s).",
+            "Making %(count)d new version (about %(price)s).",
+            "Making %(count)d new versions (about %(price)s).",
             count,
         )
-    text %= {"count": count, "price": money(made.estimate, made.currency)}
+    text %= {"count": count, "price": money(added.estimate, added.currency)}
     if Mission.objects.filter(pk=mission_id, status=MissionStatus.PAUSED).exists():
         text = f"{text} {_('The mission is paused: resume it to start.')}"
     return text

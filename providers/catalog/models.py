@@ -45,7 +45,7 @@ NAME_PARTS = (
 )
 # Notes on models that are shown in the reader's language.
 NOTES = (
-    gettext_noop("A camera move over a picture. Free: it runs on this server, without AI."),
+    gettext_noop("A camera move over an image. Free: it runs on this server, without AI."),
     gettext_noop("Asks the chat server of this site. The cost is shown afterwards, if the operator has set prices."),
     gettext_noop("Leave the aspect ratio open to keep that of the input image."),
     gettext_noop("The price has risen to about 1.50 CNY since April 2026: the estimate may be too low."),

@@ -39,7 +39,7 @@ def test_cell_is_understood(parameter: Parameter | None, spellings: dict[str, ob
     assert {cell: understand(parameter, cell).value for cell in spellings} == spellings
 
 
-def test_ratio_that_became_a_time_is_told() -> None:
+def test_ratio_that_became_a_time_is_reported() -> None:
     assert [understand(RATIO, cell).is_time for cell in ("16:09", "9:16", "16x9")] == [True, False, False]
 
 

@@ -87,7 +87,7 @@ def test_folder_is_walked_and_the_rest_named(page, folder):
     drop(page, [folder])
 
     expect(counts(page, "uploader")).to_have_text("3 of 3 uploaded")
-    expect(notes(page, "uploader")).to_have_text("Skipped, because they are not pictures: notes.pdf, list.docx")
+    expect(notes(page, "uploader")).to_have_text("Skipped, because they are not images: notes.pdf, list.docx")
     assert set(MediaFile.objects.values_list("name", flat=True)) == {"photo 9.png", "photo 10.png", "boat.jpg"}
     assert MediaName.objects.filter(path="trip/day 2/boat.jpg").exists()
     page.locator("#uploader-folder").set_input_files(folder)

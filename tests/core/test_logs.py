@@ -156,7 +156,7 @@ def test_a_message_of_an_earlier_secret_key_is_one_warning(lines):
     assert (line["level"], "SECRET_KEY" in line["message"], "exception" in line) == ("WARNING", True, False)
 
 
-def test_replaced_processes_are_told_in_plain_words(lines, monkeypatch):
+def test_replaced_processes_are_reported_in_plain_words(lines, monkeypatch):
     monkeypatch.setattr(filters, "_outages", bytearray(filters._STATE.size))
     log = logging.getLogger("django-q")
     table = [

@@ -68,7 +68,7 @@ def test_reading_waits_for_nobody(impatient):
         assert User.objects.get().username == "mei"
 
 
-def test_who_waited_too_long_is_told_and_nothing_is_half_done(impatient):
+def test_a_write_that_waits_too_long_fails_and_stores_nothing(impatient):
     with writer_elsewhere():
         began = time.monotonic()
         with pytest.raises(OperationalError, match="locked"), transaction.atomic():
@@ -79,7 +79,7 @@ def test_who_waited_too_long_is_told_and_nothing_is_half_done(impatient):
         User.objects.create_user("now")
 
 
-def test_another_error_is_told_at_once():
+def test_another_error_is_reported_at_once():
     began = time.monotonic()
     with pytest.raises(DatabaseError, match="no such table"), connection.cursor() as cursor:
         cursor.execute("UPDATE nowhere SET a = 1")

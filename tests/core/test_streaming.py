@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.http.streaming import PIECES_AT_ONCE, ThreadedStream, dropped_when_stalled
+from core.http.streaming import PIECES_AT_ONCE, ThreadedStream, drop_when_stalled
 
 
 class Pieces:
@@ -91,12 +91,12 @@ def test_servers_without_asgi_are_served_piece_by_piece_as_well() -> None:
 
 def test_a_client_that_takes_nothing_for_too_long_is_dropped() -> None:
     async def stall() -> None:
-        with dropped_when_stalled(0.05):
+        with drop_when_stalled(0.05):
             await asyncio.sleep(5)
 
     async def take_in_time() -> None:
         for _ in range(3):
-            with dropped_when_stalled(1.0):
+            with drop_when_stalled(1.0):
                 await asyncio.sleep(0.4)
 
     with pytest.raises(asyncio.CancelledError):

@@ -200,17 +200,17 @@ def test_a_limit_that_does_not_cover_it_refuses(owner, account):
 
 
 def test_a_second_click_pays_nothing(done, account):
-    assert again(done, 1, 2, seen={1: 1, 2: 1}) == [4, 5]
+    assert again(done, 1, 2, seen_versions={1: 1, 2: 1}) == [4, 5]
     before = everything(done)
-    assert again(done, 1, 2, seen={1: 1, 2: 1}) == []
+    assert again(done, 1, 2, seen_versions={1: 1, 2: 1}) == []
     assert everything(done) == before
-    assert again(done, 1, 3, seen={1: 2, 3: 1}) == [6, 7]
+    assert again(done, 1, 3, seen_versions={1: 2, 3: 1}) == [6, 7]
     check_mission(done.pk)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_once_pay_once(done):
-    results = at_once(*[lambda: again(done, 2, seen={2: 1})] * 4)
+    results = at_once(*[lambda: again(done, 2, seen_versions={2: 1})] * 4)
     assert sorted(results) == [[], [], [], [4]]
     results = at_once(*[lambda: again(done, 2)] * 3)  # without a number each request is one of its own
     assert sorted(results) == [[5], [6], [7]]
@@ -221,7 +221,7 @@ def test_two_clicks_at_once_pay_once(done):
 def test_a_failure_before_the_commit_leaves_nothing(done):
     before = everything(done)
 
-    def crash(made: services.MadeAgain) -> None:
+    def crash(made: services.NewVersions) -> None:
         assert made.indexes == [4]
         raise RuntimeError
 

@@ -81,7 +81,7 @@ def test_client_survives_a_restart_and_pays_once(stage: Stage, integrator: Integ
     stage.check_none_paid_twice()
 
 
-def test_mistakes_are_told_before_anything_is_made(integrator: Integrator) -> None:
+def test_mistakes_are_reported_before_anything_is_made(integrator: Integrator) -> None:
     code, output = integrator.run("image_to_image.csv", "--type", "image_to_image", "--param", "aspectRatio=round")
     integrator.env["BATCH_TOKEN"] = "rhb_wrong"
     refused = integrator.run("image_to_image.csv", "--type", "image_to_image")

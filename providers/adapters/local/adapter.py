@@ -38,9 +38,9 @@ from providers.adapters.errors import Rejected, Remedy, TaskFailed, TryAgainLate
 from providers.adapters.local import ffmpeg
 from providers.adapters.local.clips import BadPicture, Clip, Move, render
 
-BAD_PICTURE = define("local.bad_picture", "The picture cannot be used. Upload a file or give an http address.")
-NO_PICTURE = define("local.no_picture", "The picture could not be fetched.")
-NO_CLIP = define("local.no_clip", "The clip could not be made.")
+BAD_PICTURE = define("local.bad_picture", "The image cannot be used. Upload a file or give an http address.")
+NO_PICTURE = define("local.no_picture", "The image could not be fetched.")
+NO_CLIP = define("local.no_clip", "The video could not be made.")
 WORKERS_STOPPED = define("local.workers_stopped", "The workers were stopped. It is made when they run again.")
 
 ENDPOINT = "ken-burns"

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from core.reasons import define
 from providers.adapters.local import ffmpeg
 
-UNREADABLE = define("local.unreadable_picture", "The picture cannot be opened. Use a PNG, JPEG, WebP or GIF file.")
+UNREADABLE = define("local.unreadable_picture", "The image cannot be opened. Use a PNG, JPEG, WebP or GIF file.")
 
 MAX_PIXELS = 80_000_000
 SUPERSAMPLING = 1.5

@@ -66,7 +66,7 @@ NO_BASE_URL = define(
     "The base URL of the account is not a web address. Set OPENAI_BASE_URL, or correct the account.",
 )
 NO_MODEL = define("openai.no_model", 'No model is chosen: set CHAT_MODEL or the parameter "model".')
-BAD_PICTURE = define("openai.bad_picture", "The picture cannot be used. Upload a file or give an http address.")
+BAD_PICTURE = define("openai.bad_picture", "The image cannot be used. Upload a file or give an http address.")
 
 
 class OpenAI(Provider):

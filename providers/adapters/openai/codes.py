@@ -60,7 +60,7 @@ HTTP_STATUSES: dict[int, Row] = {
     403: Row(AccountBlocked, "The API key may not do this. Check its permissions."),
     404: Row(Rejected, "The server has no such model or address. Check the model and the base URL."),
     405: Row(Rejected, "This address takes no chat requests. Check the base URL."),
-    413: Row(Rejected, "The request is too large. Use smaller pictures or a shorter prompt."),
+    413: Row(Rejected, "The request is too large. Use smaller images or a shorter prompt."),
     415: Row(Rejected, "The server cannot use the request. Correct it."),
     422: Row(Rejected, "The server cannot use the request. Correct it."),
     429: Row(TryAgainLater, "The server's rate limit is reached.", 10),

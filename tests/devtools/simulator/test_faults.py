@@ -102,7 +102,7 @@ def test_a_query_can_fail_and_the_next_one_does_not(caller: Caller, simulator: S
     assert caller.query(task_id)["taskId"] == task_id
 
 
-def test_a_success_can_be_told_before_its_results(caller: Caller, simulator: SimulatorProcess) -> None:
+def test_a_success_can_be_reported_before_its_results(caller: Caller, simulator: SimulatorProcess) -> None:
     task_id = caller.finish()["taskId"]
     simulator.set(query_early=1)
     early = caller.query(task_id)

@@ -66,7 +66,7 @@ def test_a_webhook_carries_the_query_answer_as_an_object(caller: Caller, listene
     assert content == {"event": "TASK_END", "taskId": answer["taskId"], "eventData": answer}
 
 
-def test_a_failed_task_is_told_too(caller: Caller, listener: Listener) -> None:
+def test_a_failed_task_is_reported_too(caller: Caller, listener: Listener) -> None:
     caller.submit("[[sim:1501]]", webhookUrl=listener.url)
     [(_, content)] = listener.wait_for(1)
     assert content["eventData"]["errorCode"] == "1501"
@@ -107,7 +107,7 @@ def test_a_webhook_can_be_late(caller: Caller, simulator: SimulatorProcess, list
     assert listener.times[0] - task["ends_at"] >= 0.5
 
 
-def test_a_cancelled_task_is_told_at_once(caller: Caller, listener: Listener) -> None:
+def test_a_cancelled_task_is_reported_at_once(caller: Caller, listener: Listener) -> None:
     task_id = caller.submit("[[sim:never]]", webhookUrl=listener.url)["taskId"]
     caller.post("/task/openapi/cancel", {"apiKey": "key", "taskId": task_id})
     [(_, content)] = listener.wait_for(1)

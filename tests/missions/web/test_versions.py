@@ -37,7 +37,7 @@ def test_one_click_makes_a_result_again(done: Mission, web: Client):
     path, form = f"/missions/{done.pk}/again", {"item": "1:1", "to_item": "1"}
     response = web.post(path, form)
     assert response["Location"] == f"/missions/{done.pk}/items/4"
-    assert messages_of(response) == ["1 new version is made (about ¥0.05)."]
+    assert messages_of(response) == ["Making 1 new version (about ¥0.05)."]
     response = web.post(path, form)
     assert messages_of(response)[-1] == "Already made again. Nothing was paid twice."
     answer = web.post(path, {"item": "2:1"}, headers={"Accept": "application/json"}).json()
