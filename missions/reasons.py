@@ -8,6 +8,7 @@ from core.reasons import define
 START_REACHED = define("start_reached", "The planned start time was reached.")
 STARTED_BY_PERSON = define("started_by_person", "Started by a person before its planned time.")
 PAUSED_BY_PERSON = define("paused_by_person", "Paused by a person.")
+PAUSED_BY = define("paused_by", "Paused by %(name)s.")
 KEY_CHANGED = define(
     "key_changed",
     "The API key or the provider's address has changed. Resume to continue; items are then charged to the new account.",
@@ -62,6 +63,7 @@ IMAGES_CONVERTED = define(
     "images_converted", "Images that are converted for this model: %(count)s. For example: %(examples)s."
 )
 RETRIED = define("retried", "Retried by a person.")
+RETRIED_BY = define("retried_by", "Retried by %(name)s.")
 MADE_AGAIN = define("made_again", "Version %(version)s of result %(place)s, made again by a person.")
 
 # Unconfirmed items

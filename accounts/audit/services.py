@@ -41,9 +41,7 @@ def record(verb: Verb, row: Model | None = None, *, actor: str = "", name: str =
     ``details`` are plain JSON values; never a secret.
     """
     request = _request.get()
-    person = getattr(request, "user", None)
-    if not isinstance(person, User):
-        person = _person(actor)
+    person = _person(actor)
     AuditEntry.objects.create(
         verb=verb,
         person_id=person.pk if person else None,
@@ -66,7 +64,16 @@ def expired_count(*, before: datetime) -> int:
     return AuditEntry.objects.filter(at__lt=before).count()
 
 
+def actor_name(actor: str) -> str:
+    """Return the username of the person who acts, as in ``record``; "" if no person does."""
+    person = _person(actor)
+    return person.get_username() if person else ""
+
+
 def _person(actor: str) -> User | None:
+    person = getattr(_request.get(), "user", None)
+    if isinstance(person, User):
+        return person
     number = actor.removeprefix("user:")
     return User.objects.filter(pk=int(number)).first() if number != actor and number.isdecimal() else None
 

@@ -46,7 +46,7 @@ def uploader(
         "refused-count": _("%(n)s refused"),
         "stored": _("Uploaded"),
         "known": _("Already in your library"),
-        "too-big": _("Larger than %(limit)s. Use a smaller one.") % {"limit": limit},
+        "too-big": _("%%(size)s is more than the limit of %(limit)s. Use a smaller image.") % {"limit": limit},
         "unreadable": _("The file can no longer be read. Choose it again."),
         "failed": _("The server could not store this file. Try again later."),
         "skipped": _("Skipped, because they are not images: %(names)s"),

@@ -109,7 +109,9 @@ def pause_mission(*, mission_id: int, actor: str, reason: str = "") -> Stopped:
 
     Returns at once; the answer names the attempts that are still being sent.
     """
-    reason = reason or reasons.PAUSED_BY_PERSON()
+    if not reason:
+        name = audit.actor_name(actor)
+        reason = reasons.PAUSED_BY(name=name) if name else reasons.PAUSED_BY_PERSON()
     try:
         with transaction.atomic():
             stopped = Stopped(still_sending=lifecycle.pause(mission_id, actor=actor, reason=reason))

@@ -162,12 +162,14 @@ def _requeue(
 
     ``rows``: their own parameters by index; ``params``: new ones to store.
     """
+    name = audit.actor_name(actor)
+    reason = reasons.RETRIED_BY(name=name) if name else reasons.RETRIED()
     count = 0
     parts = [*bulk.batches(list(rows), lifecycle.BATCH)] or [()]  # the mission may forbid it even for no item
     try:
         for part in parts:
             items = MissionItem.objects.filter(index__in=part)
-            count += lifecycle.retry_failed(mission.pk, items, actor=actor, reason=reasons.RETRIED(), params=params)
+            count += lifecycle.retry_failed(mission.pk, items, actor=actor, reason=reason, params=params)
     except lifecycle.LostRace:
         raise refusal(mission.pk, "retry") from None
     if count:

@@ -424,7 +424,7 @@ def _default_name(task_type: TaskType, batch: BatchInput, owner: User) -> str:
     type_name = task_type.label.capitalize()
     subject = " ".join(_first_subject(batch, owner).replace("\0", "").split())
     if not subject:
-        return f"{type_name}, {date_format(timezone.localtime(), 'Y-m-d H:i')}"
+        return type_name + _(", ") + date_format(timezone.localtime(), "Y-m-d H:i")
     return _("%(type)s: %(subject)s") % {"type": type_name, "subject": Truncator(subject).chars(SUBJECT_LENGTH)}
 
 

@@ -48,7 +48,7 @@ def test_too_large_image_is_refused(page, pictures, tmp_path):
     page.set_input_files("#uploader-files", [*pictures, huge])
 
     expect(page.locator("#uploader [data-part=counts]")).to_have_text("5 of 6 uploaded, 1 refused")
-    expect(page.locator(".upload-line", has_text="huge.png")).to_contain_text("Larger than")
+    expect(page.locator(".upload-line", has_text="huge.png")).to_contain_text("is more than the limit of")
     expect(page.locator(".library-item")).to_have_count(5)
 
 

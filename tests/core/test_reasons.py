@@ -89,8 +89,8 @@ def test_actions_of_chinese_readers_are_stored_in_english(owner):
     with translation.override("zh-hans"):
         services.pause_mission(mission_id=mission.pk, actor=f"user:{owner.pk}")
         mission.refresh_from_db()
-        assert mission.pause_reason_display == "由用户暂停。"
-    assert (mission.pause_reason, mission.pause_reason_code) == ("Paused by a person.", "paused_by_person")
+        assert mission.pause_reason_display == "由 mei 暂停。"
+    assert (mission.pause_reason, mission.pause_reason_code) == ("Paused by mei.", "paused_by")
 
 
 @pytest.mark.django_db

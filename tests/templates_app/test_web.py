@@ -49,7 +49,7 @@ def test_form_has_every_parameter_of_every_model():
 def test_template_needs_only_a_name(client):
     assert client.post("/templates/new?type=image_to_video", {"name": "Plain"}).status_code == 302
 
-    assert MissionTemplate.objects.get().config == {"model": "", "params": {}, "batch_fields": ["imageUrl"]}
+    assert MissionTemplate.objects.get().config == {"model": "", "params": {}, "batch_fields": ["imageUrls"]}
 
 
 def test_form_values_are_stored(client, owner):
@@ -89,7 +89,7 @@ def test_older_chosen_image_is_still_offered(client, owner):
     for number in range(30):
         make_media(owner, content=str(number).encode())
     stored = MissionTemplate.objects.create(
-        owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrl": media.reference}}
+        owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrls": [media.reference]}}
     )
 
     assert f'value="{media.reference}" checked' in client.get(f"/templates/{stored.pk}").content.decode()

@@ -231,6 +231,7 @@ function render() {
   });
 }
 
+const megabytes = (bytes) => `${(bytes / 2 ** 20).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB`;
 const withNumbers = (text, numbers) => text.replace(/%\((\w+)\)s/g, (whole, name) => numbers[name] ?? whole);
 
 function show(region) {
@@ -280,7 +281,7 @@ function lineOf(upload, region) {
   name.title = upload.path || upload.name;
   const { message, word } = upload.problem ?? {};
   const notes = upload.result?.warnings ?? [];
-  text.textContent = upload.state === "refused" ? (message ?? words[word]) : [words[upload.state], ...notes].filter(Boolean).join(" ");
+  text.textContent = upload.state === "refused" ? (message ?? withNumbers(words[word], { size: megabytes(upload.file.size) })) : [words[upload.state], ...notes].filter(Boolean).join(" ");
   progress.hidden = upload.state !== "sending";
   progress.value = upload.progress;
   progress.setAttribute("aria-label", upload.name);

@@ -93,7 +93,7 @@ def test_page_shows_attempts_and_actors(admin_client, mixed):
     assert attempt.webhook_token not in page
     assert "· admin" in page
     assert "the engine" in page
-    assert "Retried by a person." in page
+    assert "Retried by admin." in page
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_stop_counts_unanswered_requests(api: Api, owner, account):
 def test_pause_and_resume(api: Api, owner):
     mission = make_mission(owner, 1)
     assert api.done(f"/{mission.pk}/pause")["status"] == "paused"
-    assert api.data(f"/{mission.pk}")["pause_reason"] == "Paused by a person."
+    assert api.data(f"/{mission.pk}")["pause_reason"] == "Paused by mei."
     assert api.done(f"/{mission.pk}/resume") == {"api_mission_id": mission.pk, "status": "queued"}
 
 

@@ -103,4 +103,4 @@ def test_results_become_input_with_their_prompts(done: Mission, web: Client):
     assert f"{done.name}, result 2" in page or references[1] in page
     assert "2 items" in page
     response = web.post(f"/missions/{done.pk}/use?task_type=image_to_video", {"item": ["3"]})
-    assert "None of these results is a stored picture" in messages_of(response)[-1]
+    assert "None of these results is a stored image" in messages_of(response)[-1]
