@@ -116,6 +116,7 @@ def load(directory: Path) -> Catalogue:
     Raises CatalogError for the first file with mistakes.
     """
     loaded = Catalogue()
+    file_names: dict[tuple[str, str], str] = {}
     headers = [*directory.glob("*.toml"), *directory.glob("*/provider.toml")]
     for header in sorted(headers, key=lambda path: (path.parent == directory, str(path))):
         defaults = _read(header, ProviderFile)
@@ -131,14 +132,16 @@ def load(directory: Path) -> Catalogue:
                 if key in loaded.models:
                     raise CatalogError(f"{path.name}: {model.endpoint}: this endpoint is listed twice")
                 loaded.models[key] = model
+                file_names[key] = path.name
     endpoints = Counter(endpoint for _provider, endpoint in loaded.models)
     for key, model in loaded.models.items():
         if endpoints[model.endpoint] == 1:
             loaded.models[key] = model.model_copy(update={"has_unique_endpoint": True})
-    for model in loaded.models.values():
+    for key, model in loaded.models.items():
         successor = loaded.models.get((model.provider, model.successor))
         if model.successor and (successor is None or successor.task_type != model.task_type):
-            raise CatalogError(f"{model.endpoint}: successor {model.successor!r} is no {model.task_type} model")
+            place = f"{file_names[key]}: {model.endpoint}"
+            raise CatalogError(f"{place}: successor {model.successor!r} is no {model.task_type} model")
     loaded.models = dict(sorted(loaded.models.items(), key=lambda entry: bool(entry[1].successor)))
     for task_type in TaskType:
         defaults_of_type = [

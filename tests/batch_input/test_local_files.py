@@ -148,7 +148,7 @@ def test_unusable_images_are_named_with_their_lines(owner: User, folder: Path) -
     names = ["none.png", "page.png", "\0"]
 
     with pytest.raises(RowsInvalid) as raised:
-        uploaded(owner, folder, "image_to_video", *[{"imageUrl": name} for name in names])
+        uploaded(owner, folder, "image_to_video", *[{"imageUrls": [name]} for name in names])
 
     assert [error.line for error in raised.value.errors] == [1, 2, 3]
     assert "No such file" in raised.value.errors[0].message

@@ -93,6 +93,15 @@ def test_opening_stores_nothing(client: Client) -> None:
     assert not FormDraft.objects.exists()
 
 
+def test_an_ended_model_leads_to_its_successor(client: Client, key: str) -> None:
+    sora, lite = "rhart-video-s/text-to-video", "rhart-video-v3.1-lite/text-to-video"
+    page = text(post(client, key, task_type="text_to_video", model=sora))
+    assert "Use Veo 3.1 Lite, low-price channel instead" in page
+    response = post(client, key, task_type="text_to_video", model=[sora, lite])  # the list, then the button
+    assert response.context["entry"].model.endpoint == lite
+    assert "Use Veo" not in text(response)
+
+
 def test_button_names_items_and_price(client: Client, key: str) -> None:
     page = text(post(client, key, prompts="\n".join(f"prompt {n}" for n in range(240))))
 
