@@ -193,7 +193,7 @@ class Person:
         image = f"media:{self.dice.choice(self.media)}"
         files: dict[Type, dict[str, Any]] = {
             Type.IMAGE_TO_IMAGE: {"imageUrls": [image]},
-            Type.IMAGE_TO_VIDEO: {"imageUrl": image},
+            Type.IMAGE_TO_VIDEO: {"imageUrls": [image]},
         }
         return {"prompt": prompt, **files.get(task_type, {})}
 

@@ -19,7 +19,7 @@ FILES = "/api/v1/media/files"
 
 
 def animation(owner: User, media: MediaFile, **more: object):
-    rows = [{"imageUrl": media.reference, "prompt": "it moves"}]
+    rows = [{"imageUrls": [media.reference], "prompt": "it moves"}]
     return make_mission(owner, rows, task_type="image_to_video", **more)
 
 

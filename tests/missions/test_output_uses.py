@@ -29,7 +29,7 @@ def store_result(owner: User, account: ProviderAccount, **fields: object) -> Out
 
 
 def animate(owner: User, reference: str) -> Mission:
-    rows = [{"prompt": "It turns.", "imageUrl": reference}]
+    rows = [{"prompt": "It turns.", "imageUrls": [reference]}]
     return make_mission(owner, rows, task_type="image_to_video")
 
 
@@ -51,7 +51,7 @@ def test_a_result_must_be_own_stored_and_fit(owner, stranger, account):
         with pytest.raises(MissionInvalid) as error:
             animate(owner, reference)
         [problem] = error.value.errors
-        assert problem.field == "batch_input.0.imageUrl"
+        assert problem.field == "batch_input.0.imageUrls"
         assert message in str(problem.message), reference
 
 
@@ -74,6 +74,6 @@ def test_a_retry_may_name_another_result(owner, account):
     first, second = store_result(owner, account), store_result(owner, account)
     mission = animate(owner, reference_to(first))
     bring_to("failed", claim(mission, account)[0])
-    services.retry_item(item=mission.items.get(), actor="user:1", params={"imageUrl": reference_to(second)})
+    services.retry_item(item=mission.items.get(), actor="user:1", params={"imageUrls": [reference_to(second)]})
     assert set(OutputUse.objects.values_list("output", flat=True)) == {first.pk, second.pk}
-    assert mission.items.get().params["imageUrl"] == reference_to(second)
+    assert mission.items.get().params["imageUrls"] == [reference_to(second)]

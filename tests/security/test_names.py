@@ -102,12 +102,12 @@ def test_server_path_is_no_image(owner, path):
     body = {
         "name": "x",
         "task_type": "image_to_video",
-        "config": {"batch_input": [{"imageUrl": path, "prompt": "a fox in the snow"}]},
+        "config": {"batch_input": [{"imageUrls": [path], "prompt": "a fox in the snow"}]},
     }
     answer = caller(owner).post("/api/v1/missions", body, content_type="application/json")
     assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == ["config.batch_input.0.imageUrl"]
-    table = SimpleUploadedFile("rows.csv", f"imageUrl,prompt\n{path},a fox in the snow\n".encode())
+    assert [error["field"] for error in answer.json()["errors"]] == ["config.batch_input.0.imageUrls"]
+    table = SimpleUploadedFile("rows.csv", f"imageUrls,prompt\n{path},a fox in the snow\n".encode())
     form = {"draft": new_key(), "task_type": "image_to_video", "action": "import", "file": table}
     page = browser_of(owner).post("/missions/new", form)
     assert page.status_code == 200

@@ -163,7 +163,7 @@ def test_outdated_template_is_explained_and_opens(client, owner, config, message
 
 def test_template_with_deleted_image_is_marked(client, owner):
     MissionTemplate.objects.create(
-        owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrl": "media:99"}}
+        owner=owner, name="I", task_type="image_to_video", config={"params": {"imageUrls": ["media:99"]}}
     )
 
     assert "Cannot be used" in text(client.get("/templates"))

@@ -32,7 +32,7 @@ def image(owner: User, name: str = "cat.png", colour: str = "red") -> MediaFile:
 
 
 def used_by_mission(owner: User, media: MediaFile):
-    rows = [{"imageUrl": media.reference, "prompt": "it moves"}]
+    rows = [{"imageUrls": [media.reference], "prompt": "it moves"}]
     return make_mission(owner, rows, task_type="image_to_video", name="Moving cats")
 
 
