@@ -43,11 +43,13 @@ def test_what_the_user_cannot_use_is_refused_before_any_change(tmp_path):
             (folder / "deploy").mkdir()
             shutil.copy2(INSTALL, folder / "deploy/install")
             (folder / "manage.py").touch()
-            python = folder / "python"  # says where it is, and finds nothing missing
-            python.write_text('#!/bin/sh\necho "$0"\n')
+            # A script that says where its program is, like pyenv's, and finds nothing missing.
+            python = folder / "python"
+            python.write_text(f"#!/bin/sh\necho {folder}/program\n")
             python.chmod(0o755)
+            shutil.copy2("/bin/true", folder / "program")
         cases = [
-            (public, tmp_path, f"cannot run {tmp_path}/python. Name another one: --python"),
+            (public, tmp_path, f"cannot run {tmp_path}/program. Name another one: --python"),
             (tmp_path, public, f"cannot read {tmp_path}. Move the checkout"),
         ]
         tmp_path.chmod(0o700)
