@@ -68,10 +68,15 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
         return now - timedelta(days=days) if days else None
 
     yield clean_missions(limit(settings.RETENTION_MISSIONS_DAYS), apply=apply)
-    yield clean_results(limit(settings.RETENTION_RESULTS_DAYS), now=now, apply=apply)
+    # A preview counts nothing twice: what goes with its mission is not listed again.
+    expired: QuerySet[Mission] = Mission.objects.none()
+    if (before := limit(settings.RETENTION_MISSIONS_DAYS)) and not apply:
+        expired = _expired_missions(before)
+    yield clean_results(limit(settings.RETENTION_RESULTS_DAYS), now=now, apply=apply, without=expired)
     events = ItemEvent.objects.none()
     if before := limit(settings.RETENTION_EVENTS_DAYS):
-        events = ItemEvent.objects.filter(at__lt=before, mission__in=_ended_missions(before))
+        missions = _ended_missions(before).exclude(pk__in=expired)
+        events = ItemEvent.objects.filter(at__lt=before, mission__in=missions)
     yield _clean_rows("events", events, apply)
     yield clean_media(limit(settings.RETENTION_MEDIA_DAYS), apply=apply)
     audit_count = 0
@@ -106,6 +111,14 @@ def _ended_missions(before: datetime) -> QuerySet[Mission]:
     )
 
 
+def _expired_missions(before: datetime) -> QuerySet[Mission]:
+    """Return the ended missions that ``clean_missions`` deletes."""
+    outputs = Output.objects.filter(item__mission=OuterRef("pk"))
+    uses = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
+    old = _ended_missions(before).exclude(Exists(outputs.filter(is_starred=True)))
+    return old.exclude(Exists(outputs.filter(status=OutputStatus.PENDING))).exclude(Exists(uses))
+
+
 # --- By age ---
 
 
@@ -117,10 +130,7 @@ def clean_missions(before: datetime | None, *, apply: bool) -> Cleaned:
     count = size = last = 0
     if before is None:
         return Cleaned("missions")
-    outputs = Output.objects.filter(item__mission=OuterRef("pk"))
-    uses = OutputUse.objects.filter(output__item__mission=OuterRef("pk"), mission__status__in=lifecycle.OPEN)
-    old = _ended_missions(before).exclude(Exists(outputs.filter(is_starred=True)))
-    old = old.exclude(Exists(outputs.filter(status=OutputStatus.PENDING))).exclude(Exists(uses))
+    old = _expired_missions(before)
     while page := list(old.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:MISSIONS_AT_ONCE]):
         last = page[-1]
         files = Output.objects.filter(item__mission__in=page).values_list("item__mission").order_by()
@@ -135,15 +145,20 @@ def clean_missions(before: datetime | None, *, apply: bool) -> Cleaned:
     return Cleaned("missions", count, size)
 
 
-def clean_results(before: datetime | None, *, now: datetime, apply: bool) -> Cleaned:
-    """Delete the files of results whose missions ended before a time.
+def clean_results(
+    before: datetime | None, *, now: datetime, apply: bool, without: QuerySet[Mission] | None = None
+) -> Cleaned:
+    """Delete the files of results whose missions ended before a time, except those of ``without``.
 
     The rows change first: a file left behind by a crash is then a stray file.
     """
     count = size = last = 0
     if before is None:
         return Cleaned("results")
-    old = Output.objects.filter(status=OutputStatus.STORED, is_starred=False, item__mission__in=_ended_missions(before))
+    missions = _ended_missions(before)
+    if without is not None:
+        missions = missions.exclude(pk__in=without)
+    old = Output.objects.filter(status=OutputStatus.STORED, is_starred=False, item__mission__in=missions)
     while page := list(old.exclude(file="").filter(pk__gt=last).order_by("pk").values("pk", "size_bytes")[:BATCH]):
         last = page[-1]["pk"]
         count += len(page)

@@ -119,6 +119,17 @@ def test_protected_results_stay(reason, owner, account, thirty_days):
     assert mission.events.count() == (0 if reason == "starred" else events)
 
 
+def test_preview_counts_nothing_twice(owner, account, thirty_days):
+    """A mission's results and events go with it."""
+    thirty_days.RETENTION_MISSIONS_DAYS = 50
+    oldest, _old = done(owner), done(owner)
+    Mission.objects.filter(pk=oldest.pk).update(ended_at=timezone.now() - 2 * LONG_AGO)
+    preview, result = cleanup(), cleanup(apply=True)
+    assert preview.partition("In total")[0] == result.partition("In total")[0]
+    assert "missions: 1, " in preview
+    assert "results: 1, " in preview
+
+
 def test_old_missions_are_deleted_and_their_cost_stays(owner, account, settings):
     settings.RETENTION_MISSIONS_DAYS = 30
     old, needed, starred, young, open_, unsure = (done(owner, name=str(number)) for number in range(6))
