@@ -46,6 +46,7 @@ OURS = (
     "missions",
     "operations",
     "providers",
+    "sharing",
     "templates_app",
     "workers",
 )
