@@ -77,7 +77,7 @@ def show_phone(request: HttpRequest) -> HttpResponse:
     context = {
         "url": url,
         "path": path,
-        "picture": segno.make(url, error="m").svg_data_uri(scale=6, border=3, light="white") if is_reachable else "",
+        "picture": segno.make(url).svg_data_uri(scale=6, border=3, light="white") if is_reachable else "",
         "lan_address": f"http://{own_address()}:{request.get_port()}/",
         "is_secure": url.startswith("https://"),
     }
