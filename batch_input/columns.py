@@ -17,6 +17,7 @@ from django.utils import translation
 
 from batch_input.headings import CUSTOM_ID, DIGITS, LOCATIONS, SYNONYMS, compact, split_words
 from batch_input.report import Basis, ColumnMatch
+from batch_input.result_columns import result_columns
 from batch_input.tables import TEXT_KEY, Record, Table
 from providers.catalog import Model, Parameter, ParameterType
 from providers.catalog.labels import parameter_label
@@ -100,12 +101,18 @@ def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMat
     records = table.body(has_header=header)[:SAMPLED_ROWS]
     cells = [_filled_cells(records, place) for place in range(len(names))]
     if model.is_free_form:
-        return [ColumnMatch(name, name or model.batch_field, "name") for name in names]
+        results = result_columns(table) if header else {}
+        return [
+            ColumnMatch(name) if place in results else ColumnMatch(name, name or model.batch_field, "name")
+            for place, name in enumerate(names)
+        ]
     matches = [ColumnMatch(name) for name in names]
+    results = result_columns(table) if header else {}
+    cells = [[] if place in results else below for place, below in enumerate(cells)]
 
     claims: dict[str, list[tuple[int, str, int, Basis]]] = {}
     for place, name in enumerate(names if header else ()):
-        if (claim := _by_name(name, model)) is None:
+        if place in results or (claim := _by_name(name, model)) is None:
             continue
         field, rank, basis = claim
         base = compact(name).rstrip(DIGITS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,16 @@ _REFERENCE = re.compile(r"(?i)https?://|media:\d+$|output:\d+/\d+$")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item, and the line on which it begins."""
+    """One item, the line on which it begins, and the names of its images by reference."""
 
     line: int
     value: RowValue
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what an item keeps of its row (``MissionItem.origin``)."""
+        return {"row": self.line} | ({"names": dict(self.names)} if self.names else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +236,7 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
     replaced: list[Row] = []
     for row in rows:
         value = row.value
+        named: dict[str, str] = {}
         batch_field = model.batch_field
         if isinstance(value, str) and model.file_names({batch_field: value}):
             value = {batch_field: split_list(value) if takes_many(model, batch_field) else value}
@@ -237,11 +244,11 @@ def upload_local_files(rows: Sequence[Row], *, model: Model, folder: Path, owner
             value = dict(value)
             for name in model.file_names(value):
                 files = value[name]
-                is_list = isinstance(files, list)
-                value[name] = (
-                    [reference_to(file, row.line) for file in files] if is_list else reference_to(files, row.line)
-                )
-        replaced.append(Row(row.line, value))
+                entries = files if isinstance(files, list) else [files]
+                references = [reference_to(entry, row.line) for entry in entries]
+                named |= {new: old for old, new in zip(entries, references, strict=True) if new != old}
+                value[name] = references if isinstance(files, list) else references[0]
+        replaced.append(Row(row.line, value, named))
     if errors:
         raise RowsInvalid(errors[:MAX_ERRORS])
     return replaced

@@ -27,6 +27,7 @@ from django.utils.translation import gettext_lazy
 from batch_input import columns
 from batch_input.columns import image_field, prompt_field, takes_many
 from batch_input.report import COLUMNS_GUESSED, LISTS_DIVIDED, TIMES_AS_RATIOS, ColumnMatch, InputReport
+from batch_input.result_columns import result_columns, without_guards
 from batch_input.tables import Record, Table, extra_cells_problem, lines_of, split_list
 from batch_input.values import split_images, understand
 from core.reasons import Reason
@@ -35,6 +36,7 @@ from media import names as media_names
 from providers.catalog import Model, Parameter, ParameterType
 
 RowValue = str | dict[str, Any]
+MAX_CELL = 2000  # characters of a cell that fills no parameter
 
 
 class Source(models.TextChoices):
@@ -88,6 +90,7 @@ def import_table(
     ``has_header`` and ``chosen``, the field of a column by its place from 0, are a person's choice
     and replace a guess.
     """
+    table = without_guards(table)
     if has_header is None or table.keys is not None:
         has_header = columns.has_header(table, model)
     matches = columns.match_columns(table, model, header=has_header)
@@ -143,17 +146,26 @@ class BatchInput:
 class Origin:
     """The place that a row came from: a line of the prompts or of the file, an image, or both.
 
-    0 means none.
+    0 means none. ``cells`` are the cells of columns that fill no parameter, by heading; ``names``
+    are the names of images as the row has them, by reference.
     """
 
     line: int = 0
     image: int = 0
+    cells: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         numbers = {"line": self.line, "image": self.image}
         if self.line and self.image:
             return _("Prompt %(line)d, image %(image)d") % numbers
         return _("Image %(image)d") % numbers if self.image else _("Line %(line)d") % numbers
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what an item keeps of it (``MissionItem.origin``), as plain JSON values."""
+        facts = {"row": self.line, "cells": dict(self.cells), "names": dict(self.names)}
+        return {name: value for name, value in facts.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,8 @@ class BatchRows:
     """The rows with their origins.
 
     ``invalid`` holds the numbers of the rows that ``problems`` already name; ``columns`` maps a
-    field to the heading of the column that fills it. ``warnings`` are reasons about cells that were
+    field to the heading of the column that fills it, ``headings`` every heading to the field that
+    it fills, "" for none. ``warnings`` are reasons about cells that were
     understood in another way than they are written.
     """
 
@@ -181,6 +194,7 @@ class BatchRows:
     problems: list[RowProblem] = field(default_factory=list)
     invalid: frozenset[int] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
+    headings: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Reason, ...] = ()
 
 
@@ -284,6 +298,12 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     """
     names = imported.table.names(has_header=imported.has_header)
     records = imported.records
+    results = result_columns(imported.table)
+    unused = [
+        (place, match.column)
+        for place, match in enumerate(imported.matches)
+        if match.column and not match.field and place not in results
+    ]
     meanings = [(place, name) for place, name in enumerate(imported.meanings) if name]
     list_fields = {name for _place, name in meanings if takes_many(model, name)}
     parameters = {name: model.parameter(name) for _place, name in meanings}
@@ -319,8 +339,11 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     cells = [(row, name) for row in rows for name in file_fields if name in row]
     resolved = media_names.resolve({text for row, name in cells for text in _file_names(row[name])}, owner=owner)
     references = resolved.references
+    image_names: dict[int, dict[str, str]] = {}
     for row, name in cells:
         value = row[name]
+        named = {references[text]: text for text in _file_names(value) if text in references}
+        image_names.setdefault(id(row), {}).update(named)
         if isinstance(value, list):
             row[name] = [references.get(entry, entry) if isinstance(entry, str) else entry for entry in value]
         elif isinstance(value, str):
@@ -355,12 +378,22 @@ def _rows_of_table(imported: ImportedTable, model: Model, owner: AbstractBaseUse
     ]
     return BatchRows(
         rows,
-        [Origin(line=record.line) for record in records],
+        [
+            Origin(record.line, cells=_unused_cells(record, unused), names=image_names.get(id(row), {}))
+            for record, row in zip(records, rows, strict=True)
+        ],
         problems,
         frozenset(invalid),
         columns={name: names[place] for place, name in meanings if place < len(names)},
+        headings={match.column: match.field for match in imported.matches if match.column},
         warnings=tuple(warnings),
     )
+
+
+def _unused_cells(record: Record, columns: Sequence[tuple[int, str]]) -> dict[str, str]:
+    """Return the cells of columns that fill no parameter, by heading."""
+    cells = ((heading, record.cells[place]) for place, heading in columns if place < len(record.cells))
+    return {heading: str(cell)[:MAX_CELL] for heading, cell in cells if cell not in (None, "")}
 
 
 def _file_names(value: Any) -> Iterator[str]:

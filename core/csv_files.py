@@ -14,7 +14,9 @@ BYTE_ORDER_MARK = "\ufeff"  # by which spreadsheets know UTF-8
 # Where a spreadsheet whose separator is a semicolon begins a new cell inside of ours: quotes do not
 # help there, because our cells are separated by commas. A run of separators is taken as a whole, so
 # that a long one takes no longer than its length.
-_INNER_START = re.compile(rf'([;\t\r\n][;\s"]*+)([{re.escape("".join(FORMULA_SIGNS))}]?)')
+_INNER_START = re.compile(rf"""([;\t\r\n][;\s"]*+)('*+[{re.escape("".join(FORMULA_SIGNS))}])?""")
+_START = re.compile(f"'*+(?:{'|'.join(map(re.escape, FORMULA_STARTS))})")
+_GUARDED_INNER_START = re.compile(rf"""([;\t\r\n][;\s"]*+)'('*+[{re.escape("".join(FORMULA_SIGNS))}])""")
 
 
 class Writer(Protocol):
@@ -24,11 +26,19 @@ class Writer(Protocol):
 def safe_cell(value: Any) -> str:
     """Return a cell that no spreadsheet reads as a formula, whatever separator it expects.
 
-    An apostrophe is put before what could begin one.
+    An apostrophe is put before what could begin one, also if it has one already: so ``plain_cell``
+    gets the text back.
     """
     text = "" if value is None else str(value)
     text = _INNER_START.sub(lambda start: f"{start[1]}'{start[2]}" if start[2] else start[0], text)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if _START.match(text) else text
+
+
+def plain_cell(text: str) -> str:
+    """Return a cell that ``safe_cell`` made as it was before."""
+    if text.startswith("'") and _START.match(text):
+        text = text[1:]
+    return _GUARDED_INNER_START.sub(r"\1\2", text)
 
 
 def writer(file: Any) -> Writer:

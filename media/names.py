@@ -142,6 +142,17 @@ def names_of(media: MediaFile) -> set[str]:
     return names | {media.reference, media.key}
 
 
+def original_names(owner_id: int, media_ids: Sequence[int]) -> dict[int, str]:
+    """Return the names, without folders, under which a person's files were last uploaded."""
+    found: dict[int, str] = {}
+    for batch in bulk.batches(media_ids, BATCH):
+        names = MediaName.objects.filter(owner_id=owner_id, media__in=batch).order_by("uploaded_at", "pk")
+        found |= {media_id: path.rpartition("/")[2] for media_id, path in names.values_list("media_id", "path")}
+        if older := [pk for pk in batch if pk not in found]:  # stored by an older release
+            found |= MediaFile.objects.filter(owner_id=owner_id, pk__in=older).values_list("pk", "name")
+    return found
+
+
 def folded(name: str) -> str:
     """Return a name or path in the form in which names are compared."""
     visible = "".join(character for character in name if character == " " or not is_shapeless(character))

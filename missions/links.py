@@ -16,7 +16,8 @@ def mission_urls(mission_id: int) -> dict[str, str]:
     """Return the paths of a mission's operations, by name."""
     path = mission_path(mission_id)
     names = ("items", "events", "download", "cancel", "pause", "resume", "release", "retry")
-    files = {"results_jsonl": f"{path}/results.jsonl", "results_csv": f"{path}/results.csv"}
+    files = {"sheet_xlsx": f"{path}/sheet.xlsx", "sheet_csv": f"{path}/sheet.csv"}
+    files |= {"results_jsonl": f"{path}/results.jsonl", "results_csv": f"{path}/results.csv"}
     return {"self": path, **{name: f"{path}/{name}" for name in names}, **files}
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from missions.web import (
+    corrections,
     downloads,
     gallery,
     item,
@@ -35,6 +36,8 @@ urlpatterns = [
     path("missions/<int:mission_id>/failures", mission.show_failures, name="failures"),
     path("missions/<int:mission_id>/failures/mend", mend.mend, name="mend"),
     path("missions/<int:mission_id>/settings", mission.show_settings, name="settings"),
+    path("missions/<int:mission_id>/failures/sheet", corrections.corrections, name="corrections"),
+    path("missions/<int:mission_id>/file-names", mission.show_file_names, name="file-names"),
     path("missions/<int:mission_id>/pulse", mission.show_pulse, name="pulse"),
     path("missions/<int:mission_id>/items/<int:index>", item.show_item, name="item"),
     path("missions/<int:mission_id>/items/<int:index>/retry", item.retry_item, name="retry-item"),

@@ -20,8 +20,9 @@ from core.errors import NotPossible
 from core.http.file_names import content_disposition
 from core.http.ranges import Slice, ranged_response
 from missions.api.outputs import file_response, thumbnail_response
-from missions.models import Output, OutputStatus
+from missions.models import MissionItem, Output, OutputStatus
 from missions.results.export import download_name
+from missions.results.names import file_name, file_name_without_prompt
 from missions.results.zip_archive import Bundle
 from missions.web.item_presenter import present_items
 from sharing import services
@@ -93,7 +94,7 @@ def download_all(request: HttpRequest, link: ShareLink) -> HttpResponseBase:
     """Return all shared files as one archive, without the manifest, which has costs and prompts."""
     if not link.allows_download:
         raise Http404
-    bundle = Bundle(link.mission, services.shared_indexes(link), has_manifest=False)
+    bundle = Bundle(link.mission, services.shared_indexes(link), has_manifest=False, name_of=_name_of(link))
     is_sent = False
     try:
         response = ranged_response(
@@ -115,7 +116,8 @@ def download_all(request: HttpRequest, link: ShareLink) -> HttpResponseBase:
 @with_link
 def show_file(request: HttpRequest, link: ShareLink, index: int, number: int) -> HttpResponseBase:
     """Return a shared file."""
-    response = file_response(request, _output(link, index, number))
+    output = _output(link, index, number)
+    response = file_response(request, output, _name_of(link)(output.item, output))
     response["Cache-Control"] = CACHE
     return response
 
@@ -124,9 +126,15 @@ def show_file(request: HttpRequest, link: ShareLink, index: int, number: int) ->
 @with_link
 def show_thumbnail(request: HttpRequest, link: ShareLink, index: int, number: int) -> HttpResponseBase:
     """Return the small picture of a shared file."""
-    response = thumbnail_response(request, _output(link, index, number))
+    output = _output(link, index, number)
+    response = thumbnail_response(request, output, _name_of(link)(output.item, output))
     response["Cache-Control"] = CACHE
     return response
+
+
+def _name_of(link: ShareLink) -> Callable[[MissionItem, Output], str]:
+    """Return what names shared files: without prompts, unless the link shows them."""
+    return file_name if link.shows_prompts else file_name_without_prompt
 
 
 def _output(link: ShareLink, index: int, number: int) -> Output:

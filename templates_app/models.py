@@ -22,7 +22,7 @@ class MissionTemplate(models.Model):
     """A named set of parameters for one task type.
 
     ``config`` holds ``model``, the fixed ``params`` and ``batch_fields``: the parameters that a new
-    mission's rows fill.
+    mission's rows fill. ``file_name_pattern`` in it names the result files.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mission_templates")

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from core.api.pagination import PageIn, PageOut
+from core.file_names import MAX_PATTERN
 from providers.catalog.task_types import TaskType
 from templates_app import services
 from templates_app.models import MissionTemplate
@@ -22,7 +23,8 @@ class TemplateConfig(Schema):
     """``model``: an endpoint, or provider:endpoint; blank for the default of the task type.
 
     ``params`` may lack any parameter, even a required one. ``batch_fields``: the parameters that a
-    mission's rows fill; without them, the model's batch field.
+    mission's rows fill; without them, the model's batch field. ``file_name_pattern``: that of the
+    missions; its placeholders are checked when it is used.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -30,6 +32,7 @@ class TemplateConfig(Schema):
     model: Annotated[str, Field(max_length=200)] = ""
     params: dict[str, Any] = {}
     batch_fields: Annotated[list[ParameterName], Field(max_length=50)] = []
+    file_name_pattern: Annotated[str, Field(max_length=MAX_PATTERN)] = ""
 
     @model_validator(mode="before")
     @classmethod

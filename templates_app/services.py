@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.audit import services as audit
 from accounts.audit.models import Verb
 from core.errors import FieldError, Invalid
+from core.file_names import pattern_problem
 from core.text import is_blank, trim
 from providers import catalog, references
 from providers.catalog.task_types import TaskType
@@ -37,7 +38,8 @@ def create_template(
     """Save a config under a name that its owner has not used yet.
 
     Raises TemplateInvalid with all errors.
-    ``config`` holds ``model``, ``params`` and ``batch_fields``, each of them optional.
+    ``config`` holds ``model``, ``params``, ``batch_fields`` and ``file_name_pattern``, each of them
+    optional.
     """
     template = MissionTemplate(owner_id=owner.pk)
     _save(template, owner, name=name, task_type=task_type, config=config, description=description)
@@ -70,7 +72,7 @@ def delete_template(*, template: MissionTemplate) -> None:
 
 
 def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{model, params, batch_fields}`` as it is stored.
+    """Return ``{model, params, batch_fields}`` as it is stored, and perhaps ``file_name_pattern``.
 
     A blank ``model`` stays blank: the template follows the default of its task type. Without
     ``batch_fields``, rows fill the model's own batch field. Raises TemplateInvalid with all errors.
@@ -103,9 +105,13 @@ def clean_config(*, owner: AbstractBaseUser, task_type: str, config: Mapping[str
             errors.append(FieldError(f"config.batch_fields.{number}", message))
         elif batch_field in batch_fields[:number]:
             errors.append(FieldError(f"config.batch_fields.{number}", _("This field is listed twice.")))
+    pattern = trim(config.get("file_name_pattern") or "")
+    if pattern and (problem := pattern_problem(pattern)):
+        errors.append(FieldError("config.file_name_pattern", problem))
     if errors:
         raise TemplateInvalid(errors)
-    return {"model": name, "params": params, "batch_fields": batch_fields}
+    naming = {"file_name_pattern": pattern} if pattern else {}
+    return {"model": name, "params": params, "batch_fields": batch_fields} | naming
 
 
 def template_errors(template: MissionTemplate) -> list[FieldError]:
@@ -121,6 +127,7 @@ def template_errors(template: MissionTemplate) -> list[FieldError]:
         and isinstance(config.get("params") or {}, dict)
         and isinstance(names := config.get("batch_fields") or [], list)
         and all(isinstance(name, str) for name in names)
+        and isinstance(config.get("file_name_pattern") or "", str)
     )
     if not is_readable:
         return [FieldError("config", _("The settings cannot be read. Save the template again."))]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Path, Query, Router
+from ninja import Field, File, Form, Path, Query, Router, UploadedFile
 
 from accounts import rights
 from accounts.rights import Action
+from batch_input.tables import RowsInvalid, read_table
 from core.api.ids import RowId
 from core.api.openapi import refusals
+from core.errors import FieldError, Invalid
 from core.money import amount_text
 from missions import services
 from missions.api.missions import actor, remember, remember_retry, retried, state_of, visible_mission
 from missions.api.schemas.items import (
     AgainIn,
+    CorrectionsIn,
     ItemDetailOut,
     ItemFilterIn,
     ItemPage,
@@ -24,10 +27,10 @@ from missions.api.schemas.items import (
     ResolveIn,
     item_page,
 )
-from missions.api.schemas.missions import MadeAgainOut, RetriedOut
+from missions.api.schemas.missions import CorrectionsOut, MadeAgainOut, RetriedOut, corrections
 from missions.api.schemas.values import MAX_INDEX
 from missions.models import Mission, MissionItem
-from missions.services import NewVersions
+from missions.services import NewVersions, Retried
 
 router = Router(tags=["Items"])
 
@@ -73,6 +76,62 @@ def make_again(request: HttpRequest, mission_id: Path[RowId], payload: AgainIn) 
         on_done=lambda added: remember(request, 200, new_versions_data(mission_id, added)),
     )
     return new_versions_data(mission_id, added)
+
+
+@router.post(
+    "/{mission_id}/items/sheet",
+    response=CorrectionsOut,
+    summary="Correct failed items by a spreadsheet",
+    openapi_extra={
+        "responses": refusals(
+            file="It cannot be read as rows, has no column Item number, or a cell does not fit the model.",
+            sheet="The workbook has no such sheet.",
+        )
+    },
+)
+def correct_items(
+    request: HttpRequest,
+    mission_id: Path[RowId],
+    payload: Form[CorrectionsIn],
+    file: File[UploadedFile],
+    validate_only: bool = False,
+) -> dict[str, Any]:
+    """Read corrected rows of `sheet.xlsx` or `sheet.csv` back onto the same failed items.
+
+    Cells that differ from an item replace its parameters. Rows of other items, of unknown ones and
+    unchanged rows are counted and left alone. `retry=true` then submits the changed items again,
+    which costs money; otherwise they wait for a retry. With `validate_only=true` nothing changes,
+    and problems are part of the answer; without it they refuse the whole sheet.
+    """
+    mission = visible_mission(request, mission_id, Action.CHANGE)
+    may_all = rights.may_all(request.user, Action.CHANGE, Mission)
+    try:
+        table = read_table(cast(Any, file), name=file.name or "", sheet=payload.sheet)
+        found = services.read_corrections(mission, table, allow_free_form=may_all)
+    except RowsInvalid as invalid:
+        errors = [FieldError(f"file.{error.line}" if error.line else "file", error.message) for error in invalid.errors]
+        raise Invalid(errors) from invalid
+    facts = corrections(mission, found)
+    if validate_only:
+        return {**state_of(mission_id), **facts, "retry_count": 0}
+    if found.problems:
+        raise Invalid(found.problems[: services.MAX_ERRORS])
+    answer: dict[str, Any] = {}
+
+    def done(result: Retried) -> None:
+        count = result.count if payload.retry else 0
+        answer.update({**state_of(mission_id), **facts, "retry_count": count})
+        remember(request, 200, answer)
+
+    services.apply_corrections(
+        mission_id=mission_id,
+        params=found.params,
+        actor=actor(request),
+        is_retried=payload.retry,
+        allow_free_form=may_all,
+        on_done=done,
+    )
+    return answer
 
 
 @router.get("/{mission_id}/items/{index}", response=ItemDetailOut, summary="Show an item")

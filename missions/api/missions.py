@@ -80,8 +80,10 @@ RULES = {
     "metadata": "It is larger than 16 KiB.",
     "spending_limit": "The price of the model is unknown, so that no limit can be kept.",
     "not_before": "The year is not one from 1970 to 2200.",
+    "file_name_pattern": "It has no placeholder, or one that is not known here.",
 }
 SUBMITTED: dict[int, Any] = {202: {"headers": header_refs("Location")}}
+NAMES_SHOWN = 10  # in the answer to a check
 METADATA = "metadata."  # begins the name of a filter
 METADATA_NAME = re.compile(r"(?!-?[0-9]+$)[^\0]{1,200}")
 
@@ -216,10 +218,10 @@ def show_mission(request: HttpRequest, mission_id: Path[RowId]) -> Mission:
 @router.patch(
     "/{mission_id}",
     response=MissionOut,
-    summary="Change a mission's name, description, folder, priority, limit, planned start or metadata",
+    summary="Change a mission: name, description, folder, priority, limit, start, metadata, file names",
     openapi_extra={
         "responses": refusals(
-            **{name: RULES[name] for name in ("name", "metadata", "spending_limit")},
+            **{name: RULES[name] for name in ("name", "metadata", "spending_limit", "file_name_pattern")},
             not_before="It is in the past, or the mission does not wait for a planned start.",
         )
     },
@@ -381,6 +383,7 @@ def _check_or_create(
         "metadata",
         "spending_limit",
         "allow_free_form",
+        "file_name_pattern",
     )
     arguments: dict[str, Any] = {
         "owner": user,
@@ -391,6 +394,11 @@ def _check_or_create(
         "prompt_rules": PromptRules(payload.prefix, payload.suffix, payload.variables),
         "columns": origin.columns if origin and payload.variables else None,
     }
+    if origin is not None:
+        arguments |= {
+            "headings": origin.built.headings,
+            "origins": [place.facts for place in origin.built.origins],
+        }
     invalid_fields = {error.field for error in payload.problems}
     found = [*payload.problems, *errors] if origin is None else [*_in_form(payload.problems), *errors]
     draft = None
@@ -422,6 +430,8 @@ def _check_or_create(
             else None,
             "first_estimate": _first_estimate(draft, payload.run_first) if draft and valid else None,
             "errors": [{"field": error.field, "message": error.message} for error in found[: services.MAX_ERRORS]],
+            "file_name_pattern": draft.file_name_pattern if draft and valid else None,
+            "file_names": draft.file_stems(NAMES_SHOWN) if draft and valid else [],
         }
         return Status(200, result | facts)
     if found or draft is None:

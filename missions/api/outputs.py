@@ -18,7 +18,7 @@ from core.http.file_names import content_disposition
 from core.http.ranges import ranged_response
 from missions.api.items import ItemIndex, visible_item
 from missions.models import Output, OutputStatus
-from missions.results.export import file_stem
+from missions.results.names import file_name
 
 router = Router(tags=["Results"])
 
@@ -85,22 +85,24 @@ def download_thumbnail(
     return thumbnail_response(request, _stored_output(request, mission_id, index, number))
 
 
-def file_response(request: HttpRequest, output: Output) -> HttpResponseBase:
-    """Return the file of a stored output, or a range of it.
+def file_response(request: HttpRequest, output: Output, name: str = "") -> HttpResponseBase:
+    """Return the file of a stored output, or a range of it. ``name`` replaces its usual name.
 
     Raises Http404 if the file is missing.
     """
+    name = name or file_name(output.item, output)
     if not output.file:
-        headers = HEADERS | {"Content-Disposition": content_disposition(_file_name(output, "txt"))}
+        headers = HEADERS | {"Content-Disposition": content_disposition(name)}
         return HttpResponse(output.text, content_type="text/plain; charset=utf-8", headers=headers)
-    return _serve(request, output, output.file, output.content_type, output.extension, output.sha256)
+    return _serve(request, output.file, name, output.content_type, output.sha256)
 
 
-def thumbnail_response(request: HttpRequest, output: Output) -> HttpResponseBase:
+def thumbnail_response(request: HttpRequest, output: Output, name: str = "") -> HttpResponseBase:
     """Return the thumbnail of a stored output. Raises Http404 if it has none."""
     if not output.thumbnail:
         raise Http404
-    return _serve(request, output, output.thumbnail, "image/jpeg", "thumb.jpg", f"{output.sha256}-thumbnail")
+    name = f"{(name or file_name(output.item, output)).rpartition('.')[0]}.thumb.jpg"
+    return _serve(request, output.thumbnail, name, "image/jpeg", f"{output.sha256}-thumbnail")
 
 
 def _stored_output(request: HttpRequest, mission_id: int, index: int, number: int) -> Output:
@@ -113,14 +115,7 @@ def _stored_output(request: HttpRequest, mission_id: int, index: int, number: in
     return output
 
 
-def _file_name(output: Output, extension: str) -> str:
-    suffix = f"-{output.index}" if output.index > 1 else ""
-    return f"{file_stem(output.item)}{suffix}.{extension}"
-
-
-def _serve(
-    request: HttpRequest, output: Output, path: str, content_type: str, extension: str, digest: str
-) -> HttpResponseBase:
+def _serve(request: HttpRequest, path: str, name: str, content_type: str, digest: str) -> HttpResponseBase:
     """Send a file of the results storage, or the single range of it that the request asks for."""
     try:
         size = storages["results"].size(path)
@@ -139,5 +134,5 @@ def _serve(
         request, chunks, size=size, etag=f'"{digest}"', content_type=content_type, headers=HEADERS
     )
     is_attachment = content_type not in INLINE_TYPES
-    response["Content-Disposition"] = content_disposition(_file_name(output, extension), is_attachment=is_attachment)
+    response["Content-Disposition"] = content_disposition(name, is_attachment=is_attachment)
     return response

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from ninja import Field, Path, Query, Router, Schema
 
@@ -16,12 +17,13 @@ from core.http.ranges import Slice, ranged_response
 from core.http.streaming import ThreadedStream
 from missions.api.missions import visible_mission
 from missions.api.schemas.items import ItemOut
-from missions.models import MissionItem, Output
-from missions.results import tables
+from missions.models import ItemStatus, Mission, MissionItem, Output
+from missions.results import sheets, tables
 from missions.results.export import download_name
 from missions.results.zip_archive import Bundle
 
 router = Router(tags=["Results"])
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class ResultsIn(Schema):
@@ -36,7 +38,7 @@ class ResultsIn(Schema):
     response={200: None, 206: None, 304: None, 416: None},
     summary="Download all result files as one ZIP archive",
     openapi_extra=file_extra(
-        "Files named 0001_slug.png, and manifest.csv. Its length is known.", "application/zip", is_ranged=True
+        "The files by their names, and manifest.csv. Its length is known.", "application/zip", is_ranged=True
     ),
 )
 def download_results(request: HttpRequest, mission_id: Path[RowId], query: Query[ResultsIn]) -> HttpResponseBase:
@@ -94,6 +96,53 @@ def download_results_csv(request: HttpRequest, mission_id: Path[RowId], query: Q
     lines = tables.as_csv(mission, item_row, has_all_versions=query.versions == "all")
     response = ThreadedStream(lines, content_type="text/csv; charset=utf-8")
     return _as_attachment(response, download_name(mission, "_results.csv"))
+
+
+class SheetIn(Schema):
+    status: Annotated[
+        list[ItemStatus], Field(description="Only the rows of these statuses: status=failed. Empty: all.")
+    ] = []
+
+
+@router.get(
+    "/{mission_id}/sheet.xlsx",
+    summary="Download a mission as a workbook that can be corrected",
+    openapi_extra=file_extra("A row per item, in batch order.", XLSX, is_ranged=False),
+)
+def download_workbook(request: HttpRequest, mission_id: Path[RowId], query: Query[SheetIn]) -> HttpResponseBase:
+    """Return the columns of the input, one per parameter, with images as they were named, and the
+    status, reason, files and cost of each row. All cells are texts.
+
+    `Item number` names the item of a row, so that corrected rows find their items in
+    `POST /missions/{mission_id}/items/sheet`. As input of a new mission the result columns are not
+    used.
+    """
+    mission = visible_mission(request, mission_id)
+    blocks = sheets.as_xlsx(sheets.Sheet(mission), _indexes(mission, query))
+    return _as_attachment(ThreadedStream(blocks, content_type=XLSX), download_name(mission, "_sheet.xlsx"))
+
+
+@router.get(
+    "/{mission_id}/sheet.csv",
+    summary="Download a mission as a CSV table that can be corrected",
+    openapi_extra=file_extra("A row per item, in batch order.", "text/csv", is_ranged=False),
+)
+def download_sheet(request: HttpRequest, mission_id: Path[RowId], query: Query[SheetIn]) -> HttpResponseBase:
+    """Return what `sheet.xlsx` has.
+
+    Cells that a spreadsheet would run as a formula begin with `'`; reading the table again removes
+    it.
+    """
+    mission = visible_mission(request, mission_id)
+    lines = sheets.as_csv(sheets.Sheet(mission), _indexes(mission, query))
+    response = ThreadedStream(lines, content_type="text/csv; charset=utf-8")
+    return _as_attachment(response, download_name(mission, "_sheet.csv"))
+
+
+def _indexes(mission: Mission, query: SheetIn) -> QuerySet[MissionItem, int] | None:
+    if not query.status:
+        return None
+    return mission.items.filter(status__in=query.status).values_list("index", flat=True)
 
 
 @dataclass(frozen=True, slots=True)

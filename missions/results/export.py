@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import storages
-from django.utils.text import slugify
 
 from core import csv_files
-from core.http.file_names import MAX_BYTES, shorten
+from core.file_names import clean_stem
 from missions import selectors
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
+from missions.results.names import file_name, source_names
 
 MANIFEST = "manifest.csv"
-COLUMNS = ("index", "version", "custom_id", "parameters", "status", "file", "sha256", "cost", "error")
+SEPARATOR = " | "  # between the names in a cell
+COLUMNS = ("index", "version", "custom_id", "source", "parameters", "status", "file", "sha256", "cost", "error")
 NOT_STORED = "This file is still being downloaded from the provider. Download the results again later."
-SLUG_LENGTH = 40
-MIN_DIGITS = 4
-_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+')
 CHUNK_BYTES = 256 * 1024
 
 
@@ -35,8 +32,7 @@ def download_name(mission: Mission, ending: str) -> str:
 
     Characters that file systems refuse are replaced, and a long name is cut.
     """
-    name = _NOT_IN_A_NAME.sub("_", mission.name).strip(" .") or "mission"
-    return shorten(name, MAX_BYTES - len(ending)).rstrip(" .") + ending
+    return (clean_stem(mission.name) or "mission") + ending
 
 
 def require_usable(folder: Path, *, is_resumed: bool) -> None:
@@ -54,7 +50,7 @@ def require_usable(folder: Path, *, is_resumed: bool) -> None:
 
 
 def export(mission: Mission, folder: Path) -> int:
-    """Copy every stored result to ``folder`` as 0001_slug.png, with a manifest.csv.
+    """Copy every stored result to ``folder`` under its name, with a manifest.csv.
 
     Returns how many files.
 
@@ -78,41 +74,27 @@ def export(mission: Mission, folder: Path) -> int:
     return count
 
 
-def file_stem(item: MissionItem) -> str:
-    """Return an item's file name without extension, such as ``0007_red-fox``, or
-    ``0007_red-fox_v2`` for its second version.
-
-    All numbers of a mission have as many digits as its largest, at least four, so that the names
-    are in the order of the batch.
-    """
-    params = item.mission.params | item.params
-    about = slugify(item.custom_id or str(params.get("prompt") or ""), allow_unicode=True)[:SLUG_LENGTH].strip("-_")
-    digits = max(len(str(item.mission.total_count)), MIN_DIGITS)
-    version = f"_v{item.version}" if item.first_index else ""
-    return f"{item.place:0{digits}d}_{about or 'item'}{version}"
-
-
-def manifest_rows(item: MissionItem, outputs: Sequence[Output]) -> Iterator[tuple[dict[str, Any], Output | None]]:
-    """Return a row for each result, and one for an item without any.
+def manifest_rows(
+    item: MissionItem, outputs: Sequence[Output], name_of: Callable[[MissionItem, Output], str] = file_name
+) -> Iterator[tuple[dict[str, Any], Output | None]]:
+    """Return a row for each result, and one for an item without any. ``name_of`` names the files.
 
     A row without a file has the reason in ``error``.
-
-    The rows decide the names of the files.
     """
     stored = [output for output in outputs if output.status == OutputStatus.STORED]
     base = {
         "index": item.place,
         "version": item.version,
         "custom_id": item.custom_id,
+        "source": SEPARATOR.join(source_names(item)),
         "parameters": json.dumps(item.mission.params | item.params, ensure_ascii=False, sort_keys=True),
         "status": item.status,
         "cost": item.cost,
         "error": "" if item.status == ItemStatus.COMPLETED else item.error_message,
     }
-    for number, output in enumerate(stored, start=1):
-        suffix = f"-{number}" if len(stored) > 1 else ""
-        name = f"{file_stem(item)}{suffix}.{output.extension or 'txt'}"
-        yield {**base, "file": name, "sha256": digest_of(output), "cost": item.cost if number == 1 else ""}, output
+    for output in stored:
+        cost = item.cost if output is stored[0] else ""
+        yield {**base, "file": name_of(item, output), "sha256": digest_of(output), "cost": cost}, output
     missing = [output for output in outputs if output.status != OutputStatus.STORED]
     for output in missing:
         reason = NOT_STORED if output.status == OutputStatus.PENDING else output.error_message

@@ -16,14 +16,15 @@ from ninja.responses import NinjaJSONEncoder
 from core import csv_files
 from missions import selectors
 from missions.models import Mission, MissionItem, Output
+from missions.results.export import SEPARATOR
 
 BLOCK_CHARACTERS = 64 * 1024
 ITEM_COLUMNS = (
-    "index", "first_index", "version", "custom_id", "status", "config", "cost", "currency", "error_code",
+    "index", "first_index", "version", "custom_id", "source_names", "status", "config", "cost", "currency", "error_code",
     "error_message",
 )  # fmt: skip
 OUTPUT_COLUMNS = (
-    "number", "file_url", "text", "content_type", "size_bytes", "sha256", "width", "height", "duration_seconds",
+    "number", "file_name", "file_url", "text", "content_type", "size_bytes", "sha256", "width", "height", "duration_seconds",
 )  # fmt: skip
 COLUMNS = (*ITEM_COLUMNS, *OUTPUT_COLUMNS)
 
@@ -39,7 +40,7 @@ def as_json_lines(mission: Mission, render: ItemRenderer, *, has_all_versions: b
     """
     rows = selectors.items_with_outputs(mission, has_all_versions=has_all_versions)
     items = (render(item, outputs) for item, outputs in rows)
-    yield from _in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in items)
+    yield from in_blocks(json.dumps(item, ensure_ascii=False, cls=NinjaJSONEncoder) + "\n" for item in items)
 
 
 def as_csv(mission: Mission, render: ItemRenderer, *, has_all_versions: bool = False) -> Iterator[bytes]:
@@ -50,7 +51,7 @@ def as_csv(mission: Mission, render: ItemRenderer, *, has_all_versions: bool = F
     pairs = selectors.items_with_outputs(mission, has_all_versions=has_all_versions)
     items = (render(item, outputs) for item, outputs in pairs)
     rows = ([row.get(name) for name in COLUMNS] for item in items for row in _rows(item))
-    yield from _in_blocks(csv_files.lines(itertools.chain([COLUMNS], rows)))
+    yield from in_blocks(csv_files.lines(itertools.chain([COLUMNS], rows)))
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -58,6 +59,7 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     Its cost is in the first row only, so that a column can be summed up.
     """
+    item["source_names"] = SEPARATOR.join(item["source_names"])
     item["config"] = json.dumps(item["config"], ensure_ascii=False, sort_keys=True)
     for output in item["outputs"]:
         facts = {name: output[name] for name in OUTPUT_COLUMNS}
@@ -68,7 +70,7 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield item
 
 
-def _in_blocks(lines: Iterable[str]) -> Iterator[bytes]:
+def in_blocks(lines: Iterable[str]) -> Iterator[bytes]:
     """Yield the lines in larger pieces."""
     held: list[str] = []
     size = 0

@@ -21,7 +21,7 @@ import io
 import json
 import logging
 import struct
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,7 @@ from core.storage.listing import files_below
 from missions import selectors
 from missions.models import Mission, MissionItem, Output
 from missions.results import download, export
+from missions.results.names import file_name
 
 BLOCK_BYTES = 256 * 1024
 FILE, DIGEST = (export.COLUMNS.index(name) for name in ("file", "sha256"))
@@ -132,7 +133,7 @@ class Bundle:
 
     Planning reads every row of the mission, or only those at ``indexes``. Of a row with several
     versions the archive has the chosen one, or all of them with ``has_all_versions``. Without
-    ``has_manifest`` it has the files alone.
+    ``has_manifest`` it has the files alone. ``name_of`` names them.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Bundle:
         *,
         has_all_versions: bool = False,
         has_manifest: bool = True,
+        name_of: Callable[[MissionItem, Output], str] = file_name,
     ) -> None:
         self._mission = mission
         self._zip = ZipStream(sized=True)
@@ -151,7 +153,7 @@ class Bundle:
         self._pieces = self._make()
         self._files = _files_of(mission) if indexes is None else {}
         for item, outputs in selectors.items_with_outputs(mission, indexes, has_all_versions=has_all_versions):
-            for row, output in export.manifest_rows(item, outputs):
+            for row, output in export.manifest_rows(item, outputs, name_of):
                 self._manifest.add(row if output is None else self._with_file(row, output))
         if has_manifest:
             self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)

@@ -10,8 +10,10 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
     create      store a validated mission
     control     change, pause, resume, cancel, delete
     mend        correct failed items before they are retried
+    corrections the same by the rows of a spreadsheet
     retry       submit failed items again, resolve unconfirmed ones
     rest        release or change the rows behind the first ones
+    naming      name the result files by another pattern
     results     star results
     versions    make results again, choose a version
     purge       remove the rows and files of a deleted mission
@@ -36,8 +38,10 @@ from missions.services.control import (
     start_mission,
     work_facts,
 )
+from missions.services.corrections import CorrectedRow, Corrections, apply_corrections, read_corrections
 from missions.services.create import create_mission, submit_mission
 from missions.services.mend import Replacement, edit_failed, replacements
+from missions.services.naming import example_names, naming_problem, placeholders_of
 from missions.services.purge import purge_mission
 from missions.services.rest import ChangedRest, Released, RestChange, change_rest, release_mission
 from missions.services.results import star_results
@@ -56,6 +60,8 @@ from missions.services.versions import NewVersions, again_problems, choose_versi
 __all__ = [
     "MAX_ERRORS",
     "ChangedRest",
+    "CorrectedRow",
+    "Corrections",
     "Draft",
     "LimitReached",
     "MissionInvalid",
@@ -68,6 +74,7 @@ __all__ = [
     "Retried",
     "Stopped",
     "again_problems",
+    "apply_corrections",
     "cancel_mission",
     "change_mission",
     "change_rest",
@@ -76,17 +83,21 @@ __all__ = [
     "create_mission",
     "delete_mission",
     "edit_failed",
+    "example_names",
     "has_planned_start",
     "limit_to_resume",
     "make_again",
     "missions_block_deletion",
+    "naming_problem",
     "pause_after_key_change",
     "pause_after_restore",
     "pause_mission",
     "pause_missions_of",
     "place_in_body",
+    "placeholders_of",
     "price_again",
     "purge_mission",
+    "read_corrections",
     "release_mission",
     "replacements",
     "resolve_as_not_run",

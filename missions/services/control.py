@@ -27,6 +27,7 @@ from core.money import MILLIONTH, amount_text, money_text
 from core.text import trim
 from missions import charges, failures, lifecycle, reasons, search
 from missions.models import ItemStatus, Mission, MissionStatus
+from missions.services.naming import naming_problem, rename_files, usual_pattern
 from missions.services.purge import purge_mission
 from missions.services.validate import MissionInvalid, limit_errors, text_errors
 from providers import catalog, provider_accounts
@@ -67,12 +68,14 @@ def change_mission(
     spending_limit: Decimal | EllipsisType | None = ...,
     not_before: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
+    file_name_pattern: str | None = None,
     actor: str = "",
 ) -> Mission:
     """Change a mission's name, description, folder, priority, limit, planned start or metadata.
 
-    None leaves a value unchanged, but ``spending_limit=None`` removes the limit. Raises
-    MissionInvalid, also when the planned start has passed.
+    None leaves a value unchanged, but ``spending_limit=None`` removes the limit. Another
+    ``file_name_pattern`` names all its files anew, an empty one as usual. Raises MissionInvalid,
+    also when the planned start has passed.
     """
     values = {
         "name": name,
@@ -93,8 +96,15 @@ def change_mission(
         errors += text_errors(mission.name, mission.description, metadata)
         if "spending_limit" in changes:
             errors += limit_errors(mission.spending_limit, has_price=mission.estimated_cost is not None)
+        if file_name_pattern is not None and trim(file_name_pattern) != mission.file_name_pattern:
+            pattern = trim(file_name_pattern) or usual_pattern(mission)
+            changes["file_name_pattern"] = mission.file_name_pattern = pattern
+            if problem := naming_problem(mission, pattern):
+                errors.append(FieldError("file_name_pattern", problem))
         if errors:
             raise MissionInvalid(errors)
+        if "file_name_pattern" in changes:
+            rename_files(mission)
         mission.name = trim(mission.name)
         mission.save(update_fields=[*changes, "updated_at"])
         if changes.keys() & {"name", "description"}:

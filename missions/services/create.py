@@ -46,9 +46,12 @@ def create_mission(
     """
     now = timezone.now()
     # Built before the transaction: while it runs, nobody else can write to a SQLite database.
-    items, held = (bulk.Table(MissionItem, "index", "custom_id", "params") for _table in range(2))
-    for index, (row, custom_id) in enumerate(zip(draft.rows, draft.custom_ids, strict=True), start=1):
-        (items if run_first is None or index <= run_first else held).add(index, custom_id, json.dumps(row))
+    names = "index", "custom_id", "params", "origin", "file_name"
+    items, held = (bulk.Table(MissionItem, *names) for _table in range(2))
+    rows = zip(draft.rows, draft.custom_ids, draft.origins, draft.file_stems(), strict=True)
+    for index, (row, custom_id, origin, stem) in enumerate(rows, start=1):
+        table = items if run_first is None or index <= run_first else held
+        table.add(index, custom_id, json.dumps(row), origin and json.dumps(origin), stem)
     held_count = len(held.rows)
     with durable_transaction():
         template_id = draft.template_id
@@ -66,6 +69,7 @@ def create_mission(
             model=draft.model.endpoint,
             params=draft.params,
             metadata=draft.metadata,
+            file_name_pattern=draft.file_name_pattern,
             input=storable(input_report),
             template_id=template_id,
             priority=priority,

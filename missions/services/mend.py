@@ -16,6 +16,7 @@ from core.errors import FieldError
 from missions import search
 from missions.models import ItemStatus, Mission
 from missions.services.create import record_file_uses
+from missions.services.naming import naming_of, origin_of, stem_for
 from missions.services.retry import own_params
 from missions.services.validate import MAX_ERRORS, MissionInvalid
 from providers import catalog, references
@@ -44,6 +45,7 @@ def edit_failed(
     with transaction.atomic():
         mission = Mission.objects.select_for_update(no_key=True).get(pk=mission_id)
         model = catalog.model_of(mission)
+        naming = naming_of(mission)
         media_ids: set[int] = set()
         output_keys: set[tuple[int, int]] = set()
         items = mission.items.filter(status=ItemStatus.FAILED, index__in=params).order_by("index")
@@ -60,7 +62,10 @@ def edit_failed(
             if own == item.params:
                 continue
             failed = mission.items.filter(pk=item.pk, status=ItemStatus.FAILED)
-            failed.update(params=own, edited_at=timezone.now())
+            origin = origin_of(item, own)
+            failed.update(
+                params=own, origin=origin, file_name=stem_for(item, own, origin, naming), edited_at=timezone.now()
+            )
             edited.append(item.index)
             media_ids.update(media_id for _name, media_id in references.media_ids(model, own))
             output_keys.update(key for _name, key in references.output_keys(model, own))

@@ -22,6 +22,7 @@ from missions.models import Attempt, AttemptStatus, ItemStatus, Mission, Mission
 from missions.references import output_errors
 from missions.services.control import refusal, require_active_owner
 from missions.services.create import record_file_uses
+from missions.services.naming import origin_of, stem_for
 from missions.services.validate import UNSTORABLE, MissionInvalid, shared_error, total_price
 from providers import catalog, provider_accounts, references
 from providers.adapters.errors import ProviderError
@@ -104,6 +105,8 @@ def retry_item(
         output_keys = [key for _name, key in references.output_keys(model, own)]
         record_file_uses(mission, media_ids, output_keys, field="params")
         if params is not None:
+            origin = origin_of(item, own)
+            MissionItem.objects.filter(pk=item.pk).update(origin=origin, file_name=stem_for(item, own, origin))
             search.mark_changed(mission.pk, first=item.index, last=item.index)
         audit.record(Verb.MISSION_RETRY, mission, actor=actor, **_facts(retried), item=item.index)
         if on_done is not None:

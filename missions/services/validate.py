@@ -17,12 +17,14 @@ from django.utils.translation import gettext_noop
 from batch_input.variables import PromptRules, expand_rows
 from billing.models import SpendingLimit
 from billing.selectors import budget_of
-from core.db.values import is_storable
+from core.db.values import is_storable, storable
 from core.errors import FieldError, Invalid
+from core.file_names import pattern_problem
 from core.money import money_text
 from core.reasons import Reason
 from core.text import is_blank, trim
 from missions.references import conversion_warnings, output_errors, replace_names
+from missions.results.names import NamedRow, Naming, default_pattern, original_names, references_in
 from providers import catalog, references
 from providers.catalog import ParamsInvalid
 from providers.catalog.task_types import TaskType
@@ -65,6 +67,8 @@ class Draft:
     ``params`` are shared by all items, ``rows`` hold what differs. ``estimated_cost`` is None when
     the price of an item is not known. ``warnings`` are for people: images that are converted,
     names that several images have. ``has_rules``: prompts were changed by ``prompt_rules``.
+    ``headings`` and ``origins`` are those of ``validate_mission``, the latter with the names of all
+    images.
     """
 
     owner: AbstractBaseUser
@@ -79,6 +83,9 @@ class Draft:
     metadata: dict[str, Any]
     template_id: int | None
     spending_limit: Decimal | None
+    file_name_pattern: str
+    headings: Mapping[str, str]
+    origins: list[dict[str, Any] | None]
     warnings: tuple[Reason, ...] = ()
     has_rules: bool = False
 
@@ -88,6 +95,26 @@ class Draft:
             return None
         first = total_price(self.model, (self.params | row for row in self.rows[:count]))
         return None if first is None else self.estimated_cost - first
+
+    @property
+    def placeholders(self) -> list[str]:
+        """The placeholders that the form offers; parameters have a meaning as well."""
+        return self.naming.placeholders(())
+
+    def file_stems(self, limit: int | None = None) -> list[str]:
+        """Return the names of the items' files without their endings, or those of the first."""
+        return self.naming.stems(self.file_name_pattern, self.named_rows(limit))
+
+    @property
+    def naming(self) -> Naming:
+        return Naming(self.model, len(self.rows), timezone.localdate(), self.metadata, self.headings)
+
+    def named_rows(self, limit: int | None = None) -> list[NamedRow]:
+        facts = zip(self.rows[:limit], self.custom_ids, self.origins, strict=False)
+        return [
+            NamedRow(index, self.params | row, custom_id, origin)
+            for index, (row, custom_id, origin) in enumerate(facts, start=1)
+        ]
 
     @property
     def media_ids(self) -> set[int]:
@@ -104,12 +131,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A valid row: its place, its own parameters as entered, and all parameters to send."""
+    """A valid row: its place, its own parameters as entered, and all parameters to send.
+
+    ``names`` are the names of images that it had before they were replaced, by reference.
+    """
 
     number: int
     own: dict[str, Any]
     params: dict[str, Any]
     custom_id: str
+    names: dict[str, str]
 
 
 def validate_mission(
@@ -129,6 +160,9 @@ def validate_mission(
     allow_free_form: bool = False,
     prompt_rules: PromptRules | None = None,
     columns: Sequence[Mapping[str, Any]] | None = None,
+    file_name_pattern: str = "",
+    headings: Mapping[str, str] | None = None,
+    origins: Sequence[Mapping[str, Any] | None] | None = None,
 ) -> Draft:
     """Check a mission completely and price it.
 
@@ -143,6 +177,10 @@ def validate_mission(
     ``prompt_rules`` change every prompt: texts around it, and variables, so that one row becomes
     several items; ``columns`` has the cells that variables may name, for each row.
 
+    ``file_name_pattern`` names the result files; without one, the template's or a usual one does.
+    ``headings`` maps the headings of the rows' sheet to the parameters that they fill, "" for none;
+    ``origins`` holds what else each row had (``MissionItem.origin``).
+
     A mission may cost more than its own ``spending_limit``, which pauses it in time, but not more
     than its owner may still spend. An error in a shared parameter is reported once, not for every
     row.
@@ -151,7 +189,9 @@ def validate_mission(
     try:
         shared = dict(params or {})
         if template_id is not None:
-            shared = _template_config(owner, template_id, task_type).get("params", {}) | shared
+            config = _template_config(owner, template_id, task_type)
+            shared = config.get("params", {}) | shared
+            file_name_pattern = file_name_pattern or str(config.get("file_name_pattern") or "")
         chosen = choose_model(
             owner=owner,
             task_type=task_type,
@@ -187,6 +227,11 @@ def validate_mission(
     estimated_cost = None if price is None else price * repeat
     errors += limit_errors(spending_limit, has_price=price is not None)
     errors += owner_limit_errors(owner, chosen, estimated_cost)
+    pattern = trim(file_name_pattern)
+    parameter_names = dict.fromkeys(name for row in valid_rows for name in row.params)
+    naming = Naming(chosen, len(valid_rows), timezone.localdate(), metadata or {}, headings or {})
+    if pattern and (problem := pattern_problem(pattern, naming.placeholders(parameter_names))):
+        errors.append(FieldError("file_name_pattern", problem))
     if errors:
         raise MissionInvalid(errors[:MAX_ERRORS])
     # What all items share is stored once, on the mission. The batch field is always the item's own.
@@ -199,6 +244,11 @@ def validate_mission(
         if not common:
             break
     own = [{field: row.params[field] for field in row.params if field not in common} for row in valid_rows]
+    facts = _origins(owner, chosen, valid_rows, origins)
+    named = [
+        NamedRow(number, row.params, row.custom_id, origin)
+        for number, (row, origin) in enumerate(zip(valid_rows, facts, strict=True), start=1)
+    ]
     return Draft(
         owner=owner,
         name=trim(name)[:200],
@@ -212,9 +262,33 @@ def validate_mission(
         metadata=dict(metadata or {}),
         template_id=template_id,
         spending_limit=spending_limit,
+        file_name_pattern=pattern or default_pattern(chosen, named),
+        headings=dict(headings or {}),
+        origins=facts * repeat,
         warnings=tuple(warnings),
         has_rules=bool(prompt_rules),
     )
+
+
+def _origins(
+    owner: AbstractBaseUser,
+    model: catalog.Model,
+    rows: Sequence[_Row],
+    origins: Sequence[Mapping[str, Any] | None] | None,
+) -> list[dict[str, Any] | None]:
+    """Return what each row had besides its parameters, with the original names of its images."""
+    references_of = [references_in(model, row.params) for row in rows]
+    known = original_names(owner.pk, (each for references in references_of for each in references))
+    result: list[dict[str, Any] | None] = []
+    for row, named in zip(rows, references_of, strict=True):
+        origin = dict((origins[row.number] if origins else None) or {})
+        written = {**row.names, **origin.get("names", {})}
+        given = {each: name for each, name in written.items() if "://" not in name and not name.startswith("/media/")}
+        found = {each: name for each in named if (name := given.get(each) or known.get(each))}
+        if found:
+            origin["names"] = storable(found)
+        result.append(storable(origin) or None)
+    return result
 
 
 # --- The mission's own fields ---
@@ -368,6 +442,7 @@ def _check_rows(
     ``numbers`` has the number by which the errors of each row name it. Raises MissionInvalid with
     the errors of all rows, parameters and files.
     """
+    written = rows
     shared, rows, name_errors, warnings = replace_names(owner, model, shared, rows)
     named_wrongly = {number for number, _error in name_errors}
     row_names = {model.batch_field}.union(*(row for row in rows if isinstance(row, Mapping)))
@@ -394,7 +469,8 @@ def _check_rows(
         own: dict[str, Any] = {}
         try:
             own, custom_id = _read_row(model, row)
-            valid_rows.append(_Row(number, own, model.clean(shared | own), custom_id))
+            named = _names_replaced(model, written[place], own)
+            valid_rows.append(_Row(number, own, model.clean(shared | own), custom_id, named))
         except ParamsInvalid as invalid:
             new = [error for error in invalid.errors if error.field not in reported or error.field in own]
             row_errors += [FieldError(f"batch_input.{number}.{error.field}", error.message) for error in new]
@@ -420,6 +496,21 @@ def _check_rows(
     if errors:
         raise MissionInvalid(list(dict.fromkeys(errors))[:MAX_ERRORS])
     return valid_rows, [*warnings, *conversion_warnings(files, model, names)]
+
+
+def _names_replaced(model: catalog.Model, written: Any, own: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that references have replaced in a row, by reference."""
+    if not isinstance(written, Mapping):
+        written = {model.batch_field: written}
+    found: dict[str, str] = {}
+    for name in model.file_names(own):
+        before, after = (value if isinstance(value, list) else [value] for value in (written.get(name), own[name]))
+        found |= {
+            new: old
+            for old, new in zip(before, after, strict=False)
+            if isinstance(old, str) and isinstance(new, str) and old != new
+        }
+    return found
 
 
 def _read_row(model: catalog.Model, row: str | Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -20,6 +20,7 @@ from missions import charges, failures, lifecycle, search
 from missions.models import ItemStatus, Mission, MissionItem
 from missions.services.control import refusal, require_active_owner
 from missions.services.create import record_file_uses
+from missions.services.naming import origin_of
 from missions.services.retry import own_params
 from missions.services.validate import MissionInvalid, owner_limit_errors, size_problem, total_price
 from providers import catalog, provider_accounts, references
@@ -78,6 +79,9 @@ def make_again(
             )
             for n, item in enumerate(items)
         ]
+        if params is not None:
+            for item, own in rows:
+                item.origin = origin_of(item, own)
         merged = [mission.params | own for _item, own in rows]
         model = catalog.model_of(mission)
         estimate = total_price(model, merged)

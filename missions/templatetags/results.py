@@ -14,7 +14,7 @@ from core.money import amount_text
 from missions import failures
 from missions.links import mission_urls, output_url, thumbnail_url
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
-from missions.results import gallery
+from missions.results import gallery, names
 from providers import catalog
 from providers.adapters.registry import PROVIDERS
 
@@ -25,6 +25,18 @@ register = template.Library()
 def file_url(output: Output) -> str:
     """Return the URL of the result."""
     return output_url(output)
+
+
+@register.filter
+def file_name(output: Output) -> str:
+    """Return the name of the result's file, as in every download."""
+    return names.file_name(output.item, output)
+
+
+@register.filter
+def original_names(item: MissionItem) -> str:
+    """Return the original names of the photos that an item is made from; "" if there is none."""
+    return ", ".join(names.source_names(item))
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from core.file_names import MAX_PATTERN
 from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
 from missions.results import gallery
 from providers.catalog import Model
@@ -148,6 +149,7 @@ class MissionSettingsForm(forms.Form):
     )
     priority = PriorityField()
     spending_limit = SpendingLimitField()
+    file_name_pattern = forms.CharField(required=False, max_length=MAX_PATTERN, label=_("File names"))
 
     def __init__(self, *args: Any, mission: Mission, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

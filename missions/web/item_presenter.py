@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from media.models import MediaFile
 from missions.models import Mission, MissionItem
+from missions.results.names import source_names
 from providers import catalog, references
 from providers.catalog import Model
 from providers.catalog.labels import choice_label, parameter_label
@@ -33,11 +34,16 @@ class ParameterView:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item with its parameters. The caption distinguishes it from others of its mission."""
+    """An item with its parameters. The caption distinguishes it from others of its mission.
+
+    ``name`` is its own id, or the names of the photos that it is made from; ``text`` its prompt.
+    """
 
     item: MissionItem
     caption: str
     parameters: list[ParameterView] = field(default_factory=list)
+    name: str = ""
+    text: str = ""
 
 
 def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemView]:
@@ -54,10 +60,10 @@ def present_results(items: Sequence[MissionItem]) -> list[ItemView]:
     views = []
     for item, parameters in zip(items, _parameters(all_params, models), strict=True):
         names = ("prompt", models[item.mission_id].batch_field)
-        texts = [parameter.value for parameter in parameters if parameter.name in names]
-        file_names = [media.name for parameter in parameters for media in parameter.files]
-        caption = next((text for text in (*texts, *file_names, item.custom_id) if text), "")
-        views.append(ItemView(item, caption, parameters))
+        files = source_names(item) or [media.name for parameter in parameters for media in parameter.files]
+        text = next((parameter.value for parameter in parameters if parameter.name in names and parameter.value), "")
+        name = item.custom_id or ", ".join(files)
+        views.append(ItemView(item, " · ".join(filter(None, (name, text))), parameters, name, text))
     return views
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from batch_input.columns import prompt_field
 from batch_input.report import InputReport
 from core.money import amount_text
+from core.text import trim
 from missions import event_source, failures, lifecycle, selectors, services
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.results import gallery
@@ -121,6 +122,22 @@ def failures_context(
     }
 
 
+@login_required
+@require_safe
+def show_file_names(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Return the names that a pattern would give the first results, or what is wrong with it."""
+    mission = visible_mission(request, mission_id)
+    pattern = trim(request.GET.get("file_name_pattern", ""))
+    return render(request, "missions/_file_names.html", file_names_context(mission, pattern))
+
+
+def file_names_context(mission: Mission, pattern: str) -> dict[str, Any]:
+    """Return the names of a mission's first results by a pattern, or what is wrong with it."""
+    problem = services.naming_problem(mission, pattern) if pattern else ""
+    names = [] if problem else services.example_names(mission, pattern)
+    return {"file_names": names, "file_names_problem": problem}
+
+
 def settings_context(
     mission: Mission, *, form: MissionSettingsForm | None = None, template_form: SaveTemplateForm | None = None
 ) -> dict[str, Any]:
@@ -131,9 +148,22 @@ def settings_context(
         "folder": mission.folder,
         "priority": mission.priority,
         "spending_limit": amount_text(mission.spending_limit),
+        "file_name_pattern": mission.file_name_pattern,
     }
+    form = form or MissionSettingsForm(initial=settings, mission=mission)
+    form.fields["file_name_pattern"].widget.attrs |= {
+        "spellcheck": "false",
+        "hx-get": reverse("missions:file-names", args=[mission.pk]),
+        "hx-trigger": "input changed delay:300ms",
+        "hx-target": "#file-names",
+        "hx-swap": "outerHTML",
+        "hx-sync": "this:replace",
+    }
+    pattern = str(form["file_name_pattern"].value() or "")
     return {
-        "form": form or MissionSettingsForm(initial=settings, mission=mission),
+        "form": form,
+        "placeholders": services.placeholders_of(mission),
+        **file_names_context(mission, pattern),
         "template_form": template_form or SaveTemplateForm(initial=texts, prefix="template"),
         "folders": folders,
         "model": catalog.model_of(mission),

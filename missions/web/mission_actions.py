@@ -192,7 +192,8 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
     owner = cast(User, request.user)
     form = SaveTemplateForm(request.POST, prefix="template")
     if form.is_valid():
-        config = {"model": catalog.model_of(mission).key, "params": mission.params}
+        model_key, pattern = catalog.model_of(mission).key, mission.file_name_pattern
+        config = {"model": model_key, "params": mission.params, "file_name_pattern": pattern}
         try:
             template_services.create_template(
                 owner=owner, task_type=mission.task_type, config=config, **form.cleaned_data

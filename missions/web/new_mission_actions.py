@@ -259,6 +259,7 @@ def _save_template(state: FormState) -> None:
         "model": entry.model.key if state.fields.get("model") else "",
         "params": entry.params,
         "batch_fields": sorted(entry.batch.row_fields) or [entry.model.batch_field],
+        "file_name_pattern": entry.file_name_pattern,
     }
     try:
         template_services.create_template(owner=state.owner, name=name, task_type=task_type, config=config)

@@ -26,9 +26,10 @@ from batch_input.delimited import WHOLE_LINES
 from batch_input.headings import CUSTOM_ID
 from batch_input.report import ONE_COLUMN, InputReport
 from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
-from batch_input.rows import BatchInput, Source, import_table, read_batch, sources_for
+from batch_input.rows import BatchInput, Origin, Source, import_table, read_batch, sources_for
 from batch_input.tables import Table
 from batch_input.variables import MAX_AROUND, PromptRules
+from core.file_names import MAX_PATTERN
 from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
@@ -137,6 +138,7 @@ class NewMissionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 1}),
     )
     use_variables = forms.BooleanField(label=gettext_lazy("Use variables"), required=False)
+    file_name_pattern = forms.CharField(label=gettext_lazy("File names"), required=False, max_length=MAX_PATTERN)
     new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
 
     def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
@@ -289,6 +291,7 @@ class MissionEntry:
     spending_limit: Decimal | None
     priority: int
     not_before: datetime | None
+    file_name_pattern: str
     has_first: bool
     first_rows: int | None
     rules: PromptRules
@@ -302,10 +305,17 @@ class MissionEntry:
     def has_prompt_each(self) -> bool:
         return self.batch.image_prompts is not None
 
-    def arguments(self, rows: Sequence[Any], columns: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    def arguments(
+        self,
+        rows: Sequence[Any],
+        origins: Sequence[Origin],
+        headings: Mapping[str, str],
+        columns: Sequence[Mapping[str, Any]] | None,
+    ) -> dict[str, Any]:
         """Return the arguments of ``services.validate_mission`` for these rows.
 
-        ``columns`` has the cells of each row, if a table is imported.
+        ``headings`` are those of ``BatchRows``; ``columns`` has the cells of each row, if a table
+        is imported.
         """
         return {
             "owner": self.owner,
@@ -319,6 +329,9 @@ class MissionEntry:
             "spending_limit": self.spending_limit,
             "prompt_rules": self.rules,
             "columns": columns,
+            "file_name_pattern": self.file_name_pattern,
+            "headings": headings,
+            "origins": [origin.facts if self.batch.source == Source.FILE else None for origin in origins],
         }
 
 
@@ -413,6 +426,7 @@ def parse(state: FormState) -> MissionEntry:
             suffix=values.get("text_after", "").replace("\r\n", "\n") if batch.prompt else "",
             has_variables=bool(values.get("use_variables")) and batch.prompt is not None,
         ),
+        file_name_pattern=trim(fields.get("file_name_pattern", "")),
     )
 
 

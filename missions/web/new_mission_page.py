@@ -18,6 +18,7 @@ from media.models import MediaFile
 from missions import selectors
 from missions.links import thumbnail_url
 from missions.models import Output
+from missions.results import names
 from missions.web.new_mission_form import (
     DELIMITER_LABELS,
     DELIMITERS,
@@ -47,7 +48,21 @@ MAX_TITLE_LENGTH = 60
 def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dict[str, Any]:
     """Return everything that the templates of the page show."""
     model, batch, form = entry.model, entry.batch, entry.form
-    for name in ("name", "description", "prompts", "images", "image_prompts", "text_before", "text_after"):
+    form.fields["file_name_pattern"].widget.attrs |= {
+        "placeholder": preview.draft.file_name_pattern if preview.draft else "",
+        "spellcheck": "false",
+    }
+    typed = (
+        "name",
+        "description",
+        "prompts",
+        "images",
+        "image_prompts",
+        "text_before",
+        "text_after",
+        "file_name_pattern",
+    )
+    for name in typed:
         if name not in state.changed:  # new_mission.js keeps what is typed during a redraw
             form.fields[name].widget.attrs["data-typed"] = ""
 
@@ -75,6 +90,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "models": [(model, model.price_text) for model in catalog.all_models(model.task_type, owner_id=state.owner.pk)],
         "price": model.price_text,
         "successor": catalog.get_model(model.successor, model.provider) if model.successor else None,
+        "placeholders": preview.draft.placeholders if preview.draft else names.PLACEHOLDERS,
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,
         "shared_prompt": shared_prompt,
@@ -212,5 +228,6 @@ def _problem_with_target(name: str, message: str) -> dict[str, str]:
         "repeat": _("Repeat each item"),
         "model": _("Model"),
         "spending_limit": _("Spending limit"),
+        "file_name_pattern": _("File names"),
     }
     return {"label": labels.get(name, ""), "message": message, "target": f"id_{name}" if name in labels else "batch"}

@@ -31,6 +31,7 @@ from providers.models import ProviderAccount
 
 FIRST_ITEMS = 3
 MAX_VALUE_LENGTH = 80  # characters of an invalid value that are shown
+NAMES_SHOWN = 3
 MAX_ROUNDS = 60  # of skipping invalid rows; each round finds up to services.MAX_ERRORS of them
 
 
@@ -60,6 +61,11 @@ class Preview:
     varied_count: int = 0
     varied_items: int = 0
     named_columns: int = 0
+
+    @property
+    def file_names(self) -> list[str]:
+        """Return the first names of result files."""
+        return self.draft.naming.examples(self.draft.file_stems(NAMES_SHOWN)) if self.draft else []
 
     @property
     def is_empty(self) -> bool:
@@ -145,7 +151,8 @@ def check(entry: MissionEntry) -> Preview:
         errors: list[FieldError] = []
         try:
             cells = None if columns is None else [columns[number] for number in numbers]
-            draft = services.validate_mission(**entry.arguments([built.rows[number] for number in numbers], cells))
+            chosen = [built.rows[number] for number in numbers], [built.origins[number] for number in numbers]
+            draft = services.validate_mission(**entry.arguments(*chosen, built.headings, cells))
         except services.MissionInvalid as invalid:
             errors = invalid.errors
         row_errors = [error for error in errors if error.field.startswith("batch_input.")]

@@ -12,7 +12,9 @@ from batch_input.headings import CUSTOM_ID
 from batch_input.report import InputReport
 from batch_input.rows import Source, sources_for
 from batch_input.tables import SEPARATOR, Record, Table
+from core.file_names import pattern_problem
 from missions.models import ItemStatus, Mission, Output, OutputStatus
+from missions.results.names import PLACEHOLDERS
 from missions.web.new_mission_form import MAX_REPEAT, FormState
 from providers import catalog
 from providers.catalog import Model, ParameterType
@@ -41,6 +43,7 @@ def fields_of_template(template: MissionTemplate) -> dict[str, str]:
         "task_type": template.task_type,
         "model": str(config.get("model") or ""),
         "template": str(template.pk),
+        "file_name_pattern": str(config.get("file_name_pattern") or ""),
     } | fields_of_params(params if isinstance(params, dict) else {})
 
 
@@ -66,6 +69,8 @@ def copy_mission(mission: Mission, state: FormState) -> None:
     if mission.spending_limit is not None:
         state.fields["spending_limit"] = str(mission.spending_limit.normalize())
     state.fields |= fields_of_params(mission.params)
+    if mission.file_name_pattern and not pattern_problem(mission.file_name_pattern, PLACEHOLDERS):
+        state.fields["file_name_pattern"] = mission.file_name_pattern
 
     items = list(mission.items.filter(first_index=None).order_by("index").values_list("index", "custom_id", "params"))
     model = catalog.model_of(mission)

@@ -82,6 +82,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-paused", "missions:mission", "paused"),
     ("mission-running", "missions:mission", "running"),
     ("mission-items", "missions:items", "mixed"),
+    ("failures-sheet", "missions:corrections", "mixed"),
     ("mission-settings", "missions:settings", "mixed"),
     ("mission-cancel", "missions:cancel", "paused"),
     ("mission-delete", "missions:delete", "done"),

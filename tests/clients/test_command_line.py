@@ -52,7 +52,7 @@ def test_submit_follow_download(rhb: Any, tmp_path: Path):
     code, out, _err = rhb("download", mission.pk, "--out", tmp_path / "foxes.zip")
     assert (code, out.strip()) == (1, str(tmp_path / "foxes.zip"))
     with zipfile.ZipFile(tmp_path / "foxes.zip") as archive:
-        assert archive.namelist() == ["0001_a-red-fox.png", "manifest.csv"]
+        assert archive.namelist() == ["1_a-red-fox.png", "manifest.csv"]
 
 
 def test_tables_and_requests(rhb: Any, tmp_path: Path):

@@ -6,7 +6,7 @@ import csv
 import io
 
 from core import csv_files
-from core.csv_files import FORMULA_SIGNS, FORMULA_STARTS, safe_cell
+from core.csv_files import FORMULA_SIGNS, FORMULA_STARTS, plain_cell, safe_cell
 
 TEXTS = [
     "=cmd|' /C calc'!A0",
@@ -44,3 +44,8 @@ def test_other_texts_stay_as_they_are():
 
 def test_every_cell_is_quoted():
     assert "".join(csv_files.lines([["a", 1, None]])) == '\ufeff"a","1",""\r\n'
+
+
+def test_a_safe_cell_is_read_back():
+    for text in (*TEXTS, "'=1", "''-x", "it's; '=1", "x;''=1", "a;\n@b", "'quoted'", ""):
+        assert plain_cell(safe_cell(text)) == text, text

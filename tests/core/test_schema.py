@@ -109,7 +109,7 @@ def test_headers_and_parameters_are_documented():
 
 def test_files_can_be_fetched_by_generated_clients():
     files = [operation for operation in operations() if operation.described["operationId"].startswith("download_")]
-    assert len(files) == 5
+    assert len(files) == 7
     for operation in files:
         assert "application/octet-stream" in operation.described["responses"][200]["content"], str(operation)
 

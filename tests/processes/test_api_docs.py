@@ -35,7 +35,7 @@ def test_the_commands_lead_from_a_token_to_a_zip(open_stage: OpenStage, tmp_path
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr + stage.logs()
     with zipfile.ZipFile(tmp_path / "results" / "results.zip") as archive:
         names = archive.namelist()
-        assert (len(names), names[1:]) == (3, ["0002_青花瓷.png", "manifest.csv"])
+        assert (len(names), names[1:]) == (3, ["2_青花瓷.png", "manifest.csv"])
     assert len((tmp_path / "results" / "results.jsonl").read_text().splitlines()) == 2
     assert (tmp_path / "results" / "first.png").read_bytes().startswith(b"\x89PNG")
     assert stage.simulator.stats()["accepted"] == 4  # two items, and two versions of the first

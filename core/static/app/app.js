@@ -1,4 +1,4 @@
-// Dialogs, messages, copy buttons, and forms that are sent once, on every page.  Pages work without it.
+// Dialogs, messages, copy buttons, buttons that insert a text into a control, and forms that are sent once, on every page.  Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
 import { checkSession, csrfToken, fillTokens, isPersonal, isSessionRefusal, parseAnswer } from "./session.js";
@@ -35,6 +35,15 @@ for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
   const list = tab.closest("ul");
   list.scrollLeft = tab.offsetLeft - list.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
 }
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-inserts]");
+  const control = button && document.getElementById(button.dataset.insertsIn);
+  if (!control) return;
+  control.focus();
+  control.setRangeText(button.dataset.inserts, control.selectionStart, control.selectionEnd, "end");
+  control.dispatchEvent(new Event("input", { bubbles: true }));
+});
 
 /** Open a dialog by its id. */
 export function openDialog(id) {

@@ -71,6 +71,12 @@ class Command(BaseCommand):
         add("--param", action="append", default=[], metavar="K=V", help="a parameter for all items; K:=JSON for JSON")
         add("--name", default="", help="the mission's name (default: the file's name)")
         add("--priority", type=int, default=0, help="higher runs first (0)")
+        add(
+            "--file-names",
+            default="",
+            metavar="PATTERN",
+            help="names of the results, such as {index}_{prompt} or {image}",
+        )
         add("--repeat", type=int, default=1, metavar="N", help="make each row N times (1)")
         add("--variables", action="store_true", help="{a|b} in prompts makes an item each; {{column}} is a cell")
         add("--prefix", default="", metavar="TEXT", help="put this before every prompt")
@@ -182,6 +188,9 @@ class Run:
                 repeat=self.options["repeat"],
                 allow_free_form=self.options["free_form"],
                 prompt_rules=PromptRules(self.options["prefix"], self.options["suffix"], self.options["variables"]),
+                file_name_pattern=self.options["file_names"],
+                headings={match.column: match.field for match in content.report.matches},
+                origins=[row.facts for row in rows],
             )
         except services.MissionInvalid as invalid:
             raise _bad_input(
@@ -420,6 +429,8 @@ def _place(field: str, rows: Sequence[Row], params: Mapping[str, Any]) -> str:
     head, _, rest = field.partition(".")
     if head == "params":
         return f"--param {rest}: " if rest in params else f"every line: {rest}: "
+    if head == "file_name_pattern":
+        return "--file-names: "
     number, _, name = rest.partition(".")
     if head != "batch_input" or not number.isdecimal():
         return f"{field}: "

@@ -24,6 +24,7 @@ from missions.models import (
     Output,
     OutputStatus,
 )
+from missions.results.names import file_name, source_names
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 LATEST = 100  # attempts and events that an item shows
@@ -58,6 +59,15 @@ class AgainIn(Strict):
     config: Annotated[
         dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
     ] = None  # type: ignore[assignment]
+
+
+class CorrectionsIn(Strict):
+    """The form that comes with a sheet of corrected rows."""
+
+    retry: Annotated[bool, Field(description="Submit the changed items again, which costs money.")] = False
+    sheet: Annotated[str, Field(max_length=200, description="The sheet of a workbook. Empty: the first with rows.")] = (
+        ""
+    )
 
 
 class ResolveIn(Strict):
@@ -103,6 +113,7 @@ class OutputOut(Schema):
     text: str
     error_message: str = Field(alias="error_display")
     removed_at: Annotated[datetime | None, Field(description="When the operator's retention deleted the file.")]
+    file_name: Annotated[str, Field(description="The name of its file in every download.")]
     file_url: str | None
     thumbnail_url: str | None
     reference: Annotated[
@@ -112,6 +123,10 @@ class OutputOut(Schema):
     @staticmethod
     def resolve_reference(output: Output) -> str | None:
         return output.reference if output.status == OutputStatus.STORED and output.file else None
+
+    @staticmethod
+    def resolve_file_name(output: Output) -> str:
+        return file_name(output.item, output)
 
     @staticmethod
     def resolve_file_url(output: Output) -> str | None:
@@ -128,6 +143,7 @@ class ItemOut(Schema):
     version: Annotated[int, Field(description="From 1.")]
     is_chosen: Annotated[bool, Field(description="Galleries and downloads contain this version.")]
     custom_id: str
+    source_names: Annotated[list[str], Field(description="The original names of the images that it is made from.")]
     status: ItemStatus
     config: Annotated[dict[str, Any], Field(description="All parameters that are sent for it.")]
     error_code: str
@@ -148,6 +164,10 @@ class ItemOut(Schema):
     def resolve_outputs(item: MissionItem) -> list[Output]:
         outputs = getattr(item, "loaded_outputs", None)
         return list(item.outputs.all()) if outputs is None else outputs
+
+    @staticmethod
+    def resolve_source_names(item: MissionItem) -> list[str]:
+        return source_names(item)
 
     @staticmethod
     def resolve_progress(item: MissionItem) -> float | None:

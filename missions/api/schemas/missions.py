@@ -25,6 +25,7 @@ from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
 from core.db.reasons import translate
 from core.errors import FieldError
+from core.file_names import MAX_PATTERN
 from core.money import amount_text
 from core.reasons import Reason
 from missions import selectors
@@ -33,8 +34,13 @@ from missions.api.schemas.values import WHOLE, Amount, DateTime, ErrorCode, Inde
 from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus
+from missions.services import Corrections
 from providers.catalog.task_types import TaskType
 
+PATTERN = (
+    "Placeholders: `{image}`, `{custom_id}`, `{prompt}`, `{index}`, `{model}`, `{date}`, and the names of parameters, of "
+    "columns and of your metadata."
+)
 TRUE_WORDS = ("1", "true", "t", "yes", "y", "on")  # pydantic's
 ORDERINGS = Literal[
     "created_at", "-created_at", "updated_at", "-updated_at", "name", "-name", "priority", "-priority", "cost", "-cost"
@@ -125,6 +131,9 @@ class MissionIn(Strict):
         ),
         WHOLE,
     ] = None
+    file_name_pattern: Annotated[
+        str, Field(max_length=MAX_PATTERN, description=f"The names of the result files. {PATTERN} Empty: a usual one.")
+    ] = ""
     allow_free_form: Annotated[
         bool, Field(strict=True, description="Operators only: allow an endpoint that is not in /models, unchecked.")
     ] = False
@@ -207,6 +216,9 @@ class MissionChangeIn(Strict):
     ] = None
     not_before: Annotated[DateTime, Field(description="Of a mission that waits for its planned start.")] = None  # type: ignore[assignment]
     metadata: Annotated[dict[str, Any], Field(description="Replaces all of your own data. At most 16 KiB.")] = {}
+    file_name_pattern: Annotated[
+        str, Field(min_length=1, max_length=MAX_PATTERN, description=f"Names all result files anew. {PATTERN}")
+    ] = ""
 
 
 class ResumeIn(Strict):
@@ -281,6 +293,8 @@ class UrlsOut(Schema):
     download: str
     results_jsonl: str
     results_csv: str
+    sheet_xlsx: str
+    sheet_csv: str
     cancel: str
     pause: str
     resume: str
@@ -367,6 +381,8 @@ class ValidationOut(Schema):
     ]
     errors: list[ProblemOut]
     warnings: list[WarningOut]
+    file_name_pattern: Annotated[str | None, Field(description="As given, or the usual one; null with errors.")]
+    file_names: Annotated[list[str], Field(description="The first names of result files, without their endings.")]
     input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
 
 
@@ -410,6 +426,9 @@ class MissionOut(Schema):
     held_cost: Annotated[Amount | None, Field(description="The estimated price of the items that wait.")]
     currency: str
     metadata: dict[str, Any]
+    file_name_pattern: Annotated[
+        str, Field(description="The pattern of the names of the result files; empty for missions of older releases.")
+    ]
     created_at: datetime
     updated_at: datetime
     not_before: datetime | None
@@ -525,6 +544,36 @@ class RestChangedOut(StateOut):
 class MadeAgainOut(StateOut):
     indexes: Annotated[list[int], Field(description="Of the new items, in the order of the request.")]
     estimate: EstimateOut
+
+
+class CorrectedRowOut(Schema):
+    line: Annotated[int, Field(description="Of the sheet, from 1.")]
+    index: int
+    config: Annotated[dict[str, Any], Field(description="The parameters that change.")]
+
+
+class CorrectionsOut(StateOut):
+    """The changes by a sheet. ``estimate`` is the price of one attempt for each changed item."""
+
+    changed: list[CorrectedRowOut]
+    unchanged: Annotated[list[int], Field(description="Indexes of failed items that stay as they are.")]
+    not_failed: Annotated[list[int], Field(description="Indexes of items that are not failed any more.")]
+    unknown: Annotated[list[int], Field(description="Lines that name no item of this mission.")]
+    repeated: Annotated[list[int], Field(description="Lines that name an item for the second time.")]
+    unused_columns: list[str]
+    problems: list[ProblemOut]
+    retry_count: int
+    estimate: EstimateOut
+
+
+def corrections(mission: Mission, found: Corrections) -> dict[str, Any]:
+    """Return what a sheet would change, in plain JSON values."""
+    names = ("unchanged", "not_failed", "unknown", "repeated", "unused_columns")
+    return {
+        "changed": [{"line": row.line, "index": row.index, "config": row.params} for row in found.changed],
+        "problems": [{"field": error.field, "message": error.message} for error in found.problems],
+        "estimate": {"amount": amount_text(found.estimate), "currency": mission.currency},
+    } | {name: getattr(found, name) for name in names}
 
 
 class DeletedOut(Schema):

@@ -76,7 +76,7 @@ def test_file_is_sent_with_a_readable_name(api: Api, mission: Mission):
         str(len(CONTENT)),
     )
     assert answer["Content-Disposition"] == (
-        "inline; filename=\"0001_-teapot.png\"; filename*=utf-8''0001_%E7%BA%A2%E8%89%B2-teapot.png"
+        "inline; filename=\"1_-teapot.png\"; filename*=utf-8''1_%E7%BA%A2%E8%89%B2-teapot.png"
     )
 
 

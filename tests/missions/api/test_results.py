@@ -51,7 +51,7 @@ def test_download_is_an_archive_of_known_length(owner: User, mission: Mission) -
     assert answer.headers["Content-Type"] == "application/zip"
     assert answer.headers["Content-Length"] == str(len(content))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.namelist() == ["0001_a-red-fox.png", "manifest.csv"]
+        assert archive.namelist() == ["1_a-red-fox.png", "manifest.csv"]
 
 
 @pytest.mark.parametrize("way, ending", [("download", "zip"), ("results.jsonl", "jsonl"), ("results.csv", "csv")])

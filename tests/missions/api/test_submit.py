@@ -239,6 +239,8 @@ def test_validate_only_returns_the_price(api: Api):
         "first_estimate": None,
         "errors": [],
         "warnings": [],
+        "file_name_pattern": "{index}_{prompt}",
+        "file_names": ["1_a", "2_b", "3_a", "4_b"],
         "input": None,
     }
     assert nothing_is_stored()

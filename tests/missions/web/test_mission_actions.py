@@ -173,7 +173,7 @@ def test_selection_is_an_archive(web, owner):
     response = web.post(f"/missions/{mission.pk}/selection.zip", {"item": ["1", "3", "junk", "99"]})
     content = response.getvalue()
     archive = zipfile.ZipFile(io.BytesIO(content))
-    assert [Path(name).stem[:4] for name in archive.namelist()] == ["0001", "0003", "mani"]
+    assert [Path(name).stem[:4] for name in archive.namelist()] == ["1_fo", "3_ca", "mani"]
     assert "Zoo_1_selection.zip" in response["Content-Disposition"]
     assert int(response["Content-Length"]) == len(content)
 

@@ -35,6 +35,7 @@ class FileMissionFields(TypedDict):
     prefix: NotRequired[str]
     suffix: NotRequired[str]
     variables: NotRequired[bool]
+    file_name_pattern: NotRequired[str]
 
 
 class MissionFields(FileMissionFields):
@@ -64,6 +65,7 @@ class MissionChanges(TypedDict, total=False):
     spending_limit: Decimal | None
     not_before: datetime
     metadata: Mapping[str, Any]
+    file_name_pattern: str
 
 
 class RestChanges(TypedDict, total=False):
@@ -222,7 +224,10 @@ class Mission:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A result: a file or a text.  ``reference`` names it as input of another mission."""
+    """A result: a file or a text.
+
+    ``file_name`` is its name in downloads, ``reference`` names it as input of another mission.
+    """
 
     number: int
     status: str
@@ -232,17 +237,19 @@ class Output:
     text: str
     error_message: str
     reference: str | None
+    file_name: str
     raw: Raw = field(repr=False)
 
     @classmethod
     def read(cls, raw: Raw) -> Self:
         names = ("number", "status", "content_type", "size_bytes", "sha256", "text", "error_message", "reference")
-        return cls(**{name: raw[name] for name in names}, raw=raw)
+        return cls(**{name: raw[name] for name in names}, file_name=raw.get("file_name", ""), raw=raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One generation of a mission.  ``config`` has all parameters that are sent for it.
+    """One generation of a mission.  ``config`` has all parameters that are sent for it,
+    ``source_names`` the original names of its images.
 
     One with a ``first_index`` is a new ``version`` of that item; downloads have the chosen one.
     """
@@ -252,6 +259,7 @@ class Item:
     version: int
     is_chosen: bool
     custom_id: str
+    source_names: list[str]
     status: str
     config: Mapping[str, Any]
     error_code: str
@@ -267,6 +275,7 @@ class Item:
             first_index=raw.get("first_index"),
             version=raw.get("version", 1),
             is_chosen=raw.get("is_chosen", True),
+            source_names=raw.get("source_names", []),
             cost=Decimal(raw["cost"]),
             outputs=[Output.read(output) for output in raw["outputs"]],
             raw=raw,
