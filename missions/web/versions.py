@@ -67,7 +67,7 @@ def _ask(request: HttpRequest, mission: Mission) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, _("Select results first."))
         return redirect(next_url)
-    items = list(mission.items.filter(index__in=form.cleaned_data["item"]).order_by("index"))
+    items = list(mission.items.filter(index__in=form.indexes_of(mission)).order_by("index"))
     latest = lifecycle.latest_versions(mission, [item.place for item in items])
     price = services.price_again(mission, [item.index for item in items])
     context = {
@@ -144,7 +144,7 @@ def use_as_input(request: HttpRequest, mission_id: int) -> HttpResponse:
         return redirect(next_url)
     state = FormState(owner, drafts.new_key(), {})
     task_type = request.GET.get("task_type") or request.POST.get("task_type", "")
-    if not prefill.use_results(mission, form.cleaned_data["item"], task_type, state):
+    if not prefill.use_results(mission, list(form.indexes_of(mission)), task_type, state):
         messages.error(request, _("None of these results is a stored image that a new mission could use."))
         return redirect(next_url)
     draft = drafts.open_draft(owner=owner, key=state.key)

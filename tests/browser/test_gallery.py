@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import time
 from datetime import timedelta
@@ -363,3 +364,20 @@ def clip() -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return file.getvalue()
+
+
+def test_next_steps_from_the_lightbox(open_page, library):
+    page = open_page(f"/missions/{library.pk}?view=batch")
+    result(page, 3).click()
+    lightbox = page.locator("#lightbox")
+    expect(lightbox.get_by_role("button", name="Use for image to video")).to_be_visible()
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/steps.png")
+    page.keyboard.press("ArrowRight")
+    lightbox.get_by_role("button", name="Make again…").click()
+    expect(page.get_by_role("heading", name="Make 1 result again?")).to_be_visible()
+    expect(page.locator("[name=item]")).to_have_value("4:1")
+    page.go_back()
+    result(page, 3).click()
+    lightbox.get_by_role("button", name="Use for image to image").click()
+    expect(page).to_have_url(re.compile(r"/missions/new[?]draft="))

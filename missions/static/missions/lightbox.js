@@ -40,6 +40,7 @@ function showTile(tile) {
   part("place").textContent = part("place").dataset.text.replace("{n}", numberOf(tile));
   part("file-link").href = tile.dataset.file;
   part("item-link").href = linkOf(tile).href;
+  showNextSteps(tile);
   part("copies-prompt").hidden = !promptIn(part("facts"));
   lightbox.querySelector('[data-compares="source"]').hidden = tile.dataset.kind !== "image" || !sourceIn(part("facts"));
   showMarks();
@@ -49,6 +50,21 @@ function showTile(tile) {
     if (next?.dataset.kind === "image") new Image().src = next.dataset.file; // preload
   }
   tile.scrollIntoView({ block: "nearest" }); // loads its neighbours, and is where the person comes back to
+}
+
+/** Let the forms of the lightbox make this result again or use it as input. Each asks, with the price, before anything is paid. */
+function showNextSteps(tile) {
+  const form = part("next-steps");
+  if (!form) return;
+  const [, missionUrl, number] = linkOf(tile).href.match(/^(.*)\/items\/(\d+)$/);
+  const mayChange = !starOf(tile).disabled;
+  form.querySelector("[name=item]").value = number;
+  for (const button of form.querySelectorAll("button")) {
+    button.formAction = `${missionUrl}/${button.dataset.path}`;
+    button.hidden = "ofImage" in button.dataset ? tile.dataset.kind !== "image" : !mayChange;
+  }
+  form.querySelector("[data-edits]").href = `${linkOf(tile).href}?edit=1#edit`;
+  form.querySelector("[data-edits]").hidden = !mayChange;
 }
 
 const promptIn = (facts) => facts.querySelector('[data-parameter="prompt"] .as-written')?.textContent ?? "";

@@ -65,6 +65,17 @@ def test_a_selection_is_asked_about_first(done: Mission, web: Client):
     assert done.items.count() == 5
 
 
+def test_all_results_but_some_are_made_again_or_used(done: Mission, web: Client):
+    page = web.get(f"/missions/{done.pk}").content.decode()
+    for path in ("again", "use?task_type=image_to_image", "use?task_type=image_to_video"):
+        assert f'formaction="/missions/{done.pk}/{path}"' in page, path
+    selection = {"all": "1", "view": "batch", "item": "3"}
+    asked = web.post(f"/missions/{done.pk}/again", selection).content.decode()
+    assert 'value="1:1,2:1"' in asked
+    web.post(f"/missions/{done.pk}/use?task_type=image_to_image", selection)
+    assert len(FormDraft.objects.get().fields["images"].splitlines()) == 2
+
+
 def test_an_edited_result_is_a_new_version(done: Mission, web: Client):
     assert "Run as a new version (about ¥0.05)" in web.get(f"/missions/{done.pk}/items/1?edit=1").content.decode()
     path = f"/missions/{done.pk}/items/1/run"
