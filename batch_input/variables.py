@@ -169,6 +169,28 @@ def expand_rows(
     return ExpandedRows(made, numbers, errors, count)
 
 
+def vary_rows(
+    rows: Sequence[Any], numbers: Sequence[int], variations: Mapping[str, Sequence[Any]], *, model: Model
+) -> tuple[list[Any], list[int]]:
+    """Return every row once for each combination of values, with the numbers that it comes from.
+
+    A row that sets such a parameter itself keeps its value.
+    """
+    made: list[Any] = []
+    made_numbers: list[int] = []
+    for number, given in zip(numbers, rows, strict=True):
+        row = {model.batch_field: given} if isinstance(given, str) else given
+        if not isinstance(row, Mapping):
+            made.append(given)
+            made_numbers.append(number)
+            continue
+        choices = {name: values for name, values in variations.items() if row.get(name) in (None, "")}
+        for values in itertools.product(*choices.values()):
+            made.append({**row, **dict(zip(choices, values, strict=True))})
+            made_numbers.append(number)
+    return made, made_numbers
+
+
 def _parts(text: str) -> Iterator[list[str]]:
     """Yield the alternatives of each part of a text; a part without any is a list of one."""
     end = 0

@@ -71,6 +71,7 @@ RULES = {
     "prefix": "The model has no prompt.",
     "suffix": "The model has no prompt.",
     "variables": "The model has no prompt.",
+    "variations": "The model has no such parameter, or a value does not fit it.",
     "name": "It is blank.",
     "config": "A parameter or a row does not fit the model, names a file that you do not have, or is one of too many; "
     "or the mission would cost more than you may still spend.",
@@ -392,6 +393,7 @@ def _check_or_create(
         "params": params,
         **{name: getattr(payload, name) for name in names},
         "prompt_rules": PromptRules(payload.prefix, payload.suffix, payload.variables),
+        "variations": payload.variations,
         "columns": origin.columns if origin and payload.variables else None,
     }
     if origin is not None:

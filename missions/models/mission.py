@@ -104,6 +104,14 @@ class Mission(models.Model):
         null=True, blank=True, help_text=_("The estimated price of the items that wait for a release.")
     )
 
+    group = models.CharField(  # noqa: DJ001  NULL keeps missions without a group out of the index
+        max_length=32,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The same for missions that were submitted together, one per model."),
+    )
+
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     not_before = models.DateTimeField(null=True, blank=True)
@@ -159,6 +167,8 @@ class Mission(models.Model):
             models.Index(fields=["owner", "folder"], name="mission_folder", condition=~Q(folder="")),
             # search: missions whose items are not all indexed.
             models.Index(fields=["-id"], name="mission_unindexed", condition=Q(unindexed_last__isnull=False)),
+            # web.mission: the other missions of a group.
+            models.Index(fields=["group"], name="mission_group", condition=Q(group__isnull=False)),
             # execution.reaper: missions that wait to be removed.
             models.Index(
                 fields=["delete_requested_at"], name="mission_to_delete", condition=Q(delete_requested_at__isnull=False)

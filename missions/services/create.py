@@ -33,13 +33,15 @@ def create_mission(
     not_before: datetime | None = None,
     max_attempts: int | None = None,
     run_first: int | None = None,
+    group: str | None = None,
     input_report: Mapping[str, Any] | None = None,
     on_created: Callable[[Mission], None] | None = None,
 ) -> Mission:
     """Store a validated mission and wake the workers.
 
     With ``run_first`` only so many rows are sent; the others wait until a person releases them.
-    ``input_report`` says what was read from the file of its rows, as plain JSON values.
+    ``group`` is the same for missions of the same rows. ``input_report`` says what was read from
+    the file of its rows, as plain JSON values.
     ``on_created`` is called in the same transaction, so what it stores exists exactly if the
     mission does. Raises MissionInvalid when an uploaded file was deleted since the
     validation.
@@ -80,6 +82,7 @@ def create_mission(
             currency=draft.model.currency,
             estimated_cost=draft.estimated_cost,
             spending_limit=draft.spending_limit,
+            group=group,
             run_first=run_first if held_count else None,
             held_count=held_count,
             held_cost=draft.price_after(run_first) if run_first and held_count else None,

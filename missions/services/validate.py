@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from batch_input.variables import PromptRules, expand_rows
+from batch_input.variables import PromptRules, expand_rows, vary_rows
 from billing.models import SpendingLimit
 from billing.selectors import budget_of
 from core.db.values import is_storable, storable
@@ -34,6 +35,7 @@ MAX_ERRORS = 1000
 MAX_MONEY = Decimal(10) ** 10  # what a column holds
 MAX_METADATA_BYTES = 16 * 1024
 MAX_CUSTOM_ID = 200
+MAX_VARIATIONS = 50
 UNSTORABLE = gettext_noop(
     "Contains a value that cannot be stored: NUL, an infinite number, or nesting that is too deep."
 )
@@ -163,6 +165,7 @@ def validate_mission(
     file_name_pattern: str = "",
     headings: Mapping[str, str] | None = None,
     origins: Sequence[Mapping[str, Any] | None] | None = None,
+    variations: Mapping[str, Sequence[Any]] | None = None,
 ) -> Draft:
     """Check a mission completely and price it.
 
@@ -176,6 +179,7 @@ def validate_mission(
 
     ``prompt_rules`` change every prompt: texts around it, and variables, so that one row becomes
     several items; ``columns`` has the cells that variables may name, for each row.
+    ``variations`` has several values of a parameter: every row is made with each of them.
 
     ``file_name_pattern`` names the result files; without one, the template's or a usual one does.
     ``headings`` maps the headings of the rows' sheet to the parameters that they fill, "" for none;
@@ -215,6 +219,13 @@ def validate_mission(
             if too_many := size_problem(expanded.count * repeat):
                 raise MissionInvalid([too_many])
             entries, numbers, row_errors = expanded.rows, expanded.numbers, expanded.errors
+        if variations:
+            if wrong := _variation_errors(chosen, variations):
+                raise MissionInvalid(wrong)
+            most = len(entries) * math.prod(len(values) for values in variations.values())
+            if too_many := size_problem(most * repeat):
+                raise MissionInvalid([too_many])
+            entries, numbers = vary_rows(entries, numbers, variations, model=chosen)
         try:
             valid_rows, warnings = _check_rows(owner, chosen, shared, entries, numbers)
         except MissionInvalid as invalid:
@@ -414,6 +425,24 @@ def size_problem(count: int) -> FieldError | None:
         "limit": settings.MISSION_MAX_ITEMS,
     }
     return FieldError("batch_input", message)
+
+
+def _variation_errors(model: catalog.Model, variations: Mapping[str, Sequence[Any]]) -> list[FieldError]:
+    """Return the errors in several values of parameters."""
+    errors: list[FieldError] = []
+    for name, values in variations.items():
+        field = f"variations.{name}"
+        if name == model.batch_field or (not model.is_free_form and model.parameter(name) is None):
+            names = ", ".join(each.name for each in model.parameters if each.name != model.batch_field)
+            errors.append(FieldError(field, _("No parameter that can have several values. Choose: %s.") % names))
+        elif not isinstance(values, list | tuple) or not 1 <= len(values) <= MAX_VARIATIONS:
+            message = _("Give a list of at least one and at most %(count)d values.") % {"count": MAX_VARIATIONS}
+            errors.append(FieldError(field, message))
+        else:
+            others = {each.name for each in model.parameters} - {name}
+            wrong = [each for value in values for each in model.check_shared({name: value}, row_names=others)]
+            errors += [FieldError(field, each.message) for each in wrong if each.field == name][:1]
+    return errors
 
 
 def _read_rows(rows: object, repeat: int) -> list[Any]:

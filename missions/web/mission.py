@@ -185,6 +185,11 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     is_open = mission.status in lifecycle.OPEN
     needed_limit = services.limit_to_resume(mission) if mission.status == MissionStatus.PAUSED else None
     total, rest = mission.estimated_cost, mission.held_cost
+    siblings: list[tuple[Mission, str]] = []
+    if mission.group:  # of one owner, so whoever sees one sees all
+        group = Mission.objects.filter(owner=mission.owner_id, group=mission.group, delete_requested_at=None)
+        others = group.exclude(pk=mission.pk).only("name", "model", "provider", "task_type", "owner").order_by("pk")
+        siblings = [(other, catalog.model_of(other).label) for other in others]
     return {
         "mission": mission,
         "tab": tab,
@@ -197,6 +202,7 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "slow": slow_items(mission, now=timezone.now()),
         "is_open": is_open,
         "needed_limit": None if mission.waits_for_release else needed_limit,
+        "siblings": siblings,
         "release_limit": needed_limit if mission.waits_for_release else None,
         "first_price": None if total is None or rest is None else total - rest,
         "start_form": StartForm(initial={"not_before": mission.not_before})

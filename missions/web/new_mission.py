@@ -11,6 +11,7 @@ still right, and finishes the draft in the same transaction, so that a second cl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from django.contrib import messages
@@ -26,19 +27,21 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from batch_input.tables import sample_csv
+from core.db.transactions import durable_transaction
 from core.http.file_names import content_disposition
 from drafts import services as drafts
 from drafts.models import FormDraft
 from drafts.services import AlreadySubmitted
 from media.models import MediaFile
 from missions import services
+from missions.models import Mission
 from missions.services import MissionInvalid
 from missions.web import prefill
 from missions.web.access import visible_mission
 from missions.web.new_mission_actions import apply_action
 from missions.web.new_mission_form import FormState, model_of, parse, posted_fields
 from missions.web.new_mission_page import has_content, library_image, page_context, title_of
-from missions.web.new_mission_preview import check
+from missions.web.new_mission_preview import Preview, check_models
 from providers import catalog
 
 PAGE = "missions/new_mission/page.html"
@@ -68,7 +71,7 @@ def new_mission(request: HttpRequest) -> HttpResponse:
         drafts_of_owner = FormDraft.objects.unfinished(owner)[:SHOWN_DRAFTS]
         unfinished = [(draft, title_of(draft)) for draft in drafts_of_owner if has_content(draft)]
     entry = parse(state)
-    return render(request, PAGE, page_context(state, entry, check(entry)) | {"drafts": unfinished})
+    return render(request, PAGE, page_context(state, entry, check_models(state, entry)) | {"drafts": unfinished})
 
 
 def _post(request: HttpRequest) -> HttpResponse:
@@ -93,7 +96,7 @@ def _post(request: HttpRequest) -> HttpResponse:
     except AlreadySubmitted as submitted:
         return _to_mission(request, submitted.mission_id)
     entry = parse(state)
-    preview = check(entry)
+    preview = check_models(state, entry)
     if (
         is_submit
         and not unread
@@ -102,21 +105,15 @@ def _post(request: HttpRequest) -> HttpResponse:
         and request.POST.get("quoted_total") == preview.quoted_total
     ):
         try:
-            mission = services.create_mission(
-                preview.draft,
-                priority=entry.priority,
-                not_before=entry.not_before,
-                run_first=preview.run_first,
-                input_report=preview.report.to_json() if preview.report.is_imported else None,
-                on_created=lambda mission: drafts.finish(draft, mission_id=mission.pk),
-            )
+            missions = _create(draft, preview)
         except AlreadySubmitted as submitted:
             return _to_mission(request, submitted.mission_id)
         except MissionInvalid as invalid:  # a file was removed after the check
             state.note("error", str(invalid))
-            preview = check(entry)
+            preview = check_models(state, entry)
         else:
-            count = mission.total_count - mission.held_count
+            mission = missions[0]
+            count = sum(each.total_count - each.held_count for each in missions)
             text = ngettext("%(count)d item submitted.", "%(count)d items submitted.", count)
             messages.success(request, text % {"count": count})
             return _to_mission(request, mission.pk)
@@ -137,6 +134,30 @@ def _post(request: HttpRequest) -> HttpResponse:
         response["HX-Reswap"] = "outerHTML"
     response["HX-Replace-Url"] = _draft_url(state.key)
     return response
+
+
+def _create(draft: FormDraft, preview: Preview) -> list[Mission]:
+    """Create the missions of a preview, one per model, and finish the draft: all or none."""
+    entry = preview.entry
+    missions = []
+    with durable_transaction():
+        for each in preview.all:
+            assert each.draft is not None
+            content = each.draft
+            if preview.others:
+                label = f" · {each.entry.model.label}"
+                content = replace(content, name=content.name[: max(200 - len(label), 0)] + label[:200])
+            mission = services.create_mission(
+                content,
+                priority=entry.priority,
+                not_before=entry.not_before,
+                run_first=each.run_first,
+                group=draft.key if preview.others else None,
+                input_report=each.report.to_json() if each.report.is_imported else None,
+            )
+            missions.append(mission)
+        drafts.finish(draft, mission_id=missions[0].pk)
+    return missions
 
 
 def _to_mission(request: HttpRequest, mission_id: int) -> HttpResponse:

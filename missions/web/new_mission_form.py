@@ -50,12 +50,15 @@ from providers.parameter_fields import (
 from providers.references import MEDIA
 
 COLUMN = "column-"
+# Boxes: several values of a choice, as several-aspectRatio-1:1; further models, as also-KEY.
+SEVERAL, ALSO = "several-", "also-"
 # Fields that no control posts: what was read from the file of the prompts, and the prompts that it
 # replaced, with their own report.
 PROMPTS_REPORT, FORMER_PROMPTS, FORMER_REPORT = "prompts_report", "former_prompts", "former_report"
 HAS_FILE, INCLUDE_HIDDEN = "has_file", "include_hidden"  # the draft has the imported file, to read it in another way
 PLAIN_PROMPTS = "plain_prompts"  # the person wants cells that were pasted to stay lines of text
 MAX_REPEAT = 1000
+MAX_ALSO = 9  # further models
 MAX_PER_ITEM = 50
 DEFAULTS = {"repeat": "1", "images_per_item": "1", "priority": "0", "run_first": "3"}
 DATE_TIME_FORMAT = "%Y-%m-%dT%H:%M"
@@ -295,6 +298,8 @@ class MissionEntry:
     has_first: bool
     first_rows: int | None
     rules: PromptRules
+    variations: Mapping[str, Sequence[str]]
+    also: Sequence[Model]  # further models that make the same rows
 
     @property
     def run_first(self) -> int | None:
@@ -328,6 +333,7 @@ class MissionEntry:
             "repeat": self.repeat,
             "spending_limit": self.spending_limit,
             "prompt_rules": self.rules,
+            "variations": self.variations,
             "columns": columns,
             "file_name_pattern": self.file_name_pattern,
             "headings": headings,
@@ -345,8 +351,10 @@ def posted_fields(posted: Mapping[str, Any], saved: Mapping[str, str], *, owner_
     """
     boxes = {"leave_out", "has_first", "use_variables"} | ({"has_header"} if "header_shown" in posted else set())
     fields = {name: value for name, value in saved.items() if name not in boxes}
+    if "several_shown" in posted:
+        fields = {name: value for name, value in fields.items() if not name.startswith((SEVERAL, ALSO))}
     for name, value in posted.items():
-        if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN)):
+        if name in SAVED_NAMES or name.startswith((PARAMETER, COLUMN, SEVERAL, ALSO)):
             fields[name] = str(value)
     shown = str(posted.get("shown_model", ""))
     if shown == model_of(fields, owner_id).key:
@@ -398,6 +406,14 @@ def parse(state: FormState) -> MissionEntry:
         image_prompts=fields.get("image_prompts", "") if values.get("prompt_each") == "each" else None,
         imported=imported,
     )
+    variations = {
+        field_.name: ticked
+        for field_ in model.parameters
+        if field_.type is ParameterType.CHOICE and field_.name not in batch.row_fields
+        if (ticked := [choice for choice in field_.choices if fields.get(f"{SEVERAL}{field_.name}-{choice}")])
+    }
+    others = catalog.all_models(task_type.value, owner_id=state.owner.pk)
+    also = [other for other in others if other.key != model.key and fields.get(ALSO + other.key)][:MAX_ALSO]
     parameters_form = ParametersForm(fields, model=model, row_fields=batch.row_fields)
     default_name = _default_name(task_type, batch, state.owner)
     return MissionEntry(
@@ -421,6 +437,8 @@ def parse(state: FormState) -> MissionEntry:
         not_before=values.get("not_before"),
         has_first=bool(values.get("has_first")),
         first_rows=values.get("run_first"),
+        variations=variations,
+        also=also,
         rules=PromptRules(
             prefix=values.get("text_before", "").replace("\r\n", "\n") if batch.prompt else "",
             suffix=values.get("text_after", "").replace("\r\n", "\n") if batch.prompt else "",

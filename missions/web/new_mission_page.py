@@ -20,11 +20,13 @@ from missions.links import thumbnail_url
 from missions.models import Output
 from missions.results import names
 from missions.web.new_mission_form import (
+    ALSO,
     DELIMITER_LABELS,
     DELIMITERS,
     FORMER_PROMPTS,
     HAS_FILE,
     INCLUDE_HIDDEN,
+    SEVERAL,
     FormState,
     MissionEntry,
     has_whole_lines,
@@ -91,6 +93,9 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "price": model.price_text,
         "successor": catalog.get_model(model.successor, model.provider) if model.successor else None,
         "placeholders": preview.draft.placeholders if preview.draft else names.PLACEHOLDERS,
+        "several": _several(entry),
+        "variations": [(parameter_label(name), values) for name, values in entry.variations.items()],
+        "also": _also(state, entry),
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,
         "shared_prompt": shared_prompt,
@@ -119,6 +124,36 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "first_items": [_item_as_sent(params, state.owner) for params in preview.first_items],
         "further_count": max(preview.count - len(preview.first_items), 0),
     }
+
+
+def _several(entry: MissionEntry) -> list[dict[str, Any]]:
+    """Return the choices of which several values can be ticked, with a box for each value."""
+    return [
+        {
+            "label": parameter_label(field.name),
+            "boxes": [
+                {
+                    "name": f"{SEVERAL}{field.name}-{choice}",
+                    "value": choice,
+                    "checked": choice in entry.variations.get(field.name, ()),
+                }
+                for choice in field.choices
+            ],
+        }
+        for field in entry.model.parameters
+        if field.type is ParameterType.CHOICE and field.name not in entry.batch.row_fields and len(field.choices) > 1
+    ]
+
+
+def _also(state: FormState, entry: MissionEntry) -> list[dict[str, Any]]:
+    """Return a box for each other model of the same type."""
+    models = catalog.all_models(entry.model.task_type, owner_id=state.owner.pk)
+    chosen = {model.key for model in entry.also}
+    return [
+        {"name": ALSO + model.key, "label": model.label, "price": model.price_text, "checked": model.key in chosen}
+        for model in models
+        if model.key != entry.model.key
+    ]
 
 
 def library_image(file: MediaFile) -> dict[str, str]:

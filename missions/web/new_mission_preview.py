@@ -24,7 +24,8 @@ from batch_input.variables import columns_in, count_varied
 from core.errors import FieldError
 from missions import durations, services
 from missions.models import Mission, MissionStatus
-from missions.web.new_mission_form import MissionEntry
+from missions.services.validate import owner_limit_errors
+from missions.web.new_mission_form import ALSO, FormState, MissionEntry, parse
 from providers import slots
 from providers.catalog import Model
 from providers.models import ProviderAccount
@@ -43,7 +44,8 @@ class Preview:
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
     (``params.prompt``); ``row_problems`` concern single rows. ``varied_count`` prompts have
     alternatives, and with variables all are ``varied_items``; ``named_columns`` name columns.
-    ``report`` says what was read, with hints about the texts among its warnings.
+    ``report`` says what was read, with hints about the texts among its warnings. ``others`` are
+    the previews of further models for the same rows.
     """
 
     entry: MissionEntry
@@ -61,6 +63,36 @@ class Preview:
     varied_count: int = 0
     varied_items: int = 0
     named_columns: int = 0
+    others: Sequence[Preview] = ()
+
+    @property
+    def all(self) -> list[Preview]:
+        """This preview and those of further models, each a mission."""
+        return [self, *self.others]
+
+    @property
+    def total_count(self) -> int:
+        """The items of all missions."""
+        return sum(each.count for each in self.all)
+
+    @property
+    def total_estimate(self) -> Decimal | None:
+        """The price of all missions; None if one is unknown, or their currencies differ."""
+        estimates = [each.estimate for each in self.all if each.estimate is not None]
+        currencies = {each.currency for each in self.all if each.estimate}
+        return sum(estimates, Decimal(0)) if len(estimates) == len(self.all) and len(currencies) < 2 else None
+
+    @property
+    def price_now(self) -> Decimal | None:
+        """The price of what all missions send before a release; None if one is unknown."""
+        prices = [each.first_price if each.run_first else each.estimate for each in self.all]
+        known = [price for price in prices if price is not None]
+        return sum(known, Decimal(0)) if len(known) == len(prices) and self.total_estimate is not None else None
+
+    @property
+    def total_currency(self) -> str:
+        """The currency of all missions that cost something."""
+        return next((each.currency for each in self.all if each.estimate), self.currency)
 
     @property
     def file_names(self) -> list[str]:
@@ -75,7 +107,8 @@ class Preview:
     def is_ready(self) -> bool:
         """True if the mission can be submitted as it is."""
         has_row_problems = bool(self.row_problems) and not self.entry.leave_out
-        return self.draft is not None and not has_row_problems and not self.entry.form.errors
+        is_ready = self.draft is not None and not has_row_problems and not self.entry.form.errors
+        return is_ready and all(other.is_ready for other in self.others)
 
     @property
     def currency(self) -> str:
@@ -115,6 +148,9 @@ class Preview:
         A mission is created only while this is still true.
         """
         quote = f"{self.entry.model.endpoint} {self.count} {self.estimate} {self.currency}"
+        quote += "".join(f" + {other.quoted_total}" for other in self.others)
+        if self.entry.variations:
+            quote += f" {json.dumps(self.entry.variations)}"
         if self.entry.rules.has_variables:
             quote += " variables"
         if self.run_first:
@@ -206,6 +242,22 @@ def check(entry: MissionEntry) -> Preview:
         varied_items=varied_items,
         named_columns=named_columns,
     )
+
+
+def check_models(state: FormState, entry: MissionEntry) -> Preview:
+    """Check an entry, and the same rows with each of its further models."""
+    preview = check(entry)
+    others = []
+    for model in entry.also:
+        fields = {name: text for name, text in state.fields.items() if not name.startswith(ALSO)}
+        other = parse(replace(state, fields=fields | {"model": model.key}))
+        others.append(check(replace(other, name=entry.name)))
+    preview = replace(preview, others=others)
+    if others and preview.is_ready and preview.total_estimate:
+        errors = owner_limit_errors(entry.owner, entry.model, preview.total_estimate)
+        if errors:
+            preview = replace(preview, problems=[*preview.problems, *errors], draft=None)
+    return preview
 
 
 def _variables(entry: MissionEntry, rows: Sequence[Any]) -> tuple[int, int, int]:

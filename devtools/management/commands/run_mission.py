@@ -78,6 +78,7 @@ class Command(BaseCommand):
             help="names of the results, such as {index}_{prompt} or {image}",
         )
         add("--repeat", type=int, default=1, metavar="N", help="make each row N times (1)")
+        add("--vary", action="append", default=[], metavar="K=V|V", help="make every row with each of these values")
         add("--variables", action="store_true", help="{a|b} in prompts makes an item each; {{column}} is a cell")
         add("--prefix", default="", metavar="TEXT", help="put this before every prompt")
         add("--suffix", default="", metavar="TEXT", help="put this after every prompt")
@@ -175,6 +176,12 @@ class Run:
         except catalog.UnknownModel as error:
             raise CommandError(str(error), returncode=BAD_INPUT) from error
         self.require_key(model.provider)
+        variations: dict[str, list[Any]] = {}
+        for text in self.options["vary"]:
+            name, equals, values = text.partition("=")
+            if not equals or not name or not values.strip("| "):
+                raise CommandError(f"--vary {text}: use the form name=value|value.", returncode=BAD_INPUT)
+            variations[name] = split_list(values)
         content, params = self.read(Path(file), model)
         rows = content.rows
         try:
@@ -187,6 +194,7 @@ class Run:
                 model=endpoint,
                 repeat=self.options["repeat"],
                 allow_free_form=self.options["free_form"],
+                variations=variations,
                 prompt_rules=PromptRules(self.options["prefix"], self.options["suffix"], self.options["variables"]),
                 file_name_pattern=self.options["file_names"],
                 headings={match.column: match.field for match in content.report.matches},

@@ -120,6 +120,15 @@ class MissionIn(Strict):
             "row, or a column of the file. Without it prompts are sent as they are.",
         ),
     ] = False
+    variations: Annotated[
+        dict[str, list[Any]],
+        Field(
+            max_length=20,
+            description="Several values of parameters: each row that has none of its own becomes an item for each "
+            "value, or each combination of values.",
+            examples=[{"aspectRatio": ["1:1", "16:9"]}],
+        ),
+    ] = {}
     run_first: Annotated[
         int | None,
         Field(
@@ -421,6 +430,7 @@ class MissionOut(Schema):
     cost: Annotated[Amount, Field(description="The cost that the provider has reported so far.")]
     reserved_cost: Annotated[Amount, Field(description="The expected price of attempts that may still be charged.")]
     spending_limit: Annotated[Amount | None, Field(description="cost plus reserved_cost never exceeds it.")]
+    group: Annotated[str | None, Field(description="The same for missions that were submitted together.")]
     run_first: Annotated[int | None, Field(description="So many items run before a release; null: all.")]
     held_count: Annotated[int, Field(description="Items that wait for a release; 0: none, or released.")]
     held_cost: Annotated[Amount | None, Field(description="The estimated price of the items that wait.")]

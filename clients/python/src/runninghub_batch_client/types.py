@@ -36,6 +36,7 @@ class FileMissionFields(TypedDict):
     suffix: NotRequired[str]
     variables: NotRequired[bool]
     file_name_pattern: NotRequired[str]
+    variations: NotRequired[Mapping[str, Sequence[Any]]]
 
 
 class MissionFields(FileMissionFields):
