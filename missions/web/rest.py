@@ -68,6 +68,7 @@ class RestForm(ItemParametersForm):
         for parameter in model.parameters:
             if parameter.is_file or parameter == prompt:
                 del self.fields[PARAMETER + parameter.name]
+                self.initial.pop(PARAMETER + parameter.name, None)  # else it would count as removed
         if prompt is None:
             for name in ("text_before", "text_after", "find", "replace", "match_case"):
                 del self.fields[name]

@@ -12,7 +12,7 @@ from drafts.services import new_key
 from missions import execution
 from missions.models import Attempt, Mission
 from providers.models import ProviderAccount
-from tests.factories import bring_to, make_mission
+from tests.factories import bring_to, make_media, make_mission
 from tests.missions.api.client import Api
 
 PROMPTS = "\n".join(f"a teapot, number {number}" for number in range(1, 11))
@@ -90,6 +90,19 @@ def test_the_rest_is_changed_after_a_look_at_the_changes(web: Client, owner, acc
     assert refused.status_code == 422
     web.post(f"/missions/{mission.pk}/release")
     assert web.get(path).status_code == 302
+
+
+def test_a_change_of_the_rest_keeps_shared_pictures(web: Client, owner, account: ProviderAccount):
+    image = make_media(owner).reference
+    rows = [{"imageUrls": [image], "prompt": f"in ink {number}"} for number in range(3)]
+    mission = make_mission(owner, rows, task_type="image_to_image", run_first=1)
+    assert mission.params["imageUrls"] == [image]
+    path = f"/missions/{mission.pk}/rest"
+    form = {field.html_name: field.value() or "" for field in web.get(path).context["form"]}
+    web.post(path, form | {"find": "ink", "replace": "oil", "action": "save"})
+    mission.refresh_from_db()
+    assert mission.params["imageUrls"] == [image]
+    assert [item.params for item in mission.items.order_by("index")][1:] == [{"prompt": f"in oil {n}"} for n in (1, 2)]
 
 
 @pytest.mark.django_db
