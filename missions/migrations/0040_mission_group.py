@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('missions', '0038_run_first_rows'),
+        ('missions', '0039_pauses'),
         ('templates_app', '0002_plural_names'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
