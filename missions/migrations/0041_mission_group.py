@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('missions', '0039_pauses'),
+        ('missions', '0040_folders'),
         ('templates_app', '0002_plural_names'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
