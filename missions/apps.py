@@ -38,6 +38,7 @@ class MissionsConfig(AppConfig):
         from missions import account_load, reasons, selectors, services  # noqa: F401  reasons registers its own
         from missions.lifecycle import OPEN
         from missions.models import ItemStatus, MissionStatus, OutputStatus
+        from notifications import services as notifications
         from providers import added_models, slots
         from workers import hooks, queue
 
@@ -45,6 +46,7 @@ class MissionsConfig(AppConfig):
             people.Work(services.pause_missions_of, services.missions_block_deletion, services.work_facts)
         )
         register_source(selectors.spending_of)
+        notifications.register_missions(selectors.describe_missions)
         register_open_uses(Q(mission__status__in=OPEN))
         slots.register_in_flight(Q(status__in=account_load.IN_FLIGHT))
         added_models.register_use_check(selectors.has_open_missions_with)

@@ -6,22 +6,32 @@ import contextlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from django.db.models import CharField, Count, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import CharField, Count, Exists, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTransform
 
 from billing.budget import Budget
 from billing.models import SpendingLimit
 from billing.selectors import Spending, budget_of
-from core.money import MILLIONTH
+from core.money import MILLIONTH, amount_text
 from missions.lifecycle import OPEN
-from missions.models import LIVE_ATTEMPTS, Attempt, Mission, MissionItem, Output, OutputStatus, RemovedSpending
+from missions.models import (
+    LIVE_ATTEMPTS,
+    Attempt,
+    ItemStatus,
+    Mission,
+    MissionItem,
+    Output,
+    OutputStatus,
+    RemovedSpending,
+)
 from missions.search import missions_with_words
+from notifications.services import MissionFacts
 from providers.models import ProviderModel
 
 ITEMS_PER_PAGE = 500
@@ -235,3 +245,32 @@ def spent_lately(user_id: int, *, now: datetime) -> list[SpentLately]:
         )
         for currency in currencies
     ]
+
+
+def describe_missions(mission_ids: Collection[int], items: Mapping[int, Collection[int]]) -> dict[int, MissionFacts]:
+    """Return the facts of missions for their notifications, without those that are being deleted.
+
+    ``items`` holds the indexes of the items of interest, by mission.
+    """
+    fetching = Output.objects.filter(item__mission=OuterRef("pk"), status=OutputStatus.PENDING)
+    missions: Any = Mission.objects.filter(pk__in=mission_ids, delete_requested_at=None)
+    counts = [f"{status}_count" for status in ItemStatus.values]
+    facts = {}
+    for mission in missions.annotate(is_fetching=Exists(fetching)).only(
+        "name", "total_count", "cost", "currency", *counts
+    ):
+        rows: Iterable[MissionItem] = ()
+        if indexes := items.get(mission.pk):
+            rows = MissionItem.objects.filter(mission=mission.pk, index__in=indexes).only(
+                "index", "custom_id", "error_code"
+            )
+        facts[mission.pk] = MissionFacts(
+            name=mission.name,
+            total_count=mission.total_count,
+            counts=mission.counts,
+            cost=amount_text(mission.cost) or "0",
+            currency=mission.currency,
+            is_settled=not mission.is_fetching,
+            items={row.index: {"custom_id": row.custom_id, "error_code": row.error_code} for row in rows},
+        )
+    return facts

@@ -5,7 +5,7 @@ E002  Q_WORKERS is below 1
 E003  POLL_FLOOR_SECONDS is not above 0
 E004  PUBLIC_BASE_URL is not a valid URL
 E005  DEFAULT_MODELS names a wrong model
-E006  RESULTS_ALLOWED_HOSTS contains an invalid host
+E006  RESULTS_ALLOWED_HOSTS or NOTIFICATION_ALLOWED_HOSTS contains an invalid host
 E007  the catalogue cannot be loaded
 E008  DATA_DIR cannot be written
 E009  a limit of the API is out of range
@@ -20,6 +20,7 @@ E018  a provider's base URL is not a web address
 E019  MEDIA_MAX_PIXELS is out of range
 E023  MIN_FREE_DISK_MB is below 0
 E024  BACKUP_MAX_AGE_DAYS is below 0
+E025  EMAIL_HOST is set without a sender, or with two kinds of TLS
 W001  SECRET_KEY is the public default
 W002  Q_WORKERS is 1
 W003  POLL_FLOOR_SECONDS is low for a remote server
@@ -171,6 +172,20 @@ def check_public_base_url(**_: Any) -> list[CheckMessage]:
 
 
 @checks.register()
+def check_mail(**_: Any) -> list[CheckMessage]:
+    if not settings.EMAIL_HOST:
+        return []
+    messages: list[CheckMessage] = []
+    if "@" not in settings.DEFAULT_FROM_EMAIL:
+        hint = "Set DEFAULT_FROM_EMAIL to the address that the mails come from."
+        messages.append(checks.Error("The mails of EMAIL_HOST have no sender.", hint=hint, id="missions.E025"))
+    if settings.EMAIL_USE_SSL and settings.EMAIL_USE_TLS:
+        hint = "Set one of them to false: SSL is usual for port 465, TLS for port 587."
+        messages.append(checks.Error("EMAIL_USE_SSL and EMAIL_USE_TLS are both on.", hint=hint, id="missions.E025"))
+    return messages
+
+
+@checks.register()
 def check_encryption_keys(**_: Any) -> list[CheckMessage]:
     if all(encryption.is_key(key) for key in settings.ENCRYPTION_KEYS):
         return []
@@ -201,14 +216,15 @@ def check_stored_keys(databases: Sequence[str] | None = None, **_: Any) -> list[
 
 
 @checks.register()
-def check_result_hosts(**_: Any) -> list[CheckMessage]:
+def check_allowed_hosts(**_: Any) -> list[CheckMessage]:
     return [
         checks.Error(
-            f"RESULTS_ALLOWED_HOSTS contains {entry!r}, which is not a host.",
+            f"{name} contains {entry!r}, which is not a host.",
             hint="Use host or host:port, separated by commas, without a scheme: 127.0.0.1:9100,files.internal",
             id="missions.E006",
         )
-        for entry in settings.RESULTS_ALLOWED_HOSTS
+        for name in ("RESULTS_ALLOWED_HOSTS", "NOTIFICATION_ALLOWED_HOSTS")
+        for entry in getattr(settings, name)
         if not _is_host(entry)
     ]
 

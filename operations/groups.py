@@ -22,6 +22,8 @@ _RECORDS = (
     "providers.provideraccount",
     "providers.providermodel",
     "workers.workercluster",
+    "notifications.channel",
+    "notifications.delivery",
 )
 _MONEY = ("missions.mission", "missions.hourlyspend", "missions.removedspending", "billing.spendinglimit")
 
@@ -36,6 +38,8 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
             "providers.provideraccount",
             "providers.providermodel",
             "accounts.apitoken",
+            "notifications.channel",
+            "notifications.delivery",
         ),
         "delete": ("missions.mission", "templates_app.missiontemplate", "media.mediafile", "providers.providermodel"),
     },

@@ -36,6 +36,7 @@ from missions import lifecycle, reasons
 from missions.models import ItemEvent, Mission, Output, OutputStatus, OutputUse
 from missions.results import download
 from missions.services.purge import purge_mission
+from notifications.tasks import expired_deliveries
 from providers.models import ProviderUpload
 from templates_app.models import MissionTemplate
 
@@ -83,6 +84,7 @@ def clean(*, now: datetime, apply: bool) -> Iterator[Cleaned]:
     if before := limit(settings.RETENTION_AUDIT_DAYS):
         audit_count = audit.expire(before=before) if apply else audit.expired_count(before=before)
     yield Cleaned("audit entries", audit_count)
+    yield _clean_rows("deliveries of notifications", expired_deliveries(now), apply)
     yield _clean_rows("unfinished forms", FormDraft.objects.filter(updated_at__lt=now - drafts.LIFETIME), apply)
     old_keys = IdempotencyKey.objects.filter(claimed_at__lt=now - idempotency.LIFETIME - idempotency.LEASE)
     yield _clean_rows("idempotency keys", old_keys, apply)

@@ -309,6 +309,14 @@ def store(account: ProviderAccount, *, changed: Collection[str] = (), api_key: s
         wake(account.provider)
 
 
+_reseals: list[Callable[[], int]] = []
+
+
+def register_sealed(reseal: Callable[[], int]) -> None:
+    """Name a function that encrypts an app's secrets anew and returns how many."""
+    _reseals.append(reseal)
+
+
 def reseal_keys() -> tuple[int, list[ProviderAccount]]:
     """Encrypt every stored key with the first of ENCRYPTION_KEYS.
 
@@ -324,7 +332,7 @@ def reseal_keys() -> tuple[int, list[ProviderAccount]]:
             unreadable.append(account)
             continue
         count += ProviderAccount.objects.filter(pk=account.pk, sealed_key=account.sealed_key).update(sealed_key=sealed)
-    return count, unreadable
+    return count + sum(reseal() for reseal in _reseals), unreadable
 
 
 def _environment_value(kind: type[Provider], name: str) -> Any:

@@ -10,6 +10,7 @@ from ninja.openapi.schema import OpenAPISchema
 from accounts.authentication import BearerToken, Session, document_scopes
 from core.api import openapi
 from core.api.factory import Api
+from notifications.schemas import webhook_messages
 
 TITLE = "RunningHub Batch"
 DESCRIPTION = """\
@@ -33,6 +34,7 @@ def make_api(urls_namespace: str) -> Api:
 def _complete_schema(schema: OpenAPISchema) -> OpenAPISchema:
     schema = openapi.complete(schema)
     document_scopes(schema)
+    schema["webhooks"] = webhook_messages(schema["components"]["schemas"])
     return schema
 
 
@@ -45,6 +47,7 @@ api.add_router("/missions", "missions.api.events.router")
 api.add_router("/missions", "sharing.api.router")
 api.add_router("/results", "missions.api.all_results.router")
 api.add_router("/templates", "templates_app.api.router")
+api.add_router("/webhooks", "notifications.api.router")
 api.add_router("/media", "media.api.router")
 api.add_router("", "providers.api.router")
 api.add_router("/me", "missions.api.me.router")

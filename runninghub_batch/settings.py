@@ -63,6 +63,8 @@ DEFAULT_MODELS: dict[str, str] = {
 PUBLIC_BASE_URL: str = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
 POLL_FLOOR_SECONDS: float = env.float("POLL_FLOOR_SECONDS", default=2.0)
 RESULTS_ALLOWED_HOSTS: list[str] = env.list("RESULTS_ALLOWED_HOSTS", default=[])
+# Hosts with private addresses to which notifications may be sent all the same.
+NOTIFICATION_ALLOWED_HOSTS: list[str] = env.list("NOTIFICATION_ALLOWED_HOSTS", default=[])
 RESULTS_MAX_BYTES: int = env.int("RESULTS_MAX_BYTES", default=2 * 1024**3)
 # Of an uploaded image. Models take less and get a smaller copy (media.renditions).
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=50 * 1024**2)
@@ -78,6 +80,7 @@ RETENTION_MEDIA_DAYS: int = env.int("RETENTION_MEDIA_DAYS", default=0)
 MIN_FREE_DISK_MB: int = env.int("MIN_FREE_DISK_MB", default=1024)
 BACKUP_MAX_AGE_DAYS: int = env.int("BACKUP_MAX_AGE_DAYS", default=7)  # doctor warns if the last is older; 0: never
 RETENTION_AUDIT_DAYS: int = env.int("RETENTION_AUDIT_DAYS", default=0)
+RETENTION_DELIVERIES_DAYS: int = env.int("RETENTION_DELIVERIES_DAYS", default=30)
 FAILURE_BREAKER_ITEMS: int = env.int("FAILURE_BREAKER_ITEMS", default=20)  # 0: never
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")  # empty: /metrics answers only requests from this machine
 MISSION_MAX_ITEMS: int = env.int("MISSION_MAX_ITEMS", default=50_000)
@@ -139,6 +142,7 @@ INSTALLED_APPS = [
     "media",
     "billing",
     "providers",
+    "notifications",
     "templates_app",
     "missions",
     "sharing",
@@ -265,6 +269,16 @@ CORS_EXPOSE_HEADERS = [
     "Retry-After",
     "X-Request-Id",
 ]
+
+# Mails of notifications. Without a host there is no channel "E-mail".
+EMAIL_HOST: str = env.str("EMAIL_HOST", default="")
+EMAIL_PORT: int = env.int("EMAIL_PORT", default=587)
+EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_SSL: bool = env.bool("EMAIL_USE_SSL", default=EMAIL_PORT == 465)
+EMAIL_USE_TLS: bool = env.bool("EMAIL_USE_TLS", default=EMAIL_PORT == 587)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default=EMAIL_HOST_USER)
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -398,7 +412,8 @@ LOGGING = {
         # Lines without an exception would repeat the access log.
         "django.request": {"level": "ERROR", "filters": ["only_exceptions"]},
         "django.security.DisallowedHost": {"filters": ["one_line"]},
-        # urllib3 logs whole URLs at DEBUG.
+        # urllib3 logs whole URLs at DEBUG, and those of odd answers at WARNING.
         "urllib3": {"level": "INFO"},
+        "urllib3.connectionpool": {"level": "ERROR"},
     },
 }

@@ -12,6 +12,7 @@ from runninghub_batch.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="missions"), name="home"),
+    path("", include("notifications.urls")),
     path("accounts/", include("accounts.urls")),
     path("help", guides.show_help, name="help"),
     path("help/<slug:page>", guides.show_help, name="help"),

@@ -39,6 +39,9 @@ class Verb(models.TextChoices):
     PERSON_DELETE = "person.delete", _("delete a person")
     TOKEN_CREATE = "token.create", _("create a token")
     TOKEN_REVOKE = "token.revoke", _("revoke a token")
+    CHANNEL_CREATE = "channel.create", _("add a notification channel")
+    CHANNEL_CHANGE = "channel.change", _("change a notification channel")
+    CHANNEL_DELETE = "channel.delete", _("delete a notification channel")
     SIGN_IN = "session.sign_in", _("sign in")
     SIGN_OUT = "session.sign_out", _("sign out")
     SIGN_IN_FAILED = "session.failed", _("fail to sign in")
@@ -104,5 +107,5 @@ class AuditEntry(models.Model):
 
     @property
     def kind(self) -> str:
-        """The kind of the object: mission, template, media, account, person, token, session."""
+        """The kind of the object: mission, template, media, account, person, token, channel …"""
         return self.verb.partition(".")[0]

@@ -51,7 +51,7 @@ from missions.lifecycle.missions import (
     start_now,
     start_scheduled,
 )
-from missions.lifecycle.moves import BATCH, ENDED, ENGINE, HELD_UNTIL, OPEN, RUNNABLE, LostRace
+from missions.lifecycle.moves import BATCH, ENDED, ENGINE, HELD_UNTIL, LIMIT_CODES, OPEN, RUNNABLE, LostRace
 from missions.lifecycle.outputs import abandon_outputs, claim_downloads, lose_output, remove_outputs, store_outputs
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "ENDED",
     "ENGINE",
     "HELD_UNTIL",
+    "LIMIT_CODES",
     "OPEN",
     "RUNNABLE",
     "Acceptance",

@@ -24,6 +24,7 @@ from missions.lifecycle.moves import (
     ENGINE,
     NO_ERROR,
     RUNNABLE,
+    announce,
     atomic,
     error_columns,
     group_by,
@@ -48,6 +49,7 @@ from missions.models import (
     OutputStatus,
 )
 from missions.policy import charges, circuit_breaker
+from notifications.models import EventType, Topic
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +241,7 @@ def _to_unconfirmed(attempt_id: int, source: AttemptStatus, *, code: str, messag
         error = error_columns(code, message)
         move_attempt(attempt, AttemptStatus.UNCONFIRMED, **error)
         move_items(mission, [attempt], ItemStatus.UNCONFIRMED, reason=message, **error, **changes)
+        announce(EventType.MISSION_UNCONFIRMED, mission, topics=(Topic.TROUBLE,))
         return True
 
 

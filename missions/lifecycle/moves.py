@@ -16,10 +16,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from billing import reasons as limit_reasons
 from core.db import bulk, reasons
 from core.logging.context import about
+from core.reasons import stored
 from missions.models import Attempt, AttemptStatus, ItemEvent, ItemStatus, Mission, MissionItem, MissionStatus
 from missions.reasons import FIRST_ROWS_DONE
+from notifications import services as notifications
+from notifications.models import EventType, Topic
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +33,14 @@ BATCH = 2000  # rows per statement in bulk moves
 RUNNABLE = (MissionStatus.QUEUED, MissionStatus.RUNNING)
 OPEN = (MissionStatus.SCHEDULED, *RUNNABLE, MissionStatus.PAUSED)
 ENDED = (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
+LIMIT_CODES = (limit_reasons.MISSION_LIMIT_REACHED.code, limit_reasons.OWNER_LIMIT_REACHED.code)
 LIVE_ITEMS = (ItemStatus.SUBMITTING, ItemStatus.PROCESSING, ItemStatus.UNCONFIRMED)
 
 # The engine moves many attempts in one transaction; a savepoint for each would cost two statements.
 atomic = functools.partial(transaction.atomic, savepoint=False)
 
 _MISSION_FIELDS = (
+    "owner",
     "status",
     "model",
     "currency",
@@ -170,6 +176,44 @@ def move_mission(
         actor=actor,
         **reason_columns(reason),
     )
+    _announce(mission, actor=actor, reason=reason)
+
+
+def _announce(mission: Mission, *, actor: str, reason: str) -> None:
+    """Record the new status of a mission for notifications.
+
+    People hear of what they did not do themselves; programs hear of all.
+    """
+    topics: tuple[Topic, ...] = ()
+    match mission.status:
+        case MissionStatus.COMPLETED:
+            event, topics = EventType.MISSION_FINISHED, (Topic.FINISHED,)
+        case MissionStatus.FAILED:
+            event, topics = EventType.MISSION_FINISHED, (Topic.FINISHED, Topic.TROUBLE)
+        case MissionStatus.CANCELLED:
+            event = EventType.MISSION_CANCELLED
+        case MissionStatus.PAUSED:
+            event = EventType.MISSION_PAUSED
+            code = stored(reason)[0]
+            if code == FIRST_ROWS_DONE.code:
+                topics = (Topic.FINISHED,)
+            elif actor == ENGINE:
+                topics = (Topic.LIMIT,) if code in LIMIT_CODES else (Topic.TROUBLE,)
+        case _:
+            return
+    announce(event, mission, topics=topics, reason=reason)
+
+
+def announce(event: EventType, mission: Mission, *, topics: tuple[Topic, ...], reason: str = "") -> None:
+    """Record an event of a locked mission."""
+    notifications.record(
+        event,
+        owner_id=mission.owner_id,
+        mission_id=mission.pk,
+        mission_status=mission.status,
+        topics=topics,
+        reason=reason,
+    )
 
 
 def end_if_done(mission: Mission) -> None:
@@ -266,6 +310,14 @@ def move_items(
         )
         for attempt in attempts
     )
+    if event := {ItemStatus.COMPLETED: EventType.ITEM_COMPLETED, ItemStatus.FAILED: EventType.ITEM_FAILED}.get(to):
+        notifications.record_items(
+            event,
+            owner_id=mission.owner_id,
+            mission_id=mission.pk,
+            mission_status=mission.status,
+            indexes=[attempt.item.index for attempt in attempts],
+        )
     is_reserved = to in LIVE_ITEMS or (to == ItemStatus.COMPLETED and cost is None)
     _shift_counts(
         mission,

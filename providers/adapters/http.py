@@ -55,12 +55,15 @@ SUBMIT_TIMEOUT = Timeout(10, 60, 60)
 QUERY_TIMEOUT = Timeout(5, 10, 10)
 UPLOAD_TIMEOUT = Timeout(10, 120, 180)
 ACCOUNT_TIMEOUT = Timeout(5, 15, 20)
+MESSAGE_TIMEOUT = Timeout(5, 10, 10)
 DOWNLOAD_TIMEOUT = Timeout(10, 30, 60)  # and DOWNLOAD_BYTES_PER_SECOND more for what has arrived
 
 POOL_SIZE = 16
+MESSAGE_ANSWER_LIMIT_BYTES = 64 * 1024
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 LONGEST_WAIT_SECONDS = 3600.0
 TOO_SLOW = define("http.too_slow", "the answer took too long")()
+IS_PRIVATE = define("http.message_address_private", "The address is a private one, to which nothing is sent.")()
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
 DOWNLOAD_BYTES_PER_SECOND = 16 * 1024  # a slower file is given up, and tried again later
 STREAM_PIECE_BYTES = 64 * 1024
@@ -199,6 +202,40 @@ def glance(url: str) -> Reachability:
                         date = parsedate_to_datetime(text).astimezone(UTC)
                 return Reachability(answer.status_code, date)
     except (OSError, ValueError, HTTPError) as exc:
+        failure = _failure(exc)
+    raise failure
+
+
+def post_message(url: str, *, data: bytes, headers: Mapping[str, str], allowed_hosts: Collection[str] = ()) -> Answer:
+    """POST to an address that a person chose, once. Raises TransportFailure.
+
+    The host is resolved once, and the connection goes to the address that was checked. Private
+    addresses are refused unless ``allowed_hosts`` names the host, as "host" or "host:port".
+    Redirects are not followed. Only the first MESSAGE_ANSWER_LIMIT_BYTES of the answer are read.
+    """
+    parts = urlsplit(url)
+    is_allowed = parts.netloc in allowed_hosts or parts.hostname in allowed_hosts
+    try:
+        with _limit_answers(requests.Session() if is_allowed else _public_session()) as session:
+            session.auth = BearerAuth("")  # no password of a netrc file
+            with (
+                _deadline_in(MESSAGE_TIMEOUT.whole),
+                session.post(
+                    url,
+                    data=data,
+                    headers={"User-Agent": USER_AGENT, "Connection": "close", "Accept-Encoding": "identity", **headers},
+                    timeout=MESSAGE_TIMEOUT.of_socket,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                # As it was sent: unpacking a small answer could fill the memory.
+                body = response.raw.read(MESSAGE_ANSWER_LIMIT_BYTES, decode_content=False)
+                wait = parse_retry_after(response.headers.get("Retry-After"))
+                return Answer(response.status_code, body, wait)
+    except InvalidIPAddress:
+        failure = TransportFailure(IS_PRIVATE, may_have_arrived=False)
+    except (OSError, ValueError, HTTPError, HTTPException) as exc:
         failure = _failure(exc)
     raise failure
 
@@ -516,16 +553,18 @@ def _limit_answers(session: requests.Session) -> requests.Session:
     return session
 
 
+def _public_session() -> requests.Session:
+    """Return a session that refuses private addresses and redirects."""
+    config = requests_hardened.Config(
+        ip_filter_enable=True,
+        ip_filter_allow_loopback_ips=False,
+        never_redirect=True,
+        default_timeout=DOWNLOAD_TIMEOUT.of_socket,
+    )
+    return _limit_answers(requests_hardened.HTTPSession(config))
+
+
 _download_sessions: dict[str, requests.Session] = {
-    "public": _limit_answers(
-        requests_hardened.HTTPSession(
-            requests_hardened.Config(
-                ip_filter_enable=True,
-                ip_filter_allow_loopback_ips=False,
-                never_redirect=True,
-                default_timeout=DOWNLOAD_TIMEOUT.of_socket,
-            )
-        )
-    ),
+    "public": _public_session(),
     "any": _limit_answers(requests.Session()),
 }

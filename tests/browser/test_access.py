@@ -11,6 +11,7 @@ from accounts import services as account_services
 from accounts.models import ApiToken
 from media.models import MediaFile
 from missions.models import Mission
+from notifications.models import Channel, Delivery
 from providers import provider_accounts
 from sharing.services import create_link
 from templates_app import services as template_services
@@ -20,7 +21,13 @@ from tests.browser.chromium import check_axe
 from tests.factories import bring_to_all, make_media, make_mission, picture
 
 SIGNED_OUT = ["/accounts/login/"]
-NOT_IN_THE_URLS = ["/nowhere", "/templates/new?type=image_to_image", "/missions/new?task_type=image_to_video"]
+TRY = {"at": "2026-12-01T08:00:00Z", "status": 200, "milliseconds": 12, "answer": "ok"}
+NOT_IN_THE_URLS = [
+    "/accounts/notifications/new?kind=dingtalk",
+    "/nowhere",
+    "/templates/new?type=image_to_image",
+    "/missions/new?task_type=image_to_video",
+]
 
 
 @pytest.fixture
@@ -43,6 +50,7 @@ def places(person) -> dict[str, object]:
 def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, token: ApiToken) -> dict[str, object]:
     """Return a value for each name in the paths of pages."""
     link = create_link(mission=mission, creator=mission.owner)
+    channel = Channel.objects.create(owner=mission.owner, kind="webhook", name="Shop", events=["mission.finished"])
     return {
         "mission_id": mission.pk,
         "index": 1,
@@ -51,6 +59,8 @@ def places_of(mission: Mission, template: MissionTemplate, media: MediaFile, tok
         "token_id": token.pk,
         "key": media.key,
         "provider": "simulator",
+        "channel_id": channel.pk,
+        "delivery_id": Delivery.objects.create(channel=channel, type="ping", tries=[TRY]).pk,
         "token": "none",
         "number": 1,
         "link_id": link.pk,

@@ -13,6 +13,7 @@ from media.models import MediaFile
 from media.services import store_upload
 from missions import services
 from missions.models import ItemEvent, Mission, MissionItem
+from notifications.models import Channel, Delivery
 from sharing.models import ShareLink
 from sharing.services import create_link
 from templates_app.models import MissionTemplate
@@ -33,12 +34,15 @@ LISTS = [
 
 
 @pytest.fixture
-def places(owner: User) -> dict[str, Any]:
+def places(owner: User, encryption_key: str) -> dict[str, Any]:
     """Return a value for each path parameter, each of an object of the owner."""
     mission = services.submit_mission(owner=owner, name=MARK, task_type="text_to_image", rows=[MARK, "a dog"])
     media = store_upload(owner=owner, file=picture(), name=f"{MARK}.png").media
     new_token(owner)
+    channel = Channel.objects.create(owner=owner, kind="webhook", name=MARK, events=["mission.finished"])
     return {
+        "webhook_id": channel.pk,
+        "delivery_id": Delivery.objects.create(channel=channel, type="ping", state="delivered").pk,
         "mission_id": mission.pk,
         "index": 1,
         "number": 1,
@@ -61,7 +65,7 @@ def ask(client: Client, operation: Operation, places: dict[str, Any]) -> Any:
 
 def rows() -> list[Any]:
     """Return all rows that a request could change."""
-    known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken, ShareLink)
+    known = (Mission, MissionItem, ItemEvent, MediaFile, MissionTemplate, ApiToken, ShareLink, Channel, Delivery)
     ignored = {"last_used_at"}
     return [
         {name: value for name, value in row.items() if name not in ignored}

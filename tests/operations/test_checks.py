@@ -68,6 +68,8 @@ def test_default_settings_pass():
         ("RESULTS_ALLOWED_HOSTS", ["127.0.0.1:90000"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", ["files.internal/results"], "missions.E006"),
         ("RESULTS_ALLOWED_HOSTS", [""], "missions.E006"),
+        ("EMAIL_HOST", "mail.example.com", "missions.E025"),
+        ("NOTIFICATION_ALLOWED_HOSTS", ["http://hooks.internal"], "missions.E006"),
         ("SECRET_KEY", "insecure-key-for-local-use-only-set-SECRET_KEY", "missions.W001"),
     ],
 )

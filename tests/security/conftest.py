@@ -18,6 +18,7 @@ from accounts.models import ApiToken
 from drafts import services as drafts
 from media.services import store_upload
 from missions.models import Attempt, Mission
+from notifications.models import Channel, Delivery
 from sharing.services import create_link
 from templates_app.services import create_template
 from tests.core.operations import picture
@@ -47,6 +48,7 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
     draft = drafts.open_draft(owner=owner, key=drafts.new_key())
     drafts.save_form(draft, {"name": MARK})
     link = create_link(mission=mixed, creator=owner, title=MARK)
+    channel = Channel.objects.create(owner=owner, kind="webhook", name=MARK, events=["mission.finished"])
     config = {"model": "rhart-image-v1/text-to-image", "params": {"aspectRatio": "16:9"}}
     return {
         "mission_id": mixed.pk,
@@ -59,6 +61,9 @@ def places(owner: User, mixed: Mission) -> dict[str, object]:
         "provider": "runninghub",
         "token": Attempt.objects.order_by("pk")[0].webhook_token,
         "draft": draft.key,
+        "channel_id": channel.pk,
+        "webhook_id": channel.pk,
+        "delivery_id": Delivery.objects.create(channel=channel, type="ping", state="delivered").pk,
         "endpoint": mixed.model,
         "link_id": link.pk,
         "page": "user-guide",

@@ -1,0 +1,137 @@
+"""Turn due events into deliveries: one message per event for programs, few messages for people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet
+
+from notifications import services
+from notifications.channels import timestamp
+from notifications.models import ITEM_EVENTS, PING, Channel, Delivery, DeliveryState, Event, EventType
+from notifications.services import MissionFacts
+
+BATCH = 500  # events per transaction
+QUIET_AFTER_UNCONFIRMED = timedelta(hours=1)  # of one mission
+PEOPLE_PAUSE = timedelta(minutes=1)  # between two messages to one channel of a person
+FILES_PAUSE = timedelta(seconds=2)  # then it is checked again if all files of the mission are stored
+FILES_LIMIT = timedelta(minutes=10)  # then its end is announced all the same
+
+
+def due_events(now: datetime) -> QuerySet[Event]:
+    """Return the events that are to be announced now."""
+    return Event.objects.filter(available_at__lte=now)
+
+
+def announce(now: datetime) -> int:
+    """Announce a batch of events: write their deliveries and delete them, in one transaction.
+
+    Return how many were taken up. The end of a mission waits until its files are stored.
+    """
+    with transaction.atomic():
+        events = list(due_events(now).order_by("pk").select_for_update(skip_locked=True)[:BATCH])
+        if not events:
+            return 0
+        items: defaultdict[int, set[int]] = defaultdict(set)
+        for event in events:
+            if event.item_index is not None:
+                items[event.mission_id].add(event.item_index)
+        missions = services.facts_of({event.mission_id for event in events}, items)
+        ready = []
+        for event in events:
+            mission = missions.get(event.mission_id)
+            is_end = event.type == EventType.MISSION_FINISHED
+            if is_end and mission and not mission.is_settled and event.created_at > now - FILES_LIMIT:
+                Event.objects.filter(pk=event.pk).update(available_at=now + FILES_PAUSE)
+            elif event.type == EventType.MISSION_UNCONFIRMED and not event.is_quiet and mission:
+                quiet_until = now + QUIET_AFTER_UNCONFIRMED
+                Event.objects.filter(pk=event.pk).update(is_quiet=True, available_at=quiet_until)
+                if mission.counts["unconfirmed"]:  # else they were found meanwhile
+                    ready.append(event)
+            else:
+                event.delete()
+                if not event.is_quiet and (mission or is_end):  # nobody can act on a deleted mission
+                    ready.append(event)
+        # Locked, so that two workers do not add to one message at once.
+        channels = Channel.objects.filter(owner__in={event.owner_id for event in ready}, is_enabled=True)
+        channels = channels.filter(owner__is_active=True).order_by("pk")
+        for channel in channels.select_for_update(no_key=True, of=("self",)):
+            mine = [event for event in ready if event.owner_id == channel.owner_id]
+            if channel.is_for_people:
+                mine = [event for event in mine if set(event.topics.split()) & set(channel.events)]
+                _add_to_message(channel, [_entry(event, missions.get(event.mission_id)) for event in mine], now)
+            else:
+                Delivery.objects.bulk_create(
+                    Delivery(
+                        channel=channel,
+                        type=event.type,
+                        payload=_payload(event, missions.get(event.mission_id)),
+                        created_at=now,
+                        next_try_at=now,
+                    )
+                    for event in mine
+                    if event.type in channel.events
+                )
+        return len(events)
+
+
+def _payload(event: Event, mission: MissionFacts | None) -> dict[str, Any]:
+    """Return the body for a program: ids and numbers, no prompts and no results."""
+    data: dict[str, Any] = {"api_mission_id": event.mission_id}
+    if event.type in ITEM_EVENTS:
+        data |= {"item": event.item_index}
+        data |= mission.items.get(event.item_index or 0, {}) if mission else {}
+    else:
+        data |= {"status": event.mission_status, "reason_code": event.reason_code, **_numbers(mission)}
+    return {"type": event.type, "timestamp": timestamp(event.created_at), "data": data}
+
+
+def _entry(event: Event, mission: MissionFacts | None) -> dict[str, Any]:
+    """Return the facts of an event for a message to a person."""
+    return {
+        "type": event.type,
+        "api_mission_id": event.mission_id,
+        "status": event.mission_status,
+        "topics": event.topics.split(),
+        "reason": event.reason,
+        "reason_code": event.reason_code,
+        "reason_params": event.reason_params,
+        **_numbers(mission),
+    }
+
+
+def _numbers(mission: MissionFacts | None) -> dict[str, Any]:
+    if mission is None:
+        return {}
+    return {
+        "name": mission.name,
+        "total_count": mission.total_count,
+        "counts": dict(mission.counts),
+        "cost": mission.cost,
+        "currency": mission.currency,
+    }
+
+
+def _add_to_message(channel: Channel, entries: list[Mapping[str, Any]], now: datetime) -> None:
+    """Add events to the message that waits for a channel, or begin one.
+
+    The first is sent at once. Those of the next minute are one message.
+    """
+    if not entries:
+        return
+    messages = channel.deliveries.exclude(type=PING)
+    waiting = messages.filter(state=DeliveryState.WAITING, try_count=0, next_try_at__gt=now).first()
+    if waiting:
+        payload = {"events": [*waiting.payload["events"], *entries]}
+        if Delivery.objects.filter(pk=waiting.pk, try_count=0, next_try_at__gt=now).update(payload=payload):
+            return
+    latest = messages.aggregate(latest=Max("next_try_at", filter=Q(try_count=0)), created=Max("created_at"))
+    last = max(filter(None, latest.values()), default=None)
+    at = max(now, last + PEOPLE_PAUSE) if last else now
+    Delivery.objects.create(
+        channel=channel, type=entries[0]["type"], payload={"events": entries}, created_at=now, next_try_at=at
+    )
