@@ -118,9 +118,10 @@ def words(delivery: Delivery, language: str) -> tuple[str, list[str]]:
 
 
 def headline(outcome: str, name: str) -> str:
-    """Return a sentence about a mission that is done, failed, paused, at a limit or unconfirmed."""
+    """Return a sentence about the outcome of a mission, such as "done"."""
     sentences = {
         "done": _("“%s” is done."),
+        "first": _("The first rows of “%s” are done."),
         "failed": _("“%s” has failed."),
         "paused": _("“%s” is paused."),
         "limit": _("“%s” has reached a spending limit."),

@@ -25,6 +25,7 @@ FIRST_RELEASE = {
     "operations": 0,
     "providers": 0,
     "sharing": 0,
+    "notifications": 0,
     "templates_app": 2,
     "workers": 0,
 }

@@ -20,7 +20,7 @@ from batch_input.columns import prompt_field
 from batch_input.report import InputReport
 from core.money import amount_text
 from core.text import trim
-from missions import event_source, failures, lifecycle, selectors, services
+from missions import event_source, failures, lifecycle, reasons, selectors, services
 from missions.models import ItemStatus, Mission, MissionStatus
 from missions.results import gallery
 from missions.throughput import COMPLETIONS_SEEN, pace_of, slow_items
@@ -28,6 +28,7 @@ from missions.web.access import visible_mission
 from missions.web.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from missions.web.item_presenter import present_items, shared_parameters
 from missions.web.running import running_items, shows_running
+from notifications.messages import headline
 from providers import catalog
 
 ITEMS_PER_PAGE = 50
@@ -190,8 +191,11 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         group = Mission.objects.filter(owner=mission.owner_id, group=mission.group, delete_requested_at=None)
         others = group.exclude(pk=mission.pk).only("name", "model", "provider", "task_type", "owner").order_by("pk")
         siblings = [(other, catalog.model_of(other).label) for other in others]
+    outcome = outcome_of(mission)
     return {
         "mission": mission,
+        "outcome": outcome,
+        "outcome_title": headline(outcome, mission.name) if outcome else "",
         "tab": tab,
         "tabs": [
             {"url": urls[name], "text": text, "count": count, "is_current": name == tab}
@@ -212,6 +216,22 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         "shows_running": shows_running(mission),
         "running_items": running_items(mission, limit=SHOWN_RUNNING) if tab == "results" else [],
     }
+
+
+def outcome_of(mission: Mission) -> str:
+    """Return the event that an open page in the background tells of, "" while there is none.
+
+    It is "done", "first" (its first rows), "failed", "limit", "paused" (by the engine) or
+    "unconfirmed".
+    """
+    if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED):
+        return "done" if mission.status == MissionStatus.COMPLETED else "failed"
+    if mission.status == MissionStatus.PAUSED and mission.pause_reason_code:
+        if mission.pause_reason_code in lifecycle.LIMIT_CODES:
+            return "limit"
+        quiet = {reasons.PAUSED_BY_PERSON.code: "", reasons.FIRST_ROWS_DONE.code: "first"}
+        return quiet.get(mission.pause_reason_code, "paused")
+    return "unconfirmed" if mission.waits_for_person else ""
 
 
 def render_tab(

@@ -147,21 +147,38 @@ def test_failures_appear_on_an_open_page(page, person):
         expect(page.locator("#mission-state")).to_contain_text(text)
 
 
-def test_hidden_tab_requests_nothing(open_page, person):
-    mission = make_mission(person, 3)
+TOLD = """
+  window.told = [];
+  window.Notification = class extends EventTarget {
+    static permission = "granted";
+    constructor(title, { body }) { super(); told.push(`${title} ${body}`); }
+  };
+"""
+
+
+def test_hidden_tab_counts_and_tells_the_end(open_page, person):
+    mission = make_mission(person, 2, name="Teapots")
     page = open_page()
+    page.add_init_script(TOLD)
     page.clock.install()
     with page.expect_request(lambda request: "/events?after=" in request.url):
         page.goto(f"/missions/{mission.pk}")
     page.evaluate(HIDE)
     urls: list[str] = []
     page.on("request", lambda request: urls.append(request.url))
-    services.pause_mission(mission_id=mission.pk, actor="test")
+    run(mission, [picture()])
+    page.clock.run_for(16_000)
+    expect(page).to_have_title("50% · Teapots · RunningHub Batch")
+    assert not page.evaluate("told")
+    run(mission, [picture()])
+    page.clock.run_for(16_000)
+    expect(page).to_have_title("✓ Teapots · RunningHub Batch")
     page.clock.run_for(60_000)
-    assert not urls
+    assert len([url for url in urls if "/pulse" in url]) == 2
+    assert not [url for url in urls if "/events" in url]
+    assert page.evaluate("told") == ["“Teapots” is done. completed: 2 of 2 completed, 0 failed"]
     page.evaluate(SHOW)
-    page.clock.run_for(1_000)
-    expect(page.locator("#mission-state")).to_contain_text("Paused")
+    expect(page).to_have_title("Teapots · RunningHub Batch")
 
 
 def test_page_without_a_stream_polls(open_page, person):

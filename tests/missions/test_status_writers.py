@@ -26,6 +26,9 @@ REVIEWED = {
     "missions/execution/poll.py": 1,  # when to poll running attempts again
     "missions/results/download.py": 1,  # why a result is not stored yet, and the next try
     "core/admin/bulk.py": 1,  # how far an action is
+    "notifications/api.py": 1,  # the settings of a webhook
+    "notifications/web.py": 1,  # the settings of a channel
+    "notifications/delivery.py": 3,  # the tries of a delivery
     "missions/maintenance/reconcile_counts.py": 1,  # a mission's counts and cost
 }
 UPDATES = {"update", "aupdate", "Mission", "MissionItem", "Attempt", "Output", "setattr", "__setattr__"}

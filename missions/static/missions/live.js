@@ -7,17 +7,20 @@
 //   data-live-text   the index of an item whose text is being written: the stream brings its next pieces
 //   data-shows-progress   the provider reports progress: it is read now and then, because no event tells of it
 //
-// Nothing is requested while the tab is hidden.
+// While the tab is hidden there is no stream, and refreshes are few: the title counts on, and a message of the system
+// tells of the outcome (notifications/desktop.js).
 
 import { reveal } from "../app/app.js";
 import "./clock.js";
 import { sessionFetch, sessionProblem } from "../app/session.js";
+import { forget, showOnce } from "../notifications/desktop.js";
 
 const EVENT_PAUSE = 1000; // milliseconds between two refreshes, however many events arrive
 const TAB_PAUSE = 2500;
 const ANNOUNCE_PAUSE = 15000; // between two announcements to screen readers
 const STREAM_PAUSE = 15000; // while the stream is open; a proxy may hold it back, so refreshes do not stop
 const PROGRESS_PAUSE = 3000; // the same, where items report progress
+const HIDDEN_PAUSE = 15000;
 
 document.documentElement.classList.add("scripted");
 
@@ -47,7 +50,7 @@ function keepFresh(root) {
 
   async function refreshNow() {
     unschedule();
-    if (document.hidden || sessionProblem()) return;
+    if (sessionProblem()) return;
     if (isRefreshing) {
       hasNews = true;
       return;
@@ -98,6 +101,7 @@ function keepFresh(root) {
   }
 
   function pause() {
+    if (document.hidden) return HIDDEN_PAUSE;
     if (stream?.readyState !== EventSource.OPEN) return Number(root.dataset.seconds ?? 4) * 1000;
     return "showsProgress" in root.dataset ? PROGRESS_PAUSE : STREAM_PAUSE;
   }
@@ -108,22 +112,23 @@ function keepFresh(root) {
   }
 
   document.addEventListener("visibilitychange", () => {
+    unschedule();
     if (document.hidden) {
       closeStream();
-      unschedule();
+      if (isRunning()) schedule(pause());
     } else if (isRunning()) {
       schedule(0);
       openStream();
     }
   });
   document.addEventListener("session:resumed", () => {
-    if (document.hidden || !isRunning()) return;
+    if (!isRunning()) return;
     schedule(0);
-    openStream();
+    if (!document.hidden) openStream();
   });
   addEventListener("pagehide", closeStream);
-  if (!document.hidden && isRunning()) {
-    openStream();
+  if (isRunning()) {
+    if (!document.hidden) openStream();
     schedule(pause());
   }
 }
@@ -193,10 +198,38 @@ function comparable(zone) {
 let announcedAt = 0;
 let announcedText = document.getElementById("mission-summary")?.textContent;
 
+let outcome = document.getElementById("mission-summary")?.dataset.outcome;
+let mark = ""; // before the title, until somebody looks
+
+function showTitle() {
+  const summary = document.getElementById("mission-summary");
+  if (summary && liveRoot.dataset.titleSuffix) document.title = mark + summary.dataset.title + liveRoot.dataset.titleSuffix;
+}
+
+/** Tell of an outcome that nobody sees, such as the end of the mission: in the title, and by a message of the system. */
+function tellOutcome(summary) {
+  const before = outcome;
+  outcome = summary.dataset.outcome;
+  const key = `${location.pathname.match(/^.*?missions\/\d+/)?.[0]}:`;
+  if (!outcome) forget(key);
+  if (outcome === before || !outcome || (!document.hidden && document.hasFocus())) return;
+  mark = ["done", "first"].includes(outcome) ? "✓ " : "⚠ ";
+  showOnce({ key: key + outcome, title: summary.dataset.outcomeTitle, text: summary.textContent, url: location.href });
+}
+
+for (const event of ["focus", "visibilitychange"]) {
+  addEventListener(event, () => {
+    if (!mark || document.hidden) return;
+    mark = "";
+    showTitle();
+  }, true);
+}
+
 function announceSummary() {
   const summary = document.getElementById("mission-summary");
   if (!summary) return;
-  if (liveRoot.dataset.titleSuffix) document.title = summary.dataset.title + liveRoot.dataset.titleSuffix;
+  tellOutcome(summary);
+  showTitle();
   const hasEnded = summary.dataset.liveNow !== "1";
   const isTooSoon = !hasEnded && Date.now() - announcedAt < ANNOUNCE_PAUSE;
   if (summary.textContent === announcedText || isTooSoon) return;
@@ -211,7 +244,7 @@ let tabTimer = 0;
 /** Refresh the page below the tabs, such as the table of items. It has a URL of its own and changes less often. */
 function refreshTab() {
   const tab = document.querySelector("[data-refreshes]");
-  if (!tab) return;
+  if (!tab || document.hidden) return;
   clearTimeout(tabTimer);
   tabTimer = setTimeout(async () => {
     tabRefreshedAt = Date.now();
