@@ -22,7 +22,7 @@ from accounts.rights import Action
 from batch_input.tables import RowsInvalid, read_table
 from core.errors import DomainError
 from core.storage.disk import OutOfSpace
-from missions import services
+from missions import event_source, services
 from missions.models import Mission
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_mission
@@ -41,9 +41,9 @@ def corrections(request: HttpRequest, mission_id: int) -> HttpResponse:
     action = request.POST.get("action", "") if request.method == "POST" else ""
     if action in ("save", "retry"):
         return _apply(request, mission, is_retried=action == "retry")
-    context: dict[str, Any] = {}
+    context: dict[str, Any] = {"latest_event_id": event_source.latest_event_id(mission)}
     if request.method == "POST":
-        context = _read(request, mission)
+        context |= _read(request, mission)
     status = 422 if context.get("errors") else 200
     return render(request, "missions/corrections.html", head_context(mission, "failures") | context, status=status)
 

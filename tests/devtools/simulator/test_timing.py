@@ -98,7 +98,7 @@ def test_the_counters_tell_what_happened(caller: Caller, simulator: SimulatorPro
         "max_in_flight": 1,
         "uploads": 1,
         "downloads": 1,
-        "charged": "1.05",
+        "charged": "0.25",
     }
     assert {name: stats[name] for name in expected} == expected
     assert stats["slot_seconds"] == pytest.approx(0.15, abs=0.01)
