@@ -135,7 +135,7 @@ def test_zip_lists_files_missing_in_the_bucket(bucket: ObjectStorage, owner: Use
     content = b"".join(archive)
     assert len(content) == archive.length
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
-    assert [name[:4] for name in names] == ["0003", "mani"]
+    assert [name[:4] for name in names] == ["3_a-", "mani"]
 
 
 def test_no_zip_without_the_bucket(no_bucket: None, owner: User) -> None:

@@ -64,8 +64,8 @@ def test_ago_format(age, written):
 
 
 def test_distant_times_are_dates():
-    assert ">March 5, 2020</time>" in ui.ago(datetime(2020, 3, 5, 12, tzinfo=UTC))
-    assert ">03/05/2200 " in ui.ago(datetime(2200, 3, 5, 12, tzinfo=UTC))
+    assert ">2020-03-05</time>" in ui.ago(datetime(2020, 3, 5, 12, tzinfo=UTC))
+    assert ">2200-03-05 " in ui.ago(datetime(2200, 3, 5, 12, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("kind, choices", [("item", ItemStatus), ("mission", MissionStatus), ("output", OutputStatus)])

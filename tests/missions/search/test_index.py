@@ -105,7 +105,7 @@ def test_rows_of_older_programs_are_indexed(owner):
     columns = [
         field.column for field in Mission._meta.concrete_fields if not field.name.startswith(("id", "unindexed"))
     ]
-    names = ", ".join(columns)
+    names = ", ".join(map(connection.ops.quote_name, columns))
     with connection.cursor() as cursor:  # an INSERT that does not know the new column
         cursor.execute(f"INSERT INTO missions_mission ({names}) SELECT {names} FROM missions_mission")  # noqa: S608
     copy = Mission.objects.latest("pk")

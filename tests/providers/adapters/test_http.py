@@ -194,7 +194,10 @@ def test_requests_send_a_user_agent():
 
 
 def test_the_key_is_not_in_the_log_of_the_libraries(caplog: pytest.LogCaptureFixture):
-    with caplog.at_level(logging.DEBUG, logger="urllib3"), http_servers.serving(http_servers.answers(b"{}")) as server:
+    with (
+        caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"),
+        http_servers.serving(http_servers.answers(b"{}")) as server,
+    ):
         post(server.url)
     assert caplog.text
     assert KEY not in caplog.text
