@@ -224,8 +224,8 @@ def touch(page: Page, *strokes: list[tuple[float, float]]) -> None:
 
 
 def swipe(page: Page, dx: int, dy: int = 0) -> None:
-    """Move a finger over the middle of the page, by pixels."""
-    touch(page, [(180 + dx * step / 5, 400 + dy * step / 5) for step in range(6)])
+    """Move a finger over the image, by pixels."""
+    touch(page, [(180 + dx * step / 5, 200 + dy * step / 5) for step in range(6)])
 
 
 def test_lightbox_on_a_telephone_swipes_zooms_and_goes_back(open_page, library):
@@ -328,7 +328,7 @@ def test_result_is_compared_with_its_source(open_page, person):
     page.get_by_role("button", name="Before and after").click()
     dialog = page.locator("#compare")
     expect(dialog.locator("[data-stage]")).to_have_attribute("data-mode", "slider")
-    expect(dialog.get_by_text("red.png")).to_be_visible()
+    expect(dialog.get_by_text("red.png", exact=True)).to_be_visible()
     sizes = dialog.locator("img").evaluate_all("pictures => pictures.map((each) => each.offsetWidth)")
     assert sizes[0] == sizes[1] > 100
     page.keyboard.press("j")

@@ -89,7 +89,7 @@ def test_selection_is_downloaded(open_page, finished):
     with page.expect_download() as download:
         page.get_by_role("button", name="Download selected").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
-    assert [name[:4] for name in names] == ["0001", "0004", "mani"]
+    assert [name[:4] for name in names] == ["1_a-", "4_a-", "mani"]
 
 
 def test_list_resumes_and_deletes_missions(open_page, finished):

@@ -57,7 +57,7 @@ export function addFiles(area, pictures, others = []) {
   skipped.set(area, [...(skipped.get(area) ?? []), ...others.map((file) => file.name)]);
   for (const file of pictures) {
     const path = file.webkitRelativePath || droppedPaths.get(file) || "";
-    const upload = { file, path, name: file.name || "pasted.png", area, state: "queued", failures: 0, progress: 0 };
+    const upload = { file, path, name: file.name || "pasted.png", size: file.size, area, state: "queued", failures: 0, progress: 0 };
     if (file.size > limit) refuse(upload, { word: "tooBig" });
     uploads.push(upload);
   }
@@ -281,7 +281,7 @@ function lineOf(upload, region) {
   name.title = upload.path || upload.name;
   const { message, word } = upload.problem ?? {};
   const notes = upload.result?.warnings ?? [];
-  text.textContent = upload.state === "refused" ? (message ?? withNumbers(words[word], { size: megabytes(upload.file.size) })) : [words[upload.state], ...notes].filter(Boolean).join(" ");
+  text.textContent = upload.state === "refused" ? (message ?? withNumbers(words[word], { size: megabytes(upload.size) })) : [words[upload.state], ...notes].filter(Boolean).join(" ");
   progress.hidden = upload.state !== "sending";
   progress.value = upload.progress;
   progress.setAttribute("aria-label", upload.name);
