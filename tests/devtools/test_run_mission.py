@@ -111,7 +111,7 @@ def test_prompts_file_becomes_a_folder_of_images(folder: Path) -> None:
     assert "cost: 0.10 CNY" in done.stdout
     first, second = manifest(folder / "out")
     assert (first["custom_id"], first["status"], first["cost"]) == ("'=1+1", "completed", "0.050000")
-    assert second["file"] == "0002_a-blue-door.png"
+    assert second["file"] == "2_A-blue-door.png"
     for row in (first, second):
         content = (folder / "out" / row["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
