@@ -44,6 +44,7 @@ OURS = (
     "drafts",
     "media",
     "missions",
+    "notifications",
     "operations",
     "providers",
     "sharing",
