@@ -54,8 +54,13 @@ def poll_unanswered(account_id: int) -> None:
 
 
 def rescue(attempt_id: int) -> None:
-    """Look up an unconfirmed attempt; later, if too many workers wait for its account."""
-    account_id = Attempt.objects.values_list("account_id", flat=True).get(pk=attempt_id)
+    """Look up an unconfirmed attempt; later, if too many workers wait for its account.
+
+    One whose mission was deleted meanwhile has nothing to look up.
+    """
+    account_id = Attempt.objects.filter(pk=attempt_id).values_list("account_id", flat=True).first()
+    if account_id is None:
+        return
     with bulkhead.waiting(Call.LOOKUP, account_id) as is_allowed:
         if is_allowed:  # if not, the reaper sends the message again
             execution.resolve_unconfirmed(attempt_id)

@@ -285,3 +285,8 @@ def test_warming_up_changes_nothing(owner, account, simulator):
     before = list(Attempt.objects.values()), list(Mission.objects.values())
     MissionHooks().warm_up()
     assert (list(Attempt.objects.values()), list(Mission.objects.values())) == before
+
+
+@pytest.mark.django_db
+def test_an_attempt_that_was_deleted_needs_no_rescue():
+    tasks.rescue(404)
