@@ -16,7 +16,7 @@ from django.db.models import CharField, Count, Exists, F, Func, OuterRef, Prefet
 from django.db.models.fields.json import KeyTransform
 
 from billing.budget import Budget
-from billing.models import SpendingLimit
+from billing.models import Period, SpendingLimit
 from billing.selectors import Spending, budget_of
 from core.money import MILLIONTH, amount_text
 from missions.lifecycle import OPEN
@@ -215,6 +215,11 @@ class BudgetLeft:
 
     budget: Budget
     period: str
+
+    @property
+    def period_label(self) -> str:
+        """The period for people, such as "per day (UTC)"."""
+        return str(Period(self.period).label)
 
 
 def budget_left(user_id: int, *, now: datetime) -> BudgetLeft | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import segno
@@ -138,7 +139,7 @@ def _rendered(path: Path, changed_ns: int) -> tuple[str, list[tuple[str, str]], 
         text = part.sub("", text, count=1)
     tokens = markdown.parse(text)
     title, sections = "", []
-    for token, inline in zip(tokens, [*tokens[1:], *tokens[:1]], strict=True):
+    for token, inline in pairwise(tokens):  # a heading is followed by its text
         if token.type != "heading_open":
             continue
         text = "".join(child.content for child in inline.children or [])
@@ -169,4 +170,4 @@ def _adapt(token: Token) -> None:
             page = match[1].removesuffix(CHINESE)
             token.attrs["href"] = reverse("help", args=[page]) + (match[2] or "")
         elif not href.startswith(("https://", "#")):
-            token.attrs["href"] = "#"  # a file of the source code
+            del token.attrs["href"]  # a file of the source code, which is not shown here

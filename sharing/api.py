@@ -49,7 +49,9 @@ class LinkOut(Schema):
     url: Annotated[str, Field(description="A full address if `PUBLIC_BASE_URL` is set, else a path.")]
     title: str
     message: str
-    is_open: Annotated[bool, Field(description="It was not withdrawn and has not expired.")]
+    is_open: Annotated[
+        bool, Field(description="It works: it was not withdrawn, has not expired, and its creator is active.")
+    ]
     result_count: Annotated[int | None, Field(description="null: all results of the mission.")]
     shows_prompts: bool
     allows_download: bool
@@ -98,7 +100,7 @@ def create_link(request: HttpRequest, mission_id: Path[RowId], payload: LinkIn) 
     mission = visible_mission(request, mission_id, Action.CHANGE)
     values = payload.dict()
     link = services.create_link(
-        mission=mission, creator=cast(User, request.user), numbers=values.pop("items"), **values
+        mission=mission, creator=cast(User, request.user), indexes=values.pop("items"), **values
     )
     return Status(201, link)
 
@@ -107,7 +109,7 @@ def create_link(request: HttpRequest, mission_id: Path[RowId], payload: LinkIn) 
 def list_links(request: HttpRequest, mission_id: Path[RowId]) -> QuerySet[ShareLink]:
     """Newest first, also those that no longer work."""
     mission = visible_mission(request, mission_id, Action.CHANGE)
-    return mission.share_links.prefetch_related("picks__item")
+    return mission.share_links.select_related("creator", "mission").prefetch_related("picks__item")
 
 
 @router.delete("/{mission_id}/links/{link_id}", response={204: None}, summary="Withdraw a share link")

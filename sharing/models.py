@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.core import signing
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -98,8 +97,13 @@ class ShareLink(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """True while the link works, as far as its own row says."""
-        return self.withdrawn_at is None and self.expires_at > timezone.now()
+        """True while the link works: ``ShareLinkQuerySet.open`` for one row."""
+        return (
+            self.withdrawn_at is None
+            and self.expires_at > timezone.now()
+            and self.creator.is_active
+            and self.mission.delete_requested_at is None
+        )
 
     @classmethod
     def id_and_nonce(cls, token: str) -> tuple[int, str] | None:
@@ -125,10 +129,6 @@ class Pick(models.Model):
         verbose_name = _("pick")
         verbose_name_plural = _("picks")
         constraints = [models.UniqueConstraint(fields=["link", "item"], name="pick_once_per_link")]
-        indexes = [
-            # sharing.services: the other picks of an item that brought its star.
-            models.Index(fields=["item"], name="pick_with_star", condition=Q(adds_star=True)),
-        ]
 
     def __str__(self) -> str:
         return f"{self.link_id}: item {self.item_id}"

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -45,7 +46,7 @@ def create_link(
     creator: User,
     title: str = "",
     message: str = "",
-    numbers: Sequence[int] | None = None,
+    indexes: Sequence[int] | None = None,
     expires_at: datetime | None = None,
     shows_prompts: bool = False,
     allows_download: bool = True,
@@ -53,7 +54,7 @@ def create_link(
 ) -> ShareLink:
     """Create a link to a mission's results.
 
-    ``numbers`` are the numbers of the items to share; None shares all results, also later ones.
+    ``indexes`` are those of the items to share; None shares all results, also later ones.
     ``title`` is the mission's name if empty. ``expires_at`` is in DEFAULT_DAYS if None.
 
     Raises LinkInvalid, and NotPossible if the mission has MOST_LINKS links already.
@@ -64,7 +65,7 @@ def create_link(
     if not now < expires_at <= now + timedelta(days=MOST_DAYS):
         text = _("Choose a time in the future, at most %(days)s days from now.") % {"days": MOST_DAYS}
         errors.append(FieldError("expires_at", text))
-    rows = None if numbers is None else _rows_of(mission, numbers)
+    rows = None if indexes is None else _rows_of(mission, indexes)
     if rows == []:
         errors.append(FieldError("items", _("Choose results of this mission that are completed.")))
     if errors:
@@ -104,14 +105,14 @@ def find_link(token: str) -> ShareLink:
 
     Raises Http404 if there is none, LinkEnded if it works no longer.
     """
-    made_of = ShareLink.id_and_nonce(token)
-    links = ShareLink.objects.select_related("mission")
-    link = links.filter(pk=made_of[0], nonce=made_of[1]).first() if made_of else None
-    if link is None or link.mission.delete_requested_at:
+    signed = ShareLink.id_and_nonce(token)
+    if signed is None:
         raise Http404
-    if not links.open().filter(pk=link.pk).exists():
-        text = _("This link has expired or was withdrawn. Ask the person who sent it to you for a new one.")
-        raise LinkEnded(text)
+    link = get_object_or_404(ShareLink.objects.select_related("mission", "creator"), pk=signed[0], nonce=signed[1])
+    if link.mission.delete_requested_at:
+        raise Http404
+    if not link.is_open:
+        raise LinkEnded
     return link
 
 

@@ -1,4 +1,4 @@
-"""``/missions/ID/links``: the links to a mission's results, for the people who may change it."""
+"""``/missions/ID/links``: share links, for the people who may change the mission."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class LinkForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("For example: please mark your ten favourites by Friday."),
     )
-    days = forms.TypedChoiceField(choices=DAYS, coerce=int, initial=14, label=gettext_lazy("Works for"))
+    days = forms.TypedChoiceField(
+        choices=DAYS, coerce=int, initial=services.DEFAULT_DAYS, label=gettext_lazy("Works for")
+    )
     allows_picks = forms.BooleanField(
         required=False,
         initial=True,
@@ -105,7 +107,7 @@ def new_link(request: HttpRequest, mission_id: int) -> HttpResponse:
         services.create_link(
             mission=mission,
             creator=cast(User, request.user),
-            numbers=indexes,
+            indexes=indexes,
             expires_at=timezone.now() + timedelta(days=values.pop("days")),
             **values,
         )
@@ -139,7 +141,7 @@ def _render(
     status: int = 200,
 ) -> HttpResponse:
     site = settings.PUBLIC_BASE_URL or f"{request.scheme}://{request.get_host()}"
-    links = mission.share_links.select_related("creator").annotate(pick_count=Count("picks"))
+    links = mission.share_links.select_related("creator", "mission").annotate(pick_count=Count("picks"))
     context = {
         "mission": mission,
         "form": form,

@@ -20,7 +20,7 @@ from core.logging.context import current_ids
 SHORTEST_SECRET = 12  # a shorter value in the environment may be a common word
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)S?$")
 _PASSWORD_IN_URL = re.compile(r"[a-z0-9+.-]{1,30}://[^:@/\s]*:([^@\s]+)@")  # DATABASE_URL
-# The addresses of uploaded files and of webhooks are keys by themselves.
+# The addresses of uploaded files, share links and webhooks are keys by themselves.
 _SECRET_PATH = re.compile(r"(/media/|/shared/|/hooks/[^/\s]+/)[A-Za-z0-9_.-]{20,}")
 _TOKEN = re.compile(r"\brhb_[\w-]{20,}|(?<=Bearer )\S+")
 

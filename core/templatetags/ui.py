@@ -26,6 +26,7 @@ from django.utils.translation import ngettext
 
 from core.money import money_text
 from core.ui import actions, statuses
+from core.ui.navigation import Link
 
 register = template.Library()
 
@@ -227,7 +228,7 @@ def pagination(context: Mapping[str, Any], page: Page[Any], *, name: str = "page
 
 
 @register.simple_tag
-def actions_of(place: str, row_id: int) -> list[actions.Shown]:
+def actions_of(place: str, row_id: int) -> list[Link]:
     """Return the actions that apps added: ``{% actions_of "mission" mission.pk as added %}``."""
     return actions.shown(place, row_id)
 

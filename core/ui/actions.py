@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 
-from core.ui.navigation import url_of
+from core.ui.navigation import Link, url_of
 
 MISSION = "mission"  # the menu of a mission: a link to a page
 SELECTED_RESULTS = "selected results"  # the bar below a gallery: the selection is sent to the page
@@ -21,15 +21,6 @@ class Action:
     icon: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An action as one page shows it."""
-
-    url: str
-    text: str | Promise
-    icon: str
-
-
 _actions: dict[tuple[str, str], Action] = {}
 
 
@@ -38,8 +29,8 @@ def register(place: str, action: Action) -> None:
     _actions[place, action.url_name] = action
 
 
-def shown(place: str, row_id: int) -> list[Shown]:
+def shown(place: str, row_id: int) -> list[Link]:
     """Return the actions of a place for one row, in the order in which they were registered."""
     here = [action for (other, _name), action in _actions.items() if other == place]
     urls = [(url_of(action.url_name, row_id), action) for action in here]
-    return [Shown(url, action.text, action.icon) for url, action in urls if url]
+    return [Link(url, action.text, action.icon, is_current=False) for url, action in urls if url]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -72,19 +71,14 @@ def spending_by_week(user_id: int, *, now: datetime) -> list[CurrencySpending]:
     starts = [monday - WEEK * back for back in range(WEEKS - 1, -1, -1)]
     names = {f"w{place}": start for place, start in enumerate(starts)}
     found: dict[str, CurrencySpending] = {}
-    by_model: defaultdict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for spend in spend_since(names, now=now, owner_id=user_id):
         entry = found.setdefault(spend.currency, CurrencySpending(spend.currency, [Week(start) for start in starts]))
         amounts = [spend.amounts[name] for name in names]  # each since the start of its week
         for place, week in enumerate(entry.weeks):
             week.cost += amounts[place] - (amounts[place + 1] if place + 1 < WEEKS else 0)
-        sums = by_model[spend.currency, spend.model]
-        sums[0] += amounts[-1]
-        sums[1] += amounts[0]
+        if amounts[0]:
+            entry.models.append((spend.model, amounts[-1], amounts[0]))
         entry.unreported_count += spend.unreported_counts["w0"]
-    for (currency, model), (this_week, recent) in by_model.items():
-        if recent:
-            found[currency].models.append((model, this_week, recent))
     for entry in found.values():
         entry.models.sort(key=lambda row: -row[2])
     return [entry for entry in found.values() if entry.total or entry.unreported_count]

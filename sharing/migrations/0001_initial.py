@@ -55,7 +55,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'pick',
                 'verbose_name_plural': 'picks',
                 'ordering': ['pk'],
-                'indexes': [models.Index(condition=models.Q(('adds_star', True)), fields=['item'], name='pick_with_star')],
                 'constraints': [models.UniqueConstraint(fields=('link', 'item'), name='pick_once_per_link')],
             },
         ),

@@ -62,9 +62,9 @@ def port() -> int:
     return free_port()
 
 
-def serve(port: int) -> str:
+def serve(port: int, **options: str) -> str:
     out = io.StringIO()
-    call_command("serve", port=port, simulator_port=0, stdout=out)
+    call_command("serve", port=port, simulator_port=0, stdout=out, **options)
     return out.getvalue()
 
 
@@ -84,6 +84,17 @@ def test_with_a_key_missions_are_real(manager, port, settings):
     assert "cost money" in serve(port)
     assert set(manager.processes) == {"web", "workers"}
     assert "RUNNINGHUB_BASE_URL" not in manager.environment.keys() - os.environ.keys()
+
+
+def test_other_devices_find_the_site(manager, port, monkeypatch):
+    monkeypatch.setattr(serve_command, "own_address", lambda: "192.168.1.5")
+    shown = serve(port, host="0.0.0.0")  # noqa: S104  nothing listens: no process is started
+    assert f"http://192.168.1.5:{port}/" in shown
+    assert "Scan it with a phone" in shown
+    assert manager.environment["HOST"] == "0.0.0.0"  # noqa: S104
+    assert "192.168.1.5" in manager.environment["ALLOWED_HOSTS"].split(",")
+    serve(port)
+    assert "192.168.1.5" not in manager.environment["ALLOWED_HOSTS"].split(",")
 
 
 def test_first_administrator_is_created_once(port):

@@ -78,7 +78,7 @@ def test_prompts_are_shown_if_wanted(client, mission):
 
 
 def test_selection_shows_nothing_else(client, mission):
-    link = share(mission, numbers=[2, 4])
+    link = share(mission, indexes=[2, 4])
     assert numbers(client.get(f"/shared/{link.token}")) == [2, 4]
     assert client.get(f"/shared/{link.token}/2/1").status_code == 200
     for index in (1, 3, 5, 99):
@@ -89,7 +89,7 @@ def test_selection_shows_nothing_else(client, mission):
 
 def test_pages_of_many_results(client, mission, monkeypatch):
     monkeypatch.setattr("sharing.client_views.RESULTS_PER_PAGE", 2)
-    for link in (share(mission), share(mission, numbers=[1, 2, 3, 4])):
+    for link in (share(mission), share(mission, indexes=[1, 2, 3, 4])):
         first = client.get(f"/shared/{link.token}/tiles")
         assert numbers(first) == [1, 2]
         rest = client.get(f"/shared/{link.token}/tiles?view=&after={first.context['page'].after}")
@@ -167,7 +167,7 @@ def test_picks_can_be_refused(client, mission):
 
 
 def test_archive_has_files_alone(client, mission):
-    link = share(mission, numbers=[1, 3])
+    link = share(mission, indexes=[1, 3])
     answer = client.get(f"/shared/{link.token}/results.zip")
     archive = zipfile.ZipFile(io.BytesIO(answer.getvalue()))
     assert len(archive.namelist()) == 2
@@ -182,6 +182,9 @@ def test_archive_has_files_alone(client, mission):
 
 def test_owner_creates_and_withdraws(web, client, mission):
     there = f"/missions/{mission.pk}/links"
+    page = web.get(f"/missions/{mission.pk}").content.decode()
+    assert f'href="{there}"' in page
+    assert f'formaction="{there}/new"' in page
     form = {"link-title": "Picks", "link-days": "7", "link-allows_picks": "on"}
     asked = web.post(f"{there}/new", {"item": "1-2"})
     assert "Share 2 selected results" in asked.content.decode()
