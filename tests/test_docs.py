@@ -79,6 +79,14 @@ def test_links_lead_to_files_and_headings(path):
         assert not heading or heading in anchors(page), target
 
 
+@each_page
+def test_contents_list_every_section(path):
+    contents = re.search(r"(?:^- \[.+\]\(#.+\)\n){3,}", without_blocks(path), re.MULTILINE)
+    if contents:
+        sections = re.findall(r"^## (.+)$", without_blocks(path), re.MULTILINE)
+        assert re.findall(r"\[(.+)\]", contents[0]) == sections
+
+
 def test_every_page_and_picture_is_linked():
     contents = (ROOT / "docs/README.md").read_text()
     for page in sorted((ROOT / "docs").glob("*.md")):
