@@ -41,21 +41,28 @@ def announce(now: datetime) -> int:
             if event.item_index is not None:
                 items[event.mission_id].add(event.item_index)
         missions = services.facts_of({event.mission_id for event in events}, items)
-        ready = []
+        ready, done = [], []
         for event in events:
             mission = missions.get(event.mission_id)
             is_end = event.type == EventType.MISSION_FINISHED
             if is_end and mission and not mission.is_settled and event.created_at > now - FILES_LIMIT:
                 Event.objects.filter(pk=event.pk).update(available_at=now + FILES_PAUSE)
-            elif event.type == EventType.MISSION_UNCONFIRMED and not event.is_quiet and mission:
+                continue
+            is_unconfirmed = event.type == EventType.MISSION_UNCONFIRMED
+            if not mission:
+                is_wanted = is_end  # nobody can act on a deleted mission
+            elif is_unconfirmed:
+                is_wanted = not event.is_quiet and mission.counts["unconfirmed"] > 0  # else they were found
+            else:
+                is_wanted = True
+            if is_wanted:
+                ready.append(event)
+            if is_wanted and is_unconfirmed:
                 quiet_until = now + QUIET_AFTER_UNCONFIRMED
                 Event.objects.filter(pk=event.pk).update(is_quiet=True, available_at=quiet_until)
-                if mission.counts["unconfirmed"]:  # else they were found meanwhile
-                    ready.append(event)
             else:
-                event.delete()
-                if not event.is_quiet and (mission or is_end):  # nobody can act on a deleted mission
-                    ready.append(event)
+                done.append(event.pk)
+        Event.objects.filter(pk__in=done).delete()
         # Locked, so that two workers do not add to one message at once.
         channels = Channel.objects.filter(owner__in={event.owner_id for event in ready}, is_enabled=True)
         channels = channels.filter(owner__is_active=True).order_by("pk")

@@ -124,12 +124,15 @@ def _send_to(channel_id: int, *, is_thread: bool) -> None:
         if channel is None:
             break
         waiting = channel.deliveries.filter(state=DeliveryState.WAITING, next_try_at__lte=now)
-        delivery = waiting.order_by("next_try_at", "pk").first()
-        if delivery is None:
+        pk = waiting.order_by("next_try_at", "pk").values_list("pk", flat=True).first()
+        if pk is None:
             break
         # A worker that dies leaves the next try to another one, after the lease.
         Channel.objects.filter(pk=channel_id).update(busy_until=now + LEASE)
-        Delivery.objects.filter(pk=delivery.pk).update(next_try_at=now + LEASE)
+        if not waiting.filter(pk=pk).update(next_try_at=now + LEASE, try_count=F("try_count") + 1):
+            continue  # another worker was faster
+        # Read after its try has begun: until then ``announce`` may add events to it, and not later.
+        delivery = Delivery.objects.get(pk=pk)
         language = Profile.objects.filter(user=channel.owner_id).values_list("language", flat=True).first()
         if is_thread:
             connection.close()
@@ -172,7 +175,7 @@ def _mail(address: str, delivery: Delivery, language: str) -> Outcome:
     headers = {"Message-ID": f"<{delivery.message_id}@{urlsplit(settings.PUBLIC_BASE_URL).hostname or 'localhost'}>"}
     sender = formataddr((messages.SITE, settings.DEFAULT_FROM_EMAIL))
     try:
-        EmailMessage(title.replace("\n", " "), "\n".join(lines), sender, [address], headers=headers).send()
+        EmailMessage(" ".join(title.split()), "\n".join(lines), sender, [address], headers=headers).send()
     except (SMTPException, OSError, ValueError) as error:
         log.warning("The mail server did not take a message: %s", type(error).__name__)
         return Outcome(False, None, str(messages.NOT_MAILED))
@@ -201,8 +204,8 @@ def _record(channel: Channel, delivery: Delivery, outcome: Outcome, now: datetim
         "milliseconds": milliseconds,
         "answer": outcome.answer,
     }
-    try_count = delivery.try_count + 1
-    changes = {"try_count": try_count, "tries": [*delivery.tries, entry][-20:]}
+    try_count = delivery.try_count
+    changes = {"tries": [*delivery.tries, entry][-20:]}
     ended_at = timezone.now()
     rows = Delivery.objects.filter(pk=delivery.pk)
     if outcome.is_delivered:

@@ -60,14 +60,14 @@ def record(
     """Store an event of a mission for its owner's channels, if the owner has any.
 
     Call it in the transaction of the event, under the lock of the mission. Unconfirmed items are
-    reported once, not one by one: while such an event waits, or was just announced, no other is
-    stored.
+    reported together, not one by one: a waiting event stands for all, and one that was just
+    announced is announced again when its quiet time is over.
     """
     if not Channel.objects.filter(owner=owner_id, is_enabled=True).exists():
         return
     available_at = timezone.now()
     if event_type == EventType.MISSION_UNCONFIRMED:
-        if Event.objects.filter(mission_id=mission_id, type=event_type).exists():
+        if Event.objects.filter(mission_id=mission_id, type=event_type).update(is_quiet=False):
             return
         available_at += SETTLE
     Event.objects.create(

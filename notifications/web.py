@@ -22,8 +22,9 @@ from core.errors import DomainError
 from notifications import channels
 from notifications import messages as texts
 from notifications.channels import ChannelInvalid
+from notifications.delivery import LEASE
 from notifications.forms import ChannelForm
-from notifications.models import Channel, ChannelKind, Delivery, DeliveryState
+from notifications.models import Channel, ChannelKind, Delivery
 
 PAGE_SIZE = 20
 
@@ -98,7 +99,7 @@ def show_channel(request: HttpRequest, channel_id: int) -> HttpResponse:
         "deliveries": [
             (row, texts.label_of(row.type), texts.shown_answer(row.last_try.get("answer", ""))) for row in page
         ],
-        "is_sending": any(row.state == DeliveryState.WAITING and row.try_count == 0 for row in page),
+        "is_sending": channel.is_enabled and any(row.next_try_at and row.next_try_at < now + LEASE for row in page),
         "now": now,
     }
     return render(request, "notifications/channel.html", context, status=422 if form.is_bound else 200)

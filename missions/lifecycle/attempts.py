@@ -375,10 +375,11 @@ def _judge_charge(mission: Mission, attempt: Attempt, cost: Decimal | None) -> t
 def _pause_after_charge(mission: Mission, reason: str) -> None:
     """Pause a mission after an odd charge if it has items that are not sent yet.
 
-    One that waits for a release says this instead.
+    One that is paused until a release gives this as the reason instead, and its owner is notified.
     """
     if reason and mission.waits_for_release and mission.status == MissionStatus.PAUSED:
         Mission.objects.filter(pk=mission.pk).update(**pause_columns(reason))
+        announce(EventType.MISSION_PAUSED, mission, topics=(Topic.TROUBLE,), reason=reason)
     elif reason and mission.status in RUNNABLE and mission.pending_count + mission.submitting_count:
         pause_locked(mission, reason=reason)
 

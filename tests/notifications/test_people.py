@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 
 from accounts.models import Profile
 from billing.reasons import MISSION_LIMIT_REACHED
@@ -19,7 +20,7 @@ from missions import lifecycle, reasons
 from missions.lifecycle.missions import pause_locked
 from missions.lifecycle.moves import lock_mission
 from missions.models import Mission
-from notifications import channels, messages
+from notifications import announce, channels, messages
 from notifications.models import Channel, Delivery, Topic
 from tests import factories
 from tests.notifications.conftest import later, work
@@ -85,21 +86,61 @@ def test_messages_of_a_minute_are_one(mailbox, owner, account):
 
 
 def test_unconfirmed_items_are_one_message(mailbox, owner, account):
-    mission = factories.make_mission(owner, 3)
-    attempts = factories.claim(mission, account, 3)
+    mission = factories.make_mission(owner, 4)
+    attempts = factories.claim(mission, account, 4)
     factories.begin(*attempts)
+    factories.lose_answer(attempts[3])
+    assert factories.accept(attempts[3])  # it was found
+    later(61)
+    assert not mail.outbox
     for attempt in attempts[:2]:
         factories.lose_answer(attempt)
     work()
-    assert not mail.outbox  # perhaps they are found
+    assert not mail.outbox  # perhaps they are found, too
     later(61)
     factories.lose_answer(attempts[2])
     later(61)
     assert [message.subject for message in mail.outbox] == ["RunningHub Batch: “Teapots” needs a decision."]
     assert "2 unconfirmed" in mail.outbox[0].body
+    later(3600)
+    assert len(mail.outbox) == 2
+    assert "3 unconfirmed" in mail.outbox[1].body
+    later(3600)
+    later(3600)
+    assert len(mail.outbox) == 2
 
 
-def test_formats_of_the_services(owner, mixed):
+def test_odd_charge_of_the_first_rows_is_trouble(mailbox, owner, account):
+    channels.update(channel=mailbox, events=["trouble"])
+    mission = factories.make_mission(owner, 9, run_first=1)
+    [attempt] = factories.claim(mission, account)
+    factories.begin(attempt)
+    factories.accept(attempt)
+    factories.succeed(attempt, cost="0.50")
+    work()
+    [message] = mail.outbox
+    assert message.subject == "RunningHub Batch: “Teapots” is paused."
+    assert "0.50" in message.body
+
+
+def test_end_during_a_try_is_a_message_of_its_own(mailbox, owner, account, monkeypatch):
+    send = mail.EmailMessage.send
+
+    def send_slowly(message: mail.EmailMessage) -> int:
+        if Mission.objects.count() == 1:
+            finish(factories.make_mission(owner, 1, name="Cups"), account)
+            announce.announce(timezone.now())
+        return send(message)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", send_slowly)
+    finish(factories.make_mission(owner, 1), account)
+    work()
+    later(61)
+    subjects = [message.subject for message in mail.outbox]
+    assert subjects == ["RunningHub Batch: “Teapots” is done.", "RunningHub Batch: “Cups” is done."]
+
+
+def test_formats_of_the_services(db):
     entry = {
         "api_mission_id": 7,
         "name": "A <b> & c",
