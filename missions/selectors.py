@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from django.db.models import CharField, Count, Exists, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import CharField, Count, F, Func, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTransform
 
 from billing.budget import Budget
@@ -257,13 +257,11 @@ def describe_missions(mission_ids: Collection[int], items: Mapping[int, Collecti
 
     ``items`` holds the indexes of the items of interest, by mission.
     """
-    fetching = Output.objects.filter(item__mission=OuterRef("pk"), status=OutputStatus.PENDING)
-    missions: Any = Mission.objects.filter(pk__in=mission_ids, delete_requested_at=None)
+    fetching = pending_file_counts()
+    missions = Mission.objects.filter(pk__in=mission_ids, delete_requested_at=None)
     counts = [f"{status}_count" for status in ItemStatus.values]
     facts = {}
-    for mission in missions.annotate(is_fetching=Exists(fetching)).only(
-        "name", "total_count", "cost", "currency", *counts
-    ):
+    for mission in missions.only("name", "total_count", "cost", "currency", *counts):
         rows: Iterable[MissionItem] = ()
         if indexes := items.get(mission.pk):
             rows = MissionItem.objects.filter(mission=mission.pk, index__in=indexes).only(
@@ -275,7 +273,7 @@ def describe_missions(mission_ids: Collection[int], items: Mapping[int, Collecti
             counts=mission.counts,
             cost=amount_text(mission.cost) or "0",
             currency=mission.currency,
-            is_settled=not mission.is_fetching,
+            is_settled=mission.pk not in fetching,
             items={row.index: {"custom_id": row.custom_id, "error_code": row.error_code} for row in rows},
         )
     return facts

@@ -13,7 +13,7 @@ from django_q.brokers import get_broker
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from missions import account_load, execution, lifecycle
+from missions import account_load, execution, lifecycle, selectors
 from missions.models import Attempt
 from tests.factories import bring_to, check_mission, claim, make_mission
 from tests.query_plans import plans, reads_whole
@@ -83,6 +83,15 @@ def test_attach_looks_up_the_task_by_its_index(owner, account, history, simulato
         assert execution.attach(attempt_id, "1234567890123456789") is False
     assert not reads_whole(lines, *LONG_TABLES)
     assert any("remote_task_has_one_attempt" in line for line in lines)
+
+
+def test_notifications_read_only_files_that_are_not_stored(owner):
+    mission = make_mission(owner, 1)
+    with plans() as lines:
+        selectors.describe_missions([mission.pk], {})
+    reads = [line for line in lines if "output" in line]
+    assert reads
+    assert all("output_due" in line for line in reads)
 
 
 def test_tasks_due_close_together_are_polled_together(owner, workers, simulator, account, settings):
