@@ -25,6 +25,7 @@ from core.errors import FieldError, Invalid, NotPossible
 from core.ui.notices import Notice
 from notifications.models import ITEM_EVENTS, PING, Channel, ChannelKind, Delivery, DeliveryState, EventType, Topic
 from providers import encryption
+from providers.adapters import http
 from workers import queue
 
 MAX_CHANNELS = 20  # per person
@@ -277,7 +278,7 @@ def _address_problem(kind: str, address: str) -> str:
         return _("This is not a web address. It begins with https:// and names a host.")
     if has_login or " " in address:
         return _("A name and a password in an address are not sent. Use a secret part in its path instead.")
-    if is_allowed_host(parts.netloc, host):
+    if http.is_listed(parts, settings.NOTIFICATION_ALLOWED_HOSTS):
         return ""
     if parts.scheme != "https":
         return _("Use an address that begins with https://, so that nobody on the way can read the messages.")
@@ -289,11 +290,6 @@ def _address_problem(kind: str, address: str) -> str:
             "host": known[0],
         }
     return ""
-
-
-def is_allowed_host(netloc: str, host: str) -> bool:
-    """Return True if NOTIFICATION_ALLOWED_HOSTS names the host, as "host" or "host:port"."""
-    return netloc in settings.NOTIFICATION_ALLOWED_HOSTS or host in settings.NOTIFICATION_ALLOWED_HOSTS
 
 
 def _seal(secret: str) -> str:

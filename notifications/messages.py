@@ -145,15 +145,11 @@ def _lines(entry: Mapping[str, Any]) -> list[str]:
     lines = [headline(outcome, name)]
     counts = entry.get("counts")
     if counts:
-        facts = [
-            ngettext("%d completed", "%d completed", counts["completed"]) % counts["completed"],
-            *([ngettext("%d failed", "%d failed", counts["failed"]) % counts["failed"]] if counts["failed"] else []),
-            *(
-                [ngettext("%d unconfirmed", "%d unconfirmed", counts["unconfirmed"]) % counts["unconfirmed"]]
-                if counts["unconfirmed"]
-                else []
-            ),
-        ]
+        facts = [ngettext("%d completed", "%d completed", counts["completed"]) % counts["completed"]]
+        if count := counts["failed"]:
+            facts.append(ngettext("%d failed", "%d failed", count) % count)
+        if count := counts["unconfirmed"]:
+            facts.append(ngettext("%d unconfirmed", "%d unconfirmed", count) % count)
         if entry.get("currency"):
             facts.append(money(Decimal(entry["cost"]), entry["currency"]))
         lines.append(" · ".join(facts))

@@ -182,9 +182,3 @@ class Delivery(models.Model):
     def last_try(self) -> dict[str, Any]:
         """The latest try; empty before the first."""
         return self.tries[-1] if self.tries else {}
-
-    @property
-    def mission_ids(self) -> list[int]:
-        """The missions that the message is about."""
-        facts = self.payload.get("events", [self.payload.get("data", {})])
-        return sorted({fact["api_mission_id"] for fact in facts if fact.get("api_mission_id")})

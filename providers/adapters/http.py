@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import requests_hardened
@@ -166,7 +166,7 @@ def exchange(session: requests.Session, method: str, url: str, *, timeout: Timeo
             for chunk in response.iter_content(STREAM_PIECE_BYTES):
                 body += chunk
                 if len(body) > ANSWER_LIMIT_BYTES:
-                    raise OSError(errno.EMSGSIZE, "the answer is too long")
+                    raise OSError(errno.EMSGSIZE, TOO_LONG)
             wait = parse_retry_after(response.headers.get("Retry-After"))
             return Answer(response.status_code, bytes(body), wait)
     except (OSError, ValueError, HTTPError) as exc:
@@ -206,6 +206,11 @@ def glance(url: str) -> Reachability:
     raise failure
 
 
+def is_listed(address: SplitResult, hosts: Collection[str]) -> bool:
+    """Return True if ``hosts`` names the host of an address, as "host" or "host:port"."""
+    return address.netloc in hosts or address.hostname in hosts
+
+
 def post_message(url: str, *, data: bytes, headers: Mapping[str, str], allowed_hosts: Collection[str] = ()) -> Answer:
     """POST to an address that a person chose, once. Raises TransportFailure.
 
@@ -214,7 +219,7 @@ def post_message(url: str, *, data: bytes, headers: Mapping[str, str], allowed_h
     Redirects are not followed. Only the first MESSAGE_ANSWER_LIMIT_BYTES of the answer are read.
     """
     parts = urlsplit(url)
-    is_allowed = parts.netloc in allowed_hosts or parts.hostname in allowed_hosts
+    is_allowed = is_listed(parts, allowed_hosts)
     try:
         with _limit_answers(requests.Session() if is_allowed else _public_session()) as session:
             session.auth = BearerAuth("")  # no password of a netrc file
@@ -338,7 +343,7 @@ def download(url: str, *, allowed_hosts: Collection[str] = (), api_key: str = ""
         for _ in range(MAX_REDIRECTS + 1):
             url = _as_sent(url)
             parts = urlsplit(url)
-            is_allowed = parts.netloc in allowed_hosts or parts.hostname in allowed_hosts
+            is_allowed = is_listed(parts, allowed_hosts)
             session = _download_sessions["any" if is_allowed else "public"]
             headers = {"Authorization": f"Bearer {api_key}"} if api_key and parts.netloc == first else {}
             with (

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         pause = verbs.add_parser("pause", help="submit nothing more with an account")
         resume = verbs.add_parser("resume", help="use an account again")
         verbs.add_parser("new-key", help="print a new key for ENCRYPTION_KEYS, and do nothing else")
-        verbs.add_parser("reseal", help="encrypt every stored API key with the first of ENCRYPTION_KEYS")
+        verbs.add_parser("reseal", help="encrypt every stored key and secret with the first of ENCRYPTION_KEYS")
         for verb in (check, pause, resume):
             verb.add_argument("name")
         pause.add_argument("--reason", default="Paused by an operator.", help="shown wherever the pause is")
