@@ -17,9 +17,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import NotPossible
-from core.http.file_names import content_disposition
-from core.http.ranges import Slice, ranged_response
 from missions.api.outputs import file_response, thumbnail_response
+from missions.api.results import archive_response
 from missions.models import MissionItem, Output, OutputStatus
 from missions.results.export import download_name
 from missions.results.names import file_name, file_name_without_prompt
@@ -95,21 +94,7 @@ def download_all(request: HttpRequest, link: ShareLink) -> HttpResponseBase:
     if not link.allows_download:
         raise Http404
     bundle = Bundle(link.mission, services.shared_indexes(link), has_manifest=False, name_of=_name_of(link))
-    is_sent = False
-    try:
-        response = ranged_response(
-            request,
-            lambda first, last: Slice(bundle, first, last),
-            size=bundle.length,
-            etag=bundle.etag,
-            content_type="application/zip",
-        )
-        is_sent = response.streaming
-    finally:
-        if not is_sent:  # not modified, or no such range
-            bundle.close()
-    response["Content-Disposition"] = content_disposition(download_name(link.mission, ".zip"))
-    return response
+    return archive_response(request, bundle, download_name(link.mission, ".zip"))
 
 
 @require_safe

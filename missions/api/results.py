@@ -51,20 +51,7 @@ def download_results(request: HttpRequest, mission_id: Path[RowId], query: Query
     """
     mission = visible_mission(request, mission_id)
     bundle = Bundle(mission, has_all_versions=query.versions == "all")
-    is_sent = False
-    try:
-        response = ranged_response(
-            request,
-            lambda first, last: Slice(bundle, first, last),
-            size=bundle.length,
-            etag=bundle.etag,
-            content_type="application/zip",
-        )
-        is_sent = response.streaming
-    finally:
-        if not is_sent:  # not modified, or no such range
-            bundle.close()
-    return _as_attachment(response, download_name(mission, "_results.zip"))
+    return archive_response(request, bundle, download_name(mission, "_results.zip"))
 
 
 @router.get(
@@ -161,6 +148,24 @@ def item_row(item: MissionItem, outputs: Sequence[Output]) -> dict[str, Any]:
     for output in outputs:
         output.item = item
     return ItemOut.from_orm(_ItemWithOutputs(item, outputs)).model_dump()
+
+
+def archive_response(request: HttpRequest, bundle: Bundle, name: str) -> HttpResponseBase:
+    """Return an archive, or the single range of it that the request asks for, as a file to save."""
+    is_sent = False
+    try:
+        response = ranged_response(
+            request,
+            lambda first, last: Slice(bundle, first, last),
+            size=bundle.length,
+            etag=bundle.etag,
+            content_type="application/zip",
+        )
+        is_sent = response.streaming
+    finally:
+        if not is_sent:  # not modified, or no such range
+            bundle.close()
+    return _as_attachment(response, name)
 
 
 def _as_attachment(response: HttpResponseBase, name: str) -> HttpResponseBase:
