@@ -75,11 +75,11 @@ def results_page(mission: Mission, *, view: str, limit: int, after: str = "", be
     An invalid place gives the first page. Rows with several versions take two statements more.
     """
     items = _ready(_ordered(mission, view))
-    if end := _before(view, before):
+    if end := _compared(view, before, "lt"):
         rows = list(items.filter(end).reverse().prefetch_related("outputs")[: limit + 1])
         has_before, has_after = len(rows) > limit, bool(rows)
         return _page(mission, rows[:limit][::-1], view=view, has_before=has_before, has_after=has_after)
-    begin = _after(view, after)
+    begin = _compared(view, after, "gt")
     rows = list(items.filter(begin or Q()).prefetch_related("outputs")[: limit + 1])
     has_after, rank = len(rows) > limit, None if begin else 0
     return _page(mission, rows[:limit], view=view, has_before=bool(begin), has_after=has_after, rank=rank)
@@ -93,11 +93,9 @@ def results_from(mission: Mission, *, view: str, limit: int, number: int) -> Res
     """
     item = mission.items.filter(index=number).only("index", "first_index").first()
     place = str(item.place if item else number)
-    rows = _ordered(mission, BATCH_ORDER if view == NEWEST else view)
-    found = (
-        rows.filter(_after(BATCH_ORDER if view == NEWEST else view, place, is_included=True) or Q()).first()
-        or rows.last()
-    )
+    order = BATCH_ORDER if view == NEWEST else view
+    rows = _ordered(mission, order)
+    found = rows.filter(_compared(order, place, "gte") or Q()).first() or rows.last()
     if view == NEWEST and found and not found.is_chosen:
         found = results(mission, view).filter(first_index=found.index).first()
     return _page_from(mission, view, found, limit)
@@ -118,7 +116,7 @@ def results_numbered(mission: Mission, *, numbers: Sequence[int]) -> ResultsPage
 
 def numbers_between(mission: Mission, *, view: str, first: str, last: str) -> list[int]:
     """Return the numbers of the results from one place to another, both included."""
-    begin, end = _after(view, first, is_included=True), _before(view, last, is_included=True)
+    begin, end = _compared(view, first, "gte"), _compared(view, last, "lte")
     if not begin or not end:
         return []
     if view == NEWEST:
@@ -211,42 +209,27 @@ def _ready(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
     return items.filter(~Exists(outputs.filter(pending)) | Exists(outputs.exclude(pending)))
 
 
-def _after(view: str, place: str, *, is_included: bool = False) -> Q | None:
-    """Return the condition for what comes after a place; None if it is no place of the view."""
+def _compared(view: str, place: str, comparison: str) -> Q | None:
+    """Return the condition for what comes after a place ("gt", "gte") or before it ("lt", "lte").
+
+    None if it is no place of the view.
+    """
     if view != NEWEST:
-        return _numbered(view, place, "gte" if is_included else "gt")
-    if not (moment := _moment(place)):
+        field = "row" if view == STARRED else "index"
+        return Q(**{f"{field}__{comparison}": int(place)}) if _NUMBER.fullmatch(place) else None
+    if not (match := _MOMENT.fullmatch(place)):
         return None
-    at, pk = moment
-    same = Q(ended_at=at, pk__gt=pk) if is_included else Q(ended_at=at, pk__gte=pk)
-    return Q(ended_at__lte=at) & ~same
-
-
-def _before(view: str, place: str, *, is_included: bool = False) -> Q | None:
-    """Return the condition for what comes before a place; None if it is no place of the view."""
-    if view != NEWEST:
-        return _numbered(view, place, "lte" if is_included else "lt")
-    if not (moment := _moment(place)):
-        return None
-    at, pk = moment
-    same = Q(ended_at=at, pk__lt=pk) if is_included else Q(ended_at=at, pk__lte=pk)
-    return Q(ended_at__gte=at) & ~same
-
-
-def _numbered(view: str, place: str, comparison: str) -> Q | None:
-    field = "row" if view == STARRED else "index"
-    return Q(**{f"{field}__{comparison}": int(place)}) if _NUMBER.fullmatch(place) else None
-
-
-def _moment(place: str) -> tuple[datetime, int] | None:
-    match = _MOMENT.fullmatch(place)
-    return (_EPOCH + timedelta(microseconds=min(int(match[1]), 2**52)), int(match[2])) if match else None
+    at = _EPOCH + timedelta(microseconds=min(int(match[1]), 2**52))
+    # The newest come first, so what comes after a place has an earlier time.
+    left_out = {"gt": "gte", "gte": "gt", "lt": "lte", "lte": "lt"}[comparison]
+    in_time = Q(ended_at__lte=at) if comparison in ("gt", "gte") else Q(ended_at__gte=at)
+    return in_time & ~Q(ended_at=at, **{f"pk__{left_out}": int(match[2])})
 
 
 def _page_from(mission: Mission, view: str, item: MissionItem | None, limit: int) -> ResultsPage:
     """Return the page that begins with an item, and the number of results before it."""
-    begin = _after(view, place_of(item, view), is_included=True) if item else None
-    earlier = _before(view, place_of(item, view)) if item else None
+    begin = _compared(view, place_of(item, view), "gte") if item else None
+    earlier = _compared(view, place_of(item, view), "lt") if item else None
     if not begin or not earlier:
         return ResultsPage([], rank=0)
     rank = _ordered(mission, view).order_by().filter(earlier).count()
