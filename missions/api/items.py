@@ -16,7 +16,7 @@ from core.api.openapi import refusals
 from core.errors import FieldError, Invalid
 from core.money import amount_text
 from missions import services
-from missions.api.missions import actor, remember, remember_retry, retried, state_of, visible_mission
+from missions.api.missions import actor, remember, remember_result, retried, state_of, visible_mission
 from missions.api.schemas.items import (
     AgainIn,
     CorrectionsIn,
@@ -73,7 +73,7 @@ def make_again(request: HttpRequest, mission_id: Path[RowId], payload: AgainIn) 
         actor=actor(request),
         params=payload.config,
         allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
-        on_done=lambda added: remember(request, 200, new_versions_data(mission_id, added)),
+        on_done=remember_result(request, mission_id, new_versions_data),
     )
     return new_versions_data(mission_id, added)
 
@@ -162,7 +162,7 @@ def retry_item(
         actor=actor(request),
         params=None if payload is None else payload.config,
         allow_free_form=rights.may_all(request.user, Action.CHANGE, Mission),
-        on_done=remember_retry(request, mission_id),
+        on_done=remember_result(request, mission_id, retried),
     )
     return retried(mission_id, result)
 

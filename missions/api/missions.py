@@ -294,7 +294,7 @@ def release_mission(request: HttpRequest, mission_id: Path[RowId], payload: Rele
     result = services.release_mission(
         mission_id=mission_id,
         actor=actor(request),
-        on_done=lambda result: remember(request, 200, released(mission_id, result)),
+        on_done=remember_result(request, mission_id, released),
         **({} if payload is None else payload.dict(exclude_unset=True)),
     )
     return released(mission_id, result)
@@ -348,7 +348,7 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
     visible_mission(request, mission_id, Action.CHANGE)
     selection = {} if payload is None else payload.dict(exclude_unset=True)
     result = services.retry_failed(
-        mission_id=mission_id, actor=actor(request), on_done=remember_retry(request, mission_id), **selection
+        mission_id=mission_id, actor=actor(request), on_done=remember_result(request, mission_id, retried), **selection
     )
     return retried(mission_id, result)
 
@@ -599,11 +599,13 @@ def retried(mission_id: int, result: Retried) -> dict[str, Any]:
     return {**state_of(mission_id), "retry_count": result.count, "estimate": estimate}
 
 
-def remember_retry(request: HttpRequest, mission_id: int) -> Callable[[Retried], None]:
-    """Return the callback that stores a retry's response in its transaction, so that a repeat never
-    pays twice.
+def remember_result(
+    request: HttpRequest, mission_id: int, response: Callable[[int, Any], dict[str, Any]]
+) -> Callable[[Any], None]:
+    """Return the callback that stores the response to a paid request in its transaction, so that a
+    repeat never pays twice. ``response`` makes it of the mission's id and the result.
     """
-    return lambda result: remember(request, 200, retried(mission_id, result))
+    return lambda result: remember(request, 200, response(mission_id, result))
 
 
 def remember(
