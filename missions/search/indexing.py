@@ -149,12 +149,12 @@ def _index_completions(now: datetime) -> bool:
     state = SearchState.objects.get(pk=1)
     is_late_check = _is_late_check_due(state, now)
     since = min(state.indexed_to - OVERLAP, now - LATE) if is_late_check else state.indexed_to - OVERLAP
-    found = _unindexed_completions(since).order_by("ended_at", "pk")[:PART]
-    ended = {attempt.item_id: attempt.ended_at or now for attempt in found.only("item", "ended_at")}
+    found = list(_unindexed_completions(since).order_by("ended_at", "pk").only("item", "ended_at")[:PART])
+    ended = {attempt.item_id: attempt.ended_at or now for attempt in found}
     if ended:
         items = MissionItem.objects.filter(pk__in=ended).select_related("mission")
         _write_results([Completed(item, ended[item.pk]) for item in items], are_new=True)
-    is_complete = len(ended) < PART
+    is_complete = len(found) < PART  # an item may have several attempts
     indexed_to = now if is_complete else max(state.indexed_to, *ended.values())
     checked = {"checked_at": now} if is_late_check and is_complete else {}
     SearchState.objects.filter(pk=1).update(indexed_to=indexed_to, leased_until=now + LEASE, **checked)

@@ -65,6 +65,21 @@ def test_item_that_is_completed_again_comes_first(owner, account):
     assert ResultEntry.objects.count() == 2
 
 
+def test_item_with_two_attempts_does_not_end_the_catching_up(owner, account, monkeypatch):
+    monkeypatch.setattr("missions.search.indexing.PART", 2)
+    mission = make_mission(owner, ["first", "second"])
+    run(mission, ["a"], ["b"])
+    first, second = mission.items.order_by("index")
+    at = timezone.now() - timedelta(minutes=10)
+    Attempt.objects.filter(item=first).update(ended_at=at)
+    again = at + timedelta(seconds=1)
+    Attempt.objects.create(item=first, number=2, account=account, model="m", status="succeeded", ended_at=again)
+    Attempt.objects.filter(item=second).update(ended_at=at + timedelta(seconds=2))
+    mission.items.update(ended_at=at + timedelta(seconds=2))
+    index()
+    assert found(owner) == ["second", "first"]
+
+
 def test_completion_that_is_recorded_late_is_found(owner):
     mission = make_mission(owner, ["early", "late"])
     index()
