@@ -81,7 +81,8 @@ def find_results(
         size = (limit + 1 - len(items)) * 4**number
         places = _places(query, filters, before=before, limit=size)
         proposed = MissionItem.objects.filter(visible, entry__place__in=places).select_related("mission", "entry")
-        items += proposed.defer("entry__words").prefetch_related("outputs").order_by("-entry__place")
+        shown = proposed.defer("entry__words").prefetch_related("outputs").order_by("-entry__place")
+        items += shown[: limit + 1 - len(items)]
         if len(places) < size:
             has_more = len(items) > limit
             break
