@@ -125,7 +125,7 @@ class _Values(dict[str, str]):
         fields = {plain_name(heading): name for heading, name in naming.columns.items() if name}
         for values in (cells, row.params, naming.metadata):
             for key, value in values.items():
-                if plain_name(key) in (name, plain_name(fields.get(name, ""))):
+                if plain_name(key) in (name, plain_name(fields.get(name, name))):
                     entries = value if isinstance(value, list) else [value]
                     shown = [str(entry) for entry in entries if isinstance(entry, str | int | float)]
                     return cut_text(clean_stem("-".join(shown)), VALUE_BYTES)
@@ -210,13 +210,17 @@ def file_name(item: MissionItem, output: Output) -> str:
 
 def file_name_without_prompt(item: MissionItem, output: Output) -> str:
     """Return a name for people who may not see prompts: by own id or photo, else by number."""
-    pattern, photos = item.mission.file_name_pattern, source_names(item)
-    is_plain = (pattern == CUSTOM_ID and item.custom_id) or (pattern == IMAGE and photos)
-    if is_plain and item.file_name:
+    pattern = item.mission.file_name_pattern
+    texts = {CUSTOM_ID: item.custom_id, IMAGE: base_name(next(iter(source_names(item)), ""))}
+    expected = plain_name(clean_stem(without_ending(texts.get(pattern, ""))))
+    # Without a usable id or photo, the stored name is made of the prompt.
+    if expected and plain_name(item.file_name).startswith(expected):
         return file_name(item, output)
+    prefix = "item_" if pattern in texts else ""  # another item's own id may be a number
     version = f"_v{item.version}" if item.first_index else ""
     number = f"-{output.index}" if output.index > 1 else ""
-    return f"{item.place:0{len(str(item.mission.total_count))}d}{version}{number}.{output.extension or 'txt'}"
+    place = f"{item.place:0{len(str(item.mission.total_count))}d}"
+    return f"{prefix}{place}{version}{number}.{output.extension or 'txt'}"
 
 
 def _old_stem(item: MissionItem) -> str:

@@ -81,8 +81,8 @@ def test_a_pattern_may_name_columns_and_metadata(owner: User) -> None:
     more: dict[str, Any] = {
         "params": {"aspectRatio": "1:1"},
         "metadata": {"order": 77},
-        "headings": {"Product name": "", "比例": "aspectRatio"},
-        "origins": [{"cells": {"Product name": "Mug"}}, None],
+        "headings": {"--": "", "Product name": "", "比例": "aspectRatio"},
+        "origins": [{"cells": {"Product name": "Mug"}}, {"cells": {"--": "of another column"}}],
     }
     table = {
         "{order}-{product_name}-{index}": ["77-Mug-1", "77-2"],
@@ -174,12 +174,12 @@ def test_another_prompt_or_photo_is_in_the_name(owner: User) -> None:
 
 
 def test_names_without_prompts_show_ids_and_photos(owner: User) -> None:
-    rows: list[Any] = [{"prompt": "secret", "custom_id": "A-1"}, "secret two"]
-    mission = make_mission(owner, rows)
-    result_factories.run(mission, [picture(), picture()], [picture()])
+    ids = ("A-1", "", "4", ".")
+    mission = make_mission(owner, [{"prompt": "secret"} | ({"custom_id": own} if own else {}) for own in ids])
+    result_factories.run(mission, [picture(), picture()], *[[picture()]] * 3)
     outputs = Output.objects.select_related("item__mission").order_by("item", "index")
     shown = [names.file_name_without_prompt(output.item, output) for output in outputs]
-    assert shown == ["A-1.png", "A-1-2.png", "2.png"]
+    assert shown == ["A-1.png", "A-1-2.png", "item_2.png", "4.png", "item_4.png"]
     services.change_mission(mission_id=mission.pk, file_name_pattern="{prompt}")
     shown = [names.file_name_without_prompt(output.item, output) for output in outputs.all()]
-    assert shown == ["1.png", "1-2.png", "2.png"]
+    assert shown == ["1.png", "1-2.png", "2.png", "3.png", "4.png"]
