@@ -56,7 +56,9 @@ class Sheet:
         self.fields: dict[str, str] = {}
         for name in ordered:
             heading = headings.get(name, name)
-            self.fields[name if heading in taken | self.fields.keys() else heading] = name
+            if heading in {*taken, *self.fields, *ordered}:  # another column has it, or will
+                heading = name
+            self.fields[heading] = name
         self.cells = [name for name in report.unused_columns if name not in taken | self.fields.keys()]
 
     @property

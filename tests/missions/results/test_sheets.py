@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from batch_input.report import ColumnMatch, InputReport
 from batch_input.rows import Source, build_rows, import_table, read_batch
 from batch_input.tables import Table, read_table
 from missions import services
@@ -90,6 +91,13 @@ def test_sheet_is_input_of_a_new_mission(owner: User) -> None:
         assert not built.problems
         assert built.rows == params_of(mission)
         assert not any(origin.cells for origin in built.origins)
+
+
+def test_a_heading_with_the_name_of_another_parameter_hides_none(owner: User) -> None:
+    mission = make_mission(owner, ["a fox"], params={"aspectRatio": "1:1"})
+    mission.input = InputReport(matches=(ColumnMatch("aspectRatio", "prompt", "name"),)).to_json()
+    (row,) = as_rows(mission)
+    assert (row["prompt"], row["aspectRatio"]) == ("a fox", "1:1")
 
 
 def test_corrected_rows_change_and_retry_their_items(owner: User) -> None:
