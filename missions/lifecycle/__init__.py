@@ -38,6 +38,7 @@ from missions.lifecycle.items import (
     latest_versions,
     mission_budget,
     retry_failed,
+    versions_of,
 )
 from missions.lifecycle.missions import (
     cancel,
@@ -95,6 +96,7 @@ __all__ = [
     "start_scheduled",
     "store_outputs",
     "succeed",
+    "versions_of",
     "void_unconfirmed",
     "withdraw",
 ]

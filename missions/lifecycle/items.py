@@ -221,7 +221,7 @@ def choose_version(mission_id: int, index: int) -> None:
         item = mission.items.filter(index=index, status=ItemStatus.COMPLETED).first()
         lose_race_unless(item is not None)
         assert item is not None
-        stack = _stack(mission, item)
+        stack = versions_of(mission, item)
         stack.exclude(pk=item.pk).update(is_chosen=False, chosen_at=None)
         stack.filter(pk=item.pk).update(is_chosen=True, chosen_at=timezone.now())
 
@@ -234,7 +234,7 @@ def choose_completed(mission: Mission, items: Sequence[MissionItem]) -> None:
     for item in items:
         if item.first_index is None:
             continue
-        stack = _stack(mission, item)
+        stack = versions_of(mission, item)
         current = stack.filter(is_chosen=True).only("version", "chosen_at").first()
         if current and (current.chosen_at or current.version > item.version):
             continue
@@ -242,6 +242,6 @@ def choose_completed(mission: Mission, items: Sequence[MissionItem]) -> None:
         stack.filter(pk=item.pk).update(is_chosen=True)
 
 
-def _stack(mission: Mission, item: MissionItem) -> QuerySet[MissionItem]:
+def versions_of(mission: Mission, item: MissionItem) -> QuerySet[MissionItem]:
     """Return all versions of an item's row."""
     return mission.items.filter(Q(index=item.place) | Q(first_index=item.place))

@@ -15,9 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
-from missions import event_source, failures, services
+from missions import event_source, failures, lifecycle, services
 from missions.models import AttemptStatus, ItemStatus, MissionItem, MissionStatus, OutputStatus
-from missions.results.stacks import load_stacks
 from missions.services import MissionInvalid
 from missions.web.access import actor, visible_item
 from missions.web.forms import ItemParametersForm, ProviderTaskForm
@@ -106,7 +105,7 @@ def render_item(
     outputs = list(item.outputs.all())
     for output in outputs:
         output.item = item
-    load_stacks([item])
+    versions = list(lifecycle.versions_of(item.mission, item).order_by("version").prefetch_related("outputs"))
     unconfirmed = [attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED]
     context = head_context(item.mission, "items") | {
         "latest_event_id": event_source.latest_event_id(item.mission),
@@ -114,6 +113,8 @@ def render_item(
         "item_view": present_items(item.mission, [item])[0],
         "form": form,
         "outputs": outputs,
+        "versions": versions if len(versions) > 1 else [],
+        "latest_version": (versions or [item])[-1].version,
         "running": next(iter(present_running(item.mission, [item])), None),
         "is_changing": item.status in CHANGING or any(output.status == OutputStatus.PENDING for output in outputs),
         "attempts": attempts,
