@@ -99,16 +99,14 @@ def match_columns(table: Table, model: Model, *, header: bool) -> list[ColumnMat
     """
     names = table.names(has_header=header)
     records = table.body(has_header=header)[:SAMPLED_ROWS]
-    cells = [_filled_cells(records, place) for place in range(len(names))]
+    results = result_columns(table) if header else {}
     if model.is_free_form:
-        results = result_columns(table) if header else {}
         return [
             ColumnMatch(name) if place in results else ColumnMatch(name, name or model.batch_field, "name")
             for place, name in enumerate(names)
         ]
     matches = [ColumnMatch(name) for name in names]
-    results = result_columns(table) if header else {}
-    cells = [[] if place in results else below for place, below in enumerate(cells)]
+    cells = [[] if place in results else _filled_cells(records, place) for place in range(len(names))]
 
     claims: dict[str, list[tuple[int, str, int, Basis]]] = {}
     for place, name in enumerate(names if header else ()):

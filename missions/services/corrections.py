@@ -92,7 +92,7 @@ def read_corrections(mission: Mission, table: Table, *, allow_free_form: bool = 
     ]
     records = table.body(has_header=True)
     named = {record.line: item_of(record.cells[item_place]) for record in records if item_place < len(record.cells)}
-    items = _items(mission, [index for pair in named.values() if pair for index in pair[1:]])
+    items = _items(mission, [pair[1] for pair in named.values() if pair])
     seen: set[int] = set()
     candidates: list[tuple[int, MissionItem, list[tuple[str, str, str, str]]]] = []
     for record in records:

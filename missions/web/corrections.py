@@ -30,7 +30,7 @@ from missions.web.mission import head_context
 
 SHOWN_ROWS = 50
 SHOWN_PROBLEMS = 20
-SHOWN_NUMBERS = 12
+SHOWN_NOTES = 12  # items, lines or columns that a note names
 
 
 @login_required
@@ -62,6 +62,19 @@ def _read(request: HttpRequest, mission: Mission) -> dict[str, Any]:
         return {"errors": [error.message for error in invalid.errors]}
     except OutOfSpace as full:
         return {"errors": [str(full)]}
+    unchanged = len(found.unchanged)
+    notes = []
+    if unchanged:
+        text = ngettext("%(count)d row is unchanged", "%(count)d rows are unchanged", unchanged)
+        notes.append((text % {"count": unchanged}, ""))
+    for values, text in (
+        (found.not_failed, _("Items that are not failed any more: %(count)d")),
+        (found.unknown, _("Lines that name no item of this mission: %(count)d")),
+        (found.repeated, _("Lines that name an item a second time: %(count)d")),
+        (found.unused_columns, _("Columns that are not used: %(count)d")),
+    ):
+        if values:
+            notes.append((text % {"count": len(values)}, ", ".join(map(str, values[:SHOWN_NOTES]))))
     return {
         "found": found,
         "name": file.name,
@@ -69,21 +82,7 @@ def _read(request: HttpRequest, mission: Mission) -> dict[str, Any]:
         "further": max(len(found.changed) - SHOWN_ROWS, 0),
         "problems": [(error.field.split(".")[1], error.message) for error in found.problems[:SHOWN_PROBLEMS]],
         "changes": json.dumps(found.params, ensure_ascii=False),
-        "notes": [
-            (ngettext("%(count)d row is unchanged", "%(count)d rows are unchanged", n) % {"count": n}, "")
-            for n in [len(found.unchanged)]
-            if n
-        ]
-        + [
-            (text % {"count": len(numbers)}, ", ".join(map(str, numbers[:SHOWN_NUMBERS])))
-            for numbers, text in (
-                (found.not_failed, _("Items that are not failed any more: %(count)d")),
-                (found.unknown, _("Lines that name no item of this mission: %(count)d")),
-                (found.repeated, _("Lines that name an item a second time: %(count)d")),
-                (found.unused_columns, _("Columns that are not used: %(count)d")),
-            )
-            if numbers
-        ],
+        "notes": notes,
     }
 
 

@@ -114,13 +114,12 @@ def show_results(request: HttpRequest) -> HttpResponse:
     for name in ("after", "size", "fit"):
         query.pop(name, None)
     query_text = query.urlencode()
-    first_url = f"?{query.urlencode()}"
     query["after"] = page.next_cursor
     context = {
         "form": form,
         "results": [(view, rights.may(user, Action.CHANGE, view.item.mission)) for view in present_results(page.items)],
         "more_url": f"?{query.urlencode()}" if page.next_cursor else "",
-        "first_url": first_url if cursor else "",
+        "first_url": f"?{query_text}" if cursor else "",
         "next_cursor": page.next_cursor,
         "query": query_text,
     }
