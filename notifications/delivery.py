@@ -73,15 +73,19 @@ def send_due(now: datetime) -> None:
     Outside of a cluster, send at once.
     """
     for channel in due_channels(now)[: 2 * MOST_THREADS]:
-        if not _take_thread(channel.failing_since is not None):
+        is_failing = channel.failing_since is not None
+        if not _take_thread(is_failing):
             continue
-        claimed = Channel.objects.filter(pk=channel.pk, busy_until=channel.busy_until).update(busy_until=now + LEASE)
-        if not claimed:
-            _free_thread(channel.failing_since is not None)
-            continue
-        if queue.cluster_id():
+        claimed = 0
+        try:
+            rows = Channel.objects.filter(pk=channel.pk, busy_until=channel.busy_until)
+            claimed = rows.update(busy_until=now + LEASE)
+        finally:
+            if not claimed:
+                _free_thread(is_failing)
+        if claimed and queue.cluster_id():
             background.run(_with_thread(channel), name=f"channel-{channel.pk}")
-        else:
+        elif claimed:
             _with_thread(channel, is_thread=False)()
 
 

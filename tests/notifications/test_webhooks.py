@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -290,6 +290,21 @@ def test_lost_worker_is_made_up_for(webhook, receiver, owner, account):
     work()
     assert not receiver.requests
     later(61)
+    assert len(receiver.requests) == 1
+
+
+def test_failed_claim_holds_no_thread(webhook, receiver, owner, account):
+    def fail(execute, sql, *more):
+        if sql.startswith("UPDATE"):
+            raise OperationalError
+        return execute(sql, *more)
+
+    finish(factories.make_mission(owner, 1), account)
+    announce.announce(timezone.now())
+    for _ in range(delivery.MOST_THREADS):
+        with pytest.raises(OperationalError), transaction.atomic(), connection.execute_wrapper(fail):
+            delivery.send_due(timezone.now())
+    delivery.send_due(timezone.now())
     assert len(receiver.requests) == 1
 
 
