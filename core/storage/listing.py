@@ -15,6 +15,16 @@ class StoredFile(NamedTuple):
     written_at: datetime
 
 
+def stored_file(storage: Storage, name: str) -> StoredFile:
+    """Return a file with its size and time. Raises FileNotFoundError.
+
+    A storage with its own ``size_and_time`` (``core.storage.s3``) is asked once.
+    """
+    own_facts = getattr(storage, "size_and_time", None)
+    size, written_at = own_facts(name) if own_facts else (storage.size(name), storage.get_modified_time(name))
+    return StoredFile(name, size, written_at)
+
+
 def files_below(storage: Storage, folder: str) -> Iterator[Sequence[StoredFile]]:
     """Yield the files at any depth below a folder, in batches; none for a storage that cannot list.
 
@@ -34,7 +44,7 @@ def files_below(storage: Storage, folder: str) -> Iterator[Sequence[StoredFile]]
     for name in names:
         path = f"{folder}/{name}"
         try:
-            files.append(StoredFile(path, storage.size(path), storage.get_modified_time(path)))
+            files.append(stored_file(storage, path))
         except FileNotFoundError:  # deleted since it was listed
             continue
     yield files

@@ -97,6 +97,12 @@ class Bucket(S3Storage):  # type: ignore[misc]
         response: dict[str, Any] = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key, **part)
         return response
 
+    def size_and_time(self, name: str) -> tuple[int, datetime]:
+        """Return the size of an object and its time of writing, by one request."""
+        with _as_os_error(name):
+            entry = self.bucket.Object(self._normalize_name(name))
+            return entry.content_length, entry.last_modified
+
     def files_below(self, folder: str) -> Iterator[list[tuple[str, int, datetime]]]:
         """Yield pages of (name, size, time of writing) of all files below a folder."""
         top = self._normalize_name(f"{folder}/")

@@ -31,7 +31,7 @@ from django.db.models import QuerySet
 from zipstream import ZipStream
 
 from core import csv_files
-from core.storage.listing import files_below
+from core.storage.listing import files_below, stored_file
 from missions import selectors
 from missions.models import Mission, MissionItem, Output
 from missions.results import download, export
@@ -229,9 +229,10 @@ def _size_and_time_of(output: Output) -> tuple[int | None, datetime | None]:
     if not output.file:
         return len(output.text.encode()), None
     try:
-        return storages["results"].size(output.file), storages["results"].get_modified_time(output.file)
+        file = stored_file(storages["results"], output.file)
     except OSError:
         return None, None
+    return file.size, file.written_at
 
 
 def _with_date(header: bytes, position: int, at: datetime) -> bytes:

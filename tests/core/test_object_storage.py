@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,6 +19,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.storage.config import storages_of
+from core.storage.s3 import Bucket
 from missions import services
 from missions.models import ItemStatus, Mission, Output
 from missions.results.zip_archive import Bundle
@@ -136,6 +137,19 @@ def test_zip_lists_files_missing_in_the_bucket(bucket: ObjectStorage, owner: Use
     assert len(content) == archive.length
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert [name[:4] for name in names] == ["3_a-", "mani"]
+
+
+def test_zip_of_a_selection_asks_once_for_each_file(bucket: ObjectStorage, owner: User) -> None:
+    mission = make_mission(owner, 3)
+    result_factories.run(mission, [picture()], [picture(colour="blue")], [picture(colour="green")])
+    storages["results"].delete(Output.objects.earliest("pk").file)
+    requests: list[str] = []
+    events = cast(Bucket, storages["results"]).connection.meta.client.meta.events
+    events.register("before-call.s3.HeadObject", lambda **facts: requests.append(facts["model"].name))
+    archive = Bundle(mission, [1, 2])
+    assert requests == ["HeadObject"] * 2
+    names = zipfile.ZipFile(io.BytesIO(b"".join(archive))).namelist()
+    assert [name[:4] for name in names] == ["2_a-", "mani"]
 
 
 def test_no_zip_without_the_bucket(no_bucket: None, owner: User) -> None:
