@@ -7,8 +7,8 @@
 //   data-live-text   the index of an item whose text is being written: the stream brings its next pieces
 //   data-shows-progress   the provider reports progress: it is read now and then, because no event tells of it
 //
-// While the tab is hidden there is no stream, and refreshes are few: the title counts on, and a message of the system
-// tells of the outcome (notifications/desktop.js).
+// While the tab is hidden there is no stream, and refreshes are rare: the title keeps counting, and a notification of the
+// operating system tells of the outcome (notifications/desktop.js).
 
 import { reveal } from "../app/app.js";
 import "./clock.js";
@@ -206,8 +206,9 @@ function showTitle() {
   if (summary && liveRoot.dataset.titleSuffix) document.title = mark + summary.dataset.title + liveRoot.dataset.titleSuffix;
 }
 
-/** Tell of an outcome that nobody sees, such as the end of the mission: in the title, and by a message of the system. */
+/** Tell of an outcome while nobody looks, such as the end of the mission: in the title, and by a notification of the system. */
 function tellOutcome(summary) {
+  if (summary.dataset.outcome === undefined) return; // the page of an item
   const before = outcome;
   outcome = summary.dataset.outcome;
   const key = `${location.pathname.match(/^.*?missions\/\d+/)?.[0]}:`;
