@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import av
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
@@ -19,6 +20,7 @@ from playwright.sync_api import Page, expect
 from missions.models import Mission, MissionItem, Output
 from tests.browser.chromium import check_axe
 from tests.factories import TEXT_TO_IMAGE, make_media, make_mission, picture
+from tests.missions.search.test_index import index
 from tests.result_factories import make_large, run
 
 ITEMS = 400
@@ -381,3 +383,22 @@ def test_next_steps_from_the_lightbox(open_page, library):
     result(page, 3).click()
     lightbox.get_by_role("button", name="Use for image to image").click()
     expect(page).to_have_url(re.compile(r"/missions/new[?]draft="))
+
+
+def test_results_of_all_missions_offer_what_is_allowed(open_page, person):
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_mission"))
+    for owner in (person, viewer):
+        run(make_mission(owner, 1, name=f"of {owner}"), [picture()])
+    index()
+    page = open_page("/results", user=viewer)
+    lightbox = page.locator("#lightbox")
+    page.locator("#gallery a[data-opens]").first.click()
+    expect(lightbox.get_by_role("button", name="Star")).to_be_visible()
+    expect(lightbox.get_by_role("button", name="Select")).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(lightbox.get_by_role("button", name="Make again…")).to_be_hidden()
+    expect(lightbox.get_by_role("button", name="Star")).to_be_hidden()
+    expect(lightbox.get_by_text("Download", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#gallery [type=checkbox]")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,32 @@ def test_client_marks_favourites(open_page, mission):
     expect(page.locator("#gallery .tile")).to_have_count(2)
     starred = Output.objects.filter(is_starred=True)
     assert sorted(starred.values_list("item__index", flat=True)) == [2, 3]
+
+
+def test_keys_on_a_shared_page(open_page, mission):
+    for allows_download, count in ((True, 2), (False, 0)):
+        link = create_link(mission=mission, creator=mission.owner, allows_download=allows_download)
+        page = open_page(f"/shared/{link.token}", user=None)
+        page.evaluate("""
+            window.downloads = 0;
+            window.copies = 0;
+            HTMLAnchorElement.prototype.click = () => { downloads += 1; };
+            navigator.clipboard.writeText = async () => { copies += 1; };
+            null;
+        """)
+        tile = page.locator("#gallery .tile:focus-within")
+        page.locator("#gallery a[data-opens]").first.focus()
+        page.keyboard.press("End")
+        expect(tile).to_have_attribute("data-index", re.compile("^(96|120)$"))
+        page.keyboard.press("End")
+        expect(tile).to_have_attribute("data-index", "120")
+        expect(page.locator("#gallery .tile")).to_have_count(120)
+        page.keyboard.press("d")
+        page.keyboard.press("Enter")
+        expect(page.locator("#lightbox [data-file-link]")).to_be_visible(visible=allows_download)
+        for key in ("d", "p"):
+            page.keyboard.press(key)
+        assert page.evaluate("[downloads, copies]") == [count, 0]
 
 
 def test_owner_shares_a_selection(open_page, mission):

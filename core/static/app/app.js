@@ -1,4 +1,5 @@
-// Dialogs, messages, copy buttons, buttons that insert a text into a control, and forms that are sent once, on every page.  Pages work without it.
+// Dialogs, messages, copy buttons, buttons that insert a text into a control, and forms that are sent once, on every page.
+// Pages work without it.
 // All listeners are on the document, so that they also serve what htmx swaps in.
 
 import { checkSession, csrfToken, fillTokens, isPersonal, isSessionRefusal, parseAnswer } from "./session.js";
@@ -30,12 +31,6 @@ export function iconOf(name, extra = "") {
   return svg;
 }
 
-// The current tab of a narrow screen is in sight.
-for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
-  const list = tab.closest("ul");
-  list.scrollLeft = tab.offsetLeft - list.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
-}
-
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-inserts]");
   const control = button && document.getElementById(button.dataset.insertsIn);
@@ -60,7 +55,7 @@ function dismiss(message) {
   else message.remove();
 }
 
-/** Show what needs scripts, and the current one of tabs that are wider than the page, in a part of the page that is new. */
+/** Prepare a new part of the page: show what needs scripts, and scroll tabs that are wider than the page to the current one. */
 export function reveal(root) {
   for (const tab of root.querySelectorAll(".tabs [aria-current]")) {
     const list = tab.closest("ul");
@@ -75,16 +70,18 @@ export function reveal(root) {
   }
 }
 
-async function copy(button) {
+/** Copy a text and say so on the button. Return false without permission or HTTPS: the text can still be selected by hand. */
+export async function copy(button, text = button.dataset.copies) {
   const words = button.querySelector("span");
   const before = words.textContent;
   try {
-    await navigator.clipboard.writeText(button.dataset.copies);
+    await navigator.clipboard.writeText(text);
   } catch {
-    return; // no permission or no HTTPS: the text is visible and can be selected by hand
+    return false;
   }
   words.textContent = button.dataset.done;
   setTimeout(() => (words.textContent = before), 2000);
+  return true;
 }
 
 function closeMenus(except) {

@@ -8,7 +8,7 @@ import { openLayer, prepareLayer } from "./dialogs.js";
 import { mediaOf, sourceIn, sourcePictureOf } from "./media.js";
 import { toggleStar } from "./stars.js";
 import { factsOf, isViewable, linkOf, numberOf, starOf, viewableTiles } from "./tiles.js";
-import { zoomable, zoomByKey } from "./zoom.js";
+import { zoomable, zoomByButton, zoomByKey } from "./zoom.js";
 
 const DRIFT = 0.08; // seconds by which videos may differ
 const NARROW = 900; // pixels: below, there is room for two
@@ -254,8 +254,7 @@ if (dialog) {
 dialog?.addEventListener("click", (event) => {
   const { mode, zoom, plays } = event.target.closest("button")?.dataset ?? {};
   if (mode) setMode(mode);
-  else if (zoom === "toggle") active.control.toggle();
-  else if (zoom) active.control.zoom(zoom === "in" ? 1.4 : 1 / 1.4);
+  else if (zoom) zoomByButton(active.control, zoom);
   else if (plays !== undefined) togglePlay();
 });
 

@@ -1,6 +1,6 @@
 // A gallery, of a mission or of all missions: new results as they arrive, its look, and a jump to a number. The modules that it
-// imports do the rest: grid.js loads and drops pages, keys.js moves the focus, selection.js, stars.js, lightbox.js and compare.js
-// are for results.
+// imports do the rest: grid.js loads and drops pages, keys.js moves the focus; selection.js, stars.js, lightbox.js and compare.js
+// act on results.
 
 import { toast } from "../app/app.js";
 import { openSelection } from "./compare.js";
@@ -78,7 +78,7 @@ function insertWaiting() {
   updateNewResultsButton();
 }
 
-/** Load the window again: so much has happened that it is not worth to follow. */
+/** Load the window again: there are too many new results to insert them one by one. */
 async function reload() {
   waiting.clear();
   updateNewResultsButton();
@@ -139,7 +139,7 @@ document.getElementById("gallery-jump")?.addEventListener("submit", async (event
   if (first) focusTile(first);
 });
 
-// The page is found again where it was left: its place is in its address.
+// Keep the place in the page's address, so that Back and reload lead to it.
 document.addEventListener("gallery:settled", () => {
   if (!document.getElementById("gallery-jump")) return; // this gallery has no numbers
   const url = new URL(location.href);

@@ -14,6 +14,7 @@ const RETRY_PAUSE = 4000; // milliseconds after a failed request
 const above = space();
 const below = space();
 const place = { rank: 0, total: 0, hasBefore: false, hasAfter: false }; // rank: the number of results above the first tile
+const isForwardOnly = "keepsTiles" in gallery.dataset; // only the page after another one can be read, so no tile is dropped
 let version = 0; // of the window: what was requested for an older one is dropped
 let isLoading = false;
 
@@ -86,8 +87,7 @@ function dropDistant(direction) {
     const { top, bottom } = tile.getBoundingClientRect();
     return direction < 0 ? bottom < -limit : top > innerHeight + limit;
   });
-  const isKept = "keepsTiles" in gallery.dataset; // pages are only read forward
-  const dropped = all.length > MOST_TILES && !isKept ? distant : [];
+  const dropped = all.length > MOST_TILES && !isForwardOnly ? distant : [];
   if (!dropped.length) return;
   const inner = direction < 0 ? dropped.at(-1) : dropped[0]; // an item has all its tiles or none in the page
   const neighbour = direction < 0 ? inner.nextElementSibling : inner.previousElementSibling;
@@ -112,6 +112,13 @@ export async function jump(query, { scrolls = true } = {}) {
   else if (scrolls) first?.scrollIntoView({ block: "start" });
   fill();
   return first;
+}
+
+/** Load the last or the first page, unless it is in the window. Throws without a connection. */
+export async function loadEnd(isLast) {
+  if (!(isLast ? place.hasAfter : place.hasBefore)) return;
+  if (isForwardOnly) await extend(1);
+  else await jump(isLast ? `skip=${gallery.dataset.total}` : "skip=0");
 }
 
 function showWindow(page) {

@@ -1,10 +1,10 @@
 // The keyboard in a gallery: it has one tab stop, and keys move the focus from tile to tile ("?" shows all of them).
 
 import { openDialog } from "../app/app.js";
-import { columns, extend, firstVisible, hasAfter, hasBefore, jump } from "./grid.js";
+import { columns, extend, firstVisible, loadEnd } from "./grid.js";
 import { clearSelection, selectAll, selectRange, selectedCount, toggleTile } from "./selection.js";
 import { toggleStar } from "./stars.js";
-import { gallery, linkOf, starOf, tiles } from "./tiles.js";
+import { gallery, linkOf, mayDownload, starOf, tiles } from "./tiles.js";
 
 let current = null; // the tile that has the tab stop
 
@@ -52,8 +52,7 @@ async function move(offset) {
 }
 
 async function goToEnd(isLast) {
-  const isLoaded = isLast ? !hasAfter() : !hasBefore();
-  if (!isLoaded) await jump(isLast ? `skip=${gallery.dataset.total}` : "skip=0").catch(() => null);
+  await loadEnd(isLast).catch(() => null); // no connection: go as far as the page goes
   const tile = isLast ? tiles().at(-1) : tiles()[0];
   if (tile) focusTile(tile);
 }
@@ -77,7 +76,7 @@ gallery.addEventListener("keydown", (event) => {
     Escape: selectedCount() ? clearSelection : null,
     a: isAll ? selectAll : null,
     s: tile && starOf(tile) ? () => toggleStar(starOf(tile)) : null,
-    d: tile?.dataset.file ? () => download(tile) : null,
+    d: mayDownload && tile?.dataset.file ? () => download(tile) : null,
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action) return;
   event.preventDefault();

@@ -1,15 +1,15 @@
 // The lightbox: one result at a time, with its facts. Swipes and keys lead to the next one, Back closes it.
 
-import { toast } from "../app/app.js";
+import { copy, toast } from "../app/app.js";
 import { openComparison, openSource } from "./compare.js";
 import { openLayer, prepareLayer } from "./dialogs.js";
-import { extend, hasAfter, hasBefore, jump } from "./grid.js";
+import { extend, hasAfter, hasBefore, loadEnd } from "./grid.js";
 import { focusTile } from "./keys.js";
 import { mediaOf, sourceIn } from "./media.js";
 import { isSelected, toggleTile } from "./selection.js";
 import { toggleStar } from "./stars.js";
-import { factsOf, gallery, isViewable, linkOf, numberOf, starOf, tiles, viewableTiles } from "./tiles.js";
-import { zoomable, zoomByKey } from "./zoom.js";
+import { factsOf, gallery, isViewable, linkOf, mayDownload, numberOf, starOf, tiles, viewableTiles } from "./tiles.js";
+import { zoomable, zoomByButton, zoomByKey } from "./zoom.js";
 
 const lightbox = document.getElementById("lightbox");
 const part = (name) => lightbox.querySelector(`[data-${name}]`);
@@ -39,6 +39,7 @@ function showTile(tile) {
   part("facts").scrollTop = 0;
   part("place").textContent = part("place").dataset.text.replace("{n}", numberOf(tile));
   part("file-link").href = tile.dataset.file;
+  part("file-link").hidden = !mayDownload;
   part("item-link").href = linkOf(tile).href;
   showNextSteps(tile);
   part("copies-prompt").hidden = !promptIn(part("facts"));
@@ -67,7 +68,7 @@ function showNextSteps(tile) {
   form.querySelector("[data-edits]").hidden = !mayChange;
 }
 
-const promptIn = (facts) => facts.querySelector('[data-parameter="prompt"] .as-written')?.textContent ?? "";
+const promptIn = (facts) => facts.querySelector('[data-parameter="prompt"] .as-written');
 
 function neighbour(offset) {
   const all = viewableTiles();
@@ -83,7 +84,7 @@ async function step(offset) {
 
 async function goToEnd(isLast) {
   try {
-    if (isLast ? hasAfter() : hasBefore()) await jump(isLast ? `skip=${gallery.dataset.total}` : "skip=0");
+    await loadEnd(isLast);
   } catch {
     toast("error", document.body.dataset.failed);
   }
@@ -100,6 +101,7 @@ function showSteps() {
 function showMarks() {
   if (!openTile) return;
   const isOn = isSelected(openTile);
+  part("stars").hidden = starOf(openTile).disabled;
   part("stars").setAttribute("aria-pressed", starOf(openTile).getAttribute("aria-pressed"));
   part("ticks").setAttribute("aria-pressed", `${isOn}`);
   part("ticks").hidden = !document.getElementById("selection");
@@ -117,17 +119,8 @@ document.addEventListener("selection:changed", showMarks);
 // --- Actions ---
 
 async function copyPrompt() {
-  const button = part("copies-prompt");
-  const words = button.querySelector("span");
-  const before = words.textContent;
-  try {
-    await navigator.clipboard.writeText(promptIn(part("facts")));
-  } catch {
-    getSelection().selectAllChildren(part("facts").querySelector('[data-parameter="prompt"] .as-written')); // no permission: it is marked, to be copied by hand
-    return;
-  }
-  words.textContent = button.dataset.done;
-  setTimeout(() => (words.textContent = before), 2000);
+  const prompt = promptIn(part("facts"));
+  if (prompt && !(await copy(part("copies-prompt"), prompt.textContent))) getSelection().selectAllChildren(prompt);
 }
 
 function toggleFacts() {
@@ -159,8 +152,7 @@ lightbox?.addEventListener("click", (event) => {
   const target = event.target.closest("button, a");
   const { step: offset, zoom, compares, stars, ticks, copiesPrompt, showsFacts, fullScreen, source } = target?.dataset ?? {};
   if (offset) step(Number(offset));
-  else if (zoom === "toggle") control.toggle();
-  else if (zoom) control.zoom(zoom === "in" ? 1.4 : 1 / 1.4);
+  else if (zoom) zoomByButton(control, zoom);
   else if (compares) compare(compares);
   else if (stars !== undefined) toggleStar(starOf(openTile));
   else if (ticks !== undefined) toggleTile(openTile);
@@ -187,7 +179,7 @@ lightbox?.addEventListener("keydown", (event) => {
     End: () => goToEnd(true),
     s: () => toggleStar(starOf(openTile)),
     x: () => toggleTile(openTile),
-    d: () => part("file-link").click(),
+    d: mayDownload ? () => part("file-link").click() : null,
     f: toggleFullScreen,
     i: toggleFacts,
     p: copyPrompt,

@@ -125,7 +125,7 @@ function showCount() {
 }
 
 function store() {
-  if (selectedCount()) sessionStorage.setItem(storageKey, JSON.stringify({ isAll, keys: compress(keys), anchor, isStarredView }));
+  if (selectedCount()) sessionStorage.setItem(storageKey, JSON.stringify({ isAll, keys: compress(keys), isStarredView }));
   else sessionStorage.removeItem(storageKey);
 }
 

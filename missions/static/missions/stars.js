@@ -1,6 +1,7 @@
 // Stars of results. A star is shown at once, and taken back if the server refuses it.
-// Event on the document: gallery:starred.
+// Event on the document: gallery:starred, with 1, -1 or 0: by how much the number of starred items has changed.
 
+import { toast } from "../app/app.js";
 import { csrfToken, sessionFetch } from "../app/session.js";
 
 // Before app.js, which would send the form.
@@ -27,16 +28,18 @@ export async function toggleStar(button) {
     await sessionFetch(button.formAction, { method: "POST", body, headers: { Accept: "application/json" } });
   } catch {
     showStar(button, !isStarred);
+    toast("error", document.body.dataset.failed);
   }
 }
 
 /** Show whether the item of a star button is starred. */
 export function showStar(button, isStarred) {
   // A star belongs to an item: all its tiles show it, and the button may be of a copy that is not on the page.
+  const wasStarred = button.getAttribute("aria-pressed") === "true";
   const same = `.tile-star[value="${button.value}"][formaction="${button.getAttribute("formaction")}"]`;
   for (const each of [button, ...document.querySelectorAll(same)]) {
     each.setAttribute("aria-pressed", `${isStarred}`);
     each.setAttribute("form", isStarred ? "unstar" : "star");
   }
-  document.dispatchEvent(new CustomEvent("gallery:starred"));
+  document.dispatchEvent(new CustomEvent("gallery:starred", { detail: isStarred - wasStarred }));
 }

@@ -9,13 +9,16 @@
 //   data-file, data-poster    the addresses of the result and of its small picture
 //   data-width, data-height   of the result, in pixels
 //   a[data-opens]             leads to the page of its item
-//   [form=selection]          the box that selects its item; the value is its key, a number, unique on the page
+//   [form=selection]          the box that selects its item, if the page selects; the value is the number of the item
 //   .tile-star                sends the star of its item to its formaction
 //   template                  the facts that the lightbox shows
 //
 // Event on the document: gallery:added, with the tiles that are new on the page.
 
 export const gallery = document.getElementById("gallery") ?? document.createElement("ul"); // absent without results
+
+/** False in a shared gallery whose files are not offered for download. */
+export const mayDownload = !("noDownload" in gallery.dataset);
 
 export const tiles = () => [...gallery.querySelectorAll(":scope > .tile")];
 

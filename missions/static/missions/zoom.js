@@ -10,7 +10,7 @@ const SWIPE = 56; // pixels that a finger must move
 const DOUBLE_TAP = 300; // milliseconds
 
 /**
- * Make the content of a frame zoomable and return its control: show(element), view(), set(view), zoom(factor), toggle().
+ * Make the content of a frame zoomable and return its control, whose methods are below.
  * `onView` is called with each new view; `onSwipe` with "left", "right" or "down" when a whole picture is swiped.
  */
 export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
@@ -19,15 +19,17 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
   const pointers = new Map();
   let pointerType = ""; // of the pointer that touched the frame last
   let gesture = null; // how it began: { view, x, y, distance }
-  let lastTap = { at: -Infinity, x: 0, y: 0 }; // `at`: when the finger left, not when the page heard of it
+  let lastTap = { at: -Infinity, x: 0, y: 0 }; // `at`: the time of the event, not of its handling
 
   const canZoom = () => element?.matches("img, video:not([controls])") ?? false;
 
   /** Return the scale at which a pixel of the picture is a pixel of the screen; 1 while its size is not known. */
   const fullScale = () => Number(element.dataset.width ?? 0) / (element.offsetWidth * devicePixelRatio) || 1;
 
+  const limit = (scale) => Math.min(Math.max(scale, 1), Math.max(LARGEST, fullScale() * 2));
+
   function clamp({ scale, x, y }) {
-    const limited = Math.min(Math.max(scale, 1), Math.max(LARGEST, fullScale() * 2));
+    const limited = limit(scale);
     const inside = (value, size, available) => {
       const half = available / (2 * size * limited);
       return half >= 0.5 ? 0.5 : Math.min(Math.max(value, half), 1 - half);
@@ -39,7 +41,7 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
     };
   }
 
-  /** Show a view without telling anybody. */
+  /** Show a view without calling `onView`. */
   function set(next) {
     if (!canZoom()) return;
     view = clamp(next);
@@ -57,7 +59,7 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
   /** Change the scale so that the point at `at`, in pixels from the middle of the frame, stays where it is. */
   function zoomTo(scale, at = { x: 0, y: 0 }, from = view) {
     if (!canZoom()) return;
-    const next = Math.min(Math.max(scale, 1), Math.max(LARGEST, fullScale() * 2));
+    const next = limit(scale);
     const moved = (value, pixels, size) => value + pixels / (size * from.scale) - pixels / (size * next);
     change({
       scale: next,
@@ -172,6 +174,12 @@ export function zoomable(frame, { onView = () => {}, onSwipe = null } = {}) {
     move: (dx, dy) => canZoom() && change({ ...view, x: view.x + dx / view.scale, y: view.y + dy / view.scale }),
     percent: () => (canZoom() ? Math.round((100 * view.scale) / fullScale()) : 100),
   };
+}
+
+/** Do what a button says: "in", "out" or "toggle". */
+export function zoomByButton(control, name) {
+  if (name === "toggle") control.toggle();
+  else control.zoom(name === "in" ? STEP : 1 / STEP);
 }
 
 /** Do what a key means for a zoomable picture. Return true if it means something. */
