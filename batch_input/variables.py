@@ -26,13 +26,14 @@ from providers.catalog import Model
 MAX_AROUND = 5000  # characters of a prefix or suffix
 SHOWN_NAMES = 20
 
-_COLUMN = re.compile(r"(?<!\\)(?:\{\{|｛｛)\s*([^{}｛｝|｜]{1,200}?)\s*(?:\}\}|｝｝)")
-_TOKEN = re.compile(r"\\([{｛])|[{｛]((?:\\[{}|｛｝｜]|[^{}｛｝])*)[}｝]")
+_COLUMN = re.compile(r"(?<!\\)(?:\{\{|｛｛)([^{}｛｝|｜]{1,200})(?:\}\}|｝｝)")
+# Possessive (*+): tried again in other ways, a long prompt without its last brace would take years.
+_TOKEN = re.compile(r"\\([{｛])|[{｛]((?:\\[{}|｛｝｜]|[^{}｛｝])*+)[}｝]")
 _BAR = re.compile(r"(?<!\\)[|｜]")
 _ESCAPE = re.compile(r"\\([{}|｛｝｜])")
 # Marks in the values of cells are no variables: they stand for themselves while a text is read.
 _SAFE = str.maketrans({mark: chr(0xF0000 + number) for number, mark in enumerate("{}|｛｝｜\\")})
-_UNSAFE = {safe: chr(mark) for mark, safe in ((mark, ord(safe)) for mark, safe in _SAFE.items())}
+_UNSAFE = {ord(safe): chr(mark) for mark, safe in _SAFE.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def join_texts(prefix: str, text: str, suffix: str) -> str:
 
 def columns_in(text: str) -> list[str]:
     """Return the names of the columns that a text uses."""
-    return _COLUMN.findall(text)
+    return [name.strip() for name in _COLUMN.findall(text)]
 
 
 def count_items(text: str) -> int:
@@ -134,31 +135,26 @@ def expand_rows(
     numbers: list[int] = []
     errors: list[FieldError] = []
     count = 0
-    for number, given in enumerate(rows):
-        row: Any = given
-        if isinstance(row, str) and prompt.name == model.batch_field:
-            row = {prompt.name: row}
+    for number, entry in enumerate(rows):
+        row: Any = {prompt.name: entry} if isinstance(entry, str) and prompt.name == model.batch_field else entry
         text = row.get(prompt.name, shared.get(prompt.name)) if isinstance(row, Mapping) else None
-        if not isinstance(text, str):
-            made.append(given)
+        if not isinstance(text, str) or not rules.has_variables:
+            made.append({**row, prompt.name: rules.around(text)} if isinstance(text, str) else entry)
             numbers.append(number)
             count += 1
+            continue
+        text = rules.around(text)
+        own = {name: value for name, value in row.items() if name != prompt.name}
+        row_columns = own if columns is None else columns[number]
+        cells = {normalized(name): value for name, value in row_columns.items()}
+        names = columns_in(text)
+        if unknown := [name for name in names if normalized(name) not in cells]:
+            message = _unknown_column(unknown[0], list(row_columns))
+            errors.append(FieldError(f"batch_input.{number}.{prompt.name}", message))
             continue
         row = dict(row)
-        text = rules.around(text)
-        if not rules.has_variables:
-            made.append(row | {prompt.name: text})
-            numbers.append(number)
-            count += 1
-            continue
-        own = {name: value for name, value in row.items() if name != prompt.name}
-        cells = {normalized(name): value for name, value in (own if columns is None else columns[number]).items()}
-        used = {normalized(name) for name in columns_in(text)}
-        if unknown := [name for name in columns_in(text) if normalized(name) not in cells]:
-            names = list((own if columns is None else columns[number]).keys())
-            errors.append(FieldError(f"batch_input.{number}.{prompt.name}", _unknown_column(unknown[0], names)))
-            continue
         if columns is None:
+            used = {normalized(name) for name in names}
             row = {name: value for name, value in row.items() if normalized(name) not in used or model.parameter(name)}
         text = fill_columns(text, cells)
         count += count_items(text)
@@ -178,10 +174,10 @@ def vary_rows(
     """
     made: list[Any] = []
     made_numbers: list[int] = []
-    for number, given in zip(numbers, rows, strict=True):
-        row = {model.batch_field: given} if isinstance(given, str) else given
+    for number, entry in zip(numbers, rows, strict=True):
+        row = {model.batch_field: entry} if isinstance(entry, str) else entry
         if not isinstance(row, Mapping):
-            made.append(given)
+            made.append(entry)
             made_numbers.append(number)
             continue
         choices = {name: values for name, values in variations.items() if row.get(name) in (None, "")}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_input.variables import PromptRules, count_items, count_varied, expand, expand_rows, join_texts
+from batch_input.variables import PromptRules, columns_in, count_items, count_varied, expand, expand_rows, join_texts
 from providers import catalog
 
 ON = PromptRules(has_variables=True)
@@ -42,6 +42,7 @@ def prompts(rows: list[Any], rules: PromptRules = ON, **more: Any) -> list[str]:
         ("{x} and {} | or", ["{x} and {} | or"]),
         ("{open | end", ["{open | end"]),
         (r"C:\dir\new", [r"C:\dir\new"]),
+        (r"{a|b\} car", [r"{a|b\} car"]),  # its last brace is escaped
     ],
 )
 def test_alternatives_are_combined_and_other_braces_stay(text, texts):
@@ -52,6 +53,12 @@ def test_alternatives_are_combined_and_other_braces_stay(text, texts):
 def test_the_items_are_counted_without_making_them():
     assert count_items("{a|b|c|d|e|f|g|h|i|j}" * 60) == 10**60
     assert count_varied(["{a|b}", "x", "{1|2|3}"]) == (2, 6)
+
+
+@pytest.mark.timeout(20)  # linear patterns take milliseconds, others minutes or years
+def test_hostile_prompts_are_read_at_once():
+    for text in ("{" + r"\|" * 20_000, "{{" + " " * 20_000, "{" * 20_000, r"\{" * 20_000, "{{a" * 20_000):
+        assert (count_items(text), columns_in(text)) == (1, [])
 
 
 def test_columns_are_filled_and_their_marks_mean_nothing():
