@@ -462,8 +462,7 @@ def _first_estimate(draft: services.Draft, run_first: int | None) -> dict[str, A
     """Return the price of the items that run before a release; None if all run."""
     if run_first is None or run_first >= len(draft.rows):
         return None
-    total, rest = draft.estimated_cost, draft.price_after(run_first)
-    first = None if total is None or rest is None else total - rest
+    first, _rest = draft.prices_of_parts(run_first)
     return {"amount": amount_text(first), "currency": draft.model.currency}
 
 

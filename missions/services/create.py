@@ -55,6 +55,7 @@ def create_mission(
         table = items if run_first is None or index <= run_first else held
         table.add(index, custom_id, json.dumps(row), origin and json.dumps(origin), stem)
     held_count = len(held.rows)
+    _first, held_cost = draft.prices_of_parts(run_first) if run_first and held_count else (None, None)
     with durable_transaction():
         template_id = draft.template_id
         if template_id is not None:
@@ -85,7 +86,7 @@ def create_mission(
             group=group,
             run_first=run_first if held_count else None,
             held_count=held_count,
-            held_cost=draft.price_after(run_first) if run_first and held_count else None,
+            held_cost=held_cost,
             created_at=now,
         )
         facts = {"mission_id": mission.pk, "attempt_limit": mission.max_attempts, "created_at": now}

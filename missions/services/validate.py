@@ -91,12 +91,12 @@ class Draft:
     warnings: tuple[Reason, ...] = ()
     has_rules: bool = False
 
-    def price_after(self, count: int) -> Decimal | None:
-        """Return the price of all items but the first ``count``; None when it is not known."""
-        if self.estimated_cost is None:
-            return None
+    def prices_of_parts(self, count: int) -> tuple[Decimal | None, Decimal | None]:
+        """Return the prices of the first ``count`` items and of the others; None if one is unknown."""
         first = total_price(self.model, (self.params | row for row in self.rows[:count]))
-        return None if first is None else self.estimated_cost - first
+        if first is None or self.estimated_cost is None:
+            return None, None
+        return first, self.estimated_cost - first
 
     @property
     def placeholders(self) -> list[str]:

@@ -295,16 +295,10 @@ class MissionEntry:
     priority: int
     not_before: datetime | None
     file_name_pattern: str
-    has_first: bool
-    first_rows: int | None
+    run_first: int | None  # so many items run before a release; None: all
     rules: PromptRules
     variations: Mapping[str, Sequence[str]]
     also: Sequence[Model]  # further models that make the same rows
-
-    @property
-    def run_first(self) -> int | None:
-        """The number of rows that run before a release; None if all run."""
-        return self.first_rows if self.has_first else None
 
     @property
     def has_prompt_each(self) -> bool:
@@ -435,8 +429,7 @@ def parse(state: FormState) -> MissionEntry:
         spending_limit=values.get("spending_limit"),
         priority=values.get("priority") or 0,
         not_before=values.get("not_before"),
-        has_first=bool(values.get("has_first")),
-        first_rows=values.get("run_first"),
+        run_first=(values.get("run_first") or int(DEFAULTS["run_first"])) if values.get("has_first") else None,
         variations=variations,
         also=also,
         rules=PromptRules(

@@ -44,6 +44,8 @@ class Preview:
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
     (``params.prompt``); ``row_problems`` concern single rows. ``varied_count`` prompts have
     alternatives, and with variables all are ``varied_items``; ``named_columns`` name columns.
+    ``run_first`` items run before a release, for ``first_price``, and the others for ``rest_price``;
+    None if all run, or a price is unknown.
     ``report`` says what was read, with hints about the texts among its warnings. ``others`` are
     the previews of further models for the same rows.
     """
@@ -63,6 +65,9 @@ class Preview:
     varied_count: int = 0
     varied_items: int = 0
     named_columns: int = 0
+    run_first: int | None = None
+    first_price: Decimal | None = None
+    rest_price: Decimal | None = None
     others: Sequence[Preview] = ()
 
     @property
@@ -121,25 +126,9 @@ class Preview:
         return limit is not None and self.estimate is not None and self.estimate > limit
 
     @property
-    def run_first(self) -> int | None:
-        """The number of items that run before a release; None if all run."""
-        first = self.entry.run_first
-        return first if first is not None and first < self.count else None
-
-    @property
     def held_count(self) -> int:
         """The items that wait for a release."""
         return self.count - self.run_first if self.run_first else 0
-
-    @property
-    def rest_price(self) -> Decimal | None:
-        """The price of the items that wait; None if it is unknown."""
-        return self.draft.price_after(self.run_first) if self.draft is not None and self.run_first else None
-
-    @property
-    def first_price(self) -> Decimal | None:
-        """The price of the items that run first; None if it is unknown."""
-        return None if self.estimate is None or self.rest_price is None else self.estimate - self.rest_price
 
     @property
     def quoted_total(self) -> str:
@@ -211,6 +200,8 @@ def check(entry: MissionEntry) -> Preview:
             {name: value for name, value in (dict(entry.params) | row).items() if value not in ("", None, [])}
             for row in rows[:FIRST_ITEMS]
         ]
+    run_first = entry.run_first if entry.run_first is not None and entry.run_first < count else None
+    first_price, rest_price = draft.prices_of_parts(run_first) if draft is not None and run_first else (None, None)
     sent = rows if draft is None or not entry.rules else [draft.params | row for row in draft.rows]
     hints = [hint for hint in hints_of_rows(sent, entry.model) if not varied_count or hint.code != MARKUP.code]
     skipped_count = len(built.rows) - len(rows) if draft is not None else 0
@@ -241,6 +232,9 @@ def check(entry: MissionEntry) -> Preview:
         varied_count=varied_count,
         varied_items=varied_items,
         named_columns=named_columns,
+        run_first=run_first,
+        first_price=first_price,
+        rest_price=rest_price,
     )
 
 

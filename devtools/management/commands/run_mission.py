@@ -295,10 +295,8 @@ class Run:
         self.print(f"Estimated price: {price}{note}")
         first = self.options["first"]
         if first is not None and first < count:
-            rest = draft.price_after(first)
-            now = None if draft.estimated_cost is None or rest is None else draft.estimated_cost - rest
-            parts = report.money(now, model.currency), report.money(rest, model.currency)
-            self.print(f"First {first}: {parts[0]} now. The other {count - first}: {parts[1]} after you release them.")
+            now, later = (report.money(price, model.currency) for price in draft.prices_of_parts(first))
+            self.print(f"First {first}: {now} now. The other {count - first}: {later} after you release them.")
         if model.note:
             self.print(f"Note: {model.note.strip()}")
         if repeats := count_repeats([row.value for row in rows]):

@@ -53,6 +53,13 @@ def test_unchecked_or_too_many_first_rows_submit_all(web: Client, db: None):
         assert (mission.total_count, mission.held_count) == (10, 0)
 
 
+def test_a_blank_number_of_first_rows_is_the_usual_one(web: Client, db: None):
+    form = {"draft": new_key(), "prompts": PROMPTS, "has_first": "on", "run_first": ""}
+    page = web.post("/missions/new", form | {"action": "redraw"})
+    assert 'id="id_run_first" min="1" max="50000" value="3"' in page.content.decode()
+    assert page.context["preview"].run_first == 3  # not all rows, which would cost more than the page shows
+
+
 def test_the_page_releases_for_the_price_it_shows(web: Client, owner, account: ProviderAccount):
     mission = make_mission(owner, 10, run_first=3)
     page = web.get(f"/missions/{mission.pk}").content.decode()
