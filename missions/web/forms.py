@@ -14,6 +14,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from batch_input.variables import MAX_AROUND
 from core.file_names import MAX_PATTERN
 from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
 from missions.results import gallery
@@ -106,6 +107,13 @@ class RaiseLimitForm(forms.Form):
     spending_limit = SpendingLimitField()
 
 
+class ReleaseForm(forms.Form):
+    """A release. ``at_most`` is the price on the button, empty if it is unknown."""
+
+    at_most = forms.DecimalField(required=False, widget=forms.HiddenInput)
+    spending_limit = SpendingLimitField()
+
+
 class StartForm(forms.Form):
     """The planned start of a mission that waits for it."""
 
@@ -176,6 +184,17 @@ class RetryForm(forms.Form):
     promising = forms.BooleanField(required=False)
     edited = forms.BooleanField(required=False)
     at_most = forms.IntegerField(min_value=1, max_value=10**7)
+
+
+class TextAroundPromptsField(forms.CharField):
+    """A text that is put before or after every prompt, with line ends as prompts have them."""
+
+    def __init__(self, *, label: Any, rows: int) -> None:
+        widget = forms.Textarea({"rows": rows})
+        super().__init__(label=label, required=False, max_length=MAX_AROUND, strip=False, widget=widget)
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
 
 
 class ReplaceForm(forms.Form):

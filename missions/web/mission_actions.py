@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -28,6 +29,7 @@ from missions.web.access import actor, visible_mission
 from missions.web.forms import (
     MissionSettingsForm,
     RaiseLimitForm,
+    ReleaseForm,
     RetryForm,
     SaveTemplateForm,
     SelectionForm,
@@ -53,18 +55,27 @@ def pause(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Resume the mission, with a higher limit if the form has one."""
-    visible_mission(request, mission_id, Action.CHANGE)
     form = RaiseLimitForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, str(form.errors["spending_limit"][0]))
-        return redirect(_next_url(request, mission_id))
-    limit = form.cleaned_data["spending_limit"]
 
     def act() -> str:
-        services.resume_mission(mission_id=mission_id, actor=actor(request), spending_limit=limit)
+        services.resume_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)
         return _("Resumed.")
 
-    return _act(request, mission_id, act)
+    return _act(request, mission_id, act, form)
+
+
+@login_required
+@require_POST
+def release(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Let the rows run that wait behind the first ones, for at most the price on the button."""
+    form = ReleaseForm(request.POST)
+
+    def act() -> str:
+        released = services.release_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)
+        text = ngettext("%(count)s item released.", "%(count)s items released.", released.count)
+        return text % {"count": number(released.count)}
+
+    return _act(request, mission_id, act, form)
 
 
 @login_required
@@ -81,18 +92,13 @@ def start(request: HttpRequest, mission_id: int) -> HttpResponse:
 @require_POST
 def reschedule(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Change the planned start."""
-    visible_mission(request, mission_id, Action.CHANGE)
     form = StartForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, str(form.errors["not_before"][0]))
-        return redirect(_next_url(request, mission_id))
 
     def act() -> str:
-        start_at = form.cleaned_data["not_before"]
-        services.change_mission(mission_id=mission_id, actor=actor(request), not_before=start_at)
+        services.change_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)
         return _("The planned start was changed.")
 
-    return _act(request, mission_id, act)
+    return _act(request, mission_id, act, form)
 
 
 @login_required
@@ -230,9 +236,15 @@ def star(request: HttpRequest, mission_id: int) -> HttpResponse:
     return redirect(_next_url(request, mission_id))
 
 
-def _act(request: HttpRequest, mission_id: int, act: Callable[[], str]) -> HttpResponse:
-    """Change a mission, show the message that ``act`` returns, and redirect."""
+def _act(request: HttpRequest, mission_id: int, act: Callable[[], str], form: forms.Form | None = None) -> HttpResponse:
+    """Change a mission, show the message that ``act`` returns, and redirect.
+
+    With an invalid form nothing changes, and its errors are shown.
+    """
     visible_mission(request, mission_id, Action.CHANGE)
+    if form is not None and not form.is_valid():
+        messages.error(request, " ".join(str(errors[0]) for errors in form.errors.values()))
+        return redirect(_next_url(request, mission_id))
     try:
         messages.success(request, act())
     except NotPossible as refusal:

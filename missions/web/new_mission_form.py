@@ -28,13 +28,13 @@ from batch_input.report import ONE_COLUMN, InputReport
 from batch_input.report import WHOLE_LINES as WHOLE_LINES_READ
 from batch_input.rows import BatchInput, Origin, Source, import_table, read_batch, sources_for
 from batch_input.tables import Table
-from batch_input.variables import MAX_AROUND, PromptRules
+from batch_input.variables import PromptRules
 from core.file_names import MAX_PATTERN
 from core.text import trim
 from drafts import services as drafts
 from drafts.models import FormDraft
 from media.models import MediaFile
-from missions.web.forms import PriorityField
+from missions.web.forms import PriorityField, TextAroundPromptsField
 from providers import catalog
 from providers.catalog import Model, ParameterType
 from providers.catalog.labels import parameter_label
@@ -126,20 +126,8 @@ class NewMissionForm(forms.Form):
     run_first = forms.IntegerField(
         label=gettext_lazy("Number of first rows"), required=False, min_value=1, max_value=50_000, initial=3
     )
-    text_before = forms.CharField(
-        label=gettext_lazy("Before every prompt"),
-        required=False,
-        max_length=MAX_AROUND,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 1}),
-    )
-    text_after = forms.CharField(
-        label=gettext_lazy("After every prompt"),
-        required=False,
-        max_length=MAX_AROUND,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 1}),
-    )
+    text_before = TextAroundPromptsField(label=gettext_lazy("Before every prompt"), rows=1)
+    text_after = TextAroundPromptsField(label=gettext_lazy("After every prompt"), rows=1)
     use_variables = forms.BooleanField(label=gettext_lazy("Use variables"), required=False)
     file_name_pattern = forms.CharField(label=gettext_lazy("File names"), required=False, max_length=MAX_PATTERN)
     new_template = forms.CharField(label=gettext_lazy("Template name"), required=False, max_length=200)
@@ -433,8 +421,8 @@ def parse(state: FormState) -> MissionEntry:
         variations=variations,
         also=also,
         rules=PromptRules(
-            prefix=values.get("text_before", "").replace("\r\n", "\n") if batch.prompt else "",
-            suffix=values.get("text_after", "").replace("\r\n", "\n") if batch.prompt else "",
+            prefix=values.get("text_before", "") if batch.prompt else "",
+            suffix=values.get("text_after", "") if batch.prompt else "",
             has_variables=bool(values.get("use_variables")) and batch.prompt is not None,
         ),
         file_name_pattern=trim(fields.get("file_name_pattern", "")),

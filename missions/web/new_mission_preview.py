@@ -44,7 +44,7 @@ class Preview:
     ``problems`` concern the form as a whole, named as the arguments of ``validate_mission`` are
     (``params.prompt``); ``row_problems`` concern single rows. ``varied_count`` prompts have
     alternatives, and with variables all are ``varied_items``; ``named_columns`` name columns.
-    ``run_first`` items run before a release, for ``first_price``, and the others for ``rest_price``;
+    ``run_first`` items run before a release and cost ``first_price``, the rest ``rest_price``;
     None if all run, or a price is unknown.
     ``report`` says what was read, with hints about the texts among its warnings. ``others`` are
     the previews of further models for the same rows.

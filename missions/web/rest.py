@@ -1,7 +1,4 @@
-"""``/missions/ID/rest`` and ``release``: what waits behind the first rows of a mission.
-
-Changing it sends nothing; only the button of the release, which names the price, does.
-"""
+"""``/missions/ID/rest``: change what waits behind the first rows of a mission. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -12,51 +9,29 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.rights import Action
 from batch_input.columns import prompt_field
-from batch_input.variables import MAX_AROUND
 from core.errors import DomainError
-from core.http.redirects import safe_next
 from core.templatetags.ui import number
 from missions import services
 from missions.models import Mission
 from missions.services import ChangedRest, MissionInvalid, RestChange
 from missions.web.access import actor, visible_mission
-from missions.web.forms import ItemParametersForm
+from missions.web.forms import ItemParametersForm, TextAroundPromptsField
 from missions.web.mission import head_context
 from providers import catalog
-from providers.parameter_fields import PARAMETER, SpendingLimitField
-
-
-class ReleaseForm(forms.Form):
-    """A release. ``at_most`` is the price on the button, empty if it is unknown."""
-
-    at_most = forms.DecimalField(required=False, widget=forms.HiddenInput)
-    spending_limit = SpendingLimitField()
+from providers.parameter_fields import PARAMETER
 
 
 class RestForm(ItemParametersForm):
     """Changes of all rows that wait: words in their prompts, and the settings that they share."""
 
-    text_before = forms.CharField(
-        label=gettext_lazy("Before every prompt"),
-        required=False,
-        max_length=MAX_AROUND,
-        strip=False,
-        widget=forms.Textarea({"rows": 2}),
-    )
-    text_after = forms.CharField(
-        label=gettext_lazy("After every prompt"),
-        required=False,
-        max_length=MAX_AROUND,
-        strip=False,
-        widget=forms.Textarea({"rows": 2}),
-    )
+    text_before = TextAroundPromptsField(label=gettext_lazy("Before every prompt"), rows=2)
+    text_after = TextAroundPromptsField(label=gettext_lazy("After every prompt"), rows=2)
     find = forms.CharField(max_length=1000, required=False, strip=False, label=gettext_lazy("Find"))
     replace = forms.CharField(max_length=1000, required=False, strip=False, label=gettext_lazy("Replace with"))
     match_case = forms.BooleanField(required=False, label=gettext_lazy("Match case"))
@@ -90,26 +65,6 @@ class RestForm(ItemParametersForm):
             replace=values.get("replace", ""),
             match_case=values.get("match_case", False),
         )
-
-
-@login_required
-@require_POST
-def release(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Let the rows run that wait."""
-    visible_mission(request, mission_id, Action.CHANGE)
-    form = ReleaseForm(request.POST)
-    next_url = safe_next(request, reverse("missions:mission", args=[mission_id]))
-    if not form.is_valid():
-        messages.error(request, " ".join(str(errors[0]) for errors in form.errors.values()))
-        return redirect(next_url)
-    try:
-        released = services.release_mission(mission_id=mission_id, actor=actor(request), **form.cleaned_data)
-    except DomainError as refusal:
-        messages.error(request, refusal.message or " ".join(error.message for error in refusal.errors))
-    else:
-        text = ngettext("%(count)s item released.", "%(count)s items released.", released.count)
-        messages.success(request, text % {"count": number(released.count)})
-    return redirect(next_url)
 
 
 @login_required

@@ -84,15 +84,15 @@ def test_the_rest_is_changed_after_a_look_at_the_changes(web: Client, owner, acc
     path = f"/missions/{mission.pk}/rest"
     page = web.get(path)
     form = {field.html_name: field.value() or "" for field in page.context["form"]}
-    form |= {"text_after": ", at night", "param-aspectRatio": "16:9"}
+    form |= {"text_after": ",\r\nat night", "param-aspectRatio": "16:9"}
     shown = web.post(path, form | {"action": "preview"}).content.decode()
     assert "7 items change" in shown
-    assert "a teapot, number 4, at night" in shown
+    assert "a teapot, number 4,\nat night" in shown
     assert mission.items.get(index=4).params["prompt"] == "a teapot, number 4"
     answer = web.post(path, form | {"action": "save"})
     assert messages_of(answer) == ["7 items changed. Nothing is sent until you release the rest."]
     item = mission.items.get(index=10)
-    assert item.params == {"prompt": "a teapot, number 10, at night", "aspectRatio": "16:9"}
+    assert item.params == {"prompt": "a teapot, number 10,\nat night", "aspectRatio": "16:9"}
     refused = web.post(path, form | {"action": "save", "param-aspectRatio": "7:7"})
     assert refused.status_code == 422
     web.post(f"/missions/{mission.pk}/release")
