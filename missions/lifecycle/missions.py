@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -122,25 +121,20 @@ def held_items(mission: Mission) -> QuerySet[MissionItem]:
 
 
 def change_held(
-    mission_id: int, rows: Mapping[int, Mapping[str, Any]], *, price: Decimal | None, estimate: Decimal | None
+    mission_id: int, items: Sequence[MissionItem], *, price: Decimal | None, estimate: Decimal | None
 ) -> None:
-    """Replace the parameters of items that wait for a release, by index.
+    """Store the parameters, origins and file names of items that wait for a release.
 
-    ``price`` is then that of all of them, ``estimate`` that of the whole mission. Raises LostRace
+    ``price`` is then that of all that wait, ``estimate`` that of the whole mission. Raises LostRace
     when one was released.
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
         held = held_items(mission)
-        now = timezone.now()
-        for part in bulk.batches(list(rows), CHANGED_AT_ONCE):
-            items = list(held.filter(index__in=part).only("pk", "index", "params"))
-            lose_race_unless(len(items) == len(part))
-            for item in items:
-                item.params = dict(rows[item.index])
-            changed = MissionItem.objects.filter(pk__in=[item.pk for item in items], status=ItemStatus.PENDING)
-            lose_race_unless(changed.update(**bulk.columns(items, "params")) == len(items))
-        changes = {"held_cost": price, "estimated_cost": estimate, "updated_at": now}
+        for part in bulk.batches(items, CHANGED_AT_ONCE):
+            changed = held.filter(pk__in=[item.pk for item in part])
+            lose_race_unless(changed.update(**bulk.columns(part, "params", "origin", "file_name")) == len(part))
+        changes = {"held_cost": price, "estimated_cost": estimate, "updated_at": timezone.now()}
         Mission.objects.filter(pk=mission_id).update(**changes)
 
 

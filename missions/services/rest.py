@@ -18,9 +18,10 @@ from batch_input.variables import join_texts
 from core.errors import FieldError, NotPossible
 from core.money import amount_text
 from missions import lifecycle, search
-from missions.models import Mission
+from missions.models import Mission, MissionItem
 from missions.services.control import change_mission, refusal, require_active_owner, require_budget
 from missions.services.create import record_file_uses
+from missions.services.naming import naming_of, origin_of, stem_for
 from missions.services.retry import own_params
 from missions.services.validate import MissionInvalid, total_price
 from providers import catalog, provider_accounts, references
@@ -137,7 +138,8 @@ def change_rest(
         prompt = prompt_field(model)
         if change.has_prompts and prompt is None:
             raise MissionInvalid([FieldError("prefix", _("This model has no prompt that could be changed."))])
-        rows: dict[int, dict[str, Any]] = {}
+        naming = naming_of(mission)
+        items: list[MissionItem] = []
         merged: list[Mapping[str, Any]] = []
         examples: list[tuple[int, str, str]] = []
         media_ids: set[int] = set()
@@ -152,21 +154,25 @@ def change_rest(
             merged.append(mission.params | own)
             if own == item.params:
                 continue
-            rows[item.index] = own
+            if not is_preview:
+                item.origin = origin_of(item, own)
+                item.file_name = stem_for(item, own, item.origin, naming)
+                item.params = own
+            items.append(item)
             if prompt is not None and len(examples) < SHOWN_CHANGES:
                 examples.append((item.index, str(before or ""), str(merged[-1].get(prompt.name) or "")))
             media_ids.update(media_id for _name, media_id in references.media_ids(model, own))
             output_keys.update(key for _name, key in references.output_keys(model, own))
         price = total_price(model, merged)
-        if is_preview or not rows:
-            return ChangedRest(len(rows), price, examples)
+        if is_preview or not items:
+            return ChangedRest(len(items), price, examples)
         others = None if None in (mission.estimated_cost, mission.held_cost) else mission.estimated_cost
         estimate = None if others is None or price is None else others - (mission.held_cost or 0) + price
         try:
-            lifecycle.change_held(mission_id, rows, price=price, estimate=estimate)
+            lifecycle.change_held(mission_id, items, price=price, estimate=estimate)
         except lifecycle.LostRace:
             raise refusal(mission_id, "release") from None
         record_file_uses(mission, media_ids, output_keys, field="config")
-        search.mark_changed(mission_id, first=min(rows), last=max(rows))
-        audit.record(Verb.MISSION_CHANGE, mission, actor=actor, edited_items=len(rows))
-    return ChangedRest(len(rows), price, examples)
+        search.mark_changed(mission_id, first=items[0].index, last=items[-1].index)
+        audit.record(Verb.MISSION_CHANGE, mission, actor=actor, edited_items=len(items))
+    return ChangedRest(len(items), price, examples)

@@ -92,7 +92,7 @@ class Draft:
     has_rules: bool = False
 
     def prices_of_parts(self, count: int) -> tuple[Decimal | None, Decimal | None]:
-        """Return the prices of the first ``count`` items and of the rest; None if one is unknown."""
+        """Return the prices of the first ``count`` items and of the rest; None if unknown."""
         first = total_price(self.model, (self.params | row for row in self.rows[:count]))
         if first is None or self.estimated_cost is None:
             return None, None

@@ -206,6 +206,8 @@ def test_the_rest_gets_other_prompts_and_settings(owner, account):
     params = {item.index: mission.params | item.params for item in mission.items.all()}
     assert params[2] == {"prompt": "a teapot, number 2", "aspectRatio": "1:1"}
     assert params[5] == {"prompt": "oil painting of a cat, number 5", "aspectRatio": "3:4"}
+    names = dict(mission.items.values_list("index", "file_name"))
+    assert (names[2], names[5]) == ("2_a-teapot-number-2", "5_oil-painting-of-a-cat-number-5")
     mission.refresh_from_db()
     assert (mission.held_cost, mission.held_count) == (changed.price, 3)
     check_mission(mission.pk)
