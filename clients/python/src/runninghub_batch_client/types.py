@@ -62,6 +62,7 @@ class MissionChanges(TypedDict, total=False):
 
     name: str
     description: str
+    folder: str
     priority: int
     spending_limit: Decimal | None
     not_before: datetime
@@ -89,6 +90,7 @@ class MissionFilters(TypedDict, total=False):
 
     status: str | list[str]
     task_type: str
+    folder: str
     search: str
     created_from: datetime
     created_to: datetime
