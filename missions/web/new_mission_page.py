@@ -34,7 +34,7 @@ from missions.web.new_mission_form import (
 from missions.web.new_mission_preview import Preview
 from providers import catalog
 from providers.catalog import ParameterType
-from providers.catalog.labels import parameter_label
+from providers.catalog.labels import choice_label, parameter_label
 from providers.parameter_fields import PARAMETER, as_typed
 from providers.references import MEDIA, OUTPUT
 from templates_app.models import MissionTemplate
@@ -94,7 +94,10 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "successor": catalog.get_model(model.successor, model.provider) if model.successor else None,
         "placeholders": preview.draft.placeholders if preview.draft else names.PLACEHOLDERS,
         "several": _several(entry),
-        "variations": [(parameter_label(name), values) for name, values in entry.variations.items()],
+        "variations": [
+            (parameter_label(name), [choice_label(value) for value in values])
+            for name, values in entry.variations.items()
+        ],
         "also": _also(state, entry),
         "templates": MissionTemplate.objects.filter(owner_id=state.owner.pk).order_by("name"),
         "sources": entry.sources,
@@ -134,7 +137,7 @@ def _several(entry: MissionEntry) -> list[dict[str, Any]]:
             "boxes": [
                 {
                     "name": f"{SEVERAL}{field.name}-{choice}",
-                    "value": choice,
+                    "label": choice_label(choice),
                     "checked": choice in entry.variations.get(field.name, ()),
                 }
                 for choice in field.choices

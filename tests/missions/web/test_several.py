@@ -46,6 +46,13 @@ def test_rows_are_made_with_each_ticked_value(web: Client, db: None):
     ]  # fmt: skip
 
 
+def test_boxes_have_the_labels_of_the_choices(web: Client, db: None):
+    ticked = {"model": "rhart-image-g-2-official/text-to-image", "several-quality-high": "on"}
+    page = post(web, draft=new_key(), **PROMPTS, **ticked).content.decode()
+    assert 'name="several-quality-high" checked><span>High</span>' in page
+    assert "Every row with each of: Quality High" in page
+
+
 def test_an_unticked_value_is_gone(web: Client, db: None):
     key = new_key()
     post(web, draft=key, **PROMPTS, **RATIOS)
