@@ -1,7 +1,8 @@
-"""Text as a person sees it: characters without a shape are blank."""
+"""Text as a person sees it: characters without a shape are blank, words are no patterns."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Shapeless characters that Unicode does not class as spaces or controls: combining grapheme joiner,
@@ -50,3 +51,8 @@ def trim(text: str) -> str:
     while end < len(stripped) and stripped[end] in _JOINED:
         end += 1
     return stripped[visible[0] : end]
+
+
+def replace_words(text: str, find: str, replacement: str, *, match_case: bool) -> str:
+    """Return the text with ``replacement`` wherever it contains ``find``, which is no pattern."""
+    return re.sub(re.escape(find), lambda _match: replacement, text, flags=0 if match_case else re.IGNORECASE)

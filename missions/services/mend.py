@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils import timezone
 from accounts.audit import services as audit
 from accounts.audit.models import Verb
 from core.errors import FieldError
+from core.text import replace_words
 from missions import search
 from missions.models import ItemStatus, Mission
 from missions.services.create import record_file_uses
@@ -88,12 +88,11 @@ def replacements(
     """
     if not find:
         return []
-    words = re.compile(re.escape(find), 0 if match_case else re.IGNORECASE)
     failed = mission.items.filter(status=ItemStatus.FAILED, error_code=error_code, ended_at__isnull=False)
     found = []
     for index, own in failed.order_by("index").values_list("index", "params").iterator(chunk_size=2000):
         before = str((mission.params | own).get(prompt) or "")
-        after = words.sub(lambda _match: replace, before)
+        after = replace_words(before, find, replace, match_case=match_case)
         if after != before:
             found.append(Replacement(index, before, after))
     return found

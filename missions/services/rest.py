@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +16,7 @@ from batch_input.columns import prompt_field
 from batch_input.variables import join_texts
 from core.errors import FieldError, NotPossible
 from core.money import amount_text
+from core.text import replace_words
 from missions import lifecycle, search
 from missions.models import Mission, MissionItem
 from missions.services.control import change_mission, refusal, require_active_owner, require_budget
@@ -61,8 +61,7 @@ class RestChange:
     def prompt(self, text: str) -> str:
         """Return a prompt as it is after the change."""
         if self.find:
-            words = re.compile(re.escape(self.find), 0 if self.match_case else re.IGNORECASE)
-            text = words.sub(lambda _match: self.replace, text)
+            text = replace_words(text, self.find, self.replace, match_case=self.match_case)
         return join_texts(self.prefix, text, self.suffix)
 
 

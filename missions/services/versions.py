@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -105,11 +105,9 @@ def make_again(
     return new
 
 
-def price_again(mission: Mission, indexes: Sequence[int]) -> Decimal | None:
+def price_again(mission: Mission, items: Iterable[MissionItem]) -> Decimal | None:
     """Return the price of making the results of these items again; None if it is unknown."""
-    model = catalog.model_of(mission)
-    own = mission.items.filter(index__in=indexes).values_list("params", flat=True)
-    return total_price(model, (mission.params | params for params in own))
+    return total_price(catalog.model_of(mission), (mission.params | item.params for item in items))
 
 
 def again_problems(mission: Mission, count: int, estimate: Decimal | None) -> list[str]:

@@ -127,7 +127,7 @@ def render_item(
         "can_retry": item.status == ItemStatus.FAILED,
         "can_run_again": item.status == ItemStatus.COMPLETED and item.mission.status != MissionStatus.CANCELLED,
         "is_editing": "edit" in request.GET or form.is_bound,
-        "again_price": services.price_again(item.mission, [item.index]),
+        "again_price": services.price_again(item.mission, [item]),
         "is_usable": any(output.content_type.startswith("image/") and output.file for output in outputs),
     }
     return render(request, "missions/item.html", context, status=status)

@@ -69,7 +69,7 @@ def _ask(request: HttpRequest, mission: Mission) -> HttpResponse:
         return redirect(next_url)
     items = list(mission.items.filter(index__in=form.indexes_of(mission)).order_by("index"))
     latest = lifecycle.latest_versions(mission, [item.place for item in items])
-    price = services.price_again(mission, [item.index for item in items])
+    price = services.price_again(mission, items)
     context = {
         "mission": mission,
         "count": len(items),
