@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt
 NOT_OURS := --ignore .venv --ignore clients --ignore var --ignore staticfiles --ignore tests --ignore benchmarks
-TYPED := accounts batch_input billing core devtools drafts events media missions notifications operations providers runninghub_batch sharing templates_app workers tests benchmarks clients/python/src/runninghub_batch_client
+TYPED := accounts batch_input billing core devtools drafts events media mission_pages missions notifications operations providers runninghub_batch sharing templates_app workers tests benchmarks clients/python/src/runninghub_batch_client
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-postgresql prove screenshots bench bench-api bench-pages bench-control bench-download bench-web messages check lock format bench-scale bench-verbs audit chaos

@@ -102,7 +102,7 @@ _KINDS: tuple[tuple[Definition, tuple[str, ...], re.Pattern[str]], ...] = (
         (),
         re.compile(r"(#{1,6}\s|//|/\*|<!--|;;|--\s|REM\s|={3,}|-{3,}|\*{3,}|`{3}|#\S*[:：]?$)"),
     ),
-    (WORDLESS, (), re.compile(r"(?i)([!-@\[-`{-~\s、。，！？：；…·—–“”‘’￥]+|true|false|wahr|falsch|vrai|faux)\Z")),
+    (WORDLESS, (), re.compile(r"(?i)\A([!-@\[-`{-~\s、。，！？：；…·—–“”‘’￥]+|true|false|wahr|falsch|vrai|faux)\Z")),
     (
         OPTIONS,
         ("--", "—", "–"),

@@ -33,7 +33,7 @@ _NOTHING = ("nan", "null", "none", "undefined", "n/a", "#n/a", "<na>", "[object 
 _WORDS = {"yes": True, "y": True, "是": True, "真": True, "no": False, "n": False, "否": False, "假": False}
 
 # Images in one cell that "|" does not divide.
-_BETWEEN_IMAGES = re.compile(r"\s*[,;，；、]\s*|\s+(?=https?://)", re.IGNORECASE)
+_BETWEEN_IMAGES = re.compile(r"(?<!\s)\s*[,;，；、]\s*|(?<!\s)\s+(?=https?://)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://|media:\d+$|output:\d+/\d+$", re.IGNORECASE)
 _PICTURE_NAME = re.compile(r".+\.(png|jpe?g|jfif|webp|gif|heic|heif|hif|avif|bmp|tiff?)([?#]\S*)?", re.IGNORECASE)
 

@@ -26,12 +26,12 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import rights
 from accounts.rights import Action
 from core.errors import NotPossible
+from mission_pages.access import actor
+from mission_pages.forms import ProviderTaskForm, RetryCauseForm
+from mission_pages.item_presenter import ItemView, present_items
 from missions import account_load, failures, services
 from missions.maintenance.spend_rollup import Spend
 from missions.models import Attempt, AttemptStatus, ItemStatus, Mission
-from missions.web.access import actor
-from missions.web.forms import ProviderTaskForm, RetryCauseForm
-from missions.web.item_presenter import ItemView, present_items
 from operations import statistics
 from operations.statistics import SPEND_DAYS
 from providers import provider_accounts

@@ -41,7 +41,7 @@ class ProviderAccountAdmin(ListAdmin):
     actions = ["pause", "resume"]
 
     class Media:
-        css = {"all": ["missions/admin.css"]}
+        css = {"all": ["mission_pages/admin.css"]}
 
     # --- Display ---
 

@@ -145,6 +145,7 @@ INSTALLED_APPS = [
     "notifications",
     "templates_app",
     "missions",
+    "mission_pages",
     "sharing",
     "operations",
     "devtools",

@@ -47,7 +47,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", metrics_view.show_metrics, name="metrics"),
     path("", include("media.urls")),
     path("", include("templates_app.urls")),
-    path("", include("missions.urls")),
+    path("", include("mission_pages.urls")),
     path("", include("sharing.urls")),
 ]
 

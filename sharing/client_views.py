@@ -17,13 +17,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import NotPossible
+from mission_pages.item_presenter import present_items
 from missions.api.outputs import file_response, thumbnail_response
 from missions.api.results import archive_response
 from missions.models import MissionItem, Output, OutputStatus
 from missions.results.export import download_name
 from missions.results.names import file_name, file_name_without_prompt
 from missions.results.zip_archive import Bundle
-from missions.web.item_presenter import present_items
 from sharing import services
 from sharing.models import ShareLink
 

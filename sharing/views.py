@@ -22,9 +22,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.rights import Action
 from core.errors import NotPossible
+from mission_pages.access import visible_mission
+from mission_pages.forms import SelectionForm, number_ranges
 from missions.models import Mission
-from missions.web.access import visible_mission
-from missions.web.forms import SelectionForm, number_ranges
 from sharing import services
 from sharing.models import ShareLink
 

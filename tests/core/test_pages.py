@@ -14,11 +14,7 @@ from core.templatetags import ui
 from core.ui import navigation, statuses, themes
 from runninghub_batch.views import server_error
 
-TEMPLATES = [
-    path
-    for folder in ("accounts", "core", "media", "missions", "operations", "providers", "sharing", "templates_app")
-    for path in sorted((settings.BASE_DIR / folder / "templates").rglob("*.html"))
-]
+TEMPLATES = sorted(settings.BASE_DIR.glob("*/templates/**/*.html"))
 SPRITE = (settings.BASE_DIR / "core/static/app/icons.svg").read_text()
 ICONS = set(re.findall(r'id="([\w-]+)"', SPRITE))
 

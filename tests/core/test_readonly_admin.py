@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.admin import readonly
-from missions.admin.lookups import attempts_with_task
+from mission_pages.admin.lookups import attempts_with_task
 from tests import query_plans
 from tests.factories import make_mission
 

@@ -1,0 +1,127 @@
+"""``/missions/ID``: the gallery of a mission's results, and the parts that an open page reads.
+
+Its order is remembered for each mission, and the look of its tiles for all of them, in cookies of
+the browser.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from mission_pages.access import visible_mission
+from mission_pages.forms import GalleryForm, number_ranges
+from mission_pages.item_presenter import present_items
+from mission_pages.mission import render_tab
+from missions import lifecycle
+from missions.models import Mission
+from missions.results import gallery
+from missions.results.gallery import ResultsPage
+
+RESULTS_PER_PAGE = 48
+FETCHING_SHOWN = 200  # items whose files an open page waits for at a time
+LATE = timedelta(seconds=5)  # a completion may be written so much later than it is dated
+ORDER_COOKIE, LOOK_COOKIE = "gallery_order", "gallery_look"
+COOKIE_SECONDS = 180 * 86400
+
+
+@login_required
+@require_safe
+def show_results(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Show the gallery, in the order chosen for this mission or else one that fits its state."""
+    mission = visible_mission(request, mission_id)
+    form = GalleryForm(request.GET)
+    chosen = form.value("view")
+    view = chosen or request.COOKIES.get(ORDER_COOKIE, "")
+    if view not in gallery.VIEWS:
+        is_live = mission.status in lifecycle.OPEN or mission.in_flight_count
+        view = gallery.NEWEST if is_live else gallery.BATCH_ORDER
+    response = render_tab(request, mission, "results", _page_context(mission, form, view) | look_of(request, form))
+    if chosen in (gallery.NEWEST, gallery.BATCH_ORDER):
+        path = reverse("missions:mission", args=[mission_id])
+        response.set_cookie(ORDER_COOKIE, chosen, path=path, **_cookie_options())
+    remember_look(request, response, form)
+    return response
+
+
+@login_required
+@require_safe
+def show_tiles(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Return a page of results alone, for an open gallery that shows more of them."""
+    mission = visible_mission(request, mission_id)
+    form = GalleryForm(request.GET)
+    context = _page_context(mission, form, form.value("view") or gallery.BATCH_ORDER)
+    return render(request, "mission_pages/_tiles.html", {"mission": mission} | context)
+
+
+@login_required
+@require_safe
+def show_numbers(request: HttpRequest, mission_id: int) -> HttpResponse:
+    """Return the numbers of the results between two places, for a selection over many pages."""
+    mission = visible_mission(request, mission_id)
+    form = GalleryForm(request.GET)
+    view = form.value("view") or gallery.BATCH_ORDER
+    numbers = gallery.numbers_between(mission, view=view, first=form.value("from"), last=form.value("to"))
+    return JsonResponse({"item": number_ranges(sorted(numbers))})
+
+
+def look_of(request: HttpRequest, form: GalleryForm) -> dict[str, str]:
+    """Return the size of the tiles and the fit of their pictures: as chosen now or remembered."""
+    size, _dash, fit = request.COOKIES.get(LOOK_COOKIE, "").partition("-")
+    before = GalleryForm({"size": size, "fit": fit})
+    return {
+        "size": form.value("size") or before.value("size") or "medium",
+        "fit": form.value("fit") or before.value("fit") or "fill",
+    }
+
+
+def remember_look(request: HttpRequest, response: HttpResponse, form: GalleryForm) -> None:
+    """Remember a look that was chosen, for all galleries of the browser."""
+    if form.value("size") or form.value("fit"):
+        look = look_of(request, form)
+        response.set_cookie(LOOK_COOKIE, f"{look['size']}-{look['fit']}", **_cookie_options())
+
+
+def _cookie_options() -> dict[str, Any]:
+    return {"max_age": COOKIE_SECONDS, "samesite": "Lax", "secure": settings.SESSION_COOKIE_SECURE}
+
+
+def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, Any]:
+    since = gallery.place_at(timezone.now() - LATE)  # before the query: what ends meanwhile is read again
+    page = _page(mission, form, view)
+    fetching = gallery.numbers_being_fetched(mission) if mission.completed_count else []
+    return {
+        "view": view,
+        "page": page,
+        "results": present_items(mission, page.items),
+        "total": gallery.count(mission, view),
+        "since": since,
+        "fetching_count": len(fetching),
+        "fetching": number_ranges(fetching[:FETCHING_SHOWN]),
+        "missing_number": _missing_number(form, page),
+    }
+
+
+def _page(mission: Mission, form: GalleryForm, view: str) -> ResultsPage:
+    limit = RESULTS_PER_PAGE
+    if number := form.value("at"):
+        return gallery.results_from(mission, view=view, limit=limit, number=number)
+    if (rank := form.value("skip")) is not None:
+        return gallery.results_at(mission, view=view, limit=limit, rank=rank)
+    if numbers := form.value("item"):
+        return gallery.results_numbered(mission, numbers=numbers[:FETCHING_SHOWN])
+    return gallery.results_page(mission, view=view, limit=limit, after=form.value("after"), before=form.value("before"))
+
+
+def _missing_number(form: GalleryForm, page: ResultsPage) -> int | None:
+    """Return the number that a jump did not find."""
+    number = form.value("at")
+    return number if number and (not page.items or number not in (page.items[0].index, page.items[0].place)) else None

@@ -1,0 +1,1 @@
+"""The page on which a person makes a mission: form, preview, price."""

@@ -1,0 +1,144 @@
+"""``/results``: the results of all missions that a person may see, newest first."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, cast
+
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from accounts import rights
+from accounts.rights import Action
+from mission_pages.forms import FilterSelect, GalleryForm
+from mission_pages.gallery import look_of, remember_look
+from mission_pages.item_presenter import present_results
+from missions.models import Mission
+from missions.search import Filters, find_results
+from providers import catalog
+from providers.catalog.task_types import TaskType
+
+RESULTS_PER_PAGE = 48
+MISSIONS_SEEN = 2000  # the newest missions, whose models can be chosen
+
+
+class DateInput(forms.DateInput):
+    """A date without the frame of a field."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__({"class": "input"}, format="%Y-%m-%d")
+
+
+class ResultFilterForm(forms.Form):
+    """The filters of the results, as they stand in the page's URL. Invalid values are ignored."""
+
+    search = forms.CharField(
+        required=False,
+        max_length=200,
+        label=_("Search"),
+        widget=forms.TextInput(
+            attrs={"class": "input", "type": "search", "placeholder": _("Prompt, custom ID or file name")}
+        ),
+    )
+    task_type = forms.ChoiceField(
+        required=False, label=_("Type"), choices=[("", _("Any type")), *TaskType.choices], widget=FilterSelect
+    )
+    model = forms.ChoiceField(required=False, label=_("Model"), widget=FilterSelect)
+    starred = forms.ChoiceField(
+        required=False,
+        label=_("Stars"),
+        choices=[("", _("All results")), ("1", _("Starred only"))],
+        widget=FilterSelect,
+    )
+    since = forms.DateField(required=False, label=_("From"), widget=DateInput)
+    until = forms.DateField(required=False, label=_("To"), widget=DateInput)
+
+    def __init__(self, user: User, data: Any) -> None:
+        super().__init__(data)
+        newest = Mission.objects.visible_to(user).order_by("-created_at").values("pk")[:MISSIONS_SEEN]
+        used = Mission.objects.filter(pk__in=newest).order_by("provider", "model")
+        pairs = list(used.values_list("provider", "model").distinct())
+        self.fields["model"].choices = [  # type: ignore[attr-defined]
+            ("", _("Any model")),
+            *((f"{provider}:", provider) for provider in dict.fromkeys(provider for provider, _model in pairs)),
+            *((f"{provider}:{model}", _label(provider, model)) for provider, model in pairs),
+        ]
+
+    @property
+    def filters(self) -> Filters:
+        """Return the conditions of the search. The last day is included."""
+        self.is_valid()
+        values = self.cleaned_data
+        provider, _colon, model = values.get("model", "").partition(":")
+        since, until = values.get("since"), values.get("until")
+        return Filters(
+            text=values.get("search", ""),
+            task_type=values.get("task_type", ""),
+            provider=provider,
+            model=model,
+            is_starred=bool(values.get("starred")),
+            since=_start_of(since) if since else None,
+            until=_start_of(until + timedelta(days=1)) if until and until < date.max else None,
+        )
+
+    @property
+    def selects(self) -> list[forms.BoundField]:
+        return [self["task_type"], self["model"], self["starred"]]
+
+    @property
+    def dates(self) -> list[forms.BoundField]:
+        return [self["since"], self["until"]]
+
+    @property
+    def is_filtering(self) -> bool:
+        return self.filters != Filters()
+
+
+@login_required
+@require_safe
+def show_results(request: HttpRequest) -> HttpResponse:
+    """Show a page of results. The filters are part of the URL."""
+    user = cast(User, request.user)
+    form = ResultFilterForm(user, request.GET)
+    cursor = request.GET.get("after", "").partition("-")[0]  # a place in the gallery is "cursor-0"
+    page = find_results(user, form.filters, cursor=cursor, limit=RESULTS_PER_PAGE)
+    query = request.GET.copy()
+    for name in ("after", "size", "fit"):
+        query.pop(name, None)
+    query_text = query.urlencode()
+    query["after"] = page.next_cursor
+    context = {
+        "form": form,
+        "results": [(view, rights.may(user, Action.CHANGE, view.item.mission)) for view in present_results(page.items)],
+        "more_url": f"?{query.urlencode()}" if page.next_cursor else "",
+        "first_url": f"?{query_text}" if cursor else "",
+        "next_cursor": page.next_cursor,
+        "query": query_text,
+    }
+    look = GalleryForm(request.GET)
+    response = render(request, "mission_pages/all_results.html", context | look_of(request, look))
+    remember_look(request, response, look)
+    return response
+
+
+def _label(provider: str, endpoint: str) -> str:
+    try:
+        return catalog.get_model(endpoint, provider).label
+    except catalog.UnknownModel:
+        return endpoint
+
+
+def _start_of(day: date) -> datetime:
+    """Return the start of a day in the reader's time zone."""
+    try:
+        return timezone.make_aware(datetime.combine(day, time()))
+    except OverflowError:
+        return datetime.combine(day, time(), UTC)

@@ -1,0 +1,172 @@
+"""The gallery of a mission: its order, its pages, and selections of many results."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import pytest
+from django.contrib.messages import get_messages
+
+from mission_pages import gallery as gallery_pages
+from mission_pages.forms import number_ranges
+from missions import services
+from missions.models import Mission, Output
+from providers import provider_accounts
+from tests.factories import accept, begin, claim, make_mission, succeed
+from tests.result_factories import make_half_done, run
+
+
+@pytest.fixture(autouse=True)
+def _short_pages(monkeypatch):
+    monkeypatch.setattr(gallery_pages, "RESULTS_PER_PAGE", 3)
+
+
+@pytest.fixture
+def mission(owner) -> Mission:
+    """Make an ended mission with the results 1 to 7."""
+    mission = make_mission(owner, 7)
+    run(mission, *[[f"text {number}"] for number in range(1, 8)])
+    mission.refresh_from_db()
+    assert mission.status == "completed"
+    return mission
+
+
+def numbers(response):
+    return [view.item.index for view in response.context["results"]]
+
+
+def test_order_fits_the_state_until_one_is_chosen(web, owner, mission):
+    running = make_mission(owner, 3)
+    run(running, ["one"], ["two"])
+    assert web.get(f"/missions/{running.pk}").context["view"] == "newest"
+    assert web.get(f"/missions/{mission.pk}").context["view"] == "batch"
+
+    web.get(f"/missions/{mission.pk}?view=newest")
+    web.get(f"/missions/{running.pk}?view=starred")
+
+    assert web.get(f"/missions/{mission.pk}").context["view"] == "newest"
+    assert web.get(f"/missions/{running.pk}").context["view"] == "newest"
+    assert web.cookies["gallery_order"]["path"] == f"/missions/{mission.pk}"
+
+
+@pytest.mark.parametrize("query", ["", "?size=huge&fit=none", "?view=x&at=0&skip=-1&item=x&after=x&before=x"])
+def test_odd_addresses_show_the_first_results(web, mission, query):
+    response = web.get(f"/missions/{mission.pk}{query}")
+    assert numbers(response) == [1, 2, 3]
+    assert (response.context["size"], response.context["fit"]) == ("medium", "fill")
+
+
+def test_look_of_the_tiles_is_remembered(web, owner, mission):
+    web.get(f"/missions/{mission.pk}?size=large")
+    web.get(f"/missions/{mission.pk}?fit=whole")
+    page = web.get(f"/missions/{make_mission(owner).pk}").content.decode()
+    assert 'data-size="large" data-fit="whole"' in page
+
+
+def test_pages_work_without_scripts(web, mission):
+    response = web.get(f"/missions/{mission.pk}?view=batch")
+    seen = [numbers(response)]
+    while link := re.search(r'href="(\?view=batch&amp;after=[^"]+)"', response.content.decode()):
+        response = web.get(f"/missions/{mission.pk}{link[1].replace('&amp;', '&')}")
+        seen.append(numbers(response))
+    assert seen == [[1, 2, 3], [4, 5, 6], [7]]
+    earlier = re.search(r'href="(\?view=batch&amp;before=[^"]+)"', response.content.decode())
+    assert numbers(web.get(f"/missions/{mission.pk}{earlier[1].replace('&amp;', '&')}")) == [4, 5, 6]
+
+
+def test_jump_shows_a_number_or_says_that_it_is_missing(web, mission):
+    response = web.get(f"/missions/{mission.pk}?view=batch&at=5")
+    assert numbers(response) == [5, 6, 7]
+    assert "has no result here" not in response.content.decode()
+    mission.items.filter(index=5).update(status="failed")
+    page = web.get(f"/missions/{mission.pk}?view=batch&at=5").content.decode()
+    assert "Number 5 has no result here. This is number 6." in page
+
+
+def test_tiles_are_a_part_of_the_page_only(web, strange_web, mission):
+    for query, expected in {
+        "view=batch&after=3": [4, 5, 6],
+        "view=batch&before=4": [1, 2, 3],
+        "view=batch&skip=4": [5, 6, 7],
+        "view=batch&skip=100": [5, 6, 7],
+        "view=newest&item=2,6-9": [2, 6, 7],
+    }.items():
+        url = f"/missions/{mission.pk}/tiles?{query}"
+        response = web.get(url)
+        assert (query, sorted(numbers(response))) == (query, sorted(expected))
+        assert "<html" not in response.content.decode()
+        assert response.content.decode().count('class="tile-star" form="star"') == len(expected), "they can be starred"
+        assert strange_web.get(url).status_code == 404
+    url = f"/missions/{mission.pk}/tiles/numbers?view=batch&from=2&to=6"
+    assert web.get(url).json() == {"item": "2-6"}
+    assert strange_web.get(url).status_code == 404
+
+
+def test_files_that_are_fetched_are_counted(web, owner):
+    mission = make_mission(owner, 4)
+    run(mission, ["text"])
+    for attempt in claim(mission, provider_accounts.environment_account(), limit=2):
+        assert begin(attempt)
+        assert accept(attempt)
+        assert succeed(attempt)
+
+    page = web.get(f"/missions/{mission.pk}").content.decode()
+
+    assert "2 more are completed; their files are being fetched." in page
+    assert 'data-fetching="2-3"' in page
+    assert page.count('class="tile"') == 1
+
+
+def starred(mission):
+    return list(
+        Output.objects.filter(is_starred=True, item__mission=mission)
+        .order_by("item__index")
+        .values_list("item__index", flat=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        ({"item": ["1", "3"]}, [1, 3]),
+        ({"item": "1,3-5,99,x"}, [1, 3, 4, 5]),
+        ({"all": "1", "view": "batch"}, [1, 2, 3, 4, 5, 6, 7]),
+        ({"all": "1", "view": "newest", "item": "2-6"}, [1, 7]),
+        ({"all": "1", "view": "starred"}, []),
+    ],
+)
+def test_selection_is_numbers_or_all_but_numbers(web, owner, mission, data, expected):
+    other = make_mission(owner, 1)
+    run(other, ["text"])
+    answer = web.post(f"/missions/{mission.pk}/star", data | {"starred": "1"}, headers={"Accept": "application/json"})
+    assert starred(mission) == expected
+    assert starred(other) == []
+    assert answer.json()["count"] == len(expected)
+
+
+def test_all_starred_results_are_selected_by_their_view(web, mission):
+    services.star_results(mission_id=mission.pk, indexes=[2, 4, 6], is_starred=True)
+    response = web.post(f"/missions/{mission.pk}/selection.zip", {"all": "1", "view": "starred", "item": "4"})
+    names = zipfile.ZipFile(io.BytesIO(response.getvalue())).namelist()
+    assert len(names) == 3
+    web.post(f"/missions/{mission.pk}/star", {"all": "1", "view": "starred", "starred": "0"})
+    assert starred(mission) == []
+
+
+def test_selection_without_meaning_is_refused(web, mission):
+    for item, text in {"": "Select results first.", "1-99999": "Select at most 10000 results"}.items():
+        response = web.post(f"/missions/{mission.pk}/star", {"item": item, "starred": "1"})
+        assert text in str(list(get_messages(response.wsgi_request))[-1])
+        script = web.post(f"/missions/{mission.pk}/star", {"item": item}, headers={"Accept": "application/json"})
+        assert (script.status_code, text in script.json()["message"]) == (422, True)
+    assert starred(mission) == []
+
+
+def test_thousands_are_selected_at_once(web, owner):
+    mission = make_half_done(owner, 4000, results=2000)
+    ranges = number_ranges(range(1, 2001, 2))
+    for data, count in [({"item": ranges}, 1000), ({"all": "1", "view": "newest"}, 1000)]:
+        answer = web.post(f"/missions/{mission.pk}/star", data, headers={"Accept": "application/json"})
+        assert answer.json()["count"] == count
