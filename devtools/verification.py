@@ -16,9 +16,9 @@ import psutil
 from django.core.files.storage import storages
 from django.db.models import QuerySet, Sum
 
+from media.probe import NotAResult, inspect
 from missions.maintenance import reconcile_counts
 from missions.models import Attempt, ItemStatus, Mission, MissionItem, Output, OutputStatus
-from missions.results.media_probe import NotAResult, inspect
 from providers import catalog
 
 CHUNK_BYTES = 1024 * 1024

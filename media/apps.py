@@ -10,4 +10,6 @@ class MediaConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from media import reasons  # noqa: F401  registers them
+
         navigation.register(navigation.SITE, navigation.Entry("media:library", _("Media"), "image", order=40))

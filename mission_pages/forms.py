@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from batch_input.variables import MAX_AROUND
 from core.file_names import MAX_PATTERN
+from mission_pages import gallery_queries
 from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
-from missions.results import gallery
 from providers.catalog import Model
 from providers.catalog.task_types import TaskType
 from providers.parameter_fields import (
@@ -276,7 +276,7 @@ class SelectionForm(forms.Form):
 
     item = NumbersField(required=False)
     all = forms.BooleanField(required=False)
-    view = forms.ChoiceField(required=False, choices=[(view, view) for view in gallery.VIEWS])
+    view = forms.ChoiceField(required=False, choices=[(view, view) for view in gallery_queries.VIEWS])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -293,14 +293,14 @@ class SelectionForm(forms.Form):
         numbers: list[int] = self.cleaned_data["item"]
         if not self.cleaned_data["all"]:
             return numbers
-        view = self.cleaned_data["view"] or gallery.BATCH_ORDER
-        return gallery.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
+        view = self.cleaned_data["view"] or gallery_queries.BATCH_ORDER
+        return gallery_queries.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
 
 
 class GalleryForm(forms.Form):
     """The part of a gallery that is shown, and its look. Invalid values are ignored.
 
-    ``after``, ``before``  a place, see ``missions.results.gallery``
+    ``after``, ``before``  a place, see ``gallery_queries``
     ``from``, ``to``       the places of a range
     ``at``                 the number of an item
     ``skip``               a number of results
@@ -308,7 +308,7 @@ class GalleryForm(forms.Form):
     ``size``, ``fit``      the look of the tiles
     """
 
-    view = forms.ChoiceField(choices=[(view, view) for view in gallery.VIEWS])
+    view = forms.ChoiceField(choices=[(view, view) for view in gallery_queries.VIEWS])
     at = forms.IntegerField(min_value=1, max_value=10**8)
     skip = forms.IntegerField(min_value=0, max_value=10**8)
     item = NumbersField()

@@ -17,14 +17,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from mission_pages import gallery_queries
 from mission_pages.access import visible_mission
 from mission_pages.forms import GalleryForm, number_ranges
+from mission_pages.gallery_queries import ResultsPage
 from mission_pages.item_presenter import present_items
 from mission_pages.mission import render_tab
 from missions import lifecycle
 from missions.models import Mission
-from missions.results import gallery
-from missions.results.gallery import ResultsPage
 
 RESULTS_PER_PAGE = 48
 FETCHING_SHOWN = 200  # items whose files an open page waits for at a time
@@ -41,11 +41,11 @@ def show_results(request: HttpRequest, mission_id: int) -> HttpResponse:
     form = GalleryForm(request.GET)
     chosen = form.value("view")
     view = chosen or request.COOKIES.get(ORDER_COOKIE, "")
-    if view not in gallery.VIEWS:
+    if view not in gallery_queries.VIEWS:
         is_live = mission.status in lifecycle.OPEN or mission.in_flight_count
-        view = gallery.NEWEST if is_live else gallery.BATCH_ORDER
+        view = gallery_queries.NEWEST if is_live else gallery_queries.BATCH_ORDER
     response = render_tab(request, mission, "results", _page_context(mission, form, view) | look_of(request, form))
-    if chosen in (gallery.NEWEST, gallery.BATCH_ORDER):
+    if chosen in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
         path = reverse("missions:mission", args=[mission_id])
         response.set_cookie(ORDER_COOKIE, chosen, path=path, **_cookie_options())
     remember_look(request, response, form)
@@ -58,7 +58,7 @@ def show_tiles(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Return a page of results alone, for an open gallery that shows more of them."""
     mission = visible_mission(request, mission_id)
     form = GalleryForm(request.GET)
-    context = _page_context(mission, form, form.value("view") or gallery.BATCH_ORDER)
+    context = _page_context(mission, form, form.value("view") or gallery_queries.BATCH_ORDER)
     return render(request, "mission_pages/_tiles.html", {"mission": mission} | context)
 
 
@@ -68,8 +68,8 @@ def show_numbers(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Return the numbers of the results between two places, for a selection over many pages."""
     mission = visible_mission(request, mission_id)
     form = GalleryForm(request.GET)
-    view = form.value("view") or gallery.BATCH_ORDER
-    numbers = gallery.numbers_between(mission, view=view, first=form.value("from"), last=form.value("to"))
+    view = form.value("view") or gallery_queries.BATCH_ORDER
+    numbers = gallery_queries.numbers_between(mission, view=view, first=form.value("from"), last=form.value("to"))
     return JsonResponse({"item": number_ranges(sorted(numbers))})
 
 
@@ -95,14 +95,14 @@ def _cookie_options() -> dict[str, Any]:
 
 
 def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, Any]:
-    since = gallery.place_at(timezone.now() - LATE)  # before the query: what ends meanwhile is read again
+    since = gallery_queries.place_at(timezone.now() - LATE)  # before the query: what ends meanwhile is read again
     page = _page(mission, form, view)
-    fetching = gallery.numbers_being_fetched(mission) if mission.completed_count else []
+    fetching = gallery_queries.numbers_being_fetched(mission) if mission.completed_count else []
     return {
         "view": view,
         "page": page,
         "results": present_items(mission, page.items),
-        "total": gallery.count(mission, view),
+        "total": gallery_queries.count(mission, view),
         "since": since,
         "fetching_count": len(fetching),
         "fetching": number_ranges(fetching[:FETCHING_SHOWN]),
@@ -113,12 +113,14 @@ def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, A
 def _page(mission: Mission, form: GalleryForm, view: str) -> ResultsPage:
     limit = RESULTS_PER_PAGE
     if number := form.value("at"):
-        return gallery.results_from(mission, view=view, limit=limit, number=number)
+        return gallery_queries.results_from(mission, view=view, limit=limit, number=number)
     if (rank := form.value("skip")) is not None:
-        return gallery.results_at(mission, view=view, limit=limit, rank=rank)
+        return gallery_queries.results_at(mission, view=view, limit=limit, rank=rank)
     if numbers := form.value("item"):
-        return gallery.results_numbered(mission, numbers=numbers[:FETCHING_SHOWN])
-    return gallery.results_page(mission, view=view, limit=limit, after=form.value("after"), before=form.value("before"))
+        return gallery_queries.results_numbered(mission, numbers=numbers[:FETCHING_SHOWN])
+    return gallery_queries.results_page(
+        mission, view=view, limit=limit, after=form.value("after"), before=form.value("before")
+    )
 
 
 def _missing_number(form: GalleryForm, page: ResultsPage) -> int | None:

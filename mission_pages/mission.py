@@ -20,6 +20,7 @@ from batch_input.columns import prompt_field
 from batch_input.report import InputReport
 from core.money import amount_text
 from core.text import trim
+from mission_pages import gallery_queries
 from mission_pages.access import visible_mission
 from mission_pages.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from mission_pages.item_presenter import present_items, shared_parameters
@@ -27,7 +28,6 @@ from mission_pages.running import running_items, shows_running
 from mission_pages.throughput import COMPLETIONS_SEEN, pace_of, slow_items
 from missions import event_source, failures, lifecycle, reasons, selectors, services
 from missions.models import ItemStatus, Mission, MissionStatus
-from missions.results import gallery
 from notifications.messages import headline
 from providers import catalog
 
@@ -175,7 +175,9 @@ def settings_context(
 
 def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     """Return the context of the head that every page of a mission has above its tabs."""
-    completions = gallery.recent_completions([mission.pk] if mission.completed_count else [], limit=COMPLETIONS_SEEN)
+    completions = gallery_queries.recent_completions(
+        [mission.pk] if mission.completed_count else [], limit=COMPLETIONS_SEEN
+    )
     tabs = [
         ("results", "missions:mission", _("Results"), mission.completed_count),
         ("items", "missions:items", _("Items"), mission.total_count),

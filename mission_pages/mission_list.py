@@ -14,11 +14,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from mission_pages import gallery_queries
 from mission_pages.forms import MissionFilterForm
 from mission_pages.throughput import COMPLETIONS_SEEN, Pace, pace_of
 from missions import lifecycle, selectors
 from missions.models import Mission, Output
-from missions.results import gallery
 
 PAGE_SIZE = 12
 PICTURES_PER_CARD = 5
@@ -41,8 +41,8 @@ def show_list(request: HttpRequest) -> HttpResponse:
     missions = selectors.find_missions(Mission.objects.visible_to(request.user), **form.filters)
     page = Paginator(missions.select_related("owner"), PAGE_SIZE).get_page(request.GET.get("page"))
     with_results = [mission.pk for mission in page if mission.completed_count]
-    completions = gallery.recent_completions(with_results, limit=COMPLETIONS_SEEN)
-    pictures = gallery.newest_pictures(completions, limit=PICTURES_PER_CARD)
+    completions = gallery_queries.recent_completions(with_results, limit=COMPLETIONS_SEEN)
+    pictures = gallery_queries.newest_pictures(completions, limit=PICTURES_PER_CARD)
     now = timezone.now()
     context = {
         "form": form,

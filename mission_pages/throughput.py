@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min
 
+from mission_pages.gallery_queries import Completion
 from missions import durations
 from missions.models import Attempt, AttemptStatus, Mission, MissionStatus
-from missions.results.gallery import Completion
 
 WINDOW = timedelta(minutes=10)
 COMPLETIONS_SEEN = 60

@@ -126,9 +126,6 @@ OUTPUT_NOT_STORED = define(
     "output_not_stored", "The result could not be stored. The workers' log says why. Tell an operator."
 )
 OUTPUT_NOT_FETCHED = define("output_not_fetched", "The result could not be fetched. The workers' log says why.")
-OUTPUT_UNREADABLE = define(
-    "output_unreadable", "The result is not a readable image or video: it is damaged, or something else."
-)
 OUTPUT_REMOVED = define(
     "output_removed", "The file was removed, because the operator keeps results for a limited time."
 )

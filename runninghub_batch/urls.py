@@ -5,7 +5,6 @@ from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from operations import metrics_view
 from providers import catalog_admin
 from runninghub_batch import guides, views
 from runninghub_batch.api import api
@@ -44,7 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
-    path("metrics", metrics_view.show_metrics, name="metrics"),
+    path("", include("operations.urls")),
     path("", include("media.urls")),
     path("", include("templates_app.urls")),
     path("", include("mission_pages.urls")),

@@ -16,8 +16,8 @@ from ninja import Field, Path, Router, Schema, Status
 from accounts.rights import Action
 from core.api.ids import RowId
 from core.api.openapi import refusals
+from core.api.values import DateTime, Index, Strict
 from missions.api.missions import visible_mission
-from missions.api.schemas.values import DateTime, Index, Strict
 from sharing import services
 from sharing.models import ShareLink
 

@@ -19,9 +19,9 @@ from accounts.audit.models import Verb
 from accounts.audit.services import record
 from core.db import bulk
 from core.errors import FieldError, Gone, Invalid, NotPossible
+from mission_pages import gallery_queries
+from mission_pages.gallery_queries import ResultsPage
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
-from missions.results import gallery
-from missions.results.gallery import ResultsPage
 from missions.services.results import star_items
 from sharing.models import Pick, ShareLink
 
@@ -133,7 +133,7 @@ def shared_page(link: ShareLink, *, limit: int, after: str = "", only_picks: boo
     """
     rows = picked_rows(link) if only_picks else link.rows
     if rows is None:
-        return gallery.results_page(link.mission, view=gallery.BATCH_ORDER, limit=limit, after=after)
+        return gallery_queries.results_page(link.mission, view=gallery_queries.BATCH_ORDER, limit=limit, after=after)
     begin = bisect.bisect_right(rows, int(after)) if after.isdecimal() else 0
     items: list[MissionItem] = []
     for part in bulk.batches(rows[begin:], BATCH):
@@ -162,7 +162,7 @@ def shared_indexes(link: ShareLink) -> list[int] | None:
 
 def shared_item(link: ShareLink, index: int) -> MissionItem:
     """Return an item that a link shows. Raises Http404 if it shows none of this number."""
-    item = gallery.results(link.mission, gallery.BATCH_ORDER).filter(index=index).first()
+    item = gallery_queries.results(link.mission, gallery_queries.BATCH_ORDER).filter(index=index).first()
     if item is None or not link.has_row(item.place):
         raise Http404
     item.mission = link.mission
@@ -181,7 +181,7 @@ def _rows_of(mission: Mission, indexes: Sequence[int]) -> list[int]:
 def _chosen(mission: Mission, rows: Sequence[int]) -> QuerySet[MissionItem]:
     """Return the chosen results of rows that have a stored file or text, in order."""
     stored = Output.objects.filter(item=OuterRef("pk"), status=OutputStatus.STORED)
-    items = gallery.results(mission, gallery.BATCH_ORDER).filter(Exists(stored))
+    items = gallery_queries.results(mission, gallery_queries.BATCH_ORDER).filter(Exists(stored))
     return items.annotate(row=Coalesce("first_index", "index")).filter(row__in=rows).order_by("row")
 
 

@@ -11,10 +11,11 @@ from django import template
 from django.utils.translation import ngettext, npgettext
 
 from core.money import amount_text
+from mission_pages import gallery_queries
 from missions import failures
 from missions.links import mission_urls, output_url, thumbnail_url
 from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
-from missions.results import gallery, names
+from missions.results import names
 from providers import catalog
 from providers.adapters.registry import PROVIDERS
 
@@ -69,7 +70,7 @@ def amount(value: Decimal) -> str | None:
 @register.filter
 def place(item: MissionItem, view: str) -> str:
     """Return the place of a result in a view of a gallery: ``{{ item|place:"newest" }}``."""
-    return gallery.place_of(item, view)
+    return gallery_queries.place_of(item, view)
 
 
 @register.filter

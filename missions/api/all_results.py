@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
 from core.api.openapi import refusals
+from core.api.values import DateTime
 from core.errors import FieldError, Invalid
 from missions.api.schemas.items import ItemOut
-from missions.api.schemas.values import DateTime
 from missions.models import MissionItem
 from missions.search import Filters, find_results
 from providers.catalog.task_types import TaskType

@@ -13,6 +13,7 @@ from accounts.rights import Action
 from batch_input.tables import RowsInvalid, read_table
 from core.api.ids import RowId
 from core.api.openapi import refusals
+from core.api.values import MAX_INDEX
 from core.errors import FieldError, Invalid
 from core.money import amount_text
 from missions import services
@@ -28,7 +29,6 @@ from missions.api.schemas.items import (
     item_page,
 )
 from missions.api.schemas.missions import CorrectionsOut, MadeAgainOut, RetriedOut, corrections
-from missions.api.schemas.values import MAX_INDEX
 from missions.models import Mission, MissionItem
 from missions.services import NewVersions, Retried
 

@@ -35,10 +35,10 @@ from core.logging.context import about
 from core.reasons import Reason
 from core.storage import disk
 from core.storage.listing import files_below
+from media.probe import NotAResult, inspect
 from missions import lifecycle, reasons
 from missions.models import Attempt, Mission, Output, OutputStatus
 from missions.policy import retry
-from missions.results.media_probe import NotAResult, inspect
 from providers import provider_accounts
 from providers.adapters import http
 from providers.adapters.base import RemoteOutput, RemoteState

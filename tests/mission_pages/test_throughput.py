@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from mission_pages.gallery_queries import Completion
 from mission_pages.throughput import pace_of, slow_items
 from missions import durations, services
 from missions.models import Attempt, Mission
 from missions.policy.polling import Expectation
-from missions.results.gallery import Completion
 from tests.factories import accept, begin, claim, make_mission
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from ninja import Field, Schema
 
+from core.api.values import Amount
 from missions.api.schemas.missions import CountsOut
-from missions.api.schemas.values import Amount
 from missions.models import ItemStatus, MissionStatus
 
 

@@ -10,9 +10,9 @@ from ninja import Field, Schema
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from core.api.values import Amount, Cursor, ErrorCode, Index, Strict
 from core.money import amount_text
 from missions import links, selectors
-from missions.api.schemas.values import Amount, Cursor, ErrorCode, Index, Strict
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,

@@ -10,9 +10,9 @@ from ninja import Field, Schema
 
 from accounts.schemas import CallerOut
 from billing.models import Period
+from core.api.values import Amount
 from core.money import amount_text
 from missions.account_load import QueueStatus
-from missions.api.schemas.values import Amount
 from missions.selectors import BudgetLeft, SpentLately
 
 

@@ -23,6 +23,7 @@ from batch_input.variables import MAX_AROUND
 from core.api.openapi import without_defaults
 from core.api.pagination import PageIn, PageOut
 from core.api.validation import message_of, path_of
+from core.api.values import WHOLE, Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
 from core.db.reasons import translate
 from core.errors import FieldError
 from core.file_names import MAX_PATTERN
@@ -30,7 +31,6 @@ from core.money import amount_text
 from core.reasons import Reason
 from missions import selectors
 from missions.api.schemas.items import ItemFilterIn, ItemPage, item_page
-from missions.api.schemas.values import WHOLE, Amount, DateTime, ErrorCode, Index, Money, Priority, Strict
 from missions.lifecycle import ENDED
 from missions.links import mission_urls
 from missions.models import Mission, MissionStatus

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from mission_pages import gallery_queries
 from missions import services
 from missions.models import MissionItem, Output
-from missions.results import gallery
 from providers import provider_accounts
 from tests.factories import accept, begin, claim, make_mission, succeed
 from tests.result_factories import run, store
@@ -33,10 +33,10 @@ def numbers(page):
 
 def walk(mission, view, limit):
     """Return the item numbers of all pages, one list a page."""
-    page = gallery.results_page(mission, view=view, limit=limit)
+    page = gallery_queries.results_page(mission, view=view, limit=limit)
     pages = [numbers(page)]
     while page.after:
-        page = gallery.results_page(mission, view=view, limit=limit, after=page.after)
+        page = gallery_queries.results_page(mission, view=view, limit=limit, after=page.after)
         pages.append(numbers(page))
     return pages
 
@@ -45,65 +45,67 @@ def walk_back(mission, view, limit, page):
     """Return the item numbers of the pages before ``page``, the nearest first."""
     pages = []
     while page.before:
-        page = gallery.results_page(mission, view=view, limit=limit, before=page.before)
+        page = gallery_queries.results_page(mission, view=view, limit=limit, before=page.before)
         pages.append(numbers(page))
     return pages
 
 
 def test_the_newest_results_come_first_page_by_page(mission):
-    assert walk(mission, gallery.NEWEST, 2) == [[3, 1], [5, 2], [4]]
+    assert walk(mission, gallery_queries.NEWEST, 2) == [[3, 1], [5, 2], [4]]
 
 
 def test_results_come_in_the_order_of_the_batch(mission):
-    assert walk(mission, gallery.BATCH_ORDER, 3) == [[1, 2, 3], [4, 5]]
+    assert walk(mission, gallery_queries.BATCH_ORDER, 3) == [[1, 2, 3], [4, 5]]
 
 
 def test_results_of_one_moment_are_each_listed_once(mission):
     mission.items.filter(index__lte=5).update(ended_at=timezone.now())
-    assert sorted(index for page in walk(mission, gallery.NEWEST, 2) for index in page) == [1, 2, 3, 4, 5]
+    assert sorted(index for page in walk(mission, gallery_queries.NEWEST, 2) for index in page) == [1, 2, 3, 4, 5]
 
 
 def test_starred_view_shows_only_starred_results(mission):
     assert services.star_results(mission_id=mission.pk, indexes=[2, 5, 6], is_starred=True) == 2
-    assert walk(mission, gallery.STARRED, 1) == [[2], [5]]
+    assert walk(mission, gallery_queries.STARRED, 1) == [[2], [5]]
     services.star_results(mission_id=mission.pk, indexes=[2], is_starred=False)
-    assert walk(mission, gallery.STARRED, 1) == [[5]]
+    assert walk(mission, gallery_queries.STARRED, 1) == [[5]]
 
 
 def test_a_star_of_another_mission_is_not_touched(mission, owner):
     other = make_mission(owner, 1)
     run(other, ["text"])
     services.star_results(mission_id=other.pk, indexes=[1], is_starred=True)
-    assert walk(mission, gallery.STARRED, 5) == [[]]
+    assert walk(mission, gallery_queries.STARRED, 5) == [[]]
 
 
 @pytest.mark.parametrize("cursor", ["x", "9" * 30, "-1", "12-", "9" * 18 + "-1", "٣"])
-@pytest.mark.parametrize("view", gallery.VIEWS)
+@pytest.mark.parametrize("view", gallery_queries.VIEWS)
 def test_invalid_cursor_is_no_error(mission, view, cursor):
     for place in ({"after": cursor}, {"before": cursor}):
-        gallery.results_page(mission, view=view, limit=2, **place)
-    gallery.numbers_between(mission, view=view, first=cursor, last=cursor)
+        gallery_queries.results_page(mission, view=view, limit=2, **place)
+    gallery_queries.numbers_between(mission, view=view, first=cursor, last=cursor)
 
 
-@pytest.mark.parametrize("view, order", [(gallery.NEWEST, [3, 1, 5, 2, 4]), (gallery.BATCH_ORDER, [1, 2, 3, 4, 5])])
+@pytest.mark.parametrize(
+    "view, order", [(gallery_queries.NEWEST, [3, 1, 5, 2, 4]), (gallery_queries.BATCH_ORDER, [1, 2, 3, 4, 5])]
+)
 def test_a_jump_leads_on_in_both_directions(mission, view, order):
     for number in order:
         rank = order.index(number)
-        page = gallery.results_from(mission, view=view, limit=2, number=number)
+        page = gallery_queries.results_from(mission, view=view, limit=2, number=number)
         assert (numbers(page), page.rank) == (order[rank : rank + 2], rank)
         assert [index for part in walk_back(mission, view, 2, page)[::-1] for index in part] == order[:rank]
-        assert gallery.results_at(mission, view=view, limit=2, rank=rank) == page
-    assert numbers(gallery.results_at(mission, view=view, limit=2, rank=99)) == order[-2:]
-    first, last = (gallery.place_of(mission.items.get(index=order[place]), view) for place in (1, 3))
-    assert gallery.numbers_between(mission, view=view, first=first, last=last) == order[1:4]
+        assert gallery_queries.results_at(mission, view=view, limit=2, rank=rank) == page
+    assert numbers(gallery_queries.results_at(mission, view=view, limit=2, rank=99)) == order[-2:]
+    first, last = (gallery_queries.place_of(mission.items.get(index=order[place]), view) for place in (1, 3))
+    assert gallery_queries.numbers_between(mission, view=view, first=first, last=last) == order[1:4]
 
 
 def test_a_jump_to_a_missing_number_finds_the_nearest(mission):
     mission.items.filter(index__in=[3, 5]).update(status="failed")
     for number, found in [(3, 4), (5, 4), (7, 4), (1, 1)]:
-        for view in (gallery.NEWEST, gallery.BATCH_ORDER):
-            assert gallery.results_from(mission, view=view, limit=1, number=number).items[0].index == found
-    assert gallery.results_from(mission, view=gallery.STARRED, limit=1, number=1).items == []
+        for view in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
+            assert gallery_queries.results_from(mission, view=view, limit=1, number=number).items[0].index == found
+    assert gallery_queries.results_from(mission, view=gallery_queries.STARRED, limit=1, number=1).items == []
 
 
 def test_a_result_is_shown_when_its_file_is_there(owner):
@@ -114,26 +116,26 @@ def test_a_result_is_shown_when_its_file_is_there(owner):
         assert begin(attempt)
         assert accept(attempt)
         assert succeed(attempt, urls=urls)
-    for view in (gallery.NEWEST, gallery.BATCH_ORDER):
+    for view in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
         assert walk(mission, view, 5) == [[1]]
-    assert gallery.numbers_being_fetched(mission) == [2, 3]
+    assert gallery_queries.numbers_being_fetched(mission) == [2, 3]
     store(Output.objects.filter(item__index=3).earliest("index"), b"picture")
-    assert walk(mission, gallery.BATCH_ORDER, 5) == [[1, 3]]
-    assert numbers(gallery.results_numbered(mission, numbers=[2, 3])) == [3]
+    assert walk(mission, gallery_queries.BATCH_ORDER, 5) == [[1, 3]]
+    assert numbers(gallery_queries.results_numbered(mission, numbers=[2, 3])) == [3]
 
 
 def test_stars_of_many_results_are_counted(mission):
-    everything = gallery.results(mission, gallery.BATCH_ORDER).values_list("index", flat=True)
+    everything = gallery_queries.results(mission, gallery_queries.BATCH_ORDER).values_list("index", flat=True)
     assert services.star_results(mission_id=mission.pk, indexes=everything, is_starred=True) == 5
     mission.refresh_from_db()
-    assert [gallery.count(mission, view) for view in gallery.VIEWS] == [5, 5, 5]
+    assert [gallery_queries.count(mission, view) for view in gallery_queries.VIEWS] == [5, 5, 5]
 
 
 def test_latest_completions_take_one_statement(mission, owner, django_assert_num_queries):
     other = make_mission(owner, 1)
     run(other, ["text"])
     with django_assert_num_queries(1):
-        recent = gallery.recent_completions([mission.pk, other.pk], limit=3)
+        recent = gallery_queries.recent_completions([mission.pk, other.pk], limit=3)
     indexes = dict(MissionItem.objects.values_list("pk", "index"))
     assert [indexes[completion.item_id] for completion in recent[mission.pk]] == [3, 1, 5]
     assert len(recent[other.pk]) == 1
@@ -141,7 +143,7 @@ def test_latest_completions_take_one_statement(mission, owner, django_assert_num
 
 def test_no_mission_takes_no_statement(db, django_assert_num_queries):
     with django_assert_num_queries(0):
-        assert gallery.recent_completions([], limit=3) == {}
+        assert gallery_queries.recent_completions([], limit=3) == {}
 
 
 def test_the_chosen_version_stands_in_the_place_of_its_row(owner):
@@ -151,17 +153,17 @@ def test_the_chosen_version_stands_in_the_place_of_its_row(owner):
     run(mission, ["1 again"], ["2 again"])
     mission.refresh_from_db()
 
-    assert walk(mission, gallery.BATCH_ORDER, 2) == [[4, 5], [3]]
-    assert sorted(walk(mission, gallery.NEWEST, 5)[0]) == [3, 4, 5]
-    assert gallery.count(mission, gallery.BATCH_ORDER) == 3
-    for view in (gallery.NEWEST, gallery.BATCH_ORDER):
+    assert walk(mission, gallery_queries.BATCH_ORDER, 2) == [[4, 5], [3]]
+    assert sorted(walk(mission, gallery_queries.NEWEST, 5)[0]) == [3, 4, 5]
+    assert gallery_queries.count(mission, gallery_queries.BATCH_ORDER) == 3
+    for view in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
         for number in (2, 5):
-            assert gallery.results_from(mission, view=view, limit=1, number=number).items[0].index == 5
-    assert gallery.numbers_between(mission, view=gallery.BATCH_ORDER, first="2", last="3") == [5, 3]
+            assert gallery_queries.results_from(mission, view=view, limit=1, number=number).items[0].index == 5
+    assert gallery_queries.numbers_between(mission, view=gallery_queries.BATCH_ORDER, first="2", last="3") == [5, 3]
     services.star_results(mission_id=mission.pk, indexes=[3, 5], is_starred=True)
-    assert walk(mission, gallery.STARRED, 1) == [[5], [3]]
+    assert walk(mission, gallery_queries.STARRED, 1) == [[5], [3]]
 
     services.choose_version(item=mission.items.get(index=2))
 
-    assert walk(mission, gallery.BATCH_ORDER, 5) == [[4, 2, 3]]
-    assert walk(mission, gallery.STARRED, 5) == [[3]]
+    assert walk(mission, gallery_queries.BATCH_ORDER, 5) == [[4, 2, 3]]
+    assert walk(mission, gallery_queries.STARRED, 5) == [[3]]

@@ -11,8 +11,8 @@ from typing import IO
 import av
 from PIL import Image
 
+from media import reasons
 from media.images import PNG_START, small_jpeg, without_texts
-from missions import reasons
 
 Image.init()  # load Pillow's formats now, so that worker processes share them
 

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from media.images import THUMBNAIL_PIXELS
-from missions.results.media_probe import Inspected, NotAResult, inspect
+from media.probe import Inspected, NotAResult, inspect
 from tests.factories import picture
 
 
