@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
 from accounts import rights
 from accounts.rights import Action
 from missions.models import Mission, MissionItem
+from providers import provider_accounts
 
 
 def visible_mission(request: HttpRequest, mission_id: int, action: Action = Action.VIEW) -> Mission:
@@ -29,6 +32,14 @@ def visible_item(request: HttpRequest, mission_id: int, index: int, action: Acti
     item = get_object_or_404(mission.items.all(), index=index)
     item.mission = mission
     return item
+
+
+def balances_of(request: HttpRequest, mission: Mission, price: Decimal | None) -> list[provider_accounts.Balances]:
+    """Return the balances at a mission's provider that the person may see, for ``price`` there."""
+    if not mission.currency:
+        return []
+    found = provider_accounts.balances(mission.provider, request.user, price=price, currency=mission.currency)
+    return [found] if found else []
 
 
 def actor(request: HttpRequest) -> str:

@@ -21,7 +21,7 @@ from batch_input.report import InputReport
 from core.money import amount_text
 from core.text import trim
 from mission_pages import gallery_queries
-from mission_pages.access import visible_mission
+from mission_pages.access import balances_of, visible_mission
 from mission_pages.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from mission_pages.item_presenter import present_items, shared_parameters
 from mission_pages.running import running_items, shows_running
@@ -73,7 +73,9 @@ def show_items(request: HttpRequest, mission_id: int) -> HttpResponse:
 def show_failures(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Show the failed items by cause, and the unconfirmed ones."""
     mission = visible_mission(request, mission_id)
-    return render_tab(request, mission, "failures", failures_context(mission))
+    context = failures_context(mission)
+    context["balances"] = balances_of(request, mission, context["retry_estimate"])
+    return render_tab(request, mission, "failures", context)
 
 
 @login_required

@@ -20,7 +20,7 @@ from core.errors import DomainError, NotPossible
 from core.http.redirects import safe_next
 from core.templatetags.ui import money
 from drafts import services as drafts
-from mission_pages.access import actor, visible_item, visible_mission
+from mission_pages.access import actor, balances_of, visible_item, visible_mission
 from mission_pages.forms import AgainForm, ItemParametersForm, SelectionForm
 from mission_pages.item import parameters_form, render_item
 from mission_pages.new_mission import prefill
@@ -75,6 +75,7 @@ def _ask(request: HttpRequest, mission: Mission) -> HttpResponse:
         "count": len(items),
         "pairs": ",".join(f"{item.index}:{latest[item.place]}" for item in items),
         "price": price,
+        "balances": balances_of(request, mission, price),
         "problems": services.again_problems(mission, len(items), price),
         "next": next_url,
     }

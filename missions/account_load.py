@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Exists, F, OuterRef, Sum
 
 from missions import reasons
@@ -21,6 +21,7 @@ from missions.models import (
     MissionItem,
     MissionStatus,
 )
+from providers import provider_accounts
 from providers.models import ProviderAccount
 from providers.slots import slot_limit
 
@@ -115,7 +116,8 @@ def due_counts(missions: Sequence[Mission], *, now: datetime, limit: int) -> dic
 class AccountQueue:
     """The load of one account.
 
-    ``cap`` is its limit now; ``unconfirmed`` attempts may be running, too.
+    ``cap`` is its limit now; ``unconfirmed`` attempts may be running, too. ``shows_balance``: the
+    reader may see its balance.
     """
 
     account: ProviderAccount
@@ -123,6 +125,7 @@ class AccountQueue:
     in_flight: int
     unconfirmed: int
     pending: int
+    shows_balance: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +137,19 @@ class QueueStatus:
     own_pending: int
 
 
-def queue_status(user: AbstractBaseUser, *, now: datetime) -> QueueStatus:
+def queue_status(user: AbstractBaseUser | AnonymousUser, *, now: datetime) -> QueueStatus:
     """Return the load of every account and of the user's missions, in four statements."""
     own = Mission.objects.filter(owner_id=user.pk).aggregate(
         pending=Sum("pending_count", default=0),
         in_flight=Sum(F("submitting_count") + F("processing_count"), default=0),
     )
-    return QueueStatus(accounts=account_queues(now=now), own_in_flight=own["in_flight"], own_pending=own["pending"])
+    return QueueStatus(
+        accounts=account_queues(now=now, user=user), own_in_flight=own["in_flight"], own_pending=own["pending"]
+    )
 
 
-def account_queues(*, now: datetime) -> list[AccountQueue]:
-    """Return the load of every account, in three statements.
+def account_queues(*, now: datetime, user: AbstractBaseUser | AnonymousUser | None = None) -> list[AccountQueue]:
+    """Return the load of every account, in three statements. ``user``: the reader, if any.
 
     A pending item belongs to no account yet: ``pending`` counts those of the account's provider.
     """
@@ -162,6 +167,9 @@ def account_queues(*, now: datetime) -> list[AccountQueue]:
             in_flight=sum(counts[account.pk, status] for status in IN_FLIGHT),
             unconfirmed=counts[account.pk, AttemptStatus.UNCONFIRMED],
             pending=pending.get(account.provider, 0),
+            shows_balance=user is not None
+            and account.balance is not None
+            and provider_accounts.may_see_balance(user, account),
         )
         for account in accounts
     ]

@@ -134,7 +134,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     flow = statistics.throughput(now=now)
     spends = statistics.spend(now=now)
     since = f"{min(statistics.spend_starts(now=now).values()):%Y-%m-%dT%H:%M:%SZ}"
-    accounts = account_load.account_queues(now=now)
+    accounts = account_load.account_queues(now=now, user=request.user)
     blocked_reasons = {queue.account.pk: provider_accounts.blocked_reason(queue.account) for queue in accounts}
     unconfirmed = statistics.unconfirmed()
     return {

@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
@@ -22,6 +23,8 @@ from django.views.decorators.http import require_POST
 
 from core.admin.readonly import DetailAdmin, ListAdmin, column
 from core.db.reasons import translate
+from core.money import money_text
+from core.templatetags.ui import ago
 from providers import catalog_admin as catalog_admin  # registers the admin of added models
 from providers import encryption, provider_accounts, slots
 from providers.adapters.base import AccountStatus
@@ -37,7 +40,7 @@ AdminAction = Callable[[HttpRequest, ProviderAccount], None]
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(ListAdmin):
     form = AccountForm
-    list_display = ["name", "state", "usage", "remote_concurrency", "key", "site", "checked_at"]
+    list_display = ["name", "state", "usage", "remote_concurrency", "balance_read", "key", "site", "checked_at"]
     actions = ["pause", "resume"]
 
     class Media:
@@ -60,8 +63,9 @@ class ProviderAccountAdmin(ListAdmin):
             own = ["key", "site"]
         else:
             own = ["key", "base_url", "api_key"]
-        fields = ["name", "provider", *own, "concurrency", "is_enabled", "is_draining"]
-        state = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency", "checked_at"]
+        fields = ["name", "provider", *own, "concurrency", "is_enabled", "is_draining", "shows_balance"]
+        state = ["state", *(["paused_at"] if obj.paused_at else []), "usage", "remote_concurrency"]
+        state += ["balance_read", "checked_at"]
         return [
             (None, {"fields": fields}),
             (_("State"), {"fields": state}),
@@ -69,7 +73,7 @@ class ProviderAccountAdmin(ListAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
-        fixed = ["key", "site", "state", "usage", "paused_at", "remote_concurrency", "checked_at"]
+        fixed = ["key", "site", "state", "usage", "paused_at", "remote_concurrency", "balance_read", "checked_at"]
         if obj is None:
             return fixed
         return [*fixed, "provider", *(["name"] if provider_accounts.is_from_environment(obj) else [])]
@@ -97,6 +101,14 @@ class ProviderAccountAdmin(ListAdmin):
     def usage(self, account: ProviderAccount) -> str:
         counts = {"count": getattr(account, "in_flight", 0), "limit": slots.slot_limit(account, now=timezone.now())}
         return gettext("%(count)d of %(limit)d") % counts
+
+    @admin.display(description=_("balance"), ordering="balance")
+    def balance_read(self, account: ProviderAccount) -> str:
+        if account.balance is None:
+            return gettext("not reported")
+        return format_html(
+            "{}, {}", money_text(account.balance, account.balance_currency), ago(account.balance_read_at)
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: ProviderAccount | None = None) -> bool:
         return False

@@ -41,7 +41,16 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ProviderAccount
-        fields = ["name", "provider", "base_url", "concurrency", "options", "is_enabled", "is_draining"]
+        fields = [
+            "name",
+            "provider",
+            "base_url",
+            "concurrency",
+            "options",
+            "is_enabled",
+            "is_draining",
+            "shows_balance",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

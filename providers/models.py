@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core.db import reasons
+from core.db.fields import money_field
 from providers.adapters.registry import PROVIDERS
 
 
@@ -56,6 +57,12 @@ class ProviderAccount(models.Model):
         default=False,
         help_text=_("Takes no new items. Items that it has already taken are still sent and followed until they end."),
     )
+    shows_balance = models.BooleanField(
+        _("show the balance to everybody"),
+        default=False,
+        db_default=False,
+        help_text=_("Beside prices and in the API. Off: only people who may view accounts see it."),
+    )
     paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
     pause_reason = models.TextField(_("reason for the pause"), blank=True)
     pause_reason_code = reasons.code_field()
@@ -65,6 +72,9 @@ class ProviderAccount(models.Model):
     # Reported by the provider.
     remote_concurrency = models.PositiveIntegerField(_("the provider's limit"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(_("last asked"), null=True, blank=True, editable=False)
+    balance = money_field(null=True, blank=True, editable=False)
+    balance_currency = models.CharField(max_length=16, blank=True, db_default="", default="", editable=False)
+    balance_read_at = models.DateTimeField(null=True, blank=True, editable=False)
     # After "no slot": fewer at once for a while (see providers.slots.slot_limit).
     soft_limit = models.PositiveIntegerField(null=True, blank=True, editable=False)
     soft_limit_at = models.DateTimeField(null=True, blank=True, editable=False)

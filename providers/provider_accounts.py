@@ -12,16 +12,23 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts import rights
 from accounts.audit import services as audit
 from accounts.audit.models import Verb
+from accounts.rights import Action
 from core.db.reasons import columns
+from core.db.values import storable
+from core.money import MILLIONTH
 from core.reasons import define
 from providers import encryption
 from providers.adapters.base import SIMULATOR_KEY, AccountStatus, Provider, ProviderSettings
@@ -349,7 +356,14 @@ def _begin_anew(account_id: int, fingerprint: str) -> None:
     """Delete the facts and the uploads of the previous key or address."""
     ProviderUpload.objects.filter(account=account_id).delete()
     ProviderAccount.objects.filter(pk=account_id).update(
-        key_fingerprint=fingerprint, remote_concurrency=None, checked_at=None, soft_limit=None, soft_limit_at=None
+        key_fingerprint=fingerprint,
+        remote_concurrency=None,
+        checked_at=None,
+        balance=None,
+        balance_currency="",
+        balance_read_at=None,
+        soft_limit=None,
+        soft_limit_at=None,
     )
 
 
@@ -439,7 +453,7 @@ def resume(account_id: int) -> None:
 
 
 def check(account: ProviderAccount) -> AccountStatus:
-    """Read the account's limit at the provider and store it.
+    """Read the account's limit and balance at the provider and store them.
 
     Raises Unavailable or AccountBlocked. The account is paused if the provider refuses the key, but
     not if this process has no key, because the site's own processes may have it.
@@ -450,7 +464,50 @@ def check(account: ProviderAccount) -> AccountStatus:
     except AccountBlocked as error:
         block(account.pk, reason=str(error))
         raise
-    ProviderAccount.objects.filter(pk=account.pk, key_fingerprint=account.key_fingerprint).update(
-        remote_concurrency=status.concurrency, checked_at=timezone.now()
-    )
+    now = timezone.now()
+    rows = ProviderAccount.objects.filter(pk=account.pk, key_fingerprint=account.key_fingerprint)
+    rows.update(remote_concurrency=status.concurrency, checked_at=now)
+    if status.balance is not None:  # else the last one stays, with its age
+        balance, currency = status.balance.quantize(MILLIONTH), storable(status.currency)[:16]
+        rows.update(balance=balance, balance_currency=currency, balance_read_at=now)
     return status
+
+
+# --- Balances ---
+
+
+def may_see_balance(user: AbstractBaseUser | AnonymousUser, account: ProviderAccount) -> bool:
+    """Return True for operators, and for everybody if the account shows its balance."""
+    return account.shows_balance or rights.may_all(user, Action.VIEW, ProviderAccount)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Balances:
+    """The balances of a provider's accounts that a person may see, as they were last read.
+
+    ``is_short``: a price exceeds them all. False if that is not certain, because a balance is
+    unknown, hidden or in another currency. Two accounts may share one wallet, so balances are never
+    shown as a sum.
+    """
+
+    provider: str
+    accounts: list[ProviderAccount]
+    is_short: bool
+
+    @property
+    def has_names(self) -> bool:
+        return len(self.accounts) > 1
+
+
+def balances(
+    provider: str, user: AbstractBaseUser | AnonymousUser, *, price: Decimal | None, currency: str
+) -> Balances | None:
+    """Return the stored balances for ``price`` beside them; None if there is none to see."""
+    rows = list(ProviderAccount.objects.filter(provider=provider, is_enabled=True, is_draining=False).order_by("pk"))
+    shown = [account for account in rows if account.balance is not None and may_see_balance(user, account)]
+    if not shown:
+        return None
+    is_comparable = len(shown) == len(rows) and {account.balance_currency for account in shown} == {currency}
+    total = sum((account.balance for account in shown if account.balance is not None), Decimal(0))
+    is_short = is_comparable and price is not None and price > total
+    return Balances(PROVIDERS[provider].label, shown, is_short)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -32,7 +33,7 @@ from missions import selectors
 from missions.links import thumbnail_url
 from missions.models import Output
 from missions.results import names
-from providers import catalog
+from providers import catalog, provider_accounts
 from providers.catalog import ParameterType
 from providers.catalog.labels import choice_label, parameter_label
 from providers.parameter_fields import PARAMETER, as_typed
@@ -84,6 +85,7 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
     allowance = selectors.budget_left(state.owner.pk, now=timezone.now()) if model.currency else None
     return {
         "allowance": allowance,
+        "balances": _balances(entry, preview),
         "state": state,
         "entry": entry,
         "form": form,
@@ -127,6 +129,21 @@ def page_context(state: FormState, entry: MissionEntry, preview: Preview) -> dic
         "first_items": [_item_as_sent(params, state.owner) for params in preview.first_items],
         "further_count": max(preview.count - len(preview.first_items), 0),
     }
+
+
+def _balances(entry: MissionEntry, preview: Preview) -> list[provider_accounts.Balances]:
+    """Return the stored balances at the provider of each model, for what its missions cost."""
+    prices: dict[tuple[str, str], Decimal | None] = {}
+    for each in preview.all:
+        key = (each.entry.model.provider, each.currency)
+        price = prices.get(key, Decimal(0))
+        prices[key] = None if price is None or each.estimate is None else price + each.estimate
+    found = [
+        provider_accounts.balances(provider, entry.owner, price=price, currency=currency)
+        for (provider, currency), price in prices.items()
+        if currency
+    ]
+    return [each for each in found if each]
 
 
 def _several(entry: MissionEntry) -> list[dict[str, Any]]:

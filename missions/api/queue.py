@@ -17,8 +17,9 @@ router = Router(tags=["Catalogue"])
 def show_queue(request: HttpRequest) -> account_load.QueueStatus:
     """Anybody who may submit may see why items wait: limits, counts, and why an account is paused.
 
-    Keys, URLs, balances and the owners of other items are not shown here; operators see them in the
-    admin.
+    Keys, URLs and the owners of other items are not shown here; operators see them in the admin.
+    `balance` is as last read at the provider, null if it is unknown or the operator hides it. Two
+    accounts may share one wallet: do not add their balances up.
     """
     assert isinstance(request.user, User)
     return account_load.queue_status(request.user, now=timezone.now())

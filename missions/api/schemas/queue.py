@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ninja import Field, Schema
 
+from core.money import amount_text
 from missions.account_load import AccountQueue
 
 
@@ -30,10 +31,25 @@ class AccountOut(Schema):
     paused_at: datetime | None = Field(alias="account.paused_at")
     pause_reason: str = Field(alias="account.pause_reason_display")
     pause_reason_code: str | None = Field(alias="account.pause_reason_code")
+    balance: str | None = Field(description="As the provider last reported it; null if unknown or not for you.")
+    balance_currency: str
+    balance_read_at: datetime | None
 
     @staticmethod
     def resolve_is_paused(queue: AccountQueue) -> bool:
         return queue.account.paused_at is not None
+
+    @staticmethod
+    def resolve_balance(queue: AccountQueue) -> str | None:
+        return amount_text(queue.account.balance) if queue.shows_balance else None
+
+    @staticmethod
+    def resolve_balance_currency(queue: AccountQueue) -> str:
+        return queue.account.balance_currency if queue.shows_balance else ""
+
+    @staticmethod
+    def resolve_balance_read_at(queue: AccountQueue) -> datetime | None:
+        return queue.account.balance_read_at if queue.shows_balance else None
 
 
 class QueueOut(Schema):

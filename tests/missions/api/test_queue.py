@@ -45,6 +45,9 @@ def test_queue_shows_slots_and_backlog(owner, stranger, account, settings: Setti
             "paused_at": None,
             "pause_reason": "",
             "pause_reason_code": None,
+            "balance": None,
+            "balance_currency": "",
+            "balance_read_at": None,
         }
     ]
 
