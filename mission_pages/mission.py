@@ -28,7 +28,9 @@ from mission_pages.running import running_items, shows_running
 from mission_pages.throughput import COMPLETIONS_SEEN, pace_of, slow_items
 from missions import event_source, failures, lifecycle, reasons, selectors, services
 from missions.models import ItemStatus, Mission, MissionStatus
-from notifications.messages import headline
+from notifications import services as notifications
+from notifications.messages import headline, incident_headline
+from notifications.models import Incident
 from providers import catalog
 
 ITEMS_PER_PAGE = 50
@@ -195,11 +197,17 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
         group = Mission.objects.filter(owner=mission.owner_id, group=mission.group, delete_requested_at=None)
         others = group.exclude(pk=mission.pk).only("name", "model", "provider", "task_type", "owner").order_by("pk")
         siblings = [(other, catalog.model_of(other).label) for other in others]
-    outcome = outcome_of(mission)
+    waits = mission.status in (MissionStatus.QUEUED, MissionStatus.RUNNING) and mission.pending_count > 0
+    incident = notifications.incident_for(mission.provider) if waits else None
+    outcome = outcome_of(mission, incident)
+    outcome_title = headline(outcome, mission.name) if outcome and outcome != "stopped" else ""
+    if outcome == "stopped" and incident:
+        outcome_title = incident_headline(incident.details)
     return {
         "mission": mission,
         "outcome": outcome,
-        "outcome_title": headline(outcome, mission.name) if outcome else "",
+        "outcome_title": outcome_title,
+        "outcome_key": f"incident-{incident.pk}" if outcome == "stopped" and incident else "",
         "tab": tab,
         "tabs": [
             {"url": urls[name], "text": text, "count": count, "is_current": name == tab}
@@ -222,11 +230,11 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     }
 
 
-def outcome_of(mission: Mission) -> str:
+def outcome_of(mission: Mission, incident: Incident | None) -> str:
     """Return the event that an open page in the background tells of, "" while there is none.
 
-    It is "done", "first" (its first rows), "failed", "limit", "paused" (by the engine) or
-    "unconfirmed".
+    It is "done", "first" (its first rows), "failed", "limit", "paused" (by the engine),
+    "unconfirmed" or "stopped" (it waits for the end of an incident).
     """
     if mission.status in (MissionStatus.COMPLETED, MissionStatus.FAILED):
         return "done" if mission.status == MissionStatus.COMPLETED else "failed"
@@ -235,7 +243,9 @@ def outcome_of(mission: Mission) -> str:
             return "limit"
         quiet = {reasons.PAUSED_BY_PERSON.code: "", reasons.FIRST_ROWS_DONE.code: "first"}
         return quiet.get(mission.pause_reason_code, "paused")
-    return "unconfirmed" if mission.waits_for_person else ""
+    if mission.waits_for_person:
+        return "unconfirmed"
+    return "stopped" if incident else ""
 
 
 def render_tab(

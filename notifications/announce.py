@@ -38,18 +38,20 @@ def announce(now: datetime) -> int:
             return 0
         items: defaultdict[int, set[int]] = defaultdict(set)
         for event in events:
-            if event.item_index is not None:
+            if event.mission_id is not None and event.item_index is not None:
                 items[event.mission_id].add(event.item_index)
-        missions = services.facts_of({event.mission_id for event in events}, items)
+        missions = services.facts_of({event.mission_id for event in events if event.mission_id is not None}, items)
         ready, done = [], []
         for event in events:
-            mission = missions.get(event.mission_id)
+            mission = _mission_of(event, missions)
             is_end = event.type == EventType.MISSION_FINISHED
             if is_end and mission and not mission.is_settled and event.created_at > now - FILES_LIMIT:
                 Event.objects.filter(pk=event.pk).update(available_at=now + FILES_PAUSE)
                 continue
             is_unconfirmed = event.type == EventType.MISSION_UNCONFIRMED
-            if not mission:
+            if event.mission_id is None:
+                is_wanted = True
+            elif not mission:
                 is_wanted = is_end  # nobody can act on a deleted mission
             elif is_unconfirmed:
                 is_wanted = not event.is_quiet and mission.counts["unconfirmed"] > 0  # else they were found
@@ -70,13 +72,13 @@ def announce(now: datetime) -> int:
             mine = [event for event in ready if event.owner_id == channel.owner_id]
             if channel.is_for_people:
                 mine = [event for event in mine if set(event.topics.split()) & set(channel.events)]
-                _add_to_message(channel, [_entry(event, missions.get(event.mission_id)) for event in mine], now)
+                _add_to_message(channel, [_entry(event, _mission_of(event, missions)) for event in mine], now)
             else:
                 Delivery.objects.bulk_create(
                     Delivery(
                         channel=channel,
                         type=event.type,
-                        payload=_payload(event, missions.get(event.mission_id)),
+                        payload=_payload(event, _mission_of(event, missions)),
                         created_at=now,
                         next_try_at=now,
                     )
@@ -86,10 +88,16 @@ def announce(now: datetime) -> int:
         return len(events)
 
 
+def _mission_of(event: Event, missions: Mapping[int, MissionFacts]) -> MissionFacts | None:
+    return missions.get(event.mission_id) if event.mission_id is not None else None
+
+
 def _payload(event: Event, mission: MissionFacts | None) -> dict[str, Any]:
     """Return the body for a program: ids and numbers, no prompts and no results."""
     data: dict[str, Any] = {"api_mission_id": event.mission_id}
-    if event.type in ITEM_EVENTS:
+    if event.mission_id is None:
+        data = {**event.details, "reason_code": event.reason_code}
+    elif event.type in ITEM_EVENTS:
         data |= {"item": event.item_index}
         data |= mission.items.get(event.item_index or 0, {}) if mission else {}
     else:
@@ -107,6 +115,7 @@ def _entry(event: Event, mission: MissionFacts | None) -> dict[str, Any]:
         "reason": event.reason,
         "reason_code": event.reason_code,
         "reason_params": event.reason_params,
+        "details": event.details,
         **_numbers(mission),
     }
 

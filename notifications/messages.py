@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -21,7 +22,8 @@ from django.utils.translation import ngettext
 from core.db import reasons
 from core.reasons import TEMPLATES, define
 from core.templatetags.ui import money
-from notifications.models import PING, ChannelKind, Delivery, EventType, Topic
+from notifications.models import PING, Cause, ChannelKind, Delivery, EventType, Topic
+from providers.adapters.registry import PROVIDERS
 
 # In place of an answer; stored as English sentences and translated when shown.
 REDIRECTS = define("message.redirects", "The address redirects, which is not followed. Enter the final address.")()
@@ -130,8 +132,72 @@ def headline(outcome: str, name: str) -> str:
     return sentences[outcome] % _cut(name, 80)
 
 
+def incident_headline(details: Mapping[str, Any], *, is_over: bool = False) -> str:
+    """Return a sentence about an incident or its end."""
+    sentences = {
+        Cause.ACCOUNT: (
+            _("The account “%(subject)s” is blocked: %(provider)s takes nothing from it."),
+            _("The account “%(subject)s” at %(provider)s is used again."),
+        ),
+        Cause.PROVIDER: (
+            _("Your missions wait: %(provider)s takes nothing at present."),
+            _("%(provider)s is used again: your missions continue."),
+        ),
+        Cause.DISK: (
+            _("The disk of %(subject)s is nearly full: its workers submit nothing more."),
+            _("The disk of %(subject)s has room again: work continues."),
+        ),
+        Cause.ALL_DISKS: (
+            _("Your missions wait: the server's disk is nearly full."),
+            _("The server's disk has room again: your missions continue."),
+        ),
+    }
+    kind = PROVIDERS.get(details.get("provider", ""))
+    facts = {"subject": _cut(details["subject"], 80), "provider": kind.label if kind else ""}
+    return sentences[Cause(details["cause"])][is_over] % facts
+
+
+def _incident_lines(entry: Mapping[str, Any]) -> list[str]:
+    """Return what stopped or goes on, if money was spent, what to do, and where."""
+    details = entry["details"]
+    cause, is_over = Cause(details["cause"]), entry["type"] == EventType.SERVICE_RESUMED
+    lines = [incident_headline(details, is_over=is_over)]
+    if not is_over:
+        if reason := reasons.display(entry["reason"], entry["reason_code"], entry["reason_params"]):
+            lines.append(_cut(reason, 500))
+        lines.append(
+            _("Nothing is lost, and nothing is charged for what waits. What was sent before is charged as usual.")
+        )
+        lines.append(
+            {
+                Cause.ACCOUNT: _(
+                    "Remove the cause, then resume the account. Until then its items wait, or go to other accounts."
+                ),
+                Cause.PROVIDER: _(
+                    "You need not do anything: the missions continue when an operator has removed the cause."
+                ),
+                Cause.DISK: _(
+                    "Free some space: manage.py cleanup shows what can be deleted. Work then continues by itself."
+                ),
+                Cause.ALL_DISKS: _(
+                    "You need not do anything: the missions continue when an operator has freed some space."
+                ),
+            }[cause]
+        )
+    if settings.PUBLIC_BASE_URL:
+        address = reverse("missions:list")
+        if cause == Cause.ACCOUNT:
+            address = reverse("admin:providers_provideraccount_change", args=[details["account_id"]])
+        elif cause == Cause.DISK:
+            address = reverse("control_room:show")
+        lines.append(f"{settings.PUBLIC_BASE_URL}{address}")
+    return lines
+
+
 def _lines(entry: Mapping[str, Any]) -> list[str]:
     """Return what happened in a sentence, then its details and the address of the mission."""
+    if entry.get("details"):
+        return _incident_lines(entry)
     name = str(entry.get("name") or entry["api_mission_id"])
     match entry["type"]:
         case EventType.MISSION_FINISHED:

@@ -32,13 +32,18 @@ class EventType(models.TextChoices):
     MISSION_UNCONFIRMED = "mission.unconfirmed", _("items are unconfirmed")
     ITEM_COMPLETED = "item.completed", _("an item was completed")
     ITEM_FAILED = "item.failed", _("an item has failed")
+    SERVICE_STOPPED = "service.stopped", _("nothing can be submitted")
+    SERVICE_RESUMED = "service.resumed", _("submissions work again")
 
 
 class Topic(models.TextChoices):
     """An event that people can subscribe to."""
 
     FINISHED = "finished", _("A mission has finished")
-    TROUBLE = "trouble", _("Trouble: a mission failed or was paused, or items need a decision")
+    TROUBLE = (
+        "trouble",
+        _("Trouble: a mission failed or was paused, items need a decision, or nothing can be submitted"),
+    )
     LIMIT = "limit", _("A spending limit is reached")
 
 
@@ -50,16 +55,18 @@ class Event(models.Model):
     """An event that was not announced yet: the outbox.
 
     It is written in the transaction of what it tells of. A worker turns it into deliveries and
-    deletes it. Without an item it concerns the mission as a whole. There is no foreign key to the
-    mission, so deleting one costs nothing here.
+    deletes it. Without an item it concerns the mission as a whole, without a mission an incident,
+    of which ``details`` has the facts. There is no foreign key to the mission, so deleting one
+    costs nothing here.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     type = models.CharField(max_length=32)
     topics = models.CharField(max_length=32, blank=True, help_text=_("Separated by blanks."))
-    mission_id = models.BigIntegerField()
+    mission_id = models.BigIntegerField(null=True)
     item_index = models.PositiveIntegerField(null=True)
     mission_status = models.CharField(max_length=16)
+    details = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     reason = models.TextField(blank=True)
     reason_code = reasons.code_field()
     reason_params = reasons.params_field()
@@ -82,6 +89,41 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.mission_id}"
+
+
+class Cause(models.TextChoices):
+    """A reason for which nothing can be submitted, and to whom it is told."""
+
+    ACCOUNT = "account", _("provider account")  # operators: the subject is its name
+    PROVIDER = "provider", _("provider")  # owners of missions: none of its accounts can be used
+    DISK = "disk", _("disk")  # operators: the subject is the host
+    ALL_DISKS = "all_disks", _("disks of all workers")  # owners of missions
+
+
+class Incident(models.Model):
+    """A trouble that stops many missions at once, while it lasts.
+
+    The row makes sure that one message tells of its begin and one of its end, whichever worker
+    notices. ``details`` are those of the events.
+    """
+
+    cause = models.CharField(max_length=16, choices=Cause.choices)
+    subject = models.CharField(max_length=255, blank=True)
+    details = models.JSONField(default=dict)
+    reason = models.TextField(blank=True)
+    reason_code = reasons.code_field()
+    reason_params = reasons.params_field()
+    began_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+        verbose_name = _("incident")
+        verbose_name_plural = _("incidents")
+        constraints = [models.UniqueConstraint(fields=["cause", "subject"], name="incident_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.cause} {self.subject}".strip()
 
 
 class Channel(models.Model):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from core.api.openapi import without_defaults
 from core.api.pagination import PageIn, PageOut
 from notifications import channels
-from notifications.models import DeliveryState, EventType
+from notifications.models import Cause, DeliveryState, EventType
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=channels.MAX_URL)]
@@ -114,6 +114,19 @@ class ItemEventData(BaseModel):
     error_code: str = ""
 
 
+class ServiceEventData(BaseModel):
+    """``cause``: to operators a blocked ``account`` or the full ``disk`` of a host, named by
+    ``subject``; to owners of waiting missions a ``provider`` without a usable account, or
+    ``all_disks``. ``reason_code``: why an account is blocked.
+    """
+
+    cause: Cause
+    subject: str
+    provider: str = ""
+    account_id: int | None = None
+    reason_code: str | None
+
+
 class NoData(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +136,7 @@ class WebhookMessage(BaseModel):
 
     type: EventType | Literal["ping"]
     timestamp: datetime
-    data: MissionEventData | ItemEventData | NoData
+    data: MissionEventData | ItemEventData | ServiceEventData | NoData
 
 
 def webhook_messages(components: dict[str, Any]) -> dict[str, Any]:

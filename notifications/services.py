@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from core.db import reasons
-from notifications.models import Channel, Event, EventType, Topic
+from notifications.models import Cause, Channel, Event, EventType, Incident, Topic
 
+log = logging.getLogger(__name__)
 SETTLE = timedelta(minutes=1)  # unconfirmed items are often found within seconds
 
 
@@ -96,3 +100,54 @@ def record_items(
             )
             for index in indexes
         )
+
+
+# --- Incidents ---
+
+
+def incident_for(provider: str) -> Incident | None:
+    """Return the incident for which the missions of a provider wait, None if there is none."""
+    rows = Incident.objects.filter(Q(cause=Cause.PROVIDER, subject=provider) | Q(cause=Cause.ALL_DISKS))
+    return rows.first()
+
+
+def begin_incident(
+    cause: Cause, subject: str, *, people: Callable[[], Collection[int]], details: Mapping[str, Any], reason: str = ""
+) -> bool:
+    """Store an incident and an event for each of the people. Return False if it is known."""
+    with transaction.atomic():
+        columns = reasons.columns(reason, text="reason", code="reason_code", params="reason_params")
+        facts = {"cause": cause.value, "subject": subject, **details}
+        incident, is_new = Incident.objects.get_or_create(
+            cause=cause, subject=subject, defaults={"details": facts, **columns}
+        )
+        if is_new:
+            log.error("Incident: %s: %s", incident, reason)
+            _tell(EventType.SERVICE_STOPPED, incident, people())
+        return is_new
+
+
+def end_incident(incident: Incident, *, people: Callable[[], Collection[int]] = list) -> bool:
+    """Delete an incident, with an event for each of the people. Return False if it has ended."""
+    with transaction.atomic():
+        deleted, _rows = Incident.objects.filter(pk=incident.pk).delete()
+        if deleted:
+            log.info("End of the incident: %s", incident)
+            _tell(EventType.SERVICE_RESUMED, incident, people())
+        return bool(deleted)
+
+
+def _tell(event_type: EventType, incident: Incident, people: Collection[int]) -> None:
+    with_channels = Channel.objects.filter(owner__in=people, is_enabled=True).order_by("owner_id")
+    Event.objects.bulk_create(
+        Event(
+            owner_id=owner_id,
+            type=event_type,
+            topics=Topic.TROUBLE,
+            details=incident.details,
+            reason=incident.reason,
+            reason_code=incident.reason_code,
+            reason_params=incident.reason_params,
+        )
+        for owner_id in with_channels.values_list("owner_id", flat=True).distinct()
+    )

@@ -11,7 +11,7 @@ from django.utils import timezone
 from core.admin import bulk
 from core.storage import disk
 from missions.maintenance import spend_rollup
-from operations import retention
+from operations import incidents, retention
 from workers import queue
 from workers.hooks import WorkerHooks
 from workers.models import WorkerCluster
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class OperationsHooks(WorkerHooks):
-    """Schedule the sums of every minute and the daily clean-up; watch the free space."""
+    """Schedule the sums of every minute and the daily clean-up; watch disks and accounts."""
 
     def __init__(self) -> None:
         self._next_line = 0.0
@@ -34,6 +34,7 @@ class OperationsHooks(WorkerHooks):
     def on_beat(self) -> None:
         free = disk.free_bytes()
         WorkerCluster.objects.filter(pk=queue.cluster_id()).update(free_disk_bytes=free)
+        incidents.watch()
         if disk.is_low(free) and time.monotonic() > self._next_line:
             self._next_line = time.monotonic() + LINE_SECONDS
             log.error(

@@ -14,9 +14,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from missions import lifecycle, services
 from notifications import announce, channels, delivery, tasks
-from notifications.models import Channel, Delivery, Event
+from notifications import services as notifications
+from notifications.models import Cause, Channel, Delivery, Event
 from providers import encryption
 from providers.adapters import http
+from providers.provider_accounts import NO_OWN_KEY
 from tests import factories, http_servers
 from tests.notifications.conftest import later, work
 
@@ -51,6 +53,24 @@ def test_message_is_signed(webhook, receiver, owner, account):
         Webhook(webhook.secret).verify(body.replace(b"completed", b"cancelled"), headers)
     assert not Event.objects.exists()
     assert Delivery.objects.get().state == "delivered"
+
+
+def test_incidents(receiver, owner, account):
+    channels.create(owner=owner, kind="webhook", address=receiver.url, events=["service.stopped", "service.resumed"])
+    facts = {"provider": "runninghub"}
+    reason = NO_OWN_KEY()
+    for _ in range(2):
+        notifications.begin_incident(
+            Cause.PROVIDER, "runninghub", people=lambda: [owner.pk], details=facts, reason=reason
+        )
+    work()
+    incident = notifications.incident_for("runninghub")
+    for _ in range(2):
+        notifications.end_incident(incident, people=lambda: [owner.pk])
+    work()
+    assert [body["type"] for body in receiver.bodies] == ["service.stopped", "service.resumed"]
+    data = {"cause": "provider", "subject": "runninghub", "provider": "runninghub", "reason_code": "no_own_key"}
+    assert [body["data"] for body in receiver.bodies] == [data, data]
 
 
 def test_event_is_undone_with_its_move(webhook, owner, account):

@@ -215,7 +215,7 @@ function tellOutcome(summary) {
   if (!outcome) forget(key);
   if (outcome === before || !outcome || (!document.hidden && document.hasFocus())) return;
   mark = ["done", "first"].includes(outcome) ? "✓ " : "⚠ ";
-  showOnce({ key: key + outcome, title: summary.dataset.outcomeTitle, text: summary.textContent, url: location.href });
+  showOnce({ key: summary.dataset.outcomeKey || key + outcome, title: summary.dataset.outcomeTitle, text: summary.textContent, url: location.href });
 }
 
 for (const event of ["focus", "visibilitychange"]) {
