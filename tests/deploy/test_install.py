@@ -110,3 +110,7 @@ def test_installation_in_a_clean_system(system):
     assert "nothing to delete" in as_user(".venv/bin/python manage.py cleanup")
     run(f"{HOME}/deploy/install", "--url", "https://other.example.com")  # again: nothing that exists changes
     assert env.read_text() == text
+    os.chown(env, 0, 0)  # put back by root, as for a restore
+    assert "Updated in /opt/runninghub-batch" in run(f"{HOME}/deploy/install")
+    assert env.stat().st_mode & 0o777 == 0o640
+    assert "nothing to delete" in as_user(".venv/bin/python manage.py cleanup")
