@@ -200,13 +200,14 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     waits = mission.status in (MissionStatus.QUEUED, MissionStatus.RUNNING) and mission.pending_count > 0
     incident = notifications.incident_for(mission.provider) if waits else None
     outcome = outcome_of(mission, incident)
-    outcome_title = headline(outcome, mission.name) if outcome and outcome != "stopped" else ""
-    if outcome == "stopped" and incident:
-        outcome_title = incident_headline(incident.details)
+    incident_title = incident_headline(incident.details) if incident else ""
+    outcome_title = incident_title if outcome == "stopped" else headline(outcome, mission.name) if outcome else ""
     return {
         "mission": mission,
         "outcome": outcome,
         "outcome_title": outcome_title,
+        "incident": incident,
+        "incident_title": incident_title,
         "outcome_key": f"incident-{incident.pk}" if outcome == "stopped" and incident else "",
         "tab": tab,
         "tabs": [

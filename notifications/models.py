@@ -125,6 +125,11 @@ class Incident(models.Model):
     def __str__(self) -> str:
         return f"{self.cause} {self.subject}".strip()
 
+    @property
+    def reason_display(self) -> str:
+        """The reason in the language of the reader."""
+        return reasons.display(self.reason, self.reason_code, self.reason_params)
+
 
 class Channel(models.Model):
     """A way to a person or to a program of theirs: an address, a secret, and the events it wants.

@@ -50,6 +50,7 @@ def test_warning_if_the_price_exceeds_it(web, account):
     assert SHORT in form_page(web, "a cat\na dog")  # 0.10
 
 
+@pytest.mark.postgresql
 def test_no_warning_unless_certain(web, account):
     prompts = "a cat\na dog"
     hold(account, "0.01", "USD")

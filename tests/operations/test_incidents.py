@@ -55,6 +55,7 @@ STOPPED = "Your missions wait: RunningHub takes nothing at present."
 WORKS = "RunningHub is used again: your missions continue."
 
 
+@pytest.mark.postgresql
 def test_one_message_however_many_missions(owner, stranger, operator, account):
     for person in (owner, stranger, operator):
         mailbox(person)
@@ -132,6 +133,7 @@ def test_switching_a_blocked_account_off_tells_nobody(operator, account):
     assert not Incident.objects.exists()
 
 
+@pytest.mark.postgresql
 def test_full_disk(owner, operator, settings):
     settings.MIN_FREE_DISK_MB = 100
     mailbox(owner)
@@ -183,3 +185,7 @@ def test_open_page_names_the_incident(web, owner, account):
     page = web.get(pulse).content.decode()
     assert 'data-outcome="stopped"' in page
     assert f'data-outcome-title="{STOPPED}"' in page
+    assert str(NO_MONEY) in page
+    provider_accounts.resume(account.pk)
+    incidents.watch()
+    assert STOPPED not in web.get(pulse).content.decode()
