@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -199,10 +200,11 @@ def url_of(channel: Channel) -> str:
 
 def secrets_of(channel: Channel, now: datetime) -> list[str]:
     """Return the secrets that sign now, the newest first. Raises encryption.Unreadable."""
-    sealed = [channel.sealed_secret]
-    if channel.old_secret_until and channel.old_secret_until > now:
-        sealed.append(channel.sealed_old_secret)
-    return [encryption.unseal(each) for each in sealed if each]
+    opened = [encryption.unseal(channel.sealed_secret)] if channel.sealed_secret else []
+    if channel.sealed_old_secret and channel.old_secret_until and channel.old_secret_until > now:
+        with contextlib.suppress(encryption.Unreadable):  # it was replaced because its key is lost
+            opened.append(encryption.unseal(channel.sealed_old_secret))
+    return opened
 
 
 def reseal() -> int:

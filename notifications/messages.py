@@ -27,7 +27,11 @@ from providers.adapters.registry import PROVIDERS
 
 # In place of an answer; stored as English sentences and translated when shown.
 REDIRECTS = define("message.redirects", "The address redirects, which is not followed. Enter the final address.")()
-UNREADABLE = define("message.unreadable", "The stored address cannot be read: ENCRYPTION_KEYS lacks its key.")()
+UNREADABLE = define(
+    "message.unreadable",
+    "The stored address or secret cannot be read, because ENCRYPTION_KEYS lacks its key. Enter the address again, "
+    "and the secret again or a new one.",
+)()
 MAILED = define("message.mailed", "The mail server has taken it.")()
 NOT_MAILED = define("message.not_mailed", "The mail server did not take it.")()
 MOST_ENTRIES = 15  # of one message; the rest is counted

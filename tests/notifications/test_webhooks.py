@@ -271,6 +271,19 @@ def test_keys_are_replaced(webhook, receiver, encryption_key, settings):
     assert channels.secrets_of(webhook, timezone.now()) == [webhook.secret]
 
 
+def test_channel_works_again_after_its_key_was_lost(webhook, receiver, settings):
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
+    channels.send_test(channel=webhook)
+    work()
+    assert not receiver.requests
+    channels.update(channel=webhook, address=receiver.url)
+    new = channels.rotate_secret(channel=webhook)
+    channels.send_test(channel=webhook)
+    work()
+    headers, body = receiver.requests[0]
+    assert Webhook(new).verify(body, headers)["type"] == "ping"
+
+
 def test_old_deliveries_expire(webhook, owner):
     for days in (31, 29):
         Delivery.objects.create(channel=webhook, type="ping", created_at=timezone.now() - timedelta(days=days))
