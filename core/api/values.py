@@ -12,6 +12,8 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from core.money import amount_text
+
 MAX_INDEX = 2**31 - 1
 _MONEY = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
@@ -48,6 +50,11 @@ def _accept_whole_float(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _write_amount(value: Any) -> Any:
+    """Take the amounts of our rows as well as their texts."""
+    return amount_text(value) if isinstance(value, Decimal) else value
+
+
 DateTime = Annotated[
     AwareDatetime,
     BeforeValidator(_require_date_time),
@@ -66,4 +73,4 @@ Money = Annotated[
         {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,10}(\.[0-9]{1,6})?$", "examples": ["20.00"]}  # above 0
     ),
 ]
-Amount = Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,6}$", examples=["12.50"])]
+Amount = Annotated[str, BeforeValidator(_write_amount), Field(pattern=r"^-?[0-9]+\.[0-9]{2,6}$", examples=["12.50"])]

@@ -11,7 +11,6 @@ from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.api.values import Amount, Cursor, ErrorCode, Index, Strict
-from core.money import amount_text
 from missions import links, selectors
 from missions.models import (
     LIVE_ATTEMPTS,
@@ -178,10 +177,6 @@ class ItemOut(Schema):
     def resolve_config(item: MissionItem) -> dict[str, Any]:
         return dict(item.mission.params | item.params)
 
-    @staticmethod
-    def resolve_cost(item: MissionItem) -> str | None:
-        return amount_text(item.cost)
-
 
 class ItemPage(Schema):
     items: list[ItemOut]
@@ -215,10 +210,6 @@ class AttemptOut(Schema):
     sending_at: datetime | None
     accepted_at: datetime | None
     ended_at: datetime | None
-
-    @staticmethod
-    def resolve_cost(attempt: Attempt) -> str | None:
-        return amount_text(attempt.cost)
 
 
 class EventOut(Schema):

@@ -13,7 +13,7 @@ from billing.models import Period
 from core.api.values import Amount
 from core.money import amount_text
 from missions.account_load import QueueStatus
-from missions.selectors import BudgetLeft, SpentLately
+from missions.selectors import BudgetLeft
 
 
 class SpendingLimitOut(Schema):
@@ -53,14 +53,6 @@ class SpentOut(Schema):
     currency: str
     today: Annotated[Amount, Field(description="Since midnight UTC.")]
     this_month: Annotated[Amount, Field(description="Since the first of the month, UTC.")]
-
-    @staticmethod
-    def resolve_today(spent: SpentLately) -> str | None:
-        return amount_text(spent.today)
-
-    @staticmethod
-    def resolve_this_month(spent: SpentLately) -> str | None:
-        return amount_text(spent.this_month)
 
 
 class RequestLimitOut(Schema):

@@ -459,22 +459,6 @@ class MissionOut(Schema):
         return {"amount": amount_text(mission.estimated_cost), "currency": mission.currency}
 
     @staticmethod
-    def resolve_cost(mission: Mission) -> str | None:
-        return amount_text(mission.cost)
-
-    @staticmethod
-    def resolve_reserved_cost(mission: Mission) -> str | None:
-        return amount_text(mission.reserved_cost)
-
-    @staticmethod
-    def resolve_spending_limit(mission: Mission) -> str | None:
-        return amount_text(mission.spending_limit)
-
-    @staticmethod
-    def resolve_held_cost(mission: Mission) -> str | None:
-        return amount_text(mission.held_cost)
-
-    @staticmethod
     def resolve_urls(mission: Mission) -> dict[str, str]:
         return mission_urls(mission.pk)
 
