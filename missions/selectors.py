@@ -47,6 +47,7 @@ def find_missions(
     task_type: str | None = None,
     search: str = "",
     folder: str = "",
+    group: str = "",
     metadata: Mapping[str, str] | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
@@ -63,6 +64,8 @@ def find_missions(
         missions = missions.filter(status__in=statuses)
     if folder:
         missions = missions.filter(folder=folder)
+    if group:
+        missions = missions.filter(group=group)
     for word in search.replace("\0", "").split()[:MAX_SEARCH_WORDS]:
         in_texts = Q(name__icontains=word) | Q(description__icontains=word)
         missions = missions.filter(in_texts | missions_with_words(word))

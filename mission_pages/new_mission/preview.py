@@ -25,7 +25,6 @@ from core.errors import FieldError
 from mission_pages.new_mission.form import ALSO, FormState, MissionEntry, parse
 from missions import durations, services
 from missions.models import Mission, MissionStatus
-from missions.services.validate import owner_limit_errors
 from providers import slots
 from providers.catalog import Model
 from providers.models import ProviderAccount
@@ -247,8 +246,8 @@ def check_models(state: FormState, entry: MissionEntry) -> Preview:
         other = parse(replace(state, fields=fields | {"model": model.key}))
         others.append(check(replace(other, name=entry.name)))
     preview = replace(preview, others=others)
-    if others and preview.is_ready and preview.total_estimate:
-        errors = owner_limit_errors(entry.owner, entry.model, preview.total_estimate)
+    if others and preview.is_ready:
+        errors = services.group_limit_errors([each.draft for each in preview.all if each.draft])
         if errors:
             preview = replace(preview, problems=[*preview.problems, *errors], draft=None)
     return preview

@@ -11,7 +11,6 @@ still right, and finishes the draft in the same transaction, so that a second cl
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 from django.contrib import messages
@@ -143,12 +142,8 @@ def _create(draft: FormDraft, preview: Preview) -> list[Mission]:
     with durable_transaction():
         for each in preview.all:
             assert each.draft is not None
-            content = each.draft
-            if preview.others:
-                label = f" · {each.entry.model.label}"
-                content = replace(content, name=content.name[: max(200 - len(label), 0)] + label[:200])
             mission = services.create_mission(
-                content,
+                each.draft.with_model_in_name() if preview.others else each.draft,
                 priority=entry.priority,
                 not_before=entry.not_before,
                 run_first=each.run_first,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -37,6 +38,10 @@ from missions.api.schemas.missions import (
     CancelledOut,
     DeletedOut,
     FileMissionIn,
+    GroupIn,
+    GroupModelIn,
+    GroupSubmittedOut,
+    GroupValidationOut,
     MissionChangeIn,
     MissionDetailOut,
     MissionFileIn,
@@ -51,6 +56,7 @@ from missions.api.schemas.missions import (
     ResumeIn,
     RetriedOut,
     RetryIn,
+    RowsIn,
     StateOut,
     StoppedOut,
     SubmittedOut,
@@ -83,6 +89,7 @@ RULES = {
     "not_before": "The year is not one from 1970 to 2200.",
     "file_name_pattern": "It has no placeholder, or one that is not known here.",
 }
+GROUP_RULES = {name: rule for name, rule in RULES.items() if name != "model"}
 SUBMITTED: dict[int, Any] = {202: {"headers": header_refs("Location")}}
 NAMES_SHOWN = 10  # in the answer to a check
 METADATA = "metadata."  # begins the name of a filter
@@ -116,7 +123,52 @@ def submit_mission(
     """
     params = dict(payload.config)
     rows = params.pop("batch_input", None)
-    return _check_or_create(request, response, payload, params, rows, validate_only=validate_only)
+    checked = check(request, payload, payload, params, rows)
+    if validate_only:
+        return Status(200, checked.validation(payload, rows))
+    return create(request, response, payload, checked)
+
+
+@router.post(
+    "/group",
+    auth=CREATING,
+    response={202: GroupSubmittedOut, 200: GroupValidationOut},
+    summary="Submit missions of the same rows, one per model",
+    operation_id="create_group",
+    openapi_extra={"responses": refusals(**GROUP_RULES, models="There is no such model, or it is listed twice.")},
+)
+def submit_group(request: HttpRequest, payload: GroupIn, validate_only: bool = False) -> Status[Any]:
+    """Check every row with every model, then create all missions or none.
+
+    The limits of the request hold for each mission, your own for all together. Names of missions
+    end with their model. A parameter in `config` must fit every model; give others in
+    `models[].config`. An error that concerns some of the models names them in `errors[].field`, or
+    at the beginning of its message.
+    """
+    config = dict(payload.config)
+    rows = config.pop("batch_input", None)
+    group = [check(request, payload, each, config | each.config, rows) for each in payload.models]
+    errors = _errors_of_group(payload, group)
+    drafts = [checked.draft for checked in group if checked.draft]
+    if validate_only:
+        parts = [checked.validation(payload, rows) for checked in group]
+        count = sum(part["total_count"] for part in parts)
+        price = None if errors else estimate(*services.group_price(drafts))
+        facts = {"valid": not errors, "total_count": count, "estimate": price, "errors": problems_of(errors)}
+        return Status(200, facts | {"missions": parts})
+    if errors:
+        raise Invalid(errors)
+
+    def answer(missions: list[Mission]) -> dict[str, Any]:
+        parts = [submitted(mission) | checked.facts for mission, checked in zip(missions, group, strict=True)]
+        count = sum(mission.total_count for mission in missions)
+        price = estimate(*services.group_price(drafts))
+        return {"group": missions[0].group, "total_count": count, "estimate": price, "missions": parts}
+
+    missions = services.create_group(
+        drafts, on_created=lambda missions: remember(request, 202, answer(missions)), **payload.settings
+    )
+    return Status(202, answer(missions))
 
 
 @router.post(
@@ -169,9 +221,10 @@ def submit_file(
         rows = _read_file(caller(request), mission, payload, file)
     except MissionInvalid as invalid:
         errors = _in_form(invalid.errors)
-    return _check_or_create(
-        request, response, mission, params, rows.built.rows, validate_only=validate_only, origin=rows, errors=errors
-    )
+    checked = check(request, mission, mission, params, rows.built.rows, origin=rows, errors=errors)
+    if validate_only:
+        return Status(200, checked.validation(mission, rows.built.rows))
+    return create(request, response, mission, checked)
 
 
 @router.get(
@@ -328,8 +381,8 @@ def change_rest(
         is_preview=validate_only,
     )
     examples = [{"index": index, "before": before, "after": after} for index, before, after in result.examples]
-    estimate = {"amount": amount_text(result.price), "currency": mission.currency}
-    return {**state_of(mission_id), "changed_count": result.count, "estimate": estimate, "examples": examples}
+    price = estimate(result.price, mission.currency)
+    return {**state_of(mission_id), "changed_count": result.count, "estimate": price, "examples": examples}
 
 
 @router.post("/{mission_id}/start", response=StateOut, summary="Start a scheduled mission now")
@@ -356,41 +409,65 @@ def retry_mission(request: HttpRequest, mission_id: Path[RowId], payload: RetryI
 # --- Submitting ---
 
 
-def _check_or_create(
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A mission of a request: its draft, or what is wrong with it in the words of the request."""
+
+    draft: services.Draft | None
+    errors: list[FieldError]
+    warnings: list[dict[str, str]]
+    report: InputReport | None = None
+
+    def validation(self, payload: RowsIn, rows: Any) -> dict[str, Any]:
+        """Return the response to a request that only asks for the check, in plain JSON values."""
+        valid = None if self.errors else self.draft
+        length = len(rows) * payload.repeat if isinstance(rows, list) else 0
+        first = None
+        if valid and payload.run_first is not None and payload.run_first < len(valid.rows):
+            first = estimate(valid.prices_of_parts(payload.run_first)[0], valid.model.currency)
+        return {
+            "valid": valid is not None,
+            "total_count": len(self.draft.rows) if self.draft else length,
+            "estimate": estimate(valid.estimated_cost, valid.model.currency) if valid else None,
+            "first_estimate": first,
+            "errors": problems_of(self.errors),
+            "file_name_pattern": valid.file_name_pattern if valid else None,
+            "file_names": valid.file_stems(NAMES_SHOWN) if valid else [],
+            **self.facts,
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return the part that the responses to a check and to a submission share."""
+        return {"warnings": self.warnings, "input": input_of(self.report) if self.report else None}
+
+
+def check(
     request: HttpRequest,
-    response: HttpResponse,
-    payload: MissionIn,
+    payload: RowsIn,
+    chosen: MissionIn | GroupModelIn,
     params: dict[str, Any],
     rows: Any,
     *,
-    validate_only: bool,
     origin: FileRows | None = None,
     errors: Sequence[FieldError] = (),
-) -> Status[Any]:
-    """Check the rows, and create the mission unless the request only asks for the check.
+) -> Checked:
+    """Check the rows with the chosen model.
 
     ``origin`` is the file that the rows come from, ``errors`` are those of reading it.
     """
     user = caller(request)
     if payload.allow_free_form and not rights.may_all(user, Action.CHANGE, Mission):
         raise PermissionDenied
-    names = (
-        "name",
-        "description",
-        "model",
-        "provider",
-        "repeat",
-        "template_id",
-        "metadata",
-        "spending_limit",
-        "allow_free_form",
-        "file_name_pattern",
-    )
+    names = "name", "description", "repeat", "template_id", "metadata", "spending_limit", "file_name_pattern"
     arguments: dict[str, Any] = {
         "owner": user,
         "task_type": payload.task_type.value,
         "rows": rows,
         "params": params,
+        "model": chosen.model,
+        "provider": chosen.provider,
+        "allow_free_form": payload.allow_free_form,
         **{name: getattr(payload, name) for name in names},
         "prompt_rules": PromptRules(payload.prefix, payload.suffix, payload.variables),
         "variations": payload.variations,
@@ -401,11 +478,11 @@ def _check_or_create(
             "headings": origin.built.headings,
             "origins": [place.facts for place in origin.built.origins],
         }
-    invalid_fields = {error.field for error in payload.problems}
+    invalid_fields = {error.field.split(".")[0] for error in payload.problems}
     found = [*payload.problems, *errors] if origin is None else [*_in_form(payload.problems), *errors]
     draft = None
     try:
-        if not invalid_fields & {"task_type", "config"} and not errors:  # they decide how rows are read
+        if not invalid_fields & {"task_type", "config", "models"} and not errors:  # they decide how rows are read
             draft = services.validate_mission(**arguments)
     except MissionInvalid as invalid:
         new = invalid.request_errors if origin is None else [_in_file(error, origin) for error in invalid.errors]
@@ -418,52 +495,56 @@ def _check_or_create(
     ]
     if report is not None:
         report = replace(report, warnings=tuple(warnings))
-    facts: dict[str, Any] = {
-        "warnings": warnings_of(warnings),
-        "input": input_of(report) if report else None,
-    }
-    if validate_only:
-        valid = not found
-        result = {
-            "valid": valid,
-            "total_count": len(draft.rows) if draft else len(rows) * payload.repeat if isinstance(rows, list) else 0,
-            "estimate": {"amount": amount_text(draft.estimated_cost), "currency": draft.model.currency}
-            if draft and valid
-            else None,
-            "first_estimate": _first_estimate(draft, payload.run_first) if draft and valid else None,
-            "errors": [{"field": error.field, "message": error.message} for error in found[: services.MAX_ERRORS]],
-            "file_name_pattern": draft.file_name_pattern if draft and valid else None,
-            "file_names": draft.file_stems(NAMES_SHOWN) if draft and valid else [],
-        }
-        return Status(200, result | facts)
-    if found or draft is None:
-        raise Invalid(found[: services.MAX_ERRORS])
+    return Checked(draft, found[: services.MAX_ERRORS], warnings_of(warnings), report)
+
+
+def create(request: HttpRequest, response: HttpResponse, payload: MissionIn, checked: Checked) -> Status[Any]:
+    """Create a mission that was checked. Raises Invalid."""
+    if checked.draft is None or checked.errors:
+        raise Invalid(checked.errors)
     mission = services.create_mission(
-        draft,
-        priority=payload.priority,
-        not_before=payload.not_before,
-        max_attempts=payload.max_attempts,
-        run_first=payload.run_first,
-        input_report=report.to_json() if report else None,
+        checked.draft,
+        **payload.settings,
+        input_report=checked.report.to_json() if checked.report else None,
         on_created=lambda mission: remember(
-            request, 202, submitted(mission) | facts, {"Location": mission_path(mission.pk)}
+            request, 202, submitted(mission) | checked.facts, {"Location": mission_path(mission.pk)}
         ),
     )
     response["Location"] = mission_path(mission.pk)
-    return Status(202, submitted(mission) | facts)
+    return Status(202, submitted(mission) | checked.facts)
+
+
+def _errors_of_group(payload: GroupIn, group: Sequence[Checked]) -> list[FieldError]:
+    """Return the errors of the missions of a group.
+
+    One that all models share is named once. Any other names its model, by its path or by the
+    beginning of its message.
+    """
+    common = [error for error in group[0].errors if all(error in checked.errors for checked in group)]
+    errors: dict[FieldError, None] = {}
+    keys: list[str] = []
+    for number, (each, checked) in enumerate(zip(payload.models, group, strict=True)):
+        if checked.draft and checked.draft.model.key in keys:
+            errors[FieldError(f"models.{number}.model", _("This model is listed twice."))] = None
+        keys += [checked.draft.model.key] if checked.draft else []
+        for error in checked.errors:
+            head, _dot, name = error.field.partition(".")
+            if error in payload.problems:
+                pass
+            elif head == "model" or (head == "config" and name in each.config):
+                error = FieldError(f"models.{number}.{error.field}", error.message)
+            elif error not in common:
+                error = FieldError(error.field, f"{each.model}: {error.message}")
+            errors[error] = None
+    if not errors:
+        too_much = services.group_limit_errors([checked.draft for checked in group if checked.draft])
+        errors = dict.fromkeys(FieldError(place_in_body(error.field), error.message) for error in too_much)
+    return list(errors)[: services.MAX_ERRORS]
 
 
 def _prompts_sent(draft: services.Draft, rows: Any) -> Any:
     """Return rows with the prompts that are sent, which prefix, suffix or variables may change."""
     return [draft.params | row for row in draft.rows] if draft.has_rules else rows
-
-
-def _first_estimate(draft: services.Draft, run_first: int | None) -> dict[str, Any] | None:
-    """Return the price of the items that run before a release; None if all run."""
-    if run_first is None or run_first >= len(draft.rows):
-        return None
-    first, _rest = draft.prices_of_parts(run_first)
-    return {"amount": amount_text(first), "currency": draft.model.currency}
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,27 +656,37 @@ def visible_mission(request: HttpRequest, mission_id: int, action: Action = Acti
     return mission
 
 
+def estimate(amount: Decimal | None, currency: str) -> dict[str, Any]:
+    """Return a price as EstimateOut has it."""
+    return {"amount": amount_text(amount), "currency": currency}
+
+
+def problems_of(errors: Iterable[FieldError]) -> list[dict[str, str]]:
+    """Return errors in plain JSON values."""
+    return [{"field": error.field, "message": error.message} for error in errors]
+
+
 def submitted(mission: Mission) -> dict[str, Any]:
     """Return the response to a submission, in plain JSON values."""
     return {
         "api_mission_id": mission.pk,
         "total_count": mission.total_count,
         "status": str(mission.status),
-        "estimate": {"amount": amount_text(mission.estimated_cost), "currency": mission.currency},
+        "estimate": estimate(mission.estimated_cost, mission.currency),
         "urls": mission_urls(mission.pk),
     }
 
 
 def released(mission_id: int, result: services.Released) -> dict[str, Any]:
     """Return the response to a release, in plain JSON values."""
-    estimate = {"amount": amount_text(result.estimate), "currency": result.currency}
-    return {**state_of(mission_id), "released_count": result.count, "estimate": estimate}
+    price = estimate(result.estimate, result.currency)
+    return {**state_of(mission_id), "released_count": result.count, "estimate": price}
 
 
 def retried(mission_id: int, result: Retried) -> dict[str, Any]:
     """Return the response to a retry, in plain JSON values."""
-    estimate = {"amount": amount_text(result.estimate), "currency": result.currency}
-    return {**state_of(mission_id), "retry_count": result.count, "estimate": estimate}
+    price = estimate(result.estimate, result.currency)
+    return {**state_of(mission_id), "retry_count": result.count, "estimate": price}
 
 
 def remember_result(

@@ -39,7 +39,7 @@ from missions.services.control import (
     work_facts,
 )
 from missions.services.corrections import CorrectedRow, Corrections, apply_corrections, read_corrections
-from missions.services.create import create_mission, submit_mission
+from missions.services.create import create_group, create_mission, submit_mission
 from missions.services.mend import Replacement, edit_failed, replacements
 from missions.services.naming import example_names, naming_problem, placeholders_of
 from missions.services.purge import purge_mission
@@ -51,6 +51,8 @@ from missions.services.validate import (
     Draft,
     MissionInvalid,
     choose_model,
+    group_limit_errors,
+    group_price,
     place_in_body,
     size_problem,
     validate_mission,
@@ -80,10 +82,13 @@ __all__ = [
     "change_rest",
     "choose_model",
     "choose_version",
+    "create_group",
     "create_mission",
     "delete_mission",
     "edit_failed",
     "example_names",
+    "group_limit_errors",
+    "group_price",
     "has_planned_start",
     "limit_to_resume",
     "make_again",

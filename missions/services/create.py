@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +110,21 @@ def create_mission(
         if on_created is not None:
             on_created(mission)
     return mission
+
+
+def create_group(
+    drafts: Sequence[Draft], *, on_created: Callable[[list[Mission]], None], **settings: Any
+) -> list[Mission]:
+    """Store missions of the same rows, one per model, or nothing.
+
+    Their names end with the model's. ``settings`` are arguments of ``create_mission`` that hold for
+    each of them. ``on_created`` is called in the same transaction.
+    """
+    group = secrets.token_hex(16)
+    with durable_transaction():
+        missions = [create_mission(draft.with_model_in_name(), group=group, **settings) for draft in drafts]
+        on_created(missions)
+    return missions
 
 
 def submit_mission(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -97,6 +97,11 @@ class Draft:
         if first is None or self.estimated_cost is None:
             return None, None
         return first, self.estimated_cost - first
+
+    def with_model_in_name(self) -> Draft:
+        """Return it with a name that ends with its model's, for missions of the same rows."""
+        label = f" · {self.model.label}"[:200]
+        return replace(self, name=self.name[: 200 - len(label)] + label)
 
     @property
     def placeholders(self) -> list[str]:
@@ -363,6 +368,21 @@ def owner_limit_errors(
         "Make fewer items, or ask an operator to raise the limit."
     )
     return [FieldError("batch_input", message % facts)]
+
+
+def group_price(drafts: Sequence[Draft]) -> tuple[Decimal | None, str]:
+    """Return the price of several missions, None if unknown, and its currency."""
+    currencies = {draft.model.currency for draft in drafts if draft.estimated_cost != 0}
+    known = [draft.estimated_cost for draft in drafts if draft.estimated_cost is not None]
+    has_sum = len(known) == len(drafts) and len(currencies) < 2
+    return sum(known, Decimal(0)) if has_sum else None, min(currencies, default="")
+
+
+def group_limit_errors(drafts: Sequence[Draft]) -> list[FieldError]:
+    """Return an error if the owner may not spend what several valid missions cost together."""
+    price, currency = group_price(drafts)
+    model = next((draft.model for draft in drafts if draft.model.currency == currency), drafts[0].model)
+    return owner_limit_errors(drafts[0].owner, model, price) if price else []
 
 
 def _template_config(owner: AbstractBaseUser, template_id: int, task_type: str) -> dict[str, Any]:

@@ -79,6 +79,21 @@ def test_mission_from_submission_to_archive(client: Client, tmp_path: Path):
     assert client.choose(mission.id, 1).is_chosen
 
 
+def test_several_models_in_one_request(client: Client):
+    models: Any = [{"model": "rhart-image-v1/text-to-image"}, {"model": "rhart-image-n-pro/text-to-image"}]
+    check = client.check_group(**FIELDS, rows=ROWS, models=models)
+    assert (check.is_valid, check.total_count, [part.total_count for part in check.missions]) == (True, 4, [2, 2])
+    group = client.submit_group(**FIELDS, rows=ROWS, models=models, key="foxes-2")
+    again = client.submit_group(**FIELDS, rows=ROWS, models=models, key="foxes-2")
+    assert (group.is_replay, again.is_replay, again.missions) == (False, True, group.missions)
+    assert group.estimate == check.estimate
+    listed = {mission.id for mission in client.missions(group=group.group)}
+    assert listed == {part.mission_id for part in group.missions}
+    with pytest.raises(Invalid) as refused:
+        client.submit_group(**FIELDS, rows=ROWS, models=[*models, {"model": "oops"}])
+    assert [problem.field for problem in refused.value.problems] == ["models.2.model"]
+
+
 def test_broken_download_is_continued(client: Client, tmp_path: Path):
     mission_id = client.submit(**FIELDS, rows=ROWS).mission_id
     result_factories.run(Mission.objects.get(), [RED], [RED])

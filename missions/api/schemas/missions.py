@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from ninja import Field, Schema
 from pydantic import (
+    BaseModel,
     ConfigDict,
     Json,
     ModelWrapValidatorHandler,
@@ -67,8 +68,8 @@ CONFIG_SCHEMA = {
 # --- Requests ---
 
 
-class MissionIn(Strict):
-    """A mission to submit.
+class RowsIn(Strict):
+    """The rows to submit, without their model.
 
     In a check (``validate_only``) invalid fields raise no error: they are in ``problems`` and have
     a substitute, so that the rows can be checked as well.
@@ -77,12 +78,6 @@ class MissionIn(Strict):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Annotated[str, Field(max_length=10_000)] = ""
     task_type: TaskType
-    provider: Annotated[
-        str, Field(max_length=32, description="Needed where several providers have the endpoint. Empty: any.")
-    ] = ""
-    model: Annotated[
-        str, Field(max_length=233, description="An endpoint of /models. Empty: the task type's default.")
-    ] = ""
     config: Annotated[dict[str, Any], WithJsonSchema(CONFIG_SCHEMA)]
     priority: Priority = 0
     not_before: Annotated[DateTime | None, Field(description="The planned start. Empty: now.")] = None
@@ -147,6 +142,12 @@ class MissionIn(Strict):
         bool, Field(strict=True, description="Operators only: allow an endpoint that is not in /models, unchecked.")
     ] = False
     _problems: list[FieldError] = PrivateAttr(default_factory=list)
+    _substitutes: ClassVar[dict[str, Any]] = {"name": "-", "task_type": TaskType.TEXT, "config": {}}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of ``create_mission``."""
+        return {name: getattr(self, name) for name in ("priority", "not_before", "max_attempts", "run_first")}
 
     @property
     def problems(self) -> list[FieldError]:
@@ -166,9 +167,45 @@ class MissionIn(Strict):
             problems = [FieldError(path_of(detail["loc"]), message_of(detail)) for detail in error.errors()]
             invalid = {detail["loc"][0] for detail in error.errors()}
             valid = {name: value for name, value in values.items() if name in cls.model_fields and name not in invalid}
-            draft = validate({"name": "-", "task_type": TaskType.TEXT, "config": {}} | valid)
+            draft = validate(cls._substitutes | valid)
             draft._problems = problems
             return draft
+
+
+class MissionIn(RowsIn):
+    """A mission to submit."""
+
+    provider: Annotated[
+        str, Field(max_length=32, description="Needed where several providers have the endpoint. Empty: any.")
+    ] = ""
+    model: Annotated[
+        str, Field(max_length=233, description="An endpoint of /models. Empty: the task type's default.")
+    ] = ""
+
+
+class GroupModelIn(BaseModel):
+    """A model of a group, and parameters of its mission that override the shared ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=233,
+            description="An endpoint of /models.",
+            examples=["rhart-image-v1/text-to-image"],
+        ),
+    ]
+    provider: Annotated[str, Field(max_length=32, description="Needed where several have the endpoint.")] = ""
+    config: dict[str, Any] = {}
+
+
+class GroupIn(RowsIn):
+    """Missions of the same rows, one per model. All fields but ``models`` hold for each of them."""
+
+    models: Annotated[list[GroupModelIn], Field(min_length=1, max_length=10)]
+    _substitutes: ClassVar[dict[str, Any]] = RowsIn._substitutes | {"models": [{"model": "-"}]}
 
 
 class FileMissionIn(MissionIn):
@@ -269,6 +306,7 @@ class MissionFilterIn(PageIn):
     status: Annotated[list[MissionStatus], Field(description="One or several: status=queued&status=running.")] = []
     task_type: TaskType | None = None
     folder: Annotated[str, Field(max_length=100, description="Exactly this one.")] = ""
+    group: Annotated[str, Field(max_length=32, description="Missions that were submitted together.")] = ""
     search: Annotated[str, Field(max_length=200, description=SEARCH)] = ""
     created_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
     created_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
@@ -371,6 +409,18 @@ class SubmittedOut(Schema):
     input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
 
 
+class GroupSubmittedOut(Schema):
+    """Missions that were submitted together, in the order of the models.
+
+    The amount of ``estimate`` is null when a price is unknown or the currencies differ.
+    """
+
+    group: Annotated[str, Field(description="GET /missions?group=… lists them.")]
+    total_count: int
+    estimate: EstimateOut
+    missions: list[SubmittedOut]
+
+
 class ProblemOut(Schema):
     field: str
     message: str
@@ -393,6 +443,16 @@ class ValidationOut(Schema):
     file_name_pattern: Annotated[str | None, Field(description="As given, or the usual one; null with errors.")]
     file_names: Annotated[list[str], Field(description="The first names of result files, without their endings.")]
     input: Annotated[InputOut | None, Field(description="What was read from the file; null without one.")]
+
+
+class GroupValidationOut(Schema):
+    """The result of a check, in the order of the models; ``errors`` are those of a 422 response."""
+
+    valid: bool
+    total_count: int
+    estimate: EstimateOut | None
+    errors: list[ProblemOut]
+    missions: list[ValidationOut]
 
 
 class CountsOut(Schema):

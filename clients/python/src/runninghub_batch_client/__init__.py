@@ -24,7 +24,19 @@ from runninghub_batch_client.errors import (
     ServerError,
     Unauthenticated,
 )
-from runninghub_batch_client.types import Check, Estimate, Event, Item, Media, Mission, Output, Problem, Submitted
+from runninghub_batch_client.types import (
+    Check,
+    Estimate,
+    Event,
+    GroupCheck,
+    Item,
+    Media,
+    Mission,
+    Output,
+    Problem,
+    Submitted,
+    SubmittedGroup,
+)
 
 __all__ = [
     "ApiError",
@@ -38,6 +50,7 @@ __all__ = [
     "Event",
     "Forbidden",
     "Gone",
+    "GroupCheck",
     "Invalid",
     "Item",
     "Media",
@@ -49,5 +62,6 @@ __all__ = [
     "RateLimited",
     "ServerError",
     "Submitted",
+    "SubmittedGroup",
     "Unauthenticated",
 ]

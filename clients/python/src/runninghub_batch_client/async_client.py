@@ -17,6 +17,8 @@ from runninghub_batch_client.types import (
     Event,
     FileMissionFields,
     FileOptions,
+    GroupCheck,
+    GroupFields,
     Item,
     ItemFilters,
     Media,
@@ -26,6 +28,7 @@ from runninghub_batch_client.types import (
     MissionFilters,
     RestChanges,
     Submitted,
+    SubmittedGroup,
 )
 
 T = TypeVar("T")
@@ -83,6 +86,17 @@ class AsyncClient:
     async def check_body(self, body: Mapping[str, Any]) -> Check:
         """Check and price a whole request body."""
         return await self._send(calls.check(body))
+
+    async def submit_group(self, *, key: str = "", **fields: Unpack[GroupFields]) -> SubmittedGroup:
+        """Create missions of the same rows, one per model: all or none.  It costs money.
+
+        ``key`` is the key of all, as for ``submit``.
+        """
+        return await self._send(calls.submit_group(calls.body_of(fields), key=key))
+
+    async def check_group(self, **fields: Unpack[GroupFields]) -> GroupCheck:
+        """Check and price missions of the same rows.  Nothing is created."""
+        return await self._send(calls.check_group(calls.body_of(fields)))
 
     async def submit_file(
         self, file: Path, options: FileOptions | None = None, *, key: str = "", **fields: Unpack[FileMissionFields]

@@ -17,6 +17,8 @@ from runninghub_batch_client.types import (
     Check,
     FileMissionFields,
     FileOptions,
+    GroupCheck,
+    GroupFields,
     Item,
     ItemFilters,
     Media,
@@ -26,6 +28,7 @@ from runninghub_batch_client.types import (
     MissionFilters,
     RestChanges,
     Submitted,
+    SubmittedGroup,
 )
 
 T = TypeVar("T")
@@ -147,7 +150,7 @@ def data_of(response: httpx.Response) -> Any:
         ) from None
 
 
-def body_of(fields: FileMissionFields | MissionFields) -> dict[str, Any]:
+def body_of(fields: FileMissionFields | MissionFields | GroupFields) -> dict[str, Any]:
     """Return the request body for the fields of a mission, with its rows unless a file has them."""
     values: dict[str, Any] = {**fields}
     config = {**values.pop("params", {})}
@@ -163,6 +166,15 @@ def submit(body: Mapping[str, Any], *, key: str = "") -> Call[Submitted]:
 def check(body: Mapping[str, Any]) -> Call[Check]:
     query = {"validate_only": "true"}
     return Call("POST", "/missions/submit", Check.read, body=body, query=query, key=new_key())
+
+
+def submit_group(body: Mapping[str, Any], *, key: str = "") -> Call[SubmittedGroup]:
+    return Call("POST", "/missions/group", SubmittedGroup.read, body=body, key=key or new_key())
+
+
+def check_group(body: Mapping[str, Any]) -> Call[GroupCheck]:
+    query = {"validate_only": "true"}
+    return Call("POST", "/missions/group", GroupCheck.read, body=body, query=query, key=new_key())
 
 
 def file_fields(fields: FileMissionFields, options: FileOptions) -> dict[str, str]:

@@ -15,14 +15,12 @@ Raw = Mapping[str, Any]
 ENDED = ("completed", "failed", "cancelled")
 
 
-class FileMissionFields(TypedDict):
-    """The arguments of ``submit_file`` and ``check_file``; ``params`` are shared by all rows."""
+class SharedFields(TypedDict):
+    """The fields of one mission or of a group; ``params`` are shared by all rows."""
 
     name: str
     task_type: str
     params: NotRequired[Mapping[str, Any]]
-    model: NotRequired[str]
-    provider: NotRequired[str]
     description: NotRequired[str]
     priority: NotRequired[int]
     not_before: NotRequired[datetime]
@@ -39,10 +37,32 @@ class FileMissionFields(TypedDict):
     variations: NotRequired[Mapping[str, Sequence[Any]]]
 
 
+class FileMissionFields(SharedFields):
+    """The arguments of ``submit_file`` and ``check_file``."""
+
+    model: NotRequired[str]
+    provider: NotRequired[str]
+
+
 class MissionFields(FileMissionFields):
     """The arguments of ``submit`` and ``check``.  A row is a text, or an object of parameters."""
 
     rows: Sequence[Row]
+
+
+class GroupModel(TypedDict):
+    """A model of a group; ``config`` has the parameters of its mission alone."""
+
+    model: str
+    provider: NotRequired[str]
+    config: NotRequired[Mapping[str, Any]]
+
+
+class GroupFields(SharedFields):
+    """The arguments of ``submit_group`` and ``check_group``."""
+
+    rows: Sequence[Row]
+    models: Sequence[GroupModel]
 
 
 class FileOptions(TypedDict, total=False):
@@ -91,6 +111,7 @@ class MissionFilters(TypedDict, total=False):
     status: str | list[str]
     task_type: str
     folder: str
+    group: str
     search: str
     created_from: datetime
     created_to: datetime
@@ -172,6 +193,52 @@ class Submitted:
             total_count=raw["total_count"],
             status=raw["status"],
             estimate=Estimate.read(raw["estimate"]),
+            is_replay=raw.get("is_replay", False),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCheck:
+    """The check of a group; ``missions`` are in the order of the models."""
+
+    is_valid: bool
+    total_count: int
+    estimate: Estimate | None
+    problems: list[Problem]
+    missions: list[Check]
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            is_valid=raw["valid"],
+            total_count=raw["total_count"],
+            estimate=Estimate.read(raw["estimate"]) if raw["estimate"] else None,
+            problems=[Problem(problem["field"], problem["message"]) for problem in raw["errors"]],
+            missions=[Check.read(part) for part in raw["missions"]],
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedGroup:
+    """Missions of the same rows that were created together, in the order of the models."""
+
+    group: str
+    total_count: int
+    estimate: Estimate
+    missions: list[Submitted]
+    is_replay: bool
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        return cls(
+            group=raw["group"],
+            total_count=raw["total_count"],
+            estimate=Estimate.read(raw["estimate"]),
+            missions=[Submitted.read(part) for part in raw["missions"]],
             is_replay=raw.get("is_replay", False),
             raw=raw,
         )
