@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -40,6 +41,15 @@ def balances_of(request: HttpRequest, mission: Mission, price: Decimal | None) -
         return []
     found = provider_accounts.balances(mission.provider, request.user, price=price, currency=mission.currency)
     return [found] if found else []
+
+
+def group_of(mission: Mission) -> QuerySet[Mission]:
+    """Return the missions that were submitted together, this one among them, in their order.
+
+    They have one owner, so whoever sees one sees all.
+    """
+    same = {"group": mission.group} if mission.group else {"pk": mission.pk}
+    return Mission.objects.filter(owner=mission.owner_id, delete_requested_at=None, **same).order_by("pk")
 
 
 def actor(request: HttpRequest) -> str:

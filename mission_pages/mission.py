@@ -21,7 +21,7 @@ from batch_input.report import InputReport
 from core.money import amount_text
 from core.text import trim
 from mission_pages import gallery_queries
-from mission_pages.access import balances_of, visible_mission
+from mission_pages.access import balances_of, group_of, visible_mission
 from mission_pages.forms import ItemFilterForm, MissionSettingsForm, ProviderTaskForm, SaveTemplateForm, StartForm
 from mission_pages.item_presenter import present_items, shared_parameters
 from mission_pages.running import running_items, shows_running
@@ -193,9 +193,8 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     needed_limit = services.limit_to_resume(mission) if mission.status == MissionStatus.PAUSED else None
     total, rest = mission.estimated_cost, mission.held_cost
     siblings: list[tuple[Mission, str]] = []
-    if mission.group:  # of one owner, so whoever sees one sees all
-        group = Mission.objects.filter(owner=mission.owner_id, group=mission.group, delete_requested_at=None)
-        others = group.exclude(pk=mission.pk).only("name", "model", "provider", "task_type", "owner").order_by("pk")
+    if mission.group:
+        others = group_of(mission).exclude(pk=mission.pk).only("name", "model", "provider", "task_type", "owner")
         siblings = [(other, catalog.model_of(other).label) for other in others]
     waits = mission.status in (MissionStatus.QUEUED, MissionStatus.RUNNING) and mission.pending_count > 0
     incident = notifications.incident_for(mission.provider) if waits else None

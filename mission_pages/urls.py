@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mission_pages import (
+    comparison,
     corrections,
     downloads,
     gallery,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("missions/new/library", new_mission.library, name="new-library"),
     path("missions/new/sample", new_mission.sample, name="new-sample"),
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
+    path("results/compare", comparison.compare_selected, name="compare-selected"),
     path("results", results.show_results, name="results"),
     path("spending", spending.show_spending, name="spending"),
     path("missions", mission_list.show_list, name="list"),
@@ -41,6 +43,7 @@ urlpatterns = [
     path("missions/<int:mission_id>/file-names", mission.show_file_names, name="file-names"),
     path("missions/<int:mission_id>/pulse", mission.show_pulse, name="pulse"),
     path("missions/<int:mission_id>/items/<int:index>", item.show_item, name="item"),
+    path("missions/<int:mission_id>/items/<int:index>/compare", comparison.compare_row, name="compare-row"),
     path("missions/<int:mission_id>/items/<int:index>/retry", item.retry_item, name="retry-item"),
     path("missions/<int:mission_id>/items/<int:index>/run", versions.edit_and_run, name="edit-and-run"),
     path("missions/<int:mission_id>/items/<int:index>/choose", versions.choose, name="choose"),

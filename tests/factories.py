@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from importlib import import_module
@@ -59,6 +59,16 @@ def make_mission(owner: User, rows: int | Iterable[Any] = 1, **more: Any) -> Mis
         rows = [f"a teapot, number {number}" for number in range(1, rows + 1)]
     more = {"name": "Teapots", "task_type": "text_to_image"} | more
     return services.submit_mission(owner=owner, rows=list(rows), **more)
+
+
+def make_group(owner: User, *rows: Sequence[str], **more: Any) -> list[Mission]:
+    """Create missions of one group, each with its rows and another model."""
+    models = ("", "rhart-image-n-pro/text-to-image", "rhart-image-n-g31-flash/text-to-image")
+    drafts = [
+        services.validate_mission(owner=owner, name="Animals", task_type="text_to_image", rows=each, model=model)
+        for each, model in zip(rows, models, strict=False)
+    ]
+    return services.create_group(drafts, on_created=lambda missions: None, **more)
 
 
 def add_account(name: str, api_key: str, base_url: str, **fields: Any) -> ProviderAccount:

@@ -87,6 +87,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("mission-cancel", "missions:cancel", "paused"),
     ("mission-delete", "missions:delete", "done"),
     ("mission-item", "/missions/{pk}/items/1", "done"),
+    ("mission-row", "/missions/{pk}/items/1/compare", "mixed"),
     ("mission-item-failed", "/missions/{pk}/items/{failed}", "mixed"),
     ("new-mission-images", "/missions/new?media=1,2,3", ""),
     ("new-mission-file", f"/missions/new?draft={FILE_DRAFT_KEY}", ""),

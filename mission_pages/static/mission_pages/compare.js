@@ -57,7 +57,7 @@ function pairOf(tile, link) {
 
 function entryOf(tile) {
   const caption = linkOf(tile).getAttribute("aria-label").replace(/^[^:]*: /, "");
-  return { make: () => mediaOf(tile), kind: tile.dataset.kind, name: numberOf(tile), caption, tile };
+  return { make: () => mediaOf(tile), kind: tile.dataset.kind, name: tile.dataset.label ?? numberOf(tile), caption, tile };
 }
 
 function open(all, places) {

@@ -41,6 +41,8 @@ function showTile(tile) {
   part("file-link").href = tile.dataset.file;
   part("file-link").hidden = !mayDownload;
   part("item-link").href = linkOf(tile).href;
+  part("across-link").href = tile.dataset.across ?? "";
+  part("across-link").hidden = !tile.dataset.across;
   showNextSteps(tile);
   part("copies-prompt").hidden = !promptIn(part("facts"));
   lightbox.querySelector('[data-compares="source"]').hidden = tile.dataset.kind !== "image" || !sourceIn(part("facts"));

@@ -61,7 +61,7 @@ export async function selectRange(tile) {
 
 /** Select all results of the gallery, also those that are not in the page. */
 export function selectAll() {
-  if (!form) return;
+  if (!form || !total()) return; // the gallery of all missions has no total
   [isAll, keys] = [true, new Set()];
   show();
 }

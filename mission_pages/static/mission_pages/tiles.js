@@ -8,9 +8,11 @@
 //   data-status     of its result
 //   data-file, data-poster    the addresses of the result and of its small picture
 //   data-width, data-height   of the result, in pixels
+//   data-label      its name in a comparison, instead of the number
+//   data-across     the page that compares the versions and models of its row, if there are any
 //   a[data-opens]             leads to the page of its item
 //   [form=selection]          the box that selects its item, if the page selects; the value is the number of the item
-//   .tile-star                sends the star of its item to its formaction
+//   .tile-star                sends the star of its item to its formaction; it may stand beside the tile, in the same [data-side]
 //   template                  the facts that the lightbox shows
 //
 // Event on the document: gallery:added, with the tiles that are new on the page.
@@ -31,7 +33,7 @@ export const linkOf = (tile) => tile.querySelector("a[data-opens]");
 
 export const boxOf = (tile) => tile.querySelector('input[form="selection"]');
 
-export const starOf = (tile) => tile.querySelector(".tile-star");
+export const starOf = (tile) => tile.querySelector(".tile-star") ?? tile.closest("[data-side]")?.querySelector(".tile-star") ?? null;
 
 /** Return the number that the page shows for a tile. */
 export const numberOf = (tile) => tile.dataset.row.split("-")[1];
