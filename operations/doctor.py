@@ -23,9 +23,11 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from core.storage import disk
+from notifications import channels
+from notifications.models import Channel
 from operations import readiness
 from operations.models import Backup
-from providers import provider_accounts
+from providers import encryption, provider_accounts
 from providers.adapters.errors import AccountBlocked, ProviderError
 from providers.adapters.http import TransportFailure, glance
 from providers.adapters.registry import PROVIDERS
@@ -66,6 +68,7 @@ def examine() -> Iterator[Finding]:
         yield from check_workers()
         yield from check_accounts()
         yield from check_clocks()
+        yield from check_channels()
         yield from check_backup()
     yield from check_storages()
     yield from check_disks()
@@ -182,6 +185,21 @@ def check_clocks() -> Iterator[Finding]:
             message = f"This machine's clock differs from the {owner}'s by {difference.total_seconds():.0f} s."
             remedy = "Synchronise clocks with NTP: timeouts and expiry depend on them."
             yield Finding("clock", Level.WARN, message, remedy)
+
+
+def check_channels() -> Iterator[Finding]:
+    """Check that the addresses and secrets of notifications can be decrypted."""
+    lost = []
+    for channel in Channel.objects.select_related("owner").filter(is_enabled=True):
+        try:
+            channels.url_of(channel)
+            channels.secrets_of(channel, timezone.now())
+        except encryption.Unreadable:
+            lost.append(f"{channel} of {channel.owner}")
+    if lost:
+        names = ", ".join(lost[:5]) + ", …" * (len(lost) > 5)
+        remedy = "Put the lost key back into ENCRYPTION_KEYS, or let these people enter address and secret again."
+        yield Finding("notifications", Level.WARN, f"None of ENCRYPTION_KEYS opens {len(lost)}: {names}", remedy)
 
 
 def check_backup() -> Iterator[Finding]:

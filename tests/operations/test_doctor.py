@@ -13,8 +13,9 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 from django.core.management import call_command
 
+from notifications import channels
 from operations import readiness
-from providers import provider_accounts
+from providers import encryption, provider_accounts
 from providers.models import ProviderAccount
 from tests.factories import add_account, pass_time
 from tests.http_servers import read_request, serving
@@ -67,6 +68,16 @@ def test_unreadable_key_fails_and_others_are_checked(simulator, account, setting
     assert findings["provider second"]["message"].endswith("or enter the API key again.")
     assert "admin" in findings["provider second"]["remedy"]
     assert findings["provider environment"]["level"] == "ok"
+
+
+def test_unreadable_channels_are_named(account, settings, encryption_key, django_user_model):
+    mei = django_user_model.objects.create_user("mei")
+    channels.create(owner=mei, kind="webhook", address="https://a.example/secret", events=["mission.finished"])
+    assert "notifications" not in doctor()[0]
+    settings.ENCRYPTION_KEYS = [encryption.new_key()]
+    finding = doctor()[0]["notifications"]
+    assert finding["level"] == "warn"
+    assert finding["message"].endswith("opens 1: Webhook: a.example of mei")
 
 
 def test_paused_account_says_how_to_resume(simulator, account):
