@@ -1,19 +1,26 @@
-"""The caller's limits in responses."""
+"""``/me``: the caller, the caller's limits and what is left of them."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.conf import settings
-from ninja import Field, Schema
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Field, Router, Schema
 
+from accounts.models import ApiToken
 from accounts.schemas import CallerOut
 from billing.models import Period
 from core.api.values import Amount
 from core.money import amount_text
+from missions import account_load, selectors
 from missions.account_load import QueueStatus
+from missions.api.missions import caller
 from missions.selectors import BudgetLeft
+
+router = Router(tags=["Account"])
 
 
 class SpendingLimitOut(Schema):
@@ -106,3 +113,25 @@ class LimitsOut(Schema):
 
 class MeOut(CallerOut):
     limits: LimitsOut
+
+
+@router.get("", response=MeOut, summary="Show the caller, with limits and what is left")
+def show_me(request: HttpRequest) -> dict[str, Any]:
+    """`limits.spending` is null without a spending limit, `limits.requests` without a limit of
+    requests. `limits.spent` has a row for each currency of your missions.
+    """
+    user = caller(request)
+    now = timezone.now()
+    auth = request.auth  # type: ignore[attr-defined]
+    return {
+        "id": user.pk,
+        "username": user.get_username(),
+        "is_staff": user.is_staff,
+        "token": auth if isinstance(auth, ApiToken) else None,
+        "limits": {
+            "spending": selectors.budget_left(user.pk, now=now),
+            "spent": selectors.spent_lately(user.pk, now=now),
+            "requests": getattr(request, "rate_limit", None),
+            "slots": account_load.queue_status(user, now=now),
+        },
+    }
