@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.db import transaction
 from django.utils import timezone
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -189,6 +190,19 @@ def test_gallery_is_walked_by_keyboard(open_page, library):
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     expect(page.locator("#lightbox")).to_be_visible()
+
+
+def test_new_results_do_not_scroll_the_page_away(open_page, person):
+    mission = make_mission(person, 20)
+    run(mission, *[[picture()]] * 7)
+    page = open_page(f"/missions/{mission.pk}")
+    with transaction.atomic():  # they arrive together
+        run(mission, *[[picture()]] * 12)
+    expect(page.locator("#gallery .tile")).to_have_count(19)
+    assert page.evaluate("scrollY") == 0
+    page.locator("#gallery .tile").last.scroll_into_view_if_needed()
+    run(mission, [picture()])
+    expect(page.get_by_role("button", name="Show 1 new result")).to_be_visible()
 
 
 def test_new_results_leave_a_selection_alone(open_page, person):

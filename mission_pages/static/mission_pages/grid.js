@@ -132,10 +132,13 @@ function showWindow(page) {
   announce(tiles());
 }
 
-/** Insert new tiles where they belong, in place of older versions, and count those that belong outside the window. */
+/** Insert new tiles where they belong, in place of older versions, and count those that belong outside the window.
+ *
+ * The page scrolls only if the gallery's beginning is out of sight: above it stands the mission's progress. */
 export function insert(fresh) {
   const isNew = (tile) => !document.getElementById(tile.id);
   const added = [];
+  const isBeginningVisible = gallery.getBoundingClientRect().top >= barBottom();
   keepPlace(() => {
     for (const tile of fresh.filter(isNew)) {
       const { row, index } = tile.dataset;
@@ -149,7 +152,7 @@ export function insert(fresh) {
         added.push(tile);
       }
     }
-  });
+  }, !isBeginningVisible);
   announce(added);
 }
 
@@ -181,9 +184,9 @@ function arrange() {
   gallery.style.setProperty("--tile-width", `${all.at(-1).offsetWidth}px`);
 }
 
-/** Change the window so that what is visible stays where it is. */
-function keepPlace(change) {
-  const anchor = firstVisible();
+/** Change the window so that what is visible stays where it is, if the page may scroll for that. */
+function keepPlace(change, mayScroll = true) {
+  const anchor = mayScroll ? firstVisible() : null;
   const before = anchor?.getBoundingClientRect().top;
   change();
   arrange();
