@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.db.models import Count, Min
 
@@ -38,7 +39,7 @@ def pace_of(mission: Mission, completions: Sequence[Completion], *, now: datetim
         elapsed = max((until - mission.started_at).total_seconds() - mission.paused_seconds, 0.0)
     if mission.status != MissionStatus.RUNNING:
         return Pace(elapsed)
-    rate = _rate(completions, now=now)
+    rate = _rate(completions, paused_seconds=mission.paused_seconds, now=now)
     if not rate:
         return Pace(elapsed)
     left = mission.may_run_count + mission.in_flight_count
@@ -74,13 +75,20 @@ def slow_items(mission: Mission, *, now: datetime) -> Slow | None:
     return Slow(count, (now - first).total_seconds(), expected.last) if count else None
 
 
-def _rate(completions: Sequence[Completion], *, now: datetime) -> float | None:
+def _rate(completions: Sequence[Completion], *, paused_seconds: float, now: datetime) -> float | None:
     """Return the completions per second since the oldest of them.
 
-    So the rate of a stalled mission falls.
+    So the rate of a stalled mission falls. A mission that was paused was so, at most, in the
+    longest time without a completion: that time does not count, and if it is most of the time,
+    only what came after it does.
     """
     recent = [done for done in completions if done.at > now - WINDOW]
     if len(recent) < FEWEST:
         return None
-    span = (now - recent[-1].at).total_seconds()
+    moments = [now, *(done.at for done in recent)]
+    gaps = [(later - earlier).total_seconds() for later, earlier in pairwise(moments)]
+    pause = min(max(gaps), paused_seconds)
+    if pause > sum(gaps) / 2:
+        return _rate(recent[: gaps.index(max(gaps))], paused_seconds=0, now=now)
+    span = sum(gaps) - pause
     return (len(recent) - 1) / span if span > 0 else None

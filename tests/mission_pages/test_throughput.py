@@ -66,6 +66,15 @@ def test_pauses_do_not_count():
     assert pace_of(paused, [], now=NOW).elapsed_seconds == 80.0
 
 
+def test_speed_leaves_pauses_out():
+    first = [Completion(n, NOW - timedelta(seconds=280 + n)) for n in range(3)]
+    assert pace_of(mission(paused_seconds=250.0), first, now=NOW).per_minute is None  # just released
+    released = [*completions(11), *first]
+    assert pace_of(mission(paused_seconds=250.0), released, now=NOW).per_minute == 30.0
+    short = completions(31, last=30)  # paused for 30 s among 60 s of work
+    assert pace_of(mission(paused_seconds=30.0), short, now=NOW).per_minute == 30.0
+
+
 @pytest.mark.django_db
 def test_pauses_are_measured(owner, account, time_machine):
     start = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
