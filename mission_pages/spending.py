@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from missions import selectors
 from missions.maintenance.spend_rollup import spend_since
+from providers import catalog
 
 WEEKS = 4  # the sums of spend_rollup reach back 32 days
 WEEK = timedelta(weeks=1)
@@ -77,8 +78,16 @@ def spending_by_week(user_id: int, *, now: datetime) -> list[CurrencySpending]:
         for place, week in enumerate(entry.weeks):
             week.cost += amounts[place] - (amounts[place + 1] if place + 1 < WEEKS else 0)
         if amounts[0]:
-            entry.models.append((spend.model, amounts[-1], amounts[0]))
+            entry.models.append((_model_label(spend.model, user_id), amounts[-1], amounts[0]))
         entry.unreported_count += spend.unreported_counts["w0"]
     for entry in found.values():
         entry.models.sort(key=lambda row: -row[2])
     return [entry for entry in found.values() if entry.total or entry.unreported_count]
+
+
+def _model_label(name: str, user_id: int) -> str:
+    """Return a model's name for people, or its endpoint if it was removed or several have it."""
+    try:
+        return catalog.get_model(name, owner_id=user_id).label
+    except catalog.UnknownModel:
+        return name

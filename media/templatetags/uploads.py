@@ -10,6 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 register = template.Library()
 
@@ -44,7 +45,7 @@ def uploader(
         "counts": _("%(done)s of %(all)s uploaded"),
         "known-count": _("%(n)s already in your library"),
         "refused-count": _("%(n)s refused"),
-        "stored": _("Uploaded"),
+        "stored": pgettext("the state of a file", "Uploaded"),
         "known": _("Already in your library"),
         "too-big": _("%%(size)s is more than the limit of %(limit)s. Use a smaller image.") % {"limit": limit},
         "unreadable": _("The file can no longer be read. Choose it again."),

@@ -268,7 +268,8 @@ def _item_as_sent(params: Mapping[str, Any], owner: User) -> dict[str, Any]:
         elif "prompt" in name.lower():
             texts.append(str(params[name]))
         else:
-            others.append((parameter_label(name), params[name]))
+            value = params[name]
+            others.append((parameter_label(name), choice_label(value) if isinstance(value, str) else value))
     return {"texts": texts, "images": images, "others": others}
 
 

@@ -63,7 +63,7 @@ def test_a_blank_number_of_first_rows_is_the_usual_one(web: Client, db: None):
 def test_the_page_releases_for_the_price_it_shows(web: Client, owner, account: ProviderAccount):
     mission = make_mission(owner, 10, run_first=3)
     page = web.get(f"/missions/{mission.pk}").content.decode()
-    assert "The first 3 rows run. The others wait for you." in page
+    assert "The first 3 rows are running. The others wait for you." in page
     run_first(account)
     page = web.get(f"/missions/{mission.pk}").content.decode()
     assert "3 of 10 made. Look at them, then release the rest." in page
