@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from batch_input.variables import MAX_AROUND
 from core.file_names import MAX_PATTERN
+from core.tags import split_tags
 from mission_pages import gallery_queries
 from missions.models import ItemStatus, Mission, MissionItem, MissionStatus
 from providers.catalog import Model
@@ -254,11 +255,12 @@ class NumbersField(forms.Field):
     """
 
     widget = forms.MultipleHiddenInput
+    pattern = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
     def clean(self, value: Any) -> list[int]:
         numbers: set[int] = set()
         for part in ",".join(value or ()).split(","):
-            if match := re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part):
+            if match := self.pattern.fullmatch(part):
                 numbers.update(itertools.islice(range(int(match[1]), int(match[2] or match[1]) + 1), MAX_SELECTED + 1))
             if len(numbers) > MAX_SELECTED:
                 raise forms.ValidationError(
@@ -295,6 +297,26 @@ class SelectionForm(forms.Form):
             return numbers
         view = self.cleaned_data["view"] or gallery_queries.BATCH_ORDER
         return gallery_queries.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
+
+
+class TagsField(forms.CharField):
+    """Tags with commas between them. The service checks them."""
+
+    def clean(self, value: Any) -> list[str]:
+        return split_tags(super().clean(value))
+
+
+class TagsForm(forms.Form):
+    """Tags of results."""
+
+    tags = TagsField(
+        required=False,
+        max_length=2000,
+        label=_("Tags"),
+        widget=forms.TextInput(
+            attrs={"class": "input", "list": "known-tags", "autocomplete": "off", "placeholder": _("approved, spring")}
+        ),
+    )
 
 
 class GalleryForm(forms.Form):

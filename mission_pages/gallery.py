@@ -23,7 +23,7 @@ from mission_pages.forms import GalleryForm, number_ranges
 from mission_pages.gallery_queries import ResultsPage
 from mission_pages.item_presenter import present_items
 from mission_pages.mission import render_tab
-from missions import lifecycle
+from missions import lifecycle, selectors
 from missions.models import Mission
 
 RESULTS_PER_PAGE = 48
@@ -44,7 +44,8 @@ def show_results(request: HttpRequest, mission_id: int) -> HttpResponse:
     if view not in gallery_queries.VIEWS:
         is_live = mission.status in lifecycle.OPEN or mission.in_flight_count
         view = gallery_queries.NEWEST if is_live else gallery_queries.BATCH_ORDER
-    response = render_tab(request, mission, "results", _page_context(mission, form, view) | look_of(request, form))
+    context = _page_context(mission, form, view) | {"known_tags": selectors.known_tags(mission.owner_id)}
+    response = render_tab(request, mission, "results", context | look_of(request, form))
     if chosen in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
         path = reverse("missions:mission", args=[mission_id])
         response.set_cookie(ORDER_COOKIE, chosen, path=path, **_cookie_options())

@@ -16,11 +16,11 @@ from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
 from mission_pages.access import actor, visible_item
-from mission_pages.forms import ItemParametersForm, ProviderTaskForm
+from mission_pages.forms import ItemParametersForm, ProviderTaskForm, TagsForm
 from mission_pages.item_presenter import present_items
 from mission_pages.mission import failures_context, head_context, render_tab
 from mission_pages.running import present_running
-from missions import event_source, failures, lifecycle, services
+from missions import event_source, failures, lifecycle, selectors, services
 from missions.models import AttemptStatus, ItemStatus, MissionItem, MissionStatus, OutputStatus
 from missions.services import MissionInvalid
 from providers import catalog
@@ -98,9 +98,14 @@ def parameters_form(item: MissionItem, data: Any = None) -> ItemParametersForm:
 
 
 def render_item(
-    request: HttpRequest, item: MissionItem, form: ItemParametersForm, *, status: int = 200
+    request: HttpRequest,
+    item: MissionItem,
+    form: ItemParametersForm,
+    *,
+    tags_form: TagsForm | None = None,
+    status: int = 200,
 ) -> HttpResponse:
-    """Show the page of an item with this form."""
+    """Show the page of an item with these forms."""
     attempts = list(item.attempts.defer("raw", "request").order_by("-number")[:LATEST_ROWS])
     outputs = list(item.outputs.all())
     for output in outputs:
@@ -112,6 +117,8 @@ def render_item(
         "item": item,
         "item_view": present_items(item.mission, [item])[0],
         "form": form,
+        "tags_form": tags_form or TagsForm(initial={"tags": ", ".join(tag.name for tag in item.tags.all())}),
+        "known_tags": selectors.known_tags(item.mission.owner_id),
         "outputs": outputs,
         "versions": versions if len(versions) > 1 else [],
         "latest_version": (versions or [item])[-1].version,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.utils.translation import gettext as _
 
 from media.models import MediaFile
@@ -45,9 +46,14 @@ class ItemView:
     name: str = ""
     text: str = ""
 
+    @property
+    def tags(self) -> list[str]:
+        return [tag.name for tag in self.item.tags.all()]
+
 
 def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemView]:
-    """Return items of a mission with their parameters. Their images together take one statement."""
+    """Return items of a mission with their parameters. Their images take one statement, their tags
+    another."""
     for item in items:
         item.mission = mission
     return present_results(items)
@@ -55,6 +61,7 @@ def present_items(mission: Mission, items: Sequence[MissionItem]) -> list[ItemVi
 
 def present_results(items: Sequence[MissionItem]) -> list[ItemView]:
     """Return items of several missions as ``present_items`` does. The items have their missions."""
+    prefetch_related_objects(items, "tags")
     models = _models(item.mission for item in items)
     all_params = [(item.mission, item.mission.params | item.params) for item in items]
     views = []

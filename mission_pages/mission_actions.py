@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -30,7 +30,6 @@ from mission_pages.forms import (
     ReleaseForm,
     RetryForm,
     SaveTemplateForm,
-    SelectionForm,
     StartForm,
 )
 from mission_pages.mission import render_tab, settings_context
@@ -213,29 +212,6 @@ def save_template(request: HttpRequest, mission_id: int) -> HttpResponse:
             messages.success(request, _("Template “%(name)s” saved.") % {"name": form.cleaned_data["name"]})
             return redirect("missions:settings", mission_id)
     return render_tab(request, mission, "settings", settings_context(mission, template_form=form), status=422)
-
-
-@login_required
-@require_POST
-def star(request: HttpRequest, mission_id: int) -> HttpResponse:
-    """Star or unstar the selected results. A script that accepts JSON gets JSON, with a message."""
-    mission = visible_mission(request, mission_id, Action.CHANGE)
-    form = SelectionForm(request.POST)
-    is_starred = request.POST.get("starred") != "0"
-    is_script = request.headers.get("Accept") == "application/json"
-    if not form.is_valid():
-        message = form.first_error()
-        if is_script:
-            return JsonResponse({"message": message}, status=422)
-        messages.error(request, message)
-        return redirect(_next_url(request, mission_id))
-    count = services.star_results(mission_id=mission_id, indexes=form.indexes_of(mission), is_starred=is_starred)
-    text = ngettext("%(count)s result starred.", "%(count)s results starred.", count)
-    if not is_starred:
-        text = ngettext("Star removed from %(count)s result.", "Star removed from %(count)s results.", count)
-    if is_script:
-        return JsonResponse({"starred": is_starred, "count": count, "message": text % {"count": number(count)}})
-    return redirect(_next_url(request, mission_id))
 
 
 def _act(request: HttpRequest, mission_id: int, act: Callable[[], str], form: forms.Form | None = None) -> HttpResponse:

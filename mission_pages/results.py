@@ -19,6 +19,7 @@ from accounts.rights import Action
 from mission_pages.forms import FilterSelect, GalleryForm
 from mission_pages.gallery import look_of, remember_look
 from mission_pages.item_presenter import present_results
+from missions import selectors
 from missions.models import Mission
 from missions.search import Filters, find_results
 from providers import catalog
@@ -45,7 +46,7 @@ class ResultFilterForm(forms.Form):
         max_length=200,
         label=_("Search"),
         widget=forms.TextInput(
-            attrs={"class": "input", "type": "search", "placeholder": _("Prompt, custom ID or file name")}
+            attrs={"class": "input", "type": "search", "placeholder": _("Prompt, custom ID, file name or tag")}
         ),
     )
     task_type = forms.ChoiceField(
@@ -58,11 +59,14 @@ class ResultFilterForm(forms.Form):
         choices=[("", _("All results")), ("1", _("Starred only"))],
         widget=FilterSelect,
     )
+    tag = forms.ChoiceField(required=False, label=_("Tag"), widget=FilterSelect)
     since = forms.DateField(required=False, label=_("From"), widget=DateInput)
     until = forms.DateField(required=False, label=_("To"), widget=DateInput)
 
     def __init__(self, user: User, data: Any) -> None:
         super().__init__(data)
+        self.tags = selectors.known_tags(None if rights.may_all(user, Action.VIEW, Mission) else user.pk)
+        self.fields["tag"].choices = [("", _("Any tag")), *((name, name) for name in self.tags)]  # type: ignore[attr-defined]
         newest = Mission.objects.visible_to(user).order_by("-created_at").values("pk")[:MISSIONS_SEEN]
         used = Mission.objects.filter(pk__in=newest).order_by("provider", "model")
         pairs = list(used.values_list("provider", "model").distinct())
@@ -85,13 +89,15 @@ class ResultFilterForm(forms.Form):
             provider=provider,
             model=model,
             is_starred=bool(values.get("starred")),
+            tag=values.get("tag", ""),
             since=_start_of(since) if since else None,
             until=_start_of(until + timedelta(days=1)) if until and until < date.max else None,
         )
 
     @property
     def selects(self) -> list[forms.BoundField]:
-        return [self["task_type"], self["model"], self["starred"]]
+        names = ["task_type", "model", "starred", *(["tag"] if self.tags else [])]
+        return [self[name] for name in names]
 
     @property
     def dates(self) -> list[forms.BoundField]:
@@ -117,6 +123,7 @@ def show_results(request: HttpRequest) -> HttpResponse:
     query["after"] = page.next_cursor
     context = {
         "form": form,
+        "known_tags": form.tags,
         "results": [(view, rights.may(user, Action.CHANGE, view.item.mission)) for view in present_results(page.items)],
         "more_url": f"?{query.urlencode()}" if page.next_cursor else "",
         "first_url": f"?{query_text}" if cursor else "",

@@ -8,6 +8,7 @@ from mission_pages import (
     downloads,
     gallery,
     item,
+    marks,
     mend,
     mission,
     mission_actions,
@@ -62,6 +63,8 @@ urlpatterns = [
     path("missions/<int:mission_id>/delete", mission_actions.delete, name="delete"),
     path("missions/<int:mission_id>/change", mission_actions.change, name="change"),
     path("missions/<int:mission_id>/template", mission_actions.save_template, name="save-template"),
-    path("missions/<int:mission_id>/star", mission_actions.star, name="star"),
+    path("missions/<int:mission_id>/star", marks.mark, name="star"),
+    path("missions/<int:mission_id>/tags", marks.mark, name="tag"),
+    path("missions/<int:mission_id>/items/<int:index>/tags", marks.set_item_tags, name="item-tags"),
     path("missions/<int:mission_id>/selection.zip", downloads.download_selection, name="selection"),
 ]

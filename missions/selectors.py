@@ -18,12 +18,14 @@ from django.db.models.fields.json import KeyTransform
 from billing.budget import Budget
 from billing.models import Period, SpendingLimit
 from billing.selectors import Spending, budget_of
+from core.db.distinct import distinct_texts
 from core.money import MILLIONTH, amount_text
 from missions.lifecycle import OPEN
 from missions.models import (
     LIVE_ATTEMPTS,
     Attempt,
     ItemStatus,
+    ItemTag,
     Mission,
     MissionItem,
     Output,
@@ -36,7 +38,7 @@ from providers.models import ProviderModel
 
 ITEMS_PER_PAGE = 500
 MAX_SEARCH_WORDS = 10
-MAX_FOLDERS = 500  # that a list of choices shows
+MAX_FOLDERS = MAX_TAGS = 500  # that a list of choices shows
 
 
 def find_missions(
@@ -86,6 +88,11 @@ def folders_of(user_id: int) -> list[str]:
     return list(kept.order_by("folder").values_list("folder", flat=True).distinct()[:MAX_FOLDERS])
 
 
+def known_tags(owner_id: int | None = None) -> list[str]:
+    """Return the tags of a person's results; None: of everybody's. At most MAX_TAGS, by name."""
+    return distinct_texts(ItemTag, "owner_id", "name", of=owner_id, limit=MAX_TAGS)
+
+
 def _refuse_constant(word: str) -> NoReturn:
     """Refuse NaN and Infinity, which are no JSON."""
     raise ValueError(word)
@@ -116,7 +123,8 @@ def items_after(
     paging sees each item at most once, whatever workers do meanwhile.
     """
     items = _with_progress(mission.items.filter(index__gt=after).order_by("index"))
-    items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"))  # a list costs less than a manager
+    # Lists cost less than managers.
+    items = items.prefetch_related(Prefetch("outputs", to_attr="loaded_outputs"), "tags")
     if statuses:
         items = items.filter(status__in=statuses)
     if error_code is not None:
@@ -137,7 +145,7 @@ def items_with_outputs(
     has_all_versions: bool = False,
 ) -> Iterator[tuple[MissionItem, list[Output]]]:
     """Yield a mission's items in the order of the batch, or those at ``indexes``, each with its
-    ``progress`` and its outputs.
+    ``progress``, its ``tag_names`` and its outputs.
 
     Of a row with several versions it is the chosen one, or all of them with ``has_all_versions``,
     in the place of the first.
@@ -156,10 +164,15 @@ def items_with_outputs(
             page = [item for item in (*page, *later) if has_all_versions or item.is_chosen]
             page.sort(key=lambda item: item.place)
         outputs: defaultdict[int, list[Output]] = defaultdict(list)
-        for output in Output.objects.filter(item__in=[item.pk for item in page]).order_by("attempt", "index"):
+        tags: defaultdict[int, list[str]] = defaultdict(list)
+        ids = [item.pk for item in page]
+        for output in Output.objects.filter(item__in=ids).order_by("attempt", "index"):
             outputs[output.item_id].append(output)
+        for pk, name in ItemTag.objects.filter(item__in=ids).values_list("item", "name"):
+            tags[pk].append(name)
         for item in page:
             item.mission = mission
+            item.tag_names = tags[item.pk]  # type: ignore[attr-defined]
             yield item, outputs[item.pk]
 
 

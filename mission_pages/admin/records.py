@@ -25,6 +25,7 @@ from missions.models import (
     AttemptStatus,
     ItemEvent,
     ItemStatus,
+    ItemTag,
     MissionStatus,
     Output,
     OutputStatus,
@@ -274,6 +275,17 @@ class ItemEventAdmin(LongTable):
     @admin.display(description=_("message"))
     def message(self, event: ItemEvent) -> SafeString:
         return long_text(event.reason_display)
+
+
+@admin.register(ItemTag)
+class ItemTagAdmin(DetailAdmin):
+    """The tags that people gave to results."""
+
+    list_display = [column("name", _("tag")), column("owner", _("owner")), column("item_id", _("item"))]
+    list_select_related = ["owner"]
+    sortable_by = ()
+    ordering = ("-pk",)
+    facts = [("name", _("Tag")), ("owner", _("Owner")), ("item", _("Item"))]
 
 
 @admin.register(RemovedSpending)

@@ -25,8 +25,8 @@ class ResultFilterIn(Schema):
         str,
         Field(
             max_length=200,
-            description="Words that all occur in the prompt, the custom ID or the names of uploaded files; each may be "
-            "the beginning of a word.",
+            description="Words that all occur in the prompt, the custom ID, the names of uploaded files or the tags; "
+            "each may be the beginning of a word.",
         ),
     ] = ""
     custom_id: Annotated[str, Field(max_length=200, description="Exactly this one.")] = ""
@@ -34,6 +34,7 @@ class ResultFilterIn(Schema):
     provider: Annotated[str, Field(max_length=32)] = ""
     model: Annotated[str, Field(max_length=200, description="An endpoint of `provider`, which is needed, too.")] = ""
     starred: Annotated[bool, Field(description="Only starred results.")] = False
+    tag: Annotated[str, Field(max_length=40, description="Only results with this tag, in any case.")] = ""
     completed_from: Annotated[DateTime | None, Field(description="At or after this time.")] = None
     completed_to: Annotated[DateTime | None, Field(description="Before this time.")] = None
     cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$", description="The next_cursor of the page before.")] = ""
@@ -85,6 +86,7 @@ def list_results(request: HttpRequest, filters: Query[ResultFilterIn]) -> dict[s
         provider=filters.provider,
         model=filters.model,
         is_starred=filters.starred,
+        tag=filters.tag,
         since=filters.completed_from,
         until=filters.completed_to,
     )

@@ -16,7 +16,7 @@ from core.api.openapi import refusals
 from core.api.values import MAX_INDEX
 from core.errors import FieldError, Invalid
 from core.money import amount_text
-from missions import services
+from missions import selectors, services
 from missions.api.missions import actor, remember, remember_result, retried, state_of, visible_mission
 from missions.api.schemas.items import (
     AgainIn,
@@ -26,6 +26,7 @@ from missions.api.schemas.items import (
     ItemPage,
     ItemRetryIn,
     ResolveIn,
+    TagsIn,
     item_page,
 )
 from missions.api.schemas.missions import CorrectionsOut, MadeAgainOut, RetriedOut, corrections
@@ -181,6 +182,22 @@ def resolve_item(
         services.resolve_with_task(item=item, remote_task_id=payload.remote_task_id, actor=actor(request))
     else:
         services.resolve_as_not_run(item=item, actor=actor(request))
+    return visible_item(request, mission_id, index)
+
+
+@router.put(
+    "/{mission_id}/items/{index}/tags",
+    response=ItemDetailOut,
+    summary="Set the tags of an item",
+    openapi_extra={"responses": refusals(tags="A tag is empty, too long or has a comma, or there are too many.")},
+)
+def set_tags(request: HttpRequest, mission_id: Path[RowId], index: Path[ItemIndex], payload: TagsIn) -> MissionItem:
+    """Replace all its tags; an empty list removes them.
+
+    Case does not matter: a tag is written as in your other results. `GET /results?tag=…` finds it.
+    """
+    item = visible_item(request, mission_id, index, Action.CHANGE)
+    services.tag_items(item_ids=[item.pk], add=payload.tags, remove=selectors.known_tags(item.mission.owner_id))
     return visible_item(request, mission_id, index)
 
 

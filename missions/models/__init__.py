@@ -10,7 +10,7 @@ mission's counts add up to its total.
 
 from missions.models.attempt import COST_UNREPORTED, LIVE_ATTEMPTS, Attempt, AttemptStatus, new_webhook_token
 from missions.models.event import ItemEvent
-from missions.models.item import ItemStatus, MissionItem
+from missions.models.item import ItemStatus, ItemTag, MissionItem
 from missions.models.mission import Mission, MissionQuerySet, MissionStatus
 from missions.models.output import Output, OutputStatus, OutputUse
 from missions.models.search import PromptEntry, ResultEntry, SearchDay, SearchState, SearchWord
@@ -24,6 +24,7 @@ __all__ = [
     "HourlySpend",
     "ItemEvent",
     "ItemStatus",
+    "ItemTag",
     "Mission",
     "MissionItem",
     "MissionQuerySet",

@@ -130,3 +130,28 @@ class MissionItem(models.Model):
     def error_display(self) -> str:
         """The error in the language of the reader."""
         return reasons.display(self.error_message, self.error_reason, self.error_params)
+
+
+class ItemTag(models.Model):
+    """A word by which people find an item's results. ``owner`` is the owner of its mission.
+
+    Without constraints of the database, so that programs of the release before can delete items.
+    """
+
+    item = models.ForeignKey(
+        MissionItem, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="tags"
+    )
+    owner = models.ForeignKey(
+        "auth.User", on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    name = models.CharField(max_length=40)
+
+    class Meta:
+        ordering = ["item_id", "name"]
+        verbose_name = _("tag of an item")
+        verbose_name_plural = _("tags of items")
+        constraints = [models.UniqueConstraint(fields=["item", "name"], name="tag_once_per_item")]
+        indexes = [models.Index(fields=["owner", "name"], name="tag_of_owner")]  # selectors.known_tags
+
+    def __str__(self) -> str:
+        return self.name

@@ -18,7 +18,7 @@ from missions.results.names import file_name, source_names
 
 MANIFEST = "manifest.csv"
 SEPARATOR = " | "  # between the names in a cell
-COLUMNS = ("index", "version", "custom_id", "source", "parameters", "status", "file", "sha256", "cost", "error")
+COLUMNS = ("index", "version", "custom_id", "source", "parameters", "status", "file", "sha256", "cost", "error", "tags")
 NOT_STORED = "This file is still being downloaded from the provider. Download the results again later."
 CHUNK_BYTES = 256 * 1024
 
@@ -90,6 +90,7 @@ def manifest_rows(
         "parameters": json.dumps(item.mission.params | item.params, ensure_ascii=False, sort_keys=True),
         "status": item.status,
         "cost": item.cost,
+        "tags": SEPARATOR.join(getattr(item, "tag_names", ())),
         "error": "" if item.status == ItemStatus.COMPLETED else item.error_message,
     }
     for output in stored:

@@ -21,7 +21,7 @@ from missions.results.export import SEPARATOR
 BLOCK_CHARACTERS = 64 * 1024
 ITEM_COLUMNS = (
     "index", "first_index", "version", "custom_id", "source_names", "status", "config", "cost", "currency", "error_code",
-    "error_message",
+    "error_message", "tags",
 )  # fmt: skip
 OUTPUT_COLUMNS = (
     "number", "file_name", "file_url", "text", "content_type", "size_bytes", "sha256", "width", "height", "duration_seconds",
@@ -59,7 +59,7 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     Its cost is in the first row only, so that a column can be summed up.
     """
-    item["source_names"] = SEPARATOR.join(item["source_names"])
+    item |= {name: SEPARATOR.join(item[name]) for name in ("source_names", "tags")}
     item["config"] = json.dumps(item["config"], ensure_ascii=False, sort_keys=True)
     for output in item["outputs"]:
         facts = {name: output[name] for name in OUTPUT_COLUMNS}

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.db import bulk
+from core.tags import comparable
 from core.words import TextWords, words_of
 from media.models import MediaFile
-from missions.models import Mission, MissionItem, Output
+from missions.models import ItemTag, Mission, MissionItem, Output
 from providers import catalog, references
 from providers.catalog import Model, ParameterType
 
@@ -65,16 +66,28 @@ def result_documents(items: Sequence[MissionItem]) -> dict[int, Document]:
     words: dict[int, TextWords] = {}
     for group in by_mission.values():
         words |= zip((item.pk for item in group), item_words(group[0].mission, group), strict=True)
+    for pk, names in _tags(list(words)).items():
+        of_tags = words_of(names)
+        words[pk] = TextWords(words[pk].words | of_tags.words, words[pk].pieces | of_tags.pieces)
     marks = changing_marks([item.pk for item in items])
     return {item.pk: Document(words[item.pk], frozenset(_fixed_marks(item)), marks[item.pk]) for item in items}
 
 
 def changing_marks(item_ids: Sequence[int]) -> dict[int, frozenset[str]]:
-    """Return the marks of items that a person can change: the star."""
+    """Return the marks of items that a person can change: the star and the tags."""
     marks: dict[int, set[str]] = {pk: set() for pk in item_ids}
     for pk in Output.objects.filter(item__in=item_ids, is_starred=True).order_by().values_list("item", flat=True):
         marks[pk].add(STARRED)
+    for pk, names in _tags(item_ids).items():
+        marks[pk].update(map(tag_mark, names))
     return {pk: frozenset(of_one) for pk, of_one in marks.items()}
+
+
+def _tags(item_ids: Sequence[int]) -> dict[int, list[str]]:
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    for pk, name in ItemTag.objects.filter(item__in=item_ids).order_by().values_list("item", "name"):
+        names[pk].append(name)
+    return names
 
 
 def _fixed_marks(item: MissionItem) -> Iterator[str]:
@@ -118,6 +131,10 @@ def task_type_mark(task_type: str) -> str:
 
 def custom_id_mark(custom_id: str) -> str:
     return f":c{_digest(custom_id)}"
+
+
+def tag_mark(name: str) -> str:
+    return f":t{_digest(comparable(name))}"
 
 
 def _digest(text: str) -> str:

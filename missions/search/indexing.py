@@ -39,7 +39,7 @@ from missions.models import (
     SearchWord,
 )
 from missions.models.mission import ALL_PARTS
-from missions.search.documents import Document, changing_marks, item_words, result_documents
+from missions.search.documents import Document, changing_marks, item_words, result_documents, tag_mark
 
 PART = 500  # items of a transaction
 BUCKET_BITS = 14  # PostgreSQL: results whose places share the higher bits are searched together
@@ -114,11 +114,12 @@ def rebuild() -> int:
     return removed
 
 
-def refresh_marks(item_ids: Sequence[int]) -> None:
+def refresh_marks(item_ids: Sequence[int], *, new_tags: Sequence[str] = ()) -> None:
     """Write the marks that a person has changed into the entries of results.
 
-    Call it after the transaction that changes them: then either this sees the entry of an item that
-    is being indexed, or the indexing sees the change (``_write_results``).
+    ``new_tags`` were given to all of them: their words are counted. Call it after the transaction
+    that changes them: then either this sees the entry of an item that is being indexed, or the
+    indexing sees the change (``_write_results``).
     """
     for start in range(0, len(item_ids), PART):
         with transaction.atomic():
@@ -127,6 +128,7 @@ def refresh_marks(item_ids: Sequence[int]) -> None:
             locked = list(entries.select_for_update(no_key=True).values_list("item", flat=True))
             items = MissionItem.objects.filter(pk__in=locked).select_related("mission")
             _update(result_documents(list(items)))
+            _count([{tag_mark(name), *words_of([name]).words} for name in new_tags] * len(part))
 
 
 # --- Completions ---
@@ -256,7 +258,7 @@ def _write_results(results: Sequence[Completed], *, are_new: bool) -> None:
         SearchState.objects.filter(pk=1).update(
             highest_place=F("highest_place") + len(newer), lowest_place=F("lowest_place") - len(older)
         )
-    # A star may have been set since the documents were made.
+    # A star or a tag may have been set since the documents were made.
     now_marked = changing_marks(list(documents))
     refresh_marks([pk for pk, marks in now_marked.items() if marks != documents[pk].changing_marks])
 

@@ -39,8 +39,9 @@ NEWEST = 2**62
 class Filters:
     """The conditions of a search; empty ones do not limit it.
 
-    ``text``: words that all occur in the prompt, the own id or the names of uploaded files; each
-    may be the beginning of a word. ``since`` and ``until`` (excluded) limit the time of completion.
+    ``text``: words that all occur in the prompt, the own id, the names of uploaded files or the
+    tags; each may be the beginning of a word. ``since`` and ``until`` (excluded) limit the time of
+    completion.
     """
 
     text: str = ""
@@ -49,6 +50,7 @@ class Filters:
     model: str = ""
     task_type: str = ""
     is_starred: bool = False
+    tag: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -122,6 +124,8 @@ def _query(user: AbstractBaseUser | AnonymousUser, filters: Filters) -> Query | 
         groups.append([documents.task_type_mark(filters.task_type)])
     if filters.is_starred:
         groups.append([documents.STARRED])
+    if filters.tag:
+        groups.append([documents.tag_mark(filters.tag)])
     if filters.text.strip():
         words = _word_query(filters.text)
         if words is None:

@@ -14,7 +14,7 @@ Arguments are keyword-only; ``actor`` names the caller ("user:7"). Invalid input
     retry       submit failed items again, resolve unconfirmed ones
     rest        release or change the rows behind the first ones
     naming      name the result files by another pattern
-    results     star results
+    results     star and tag results
     versions    make results again, choose a version
     purge       remove the rows and files of a deleted mission
 """
@@ -44,7 +44,7 @@ from missions.services.mend import Replacement, edit_failed, replacements
 from missions.services.naming import example_names, naming_problem, placeholders_of
 from missions.services.purge import purge_mission
 from missions.services.rest import ChangedRest, Released, RestChange, change_rest, release_mission
-from missions.services.results import star_results
+from missions.services.results import star_items, star_results, tag_items
 from missions.services.retry import Retried, resolve_as_not_run, resolve_with_task, retry_failed, retry_item
 from missions.services.validate import (
     MAX_ERRORS,
@@ -111,9 +111,11 @@ __all__ = [
     "retry_failed",
     "retry_item",
     "size_problem",
+    "star_items",
     "star_results",
     "start_mission",
     "submit_mission",
+    "tag_items",
     "validate_mission",
     "work_facts",
 ]

@@ -52,6 +52,7 @@ def test_mission_from_submission_to_archive(client: Client, tmp_path: Path):
     assert (mission.name, mission.metadata, mission.has_ended) == ("Foxes", {"order": 12}, False)
     result_factories.run(Mission.objects.get(), [RED], [RED, "a text"])
 
+    assert client.set_tags(mission.id, 2, ["approved"]).tags == ["approved"]
     events = list(client.follow(mission.id))
     assert (events[0].kind, events[-1].kind) == ("state", "end")
     middle = [event.id for event in events[1:-1]]

@@ -170,3 +170,26 @@ def test_thousands_are_selected_at_once(web, owner):
     for data, count in [({"item": ranges}, 1000), ({"all": "1", "view": "newest"}, 1000)]:
         answer = web.post(f"/missions/{mission.pk}/star", data, headers={"Accept": "application/json"})
         assert answer.json()["count"] == count
+
+
+def test_selected_results_are_tagged(web, mission):
+    def tag(**data):
+        answer = web.post(f"/missions/{mission.pk}/tags", data, headers={"Accept": "application/json"})
+        tagged = mission.items.filter(tags__name="approved").order_by("index")
+        return answer.json()["message"], list(tagged.values_list("index", flat=True))
+
+    assert tag(item="2-4", tags="Approved", tagged="1") == ("3 results tagged.", [])
+    assert tag(item="2-4", tags="approved", tagged="0") == ("Tag removed from 3 results.", [])
+    assert tag(item="1,3", tags="approved; draft", tagged="1") == ("2 results tagged.", [1, 3])
+    assert tag(all="1", item="7", view="batch", tags="approved", tagged="1") == (
+        "4 results tagged.",
+        [1, 2, 3, 4, 5, 6],
+    )
+    assert tag(item="1-2", tags="draft", tagged="0") == ("Tag removed from 1 result.", [1, 2, 3, 4, 5, 6])
+    for data, message in (
+        ({"item": "1", "tags": "", "tagged": "1"}, "Enter a tag first."),
+        ({"tags": "approved", "tagged": "1"}, "Select results first."),
+        ({"item": "1", "tags": "y" * 41, "tagged": "1"}, f"“{'y' * 40}” has 41 characters. A tag has 1 to 40."),
+    ):
+        answer = web.post(f"/missions/{mission.pk}/tags", data, headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json()["message"]) == (422, message)

@@ -73,3 +73,26 @@ def test_malformed_task_id_is_refused(mixed, web):
     response = web.post(f"/missions/{mixed.pk}/items/5/attach", {"remote_task_id": "../../x"})
     assert response.status_code == 422
     assert "only letters" in response.content.decode()
+
+
+def test_tags_are_set_on_the_page_of_an_item(mixed, web):
+    path = f"/missions/{mixed.pk}/items/4"
+    assert web.post(f"{path}/tags", {"tags": "approved, 客户甲，approved"}).status_code == 302
+    page = web.get(path).content.decode()
+    assert "?tag=approved" in page
+    assert 'value="approved, 客户甲"' in page
+    answer = web.post(f"{path}/tags", {"tags": "客户甲"}, headers={"Accept": "application/json"})
+    assert answer.json()["tags"] == ["客户甲"]
+    web.post(f"{path}/tags", {"tags": ""})
+    assert "?tag=" not in web.get(path).content.decode()
+
+
+def test_impossible_tags_are_shown_as_typed(mixed, web):
+    path = f"/missions/{mixed.pk}/items/4/tags"
+    response = web.post(path, {"tags": f"fine, {'x' * 41}"})
+    assert response.status_code == 422
+    assert "has 41 characters" in response.content.decode()
+    assert f"fine, {'x' * 41}" in response.content.decode()
+    script = web.post(path, {"tags": "x" * 41}, headers={"Accept": "application/json"})
+    assert (script.status_code, "has 41 characters" in script.json()["message"]) == (422, True)
+    assert not mixed.items.get(index=4).tags.exists()

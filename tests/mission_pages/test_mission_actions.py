@@ -19,9 +19,9 @@ from tests.factories import bring_to, claim, make_mission
 from tests.result_factories import run
 
 ACTIONS = [
-    *("retry", "cancel", "delete", "pause", "resume", "change", "template", "star", "selection.zip"),
+    *("retry", "cancel", "delete", "pause", "resume", "change", "template", "star", "tags", "selection.zip"),
     *("items/1/retry", "items/5/attach", "items/5/not-run"),
-    *("again", "use", "start", "reschedule", "failures/mend", "items/4/run", "items/4/choose"),
+    *("again", "use", "start", "reschedule", "failures/mend", "items/4/run", "items/4/choose", "items/4/tags"),
 ]
 
 

@@ -41,6 +41,21 @@ def test_filters_of_results(web, owner):
     assert captions(web.get("/results?until=2000-01-01")) == []
 
 
+def test_results_are_filtered_by_the_tags_that_exist(web, owner, stranger):
+    complete(owner, ["a fox"])
+    assert "Any tag" not in web.get("/results").content.decode()
+    item, other = complete(owner, ["an owl"]).items.get(), complete(stranger, ["a kite"]).items.get()
+    services.tag_items(item_ids=[item.pk], add=["客户甲"])
+    services.tag_items(item_ids=[other.pk], add=["secret"])
+    commit()
+    page = web.get("/results?tag=客户甲")
+    assert captions(page) == ["an owl"]
+    assert 'value="客户甲" selected' in page.content.decode()
+    assert "secret" not in page.content.decode()
+    assert captions(web.get("/results?search=客户甲")) == ["an owl"]
+    assert captions(web.get("/results?tag=unknown")) == ["an owl", "a fox"]
+
+
 @pytest.mark.parametrize(
     "query", ["after=x", "model=nonsense", "since=yesterday", "until=9999-12-31", "since=0001-01-01"]
 )

@@ -41,6 +41,7 @@ CHANGES: list[tuple[str, tuple[str, str, Any], str]] = [
     ("retry an item", ("POST", "/items/1/retry", None), "items/1/retry"),
     ("resolve an item", ("POST", "/items/1/resolve", {"not_run": True}), "items/1/not-run"),
     ("attach a task", ("POST", "/items/1/resolve", {"remote_task_id": "1"}), "items/1/attach"),
+    ("tag an item", ("PUT", "/items/1/tags", {"tags": ["seen"]}), "items/1/tags"),
     ("delete", ("DELETE", "", None), "delete"),
 ]
 

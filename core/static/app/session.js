@@ -44,13 +44,16 @@ export function parseAnswer(text) {
   }
 }
 
-/** Send a request and return its response.  Throw without a connection or for a refusal, and check the session if that is the reason. */
+/**
+ * Send a request and return its response.  Throw without a connection or for a refusal, and check the session if that is the reason.
+ * The error of a refusal has its `answer`, perhaps with a `message` for people.
+ */
 export async function sessionFetch(url, { headers, ...options } = {}) {
   const response = await fetch(url, { ...options, headers: { ...sessionHeaders(), ...headers } });
   if (response.ok) return response;
-  const { error } = parseAnswer(await response.text());
-  if (isSessionRefusal(response.status, error)) checkSession();
-  throw new Error(`${response.status}`);
+  const answer = parseAnswer(await response.text());
+  if (isSessionRefusal(response.status, answer.error)) checkSession();
+  throw Object.assign(new Error(`${response.status}`), { answer });
 }
 
 /**

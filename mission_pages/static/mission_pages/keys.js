@@ -75,6 +75,7 @@ gallery.addEventListener("keydown", (event) => {
     " ": tile && (() => (event.shiftKey ? selectRange(tile) : toggleTile(tile))),
     Escape: selectedCount() ? clearSelection : null,
     a: isAll ? selectAll : null,
+    t: tile ? () => tagSelected(tile) : null,
     s: tile && starOf(tile) ? () => toggleStar(starOf(tile)) : null,
     d: mayDownload && tile?.dataset.file ? () => download(tile) : null,
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -82,6 +83,15 @@ gallery.addEventListener("keydown", (event) => {
   event.preventDefault();
   action();
 });
+
+/** Open the tags of the selected results; the focused one is selected if there is none. */
+function tagSelected(tile) {
+  const menu = document.getElementById("tag-menu");
+  if (!menu) return;
+  if (!selectedCount()) toggleTile(tile, true);
+  menu.open = true;
+  menu.querySelector("[name=tags]").focus();
+}
 
 function download(tile) {
   Object.assign(document.createElement("a"), { href: tile.dataset.file, download: "" }).click();

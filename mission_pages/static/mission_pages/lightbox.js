@@ -8,11 +8,13 @@ import { focusTile } from "./keys.js";
 import { mediaOf, sourceIn } from "./media.js";
 import { isSelected, toggleTile } from "./selection.js";
 import { toggleStar } from "./stars.js";
+import { saveTags, showTags } from "./tags.js";
 import { factsOf, gallery, isViewable, linkOf, mayDownload, numberOf, starOf, tiles, viewableTiles } from "./tiles.js";
 import { zoomable, zoomByButton, zoomByKey } from "./zoom.js";
 
 const lightbox = document.getElementById("lightbox");
 const part = (name) => lightbox.querySelector(`[data-${name}]`);
+const tagsPart = lightbox?.querySelector("[data-tags-part]"); // absent on a shared page
 let openTile = null;
 let control = null;
 
@@ -35,7 +37,8 @@ function showTile(tile) {
   media.addEventListener("load", showPercent);
   part("zoom-tools").classList.toggle("has-picture", tile.dataset.kind === "image");
   if (media instanceof HTMLVideoElement) media.play().catch(() => {}); // the browser refuses autoplay: there are controls
-  part("facts").replaceChildren(factsOf(tile));
+  part("facts").replaceChildren(factsOf(tile), ...(tagsPart ? [tagsPart] : []));
+  if (tagsPart) showTagsOf(tile);
   part("facts").scrollTop = 0;
   part("place").textContent = part("place").dataset.text.replace("{n}", numberOf(tile));
   part("file-link").href = tile.dataset.file;
@@ -68,6 +71,14 @@ function showNextSteps(tile) {
   }
   form.querySelector("[data-edits]").href = `${linkOf(tile).href}?edit=1#edit`;
   form.querySelector("[data-edits]").hidden = !mayChange;
+}
+
+function showTagsOf(tile) {
+  showTags(tagsPart, tile);
+  const form = tagsPart.querySelector("form");
+  form.action = `${linkOf(tile).href}/tags`;
+  form.hidden = starOf(tile).disabled; // the person may not change this mission
+  tagsPart.hidden = form.hidden && !tile.dataset.tags;
 }
 
 const promptIn = (facts) => facts.querySelector('[data-parameter="prompt"] .as-written');
@@ -130,6 +141,13 @@ function toggleFacts() {
   part("shows-facts").setAttribute("aria-expanded", `${isShown}`);
 }
 
+function editTags() {
+  if (!tagsPart || tagsPart.querySelector("form").hidden) return;
+  lightbox.classList.add("shows-facts");
+  part("shows-facts").setAttribute("aria-expanded", "true");
+  tagsPart.querySelector("[name=tags]").focus();
+}
+
 function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
   else part("frame").requestFullscreen?.().catch(() => {}); // refused, or unknown on this telephone
@@ -167,7 +185,22 @@ lightbox?.addEventListener("click", (event) => {
   }
 });
 
+// Before app.js, which would send the form.
+tagsPart?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  event.stopPropagation();
+  const tile = openTile;
+  if ((await saveTags(event.target, tile)) && openTile === tile) showTagsOf(tile);
+});
+
 lightbox?.addEventListener("keydown", (event) => {
+  if (event.target.closest("[data-tag-form] input")) {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // the lightbox stays open
+    showTagsOf(openTile);
+    part("stage").focus();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isVideo = event.target instanceof HTMLVideoElement; // there the arrows seek
   if (zoomByKey(control, event)) {
@@ -185,6 +218,7 @@ lightbox?.addEventListener("keydown", (event) => {
     f: toggleFullScreen,
     i: toggleFacts,
     p: copyPrompt,
+    t: editTags,
     c: () => compare("next"),
     b: () => !lightbox.querySelector('[data-compares="source"]').hidden && compare("source"),
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];

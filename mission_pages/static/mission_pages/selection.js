@@ -5,6 +5,7 @@
 import { toast } from "../app/app.js";
 import { csrfToken, sessionFetch } from "../app/session.js";
 import { showStar } from "./stars.js";
+import { changeTags } from "./tags.js";
 import { boxOf, comparePlaces, gallery, starOf, tiles } from "./tiles.js";
 
 const form = document.getElementById("selection");
@@ -177,7 +178,7 @@ form?.addEventListener("submit", (event) => {
     toast("error", form.dataset.tooMany);
   } else if (button?.hasAttribute("data-stays")) {
     event.preventDefault();
-    changeStars(button);
+    changeMarks(button);
   } else if (button?.hasAttribute("data-downloads")) {
     // A download does not leave the page, so the form may be submitted again.
     setTimeout(() => {
@@ -187,20 +188,36 @@ form?.addEventListener("submit", (event) => {
   }
 });
 
-/** Star the selected results, or not; the page stays as it is. */
-async function changeStars(button) {
+form?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches("[name=tags]")) return;
+  event.preventDefault(); // the first button of the form is another one
+  form.querySelector('[name="tagged"][value="1"]').click();
+});
+
+/** Star or tag the selected results, or take stars or tags away; the page stays as it is. */
+async function changeMarks(button) {
   const body = new FormData(form, button);
   body.set("csrfmiddlewaretoken", csrfToken());
   button.setAttribute("data-busy", "");
   try {
-    const response = await sessionFetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
-    const { starred, message } = await response.json();
-    for (const tile of tiles().filter(isSelected)) if (starOf(tile)) showStar(starOf(tile), starred);
+    const address = button.hasAttribute("formaction") ? button.formAction : form.action;
+    const response = await sessionFetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
+    const { starred, tagged, tags, message } = await response.json();
+    const changed = tiles().filter((tile) => isSelected(tile) && !starOf(tile).disabled); // others belong to somebody else
+    if (tags) changeTags(changed, tags, tagged);
+    else for (const tile of changed) showStar(starOf(tile), starred);
+    if (tags) closeMenu(button.closest("details"));
     toast("success", message);
-  } catch {
-    toast("error", document.body.dataset.failed);
+  } catch (error) {
+    toast("error", error.answer?.message ?? document.body.dataset.failed);
   }
   button.removeAttribute("data-busy");
+}
+
+function closeMenu(menu) {
+  menu.querySelector("[name=tags]").value = "";
+  menu.open = false;
+  menu.querySelector("summary").focus();
 }
 
 if (gallery.isConnected) show();

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.api.values import Amount, Cursor, ErrorCode, Index, Strict
+from core.tags import MAX_COUNT
 from missions import links, selectors
 from missions.models import (
     LIVE_ATTEMPTS,
@@ -58,6 +59,12 @@ class AgainIn(Strict):
     config: Annotated[
         dict[str, Any], WithJsonSchema({"type": "object", "examples": [{"prompt": "a red fox, awake"}]})
     ] = None  # type: ignore[assignment]
+
+
+class TagsIn(Strict):
+    """All tags of an item; others are removed. Each has 1 to 40 characters, no commas."""
+
+    tags: Annotated[list[str], Field(max_length=MAX_COUNT, examples=[["approved"]])]
 
 
 class CorrectionsIn(Strict):
@@ -157,7 +164,13 @@ class ItemOut(Schema):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    tags: Annotated[list[str], Field(description="Words that people gave to its results.")]
     outputs: list[OutputOut]
+
+    @staticmethod
+    def resolve_tags(item: MissionItem) -> list[str]:
+        names: list[str] | None = getattr(item, "tag_names", None)  # selectors.items_with_outputs loads them
+        return [tag.name for tag in item.tags.all()] if names is None else names
 
     @staticmethod
     def resolve_outputs(item: MissionItem) -> list[Output]:

@@ -67,3 +67,28 @@ def test_model_without_its_provider_is_refused(client):
     answer = client.get("/api/v1/results", {"model": "rhart-image-v1/text-to-image"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "model"
+
+
+def test_tags_of_an_item_are_set(owner, stranger):
+    mission = make_mission(owner, ["a red fox", "an owl"])
+    run(mission, ["one"], ["two"])
+    search.catch_up(seconds=60)
+    client = caller(owner)
+    path = f"/api/v1/missions/{mission.pk}/items/1"
+    answer = client.put(f"{path}/tags", {"tags": ["approved", "客户甲"]}, content_type="application/json")
+    commit()
+    assert (answer.status_code, answer.json()["data"]["tags"]) == (200, ["approved", "客户甲"])
+    client.put(f"{path}/tags", {"tags": ["客户甲", "late"]}, content_type="application/json")
+    commit()
+    assert client.get(path).json()["data"]["tags"] == ["late", "客户甲"]
+    listed = client.get(f"/api/v1/missions/{mission.pk}/items").json()["data"]["items"]
+    assert [row["tags"] for row in listed] == [["late", "客户甲"], []]
+    (found,) = client.get("/api/v1/results", {"tag": "LATE"}).json()["data"]["items"]
+    assert (found["index"], found["tags"]) == (1, ["late", "客户甲"])
+    lines = client.get(f"/api/v1/missions/{mission.pk}/results.csv").getvalue().decode()
+    assert "late | 客户甲" in lines
+    refused = client.put(f"{path}/tags", {"tags": ["fine", "x" * 41]}, content_type="application/json")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "tags.1")
+    refused = caller(stranger).put(f"{path}/tags", {"tags": []}, content_type="application/json")
+    assert refused.status_code == 404
+    assert client.put(f"{path}/tags", {"tags": []}, content_type="application/json").json()["data"]["tags"] == []

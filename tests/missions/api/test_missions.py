@@ -209,7 +209,7 @@ def test_reads_take_constant_statements(items, others, api: Api, owner, account,
         bring_to("succeeded", attempt_id)
     path = f"/{mission.pk}"
     api.data()  # the use of a token is stored once a minute
-    for limit, address in ((6, ""), (7, path), (6, f"{path}/items"), (8, f"{path}/items/1")):
+    for limit, address in ((6, ""), (8, path), (7, f"{path}/items"), (9, f"{path}/items/1")):
         with django_assert_max_num_queries(limit):
             api.data(address)
 

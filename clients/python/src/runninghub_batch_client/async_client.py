@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from runninghub_batch_client.types import (
     MissionFields,
     MissionFilters,
     RestChanges,
+    ResultFilters,
     Submitted,
     SubmittedGroup,
 )
@@ -135,6 +136,19 @@ class AsyncClient:
             for item in page["items"]:
                 yield Item.read(item)
             cursor = page["next_cursor"] or ""
+
+    async def results(self, **filters: Unpack[ResultFilters]) -> AsyncIterator[Item]:
+        """Yield the results of all missions, newest first; ``raw`` names their missions."""
+        cursor: str | None = None
+        while cursor != "":
+            page = await self._send(calls.results(filters, cursor))
+            for item in page["items"]:
+                yield Item.read(item)
+            cursor = page["next_cursor"] or ""
+
+    async def set_tags(self, mission_id: int, index: int, tags: Sequence[str]) -> Item:
+        """Let an item have these tags, by which it is found again, and no others."""
+        return await self._send(calls.set_tags(mission_id, index, tags))
 
     async def change(self, mission_id: int, **changes: Unpack[MissionChanges]) -> Mission:
         return await self._send(calls.change(mission_id, changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from runninghub_batch_client.types import (
     MissionFields,
     MissionFilters,
     RestChanges,
+    ResultFilters,
     Submitted,
     SubmittedGroup,
 )
@@ -207,6 +208,15 @@ def missions(filters: MissionFilters, cursor: str | None) -> Call[Mapping[str, A
 
 def items(mission_id: int, filters: ItemFilters, cursor: str | None) -> Call[Mapping[str, Any]]:
     return Call("GET", f"/missions/{mission_id}/items", dict, query={**filters, "cursor": cursor, "limit": 500})
+
+
+def results(filters: ResultFilters, cursor: str | None) -> Call[Mapping[str, Any]]:
+    query = {name: _plain(value) for name, value in filters.items()}
+    return Call("GET", "/results", dict, query=query | {"cursor": cursor, "limit": 100})
+
+
+def set_tags(mission_id: int, index: int, tags: Sequence[str]) -> Call[Item]:
+    return Call("PUT", f"/missions/{mission_id}/items/{index}/tags", Item.read, body={"tags": [*tags]})
 
 
 def change(mission_id: int, changes: MissionChanges) -> Call[Mission]:

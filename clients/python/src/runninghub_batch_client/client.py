@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from runninghub_batch_client.types import (
     MissionFields,
     MissionFilters,
     RestChanges,
+    ResultFilters,
     Submitted,
     SubmittedGroup,
 )
@@ -129,6 +130,18 @@ class Client:
             page = self._send(calls.items(mission_id, filters, cursor))
             yield from map(Item.read, page["items"])
             cursor = page["next_cursor"] or ""
+
+    def results(self, **filters: Unpack[ResultFilters]) -> Iterator[Item]:
+        """Yield the results of all missions, newest first; ``raw`` names their missions."""
+        cursor: str | None = None
+        while cursor != "":
+            page = self._send(calls.results(filters, cursor))
+            yield from map(Item.read, page["items"])
+            cursor = page["next_cursor"] or ""
+
+    def set_tags(self, mission_id: int, index: int, tags: Sequence[str]) -> Item:
+        """Let an item have these tags, by which it is found again, and no others."""
+        return self._send(calls.set_tags(mission_id, index, tags))
 
     def change(self, mission_id: int, **changes: Unpack[MissionChanges]) -> Mission:
         return self._send(calls.change(mission_id, changes))

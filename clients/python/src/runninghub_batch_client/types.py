@@ -127,6 +127,20 @@ class ItemFilters(TypedDict, total=False):
     is_chosen: bool
 
 
+class ResultFilters(TypedDict, total=False):
+    """The arguments of ``results``."""
+
+    search: str
+    custom_id: str
+    task_type: str
+    provider: str
+    model: str
+    starred: bool
+    tag: str
+    completed_from: datetime
+    completed_to: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error of one field: its path in the request, and a sentence."""
@@ -335,6 +349,7 @@ class Item:
     error_code: str
     error_message: str
     cost: Decimal
+    tags: list[str]
     outputs: list[Output]
     raw: Raw = field(repr=False)
 
@@ -347,6 +362,7 @@ class Item:
             is_chosen=raw.get("is_chosen", True),
             source_names=raw.get("source_names", []),
             cost=Decimal(raw["cost"]),
+            tags=raw.get("tags", []),
             outputs=[Output.read(output) for output in raw["outputs"]],
             raw=raw,
         )
