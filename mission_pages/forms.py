@@ -256,6 +256,7 @@ class NumbersField(forms.Field):
 
     widget = forms.MultipleHiddenInput
     pattern = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+    too_many = _("Select at most %(count)s results one by one, or select all.")
 
     def clean(self, value: Any) -> list[int]:
         numbers: set[int] = set()
@@ -263,9 +264,7 @@ class NumbersField(forms.Field):
             if match := self.pattern.fullmatch(part):
                 numbers.update(itertools.islice(range(int(match[1]), int(match[2] or match[1]) + 1), MAX_SELECTED + 1))
             if len(numbers) > MAX_SELECTED:
-                raise forms.ValidationError(
-                    _("Select at most %(count)s results one by one, or select all.") % {"count": MAX_SELECTED}
-                )
+                raise forms.ValidationError(self.too_many % {"count": f"{MAX_SELECTED:,}"})
         return sorted(numbers)
 
 
@@ -282,7 +281,7 @@ class SelectionForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if not self.errors and not cleaned["item"] and not cleaned["all"]:
+        if not self.errors and not cleaned["item"] and not cleaned.get("all"):
             raise forms.ValidationError(_("Select results first."))
         return cleaned
 
@@ -297,6 +296,21 @@ class SelectionForm(forms.Form):
             return numbers
         view = self.cleaned_data["view"] or gallery_queries.BATCH_ORDER
         return gallery_queries.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
+
+
+class ResultIdsField(NumbersField):
+    """The ids of items, as ``NumbersField`` writes numbers."""
+
+    pattern = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+    too_many = _("Select at most %(count)s results at once.")
+
+
+class ResultSelectionForm(SelectionForm):
+    """Selected results of any missions, by the ids of their items."""
+
+    item = ResultIdsField(required=False)
+    all: None = None  # type: ignore[assignment]  # that may be a million
+    view: None = None  # type: ignore[assignment]
 
 
 class TagsField(forms.CharField):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mission_pages import (
+    bulk,
     comparison,
     corrections,
     downloads,
@@ -31,6 +32,9 @@ urlpatterns = [
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
     path("results/compare", comparison.compare_selected, name="compare-selected"),
     path("results", results.show_results, name="results"),
+    path("results/mark", bulk.mark, name="mark-results"),
+    path("results/selection.zip", bulk.download, name="download-results"),
+    path("results/use", bulk.use, name="use-results"),
     path("spending", spending.show_spending, name="spending"),
     path("missions", mission_list.show_list, name="list"),
     path("missions/<int:mission_id>", gallery.show_results, name="mission"),

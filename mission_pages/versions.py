@@ -7,6 +7,7 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -26,7 +27,7 @@ from mission_pages.item import parameters_form, render_item
 from mission_pages.new_mission import prefill
 from mission_pages.new_mission.form import FormState
 from missions import lifecycle, services
-from missions.models import Mission, MissionStatus
+from missions.models import Mission, MissionItem, MissionStatus
 from missions.services import MissionInvalid, NewVersions
 
 
@@ -143,9 +144,16 @@ def use_as_input(request: HttpRequest, mission_id: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, _("Select results first."))
         return redirect(next_url)
+    items = mission.items.filter(index__in=form.indexes_of(mission))
+    return open_form_with(request, items, next_url)
+
+
+def open_form_with(request: HttpRequest, items: QuerySet[MissionItem], next_url: str) -> HttpResponse:
+    """Open a new form with the pictures of items, which belong to the person, and their prompts."""
+    owner = cast(User, request.user)
     state = FormState(owner, drafts.new_key(), {})
     task_type = request.GET.get("task_type") or request.POST.get("task_type", "")
-    if not prefill.use_results(mission, list(form.indexes_of(mission)), task_type, state):
+    if not prefill.use_results(items, task_type, state):
         messages.error(request, _("None of these results is a stored image that a new mission could use."))
         return redirect(next_url)
     draft = drafts.open_draft(owner=owner, key=state.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from batch_input.columns import image_field, prompt_field
@@ -14,7 +15,7 @@ from batch_input.rows import Source, sources_for
 from batch_input.tables import SEPARATOR, Record, Table
 from core.file_names import pattern_problem
 from mission_pages.new_mission.form import MAX_REPEAT, FormState
-from missions.models import ItemStatus, Mission, Output, OutputStatus
+from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
 from missions.results.names import PLACEHOLDERS
 from providers import catalog
 from providers.catalog import Model, ParameterType
@@ -153,37 +154,39 @@ def _image_line(value: Any) -> str | None:
     return f" {SEPARATOR} ".join(names)
 
 
-def use_results(mission: Mission, indexes: Sequence[int], task_type: str, state: FormState) -> bool:
+def use_results(items: QuerySet[MissionItem], task_type: str, state: FormState) -> int:
     """Fill a form with the pictures of results, each with the prompt that it was made with.
 
-    Return False if there is none. ``task_type`` is what is made of them: another type than images
-    to images or to videos is images to images.
+    Return their number. ``task_type`` is what is made of them: another type than images to images
+    or to videos is images to images.
     """
     types = (TaskType.IMAGE_TO_IMAGE.value, TaskType.IMAGE_TO_VIDEO.value)
     pictures = Output.objects.filter(
-        item__mission=mission,
-        item__index__in=indexes,
-        item__status=ItemStatus.COMPLETED,
+        item__in=items.filter(status=ItemStatus.COMPLETED).order_by().values("pk"),
         status=OutputStatus.STORED,
         content_type__startswith="image/",
     ).exclude(file="")
-    model = catalog.model_of(mission)
-    prompt = prompt_field(model)
     images, prompts = [], []
-    for output in pictures.select_related("item").order_by("item__index", "attempt", "index"):
+    prompt_names: dict[int, str | None] = {}  # of each mission
+    order = ("item__mission", "item__index", "attempt", "index")
+    for output in pictures.select_related("item__mission").order_by(*order):
+        mission = output.item.mission
+        if mission.pk not in prompt_names:
+            model = catalog.model_of(mission)
+            prompt = prompt_field(model)
+            prompt_names[mission.pk] = prompt.name if prompt else model.batch_field
         params = mission.params | output.item.params
         images.append(output.reference)
-        prompts.append(" ".join(str(params.get(prompt.name if prompt else model.batch_field) or "").split()))
-    if not images:
-        return False
-    state.fields |= {
-        "task_type": task_type if task_type in types else types[0],
-        "source": Source.IMAGES.value,
-        "images": "\n".join(images),
-        "prompt_each": "each",
-        "image_prompts": "\n".join(prompts),
-    }
-    return True
+        prompts.append(" ".join(str(params.get(prompt_names[mission.pk]) or "").split()))
+    if images:
+        state.fields |= {
+            "task_type": task_type if task_type in types else types[0],
+            "source": Source.IMAGES.value,
+            "images": "\n".join(images),
+            "prompt_each": "each",
+            "image_prompts": "\n".join(prompts),
+        }
+    return len(images)
 
 
 def sample_of(model: Model) -> tuple[list[str], list[list[object]]]:

@@ -18,7 +18,9 @@ from missions.results.names import file_name, source_names
 
 MANIFEST = "manifest.csv"
 SEPARATOR = " | "  # between the names in a cell
-COLUMNS = ("index", "version", "custom_id", "source", "parameters", "status", "file", "sha256", "cost", "error", "tags")
+COLUMNS = (
+    "index", "version", "custom_id", "source", "parameters", "status", "file", "sha256", "cost", "error", "tags", "mission",
+)  # fmt: skip
 NOT_STORED = "This file is still being downloaded from the provider. Download the results again later."
 CHUNK_BYTES = 256 * 1024
 
@@ -91,6 +93,7 @@ def manifest_rows(
         "status": item.status,
         "cost": item.cost,
         "tags": SEPARATOR.join(getattr(item, "tag_names", ())),
+        "mission": item.mission.name,
         "error": "" if item.status == ItemStatus.COMPLETED else item.error_message,
     }
     for output in stored:

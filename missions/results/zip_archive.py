@@ -131,9 +131,9 @@ class _Manifest:
 class Bundle:
     """A planned archive: ``length`` in bytes, and its pieces, which can be read once.
 
-    Planning reads every row of the mission, or only those at ``indexes``. Of a row with several
-    versions the archive has the chosen one, or all of them with ``has_all_versions``. Without
-    ``has_manifest`` it has the files alone. ``name_of`` names them.
+    Planning reads every row of the mission, or only those at ``indexes``, and of ``more`` missions.
+    Of a row with several versions the archive has the chosen one, or all of them with
+    ``has_all_versions``. Without ``has_manifest`` it has the files alone. ``name_of`` names them.
     """
 
     def __init__(
@@ -141,6 +141,7 @@ class Bundle:
         mission: Mission,
         indexes: Sequence[int] | QuerySet[MissionItem, int] | None = None,
         *,
+        more: Sequence[tuple[Mission, Sequence[int]]] = (),
         has_all_versions: bool = False,
         has_manifest: bool = True,
         name_of: Callable[[MissionItem, Output], str] = file_name,
@@ -152,9 +153,10 @@ class Bundle:
         self._plan = hashlib.sha256()
         self._pieces = self._make()
         self._files = _files_of(mission) if indexes is None else {}
-        for item, outputs in selectors.items_with_outputs(mission, indexes, has_all_versions=has_all_versions):
-            for row, output in export.manifest_rows(item, outputs, name_of):
-                self._manifest.add(row if output is None else self._with_file(row, output))
+        for one, chosen in [(mission, indexes), *more]:
+            for item, outputs in selectors.items_with_outputs(one, chosen, has_all_versions=has_all_versions):
+                for row, output in export.manifest_rows(item, outputs, name_of):
+                    self._manifest.add(row if output is None else self._with_file(row, output))
         if has_manifest:
             self._zip.add(self._manifest, export.MANIFEST, size=self._manifest.size)
             self._times.append(max(self._times, default=mission.created_at))

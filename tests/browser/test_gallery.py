@@ -6,6 +6,7 @@ import io
 import os
 import re
 import time
+import zipfile
 from datetime import timedelta
 
 import av
@@ -18,7 +19,7 @@ from django.utils import timezone
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from missions.models import Mission, MissionItem, Output
+from missions.models import Attempt, Mission, MissionItem, Output
 from tests.browser.chromium import check_axe
 from tests.factories import TEXT_TO_IMAGE, make_media, make_mission, picture
 from tests.missions.search.test_index import index
@@ -409,7 +410,60 @@ def test_results_of_all_missions_offer_what_is_allowed(open_page, person):
     lightbox = page.locator("#lightbox")
     page.locator("#gallery a[data-opens]").first.click()
     expect(lightbox.get_by_role("button", name="Star")).to_be_visible()
+    expect(lightbox.get_by_label("Tags")).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(lightbox.get_by_role("button", name="Make again…")).to_be_hidden()
     expect(lightbox.get_by_role("button", name="Star")).to_be_hidden()
     expect(lightbox.get_by_text("Download", exact=True)).to_be_visible()
+    expect(lightbox.get_by_label("Tags")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Select the 2 shown").click()
+    page.get_by_role("button", name="Unstar").click()
+    expect(page.get_by_text("1 other belongs to somebody else")).to_be_visible()
+
+
+def test_results_of_several_missions_are_tagged_and_downloaded(open_page, person, library):
+    run(make_mission(person, 1, name="Extra"), ["a poem"])
+    Attempt.objects.filter(item__mission=library).update(ended_at=timezone.now() - timedelta(minutes=1))
+    index()
+    page = open_page("/results")
+    tiles, bar = page.locator("#gallery .tile"), page.locator("#selection")
+    tiles.nth(0).locator("a[data-opens]").focus()
+    page.keyboard.press("Space")
+    expect(bar).to_contain_text("1 selected")
+    page.keyboard.press("End")
+    expect(tiles.nth(60)).to_be_attached()
+    tiles.nth(4).locator("a[data-opens]").focus()
+    page.keyboard.press("Shift+Space")
+    expect(bar).to_contain_text("5 selected")
+    scroll = page.evaluate("scrollY")
+    page.keyboard.press("t")
+    bar.get_by_label("Tags, with commas").fill("approved, 春季")
+    bar.get_by_label("Tags, with commas").press("Enter")
+    expect(page.get_by_text("5 results tagged.")).to_be_visible()
+    assert page.evaluate("scrollY") == scroll
+    assert set(MissionItem.objects.filter(tags__name="春季").values_list("mission__name", flat=True)) == {
+        "Extra",
+        "Library",
+    }
+    tiles.nth(1).locator("a[data-opens]").click()
+    lightbox = page.locator("#lightbox")
+    expect(lightbox.get_by_role("link", name="春季")).to_be_visible()
+    page.keyboard.press("t")
+    page.keyboard.press("End")
+    page.keyboard.type(", late")
+    with page.expect_response("**/tags"):
+        page.keyboard.press("Enter")
+    expect(lightbox.get_by_role("link", name="late")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(lightbox).to_be_hidden()
+    page.reload()
+    page.get_by_label("Tag", exact=True).select_option("late")
+    expect(tiles).to_have_count(1)
+    expect(bar).to_contain_text("5 selected, 4 not shown")
+    check_axe(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download selected").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert {name.partition("/")[0] for name in names} == {"Extra", "Library", "manifest.csv"}

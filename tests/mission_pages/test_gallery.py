@@ -156,7 +156,7 @@ def test_all_starred_results_are_selected_by_their_view(web, mission):
 
 
 def test_selection_without_meaning_is_refused(web, mission):
-    for item, text in {"": "Select results first.", "1-99999": "Select at most 10000 results"}.items():
+    for item, text in {"": "Select results first.", "1-99999": "Select at most 10,000 results"}.items():
         response = web.post(f"/missions/{mission.pk}/star", {"item": item, "starred": "1"})
         assert text in str(list(get_messages(response.wsgi_request))[-1])
         script = web.post(f"/missions/{mission.pk}/star", {"item": item}, headers={"Accept": "application/json"})

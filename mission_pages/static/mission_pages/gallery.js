@@ -122,7 +122,7 @@ document.querySelector("[data-compares-selection]")?.addEventListener("click", a
   try {
     const loaded = tiles().filter(isSelected);
     const isLoaded = new Set(loaded.map((tile) => tile.dataset.row)).size === selectedCount();
-    openSelection(isLoaded ? loaded : (await loadPage(`item=${numbersText()}`)).tiles.map((tile) => document.adoptNode(tile)));
+    openSelection(isLoaded || !gallery.dataset.numbers ? loaded : (await loadPage(`item=${numbersText()}`)).tiles.map((tile) => document.adoptNode(tile)));
   } catch {
     toast("error", document.body.dataset.failed);
   }

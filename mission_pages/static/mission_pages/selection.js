@@ -10,11 +10,14 @@ import { boxOf, comparePlaces, gallery, starOf, tiles } from "./tiles.js";
 
 const form = document.getElementById("selection");
 const storageKey = `selection ${location.pathname}`;
+const isOfAllMissions = gallery.dataset.view === "all";
 const isStarredView = gallery.dataset.view === "starred";
 let isAll = false;
 let keys = new Set(); // the selected ones; those that are not, if isAll
 let anchor = null; // the place of the tile that was selected last
 restore();
+
+const shownKeys = () => new Set(tiles().filter(boxOf).map((tile) => boxOf(tile).value));
 
 const total = () => Number(gallery.dataset.total);
 
@@ -60,9 +63,16 @@ export async function selectRange(tile) {
   }
 }
 
-/** Select all results of the gallery, also those that are not in the page. */
+/**
+ * Select all results of the gallery, also those that are not in the page; of a gallery of all missions, whose results nobody has
+ * counted, those that are in the page.
+ */
 export function selectAll() {
-  if (!form || !total()) return; // the gallery of all missions has no total
+  if (!form) return;
+  if (isOfAllMissions) {
+    select(shownKeys(), true);
+    return;
+  }
   [isAll, keys] = [true, new Set()];
   show();
 }
@@ -108,17 +118,21 @@ function showCount() {
   const counter = form?.querySelector("[data-counts]");
   if (!counter) return;
   const count = selectedCount();
-  const { one, some, all, most } = counter.dataset;
-  const figures = { n: count.toLocaleString("en"), total: total().toLocaleString("en") };
+  const { one, some, all, most, partly } = counter.dataset;
+  const shown = isOfAllMissions ? shownKeys() : new Set();
+  const hiddenCount = isOfAllMissions ? [...keys].filter((key) => !shown.has(key)).length : 0;
+  const whole = isOfAllMissions ? shown.size : total();
+  const figures = Object.fromEntries(Object.entries({ n: count, total: total(), m: hiddenCount }).map(([name, value]) => [name, value.toLocaleString("en")]));
   const fill = (text) => text.replace(/\{(\w+)\}/g, (_, name) => figures[name]);
   let text = count === 1 ? one : some;
   if (isAll) text = keys.size ? most : all;
+  else if (hiddenCount) text = partly;
   counter.textContent = count ? fill(text) : "";
   gallery.classList.toggle("is-selecting", count > 0);
   form.toggleAttribute("data-some", count > 0);
   for (const button of document.querySelectorAll('[data-selects="all"]')) {
-    button.textContent = button.dataset.text.replace("{n}", figures.total);
-    if (form.contains(button)) button.hidden = isAll && !keys.size;
+    button.textContent = button.dataset.text.replace("{n}", whole.toLocaleString("en"));
+    if (form.contains(button)) button.hidden = isOfAllMissions ? count - hiddenCount === whole : isAll && !keys.size;
   }
   for (const button of form.querySelectorAll("[data-at-least]")) {
     button.hidden = count < Number(button.dataset.atLeast) || count > Number(button.dataset.atMost) || isAll;
@@ -137,7 +151,10 @@ function restore() {
   [isAll, keys] = [stored.isAll, new Set(expand(stored.keys))];
 }
 
-document.addEventListener("gallery:added", ({ detail }) => paint(detail));
+document.addEventListener("gallery:added", ({ detail }) => {
+  paint(detail);
+  if (isOfAllMissions) showCount();
+});
 document.addEventListener("gallery:counted", showCount);
 
 // --- Clicks ---
@@ -176,6 +193,9 @@ form?.addEventListener("submit", (event) => {
   if (keys.size > Number(form.dataset.most)) {
     event.preventDefault();
     toast("error", form.dataset.tooMany);
+  } else if (button?.getAttribute("formmethod") === "get") {
+    event.preventDefault(); // only the keys belong into the address
+    location.assign(`${button.formAction}?item=${compress(keys)}`);
   } else if (button?.hasAttribute("data-stays")) {
     event.preventDefault();
     changeMarks(button);

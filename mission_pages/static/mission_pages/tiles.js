@@ -12,7 +12,7 @@
 //   data-across     the page that compares the versions and models of its row, if there are any
 //   data-tags       of its item, with ", " between them (tags.js)
 //   a[data-opens]             leads to the page of its item
-//   [form=selection]          the box that selects its item, if the page selects; the value is the number of the item
+//   [form=selection]          the box that selects its item, if the page selects; the value is the number of the item, or its id among all missions
 //   .tile-star                sends the star of its item to its formaction; it may stand beside the tile, in the same [data-side]
 //   template                  the facts that the lightbox shows
 //

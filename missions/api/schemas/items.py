@@ -197,7 +197,7 @@ class ItemPage(Schema):
 
 
 def item_page(mission: Mission, filters: ItemFilterIn) -> dict[str, Any]:
-    """Read one page of a mission's items, in two statements."""
+    """Read one page of a mission's items, in three statements."""
     items, last = selectors.items_after(
         mission,
         int(filters.cursor),
