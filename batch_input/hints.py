@@ -12,7 +12,7 @@ from typing import Any
 
 from batch_input.columns import prompt_field
 from batch_input.encodings import is_garbled
-from batch_input.headings import CUSTOM_ID
+from batch_input.headings import CUSTOM_ID, known_headings
 from batch_input.tables import TEXT_KEY
 from core.reasons import Definition, Reason, define
 from providers.catalog import Model
@@ -173,9 +173,11 @@ def hints_of_rows(rows: Iterable[str | Mapping[str, Any]], model: Model) -> list
     ]
     if len(texts) > 1:
         first, mean_length = texts[0].strip(), sum(map(len, texts[1:])) / len(texts[1:])
-        is_short = len(first) <= 24 and len(first.split()) <= 2 and not re.search(r"[.!?。！？,，]$", first)
+        is_short = len(first) <= 24 and len(first.split()) <= 2 and not re.search(r"[.!?。！？,]$|[，、；]", first)
         separators = ",;|、，；｜" + (":" if all(":" in text for text in texts[1:SHOWN_IDS]) else "")
         is_list = len(first) <= 60 and bool(re.fullmatch(rf"\w+([{separators}]\w+)+", first))
+        if is_list and re.search("[、，；｜]", first):  # so are most Chinese prompts
+            is_list = known_headings(re.split(f"[{separators}]", first)) > 0
         if (
             is_list
             or (is_short and first.endswith((":", "：")))

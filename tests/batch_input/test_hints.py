@@ -87,6 +87,8 @@ def test_heading_and_repeated_ids_get_a_hint() -> None:
     assert codes(["text:style", "a whale:oil", "an owl:ink"]) == ["hint_heading"]
     assert codes(["whale:blue", "owl", "fox"]) == []
     assert codes(["whale", "owl", "fox"]) == []
+    assert codes(["提示词，风格", PLAIN, PLAIN]) == ["hint_heading"]
+    assert codes(["白色背景，柔和阴影，产品摄影", PLAIN, PLAIN]) == []
     rows = [{"prompt": PLAIN, "custom_id": name} for name in ("a", "b", "a", "", "")]
     assert [str(hint) for hint in hints_of_rows(rows, TEXT_TO_IMAGE)] == [
         "custom_id is not unique: a. Results of these items cannot be told apart by it."
