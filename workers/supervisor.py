@@ -53,7 +53,11 @@ STOP_SECONDS = 8.0  # then the group is killed, so that a stop takes less than t
 ORPHAN_GRACE_SECONDS = 5.0
 ORPHAN_LIMIT_SECONDS = 120.0
 SLOW_LOG_SECONDS = 60.0
-MALLOC_ARENA_MAX = -8
+# Options of glibc's malloc for workers, from mallopt(3), and their values. Threads share one heap
+# instead of keeping one each. Large blocks, such as pictures, go back to the system at once: by
+# default glibc keeps larger and larger ones after the first was freed.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+MALLOC = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: 256 * 1024, M_TRIM_THRESHOLD: 512 * 1024}
 
 
 class Supervisor:
@@ -192,10 +196,9 @@ class Supervisor:
         connections.close_all()  # a connection must not be shared with a forked process
         read_end, write_end = os.pipe()
         gc.freeze()  # what is loaded by now stays shared between all workers
-        # glibc gives each thread a heap of its own and keeps it when the thread ends; let the
-        # threads of a worker share one (M_ARENA_MAX of mallopt(3)). Without glibc nothing happens.
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(MALLOC_ARENA_MAX, 1)
+        with contextlib.suppress(OSError, AttributeError):  # without glibc
+            for option, value in MALLOC.items():
+                ctypes.CDLL(None).mallopt(option, value)
         self.child = os.fork()
         if self.child == 0:
             os.close(write_end)
