@@ -50,17 +50,18 @@ class FilterSelect(forms.Select):
         super().__init__({"class": "input", **(attrs or {})}, choices)
 
 
+class SearchField(forms.CharField):
+    """The words of a search, without the frame of a field."""
+
+    def __init__(self, placeholder: Any) -> None:
+        attrs = {"class": "input", "type": "search", "placeholder": placeholder}
+        super().__init__(required=False, max_length=200, label=_("Search"), widget=forms.TextInput(attrs=attrs))
+
+
 class MissionFilterForm(forms.Form):
     """The filters of the missions list, as they stand in its URL. Invalid values are ignored."""
 
-    search = forms.CharField(
-        required=False,
-        max_length=200,
-        label=_("Search"),
-        widget=forms.TextInput(
-            attrs={"class": "input", "type": "search", "placeholder": _("Name, prompt or custom ID")}
-        ),
-    )
+    search = SearchField(_("Name, prompt or custom ID"))
     status = forms.ChoiceField(
         required=False, label=_("Status"), choices=[("", _("Any status")), *MissionStatus.choices], widget=FilterSelect
     )

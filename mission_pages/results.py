@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import rights
 from accounts.rights import Action
-from mission_pages.forms import FilterSelect, GalleryForm
+from mission_pages.forms import FilterSelect, GalleryForm, SearchField
 from mission_pages.gallery import look_of, remember_look
 from mission_pages.item_presenter import present_results
 from missions import selectors
@@ -41,14 +41,7 @@ class DateInput(forms.DateInput):
 class ResultFilterForm(forms.Form):
     """The filters of the results, as they stand in the page's URL. Invalid values are ignored."""
 
-    search = forms.CharField(
-        required=False,
-        max_length=200,
-        label=_("Search"),
-        widget=forms.TextInput(
-            attrs={"class": "input", "type": "search", "placeholder": _("Prompt, custom ID, file name or tag")}
-        ),
-    )
+    search = SearchField(_("Prompt, custom ID, file name or tag"))
     task_type = forms.ChoiceField(
         required=False, label=_("Type"), choices=[("", _("Any type")), *TaskType.choices], widget=FilterSelect
     )

@@ -92,7 +92,7 @@ class Event(models.Model):
 
 
 class Cause(models.TextChoices):
-    """A reason for which nothing can be submitted, and to whom it is told."""
+    """A reason for which nothing can be submitted. The comments say who is notified."""
 
     ACCOUNT = "account", _("provider account")  # operators: the subject is its name
     PROVIDER = "provider", _("provider")  # owners of missions: none of its accounts can be used
@@ -103,8 +103,8 @@ class Cause(models.TextChoices):
 class Incident(models.Model):
     """A trouble that stops many missions at once, while it lasts.
 
-    The row makes sure that one message tells of its begin and one of its end, whichever worker
-    notices. ``details`` are those of the events.
+    Because of the row there is one message about its start and one about its end, whichever worker
+    notices them. ``details`` are those of the events.
     """
 
     cause = models.CharField(max_length=16, choices=Cause.choices)

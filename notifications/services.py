@@ -123,7 +123,7 @@ def begin_incident(
         )
         if is_new:
             log.error("Incident: %s: %s", incident, reason)
-            _tell(EventType.SERVICE_STOPPED, incident, people())
+            _store_events(EventType.SERVICE_STOPPED, incident, people())
         return is_new
 
 
@@ -133,11 +133,12 @@ def end_incident(incident: Incident, *, people: Callable[[], Collection[int]] = 
         deleted, _rows = Incident.objects.filter(pk=incident.pk).delete()
         if deleted:
             log.info("End of the incident: %s", incident)
-            _tell(EventType.SERVICE_RESUMED, incident, people())
+            _store_events(EventType.SERVICE_RESUMED, incident, people())
         return bool(deleted)
 
 
-def _tell(event_type: EventType, incident: Incident, people: Collection[int]) -> None:
+def _store_events(event_type: EventType, incident: Incident, people: Collection[int]) -> None:
+    """Store an event of an incident for each of the people who have a channel."""
     with_channels = Channel.objects.filter(owner__in=people, is_enabled=True).order_by("owner_id")
     Event.objects.bulk_create(
         Event(

@@ -1,6 +1,7 @@
 """Incidents: a blocked provider account or a full disk.
 
-Operators, and the owners of waiting missions, are told once that it began and once that it is over.
+Operators, and the owners of waiting missions, are notified once when it begins and once when it
+ends.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Trouble:
 def watch() -> None:
     """Begin and end incidents by the present state of accounts and disks.
 
-    Every worker cluster calls it often; the first one that notices a change tells of it.
+    Every worker cluster calls it often; the first one that notices a change stores the events.
     """
     accounts = list(ProviderAccount.objects.order_by("pk"))
     running = WorkerCluster.objects.filter(stopped_at=None).exclude(free_disk_bytes=None)
@@ -109,7 +110,7 @@ def _free(cluster: WorkerCluster) -> int:
 
 
 def _people(cause: str, provider: str) -> Callable[[], Collection[int]]:
-    """Return a function that finds the people to tell: operators, or owners of waiting missions."""
+    """Return a function that finds whom to notify: operators, or owners of waiting missions."""
 
     def find() -> set[int]:
         backend = "django.contrib.auth.backends.ModelBackend"

@@ -1,8 +1,7 @@
 """The form of a new mission: its saved state, its controls and its parser.
 
 A form is a set of named texts, exactly as they were typed. Nothing is required here:
-``new_mission_preview`` reports every problem at once. The catalogue decides which parameters there
-are.
+``preview`` reports every problem at once. The catalogue decides which parameters there are.
 """
 
 from __future__ import annotations
