@@ -33,7 +33,8 @@ class MissionPagesConfig(AppConfig):
 
         statuses.register("mission", MissionStatus, STATUS_LOOKS)
         statuses.register("item", ItemStatus, STATUS_LOOKS, bar_order=BAR_ORDER)
-        statuses.register("output", OutputStatus, STATUS_LOOKS)
+        output_looks = STATUS_LOOKS | {"pending": ("busy", "loader")}
+        statuses.register("output", OutputStatus, output_looks, labels={"pending": _("being fetched")})
         navigation.register(
             navigation.SITE,
             navigation.Entry("missions:list", _("Missions"), "missions", order=10),

@@ -27,14 +27,19 @@ def register(
     statuses: type[models.TextChoices],
     looks: Mapping[str, tuple[str, str]],
     *,
+    labels: Mapping[str, str | Promise] | None = None,
     bar_order: Sequence[str] = (),
 ) -> None:
     """Add a kind of status, such as ``item``.
 
-    ``looks`` has the tone and the icon of each status.  ``bar_order`` lists the pieces of a status
-    bar from left to right; only kinds with counts need it.
+    ``looks`` has the tone and the icon of each status.  ``labels`` replace those of the statuses.
+    ``bar_order`` lists the pieces of a status bar from left to right; only kinds with counts need
+    it.
     """
-    _looks[kind] = {status.value: StatusLook(status.label, *looks[status.value]) for status in statuses}
+    words = labels or {}
+    _looks[kind] = {
+        status.value: StatusLook(words.get(status.value, status.label), *looks[status.value]) for status in statuses
+    }
     _bar_orders[kind] = bar_order
 
 

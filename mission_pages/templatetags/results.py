@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import floatformat
 from django.utils.translation import ngettext, npgettext
 
 from core.money import amount_text
@@ -77,6 +78,12 @@ def place(item: MissionItem, view: str) -> str:
 def percent(share: float) -> int:
     """Return a share from 0 to 1 as whole percent, rounded down: 100 means that it is done."""
     return int(share * 100)
+
+
+@register.filter
+def speed(number: float) -> str:
+    """Return a speed with at most one digit after the point, from 10 on with none."""
+    return str(floatformat(number, "-1g" if number < 10 else "0g"))
 
 
 @register.filter

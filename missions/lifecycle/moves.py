@@ -52,6 +52,7 @@ _MISSION_FIELDS = (
     "failure_streak_code",
     "pause_reason_code",
     "paused_at",
+    "ended_at",
     "run_first",
     "held_count",
     *(f"{status}_count" for status in ItemStatus.values),
@@ -163,9 +164,10 @@ def move_mission(
         changes["paused_at"] = now
     elif source == MissionStatus.PAUSED:
         changes["paused_at"] = None
-        if mission.started_at and mission.paused_at:
-            pause = now - max(mission.paused_at, mission.started_at)
-            changes["paused_seconds"] = F("paused_seconds") + pause.total_seconds()
+    idle_since = mission.paused_at if source == MissionStatus.PAUSED else mission.ended_at
+    if mission.started_at and idle_since:  # what lies between its end and a new start is no work either
+        idle = now - max(idle_since, mission.started_at)
+        changes["paused_seconds"] = F("paused_seconds") + idle.total_seconds()
     moved = Mission.objects.filter(pk=mission.pk, status=source).update(status=to, updated_at=now, **changes)
     lose_race_unless(moved == 1)
     mission.status = to

@@ -72,7 +72,8 @@ def test_distant_times_are_dates():
 def test_every_status_has_a_badge(kind, choices):
     for status in choices:
         made = render("{% status_badge status kind %}", status=status.value, kind=kind)
-        assert status.label.capitalize() in made
+        label = "being fetched" if (kind, status) == ("output", "pending") else status.label
+        assert label.capitalize() in made
         assert 'class="icon' in made
 
 

@@ -114,7 +114,7 @@ def test_files_that_are_fetched_are_counted(web, owner):
 
     page = web.get(f"/missions/{mission.pk}").content.decode()
 
-    assert "2 more are completed; their files are being fetched." in page
+    assert "Files still being fetched: 2 of 3 completed items." in page
     assert 'data-fetching="2-3"' in page
     assert page.count('class="tile"') == 1
 

@@ -8,11 +8,12 @@ import pytest
 from django.utils import timezone
 
 from mission_pages.gallery_queries import Completion
+from mission_pages.templatetags.results import speed
 from mission_pages.throughput import pace_of, slow_items
 from missions import durations, services
 from missions.models import Attempt, Mission
 from missions.policy.polling import Expectation
-from tests.factories import accept, begin, claim, make_mission
+from tests.factories import accept, begin, claim, make_mission, succeed
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -95,10 +96,30 @@ def test_pauses_are_measured(owner, account, time_machine):
     assert pace_of(batch, [], now=start + timedelta(minutes=18)).elapsed_seconds == 120.0
 
 
+@pytest.mark.django_db
+def test_time_after_its_end_does_not_count(owner, account, time_machine):
+    start = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    time_machine.move_to(start, tick=False)
+    batch = make_mission(owner, 1)
+    attempt = accept_one(batch, account)
+    time_machine.move_to(start + timedelta(minutes=2), tick=False)
+    assert succeed(attempt)
+    time_machine.move_to(start + timedelta(days=1), tick=False)
+    services.make_again(mission_id=batch.pk, indexes=[1], actor=f"user:{owner.pk}")
+    batch.refresh_from_db()
+    assert batch.status == "running"
+    assert pace_of(batch, [], now=start + timedelta(days=1, minutes=3)).elapsed_seconds == 300.0
+
+
 def accept_one(batch, account):
     (attempt,) = claim(batch, account, 1)
     assert begin(attempt)
     assert accept(attempt)
+    return attempt
+
+
+def test_speeds_are_short():
+    assert [speed(number) for number in (3.0, 9.5, 10.0, 407.4, 1407.4)] == ["3", "9.5", "10", "407", "1,407"]
 
 
 @pytest.mark.django_db
