@@ -37,7 +37,8 @@ class ParameterView:
 class ItemView:
     """An item with its parameters. The caption distinguishes it from others of its mission.
 
-    ``name`` is its own id, or the names of the photos that it is made from; ``text`` its prompt.
+    ``source`` has the names of the photos that it is made from; ``name`` is its own id, or else
+    these names; ``text`` its prompt.
     """
 
     item: MissionItem
@@ -45,6 +46,7 @@ class ItemView:
     parameters: list[ParameterView] = field(default_factory=list)
     name: str = ""
     text: str = ""
+    source: str = ""
 
     @property
     def tags(self) -> list[str]:
@@ -69,8 +71,9 @@ def present_results(items: Sequence[MissionItem]) -> list[ItemView]:
         names = ("prompt", models[item.mission_id].batch_field)
         files = source_names(item) or [media.name for parameter in parameters for media in parameter.files]
         text = next((parameter.value for parameter in parameters if parameter.name in names and parameter.value), "")
-        name = item.custom_id or ", ".join(files)
-        views.append(ItemView(item, " · ".join(filter(None, (name, text))), parameters, name, text))
+        source = ", ".join(files)
+        name = item.custom_id or source
+        views.append(ItemView(item, " · ".join(filter(None, (name, text))), parameters, name, text, source))
     return views
 
 

@@ -41,7 +41,7 @@ class DateInput(forms.DateInput):
 class ResultFilterForm(forms.Form):
     """The filters of the results, as they stand in the page's URL. Invalid values are ignored."""
 
-    search = SearchField(_("Prompt, custom ID, file name or tag"))
+    search = SearchField(_("Prompt, ID, file or tag"))
     task_type = forms.ChoiceField(
         required=False, label=_("Type"), choices=[("", _("Any type")), *TaskType.choices], widget=FilterSelect
     )

@@ -35,7 +35,7 @@ OWN_CAUSES = {
 class FailureGroup:
     """Failed items that share a cause.
 
-    ``message``         of the first item
+    ``message``         of the first item; with ``says_free`` it tells that nothing was charged
     ``is_promising``    another try may help although nothing is changed
     ``edited_count``    items whose parameters a person has changed since they failed
     ``accepted_count``  attempts that the provider accepted
@@ -45,6 +45,7 @@ class FailureGroup:
 
     error_code: str
     message: str
+    says_free: bool
     advice: Promise
     is_promising: bool
     count: int
@@ -74,10 +75,12 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
     rows = sorted(grouped, key=lambda row: (-row["count"], row["first"]))
     first = failed.filter(index__in=[row["first"] for row in rows]).defer("params")
     messages = {item.index: item.error_display for item in first}
+    free = {item.index for item in first if ".not_charged'" in str(item.error_params)}
     return [
         FailureGroup(
             error_code=row["error_code"],
             message=messages.get(row["first"], ""),
+            says_free=row["first"] in free,
             advice=ADVICE[remedy_of(mission, row["error_code"])],
             is_promising=remedy_of(mission, row["error_code"]) is not Remedy.NONE,
             count=row["count"],

@@ -40,15 +40,15 @@ class ShareLinkAdmin(DetailAdmin):
         ("withdrawn_at", _("Withdrawn")),
         ("opened_count", _("Openings")),
         ("last_opened_at", _("Last opened")),
-        ("allows_download", _("Files can be downloaded")),
-        ("allows_picks", _("Favourites can be marked")),
-        ("shows_prompts", _("Prompts are shown")),
+        ("allows_download", _("Viewers can download files")),
+        ("allows_picks", _("Viewers can star results")),
+        ("shows_prompts", _("Viewers can see prompts")),
     ]
 
 
 @admin.register(Pick)
 class PickAdmin(DetailAdmin):
-    """The results that viewers marked as favourites."""
+    """The results that viewers starred."""
 
     list_display = [
         column("link", _("share link")),

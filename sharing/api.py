@@ -39,7 +39,7 @@ class LinkIn(Strict):
     ] = None
     shows_prompts: bool = False
     allows_download: bool = True
-    allows_picks: Annotated[bool, Field(description="Favourites can be marked; they become stars.")] = True
+    allows_picks: Annotated[bool, Field(description="Viewers can star results.")] = True
 
 
 class LinkOut(Schema):
@@ -57,7 +57,7 @@ class LinkOut(Schema):
     allows_download: bool
     allows_picks: bool
     opened_count: int
-    pick_count: Annotated[int, Field(description="Results that are marked as favourites now.")]
+    pick_count: Annotated[int, Field(description="Results that viewers have starred.")]
     picks: Annotated[list[int], Field(description="The indexes of these items.")]
     created_at: datetime
     expires_at: datetime
@@ -114,7 +114,7 @@ def list_links(request: HttpRequest, mission_id: Path[RowId]) -> QuerySet[ShareL
 
 @router.delete("/{mission_id}/links/{link_id}", response={204: None}, summary="Withdraw a share link")
 def withdraw_link(request: HttpRequest, mission_id: Path[RowId], link_id: Path[RowId]) -> Status[None]:
-    """Stop showing the results at once. Stars of marked favourites stay."""
+    """Stop showing the results at once. Its stars stay."""
     mission = visible_mission(request, mission_id, Action.CHANGE)
     services.withdraw(get_object_or_404(ShareLink.objects.select_related("mission"), mission=mission, pk=link_id))
     return Status(204, None)

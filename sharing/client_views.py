@@ -59,7 +59,7 @@ def with_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
 @require_safe
 @with_link
 def show_shared(request: HttpRequest, link: ShareLink) -> HttpResponse:
-    """Show the results, or only the favourites."""
+    """Show the results, or only the starred ones."""
     services.count_opening(link)
     return render(request, "sharing/shared.html", _context(request, link))
 
@@ -74,7 +74,7 @@ def show_tiles(request: HttpRequest, link: ShareLink) -> HttpResponse:
 @require_POST
 @with_link
 def pick(request: HttpRequest, link: ShareLink) -> HttpResponse:
-    """Mark a result as a favourite, or remove the mark. A script gets JSON."""
+    """Star a result, or take the star away. A script gets JSON."""
     form = PickForm(request.POST)
     if not form.is_valid():
         return JsonResponse({"message": _("Name one result by its number.")}, status=422)
@@ -130,7 +130,7 @@ def _output(link: ShareLink, index: int, number: int) -> Output:
 
 
 def _context(request: HttpRequest, link: ShareLink) -> dict[str, Any]:
-    only_picks = request.GET.get("view") == "favourites" and link.allows_picks
+    only_picks = request.GET.get("view") == "starred" and link.allows_picks
     page = services.shared_page(link, limit=RESULTS_PER_PAGE, after=request.GET.get("after", ""), only_picks=only_picks)
     return {
         "link": link,

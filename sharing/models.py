@@ -116,7 +116,7 @@ class ShareLink(models.Model):
 
 
 class Pick(models.Model):
-    """A result that somebody marked as a favourite on the page of a link."""
+    """A result that somebody starred on the page of a link."""
 
     link = models.ForeignKey(ShareLink, on_delete=models.CASCADE, related_name="picks")
     item = models.ForeignKey(MissionItem, on_delete=models.CASCADE, db_constraint=False, related_name="picks")

@@ -1,4 +1,4 @@
-"""Create, open and withdraw links, and mark favourites on their pages."""
+"""Create, open and withdraw links, and star results on their pages."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def shared_page(link: ShareLink, *, limit: int, after: str = "", only_picks: boo
     """Return the page of a link's results that begins after a row, in the order of the batch.
 
     ``after`` is the number of a row; anything else begins with the first. With ``only_picks`` the
-    page has the favourites alone.
+    page has the starred ones alone.
     """
     rows = picked_rows(link) if only_picks else link.rows
     if rows is None:
@@ -146,7 +146,7 @@ def shared_page(link: ShareLink, *, limit: int, after: str = "", only_picks: boo
 
 
 def picked_rows(link: ShareLink) -> list[int]:
-    """Return the numbers of the rows with a favourite, ascending."""
+    """Return the numbers of the rows with a starred result, ascending."""
     items = MissionItem.objects.filter(picks__link=link)
     return sorted({first or index for first, index in items.values_list("first_index", "index")})
 
@@ -186,13 +186,13 @@ def _chosen(mission: Mission, rows: Sequence[int]) -> QuerySet[MissionItem]:
 
 
 def pick(link: ShareLink, index: int, *, is_picked: bool) -> None:
-    """Mark a result as a favourite, or remove the mark. Its star follows.
+    """Star a result for the viewers of a link, or take that back. The star of its owner follows.
 
-    A star that was there before stays when the mark is removed. Raises Http404 if the link does not
+    A star that was there before stays. Raises Http404 if the link does not
     show the item, NotPossible if it allows no picks.
     """
     if not link.allows_picks:
-        raise NotPossible(_("Favourites cannot be marked with this link."))
+        raise NotPossible(_("Results cannot be starred with this link."))
     item = shared_item(link, index)
     with transaction.atomic():
         # One after the other: two clicks at once must not both believe that the star is theirs.

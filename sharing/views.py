@@ -42,34 +42,34 @@ class LinkForm(forms.Form):
     """A new link. The selection of results is beside it, in a SelectionForm."""
 
     title = forms.CharField(
-        max_length=200, required=False, label=gettext_lazy("Title"), help_text=gettext_lazy("Shown above the results.")
+        max_length=200, required=False, label=gettext_lazy("Title"), help_text=gettext_lazy("The heading of the page.")
     )
     message = forms.CharField(
         max_length=2000,
         required=False,
-        label=gettext_lazy("Message to the viewers"),
+        label=gettext_lazy("Your message"),
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=gettext_lazy("For example: please mark your ten favourites by Friday."),
+        help_text=gettext_lazy("Shown above the results. For example: Please star your ten best by Friday."),
     )
     days = forms.TypedChoiceField(
-        choices=DAYS, coerce=int, initial=services.DEFAULT_DAYS, label=gettext_lazy("Works for")
+        choices=DAYS, coerce=int, initial=services.DEFAULT_DAYS, label=gettext_lazy("Expires after")
     )
     allows_picks = forms.BooleanField(
         required=False,
         initial=True,
-        label=gettext_lazy("Favourites can be marked"),
-        help_text=gettext_lazy("They come back to you as stars."),
+        label=gettext_lazy("Viewers can star results"),
+        help_text=gettext_lazy("Their stars appear in your mission at once."),
     )
     allows_download = forms.BooleanField(
         required=False,
         initial=True,
-        label=gettext_lazy("Files can be downloaded"),
+        label=gettext_lazy("Viewers can download files"),
         help_text=gettext_lazy(
-            "Without it the page has no download buttons. A picture that is on a screen can still be saved."
+            "If this is off, the page has no download buttons. A picture on the screen can still be saved."
         ),
     )
     shows_prompts = forms.BooleanField(
-        required=False, label=gettext_lazy("Prompts are shown"), help_text=gettext_lazy("Costs are never shown.")
+        required=False, label=gettext_lazy("Viewers can see prompts"), help_text=gettext_lazy("Costs are never shown.")
     )
 
     def __init__(self, data: Any = None) -> None:
@@ -128,7 +128,7 @@ def withdraw_link(request: HttpRequest, mission_id: int, link_id: int) -> HttpRe
     """End a link at once."""
     mission = visible_mission(request, mission_id, Action.CHANGE)
     services.withdraw(get_object_or_404(ShareLink.objects.select_related("mission"), mission=mission, pk=link_id))
-    messages.success(request, _("The link no longer works. Favourites that were marked stay starred."))
+    messages.success(request, _("The link no longer works. Its stars stay."))
     return redirect("sharing:links", mission_id)
 
 

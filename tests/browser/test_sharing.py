@@ -38,7 +38,7 @@ def shoot(page, name: str) -> None:
         page.screenshot(path=Path(SHOTS, f"{name}.png"))
 
 
-def test_client_marks_favourites(open_page, mission):
+def test_client_stars_results(open_page, mission):
     link = create_link(mission=mission, creator=mission.owner, title="Tea garden", message="Choose ten, please.")
     for width, theme, language in ((1280, "light", "en-US"), (360, "dark", "zh-CN")):
         page = open_page(f"/shared/{link.token}", user=None, width=width, theme=theme, language=language)
@@ -60,7 +60,7 @@ def test_client_marks_favourites(open_page, mission):
     for last in (96, 120):
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         expect(page.locator(f"#gallery .tile[data-index='{last}']")).to_be_attached()
-    page.get_by_role("link", name="Favourites").click()
+    page.get_by_role("link", name="Starred").click()
     expect(page.locator("#gallery .tile")).to_have_count(2)
     starred = Output.objects.filter(is_starred=True)
     assert sorted(starred.values_list("item__index", flat=True)) == [2, 3]

@@ -99,6 +99,8 @@ def test_pagination_keeps_the_query(rf):
     made = render("{% pagination page %}", page=page, request=rf.get("/missions?status=failed&page=2&search=a+b"))
     assert 'href="?status=failed&amp;page=3&amp;search=a+b"' in made
     assert "51–100 of 200" in made
+    only = Paginator(range(50), 50).page(1)
+    assert "of 50" not in render("{% pagination page %}", page=only, request=rf.get("/missions"))
 
 
 def test_components_escape_their_arguments():

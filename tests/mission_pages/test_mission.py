@@ -9,9 +9,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from missions import lifecycle
 from missions.models import Mission, Output
 from providers import provider_accounts
-from tests.factories import bring_to, claim, make_media, make_mission
+from providers.adapters.runninghub import client, codes
+from tests.factories import accept, begin, bring_to, claim, make_media, make_mission
 from tests.result_factories import make_half_done, run
 
 TABS = ["", "/items", "/failures", "/settings", "/pulse", "/items/1", "/delete", "/cancel"]
@@ -83,6 +85,18 @@ def test_items_are_filtered(mixed, web, query, expected):
     items = web.get(f"/missions/{mixed.pk}/items?{query}").context["items"]
 
     assert [shown.item.index for shown in items] == expected
+
+
+def test_a_failure_without_a_charge_says_so_once(web, owner, account):
+    mission = make_mission(owner)
+    [attempt] = claim(mission, account)
+    assert begin(attempt)
+    assert accept(attempt)
+    message = codes.task_error(client.Reply(200, {}, is_readable=True), is_free=True).message
+    assert lifecycle.fail(attempt, code="1015", message=message, cost=None, retry_at=None)
+    page = web.get(f"/missions/{mission.pk}/failures").content.decode()
+    assert "RunningHub reports no charge for it." in page
+    assert "reported no charge" not in page
 
 
 def test_failures_are_explained_with_their_price(mixed, web):

@@ -16,7 +16,7 @@ from missions import services as missions
 from missions.models import Mission, Output
 from sharing import services
 from sharing.models import ShareLink
-from tests.factories import make_mission
+from tests.factories import make_media, make_mission
 from tests.result_factories import run
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +77,17 @@ def test_prompts_are_shown_if_wanted(client, mission):
     assert "secret fox 2" in client.get(f"/shared/{share(mission, shows_prompts=True).token}").content.decode()
 
 
+def test_photos_are_named(client, owner):
+    file = make_media(owner, name="IMG_4003.JPG")
+    rows = [{"imageUrls": [file.reference]}, {"imageUrls": [file.reference], "custom_id": "A-7"}]
+    mission = make_mission(owner, rows, task_type="image_to_image", params={"prompt": "a secret background"})
+    run(mission, [PNG + b"1"], [PNG + b"2"])
+    page = client.get(f"/shared/{share(mission).token}").content.decode()
+    assert page.count("<dt>Source</dt><dd><bdi>IMG_4003.JPG</bdi></dd>") == 2
+    assert "<bdi>A-7</bdi> · <bdi>IMG_4003.JPG</bdi>" in page
+    assert "a secret background" not in page
+
+
 def test_selection_shows_nothing_else(client, mission):
     link = share(mission, indexes=[2, 4])
     assert numbers(client.get(f"/shared/{link.token}")) == [2, 4]
@@ -134,13 +145,13 @@ def test_tokens_cannot_be_made_up(client, mission):
         assert client.get(f"/shared/{token}").status_code == 404, token
 
 
-def test_favourites_become_stars(client, mission):
+def test_stars_reach_the_mission(client, mission):
     link = share(mission)
     assert pick(client, link, 2).json() == {"count": 1}
     assert pick(client, link, 2).json() == {"count": 1}
     assert pick(client, link, 3).json() == {"count": 2}
     assert starred() == {2, 3}
-    assert numbers(client.get(f"/shared/{link.token}?view=favourites")) == [2, 3]
+    assert numbers(client.get(f"/shared/{link.token}?view=starred")) == [2, 3]
     assert pick(client, link, 2, starred="0").json() == {"count": 1}
     assert starred() == {3}
 
@@ -162,7 +173,7 @@ def test_stars_of_others_stay(client, mission):
 def test_picks_can_be_refused(client, mission):
     link = share(mission, allows_picks=False)
     assert pick(client, link, 1).status_code == 409
-    assert "Favourites" not in client.get(f"/shared/{link.token}").content.decode()
+    assert ">Starred" not in client.get(f"/shared/{link.token}").content.decode()
     assert starred() == set()
 
 

@@ -1,4 +1,4 @@
-// The number of favourites follows the stars.
+// The number of starred results follows the stars.
 
 const count = document.getElementById("pick-count");
 
