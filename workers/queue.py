@@ -35,7 +35,7 @@ NO_TIME_LIMIT = -1  # django-q2's alarm could fire between a paid answer and its
 # for a second while the processors have time to spare: then the core workers wait for the network.
 # (Where they wait for a processor, more processes only make it worse.) So a cluster of 50 keeps
 # most of its memory shared until it needs 50 (docs/decisions/0003-supervised-cluster.md).
-CORE_WORKERS = 12
+CORE_WORKERS = 10
 RESERVE_CHECK_SECONDS = 0.25
 CHECKS_BEFORE_HELPING = 4
 MIN_IDLE_CPU_PERCENT = 10
