@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from core.db.reasons import translate
 from core.reasons import TEMPLATES, Reason, define, stored
+from providers.catalog.labels import parameter_label
 
 ENCODING_GUESSED = define(
     "input_encoding_guessed",
@@ -97,8 +98,9 @@ class ColumnMatch:
         return self.basis in ("synonym", "spelling", "cells")
 
     def __str__(self) -> str:
-        """Return ``text → prompt``, or the column alone if it has the name of its field."""
-        return self.column if self.column == self.field else f"{self.column or '…'} → {self.field}"
+        """Return ``text → Prompt``, or the label alone if the column has the name of its field."""
+        label = parameter_label(self.field)
+        return label if self.column in (self.field, label) else f"{self.column or '…'} → {label}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,15 +429,13 @@ def parse(state: FormState) -> MissionEntry:
 
 
 def _default_name(task_type: TaskType, batch: BatchInput, owner: User) -> str:
-    """Return the type with the beginning of the first prompt, or the name of the first photo.
+    """Return the beginning of the first prompt, or the name of the first photo, else the time.
 
-    Without either, it is the type and the time.
+    The type comes last: lists cut long names, and it does not tell missions apart.
     """
-    type_name = task_type.label.capitalize()
     subject = " ".join(_first_subject(batch, owner).replace("\0", "").split())
-    if not subject:
-        return type_name + _(", ") + date_format(timezone.localtime(), "Y-m-d H:i")
-    return _("%(type)s: %(subject)s") % {"type": type_name, "subject": Truncator(subject).chars(SUBJECT_LENGTH)}
+    subject = Truncator(subject).chars(SUBJECT_LENGTH) or date_format(timezone.localtime(), "Y-m-d H:i")
+    return f"{subject} · {task_type.label.capitalize()}"
 
 
 def _first_subject(batch: BatchInput, owner: User) -> str:

@@ -83,7 +83,7 @@ def test_line_names_all_that_was_read_and_not() -> None:
     for part in (
         "2 rows",
         "column names in line 1",
-        "columns: text → prompt (guessed), aspectRatio",
+        "columns: text → Prompt (guessed), Aspect ratio",
         "columns not used: prompt_no, note",
         "characters",
     ):

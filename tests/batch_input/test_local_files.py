@@ -88,7 +88,7 @@ def test_guesses_are_left_to_a_person(tmp_path: Path) -> None:
     read = read_file(file, model=TEXT_TO_IMAGE)
 
     assert read.rows[0].value == {"prompt_id": "7", "prompt": "a fox", "ratio": "1:1"}
-    assert "columns: prompt_id, Prompt → prompt, ratio" in read.report.line
+    assert "columns: Prompt id, Prompt, Aspect ratio" in read.report.line
 
 
 def test_missing_file_is_explained(tmp_path: Path) -> None:

@@ -36,5 +36,5 @@ def test_table_carries_its_report() -> None:
     assert imported.report.rows == 2
     assert imported.report.columns == ("prompt", "seed")
     assert imported.report.unused_columns == ("note",)
-    assert [str(warning) for warning in imported.report.warnings] == ["Guessed: seed. Check what each column fills."]
+    assert [str(warning) for warning in imported.report.warnings] == ["Guessed: Seed. Check what each column fills."]
     assert InputReport.from_json(imported.report.to_json()) == imported.report

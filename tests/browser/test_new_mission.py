@@ -51,6 +51,28 @@ def test_prompts_are_priced_and_a_double_click_pays_once(page):
     assert [mission.total_count for mission in Mission.objects.all()] == [3]
 
 
+def test_old_figures_are_not_shown(page):
+    page.goto(URL)
+    page.fill("#id_prompts", "a fox")
+    submit_button(page, "Submit 1 item (about ¥0.05)")
+    expect(page.locator("#id_name")).to_have_attribute("placeholder", "a fox · Text to image")
+    held = []
+    page.route(f"**{URL}", lambda route: held.append(route))
+    with page.expect_request(f"**{URL}"):
+        page.fill("#id_prompts", "an owl\na cat")
+        expect(submit_button(page, "Counting…")).to_be_disabled()
+        expect(page.locator(".preview-figures")).not_to_contain_text("0.05")
+    page.fill("#id_prompts", "an owl\na cat\na dog")
+    held.pop().continue_()
+    expect(page.locator(".preview-saved")).to_contain_text("Draft saved")
+    expect(submit_button(page, "Counting…")).to_be_disabled()
+    page.unroute(f"**{URL}")
+    for route in held:
+        route.continue_()
+    expect(submit_button(page, "Submit 3 items (about ¥0.15)")).to_be_enabled()
+    expect(page.locator("#id_name")).to_have_attribute("placeholder", "an owl · Text to image")
+
+
 def test_reload_and_back_lose_and_repeat_nothing(page):
     page.goto(URL)
     page.fill("#id_prompts", "a fox\na cat")

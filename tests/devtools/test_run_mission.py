@@ -106,7 +106,7 @@ def test_prompts_file_becomes_a_folder_of_images(folder: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "Nothing can be spent" in done.stdout
-    assert "Read prompts.csv: 2 rows · column names in line 1 · columns: custom_id, prompt" in done.stdout
+    assert "Read prompts.csv: 2 rows · column names in line 1 · columns: Custom ID, Prompt" in done.stdout
     assert "2 items: 2 completed" in done.stdout
     assert "cost: 0.10 CNY" in done.stdout
     first, second = manifest(folder / "out")

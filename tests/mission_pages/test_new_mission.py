@@ -213,15 +213,15 @@ def test_default_name_is_the_first_prompt(client: Client, key: str) -> None:
     submit(client, key, prompts=f"a  fox {'x' * 300}\na cat")
 
     name = Mission.objects.get().name
-    assert name.startswith("Text to image: a fox xxx")
-    assert name.endswith("…")
+    assert name.startswith("a fox xxx")
+    assert name.endswith("… · Text to image")
     assert len(name) < 80
 
 
 def test_default_name_without_prompts_is_the_type(client: Client, key: str) -> None:
     entry = post(client, key, prompts="").context["entry"]
 
-    assert entry.default_name.startswith("Text to image, ")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d · Text to image", entry.default_name)
 
 
 def test_changed_count_is_not_submitted(client: Client, key: str) -> None:
@@ -359,7 +359,7 @@ def test_page_says_what_was_read_and_guessed(client: Client, key: str) -> None:
     content = "prompt_no,text,seed_no,note\r\n7,a fox in snow,3,x\r\n8,an owl --ar 16:9,4,y\r\n"
     page = text(post(client, key, "import", file=upload(content.encode("utf-16"), "a.csv")))
 
-    for part in ("a.csv", "2 rows", "text → prompt (guessed)", "columns not used: prompt_no", "UTF-16"):
+    for part in ("a.csv", "2 rows", "text → Prompt (guessed)", "columns not used: prompt_no", "UTF-16"):
         assert part in page
     assert "guessed from its name" in page
     assert "Prompts with options of other tools, such as “an owl --ar 16:9”: 1." in page
@@ -469,7 +469,7 @@ def test_mission_keeps_what_was_read(client: Client, key: str) -> None:
     mission = Mission.objects.get()
     page = text(client.get(f"/missions/{mission.pk}/settings"))
 
-    for part in ("foxes.xlsx", "sheet “Sheet1”", "1 row", "text → prompt (guessed)", "columns not used: note"):
+    for part in ("foxes.xlsx", "sheet “Sheet1”", "1 row", "text → Prompt (guessed)", "columns not used: note"):
         assert part in page
     assert mission.input["sheet"] == "Sheet1"
     client.post(f"/missions/{mission.pk}/duplicate")

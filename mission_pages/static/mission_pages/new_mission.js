@@ -15,20 +15,49 @@ let isPreviewDue = false; // requested, but not sent: a redraw of the form under
 /** Request a new preview now; that also saves the draft. */
 function requestPreview() {
   isPreviewDue = true;
+  noteChange();
   document.getElementById("previewer")?.dispatchEvent(new CustomEvent("changed"));
 }
 
 // --- Previews ---
 
-// These controls send a request of their own.
+// The first two send a request of their own; the others change nothing that the preview counts.
 document.addEventListener(
   "input",
   (event) => {
-    if (event.target.matches?.("[data-redraws], [data-quiet]")) event.stopPropagation();
-    else countLines(event.target);
+    const { target } = event;
+    if (target.matches?.("[data-redraws], [data-quiet]")) event.stopPropagation();
+    else countLines(target);
+    if (form()?.contains(target) && !target.matches("[data-quiet], #id_name, #id_description")) noteChange();
   },
   true,
 );
+
+// The server refuses to submit what the preview does not show; and the preview shows no figures of what has changed since.
+let changes = 0;
+let counted = 0; // the changes that the last request knows
+
+function noteChange() {
+  changes += 1;
+  showCounting();
+}
+
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+  if (!form()?.contains(elt)) return;
+  counted = changes;
+  if (elt.id !== "previewer") showCounting(); // a button that changes the form
+});
+
+function showCounting() {
+  const preview = document.getElementById("preview");
+  if (!preview || "old" in preview.dataset) return;
+  preview.dataset.old = "";
+  for (const figure of preview.querySelectorAll(".preview-figures dd")) figure.textContent = "…";
+  const button = document.getElementById("submit-mission");
+  if (button) button.disabled = true;
+  const text = preview.querySelector(".button-wide");
+  if (text) text.textContent = form().dataset.counting;
+}
 
 function countLines(area) {
   const counter = document.querySelector(`[data-lines="${area.id}"]`);
@@ -60,8 +89,15 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (elt.id === "previewer") {
     if (successful) postedTexts = { ...postedTexts, ...elt.pendingTexts };
     else showUnsaved(event.detail.xhr);
-  } else if (form()?.contains(elt)) postedTexts = {};
+  } else if (form()?.contains(elt)) {
+    postedTexts = {};
+    if (!successful) setTimeout(previewIfOld, RETRY_PAUSE);
+  }
 });
+
+function previewIfOld() {
+  if (document.querySelector("#preview[data-old]")) requestPreview();
+}
 
 function showUnsaved(xhr) {
   postedTexts = {};
@@ -230,12 +266,18 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", () => {
+  const name = document.getElementById("id_name");
+  if (name) name.placeholder = document.getElementById("preview").dataset.defaultName;
   for (const area of form()?.querySelectorAll("[data-typed]") ?? []) {
     const text = typedTexts.get(area.id);
     if (text !== undefined && text !== area.value) {
       area.value = text;
       isPreviewDue = true;
     }
+  }
+  if (changes !== counted) {
+    showCounting();
+    isPreviewDue = true;
   }
   typedTexts.clear();
   disableSubmit();
