@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.rights import Action
 from core.errors import NotPossible
 from core.http.redirects import safe_next
-from mission_pages.access import actor, visible_item
+from mission_pages.access import actor, balances_of, visible_item
 from mission_pages.forms import ItemParametersForm, ProviderTaskForm, TagsForm
 from mission_pages.item_presenter import present_items
 from mission_pages.mission import failures_context, head_context, render_tab
@@ -112,6 +112,7 @@ def render_item(
         output.item = item
     versions = list(lifecycle.versions_of(item.mission, item).order_by("version").prefetch_related("outputs"))
     unconfirmed = [attempt for attempt in attempts if attempt.status == AttemptStatus.UNCONFIRMED]
+    single_estimate = failures.estimate(item.mission, 1)
     context = head_context(item.mission, "items") | {
         "latest_event_id": event_source.latest_event_id(item.mission),
         "item": item,
@@ -130,7 +131,8 @@ def render_item(
         "is_history_removed": bool(attempts or item.ended_at),
         "advice": failures.ADVICE[failures.remedy_of(item.mission, item.error_code)],
         "task_form": ProviderTaskForm(auto_id=f"task-{item.index}-%s"),
-        "single_estimate": failures.estimate(item.mission, 1),
+        "single_estimate": single_estimate,
+        "balances": balances_of(request, item.mission, single_estimate) if unconfirmed else [],
         "can_retry": item.status == ItemStatus.FAILED,
         "can_run_again": item.status == ItemStatus.COMPLETED and item.mission.status != MissionStatus.CANCELLED,
         "is_editing": "edit" in request.GET or form.is_bound,

@@ -76,7 +76,8 @@ def show_failures(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Show the failed items by cause, and the unconfirmed ones."""
     mission = visible_mission(request, mission_id)
     context = failures_context(mission)
-    context["balances"] = balances_of(request, mission, context["retry_estimate"])
+    price = failures.estimate(mission, mission.failed_count + mission.unconfirmed_count)
+    context["balances"] = balances_of(request, mission, price)
     return render_tab(request, mission, "failures", context)
 
 
@@ -93,7 +94,7 @@ def show_pulse(request: HttpRequest, mission_id: int) -> HttpResponse:
     """Return the head of the mission's pages, for an open page that refreshes itself."""
     mission = visible_mission(request, mission_id)
     tab = request.GET.get("tab", "results")
-    return render(request, "mission_pages/_head.html", head_context(mission, tab))
+    return render(request, "mission_pages/_head.html", head_context(mission, tab) | release_balances(request, mission))
 
 
 def failures_context(
@@ -105,7 +106,6 @@ def failures_context(
     """
     limit = SHOWN_UNCONFIRMED
     unconfirmed = failures.unconfirmed_items(mission, limit=limit) if mission.unconfirmed_count else []
-    item_views = present_items(mission, [item for item, _attempt in unconfirmed])
     forms = [
         invalid_form
         if invalid_form and item.index == invalid_index
@@ -114,16 +114,19 @@ def failures_context(
     ]
     attempts = [attempt for _item, attempt in unconfirmed]
     groups = failures.failure_groups(mission) if mission.failed_count else []
+    examples = mission.items.filter(index__in=[group.first_index for group in groups]) if groups else []
+    views = present_items(mission, [*(item for item, _attempt in unconfirmed), *examples])
+    captions = {view.item.index: view.caption for view in views}
     promising_count = sum(group.promising_count for group in groups)
     return {
-        "groups": groups,
+        "groups": [(group, captions.get(group.first_index, "")) for group in groups],
         "promising_count": promising_count,
         "promising_estimate": failures.estimate(mission, promising_count),
         "hopeless_count": mission.failed_count - promising_count,
         "has_prompts": prompt_field(catalog.model_of(mission)) is not None,
         "retry_estimate": failures.estimate(mission, mission.failed_count),
         "single_estimate": failures.estimate(mission, 1),
-        "unconfirmed": list(zip(item_views, attempts, forms, strict=True)),
+        "unconfirmed": list(zip(views, attempts, forms, strict=False)),
     }
 
 
@@ -230,6 +233,12 @@ def head_context(mission: Mission, tab: str) -> dict[str, Any]:
     }
 
 
+def release_balances(request: HttpRequest, mission: Mission) -> dict[str, Any]:
+    """Return the balances beside the price of what waits for a release."""
+    may_run = mission.held_count and mission.status in lifecycle.OPEN
+    return {"release_balances": balances_of(request, mission, mission.held_cost) if may_run else []}
+
+
 def outcome_of(mission: Mission, incident: Incident | None) -> str:
     """Return the event that an open page in the background tells of, "" while there is none.
 
@@ -252,5 +261,6 @@ def render_tab(
     request: HttpRequest, mission: Mission, tab: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """Render one of a mission's pages."""
-    context = head_context(mission, tab) | {"latest_event_id": event_source.latest_event_id(mission)} | context
+    head = head_context(mission, tab) | release_balances(request, mission)
+    context = head | {"latest_event_id": event_source.latest_event_id(mission)} | context
     return render(request, f"mission_pages/{tab}.html", context, status=status)

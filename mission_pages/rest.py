@@ -19,7 +19,7 @@ from core.errors import DomainError
 from core.templatetags.ui import number
 from mission_pages.access import actor, visible_mission
 from mission_pages.forms import ItemParametersForm, TextAroundPromptsField
-from mission_pages.mission import head_context
+from mission_pages.mission import head_context, release_balances
 from missions import services
 from missions.models import Mission
 from missions.services import ChangedRest, MissionInvalid, RestChange
@@ -94,5 +94,6 @@ def change_rest(request: HttpRequest, mission_id: int) -> HttpResponse:
                 text = text % {"count": number(changed.count)}
                 messages.success(request, f"{text} {_('Nothing is sent until you release the rest.')}")
                 return redirect("missions:mission", mission_id)
-    context = head_context(mission, "results") | {"form": form, "changed": changed, "latest_event_id": 0}
+    head = head_context(mission, "results") | release_balances(request, mission)
+    context = head | {"form": form, "changed": changed, "latest_event_id": 0}
     return render(request, "mission_pages/rest.html", context, status=422 if form.errors else 200)

@@ -55,7 +55,8 @@ def again(request: HttpRequest, mission_id: int) -> HttpResponse:
         kind, text = "error", _without_field(refusal)
     if request.headers.get("Accept") == "application/json":
         return JsonResponse({"kind": kind, "text": text, "indexes": indexes})
-    messages.add_message(request, getattr(messages, kind.upper()), text)
+    tags = "ends-selection" if indexes and "selected" in request.POST else ""  # selection.js reads it
+    messages.add_message(request, getattr(messages, kind.upper()), text, extra_tags=tags)
     if len(indexes) == 1 and "to_item" in request.POST:
         return redirect("missions:item", mission_id, indexes[0])
     return redirect(safe_next(request, reverse("missions:mission", args=[mission_id])))
@@ -79,6 +80,7 @@ def _ask(request: HttpRequest, mission: Mission) -> HttpResponse:
         "balances": balances_of(request, mission, price),
         "problems": services.again_problems(mission, len(items), price),
         "next": next_url,
+        "is_selection": "selected" in request.POST,
     }
     return render(request, "mission_pages/again.html", context)
 

@@ -383,6 +383,19 @@ def clip() -> bytes:
     return file.getvalue()
 
 
+def test_a_selection_ends_with_its_action(open_page, library):
+    page = open_page(f"/missions/{library.pk}?view=batch")
+    for number in (1, 2):
+        result(page, number).locator("xpath=ancestor::li").locator("[name=item]").first.check()
+    bar = page.locator("#selection")
+    expect(bar).to_contain_text("2 selected")
+    for button, is_over in (("Back", False), ("Make again (about ¥0.10)", True)):
+        bar.get_by_role("button", name="Make again…").click()
+        page.locator(".dialog-actions").get_by_text(button).click()
+        expect(page.locator("#gallery")).to_be_visible()
+        expect(bar.locator("[data-counts]")).to_have_text("" if is_over else "2 selected")
+
+
 def test_next_steps_from_the_lightbox(open_page, library):
     page = open_page(f"/missions/{library.pk}?view=batch")
     result(page, 3).click()

@@ -90,6 +90,18 @@ def test_beside_the_price_of_retries(web, owner: User, account):
     assert SHORT in page
 
 
+def test_beside_what_else_spends(web, owner: User, account):
+    hold(account, "0.01")
+    lost = make_mission(owner)
+    [attempt] = claim(lost, account)
+    bring_to("unconfirmed", attempt)
+    waiting = make_mission(owner, 3, run_first=1)
+    for path in (f"/{lost.pk}/failures", f"/{lost.pk}/items/1", f"/{waiting.pk}", f"/{waiting.pk}/rest"):
+        page = web.get(f"/missions{path}").content.decode()
+        assert page.count("Balance at RunningHub: ¥0.01") == 1, path
+        assert SHORT in page, path
+
+
 def test_pages_ask_no_provider(web, account, simulator):
     simulator.set(balance="87.50")
     provider_accounts.check(account)

@@ -101,6 +101,8 @@ def test_a_failure_without_a_charge_says_so_once(web, owner, account):
 
 def test_failures_are_explained_with_their_price(mixed, web):
     page = web.get(f"/missions/{mixed.pk}/failures").content.decode()
+    first = mixed.items.get(index=1).params["prompt"]
+    assert re.search(rf"For example:</span> {re.escape(first)}", page)
 
     for text in (
         "Retry these 2",

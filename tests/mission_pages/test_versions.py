@@ -56,6 +56,7 @@ def test_a_selection_is_asked_about_first(done: Mission, web: Client):
     assert done.items.count() == 3
     web.post(path, {"item": "1:1,3:1"})
     assert done.items.count() == 5
+    assert 'name="selected"' in web.post(path, {"item": "1", "selected": "1"}).content.decode()
     Mission.objects.filter(pk=done.pk).update(spending_limit=Decimal("0.30"))
     page = web.post(path, {"item": ["1", "2"]}).content.decode()
     assert "is left of this mission" in page

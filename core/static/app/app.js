@@ -103,7 +103,7 @@ document.addEventListener("click", (event) => {
     closeMenus();
     openDialog(target.dataset.dialog);
   } else if ("closes" in target.dataset) {
-    target.closest("dialog").close();
+    target.closest("dialog")?.close(); // such a link may also stand on a page
   } else if ("dismisses" in target.dataset) {
     target.closest(".message").remove();
   } else {

@@ -146,6 +146,7 @@ function store() {
 
 /** Go on with the selection from before the page was left or ordered anew. */
 function restore() {
+  if (document.querySelector('.message[data-tags~="ends-selection"]')) sessionStorage.removeItem(storageKey); // it is done
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? "null");
   if (!stored || (stored.isAll && stored.isStarredView !== isStarredView)) return; // "all" were others
   [isAll, keys] = [stored.isAll, new Set(expand(stored.keys))];
