@@ -46,13 +46,14 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
 async def call_in_thread(function: Callable[[], T], threads: ThreadPoolExecutor) -> T:
     """Call ``function`` in one of ``threads``, and return or raise what it does.
 
-    If the caller is cancelled because the client has left, a call that has begun is waited for: the
-    caller closes next what the call reads.
+    If the caller is cancelled because the client has left, a call that has begun is waited for, and
+    one that waits for a thread never begins: the caller closes next what the call reads.
     """
-    loop, is_begun, has_ended = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
+    loop, turn, has_ended = asyncio.get_running_loop(), threading.Lock(), asyncio.Event()
 
     def call() -> T:
-        is_begun.set()
+        if not turn.acquire(blocking=False):
+            raise RuntimeError("The caller has left.")  # nobody reads this answer
         try:
             return function()
         finally:
@@ -61,8 +62,10 @@ async def call_in_thread(function: Callable[[], T], threads: ThreadPoolExecutor)
     try:
         return await sync_to_async(call, thread_sensitive=False, executor=threads)()
     except asyncio.CancelledError:
-        if is_begun.is_set():
-            await has_ended.wait()
+        has_begun = not turn.acquire(blocking=False)
+        while has_begun and not has_ended.is_set():
+            with contextlib.suppress(asyncio.CancelledError):  # a second one must not end this early
+                await has_ended.wait()
         raise
 
 
