@@ -51,6 +51,26 @@ def test_prompts_are_priced_and_a_double_click_pays_once(page):
     assert [mission.total_count for mission in Mission.objects.all()] == [3]
 
 
+def test_control_enter_submits_at_the_shown_price_only(page):
+    page.goto(URL)
+    page.fill("#id_prompts", "a fox\na cat")
+    submit_button(page, "Submit 2 items (about ¥0.10)")
+    held = []
+    page.route(f"**{URL}", lambda route: held.append(route))
+    page.fill("#id_prompts", "a fox\na cat\nan owl")
+    page.press("#id_prompts", "Control+Enter")
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    page.unroute(f"**{URL}")
+    submit_button(page, "Submit 3 items (about ¥0.15)")
+    assert not Mission.objects.exists()
+
+    page.press("#id_prompts", "Control+Enter")
+    page.wait_for_url(re.compile(r"/missions/\d+$"))
+    assert [mission.total_count for mission in Mission.objects.all()] == [3]
+
+
 def test_old_figures_are_not_shown(page):
     page.goto(URL)
     page.fill("#id_prompts", "a fox")

@@ -190,7 +190,7 @@ document.addEventListener("input", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.isComposing || !event.target.dataset?.promptOf) return;
+  if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing || !event.target.dataset?.promptOf) return;
   event.preventDefault(); // a prompt is one line: go on with the next image
   const fields = [...promptFields()];
   fields[fields.indexOf(event.target) + 1]?.focus();
@@ -201,6 +201,16 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const { target, fragment } = event.detail;
   if (target?.id !== "tiles" || !target.querySelector("[data-prompt-of]")) return;
   if (fragment.querySelector("#tiles")?.dataset.key === target.dataset.key) event.detail.shouldSwap = false;
+});
+
+// Ctrl+Enter presses the button with the price. While that is counted again, the button is disabled and nothing happens.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing || event.repeat) return;
+  if (!form()?.contains(event.target) || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  const button = document.getElementById("submit-mission");
+  if (button) button.click();
+  else document.querySelector("#preview .notice")?.scrollIntoView({ block: "center" }); // the problems that keep it away
 });
 
 // --- Library, lines with problems, folded panels ---
