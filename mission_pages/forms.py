@@ -32,6 +32,7 @@ from providers.parameter_fields import (
 )
 
 MAX_SELECTED = 10_000
+MAX_SEARCH = 200  # characters of a search text
 MAX_RETRIED_MISSIONS = 50
 ORDERINGS = [
     ("-created_at", _("Newest first")),
@@ -55,7 +56,7 @@ class SearchField(forms.CharField):
 
     def __init__(self, placeholder: Any) -> None:
         attrs = {"class": "input", "type": "search", "placeholder": placeholder}
-        super().__init__(required=False, max_length=200, label=_("Search"), widget=forms.TextInput(attrs=attrs))
+        super().__init__(required=False, max_length=MAX_SEARCH, label=_("Search"), widget=forms.TextInput(attrs=attrs))
 
 
 class MissionFilterForm(forms.Form):
@@ -272,13 +273,14 @@ class NumbersField(forms.Field):
 class SelectionForm(forms.Form):
     """Selected results of a mission.
 
-    ``item`` holds their numbers. If ``all`` is set, the results of ``view`` are selected, and
-    ``item`` holds the ones that are not.
+    ``item`` holds their numbers. If ``all`` is set, the results of ``view`` that ``search`` finds
+    are selected, and ``item`` holds the ones that are not.
     """
 
     item = NumbersField(required=False)
     all = forms.BooleanField(required=False)
     view = forms.ChoiceField(required=False, choices=[(view, view) for view in gallery_queries.VIEWS])
+    search = forms.CharField(required=False, max_length=MAX_SEARCH)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -296,7 +298,9 @@ class SelectionForm(forms.Form):
         if not self.cleaned_data["all"]:
             return numbers
         view = self.cleaned_data["view"] or gallery_queries.BATCH_ORDER
-        return gallery_queries.results(mission, view).exclude(index__in=numbers).values_list("index", flat=True)
+        words = gallery_queries.words_in(mission, self.cleaned_data["search"])
+        found = gallery_queries.results(mission, view, words)
+        return found.exclude(index__in=numbers).values_list("index", flat=True)
 
 
 class ResultIdsField(NumbersField):
@@ -312,6 +316,7 @@ class ResultSelectionForm(SelectionForm):
     item = ResultIdsField(required=False)
     all: None = None  # type: ignore[assignment]  # that may be a million
     view: None = None  # type: ignore[assignment]
+    search: None = None  # type: ignore[assignment]
 
 
 class TagsField(forms.CharField):
@@ -337,6 +342,7 @@ class TagsForm(forms.Form):
 class GalleryForm(forms.Form):
     """The part of a gallery that is shown, and its look. Invalid values are ignored.
 
+    ``search``             words of the results
     ``after``, ``before``  a place, see ``gallery_queries``
     ``from``, ``to``       the places of a range
     ``at``                 the number of an item
@@ -345,6 +351,7 @@ class GalleryForm(forms.Form):
     ``size``, ``fit``      the look of the tiles
     """
 
+    search = SearchField(_("Prompt, custom ID, file name or tag"))
     view = forms.ChoiceField(choices=[(view, view) for view in gallery_queries.VIEWS])
     at = forms.IntegerField(min_value=1, max_value=10**8)
     skip = forms.IntegerField(min_value=0, max_value=10**8)

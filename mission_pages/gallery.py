@@ -1,5 +1,6 @@
 """``/missions/ID``: the gallery of a mission's results, and the parts that an open page reads.
 
+With ``search`` it shows only the results that the index finds by these words, in the same orders.
 Its order is remembered for each mission, and the look of its tiles for all of them, in cookies of
 the browser.
 """
@@ -15,12 +16,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from mission_pages import gallery_queries
 from mission_pages.access import visible_mission
 from mission_pages.forms import GalleryForm, number_ranges
-from mission_pages.gallery_queries import ResultsPage
+from mission_pages.gallery_queries import ResultsPage, Words
 from mission_pages.item_presenter import present_items
 from mission_pages.mission import render_tab
 from missions import lifecycle, selectors
@@ -29,6 +31,7 @@ from missions.models import Mission
 RESULTS_PER_PAGE = 48
 FETCHING_SHOWN = 200  # items whose files an open page waits for at a time
 LATE = timedelta(seconds=5)  # a completion may be written so much later than it is dated
+LATE_IN_INDEX = timedelta(minutes=1)  # and so much later the index has its words
 ORDER_COOKIE, LOOK_COOKIE = "gallery_order", "gallery_look"
 COOKIE_SECONDS = 180 * 86400
 
@@ -70,7 +73,9 @@ def show_numbers(request: HttpRequest, mission_id: int) -> HttpResponse:
     mission = visible_mission(request, mission_id)
     form = GalleryForm(request.GET)
     view = form.value("view") or gallery_queries.BATCH_ORDER
-    numbers = gallery_queries.numbers_between(mission, view=view, first=form.value("from"), last=form.value("to"))
+    numbers = gallery_queries.numbers_between(
+        mission, view=view, first=form.value("from"), last=form.value("to"), words=_words(mission, form)
+    )
     return JsonResponse({"item": number_ranges(sorted(numbers))})
 
 
@@ -96,14 +101,19 @@ def _cookie_options() -> dict[str, Any]:
 
 
 def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, Any]:
-    since = gallery_queries.place_at(timezone.now() - LATE)  # before the query: what ends meanwhile is read again
-    page = _page(mission, form, view)
+    words, text = _words(mission, form), form.value("search") or ""
+    # Before the query: what ends meanwhile is read again.
+    since = gallery_queries.place_at(timezone.now() - (LATE_IN_INDEX if words else LATE))
+    page = _page(mission, form, view, words)
     fetching = gallery_queries.numbers_being_fetched(mission) if mission.completed_count else []
     return {
         "view": view,
+        "form": form,
+        "search": text,
+        "and_search": f"&{urlencode({'search': text})}" if text else "",
         "page": page,
         "results": present_items(mission, page.items),
-        "total": gallery_queries.count(mission, view),
+        "total": gallery_queries.count(mission, view, words),
         "since": since,
         "fetching_count": len(fetching),
         "fetching": number_ranges(fetching[:FETCHING_SHOWN]),
@@ -111,16 +121,20 @@ def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, A
     }
 
 
-def _page(mission: Mission, form: GalleryForm, view: str) -> ResultsPage:
+def _words(mission: Mission, form: GalleryForm) -> Words | None:
+    return gallery_queries.words_in(mission, form.value("search") or "")
+
+
+def _page(mission: Mission, form: GalleryForm, view: str, words: Words | None) -> ResultsPage:
     limit = RESULTS_PER_PAGE
     if number := form.value("at"):
-        return gallery_queries.results_from(mission, view=view, limit=limit, number=number)
+        return gallery_queries.results_from(mission, view=view, limit=limit, number=number, words=words)
     if (rank := form.value("skip")) is not None:
-        return gallery_queries.results_at(mission, view=view, limit=limit, rank=rank)
+        return gallery_queries.results_at(mission, view=view, limit=limit, rank=rank, words=words)
     if numbers := form.value("item"):
         return gallery_queries.results_numbered(mission, numbers=numbers[:FETCHING_SHOWN])
     return gallery_queries.results_page(
-        mission, view=view, limit=limit, after=form.value("after"), before=form.value("before")
+        mission, view=view, limit=limit, after=form.value("after"), before=form.value("before"), words=words
     )
 
 

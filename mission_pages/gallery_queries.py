@@ -15,18 +15,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from missions import selectors
-from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus
+from core.db.words import Query
+from missions import search, selectors
+from missions.models import ItemStatus, Mission, MissionItem, Output, OutputStatus, ResultEntry
+from missions.search.documents import mission_mark
 
 NEWEST, BATCH_ORDER, STARRED = "newest", "batch", "starred"
 VIEWS = (NEWEST, BATCH_ORDER, STARRED)
 ALL = "all"  # the results of all missions, in the order of the search
+NOWHERE = ":"  # a mark that no result has
+FEW = 0.25  # of a mission's results; so many that a search finds are sorted as fast as all are looked through
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that results have, and the number of these results."""
+
+    query: Query
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +64,49 @@ class Completion:
     at: datetime
 
 
-def results(mission: Mission, view: str) -> QuerySet[MissionItem]:
-    """Return the results of a view, in no order: of each row the chosen version."""
+def words_in(mission: Mission, text: str) -> Words | None:
+    """Return the words of a search text, and count the results that have them; None if it is blank.
+
+    As on the page of all results, each may be the beginning of a word, and all must occur.
+    """
+    if not text.strip():
+        return None
+    query = [[mission_mark(mission.pk)], *(search.word_query(text) or [[NOWHERE]])]
+    return Words(query, results(mission, BATCH_ORDER, Words(query)).count())
+
+
+def results(mission: Mission, view: str, words: Words | None = None) -> QuerySet[MissionItem]:
+    """Return the results of a view, in no order: of each row the chosen version.
+
+    ``words`` (``words_in``) limit them to the results that have these.
+    """
     items = mission.items.filter(status=ItemStatus.COMPLETED, is_chosen=True)
+    if words:
+        items = items.filter(entry__words__matches=words.query)
     if view == STARRED:
         items = items.filter(Exists(Output.objects.filter(item=OuterRef("pk"), is_starred=True)))
     return items.order_by()
 
 
-def count(mission: Mission, view: str) -> int:
+def count(mission: Mission, view: str, words: Words | None = None) -> int:
     """Return how many results a view has. Only starred ones and later versions are counted."""
     if view == STARRED:
-        return results(mission, view).count()
+        return results(mission, view, words).count()
+    if words:
+        return words.count
     later = mission.items.filter(status=ItemStatus.COMPLETED, first_index__isnull=False)
     return mission.completed_count - later.count()
 
 
-def results_page(mission: Mission, *, view: str, limit: int, after: str = "", before: str = "") -> ResultsPage:
+def results_page(
+    mission: Mission, *, view: str, limit: int, after: str = "", before: str = "", words: Words | None = None
+) -> ResultsPage:
     """Return the page after or before a place, in two statements; without a place the first page.
 
     Items of which every file is still being fetched are left out: they have nothing to show yet.
     An invalid place gives the first page. Rows with several versions take two statements more.
     """
-    items = _ready(_ordered(mission, view))
+    items = _ready(_ordered(mission, view, words))
     if end := _compared(view, before, "lt"):
         rows = list(items.filter(end).reverse().prefetch_related("outputs")[: limit + 1])
         has_before, has_after = len(rows) > limit, bool(rows)
@@ -85,7 +117,7 @@ def results_page(mission: Mission, *, view: str, limit: int, after: str = "", be
     return _page(mission, rows[:limit], view=view, has_before=bool(begin), has_after=has_after, rank=rank)
 
 
-def results_from(mission: Mission, *, view: str, limit: int, number: int) -> ResultsPage:
+def results_from(mission: Mission, *, view: str, limit: int, number: int, words: Words | None = None) -> ResultsPage:
     """Return the page that begins with the row of an item's number.
 
     If that row has no result in the view, the page begins with the next one that has one, or else
@@ -94,18 +126,18 @@ def results_from(mission: Mission, *, view: str, limit: int, number: int) -> Res
     item = mission.items.filter(index=number).only("index", "first_index").first()
     place = str(item.place if item else number)
     order = BATCH_ORDER if view == NEWEST else view
-    rows = _ordered(mission, order)
+    rows = _ordered(mission, order, words)
     found = rows.filter(_compared(order, place, "gte") or Q()).first() or rows.last()
     if view == NEWEST and found and not found.is_chosen:
         found = results(mission, view).filter(first_index=found.index).first()
-    return _page_from(mission, view, found, limit)
+    return _page_from(mission, view, found, limit, words)
 
 
-def results_at(mission: Mission, *, view: str, limit: int, rank: int) -> ResultsPage:
+def results_at(mission: Mission, *, view: str, limit: int, rank: int, words: Words | None = None) -> ResultsPage:
     """Return the page that begins after ``rank`` results, or the last page if there are fewer."""
-    everything = _ordered(mission, view)
+    everything = _ordered(mission, view, words)
     item = next(iter(everything[rank : rank + 1]), None) or next(iter(everything.reverse()[limit - 1 : limit]), None)
-    return _page_from(mission, view, item or everything.first(), limit)
+    return _page_from(mission, view, item or everything.first(), limit, words)
 
 
 def results_numbered(mission: Mission, *, numbers: Sequence[int]) -> ResultsPage:
@@ -114,14 +146,14 @@ def results_numbered(mission: Mission, *, numbers: Sequence[int]) -> ResultsPage
     return _page(mission, sorted(items.prefetch_related("outputs"), key=lambda item: item.place))
 
 
-def numbers_between(mission: Mission, *, view: str, first: str, last: str) -> list[int]:
+def numbers_between(mission: Mission, *, view: str, first: str, last: str, words: Words | None = None) -> list[int]:
     """Return the numbers of the results from one place to another, both included."""
     begin, end = _compared(view, first, "gte"), _compared(view, last, "lte")
     if not begin or not end:
         return []
     if view == NEWEST:
-        return list(_ordered(mission, view).filter(begin, end).values_list("index", flat=True))
-    rows = results(mission, view).annotate(row=Coalesce("first_index", "index"))
+        return list(_ordered(mission, view, words).filter(begin, end).values_list("index", flat=True))
+    rows = results(mission, view, words).annotate(row=Coalesce("first_index", "index"))
     return list(rows.filter(row__gte=int(first), row__lte=int(last)).order_by("row").values_list("index", flat=True))
 
 
@@ -190,16 +222,29 @@ def _newest(completed: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
     return completed.filter(ended_at__isnull=False, error_code="").order_by("-ended_at", "-pk")
 
 
-def _ordered(mission: Mission, view: str) -> QuerySet[MissionItem]:
+def _ordered(mission: Mission, view: str, words: Words | None = None) -> QuerySet[MissionItem]:
     """Return one item of each row, in the order of the view.
 
-    In the order of the batch it is the first version, which stands in the place of the row.
+    In the order of the batch it is the first version, which stands in the place of the row. Words
+    that many results have are looked for item by item until a page is full. If few have them, these
+    are read and sorted, like starred ones.
     """
+    are_few = words is not None and words.count < mission.completed_count * FEW
+    if view == STARRED or (are_few and view == BATCH_ORDER):
+        return results(mission, view, words).annotate(row=Coalesce("first_index", "index")).order_by("row")
+    chosen = results(mission, view, words if are_few else None)
     if view == NEWEST:
-        return _newest(results(mission, view))
-    if view == STARRED:
-        return results(mission, view).annotate(row=Coalesce("first_index", "index")).order_by("row")
-    return mission.items.filter(status=ItemStatus.COMPLETED, first_index=None).order_by("index")
+        return _newest(chosen if are_few or not words else chosen.filter(_has(words)))
+    rows = mission.items.filter(status=ItemStatus.COMPLETED, first_index=None)
+    if words:
+        version = Exists(chosen.filter(_has(words), first_index=OuterRef("index")))
+        rows = rows.filter(Q(is_chosen=True) & _has(words) | Q(is_chosen=False) & version)
+    return rows.annotate(row=F("index")).order_by("row")
+
+
+def _has(words: Words) -> Q:
+    """Return the condition for items with words, which is tried item by item."""
+    return Q(Exists(ResultEntry.objects.filter(item=OuterRef("pk"), words__matches=words.query)))
 
 
 def _ready(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
@@ -215,8 +260,7 @@ def _compared(view: str, place: str, comparison: str) -> Q | None:
     None if it is no place of the view.
     """
     if view != NEWEST:
-        field = "row" if view == STARRED else "index"
-        return Q(**{f"{field}__{comparison}": int(place)}) if _NUMBER.fullmatch(place) else None
+        return Q(**{f"row__{comparison}": int(place)}) if _NUMBER.fullmatch(place) else None
     if not (match := _MOMENT.fullmatch(place)):
         return None
     at = _EPOCH + timedelta(microseconds=min(int(match[1]), 2**52))
@@ -226,14 +270,17 @@ def _compared(view: str, place: str, comparison: str) -> Q | None:
     return in_time & ~Q(ended_at=at, **{f"pk__{left_out}": int(match[2])})
 
 
-def _page_from(mission: Mission, view: str, item: MissionItem | None, limit: int) -> ResultsPage:
+def _page_from(
+    mission: Mission, view: str, item: MissionItem | None, limit: int, words: Words | None = None
+) -> ResultsPage:
     """Return the page that begins with an item, and the number of results before it."""
     begin = _compared(view, place_of(item, view), "gte") if item else None
     earlier = _compared(view, place_of(item, view), "lt") if item else None
     if not begin or not earlier:
         return ResultsPage([], rank=0)
-    rank = _ordered(mission, view).order_by().filter(earlier).count()
-    rows = list(_ready(_ordered(mission, view)).filter(begin).prefetch_related("outputs")[: limit + 1])
+    ordered = _ordered(mission, view, words)
+    rank = ordered.order_by().filter(earlier).count()
+    rows = list(_ready(ordered).filter(begin).prefetch_related("outputs")[: limit + 1])
     return _page(mission, rows[:limit], view=view, has_before=rank > 0, has_after=len(rows) > limit, rank=rank)
 
 

@@ -10,7 +10,7 @@ items are not indexed, and completions are found by the time at which their atte
 """
 
 from missions.search.indexing import catch_up, is_behind, mark_changed, rebuild, refresh_marks
-from missions.search.queries import Filters, ResultsPage, find_results, missions_with_words
+from missions.search.queries import Filters, ResultsPage, find_results, missions_with_words, word_query
 
 __all__ = [
     "Filters",
@@ -22,4 +22,5 @@ __all__ = [
     "missions_with_words",
     "rebuild",
     "refresh_marks",
+    "word_query",
 ]

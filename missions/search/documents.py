@@ -93,6 +93,7 @@ def _tags(item_ids: Sequence[int]) -> dict[int, list[str]]:
 def _fixed_marks(item: MissionItem) -> Iterator[str]:
     mission = item.mission
     yield owner_mark(mission.owner_id)
+    yield mission_mark(mission.pk)
     yield model_mark(mission.provider, mission.model)
     yield provider_mark(mission.provider)
     yield task_type_mark(mission.task_type)
@@ -115,6 +116,10 @@ def _texts(model: Model, params: Mapping[str, Any]) -> Iterator[str]:
 
 def owner_mark(user_id: int) -> str:
     return f":o{user_id}"
+
+
+def mission_mark(mission_id: int) -> str:
+    return f":n{mission_id}"
 
 
 def model_mark(provider: str, endpoint: str) -> str:

@@ -45,6 +45,7 @@ class Filters:
     """
 
     text: str = ""
+    mission: int = 0  # its id
     custom_id: str = ""
     provider: str = ""
     model: str = ""
@@ -102,7 +103,7 @@ def missions_with_words(text: str) -> Q:
 
     They may be in prompts, own ids, names of files, the name and the description.
     """
-    query = _word_query(text)
+    query = word_query(text)
     return Q(pk__in=PromptEntry.objects.filter(words__matches=query).values("mission")) if query else Q(pk__in=[])
 
 
@@ -114,6 +115,8 @@ def _query(user: AbstractBaseUser | AnonymousUser, filters: Filters) -> Query | 
     groups: list[list[str]] = []
     if not rights.may_all(user, Action.VIEW, Mission):
         groups.append([documents.owner_mark(user.pk or 0)])
+    if filters.mission:
+        groups.append([documents.mission_mark(filters.mission)])
     if filters.custom_id:
         groups.append([documents.custom_id_mark(filters.custom_id)])
     if filters.model:
@@ -127,14 +130,14 @@ def _query(user: AbstractBaseUser | AnonymousUser, filters: Filters) -> Query | 
     if filters.tag:
         groups.append([documents.tag_mark(filters.tag)])
     if filters.text.strip():
-        words = _word_query(filters.text)
+        words = word_query(filters.text)
         if words is None:
             return None
         groups += words
     return groups
 
 
-def _word_query(text: str) -> list[list[str]] | None:
+def word_query(text: str) -> list[list[str]] | None:
     """Return the words of a search text, each with the words that it begins; None if one is in no
     document or there is none.
     """

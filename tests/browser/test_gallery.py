@@ -413,6 +413,45 @@ def test_next_steps_from_the_lightbox(open_page, library):
     expect(page).to_have_url(re.compile(r"/missions/new[?]draft="))
 
 
+def test_search_finds_results_of_the_mission(open_page, library):
+    index()
+    page = open_page(f"/missions/{library.pk}?view=batch")
+    page.get_by_role("button", name="Select all 400").first.click()
+    result(page, 1).focus()
+    page.keyboard.press("/")
+    page.keyboard.type("NUMBER 12")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("11 results found")).to_be_visible()
+    expect(page.locator("#gallery .tile")).to_have_count(11)
+    expect(page.locator("#selection")).to_be_hidden()  # all of the mission were others
+    page.keyboard.press("g")
+    page.keyboard.type("123")
+    page.keyboard.press("Enter")
+    expect(result(page, 123)).to_be_focused()
+    check_axe(page)
+    page.get_by_role("button", name="Select all 11").first.click()
+    page.get_by_role("button", name="Star", exact=True).click()
+    expect(page.get_by_text("11 results starred.")).to_be_visible()
+    page.get_by_role("link", name="By number").click()
+    expect(page.get_by_text("11 results found")).to_be_visible()
+    expect(page.locator("#selection")).to_contain_text("All 11 selected")
+    page.go_back()
+    expect(result(page, 1)).to_be_attached()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+
+
+def test_new_results_that_match_join_a_search(open_page, person):
+    mission = make_mission(person, ["a red fox", "an owl", "two foxes", "a fox", "an otter"])
+    run(mission, ["1"])
+    index()
+    page = open_page(f"/missions/{mission.pk}?view=newest&search=fox")
+    expect(page.get_by_text("1 result found")).to_be_visible()
+    run(mission, ["2"], ["3"])
+    index()
+    expect(page.get_by_text("2 results found")).to_be_visible()
+    expect(page.locator("#gallery .tile")).to_have_count(2)
+
+
 def test_results_of_all_missions_offer_what_is_allowed(open_page, person):
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_mission"))

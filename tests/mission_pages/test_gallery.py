@@ -8,6 +8,8 @@ import zipfile
 
 import pytest
 from django.contrib.messages import get_messages
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mission_pages import gallery as gallery_pages
 from mission_pages.forms import number_ranges
@@ -15,6 +17,7 @@ from missions import services
 from missions.models import Mission, Output
 from providers import provider_accounts
 from tests.factories import accept, begin, claim, make_mission, succeed
+from tests.missions.search.test_index import index as index_everything
 from tests.result_factories import make_half_done, run
 
 
@@ -193,3 +196,88 @@ def test_selected_results_are_tagged(web, mission):
     ):
         answer = web.post(f"/missions/{mission.pk}/tags", data, headers={"Accept": "application/json"})
         assert (answer.status_code, answer.json()["message"]) == (422, message)
+
+
+@pytest.fixture
+def foxes(owner) -> Mission:
+    """Make an ended mission with the results 1 to 8, of which the even ones are of foxes."""
+    mission = make_mission(
+        owner, [f"{'a fox' if number % 2 == 0 else '一只橘猫'} & {number}" for number in range(1, 9)]
+    )
+    run(mission, *[["text"]] * 8)
+    index_everything()
+    return mission
+
+
+def links(response, text):
+    return [
+        link.replace("&amp;", "&") for link in re.findall(rf'href="(\?[^"]*{text}[^"]*)"', response.content.decode())
+    ]
+
+
+def test_search_stays_in_every_address_of_the_gallery(web, foxes):
+    url = f"/missions/{foxes.pk}"
+    response = web.get(f"{url}?view=batch&search=FOX+%26")
+    assert numbers(response) == [2, 4, 6]
+    page = response.content.decode()
+    assert "4 results found" in page
+    assert 'value="FOX &amp;"' in page
+    (more,) = links(response, "after")
+    assert numbers(web.get(url + more)) == [8]
+    assert {link for link in links(response, "") if "search=FOX+%26" not in link} == {"?view=batch"}, "leads out of it"
+    pages, feed, all_numbers = (
+        re.search(rf'data-{name}="([^"]+)"', page)[1].replace("&amp;", "&") for name in ("pages", "feed", "numbers")
+    )
+    assert numbers(web.get(f"{pages}&skip=2")) == [6, 8]
+    assert numbers(web.get(f"{pages}&at=5")) == [6, 8]
+    assert numbers(web.get(feed)) == [8, 6, 4]
+    assert web.get(f"{all_numbers}&from=2&to=8").json() == {"item": "2,4,6,8"}
+    assert numbers(web.get(f"{url}?view=newest&search=橘猫")) == [7, 5, 3]
+
+
+def test_all_that_a_search_finds_are_selected(web, foxes):
+    def post(path, **data):
+        return web.post(f"/missions/{foxes.pk}/{path}", data, headers={"Accept": "application/json"})
+
+    found = {"all": "1", "view": "batch", "search": "fox"}
+    assert post("star", starred="1", item="4", **found).json()["count"] == 3
+    assert starred(foxes) == [2, 6, 8]
+    archive = zipfile.ZipFile(io.BytesIO(post("selection.zip", **found | {"view": "starred"}).getvalue()))
+    assert len([name for name in archive.namelist() if name.endswith(".txt")]) == 3
+    assert "4 results" in post("again", **found).content.decode()
+    assert post("star", starred="0", **found | {"search": "zebra"}).json()["count"] == 0
+    assert post("star", starred="0", **found | {"search": "x" * 201}).status_code == 422
+    assert starred(foxes) == [2, 6, 8]
+
+
+def test_search_without_results_says_what_to_do(web, owner, foxes):
+    url = f"/missions/{foxes.pk}"
+    for query, expected in {
+        "view=batch&search=zebra": ["Try other or fewer words", 'href="/results?search=zebra"', 'href="?view=batch"'],
+        "view=starred&search=fox": ["Search without stars, too", 'href="?view=batch&amp;search=fox"'],
+    }.items():
+        page = web.get(f"{url}?{query}").content.decode()
+        for text in ("No results match", 'type="search"', *expected):
+            assert text in page, (query, text)
+    running = make_mission(owner, 2)
+    page = web.get(f"/missions/{running.pk}?search=fox").content.decode()
+    assert "No results match yet" in page
+    assert 'id="gallery"' in page, "new results can appear"
+
+
+def test_odd_searches_show_all_results(web, foxes):
+    for text in ("", "+", "x" * 201):
+        assert numbers(web.get(f"/missions/{foxes.pk}?view=batch&search={text}")) == [1, 2, 3], text
+
+
+def test_statements_of_a_search_do_not_grow(web, owner, foxes):
+    url = f"/missions/{foxes.pk}?view=batch&search=fox"
+    web.get(url)
+    with CaptureQueriesContext(connection) as few:
+        web.get(url)
+    more = make_mission(owner, [f"a fox {number}" for number in range(30)])
+    run(more, *[["text"]] * 30)
+    index_everything()
+    with CaptureQueriesContext(connection) as many:
+        web.get(f"/missions/{more.pk}?view=batch&search=fox")
+    assert len(many) <= len(few)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from media.models import MediaFile
 from mission_pages import gallery_queries
 from missions import services
 from missions.models import MissionItem, Output
 from providers import provider_accounts
-from tests.factories import accept, begin, claim, make_mission, succeed
+from tests.factories import accept, begin, claim, make_media, make_mission, picture, succeed
+from tests.missions.search import test_index
 from tests.result_factories import run, store
 
 pytestmark = pytest.mark.postgresql
@@ -167,3 +170,95 @@ def test_the_chosen_version_stands_in_the_place_of_its_row(owner):
 
     assert walk(mission, gallery_queries.BATCH_ORDER, 5) == [[4, 2, 3]]
     assert walk(mission, gallery_queries.STARRED, 5) == [[3]]
+
+
+def found(mission, view, text, limit=2):
+    """Return the numbers of all results that a search in the gallery finds, in its order."""
+    words = gallery_queries.words_in(mission, text)
+    page = gallery_queries.results_page(mission, view=view, limit=limit, words=words)
+    pages = [page]
+    while page.after:
+        page = gallery_queries.results_page(mission, view=view, limit=limit, after=page.after, words=words)
+        pages.append(page)
+    back = [pages[-1]]
+    while back[-1].before:
+        before = back[-1].before
+        back.append(gallery_queries.results_page(mission, view=view, limit=limit, before=before, words=words))
+    assert [numbers(page) for page in pages] == [numbers(page) for page in back[::-1]]
+    shown = [index for page in pages for index in numbers(page)]
+    assert gallery_queries.count(mission, view, words) == len(shown)
+    for number in shown:
+        jump = gallery_queries.results_from(mission, view=view, limit=9, number=number, words=words)
+        assert (numbers(jump), jump.rank) == (shown[shown.index(number) :], shown.index(number))
+        assert (
+            gallery_queries.results_at(mission, view=view, limit=1, rank=jump.rank, words=words).items == jump.items[:1]
+        )
+    if shown:
+        ends = [gallery_queries.place_of(mission.items.get(index=shown[place]), view) for place in (0, -1)]
+        between = gallery_queries.numbers_between(mission, view=view, first=ends[0], last=ends[1], words=words)
+        assert between == shown
+    return shown
+
+
+@pytest.fixture(params=[0, 2], ids=["item by item", "sorted"])
+def zoo(owner, request, monkeypatch):
+    """Make a mission with words of several alphabets, beside another one that has some of them."""
+    monkeypatch.setattr(gallery_queries, "FEW", request.param)
+    photos = [make_media(owner, name=name, content=picture(colour=name)) for name in ("red", "blue")]
+    photos[0].name, photos[1].name = "IMG_2041 Büro.png", "IMG_2042.png"
+    MediaFile.objects.bulk_update(photos, ["name"])
+    rows: list[dict[str, Any]] = [
+        {"prompt": "A red FOX", "custom_id": "SKU-77"},
+        {"prompt": "a grey wolf", "custom_id": "SKU-78"},
+        {"prompt": "窗台上的橘猫"},
+        {"prompt": "foxes at dusk", "imageUrls": [photos[1].reference]},
+        {"prompt": "Лиса в снегу"},
+        {"prompt": "a fox that waits"},
+    ]
+    mission = make_mission(
+        owner, [{"imageUrls": [photos[0].reference]} | row for row in rows], task_type="image_to_image"
+    )
+    other = make_mission(owner, ["a red fox", "a grey wolf"])
+    for each, done in ((mission, 5), (other, 2)):
+        run(each, *[["text"]] * done)
+    services.tag_items(item_ids=[mission.items.get(index=2).pk], add=["客户甲 approved"])
+    test_index.index()
+    mission.refresh_from_db()
+    return mission
+
+
+def test_words_find_results_of_one_mission(zoo):
+    for text, expected in [
+        ("fox", [1, 4]),
+        ("RED fox", [1]),
+        ("橘猫", [3]),
+        ("ЛИСА", [5]),
+        ("sku", [1, 2]),
+        ("sku-78", [2]),
+        ("2041 buro", [1, 2, 3, 5]),
+        ("客户甲", [2]),
+        ("Approved wolf", [2]),
+        ("fox wolf", []),
+        ("zebra", []),
+        ("!?", []),
+        ("   ", [1, 2, 3, 4, 5]),
+    ]:
+        assert found(zoo, gallery_queries.BATCH_ORDER, text) == expected, text
+        assert sorted(found(zoo, gallery_queries.NEWEST, text)) == expected, text
+
+
+def test_words_are_found_among_the_starred(zoo):
+    services.star_results(mission_id=zoo.pk, indexes=[2, 4], is_starred=True)
+    for text, expected in (("fox", [4]), ("sku", [2]), ("img", [2, 4]), ("red", [])):
+        assert found(zoo, gallery_queries.STARRED, text) == expected, text
+
+
+def test_words_are_those_of_the_chosen_version(zoo):
+    services.make_again(mission_id=zoo.pk, indexes=[1], actor="test", params={"prompt": "an otter"})
+    run(zoo, ["a fox that waits"], ["an otter"])
+    test_index.index()
+    zoo.refresh_from_db()
+    for view in (gallery_queries.NEWEST, gallery_queries.BATCH_ORDER):
+        assert found(zoo, view, "otter") == [7], view
+        assert sorted(found(zoo, view, "fox")) == [4, 6], view
+    assert found(zoo, gallery_queries.BATCH_ORDER, "img") == [7, 2, 3, 4, 5, 6]

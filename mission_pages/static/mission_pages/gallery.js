@@ -11,6 +11,7 @@ import { isSelected, numbersText, selectedCount } from "./selection.js";
 import { gallery, tiles } from "./tiles.js";
 
 const UPDATE_PAUSE = 3000; // milliseconds between two requests for new results
+const INDEX_PAUSE = 20000; // a search finds a new result at most so many milliseconds after its completion
 const MOST_PAGES = 8; // of new results in one update; after more than that the window is loaded again
 const COOKIE_SECONDS = 180 * 86400;
 
@@ -24,6 +25,7 @@ const waiting = new Map(); // new tiles that are not in the gallery yet, by id
 let seenCount = summary()?.dataset.completed;
 let since = gallery.dataset.since;
 let updatedAt = Date.now();
+let countedAt = 0; // when the mission's count last changed
 let updateTimer = 0;
 
 document.addEventListener("missions:refreshed", scheduleUpdate);
@@ -32,7 +34,8 @@ scheduleUpdate();
 
 /** Request new results soon if items have completed or files are still being fetched. */
 function scheduleUpdate() {
-  const hasNews = summary()?.dataset.completed !== seenCount || gallery.dataset.fetching;
+  const isIndexing = gallery.dataset.search && Date.now() < countedAt + INDEX_PAUSE;
+  const hasNews = summary()?.dataset.completed !== seenCount || gallery.dataset.fetching || isIndexing;
   if (!gallery.dataset.feed || gallery.dataset.view === "starred" || document.hidden || !hasNews) return;
   clearTimeout(updateTimer);
   updateTimer = setTimeout(update, Math.max(updatedAt + UPDATE_PAUSE - Date.now(), 0));
@@ -43,6 +46,7 @@ async function update() {
   const count = summary()?.dataset.completed;
   try {
     await receiveNews();
+    if (count !== seenCount) countedAt = updatedAt;
     seenCount = count;
   } catch {
     // No connection: the next update tries again.

@@ -100,9 +100,11 @@ function download(tile) {
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".dialog[open]")) return;
-  const jumpField = document.getElementById("jump-to");
-  if (event.key === "?") openDialog("gallery-keys");
-  else if (event.key.toLowerCase() === "g" && jumpField && !document.querySelector("dialog[open]")) jumpField.select();
-  else return;
+  if (event.key === "?" && document.getElementById("gallery-keys")) openDialog("gallery-keys");
+  else {
+    const field = { g: document.getElementById("jump-to"), "/": document.getElementById("id_search") }[event.key.toLowerCase()];
+    if (!field || document.querySelector("dialog[open]")) return;
+    field.select();
+  }
   event.preventDefault();
 });

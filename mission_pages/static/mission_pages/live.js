@@ -293,3 +293,9 @@ for (const form of document.querySelectorAll("form[data-submits-itself]")) {
     if (event.target.matches("select")) form.requestSubmit();
   });
 }
+
+// Going back, a browser fills forms as they were when the page was left, but the page shows what its address says.
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted && performance.getEntriesByType("navigation")[0]?.type !== "back_forward") return;
+  for (const form of document.querySelectorAll("form[role=search]")) form.reset();
+});

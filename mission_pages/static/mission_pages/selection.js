@@ -12,6 +12,7 @@ const form = document.getElementById("selection");
 const storageKey = `selection ${location.pathname}`;
 const isOfAllMissions = gallery.dataset.view === "all";
 const isStarredView = gallery.dataset.view === "starred";
+const search = gallery.dataset.search ?? "";
 let isAll = false;
 let keys = new Set(); // the selected ones; those that are not, if isAll
 let anchor = null; // the place of the tile that was selected last
@@ -140,7 +141,7 @@ function showCount() {
 }
 
 function store() {
-  if (selectedCount()) sessionStorage.setItem(storageKey, JSON.stringify({ isAll, keys: compress(keys), isStarredView }));
+  if (selectedCount()) sessionStorage.setItem(storageKey, JSON.stringify({ isAll, keys: compress(keys), isStarredView, search }));
   else sessionStorage.removeItem(storageKey);
 }
 
@@ -148,7 +149,7 @@ function store() {
 function restore() {
   if (document.querySelector('.message[data-tags~="ends-selection"]')) sessionStorage.removeItem(storageKey); // it is done
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? "null");
-  if (!stored || (stored.isAll && stored.isStarredView !== isStarredView)) return; // "all" were others
+  if (!stored || (stored.isAll && (stored.isStarredView !== isStarredView || stored.search !== search))) return; // "all" were others
   [isAll, keys] = [stored.isAll, new Set(expand(stored.keys))];
 }
 
