@@ -306,11 +306,12 @@ def pause_after_key_change(provider: str) -> int:
 def pause_after_restore() -> int:
     """Pause every account and every open mission after a restore. Return how many missions.
 
-    Items that are pending in a backup may have been sent after it was made.
+    Items that are pending in a backup may have been sent after it was made, also those of a mission
+    that was paused then: it may have been resumed since. So it gets this reason, too.
     """
     provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
     provider_accounts.block_all(reason=reasons.RESTORED())
-    return _pause_all(Mission.objects.all(), reasons.RESTORED())
+    return _pause_all(Mission.objects.all(), reasons.RESTORED(), is_again=True)
 
 
 def pause_missions_of(person: User) -> int:
@@ -346,12 +347,11 @@ def require_active_owner(mission_id: int) -> None:
         raise NotPossible(reason)
 
 
-def _pause_all(missions: QuerySet[Mission], reason: str) -> int:
+def _pause_all(missions: QuerySet[Mission], reason: str, *, is_again: bool = False) -> int:
     paused = 0
-    active = missions.filter(status__in=[MissionStatus.SCHEDULED, MissionStatus.QUEUED, MissionStatus.RUNNING])
-    for mission_id in active.values_list("pk", flat=True):
+    for mission_id in missions.filter(status__in=lifecycle.OPEN).values_list("pk", flat=True):
         try:
-            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason)
+            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason, is_again=is_again)
             paused += 1
         except lifecycle.LostRace:
             continue

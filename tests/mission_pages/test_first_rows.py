@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
+from django.core.management import call_command
 from django.test import Client
 
 from drafts.services import new_key
@@ -76,6 +77,15 @@ def test_the_page_releases_for_the_price_it_shows(web: Client, owner, account: P
     mission.refresh_from_db()
     assert (mission.status, mission.held_count) == ("running", 0)
     assert "release the rest" not in web.get(f"/missions/{mission.pk}").content.decode()
+
+
+def test_a_restore_warns_of_a_release_after_the_backup(web: Client, owner, account: ProviderAccount):
+    mission = make_mission(owner, 10, run_first=3)
+    run_first(account)
+    call_command("after_restore")
+    page = web.get(f"/missions/{mission.pk}").content.decode()
+    assert "items that are pending here may have been sent and charged" in page
+    assert "3 of 10 made. Look at them, then release the rest." in page
 
 
 def test_the_rest_is_changed_after_a_look_at_the_changes(web: Client, owner, account: ProviderAccount):

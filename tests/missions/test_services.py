@@ -395,6 +395,19 @@ def test_stop_reports_attempts_that_are_sending(verb, owner, account):
     check_mission(mission.pk)
 
 
+def test_restore_gives_paused_missions_its_reason(owner, account):
+    waiting, stopped, ended = make_mission(owner, 2), make_mission(owner, 2), make_mission(owner, 1)
+    services.pause_mission(mission_id=stopped.pk, actor=ME)  # perhaps resumed after the backup
+    bring_to("succeeded", claim(ended, account)[0])
+    assert services.pause_after_restore() == 2
+    for mission, expected in ((waiting, "restored"), (stopped, "restored"), (ended, None)):
+        mission.refresh_from_db()
+        assert mission.pause_reason_code == expected
+    services.resume_mission(mission_id=stopped.pk, actor=ME)
+    stopped.refresh_from_db()
+    assert stopped.status == "queued"
+
+
 @pytest.mark.parametrize("status", ["prepared", "sending", "running", "unconfirmed"])
 def test_key_change_pauses_open_missions(status, owner, account):
     waiting, taken_up, ended = make_mission(owner, 2), make_mission(owner, 1), make_mission(owner, 1)

@@ -55,7 +55,7 @@ def test_nothing_that_was_sent_since_the_copy_is_sent_again(
 
     call_command("after_restore")
     assert f"mission {sent.pk}: 5 items" in capsys.readouterr().out
-    assert set(Mission.objects.values_list("status", flat=True)) == {MissionStatus.PAUSED}
+    assert set(Mission.objects.values_list("status", "pause_reason_code")) == {(MissionStatus.PAUSED, "restored")}
     stage.start_workers(4)
     account = ProviderAccount.objects.get(provider="runninghub")
     assert account.paused_at
