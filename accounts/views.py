@@ -30,8 +30,9 @@ class SignIn(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        """Add ``is_first``: nobody has signed in here yet."""
-        is_first = not User.objects.filter(last_login__isnull=False).exists()
+        """Add ``is_first``: nobody has signed in here yet, not even the user of ``make serve``."""
+        has_signed_in = User.objects.filter(last_login__isnull=False)
+        is_first = User.objects.filter(username="admin").exists() and not has_signed_in.exists()
         return super().get_context_data(is_first=is_first, **context)
 
     def form_valid(self, form: Any) -> HttpResponse:

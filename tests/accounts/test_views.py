@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -56,6 +57,8 @@ def test_wrong_password_focuses_the_password(owner):
 
 
 def test_first_sign_in_names_the_place_of_the_password(owner):
+    assert "Nobody has signed in yet" not in text(Client().get("/accounts/login/"))  # no user of make serve
+    User.objects.create_user("admin")
     assert "Nobody has signed in yet" in text(Client().get("/accounts/login/"))
     Client().post("/accounts/login/", {"username": "mei", "password": PASSWORD})
     assert "Nobody has signed in yet" not in text(Client().get("/accounts/login/"))
