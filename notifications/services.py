@@ -122,7 +122,7 @@ def begin_incident(
             cause=cause, subject=subject, defaults={"details": facts, **columns}
         )
         if is_new:
-            log.error("Incident: %s: %s", incident, reason)
+            log.error("Incident: %s", f"{incident}: {reason}" if reason else incident)
             _store_events(EventType.SERVICE_STOPPED, incident, people())
         return is_new
 
