@@ -8,7 +8,7 @@ MISSION_LIMIT_REACHED = define(
     "mission_limit_reached",
     "The mission's spending limit of %(limit_money)s is reached; nothing more is sent. "
     "Charged: %(charged_money)s. Still running: up to %(expected_money)s. "
-    "To continue, raise the limit in the mission's settings, then resume it.",
+    "To continue, raise the limit and resume.",
 )
 OWNER_LIMIT_REACHED = define(
     "owner_limit_reached",

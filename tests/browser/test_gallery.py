@@ -474,6 +474,23 @@ def test_results_of_all_missions_offer_what_is_allowed(open_page, person):
     expect(page.get_by_text("1 other belongs to somebody else")).to_be_visible()
 
 
+def test_few_results_are_all_selected_compared_and_tagged(open_page, person):
+    mission = make_mission(person, 3)
+    run(mission, ["1"], ["2"], ["3"])
+    page = open_page(f"/missions/{mission.pk}?view=batch")
+    bar = page.locator("#selection")
+    result(page, 1).focus()
+    page.keyboard.press("Control+a")
+    expect(bar).to_contain_text("All 3 selected")
+    expect(bar.get_by_role("button", name="Compare")).to_be_visible()
+    bar.get_by_text("Tag…").click()
+    page.keyboard.type("approved")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("3 results tagged.")).to_be_visible()
+    message, shown = page.locator(".message").bounding_box(), bar.bounding_box()
+    assert message["y"] + message["height"] <= shown["y"]
+
+
 def test_results_of_several_missions_are_tagged_and_downloaded(open_page, person, library):
     run(make_mission(person, 1, name="Extra"), ["a poem"])
     Attempt.objects.filter(item__mission=library).update(ended_at=timezone.now() - timedelta(minutes=1))

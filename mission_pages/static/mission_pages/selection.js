@@ -136,7 +136,8 @@ function showCount() {
     if (form.contains(button)) button.hidden = isOfAllMissions ? count - hiddenCount === whole : isAll && !keys.size;
   }
   for (const button of form.querySelectorAll("[data-at-least]")) {
-    button.hidden = count < Number(button.dataset.atLeast) || count > Number(button.dataset.atMost) || isAll;
+    const { atLeast, atMost } = button.dataset;
+    button.hidden = count < Number(atLeast) || count > Number(atMost) || (isAll && total() > Number(atMost)); // the tiles must be here
   }
 }
 

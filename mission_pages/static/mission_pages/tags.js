@@ -72,6 +72,11 @@ function showOffer(text) {
   list?.replaceChildren(...[...known].map((tag) => Object.assign(document.createElement("option"), { value: before + tag })));
 }
 
+const menu = document.getElementById("tag-menu");
+menu?.addEventListener("toggle", () => {
+  if (menu.open) menu.querySelector("[name=tags]").focus();
+});
+
 document.addEventListener("input", ({ target }) => {
   if (target.matches?.('input[list="known-tags"]')) showOffer(target.value);
 });
