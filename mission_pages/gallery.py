@@ -7,6 +7,7 @@ the browser.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from core.db.transactions import without_jit
 from mission_pages import gallery_queries
 from mission_pages.access import visible_mission
 from mission_pages.forms import GalleryForm, number_ranges
@@ -101,10 +103,12 @@ def _cookie_options() -> dict[str, Any]:
 
 
 def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, Any]:
-    words, text = _words(mission, form), form.value("search") or ""
+    text = form.value("search") or ""
     # Before the query: what ends meanwhile is read again.
-    since = gallery_queries.place_at(timezone.now() - (LATE_IN_INDEX if words else LATE))
-    page = _page(mission, form, view, words)
+    since = gallery_queries.place_at(timezone.now() - (LATE_IN_INDEX if text else LATE))
+    with without_jit() if text else nullcontext():
+        words = _words(mission, form)
+        page, total = _page(mission, form, view, words), gallery_queries.count(mission, view, words)
     fetching = gallery_queries.numbers_being_fetched(mission) if mission.completed_count else []
     return {
         "view": view,
@@ -113,7 +117,7 @@ def _page_context(mission: Mission, form: GalleryForm, view: str) -> dict[str, A
         "and_search": f"&{urlencode({'search': text})}" if text else "",
         "page": page,
         "results": present_items(mission, page.items),
-        "total": gallery_queries.count(mission, view, words),
+        "total": total,
         "since": since,
         "fetching_count": len(fetching),
         "fetching": number_ranges(fetching[:FETCHING_SHOWN]),

@@ -27,7 +27,7 @@ NEWEST, BATCH_ORDER, STARRED = "newest", "batch", "starred"
 VIEWS = (NEWEST, BATCH_ORDER, STARRED)
 ALL = "all"  # the results of all missions, in the order of the search
 NOWHERE = ":"  # a mark that no result has
-FEW = 0.25  # of a mission's results; so many that a search finds are sorted as fast as all are looked through
+COMMON = 0.25  # the share of a mission's results from which on their words are common
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -35,10 +35,16 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words that results have, and the number of these results."""
+    """Words that results have, and the number of these results.
+
+    ``are_common``  so many have them that looking at one item after the other soon fills a page
+    ``has_versions``  the mission has rows with several versions
+    """
 
     query: Query
     count: int = 0
+    are_common: bool = False
+    has_versions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +71,22 @@ class Completion:
 
 
 def words_in(mission: Mission, text: str) -> Words | None:
-    """Return the words of a search text, and count the results that have them; None if it is blank.
+    """Return the words of a search text, with the number of results; None if it is blank.
 
     As on the page of all results, each may be the beginning of a word, and all must occur.
     """
     if not text.strip():
         return None
     query = [[mission_mark(mission.pk)], *(search.word_query(text) or [[NOWHERE]])]
-    return Words(query, results(mission, BATCH_ORDER, Words(query)).count())
+    has_versions = mission.items.filter(first_index__isnull=False).exists()
+    # Entries are counted in half the time; they are of all versions.
+    found = (
+        results(mission, BATCH_ORDER, Words(query))
+        if has_versions
+        else ResultEntry.objects.filter(words__matches=query)
+    )
+    count = found.count()
+    return Words(query, count, count >= mission.completed_count * COMMON, has_versions)
 
 
 def results(mission: Mission, view: str, words: Words | None = None) -> QuerySet[MissionItem]:
@@ -136,8 +150,10 @@ def results_from(mission: Mission, *, view: str, limit: int, number: int, words:
 def results_at(mission: Mission, *, view: str, limit: int, rank: int, words: Words | None = None) -> ResultsPage:
     """Return the page that begins after ``rank`` results, or the last page if there are fewer."""
     everything = _ordered(mission, view, words)
-    item = next(iter(everything[rank : rank + 1]), None) or next(iter(everything.reverse()[limit - 1 : limit]), None)
-    return _page_from(mission, view, item or everything.first(), limit, words)
+    if item := next(iter(everything[rank : rank + 1]), None):
+        return _page_from(mission, view, item, limit, words, rank=rank)
+    item = next(iter(everything.reverse()[limit - 1 : limit]), None) or everything.first()
+    return _page_from(mission, view, item, limit, words)
 
 
 def results_numbered(mission: Mission, *, numbers: Sequence[int]) -> ResultsPage:
@@ -225,26 +241,19 @@ def _newest(completed: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
 def _ordered(mission: Mission, view: str, words: Words | None = None) -> QuerySet[MissionItem]:
     """Return one item of each row, in the order of the view.
 
-    In the order of the batch it is the first version, which stands in the place of the row. Words
-    that many results have are looked for item by item until a page is full. If few have them, these
-    are read and sorted, like starred ones.
+    In the order of the batch it is the first version, which stands in the place of the row. Starred
+    ones, and those with words that are not common, are read and sorted, by the chosen version.
     """
-    are_few = words is not None and words.count < mission.completed_count * FEW
-    if view == STARRED or (are_few and view == BATCH_ORDER):
-        return results(mission, view, words).annotate(row=Coalesce("first_index", "index")).order_by("row")
-    chosen = results(mission, view, words if are_few else None)
+    if words and words.are_common and (view == NEWEST or (view == BATCH_ORDER and not words.has_versions)):
+        entries = ResultEntry.objects.filter(item=OuterRef("pk"), words__matches=words.query)
+        items = results(mission, view).filter(Exists(entries))
+        return _newest(items) if view == NEWEST else items.annotate(row=F("index")).order_by("row")
     if view == NEWEST:
-        return _newest(chosen if are_few or not words else chosen.filter(_has(words)))
+        return _newest(results(mission, view, words))
+    if view == STARRED or words:
+        return results(mission, view, words).annotate(row=Coalesce("first_index", "index")).order_by("row")
     rows = mission.items.filter(status=ItemStatus.COMPLETED, first_index=None)
-    if words:
-        version = Exists(chosen.filter(_has(words), first_index=OuterRef("index")))
-        rows = rows.filter(Q(is_chosen=True) & _has(words) | Q(is_chosen=False) & version)
     return rows.annotate(row=F("index")).order_by("row")
-
-
-def _has(words: Words) -> Q:
-    """Return the condition for items with words, which is tried item by item."""
-    return Q(Exists(ResultEntry.objects.filter(item=OuterRef("pk"), words__matches=words.query)))
 
 
 def _ready(items: QuerySet[MissionItem]) -> QuerySet[MissionItem]:
@@ -271,15 +280,22 @@ def _compared(view: str, place: str, comparison: str) -> Q | None:
 
 
 def _page_from(
-    mission: Mission, view: str, item: MissionItem | None, limit: int, words: Words | None = None
+    mission: Mission,
+    view: str,
+    item: MissionItem | None,
+    limit: int,
+    words: Words | None = None,
+    *,
+    rank: int | None = None,
 ) -> ResultsPage:
-    """Return the page that begins with an item, and the number of results before it."""
+    """Return the page that begins with an item. ``rank``: see ``ResultsPage``; None: count it."""
     begin = _compared(view, place_of(item, view), "gte") if item else None
     earlier = _compared(view, place_of(item, view), "lt") if item else None
     if not begin or not earlier:
         return ResultsPage([], rank=0)
     ordered = _ordered(mission, view, words)
-    rank = ordered.order_by().filter(earlier).count()
+    if rank is None:
+        rank = ordered.order_by().filter(earlier).count()
     rows = list(_ready(ordered).filter(begin).prefetch_related("outputs")[: limit + 1])
     return _page(mission, rows[:limit], view=view, has_before=rank > 0, has_after=len(rows) > limit, rank=rank)
 

@@ -1,4 +1,4 @@
-"""Transactions with a stronger promise than the connection's default."""
+"""Transactions with other settings than the connection's default."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ def durable_transaction() -> Iterator[None]:
         if is_outermost:
             with connection.cursor() as cursor:
                 cursor.execute("PRAGMA synchronous=NORMAL")
+
+
+@contextlib.contextmanager
+def without_jit() -> Iterator[None]:
+    """Let PostgreSQL not compile queries, which takes longer than a search; SQLite never does."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        yield

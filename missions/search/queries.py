@@ -16,11 +16,12 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max, Min, Q
 
 from accounts import rights
 from accounts.rights import Action
+from core.db.transactions import without_jit
 from core.db.words import Query, fts5_query, index_name, tsquery
 from core.words import MAX_LENGTH, query_words
 from missions.models import ItemStatus, Mission, MissionItem, PromptEntry, ResultEntry, SearchDay, SearchWord
@@ -190,9 +191,7 @@ def _places(query: Query, filters: Filters, *, before: int, limit: int) -> list[
             ORDER BY place DESC LIMIT %s
         """  # noqa: S608
         values = [span.lowest, span.highest, *span.values, limit]
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL jit = off")  # compiling takes longer than the search
+    with without_jit(), connection.cursor() as cursor:
         cursor.execute(sql, values)
         return [row[0] for row in cursor.fetchall()]
 

@@ -12,9 +12,11 @@ from media.models import MediaFile
 from mission_pages import gallery_queries
 from missions import services
 from missions.models import MissionItem, Output
+from missions.search import Filters, find_results
 from providers import provider_accounts
 from tests.factories import accept, begin, claim, make_media, make_mission, picture, succeed
 from tests.missions.search import test_index
+from tests.query_plans import plans, reads_whole
 from tests.result_factories import run, store
 
 pytestmark = pytest.mark.postgresql
@@ -203,7 +205,7 @@ def found(mission, view, text, limit=2):
 @pytest.fixture(params=[0, 2], ids=["item by item", "sorted"])
 def zoo(owner, request, monkeypatch):
     """Make a mission with words of several alphabets, beside another one that has some of them."""
-    monkeypatch.setattr(gallery_queries, "FEW", request.param)
+    monkeypatch.setattr(gallery_queries, "COMMON", request.param)
     photos = [make_media(owner, name=name, content=picture(colour=name)) for name in ("red", "blue")]
     photos[0].name, photos[1].name = "IMG_2041 Büro.png", "IMG_2042.png"
     MediaFile.objects.bulk_update(photos, ["name"])
@@ -262,3 +264,14 @@ def test_words_are_those_of_the_chosen_version(zoo):
         assert found(zoo, view, "otter") == [7], view
         assert sorted(found(zoo, view, "fox")) == [4, 6], view
     assert found(zoo, gallery_queries.BATCH_ORDER, "img") == [7, 2, 3, 4, 5, 6]
+
+
+def test_searches_read_no_table_as_a_whole(zoo):
+    with plans() as lines:
+        for view in gallery_queries.VIEWS:
+            found(zoo, view, "fox")
+        page = find_results(zoo.owner, Filters(text="fox", mission=zoo.pk), limit=5)
+    assert len(page.items) == 2
+    whole = reads_whole(lines, "missions_missionitem", "missions_resultentry", "missions_output")
+    assert [line for line in whole if "VIRTUAL TABLE INDEX 0:M" not in line] == []
+    assert any("resultentry_words_index" in line for line in lines)
