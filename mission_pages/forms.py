@@ -351,7 +351,7 @@ class GalleryForm(forms.Form):
     ``size``, ``fit``      the look of the tiles
     """
 
-    search = SearchField(_("Prompt, custom ID, file name or tag"))
+    search = SearchField(_("Prompt, ID, file or tag"))
     view = forms.ChoiceField(choices=[(view, view) for view in gallery_queries.VIEWS])
     at = forms.IntegerField(min_value=1, max_value=10**8)
     skip = forms.IntegerField(min_value=0, max_value=10**8)

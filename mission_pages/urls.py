@@ -32,6 +32,7 @@ urlpatterns = [
     path("missions/<int:mission_id>/duplicate", new_mission.duplicate, name="duplicate"),
     path("results/compare", comparison.compare_selected, name="compare-selected"),
     path("results", results.show_results, name="results"),
+    path("results/missions", results.offer_missions, name="offered-missions"),
     path("results/mark", bulk.mark, name="mark-results"),
     path("results/selection.zip", bulk.download, name="download-results"),
     path("results/use", bulk.use, name="use-results"),

@@ -13,7 +13,7 @@ from core.api.openapi import refusals
 from core.api.values import DateTime
 from core.errors import FieldError, Invalid
 from missions.api.schemas.items import ItemOut
-from missions.models import MissionItem
+from missions.models import Mission, MissionItem
 from missions.search import Filters, find_results
 from providers.catalog.task_types import TaskType
 
@@ -29,6 +29,7 @@ class ResultFilterIn(Schema):
             "each may be the beginning of a word.",
         ),
     ] = ""
+    mission_id: Annotated[int | None, Field(ge=1, le=2**63 - 1, description="Only results of this mission.")] = None
     custom_id: Annotated[str, Field(max_length=200, description="Exactly this one.")] = ""
     task_type: TaskType | None = None
     provider: Annotated[str, Field(max_length=32)] = ""
@@ -69,7 +70,11 @@ class ResultPage(Schema):
     "",
     response=ResultPage,
     summary="Search the results of all missions",
-    openapi_extra={"responses": refusals(model="There is no `provider` beside it.")},
+    openapi_extra={
+        "responses": refusals(
+            mission_id="It names no mission that you may see.", model="There is no `provider` beside it."
+        )
+    },
 )
 def list_results(request: HttpRequest, filters: Query[ResultFilterIn]) -> dict[str, Any]:
     """Newest first.
@@ -79,8 +84,11 @@ def list_results(request: HttpRequest, filters: Query[ResultFilterIn]) -> dict[s
     """
     if filters.model and not filters.provider:
         raise Invalid([FieldError("model", _("Give its provider as well."))])
+    if filters.mission_id and not Mission.objects.visible_to(request.user).filter(pk=filters.mission_id).exists():
+        raise Invalid([FieldError("mission_id", _("There is no such mission, or you may not see it."))])
     conditions = Filters(
         text=filters.search,
+        mission=filters.mission_id or 0,
         custom_id=filters.custom_id,
         task_type=filters.task_type or "",
         provider=filters.provider,

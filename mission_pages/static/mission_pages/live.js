@@ -292,6 +292,9 @@ for (const form of document.querySelectorAll("form[data-submits-itself]")) {
   form.addEventListener("change", (event) => {
     if (event.target.matches("select")) form.requestSubmit();
   });
+  form.addEventListener("input", ({ target: { list, value } }) => {
+    if ([...(list?.options ?? [])].some((option) => option.value === value)) form.requestSubmit();
+  });
 }
 
 // Going back, a browser fills forms as they were when the page was left, but the page shows what its address says.

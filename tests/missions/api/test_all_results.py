@@ -92,3 +92,13 @@ def test_tags_of_an_item_are_set(owner, stranger):
     refused = caller(stranger).put(f"{path}/tags", {"tags": []}, content_type="application/json")
     assert refused.status_code == 404
     assert client.put(f"{path}/tags", {"tags": []}, content_type="application/json").json()["data"]["tags"] == []
+
+
+def test_results_of_one_mission(client, owner, stranger):
+    animals, cars = owner.missions.order_by("pk")
+    assert prompts(client, mission_id=animals.pk) == ["一只橘猫", "an owl", "a red fox"]
+    assert prompts(client, mission_id=animals.pk, search="RED") == ["a red fox"]
+    assert prompts(client, mission_id=cars.pk, search="fox") == []
+    for mission_id in (stranger.missions.get().pk, 10**9, 0, "x"):
+        answer = client.get("/api/v1/results", {"mission_id": mission_id})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "mission_id"), mission_id

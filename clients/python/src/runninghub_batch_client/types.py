@@ -131,6 +131,7 @@ class ResultFilters(TypedDict, total=False):
     """The arguments of ``results``."""
 
     search: str
+    mission_id: int
     custom_id: str
     task_type: str
     provider: str
