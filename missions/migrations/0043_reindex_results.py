@@ -10,7 +10,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("missions", "0042_item_tags"),
-        ("operations", "0001_backup"),
     ]
 
     operations = [migrations.RunPython(reindex, migrations.RunPython.noop)]
