@@ -74,7 +74,7 @@ function showOffer(text) {
 
 const menu = document.getElementById("tag-menu");
 menu?.addEventListener("toggle", () => {
-  if (menu.open) menu.querySelector("[name=tags]").focus();
+  if (menu.open) menu.querySelector("[name=tags]").focus({ preventScroll: true }); // the bar is in sight, wherever the page is
 });
 
 document.addEventListener("input", ({ target }) => {
