@@ -453,6 +453,27 @@ def test_new_results_that_match_join_a_search(open_page, person):
     expect(page.locator("#gallery .tile")).to_have_count(2)
 
 
+def test_results_of_one_mission_are_chosen_by_its_name(open_page, person):
+    missions = [make_mission(person, ["a fox"], name=f"{name} 春季新品") for name in ("Red", "Blue", "Green")]
+    for mission in missions:
+        run(mission, [picture()])
+    index()
+    page = open_page("/results?task_type=text_to_image", width=360)
+    field, offered = page.get_by_label("Mission", exact=True), page.locator("#missions-found option")
+    assert field.bounding_box()["width"] < 180, "half of the width, like the selects"
+    field.click()
+    expect(offered).to_have_count(3)
+    field.press_sequentially("BLU")
+    expect(offered).to_have_count(1)
+    field.fill(offered.get_attribute("value") or "")  # as choosing it does
+    expect(page.locator("#gallery .tile")).to_have_count(1)
+    expect(page).to_have_url(re.compile(f"task_type=text_to_image.*mission={missions[1].pk}$"))
+    check_axe(page)
+    page.get_by_role("link", name="Show results of all missions").click()
+    expect(page.locator("#gallery .tile")).to_have_count(3)
+    expect(page.get_by_label("Type", exact=True)).to_have_value("text_to_image")
+
+
 def test_results_of_all_missions_offer_what_is_allowed(open_page, person):
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_mission"))
