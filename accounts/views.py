@@ -30,7 +30,7 @@ class SignIn(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        """Add ``is_first``: nobody has signed in here yet, not even the user of ``make serve``."""
+        """Add ``is_first``: ``make serve`` has created its user, and nobody has signed in yet."""
         has_signed_in = User.objects.filter(last_login__isnull=False)
         is_first = User.objects.filter(username="admin").exists() and not has_signed_in.exists()
         return super().get_context_data(is_first=is_first, **context)

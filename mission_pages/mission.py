@@ -126,7 +126,7 @@ def failures_context(
         "has_prompts": prompt_field(catalog.model_of(mission)) is not None,
         "retry_estimate": failures.estimate(mission, mission.failed_count),
         "single_estimate": failures.estimate(mission, 1),
-        "unconfirmed": list(zip(views, attempts, forms, strict=False)),
+        "unconfirmed": list(zip(views[: len(unconfirmed)], attempts, forms, strict=True)),
     }
 
 

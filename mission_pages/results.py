@@ -32,7 +32,7 @@ from providers.catalog.task_types import TaskType
 RESULTS_PER_PAGE = 48
 MISSIONS_SEEN = 2000  # the newest missions, whose models can be chosen
 MISSIONS_OFFERED = 20
-OFFER = re.compile(r".* · #([0-9]{1,18})", re.DOTALL)  # the text of a mission that is offered
+OFFER = re.compile(r".* · #([0-9]{1,18})", re.DOTALL)  # see _missions_found.html
 
 
 class DateInput(forms.DateInput):

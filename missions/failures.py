@@ -75,12 +75,12 @@ def failure_groups(mission: Mission) -> list[FailureGroup]:
     rows = sorted(grouped, key=lambda row: (-row["count"], row["first"]))
     first = failed.filter(index__in=[row["first"] for row in rows]).defer("params")
     messages = {item.index: item.error_display for item in first}
-    free = {item.index for item in first if ".not_charged'" in str(item.error_params)}
+    hints = {item.index: (item.error_params or {}).get("hint") for item in first}
     return [
         FailureGroup(
             error_code=row["error_code"],
             message=messages.get(row["first"], ""),
-            says_free=row["first"] in free,
+            says_free=(hints.get(row["first"]) or {}).get("code", "").endswith(".not_charged"),
             advice=ADVICE[remedy_of(mission, row["error_code"])],
             is_promising=remedy_of(mission, row["error_code"]) is not Remedy.NONE,
             count=row["count"],

@@ -188,8 +188,8 @@ def _chosen(mission: Mission, rows: Sequence[int]) -> QuerySet[MissionItem]:
 def pick(link: ShareLink, index: int, *, is_picked: bool) -> None:
     """Star a result for the viewers of a link, or take that back. The star of its owner follows.
 
-    A star that was there before stays. Raises Http404 if the link does not
-    show the item, NotPossible if it allows no picks.
+    A star that was there before stays. Raises Http404 if the link does not show the item,
+    NotPossible if it allows no picks.
     """
     if not link.allows_picks:
         raise NotPossible(_("Results cannot be starred with this link."))

@@ -31,7 +31,7 @@ def durable_transaction() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_jit() -> Iterator[None]:
-    """Let PostgreSQL not compile queries, which takes longer than a search; SQLite never does."""
+    """Turn off PostgreSQL's JIT in a transaction: compiling takes longer than a search."""
     if connection.vendor != "postgresql":
         yield
         return

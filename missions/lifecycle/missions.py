@@ -61,16 +61,16 @@ def start_now(mission_id: int, *, actor: str) -> None:
         move_mission(mission, MissionStatus.QUEUED, actor=actor, reason=reasons.STARTED_BY_PERSON(), not_before=None)
 
 
-def pause(mission_id: int, *, actor: str, reason: str, is_again: bool = False) -> list[int]:
+def pause(mission_id: int, *, actor: str, reason: str, may_be_paused: bool = False) -> list[int]:
     """Pause a mission: no item is claimed. Items with a slot that were not sent become pending.
 
     Return the ids of the attempts that are being sent at this moment: they cannot be called back.
-    Raises LostRace when the mission is not scheduled, queued or running. With ``is_again`` it may
-    also be paused already, and gets the new reason.
+    Raises LostRace when the mission is not scheduled, queued or running. With ``may_be_paused`` it
+    may also be paused already, and gets the new reason.
     """
     with transaction.atomic():
         mission = lock_mission(mission_id)
-        lose_race_unless(mission.status in (OPEN if is_again else (MissionStatus.SCHEDULED, *RUNNABLE)))
+        lose_race_unless(mission.status in (OPEN if may_be_paused else (MissionStatus.SCHEDULED, *RUNNABLE)))
         pause_locked(mission, actor=actor, reason=reason)
         return _sending_ids(mission)
 

@@ -311,7 +311,7 @@ def pause_after_restore() -> int:
     """
     provider_accounts.sync_env_key()  # now: a key that the backup does not know would end the pause when workers start
     provider_accounts.block_all(reason=reasons.RESTORED())
-    return _pause_all(Mission.objects.all(), reasons.RESTORED(), is_again=True)
+    return _pause_all(Mission.objects.all(), reasons.RESTORED(), may_be_paused=True)
 
 
 def pause_missions_of(person: User) -> int:
@@ -347,11 +347,12 @@ def require_active_owner(mission_id: int) -> None:
         raise NotPossible(reason)
 
 
-def _pause_all(missions: QuerySet[Mission], reason: str, *, is_again: bool = False) -> int:
+def _pause_all(missions: QuerySet[Mission], reason: str, *, may_be_paused: bool = False) -> int:
     paused = 0
-    for mission_id in missions.filter(status__in=lifecycle.OPEN).values_list("pk", flat=True):
+    statuses = lifecycle.OPEN if may_be_paused else (MissionStatus.SCHEDULED, *lifecycle.RUNNABLE)
+    for mission_id in missions.filter(status__in=statuses).values_list("pk", flat=True):
         try:
-            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason, is_again=is_again)
+            lifecycle.pause(mission_id, actor=lifecycle.ENGINE, reason=reason, may_be_paused=may_be_paused)
             paused += 1
         except lifecycle.LostRace:
             continue
